@@ -1,0 +1,39 @@
+# The commands of the project. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help install run test check format clean
+PORT ?= 8080
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Runs again only when what is to be installed has changed.
+$(STAMP): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "gguf-gateway needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Installing into $(VENV) (the first time takes about half a minute) ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,check]'
+	@touch $@
+
+install: $(STAMP) ## Create .venv with everything in it
+
+run: $(STAMP) ## Serve the sandbox: gateway and mocks on this machine (PORT=8080)
+	@exec $(VENV)/bin/gguf-gateway sandbox --port $(PORT)
+
+test: $(STAMP) ## Run all tests
+	@$(VENV)/bin/python -m pytest -n 2
+
+check: $(STAMP) ## Lint, format check, types, and the import floors; no test
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/python -m pytest -q -p no:randomly tests/test_floors.py
+
+format: $(STAMP) ## Rewrite the code in the one format
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+clean: ## Remove .venv and caches
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
