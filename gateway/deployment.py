@@ -1,0 +1,93 @@
+"""What a caller names in the URL, and what may stand behind it. Pure: no I/O."""
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+# A deployment's id is a path segment of a URL: nothing in it ever needs escaping.
+ID_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$"
+_ID = re.compile(ID_PATTERN)
+_PRINTABLE = re.compile(r"^[\x21-\x7e]+$")
+
+
+class Status(StrEnum):
+    """What the registry says of a deployment. All but `auto` are pinned: they hold whatever a probe sees."""
+
+    AUTO = "auto"
+    DEPLOYING = "deploying"
+    READY = "ready"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Limits of one exchange with an upstream, in seconds. A stream as such has no limit.
+
+    `connect`: until the connection stands. `first_byte`: from the request's last byte to the answer's first.
+    `silence`: between two bytes of the answer.
+    """
+
+    connect: float = 5.0
+    first_byte: float = 600.0
+    silence: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A llama-server that an account may call. `upstream_key` is the gateway's own credential there."""
+
+    id: str
+    account: str
+    upstream: str
+    upstream_key: str | None = field(default=None, repr=False)
+    status: Status = Status.AUTO
+    timeouts: Timeouts = Timeouts()
+
+
+def check_id(value: str) -> str:
+    """Return a well-formed deployment id.
+
+    Raises ValueError, in words for the person who wrote it.
+    """
+    if not _ID.match(value):
+        raise ValueError(
+            "use 1 to 64 letters, digits, dots, underscores or hyphens, beginning and ending with a letter or digit"
+        )
+    return value
+
+
+def check_upstream(value: str) -> str:
+    """Return the URL of an upstream, without a trailing slash: `http[s]://host[:port]`.
+
+    Raises ValueError, in words for the person who wrote it. A user or password in it is refused (that is what
+    `upstream_key` is for), and so is a path: the gateway's table alone decides what is called there.
+    """
+    if not _PRINTABLE.match(value):
+        raise ValueError("an upstream is a plain URL like http://127.0.0.1:9931, with no space or control character")
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"}:
+        raise ValueError("an upstream begins with http:// or https://")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("an upstream carries no user or password; put its key in upstream_key")
+    if parts.path.rstrip("/") or parts.query or parts.fragment:
+        raise ValueError("an upstream is a host and a port only, with no path, query or fragment")
+    if not parts.hostname or len(parts.hostname) > 253:
+        raise ValueError("an upstream names a host of at most 253 characters")
+    if _port(value) == 0:
+        raise ValueError("port 0 is no port an upstream can have")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def check_upstream_key(value: str) -> str:
+    """Return a key that may stand in a header. Raises ValueError, without quoting it."""
+    if not _PRINTABLE.match(value):
+        raise ValueError("an upstream key is printable ASCII without spaces (it travels in a header)")
+    return value
+
+
+def _port(value: str) -> int | None:
+    try:
+        return urlsplit(value).port
+    except ValueError as error:
+        raise ValueError("the port of an upstream is a number from 1 to 65535") from error

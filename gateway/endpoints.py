@@ -1,0 +1,34 @@
+"""What is proxied, and nothing else: one table of (method, path)."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Protocol(StrEnum):
+    """Whose conventions an endpoint follows; decides how a stream that breaks says so."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One proxied endpoint. `path` is both what follows the deployment's base URL and what the upstream is asked."""
+
+    method: str
+    path: str
+    protocol: Protocol = Protocol.OPENAI
+
+
+_TABLE = (
+    Endpoint("POST", "/v1/chat/completions"),
+    Endpoint("POST", "/v1/completions"),
+    Endpoint("POST", "/v1/embeddings"),
+    Endpoint("POST", "/v1/messages", Protocol.ANTHROPIC),
+    Endpoint("POST", "/v1/messages/count_tokens", Protocol.ANTHROPIC),
+    Endpoint("POST", "/v1/responses"),
+    Endpoint("POST", "/v1/rerank"),
+    Endpoint("GET", "/v1/models"),
+)
+ENDPOINTS = MappingProxyType({endpoint.path: endpoint for endpoint in _TABLE})

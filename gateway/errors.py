@@ -1,0 +1,112 @@
+"""The contract: every error of the gateway's own, as one table. Its numbers and words stand nowhere else.
+
+The body is `{"error": {"type": ..., "message": ...}}`, UTF-8, in that key order; the type names are Anthropic's.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+_NO_RETRY = {"x-should-retry": "false"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the contract. `reason` is its name in logs, metrics and on the status page.
+
+    `message` may hold `{detail}`. `headers` are sent with it: SDKs read `Retry-After` (whole seconds) and
+    `x-should-retry`.
+    """
+
+    reason: str
+    status: int
+    type: str
+    message: str
+    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def _row(reason: str, status: int, kind: str, message: str, headers: dict[str, str] | None = None) -> Row:
+    return Row(reason, status, kind, message, MappingProxyType(headers or {}))
+
+
+BAD_KEY = _row("bad_key", 401, "authentication_error", "Invalid API key.", {"WWW-Authenticate": "Bearer", **_NO_RETRY})
+NO_DEPLOYMENT = _row("no_deployment", 404, "not_found_error", "No deployment found for this endpoint.", _NO_RETRY)
+_NOT_READY = "Endpoint is not ready (status: {detail}). It may still be deploying or paused."
+DEPLOYING = _row("deploying", 503, "overloaded_error", _NOT_READY, {"Retry-After": "5", "x-should-retry": "true"})
+PAUSED = _row("paused", 503, "overloaded_error", _NOT_READY, {"Retry-After": "30", "x-should-retry": "true"})
+UNREACHABLE = _row(
+    "unreachable",
+    502,
+    "api_error",
+    "The model endpoint is unreachable right now. It may be restarting — try again in a moment.",
+    {"Retry-After": "1", "x-should-retry": "true"},
+)
+
+# Beyond the four of the contract, in the same shape.
+BAD_REQUEST = _row("bad_request", 400, "invalid_request_error", "The request is not valid HTTP: {detail}.", _NO_RETRY)
+EMPTY_BODY = _row("empty_body", 400, "invalid_request_error", "The request body is empty.", _NO_RETRY)
+NO_SUCH_PATH = _row("no_such_path", 404, "not_found_error", "Nothing is served at this path.", _NO_RETRY)
+WRONG_METHOD = _row("wrong_method", 405, "invalid_request_error", "This path is served for {detail} only.", _NO_RETRY)
+SLOW_UPLOAD = _row("slow_upload", 408, "timeout_error", "The request body did not arrive in time.")
+TOO_LARGE = _row(
+    "too_large", 413, "request_too_large", "The request body exceeds the limit of {detail} bytes.", _NO_RETRY
+)
+ENCODED_BODY = _row(
+    "encoded_body", 415, "invalid_request_error", "Send the request body without Content-Encoding.", _NO_RETRY
+)
+EXPECTATION = _row(
+    "expectation", 417, "invalid_request_error", "The only expectation met here is 100-continue.", _NO_RETRY
+)
+MISDIRECTED = _row(
+    "misdirected", 421, "invalid_request_error", "This page is not served under that host name.", _NO_RETRY
+)
+FAULT = _row("fault", 500, "api_error", "The gateway failed on this request. Its log names the fault.")
+DRAINING = _row(
+    "draining",
+    503,
+    "overloaded_error",
+    "The gateway is shutting down.",
+    {"Retry-After": "1", "x-should-retry": "true"},
+)
+TIMED_OUT = _row("timed_out", 504, "timeout_error", "The model server sent no answer within the time limit.")
+
+CONTRACT = (BAD_KEY, NO_DEPLOYMENT, DEPLOYING, PAUSED, UNREACHABLE)
+FURTHER = (
+    BAD_REQUEST,
+    EMPTY_BODY,
+    NO_SUCH_PATH,
+    WRONG_METHOD,
+    SLOW_UPLOAD,
+    TOO_LARGE,
+    ENCODED_BODY,
+    EXPECTATION,
+    MISDIRECTED,
+    FAULT,
+    DRAINING,
+    TIMED_OUT,
+)
+
+
+class Refusal(Exception):
+    """An error of the gateway's own, on its way to the client as JSON.
+
+    `detail` fills the row's message. `cause` is for the operator's log alone and never leaves the machine.
+    """
+
+    def __init__(self, row: Row, detail: object = "", *, cause: str = "", **headers: str) -> None:
+        super().__init__(row.reason, cause)
+        self.row = row
+        self.message = row.message.format(detail=detail)
+        self.cause = cause
+        self.headers = {**row.headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
+
+    @property
+    def body(self) -> bytes:
+        """The JSON body, exactly as it goes on the wire."""
+        return error_body(self.row.type, self.message)
+
+
+def error_body(kind: str, message: str) -> bytes:
+    """`{"error": {"type": kind, "message": message}}` in UTF-8."""
+    return json.dumps({"error": {"type": kind, "message": message}}, ensure_ascii=False).encode()

@@ -1,0 +1,74 @@
+"""The one face of a registry: an immutable snapshot in memory, replaced whole when its source changes."""
+
+import abc
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+from gateway.account import Key
+from gateway.deployment import Deployment
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that a request needs to know, at one moment. Reading it touches neither disk nor database.
+
+    `keys` is indexed by the SHA-256 of a key's text, `deployments` by id.
+    """
+
+    keys: Mapping[bytes, Key] = field(default_factory=lambda: MappingProxyType({}))
+    deployments: Mapping[str, Deployment] = field(default_factory=lambda: MappingProxyType({}))
+
+    def key(self, digest: bytes, now: datetime) -> Key | None:
+        """The valid key with this digest; None for unknown, revoked and expired alike."""
+        key = self.keys.get(digest)
+        return key if key is not None and key.is_valid(now) else None
+
+    def deployment(self, account: str, deployment_id: str) -> Deployment | None:
+        """The account's deployment of this id; None for a missing one and for another account's alike."""
+        deployment = self.deployments.get(deployment_id)
+        return deployment if deployment is not None and deployment.account == account else None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceProblem:
+    """Why the registry still serves an older snapshot: one line per error, and since when (UTC)."""
+
+    lines: tuple[str, ...]
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+class Registry(abc.ABC):
+    """Keeps `snapshot` true to its source while it is open.
+
+    `snapshot` is replaced, never changed. `problem` is set while the source cannot be used, and then the last
+    good snapshot keeps serving. Every function in `listeners` is called, in the event loop, after either changed.
+    """
+
+    def __init__(self) -> None:
+        self.snapshot = Snapshot()
+        self.problem: SourceProblem | None = None
+        self.listeners: list[Callable[[], None]] = []
+
+    @abc.abstractmethod
+    async def open(self) -> None:
+        """Load the source, once, and begin to watch it. Raises SourceError if it cannot be used."""
+
+    @abc.abstractmethod
+    async def close(self) -> None:
+        """Stop watching. Does nothing if it is not open."""
+
+    def replace(self, snapshot: Snapshot, problem: SourceProblem | None = None) -> None:
+        """Put a newly read snapshot in place and tell the listeners."""
+        self.snapshot, self.problem = snapshot, problem
+        for listener in self.listeners:
+            listener()
+
+
+class SourceError(Exception):
+    """A registry's source cannot be used. `lines` say where and why, one error each, for a terminal."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
