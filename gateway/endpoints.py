@@ -14,11 +14,16 @@ class Protocol(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One proxied endpoint. `path` is both what follows the deployment's base URL and what the upstream is asked."""
+    """One proxied endpoint. `path` follows the deployment's base URL, and is what the upstream is asked."""
 
     method: str
     path: str
     protocol: Protocol = Protocol.OPENAI
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a request to it carries one."""
+        return self.method == "POST"
 
 
 _TABLE = (

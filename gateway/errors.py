@@ -71,6 +71,10 @@ DRAINING = _row(
 )
 TIMED_OUT = _row("timed_out", 504, "timeout_error", "The model server sent no answer within the time limit.")
 
+# What the error event of a stream that broke says; the status has long been sent by then.
+CUT = _row("upstream_cut", 502, "api_error", "The model endpoint broke off in the middle of its answer.")
+SILENT = _row("upstream_silent", 504, "timeout_error", "The model endpoint fell silent in the middle of its answer.")
+
 CONTRACT = (BAD_KEY, NO_DEPLOYMENT, DEPLOYING, PAUSED, UNREACHABLE)
 FURTHER = (
     BAD_REQUEST,
@@ -85,6 +89,8 @@ FURTHER = (
     FAULT,
     DRAINING,
     TIMED_OUT,
+    CUT,
+    SILENT,
 )
 
 

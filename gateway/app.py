@@ -1,0 +1,59 @@
+"""Puts the gateway together: middlewares in order, contexts in order."""
+
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from gateway import access, auth, framing, readiness
+from gateway.changes import Changes
+from gateway.registry.base import Registry
+from gateway.relay import RELAY, Relay
+from gateway.routes import add_routes
+from gateway.settings import Server
+from gateway.upstream import UPSTREAMS, Upstreams
+
+# Outermost first: everything is logged; every refusal below becomes JSON; nothing ambiguous is read; then the key.
+MIDDLEWARES = (access.observe, access.answer_refusals, framing.refuse_ambiguous, auth.authenticate)
+
+CHANGES = web.AppKey("changes", Changes)
+_FIRST_LOOK_SECONDS = 0.3  # so that a restarted gateway does not call healthy deployments "deploying"
+
+
+def create_app(server: Server, registry: Registry) -> web.Application:
+    """The gateway as an aiohttp application. `registry` is opened and closed with it."""
+    app = web.Application(middlewares=MIDDLEWARES)
+    changes, upstreams = Changes(), Upstreams()
+    app[CHANGES] = changes
+    app[auth.REGISTRY] = registry
+    app[access.ACCESS] = access.Access(changes)
+    app[UPSTREAMS] = upstreams
+    app[readiness.READINESS] = readiness.Readiness(upstreams, changes, server.probes.interval, server.probes.timeout)
+    app[RELAY] = Relay(server.limits.body_bytes, server.timeouts.upload_silence)
+    app.on_response_prepare.append(access.stamp)
+    app.cleanup_ctx.extend((registry_context, readiness_context))
+    add_routes(app)
+    return app
+
+
+async def registry_context(app: web.Application) -> AsyncIterator[None]:
+    """The registry is open while the gateway serves."""
+    registry = app[auth.REGISTRY]
+    await registry.open()
+    yield
+    await registry.close()
+
+
+async def readiness_context(app: web.Application) -> AsyncIterator[None]:
+    """Deployments are probed while the gateway serves, always those of the newest snapshot."""
+    registry, watcher = app[auth.REGISTRY], app[readiness.READINESS]
+
+    def follow() -> None:
+        watcher.watch(registry.snapshot.deployments)
+
+    registry.listeners.append(follow)
+    follow()
+    await watcher.first_look(_FIRST_LOOK_SECONDS)
+    yield
+    registry.listeners.remove(follow)
+    await watcher.close()
+    app[UPSTREAMS].close()

@@ -1,0 +1,269 @@
+"""One HTTP/1.1 connection to a llama-server, carrying one exchange at a time.
+
+Bytes of an answer are handed on in the very call in which the socket delivered them. Framing follows RFC 9112 6
+to the letter: what is ambiguous is an error, never a guess.
+"""
+
+import asyncio
+import select
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import httptools
+
+MAX_HEAD_BYTES = 64 * 1024
+_MAX_INTERIM_ANSWERS = 16  # 1xx before the real answer
+
+
+class UpstreamError(Exception):
+    """The model server cannot be reached, broke off, or spoke no valid HTTP. For the operator's eyes only."""
+
+
+@dataclass(slots=True)
+class Head:
+    """Status and headers of an answer. `chunked` or `length` frame its body; neither: it ends with the connection."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    length: int | None
+    chunked: bool
+    keep_alive: bool
+
+    def get(self, name: bytes) -> bytes:
+        """The first value of a header given in lower case, or nothing."""
+        return next((value for key, value in self.headers if key.lower() == name), b"")
+
+
+class Receiver(Protocol):
+    """Who takes an answer. `head_received`, then `body_received` often, then one of `ended` and `broken`.
+
+    `broken` may come at any time, also instead of everything else.
+    """
+
+    def head_received(self, head: Head) -> None: ...
+    def body_received(self, data: bytes) -> None: ...
+    def ended(self) -> None: ...
+    def broken(self, error: UpstreamError) -> None: ...
+
+
+class Connection(asyncio.Protocol):
+    """Send with `begin` and `write`; the answer arrives at the receiver given to `begin`."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._receiver: Receiver | None = None
+        self._parser: httptools.HttpResponseParser | None = None
+        self._head: Head | None = None
+        self._raw_headers: list[tuple[bytes, bytes]] = []
+        self._head_bytes = 0
+        self._interim_answers = 0
+        self._pieces: list[bytes] = []
+        self._complete = False
+        self._surplus = False
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self.idle_since = 0.0
+        self.exchanges = 0
+
+    # --- the way up
+
+    def begin(self, receiver: Receiver, data: bytes) -> None:
+        """Start an exchange with the request's first bytes. Raises UpstreamError if the connection is gone."""
+        if self.is_closing():
+            raise UpstreamError("the connection closed before the request was sent")
+        self._receiver = receiver
+        self._parser = httptools.HttpResponseParser(self)
+        self._head = None
+        self._raw_headers = []
+        self._head_bytes = self._interim_answers = 0
+        self._complete = self._surplus = False
+        self.exchanges += 1
+        self.transport.write(data)
+
+    def write(self, data: bytes) -> None:
+        """Send more of the request. After the upstream has gone this does nothing: the receiver was told."""
+        if not self.is_closing():
+            self.transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait until the upstream has taken most of what was written, or is gone."""
+        await self._writable.wait()
+
+    # --- the way down
+
+    def pause_reading(self) -> None:
+        """Let the upstream feel that the client is slow."""
+        if not self.is_closing():
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Undo `pause_reading`."""
+        if not self.is_closing():
+            self.transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        if self._receiver is None or self._parser is None:
+            self.abort()  # nobody asked: whatever this is, it must not become part of the next answer
+            return
+        try:
+            self._count_head(len(data))
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._fail("it tried to switch protocols")
+            return
+        except (httptools.HttpParserError, UpstreamError) as error:
+            if not self._complete:
+                self._hand_on()
+                self._fail(f"it does not speak valid HTTP: {_innermost(error)}")
+                return
+            self._surplus = True
+        self._hand_on()
+        if self._complete:
+            self._end()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._writable.set()
+        head = self._head
+        if self._receiver is None:
+            return
+        if exc is None and head is not None and head.length is None and not head.chunked:
+            self._end()  # RFC 9112 6.3 item 8: the body was all that came before the close
+        else:
+            self._fail("it closed the connection" if exc is None else f"the connection broke: {exc}")
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    # --- the life of a connection
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The socket's transport. Raises UpstreamError before the connection stands."""
+        if self._transport is None:
+            raise UpstreamError("not connected")
+        return self._transport
+
+    def is_closing(self) -> bool:
+        """Whether no request can be sent here any more."""
+        return self._transport is None or self._transport.is_closing()
+
+    def is_stale(self) -> bool:
+        """Whether an idle connection has been closed, or written to, by the other side.
+
+        Asks the kernel too: the event loop may not have got round to it yet.
+        """
+        if self.is_closing():
+            return True
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLHUP)
+        return bool(poll.poll(0))
+
+    def may_be_reused(self) -> bool:
+        """Whether the answer just received leaves the connection fit for the next request."""
+        head = self._head
+        return self._complete and not self._surplus and not self.is_closing() and head is not None and head.keep_alive
+
+    def release(self) -> None:
+        """Forget the exchange; nothing is handed on any more."""
+        self._receiver = self._parser = None
+
+    def abort(self) -> None:
+        """Close at once, so that the upstream notices and frees its slot."""
+        self.release()
+        if self._transport is not None:
+            self._transport.abort()
+
+    # --- the parser's callbacks
+
+    def on_message_begin(self) -> None:
+        if self._complete:
+            self._surplus = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._head is None:  # after it come trailers, which never become headers
+            self._raw_headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        if self._complete or self._parser is None:
+            return
+        status = self._parser.get_status_code()
+        if status < 200:
+            self._skip_interim()
+            return
+        self._head = head = _checked_head(status, self._parser.get_http_version(), self._raw_headers)
+        if self._receiver is not None:
+            self._receiver.head_received(head)
+
+    def on_body(self, data: bytes) -> None:
+        if not self._complete:
+            self._pieces.append(data)
+
+    def on_message_complete(self) -> None:
+        self._complete = self._complete or self._head is not None
+
+    # --- inside
+
+    def _count_head(self, size: int) -> None:
+        if self._head is None:
+            self._head_bytes += size
+            if self._head_bytes > MAX_HEAD_BYTES:
+                raise UpstreamError(f"its headers exceed {MAX_HEAD_BYTES} bytes")
+
+    def _skip_interim(self) -> None:
+        self._raw_headers = []
+        self._interim_answers += 1
+        if self._interim_answers > _MAX_INTERIM_ANSWERS:
+            raise UpstreamError("it sent interim answers without end")
+
+    def _hand_on(self) -> None:
+        pieces, self._pieces = self._pieces, []
+        if pieces and self._receiver is not None:
+            self._receiver.body_received(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+    def _end(self) -> None:
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.ended()
+
+    def _fail(self, why: str) -> None:
+        receiver = self._receiver
+        self.abort()
+        if receiver is not None:
+            receiver.broken(UpstreamError(why))
+
+
+def _checked_head(status: int, version: str, headers: list[tuple[bytes, bytes]]) -> Head:
+    """The head, if its framing has one reading only. Raises UpstreamError."""
+    lengths = [value for name, value in headers if name.lower() == b"content-length"]
+    codings = [value for name, value in headers if name.lower() == b"transfer-encoding"]
+    if version not in {"1.0", "1.1"}:
+        raise UpstreamError(f"HTTP version {version}")
+    if not 200 <= status <= 599:
+        raise UpstreamError(f"status {status}")
+    if len(lengths) + len(codings) > 1:
+        raise UpstreamError("the length of its answer is stated more than once")
+    if codings and codings[0].strip().lower() != b"chunked":
+        raise UpstreamError("an unknown Transfer-Encoding")
+    if lengths and not lengths[0].strip().isdigit():
+        raise UpstreamError("an invalid Content-Length")
+    bodiless = status in {204, 304}
+    length = 0 if bodiless else int(lengths[0]) if lengths else None
+    chunked = bool(codings) and not bodiless
+    return Head(status, headers, length, chunked, _keeps_alive(version, headers) and (chunked or length is not None))
+
+
+def _keeps_alive(version: str, headers: list[tuple[bytes, bytes]]) -> bool:
+    """RFC 9112 9.3: HTTP/1.1 unless `close` is said, HTTP/1.0 only if `keep-alive` is."""
+    options = b",".join(value.lower() for name, value in headers if name.lower() == b"connection")
+    return b"close" not in options if version == "1.1" else b"keep-alive" in options
+
+
+def _innermost(error: BaseException) -> str:
+    """What was really wrong: the parser wraps what its callbacks raise."""
+    return str(error.__context__ or error)

@@ -1,0 +1,86 @@
+"""Which headers carry a key, and which may pass, up and down. Allowlists: what is not named here stays here."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+# The headers a key is accepted in. None of them is in the lists below, so the same list is what is stripped.
+KEY_HEADERS = ("authorization", "x-api-key", "key")
+
+# What clients of the two protocols send for the model server. Left out on purpose: cookies, anything about
+# the client's address, other products' routing headers, and llama-server's X-Conversation-Id, which would
+# let a generation outlive its client.
+_UP = frozenset({b"accept", b"accept-encoding", b"accept-language", b"content-type", b"traceparent", b"tracestate"}) | {
+    b"user-agent",
+    b"x-app",
+}
+_UP_PREFIXES = (b"anthropic-", b"openai-", b"x-stainless-", b"x-claude-code-")
+# `anthropic-api-key` looks like the family above and is some client's idea of a key header.
+_NEVER_UP = frozenset({b"anthropic-api-key", b"openai-api-key"})
+
+_DOWN = frozenset({b"content-type", b"content-encoding", b"content-language", b"retry-after", b"x-should-retry"})
+_DOWN_PREFIXES = (b"anthropic-", b"openai-", b"x-ratelimit-")
+
+# RFC 9110 5.5 without obs-text: a value outside it is not forwarded in either direction.
+_PLAIN_VALUE = re.compile(rb"[\t\x20-\x7e]*").fullmatch
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
+
+RawHeaders = Iterable[tuple[bytes, bytes]]
+
+
+def presented_key(headers: "CIMultiDictProxy[str]") -> str | None:
+    """The one key a request presents; None if there is none, an empty one, or if its headers disagree.
+
+    A bearer scheme is matched in any case (RFC 9110 11.1); any other scheme, and a bare key in
+    `Authorization`, is no key. Spaces around a key are not part of it.
+    """
+    keys = {
+        _bearer(value) if name == "authorization" else value.strip(" \t")
+        for name in KEY_HEADERS
+        if name in headers
+        for value in headers.getall(name)
+    }
+    return keys.pop() or None if len(keys) == 1 else None
+
+
+def _bearer(value: str) -> str:
+    scheme, _, token = value.strip(" \t").partition(" ")
+    return token.strip(" \t") if scheme.lower() == "bearer" else ""
+
+
+def upward(headers: RawHeaders) -> Iterator[tuple[bytes, bytes]]:
+    """The client's headers that its model server may see, each at most once, names in lower case."""
+    nominated = _nominated(headers)
+    seen = set()
+    for raw_name, value in headers:
+        name = raw_name.lower()
+        if name in seen or name in nominated or not _may_go_up(name) or not _PLAIN_VALUE(value):
+            continue
+        seen.add(name)
+        yield name, value
+
+
+def _may_go_up(name: bytes) -> bool:
+    return name in _UP or (name.startswith(_UP_PREFIXES) and name not in _NEVER_UP)
+
+
+def _nominated(headers: RawHeaders) -> frozenset[bytes]:
+    """Names that a `Connection` header declares hop-by-hop (RFC 9110 7.6.1)."""
+    values = [value for name, value in headers if name.lower() == b"connection"]
+    return frozenset(part.strip().lower() for value in values for part in value.split(b",")) if values else frozenset()
+
+
+def downward(headers: RawHeaders) -> CIMultiDict[str]:
+    """The model server's headers that the client may see."""
+    passed: CIMultiDict[str] = CIMultiDict()
+    for raw_name, value in headers:
+        name = raw_name.lower()
+        if (name in _DOWN or name.startswith(_DOWN_PREFIXES)) and name.decode() not in passed and _PLAIN_VALUE(value):
+            passed[name.decode().title()] = value.decode("ascii")
+    return passed
+
+
+def is_sane_request_id(value: str) -> bool:
+    """Whether a client's `x-request-id` may stand in our log and answer: up to 128 of `A-Z a-z 0-9 . _ -`."""
+    return _REQUEST_ID(value) is not None

@@ -1,0 +1,88 @@
+"""aiohttp's HTTP server with our manners: errors in the contract's shape, nothing echoed, no traceback for a client."""
+
+import logging
+from typing import Any
+
+from aiohttp import http_exceptions, web
+
+from gateway import errors
+from gateway.access import refuse_unread
+from gateway.errors import Refusal
+from gateway.settings import Server
+
+log = logging.getLogger("gateway.http")
+
+MAX_LINE_BYTES = 8190  # of the request line, and of one header (aiohttp's own default, stated because we answer for it)
+_LINGER_SECONDS = 2.0  # how long the rest of a refused request is read away, so that its client sees the refusal
+
+
+class Protocol(web.RequestHandler):
+    """One client connection."""
+
+    __slots__ = ("app",)
+
+    def __init__(self, app: web.Application, manager: web.Server, **kwargs: Any) -> None:
+        super().__init__(manager, **kwargs)
+        self.app = app
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what aiohttp could not read. Its own answer would repeat the offending header, and a key with it."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun; a second one would land inside it")
+        if status != 400:
+            log.error("a fault of the gateway: %s", type(exc).__name__)
+            return refuse_unread(self.app, Refusal(errors.FAULT))
+        return refuse_unread(self.app, Refusal(errors.BAD_REQUEST, _what_is_wrong(exc)))
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """One line and no traceback: what ends here is a client's doing."""
+        error = kw.get("exc_info")
+        log.debug("connection given up: %s", type(error).__name__ if isinstance(error, BaseException) else "error")
+
+
+def _what_is_wrong(exc: BaseException | None) -> str:
+    if isinstance(exc, http_exceptions.LineTooLong):
+        return f"a line of its head is longer than {MAX_LINE_BYTES} bytes"
+    if isinstance(exc, http_exceptions.InvalidHeader):
+        return "a header is malformed"
+    if isinstance(exc, http_exceptions.BadHttpMethod):
+        return "its method is malformed"
+    if isinstance(exc, http_exceptions.InvalidURLError):
+        return "its target is not a valid URL"
+    return "its head could not be read"
+
+
+class _Server(web.Server):
+    def __init__(self, app: web.Application, made: web.Server, **kwargs: Any) -> None:
+        super().__init__(made.request_handler, request_factory=made.request_factory, **kwargs)
+        self._app = app
+
+    def __call__(self) -> web.RequestHandler:
+        return Protocol(self._app, self, loop=self._loop, **self._kwargs)
+
+
+class Runner(web.AppRunner):
+    """Runs the application the one way it is ever run, in production and in tests alike."""
+
+    def __init__(self, app: web.Application, server: Server) -> None:
+        super().__init__(
+            app,
+            handle_signals=False,
+            handler_cancellation=True,  # a client that leaves must free its slot upstream
+            access_log=None,  # ours is in access.py
+            auto_decompress=False,  # a body goes up as it came
+            keepalive_timeout=server.timeouts.keepalive,
+            lingering_time=_LINGER_SECONDS,
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_LINE_BYTES,
+            shutdown_timeout=1.0,
+        )
+
+    async def _make_server(self) -> web.Server:
+        return _Server(self.app, await super()._make_server(), **self._kwargs)

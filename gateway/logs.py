@@ -1,0 +1,92 @@
+"""How the log looks: for people on a terminal, JSON otherwise; and no line of it with a key in it."""
+
+import json
+import logging
+import re
+import sys
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from gateway.account import KEY_PREFIX
+
+# Anything that looks like one of our keys, or stands where a key stands in a header, wherever it came from.
+_SECRETS = re.compile(
+    rf"({re.escape(KEY_PREFIX)})[A-Za-z0-9_]{{8,}}|((?:authorization|x-api-key|\bkey)\W{{1,4}}(?:bearer\s+)?)[^\s'\"\\]+",
+    re.IGNORECASE,
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_MAX_LINE = 4096
+_COLOURS = {"2": "32", "3": "36", "4": "33", "5": "31"}
+
+
+def masked(text: str) -> str:
+    """`text` with every key in it replaced, and no control character that could forge a line."""
+    text = _SECRETS.sub(lambda match: (match[1] or match[2]) + "…", text)
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: `time` (UTC, ISO 8601), `level`, `logger`, `message`, and the fields of a request."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": masked(record.getMessage())[:_MAX_LINE],
+        }
+        for name, value in getattr(record, "request", {}).items():
+            line[name] = masked(value) if isinstance(value, str) else value
+        if record.exc_info:
+            line["traceback"] = masked(self.formatException(record.exc_info))[:_MAX_LINE]
+        return json.dumps(line, ensure_ascii=False)
+
+
+class HumanLines(logging.Formatter):
+    """`12:00:00 info  ...`; a request as one aligned line. `colour` for a terminal."""
+
+    def __init__(self, *, colour: bool) -> None:
+        super().__init__()
+        self._colour = colour
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
+        request = getattr(record, "request", None)
+        text = self._request(request) if request else masked(record.getMessage())[:_MAX_LINE]
+        level = "" if record.levelno == logging.INFO else record.levelname.lower() + " "
+        line = f"{self._paint('2', at)} {self._paint('33', level) if level else ''}{text}"
+        if record.exc_info:
+            line += "\n" + masked(self.formatException(record.exc_info).replace("\n", "\x0a"))
+        return line
+
+    def _request(self, fields: dict[str, Any]) -> str:
+        status = str(fields["status"] or "-")
+        size = f"{fields['bytes_in']}→{fields['bytes_out']} B"
+        first = "" if fields["first_byte_ms"] is None else f" first byte {fields['first_byte_ms']:.0f} ms,"
+        words = [
+            self._paint(_COLOURS.get(status[0], "0"), status),
+            masked(str(fields["endpoint"])),
+            f"{fields['deployment'] or '-'} ({fields['account'] or '-'})",
+            f"{size},{first} {fields['total_ms']:.0f} ms",
+            str(fields["ending"]) + (f": {masked(str(fields['cause']))}" if fields.get("cause") else ""),
+            self._paint("2", str(fields["id"])),
+        ]
+        return "  ".join(words)
+
+    def _paint(self, code: str, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
+
+
+def set_up(form: str, level: str, stream: TextIO | None = None) -> None:
+    """Send all logging to `stream` (standard error). `form` is auto, human or json; auto asks if it is a terminal."""
+    stream = stream or sys.stderr
+    terminal = stream.isatty()
+    handler = logging.StreamHandler(stream)
+    human = form == "human" or (form == "auto" and terminal)
+    handler.setFormatter(HumanLines(colour=terminal) if human else JsonLines())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for noisy in ("asyncio", "aiosqlite", "sqlalchemy", "alembic", "aiohttp"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    logging.raiseExceptions = False  # a full disk must not become a traceback, nor reach a request

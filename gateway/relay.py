@@ -1,0 +1,151 @@
+"""The way of one proxied request: body up, head down, answer through, and the truth about how it ended.
+
+A client that leaves takes its upstream connection with it. An upstream that breaks off is never made to look whole.
+A request is sent once: after its first byte there is no second try.
+"""
+
+import asyncio
+
+from aiohttp import web
+
+from gateway import errors, headers, sse
+from gateway.answer import Answer
+from gateway.connection import Connection, Head, UpstreamError
+from gateway.endpoints import Endpoint
+from gateway.errors import Refusal
+from gateway.exchange import Ending, Exchange
+from gateway.upload import Upload
+from gateway.upstream import Upstream, says_loading
+
+
+class Relay:
+    """Carries exchanges. `body_bytes` limits a request's body, `upload_silence` (s) the pauses in sending it."""
+
+    def __init__(self, body_bytes: int, upload_silence: float) -> None:
+        self._body_bytes = body_bytes
+        self._upload_silence = upload_silence
+        self._under_way: set[Answer] = set()
+        self._all_done = asyncio.Event()
+        self.draining = False
+
+    @property
+    def under_way(self) -> int:
+        """Answers being waited for or passed on now."""
+        return len(self._under_way)
+
+    async def drain(self) -> None:
+        """Refuse what comes from now on, and wait until nothing is under way."""
+        self.draining = True
+        while self._under_way:
+            self._all_done.clear()
+            await self._all_done.wait()
+
+    def cut_all(self) -> int:
+        """End every exchange now, visibly for its client. Returns how many there were."""
+        for answer in self._under_way:
+            answer.cut()
+        return len(self._under_way)
+
+    async def carry(
+        self, request: web.Request, exchange: Exchange, upstream: Upstream, endpoint: Endpoint
+    ) -> web.StreamResponse:
+        """Pass one request to `upstream` and its answer to the client. Raises Refusal while nothing has been sent."""
+        if self.draining:
+            raise Refusal(errors.DRAINING)
+        upload = None
+        body = framing = b""
+        if endpoint.has_body:
+            upload = Upload(request, self._body_bytes, self._upload_silence)
+            body, framing = await upload.begin(), upload.framing()
+            exchange.bytes_in = upload.size
+        connection = await _connect(upstream)
+        answer = Answer(exchange, connection, upstream.timeouts.first_byte, upstream.timeouts.silence)
+        uploading = None
+        self._under_way.add(answer)
+        try:
+            head = upstream.request_head(endpoint.method, endpoint.path, headers.upward(request.raw_headers), framing)
+            if upload is None or upload.complete:
+                _begin(connection, answer, head + body)
+            else:
+                _begin(connection, answer, head)
+                uploading = asyncio.create_task(_continue(upload, connection, answer, body, exchange))
+            return await _pass_on(request, exchange, endpoint, answer)
+        except asyncio.CancelledError:
+            exchange.ending = Ending.CLIENT_LEFT
+            raise
+        finally:
+            if uploading is not None:
+                uploading.cancel()
+            self._under_way.discard(answer)
+            self._all_done.set()
+            answer.release()
+            upstream.release(connection, reusable=uploading is None or uploading.done())
+
+
+RELAY = web.AppKey("relay", Relay)
+
+
+async def _connect(upstream: Upstream) -> Connection:
+    try:
+        return await upstream.connect()
+    except UpstreamError as error:
+        raise Refusal(errors.UNREACHABLE, cause=str(error)) from error
+
+
+def _begin(connection: Connection, answer: Answer, data: bytes) -> None:
+    try:
+        connection.begin(answer, data)
+    except UpstreamError as error:
+        raise Refusal(errors.UNREACHABLE, cause=str(error)) from error
+
+
+async def _continue(upload: Upload, connection: Connection, answer: Answer, first: bytes, exchange: Exchange) -> None:
+    """Stream the rest of a long body up. A client that breaks it ends the wait for the answer."""
+    try:
+        await upload.continue_to(connection, first, answer.touch)
+    except Refusal as refusal:
+        answer.fail(refusal)
+    except ConnectionError:
+        return  # the client left: its handler is being cancelled
+    finally:
+        exchange.bytes_in = upload.size
+
+
+async def _pass_on(request: web.Request, exchange: Exchange, endpoint: Endpoint, answer: Answer) -> web.StreamResponse:
+    head = await _fit_head(answer)
+    response = web.StreamResponse(status=head.status, headers=headers.downward(head.headers))
+    if head.length is not None:
+        response.content_length = head.length
+    streams = sse.is_event_stream(head.get(b"content-type"))
+    if streams:
+        response.headers["X-Accel-Buffering"] = "no"
+    if not request.content.is_eof():
+        response.force_close()  # an early answer: what is left of the request is not worth waiting for
+    exchange.status = head.status
+    try:
+        writer = await response.prepare(request)
+    except ConnectionError:
+        exchange.ending = Ending.CLIENT_LEFT
+        return response
+    answer.pass_to(request, response, writer)
+    exchange.ending = await answer.done
+    if exchange.ending is not Ending.FINISHED:
+        answer.show_broken(exchange.ending, endpoint.protocol if streams else None)
+    return response
+
+
+async def _fit_head(answer: Answer) -> Head:
+    """The head of an answer that is fit to be shown. Raises Refusal for what a client must not take at its word."""
+    try:
+        head = await answer.head
+    except UpstreamError as error:
+        raise Refusal(errors.UNREACHABLE, cause=str(error)) from error
+    if 300 <= head.status < 400 and head.status != 304:
+        raise Refusal(errors.UNREACHABLE, cause=f"it redirects ({head.status})")
+    if head.status in {401, 403}:
+        raise Refusal(errors.UNREACHABLE, cause=f"it refuses the gateway's own upstream_key ({head.status})")
+    if head.status == 503 and says_loading(503, await answer.peek()):
+        raise Refusal(errors.UNREACHABLE, cause="it is loading its model")
+    if answer.broke_unseen:
+        raise Refusal(errors.UNREACHABLE, cause="it broke off after the head of its answer")
+    return head

@@ -1,0 +1,20 @@
+"""Every route of the gateway, one a line. A handler is private unless marked `public` where it is defined."""
+
+from aiohttp import hdrs, web
+
+from gateway.framing import no_early_continue
+from gateway.handlers.inference import inference
+from gateway.handlers.probes import alive, hello, ready
+
+ANY = hdrs.METH_ANY
+
+
+def add_routes(app: web.Application) -> None:
+    """Fill the router. The order matters: the first match answers."""
+    route = app.router.add_route
+    route("GET", "/healthz", alive)
+    route("GET", "/readyz", ready)
+    route("HEAD", "/api/gguf/{deployment_id}", hello)
+    route("HEAD", "/api/gguf/{deployment_id}/api/hello", hello)
+    route("GET", "/api/gguf/{deployment_id}/api/hello", hello)
+    route(ANY, "/api/gguf/{rest:.*}", inference, expect_handler=no_early_continue)

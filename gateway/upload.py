@@ -1,0 +1,101 @@
+"""The client's request body on its way up: measured, bounded in size and time, never parsed."""
+
+import asyncio
+from collections.abc import Callable
+
+from aiohttp import hdrs, web
+
+from gateway import errors
+from gateway.connection import Connection
+from gateway.errors import Refusal
+
+# A body up to this size is complete before the upstream hears of it, so that a slow or broken upload costs the
+# model server nothing. A larger one streams.
+_HELD_BYTES = 256 * 1024
+# Below this pace an upload is an attack or a dead line: 1 byte a second must not hold a connection for ever.
+_SLOWEST_BYTES_PER_SECOND = 4096
+
+
+class Upload:
+    """The body of one request. `limit` in bytes, `silence` in seconds between two pieces of it."""
+
+    def __init__(self, request: web.Request, limit: int, silence: float) -> None:
+        self._content = request.content
+        self._request = request
+        self._limit = limit
+        self._silence = silence
+        self._declared = request.content_length
+        self._started = asyncio.get_running_loop().time()
+        self.size = 0
+        if self._declared is not None and self._declared > limit:
+            raise Refusal(errors.TOO_LARGE, limit)
+        if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+            raise Refusal(errors.ENCODED_BODY)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of the body has been read from the client."""
+        return self._content.at_eof()
+
+    def framing(self) -> bytes:
+        """The header line that tells the upstream how long the body is. Call after `begin`."""
+        if self.complete:
+            return b"Content-Length: %d\r\n" % self.size
+        if self._declared is not None:
+            return b"Content-Length: %d\r\n" % self._declared
+        return b"Transfer-Encoding: chunked\r\n"
+
+    async def begin(self) -> bytes:
+        """The whole body if it is short, else its beginning. Raises Refusal: empty, too large, too slow, broken."""
+        self._answer_expectation()
+        if self._content.is_eof():
+            first = self._count(self._content.read_nowait())
+        else:
+            first = await self._read_held()
+        if not first:
+            raise Refusal(errors.EMPTY_BODY)
+        return first
+
+    async def continue_to(self, connection: Connection, first: bytes, touch: Callable[[], None]) -> None:
+        """Send `first` and then what follows, no faster than the upstream takes it. Raises Refusal.
+
+        `touch` is called whenever the upstream has taken a piece.
+        """
+        chunked = self._declared is None
+        piece = first
+        while piece:
+            connection.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+            await connection.drain()
+            touch()
+            piece = await self._next()
+        if chunked:
+            connection.write(b"0\r\n\r\n")
+
+    async def _read_held(self) -> bytes:
+        pieces = []
+        while self.size < _HELD_BYTES and (piece := await self._next()):
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    async def _next(self) -> bytes:
+        slowest = self._started + self._silence + self.size / _SLOWEST_BYTES_PER_SECOND
+        now = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout_at(min(now + self._silence, slowest)):
+                return self._count(await self._content.readany())
+        except TimeoutError as error:
+            raise Refusal(errors.SLOW_UPLOAD) from error
+        except web.RequestPayloadError as error:
+            raise Refusal(errors.BAD_REQUEST, "its body is badly framed") from error
+
+    def _count(self, piece: bytes) -> bytes:
+        self.size += len(piece)
+        if self.size > self._limit:
+            raise Refusal(errors.TOO_LARGE, self._limit)
+        return piece
+
+    def _answer_expectation(self) -> None:
+        """RFC 9110 10.1.1: say 100 only now, when the key and the deployment are known to be good."""
+        expects = hdrs.EXPECT in self._request.headers and self._request.version >= (1, 1)
+        if expects and not self._content.is_eof() and self._request.transport is not None:
+            self._request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
