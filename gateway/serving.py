@@ -1,0 +1,110 @@
+"""Runs the gateway until it is told to stop, and then lets it finish what it has begun."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from aiohttp import web
+
+from gateway.app import create_app
+from gateway.http_server import Runner
+from gateway.registry.base import Registry
+from gateway.relay import RELAY, Relay
+from gateway.settings import Server
+
+log = logging.getLogger("gateway")
+
+_BACKLOG = 1024  # connections the kernel holds while the event loop is busy; its default of 128 drops bursts
+_CUT_SECONDS = 1.0  # for the last words of a stream that is cut to reach its client
+
+
+class ListenError(Exception):
+    """The address cannot be listened on. The message is one sentence for a terminal."""
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run on uvloop where it installs, on asyncio where it does not."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
+
+
+async def serve(server: Server, registry: Registry, announce: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `announce` gets the gateway's URL once it accepts connections.
+
+    At the first signal the gateway stops accepting and lets answers finish for `server.timeouts.drain` seconds,
+    then cuts them so that their clients see it. A second signal cuts at once.
+    Raises SourceError if the registry cannot be read, ListenError if the address cannot be used.
+    """
+    stop = _StopSignals()
+    app = create_app(server, registry)
+    runner = Runner(app, server)
+    try:
+        await runner.setup()
+        site = await _listen(runner, server.host, server.port)
+        announce(_url(runner))
+        await stop.first.wait()
+        await site.stop()
+        await _drain(app[RELAY], server.timeouts.drain, stop.second)
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: Runner, host: str, port: int) -> web.TCPSite:
+    site = web.TCPSite(runner, host, port, backlog=_BACKLOG)
+    try:
+        await site.start()
+    except PermissionError as error:
+        raise ListenError(f"Port {port} needs more rights than this user has; choose one above 1023.") from error
+    except OSError as error:
+        raise ListenError(_why_not(error, host, port)) from error
+    return site
+
+
+def _why_not(error: OSError, host: str, port: int) -> str:
+    if "already in use" in str(error):
+        return f"Port {port} on {host} is taken. Stop what is using it, or choose another with --port."
+    return f"Cannot listen on {host}, port {port}: {error.strerror or error}."
+
+
+def _url(runner: Runner) -> str:
+    host, port = runner.addresses[0][:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def _drain(relay: Relay, seconds: float, hurry: asyncio.Event) -> None:
+    begun = relay.under_way
+    log.info("stopping: %d under way get %g s to finish; a second signal cuts them now", begun, seconds)
+    drained = asyncio.create_task(relay.drain())
+    hurried = asyncio.create_task(hurry.wait())
+    await asyncio.wait((drained, hurried), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    hurried.cancel()
+    cut = relay.cut_all()
+    await asyncio.wait((drained,), timeout=_CUT_SECONDS)
+    drained.cancel()
+    log.info("stopped: %d finished, %d cut", begun - cut, cut)
+
+
+class _StopSignals:
+    """Events for the first and the second SIGTERM or SIGINT. SIGHUP, which ends most programs, does nothing."""
+
+    def __init__(self) -> None:
+        self.first = asyncio.Event()
+        self.second = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+
+    def _stop(self) -> None:
+        if self.first.is_set():
+            self.second.set()
+        self.first.set()
+
+    def _hang_up(self) -> None:
+        log.info("SIGHUP: nothing to do, the configuration is read again whenever it changes")
