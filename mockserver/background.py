@@ -1,0 +1,106 @@
+"""The mock in a thread of its own, for code that has no event loop."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from typing import Any, Protocol, TypeVar
+
+from mockserver.journal import Exchange
+from mockserver.state import State
+
+T = TypeVar("T")
+
+
+class AsyncMock(Protocol):
+    """The part of a MockLlamaServer that is used from another thread."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def control_url(self) -> str: ...
+    @property
+    def state(self) -> State: ...
+    @property
+    def requests(self) -> list[Exchange]: ...
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    async def set_state(
+        self,
+        state: str,
+        *,
+        load_seconds: float | None = ...,
+        down_seconds: float | None = ...,
+        up_seconds: float | None = ...,
+    ) -> None: ...
+    async def wait_for_state(self, state: str, timeout: float = ...) -> None: ...
+    async def wait_for_requests(self, count: int = ..., *, timeout: float = ..., **wanted: Any) -> list[Exchange]: ...
+
+
+class BackgroundMock:
+    """The methods of `MockLlamaServer`, blocking, callable from any thread."""
+
+    def __init__(self, mock: AsyncMock) -> None:
+        self._mock = mock
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="mock-llama-server", daemon=True)
+
+    def start(self) -> None:
+        """Start thread and mock; raises what the mock's own start raises."""
+        self._thread.start()
+        try:
+            self._call(self._mock.start())
+        except OSError:
+            self._end_thread()
+            raise
+
+    def stop(self) -> None:
+        """Stop mock and thread."""
+        self._call(self._mock.stop())
+        self._end_thread()
+
+    def _end_thread(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    @property
+    def url(self) -> str:
+        """Base URL of the model port."""
+        return self._mock.url
+
+    @property
+    def port(self) -> int:
+        """Number of the model port."""
+        return self._mock.port
+
+    @property
+    def control_url(self) -> str:
+        """Base URL of the control port."""
+        return self._mock.control_url
+
+    @property
+    def state(self) -> State:
+        """What it plays now."""
+        return self._mock.state
+
+    @property
+    def requests(self) -> list[Exchange]:
+        """What it received, oldest first."""
+        return self._mock.requests
+
+    def set_state(self, state: str, **durations: float | None) -> None:
+        """Play a state (`load_seconds`, `down_seconds`, `up_seconds`); returns when the port follows."""
+        self._call(self._mock.set_state(state, **durations))
+
+    def wait_for_state(self, state: str, timeout: float = 5.0) -> None:
+        """Return once the state is reached; raises TimeoutError."""
+        self._call(self._mock.wait_for_state(state, timeout))
+
+    def wait_for_requests(self, count: int = 1, *, timeout: float = 5.0, **wanted: Any) -> list[Exchange]:
+        """Return once `count` exchanges match; raises TimeoutError."""
+        return self._call(self._mock.wait_for_requests(count, timeout=timeout, **wanted))

@@ -1,0 +1,20 @@
+"""Time, as the mock sees it: one object to ask and to wait on, so that another can take its place."""
+
+import asyncio
+import time
+
+
+class Clock:
+    """The real clock. `now` counts seconds from an arbitrary start; `unix` is the time of day."""
+
+    def now(self) -> float:
+        """Seconds, never going back."""
+        return time.perf_counter()
+
+    def unix(self) -> int:
+        """Whole seconds since 1970."""
+        return int(time.time())
+
+    async def sleep_until(self, moment: float) -> None:
+        """Wait for a moment of `now`; one already past still lets every other task run once."""
+        await asyncio.sleep(max(0.0, moment - self.now()))

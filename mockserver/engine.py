@@ -1,0 +1,48 @@
+"""What a model would be here: text from a seed. The same prompt and seed always give the same answer."""
+
+import hashlib
+import random
+import string
+from collections.abc import Iterator, Sequence
+
+from mockserver import tokenizer
+from mockserver.vocabulary import OBJECTS, SUBJECTS, TAILS, VERBS
+
+_ALPHANUMERIC = string.ascii_letters + string.digits
+
+
+def dice(seed: int, prompt: Sequence[int]) -> random.Random:
+    """A generator of its own for one answer, from the prompt and the seed alone."""
+    material = ",".join(map(str, (seed, *prompt))).encode()
+    return random.Random(hashlib.blake2b(material, digest_size=8).digest())  # noqa: S311  repeatable on purpose
+
+
+def sentences(rng: random.Random) -> Iterator[str]:
+    """Sentences without end, each with its leading space but the first."""
+    start = ""
+    while True:
+        subject, verb, thing = rng.choice(SUBJECTS), rng.choice(VERBS), rng.choice(OBJECTS)
+        tail = rng.choice(TAILS)
+        yield f"{start}{subject[0].upper()}{subject[1:]} {verb} {thing}{tail and ' '}{tail}."
+        start = " "
+
+
+def compose(rng: random.Random, *, endless: bool = False) -> Iterator[int]:
+    """Tokens of an answer of two to five sentences, or of one without end (`ignore_eos`)."""
+    remaining = rng.randint(2, 5)
+    for sentence in sentences(rng):
+        yield from tokenizer.encode(sentence, parse_special=False)
+        remaining -= 1
+        if remaining == 0 and not endless:
+            return
+
+
+class Ids:
+    """Identifiers in llama-server's form, a prefix and 32 letters and digits; repeatable by seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = random.Random(seed)  # noqa: S311  identifiers of a double, not secrets
+
+    def new(self, prefix: str = "") -> str:
+        """The next identifier."""
+        return prefix + "".join(self._rng.choices(_ALPHANUMERIC, k=32))

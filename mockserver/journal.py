@@ -1,0 +1,133 @@
+"""What the mock received, and how each exchange ended."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+BODY_LIMIT = 1024 * 1024
+"""Bytes of a request body that are kept; the rest is counted only."""
+
+
+class Ended(StrEnum):
+    """How an exchange ended: answered in full, left by the client, or cut by the mock itself."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    ABORTED = "aborted"
+    CUT = "cut"
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and what became of it. `received_at` is Unix time; `after_ms` counts from there."""
+
+    id: int
+    method: str
+    path: str
+    headers: list[tuple[str, str]]
+    received_at: float = field(default_factory=time.time)
+    body: bytes = b""
+    body_bytes: int = 0
+    status: int | None = None
+    ended: Ended = Ended.RUNNING
+    after_ms: float | None = None
+    bytes_sent: int = 0
+    _started: float = field(default_factory=time.monotonic)
+
+    def keep_body(self, body: bytes) -> None:
+        """Remember the request body, at most `BODY_LIMIT` bytes of it."""
+        self.body, self.body_bytes = body[:BODY_LIMIT], len(body)
+
+    def end(self, ended: Ended, bytes_sent: int) -> None:
+        """Close the record; the first ending counts."""
+        if self.ended is Ended.RUNNING:
+            self.ended, self.bytes_sent = ended, bytes_sent
+            self.after_ms = round((time.monotonic() - self._started) * 1000, 1)
+
+    @property
+    def how(self) -> str:
+        """The ending in words: `finished`, `client left after 120 ms`, `cut by the mock after 80 ms`."""
+        phrase = {Ended.ABORTED: "client left", Ended.CUT: "cut by the mock"}.get(self.ended)
+        return f"{phrase} after {self.after_ms:.0f} ms" if phrase else str(self.ended)
+
+    def as_json(self) -> dict[str, Any]:
+        """The record as the control API shows it; a body that is not UTF-8 has replacement characters."""
+        return {
+            "id": self.id,
+            "method": self.method,
+            "path": self.path,
+            "headers": [list(pair) for pair in self.headers],
+            "body": self.body.decode("utf-8", "replace"),
+            "body_bytes": self.body_bytes,
+            "received_at": self.received_at,
+            "status": self.status,
+            "ended": self.ended.value,
+            "how": self.how,
+            "after_ms": self.after_ms,
+            "bytes_sent": self.bytes_sent,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which exchanges are meant; `None` means any. `path` matches without its query."""
+
+    ended: str | None = None
+    method: str | None = None
+    path: str | None = None
+    status: int | None = None
+    after: int = 0
+
+    def __call__(self, exchange: Exchange) -> bool:
+        return (
+            exchange.id > self.after
+            and self.ended in (None, exchange.ended.value)
+            and self.method in (None, exchange.method)
+            and self.path in (None, exchange.path.partition("?")[0])
+            and self.status in (None, exchange.status)
+        )
+
+
+class Journal:
+    """The last exchanges, oldest first, bounded; waits for those to come."""
+
+    def __init__(self, limit: int = 1000) -> None:
+        self._exchanges: deque[Exchange] = deque(maxlen=limit)
+        self._last_id = 0
+        self._changed = asyncio.Event()
+
+    def __iter__(self) -> Iterator[Exchange]:
+        return iter(list(self._exchanges))
+
+    def begin(self, method: str, path: str, headers: list[tuple[str, str]]) -> Exchange:
+        """Open a record."""
+        self._last_id += 1
+        exchange = Exchange(self._last_id, method, path, headers)
+        self._exchanges.append(exchange)
+        self.touch()
+        return exchange
+
+    def touch(self) -> None:
+        """Wake everyone who waits: a record was opened, closed or dropped."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def clear(self) -> None:
+        """Forget everything; ids go on counting."""
+        self._exchanges.clear()
+        self.touch()
+
+    def matching(self, wanted: Callable[[Exchange], bool]) -> list[Exchange]:
+        """The exchanges that `wanted` accepts, oldest first."""
+        return [exchange for exchange in self._exchanges if wanted(exchange)]
+
+    async def wait(self, wanted: Callable[[Exchange], bool], count: int = 1, timeout: float = 5.0) -> list[Exchange]:
+        """Return once `count` exchanges match; raises TimeoutError after `timeout` seconds."""
+        async with asyncio.timeout(timeout):
+            while len(found := self.matching(wanted)) < count:
+                await self._changed.wait()
+        return found

@@ -1,0 +1,169 @@
+"""Generation parameters: one table of fields, in the order in which llama-server shows them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mockserver.errors import ApiError
+from mockserver.jsontext import float32, type_error
+from mockserver.settings import Settings
+
+_SAMPLERS = ["penalties", "dry", "top_n_sigma", "top_k", "typ_p", "top_p", "min_p", "xtc", "temperature"]
+DEFAULTS: dict[str, Any] = {
+    "seed": 4294967295,
+    "temperature": 0.8,
+    "dynatemp_range": 0.0,
+    "dynatemp_exponent": 1.0,
+    "top_k": 40,
+    "top_p": 0.95,
+    "min_p": 0.05,
+    "top_n_sigma": -1.0,
+    "xtc_probability": 0.0,
+    "xtc_threshold": 0.1,
+    "typical_p": 1.0,
+    "repeat_last_n": 64,
+    "repeat_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "dry_multiplier": 0.0,
+    "dry_base": 1.75,
+    "dry_allowed_length": 2,
+    "dry_penalty_last_n": 64,
+    "dry_sequence_breakers": ["\n", ":", '"', "*"],
+    "mirostat": 0,
+    "mirostat_tau": 5.0,
+    "mirostat_eta": 0.1,
+    "adaptive_target": -1.0,
+    "adaptive_decay": 0.9,
+    "stop": [],
+    "max_tokens": -1,
+    "n_predict": -1,
+    "n_keep": 0,
+    "n_discard": 0,
+    "ignore_eos": False,
+    "stream": False,
+    "logit_bias": [],
+    "n_probs": 0,
+    "min_keep": 0,
+    "grammar": "",
+    "grammar_lazy": False,
+    "grammar_triggers": [],
+    "preserved_tokens": [],
+    "chat_format": "Content-only",
+    "reasoning_format": "deepseek",
+    "reasoning_in_content": False,
+    "generation_prompt": "",
+    "samplers": _SAMPLERS,
+    "speculative.types": "none",
+    "timings_per_token": False,
+    "post_sampling_probs": False,
+    "backend_sampling": False,
+    "lora": [],
+}
+_LONG_ONLY = frozenset(
+    ("dry_sequence_breakers", "stop", "logit_bias", "grammar", "grammar_lazy", "grammar_triggers", "preserved_tokens")
+)
+_NOT_FROM_BODY = _LONG_ONLY | {
+    *("chat_format", "reasoning_format", "speculative.types", "lora", "samplers", "max_tokens", "n_predict"),
+    "generation_prompt",
+}
+
+
+@dataclass(slots=True)
+class Params:
+    """The parameters of one request. `shown` is what `generation_settings` prints; the rest steers the mock."""
+
+    shown: dict[str, Any]
+    stop: list[str] = field(default_factory=list)
+    n_predict: int = -1
+    seed: int = 0
+    choices: int = 1
+    cache_prompt: bool = True
+    return_progress: bool = False
+    return_tokens: bool = False
+    id_slot: int = -1
+
+    def short(self) -> dict[str, Any]:
+        """The form of `/props` and `/slots`."""
+        return {name: value for name, value in self.shown.items() if name not in _LONG_ONLY}
+
+
+def number(body: Mapping[str, Any], name: str, default: float) -> float:
+    """A numeric field, `default` when absent or null; raises the 400 of a wrong type."""
+    value = body.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ApiError(400, f"Field '{name}': {type_error('number', value)}")
+    return value
+
+
+def flag(body: Mapping[str, Any], name: str, default: bool = False) -> bool:
+    """A boolean field, `default` when absent or null; raises the 400 of a wrong type."""
+    value = body.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise ApiError(400, f"Field '{name}': {type_error('boolean', value)}")
+    return value
+
+
+def defaults(settings: Settings) -> dict[str, Any]:
+    """The server's own defaults, floats as C++ floats."""
+    shown = {name: float32(value) if isinstance(value, float) else value for name, value in DEFAULTS.items()}
+    shown.update(
+        seed=settings.sampling_seed,
+        temperature=float32(settings.temperature),
+        max_tokens=settings.n_predict,
+        n_predict=settings.n_predict,
+    )
+    return shown
+
+
+def _limit(body: Mapping[str, Any], default: int) -> int:
+    """The token limit under any of its names, -1 for none."""
+    for name in ("n_predict", "max_completion_tokens", "max_tokens"):
+        if body.get(name) is not None:
+            return int(number(body, name, default))
+    return default
+
+
+def _stop_words(body: Mapping[str, Any]) -> list[str]:
+    stop = body.get("stop")
+    words = [stop] if isinstance(stop, str) else stop if isinstance(stop, list) else []
+    return [word for word in words if isinstance(word, str) and word]
+
+
+def _choices(body: Mapping[str, Any], most: int) -> int:
+    count = int(number(body, "n_cmpl" if "n_cmpl" in body else "n", 1))
+    if not 1 <= count <= most:
+        raise ApiError(400, f"Field 'n': Value must be between 1 <= value <= {most}, but got {count}")
+    return count
+
+
+def read(body: Mapping[str, Any], settings: Settings) -> Params:
+    """The parameters of a request body; raises ApiError 400 naming the field that is wrong."""
+    shown = defaults(settings)
+    for name, default in DEFAULTS.items():
+        if name in _NOT_FROM_BODY or name not in body:
+            continue
+        if isinstance(default, bool):
+            shown[name] = flag(body, name, shown[name])
+        elif isinstance(default, float):
+            shown[name] = float32(number(body, name, shown[name]))
+        else:
+            shown[name] = int(number(body, name, shown[name]))
+    limit, stop = _limit(body, settings.n_predict), _stop_words(body)
+    shown.update(max_tokens=limit, n_predict=limit, stop=stop)
+    sampled = shown["temperature"] > 0
+    return Params(
+        shown=shown,
+        stop=stop,
+        n_predict=limit,
+        seed=shown["seed"] % 2**32 + settings.seed if sampled else settings.seed,
+        choices=_choices(body, settings.slots),
+        cache_prompt=flag(body, "cache_prompt", True),
+        return_progress=flag(body, "return_progress"),
+        return_tokens=flag(body, "return_tokens"),
+        id_slot=int(number(body, "id_slot", -1)),
+    )

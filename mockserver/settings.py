@@ -1,0 +1,55 @@
+"""What a mock is started with: llama-server's own options that change an answer, and the mock's own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+BUILD_INFO = "b1-0c1e570"
+"""The build of the recordings; `system_fingerprint` and `build_info` carry it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """One mock's options. Durations are seconds; a duration of `None` lasts until told otherwise."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    control_port: int = 0
+    api_keys: Sequence[str] = field(default=(), repr=False)
+
+    state: str = "ready"
+    load_seconds: float | None = 2.0
+    down_seconds: float | None = 2.0
+    up_seconds: float | None = None
+
+    ttft: float = 0.0
+    tokens_per_second: float = 0.0
+    prompt_tokens_per_second: float = 0.0
+    seed: int = 0
+
+    alias: str = ""
+    model: str = ""
+    slots: int = 4
+    context: int = 4096
+    unified: bool = True
+    n_predict: int = -1
+    temperature: float = 0.8
+    sampling_seed: int = 4294967295
+    chat_template: str = "chatml"
+    embeddings: bool = False
+    reranking: bool = False
+    pooling: str = "mean"
+    slots_endpoint: bool = True
+    metrics_endpoint: bool = False
+    batch: int = 2048
+    ubatch: int = 512
+
+    @property
+    def model_name(self) -> str:
+        """The name in every answer: the first alias alphabetically, else the file's name, else `mock`."""
+        aliases = sorted(name for name in self.alias.split(",") if name)
+        return aliases[0] if aliases else self.model.rpartition("/")[2] or "mock"
+
+    @property
+    def slot_context(self) -> int:
+        """Tokens one slot holds: all of them when the cache is unified, an equal share otherwise."""
+        return self.context if self.unified else self.context // self.slots

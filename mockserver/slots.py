@@ -1,0 +1,95 @@
+"""The slots of a server: each holds one sequence and its cache; requests without one wait in line."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mockserver.tokenizer import common_prefix
+
+_WORTH_REUSING = 0.1
+"""Share of a prompt that must already lie in a slot for that slot to be preferred (llama-server's default)."""
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """One slot. `cache` holds the tokens of its last sequence; the other fields are what `/slots` shows."""
+
+    id: int
+    cache: list[int] = field(default_factory=list)
+    busy: bool = False
+    last_used: int = 0
+    task: int | None = None
+    prompt_tokens: int = 0
+    processed_tokens: int = 0
+    cached_tokens: int = 0
+    decoded: int = 0
+    new_line: bool = False
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    prompt: Sequence[int]
+    pinned: int
+    granted: asyncio.Future[Slot]
+
+
+class SlotPool:
+    """Hands out slots: the one a request names, else the best cached, else the one unused for longest."""
+
+    def __init__(self, count: int) -> None:
+        self.slots = [Slot(number) for number in range(count)]
+        self._deferred: deque[_Waiting] = deque()
+        self._uses = 0
+
+    @property
+    def busy(self) -> int:
+        """Slots at work."""
+        return sum(slot.busy for slot in self.slots)
+
+    @property
+    def deferred(self) -> int:
+        """Requests waiting in line."""
+        return len(self._deferred)
+
+    async def acquire(self, prompt: Sequence[int], pinned: int = -1) -> Slot:
+        """A slot of one's own, after everyone who came before. Cancelling gives up the place in line."""
+        if not self._deferred and (slot := self._choose(prompt, pinned)):
+            return self._take(slot)
+        waiting = _Waiting(prompt, pinned, asyncio.get_running_loop().create_future())
+        self._deferred.append(waiting)
+        try:
+            return await waiting.granted
+        except asyncio.CancelledError:
+            if waiting in self._deferred:
+                self._deferred.remove(waiting)
+            elif waiting.granted.done() and not waiting.granted.cancelled():
+                self.release(waiting.granted.result())
+            raise
+
+    def release(self, slot: Slot) -> None:
+        """Give a slot back, to the first in line who can use it."""
+        slot.busy = False
+        slot.decoded = slot.processed_tokens = slot.cached_tokens = 0
+        for waiting in list(self._deferred):
+            chosen = None if waiting.granted.done() else self._choose(waiting.prompt, waiting.pinned)
+            if chosen or waiting.granted.done():
+                self._deferred.remove(waiting)
+            if chosen:
+                waiting.granted.set_result(self._take(chosen))
+
+    def _take(self, slot: Slot) -> Slot:
+        self._uses += 1
+        slot.busy, slot.last_used = True, self._uses
+        return slot
+
+    def _choose(self, prompt: Sequence[int], pinned: int) -> Slot | None:
+        free = [slot for slot in self.slots if not slot.busy and pinned in (-1, slot.id)]
+        if not free:
+            return None
+        best = max(free, key=lambda slot: common_prefix(slot.cache, prompt))
+        if common_prefix(best.cache, prompt) > _WORTH_REUSING * len(prompt):
+            return best
+        return min(free, key=lambda slot: slot.last_used)

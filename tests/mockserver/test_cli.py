@@ -1,0 +1,64 @@
+"""The command, started as users start it."""
+
+import asyncio
+import signal
+import socket
+import sys
+import time
+
+import pytest
+
+from tests.mockserver.rawhttp import ask, connect, encode, read_head
+
+COMMAND = (sys.executable, "-m", "mockserver")
+
+
+async def start(*options: str) -> tuple[asyncio.subprocess.Process, str, str]:
+    """A mock process, its model URL and its control URL, both from the start-up log."""
+    process = await asyncio.create_subprocess_exec(*COMMAND, *options, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    urls = {}
+    async for line in process.stdout:
+        if b"listening on" in line:
+            what, _, url = line.decode().partition(" is listening on ")
+            urls[what] = url.split()[0]
+        if "main: server" in urls:
+            break
+    return process, urls["main: server"], urls["main: control"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_it_within_a_second_and_cuts_its_streams(number: signal.Signals) -> None:
+    process, url, _ = await start("--port", "0", "--tps", "10")
+    reader, writer = await connect(url)
+    writer.write(encode("POST", "/v1/chat/completions", {}, b'{"stream":true,"ignore_eos":true,"messages":[]}'))
+    await read_head(reader)
+    asked = time.monotonic()
+    process.send_signal(number)
+    rest = await reader.read()
+    assert await process.wait() == 0
+    assert time.monotonic() - asked < 1
+    assert not rest.endswith(b"0\r\n\r\n")
+    writer.close()
+
+
+async def test_a_taken_port_is_one_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND, "--port", port, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        out, err = await process.communicate()
+    assert process.returncode == 1
+    assert out == b""
+    assert err.decode() == f"Error: Cannot listen on 127.0.0.1:{port}: Address already in use.\n"
+
+
+async def test_a_paused_mock_is_woken_over_the_control_port() -> None:
+    process, url, control_url = await start("--port", "0", "--state", "paused", "--alias", "demo")
+    with pytest.raises(ConnectionRefusedError):
+        await connect(url)
+    assert (await ask(control_url, "PUT", "/__mock__/state", {"state": "ready"})).status == 200
+    assert (await ask(url, "GET", "/v1/models")).json()["data"][0]["id"] == "demo"
+    process.terminate()
+    assert await process.wait() == 0
