@@ -8,6 +8,9 @@ from types import MappingProxyType
 
 from gateway.account import Key
 from gateway.deployment import Deployment
+from gateway.source import SourceError
+
+__all__ = ["Registry", "Snapshot", "SourceError", "SourceProblem"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +20,7 @@ class Snapshot:
     `keys` is indexed by the SHA-256 of a key's text, `deployments` by id.
     """
 
-    keys: Mapping[bytes, Key] = field(default_factory=lambda: MappingProxyType({}))
+    keys: Mapping[bytes, Key] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     deployments: Mapping[str, Deployment] = field(default_factory=lambda: MappingProxyType({}))
 
     def key(self, digest: bytes, now: datetime) -> Key | None:
@@ -64,11 +67,3 @@ class Registry(abc.ABC):
         self.snapshot, self.problem = snapshot, problem
         for listener in self.listeners:
             listener()
-
-
-class SourceError(Exception):
-    """A registry's source cannot be used. `lines` say where and why, one error each, for a terminal."""
-
-    def __init__(self, *lines: str) -> None:
-        super().__init__("\n".join(lines))
-        self.lines = lines

@@ -1,0 +1,14 @@
+"""What Alembic runs: the migrations, in the transaction and on the connection that `schema.upgrade` handed over."""
+
+from alembic import context
+
+from gateway.registry.tables import VERSION_TABLE, metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    version_table=VERSION_TABLE,
+    transactional_ddl=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,1 @@
+"""One file a version, numbered; the number is what the database remembers."""

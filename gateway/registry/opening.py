@@ -1,0 +1,53 @@
+"""Which registry a configuration asks for, and what deserves a warning before it is opened."""
+
+import stat
+from pathlib import Path
+
+from gateway.deployment import Timeouts
+from gateway.registry.base import Registry
+from gateway.registry.yaml_file import YamlRegistry
+from gateway.settings import Settings, warnings
+
+
+def registry_of(settings: Settings, path: Path) -> Registry:
+    """The registry of the configuration file at `path`, not yet open. Raises SourceError for a URL that is none.
+
+    A relative path in `database` starts at the configuration's folder, wherever the gateway is started from.
+    """
+    if settings.database is None:
+        return YamlRegistry(path)
+    from gateway.registry.database import database_url
+    from gateway.registry.sql import SqlRegistry
+
+    limits = settings.server.timeouts
+    url = database_url(settings.database, path.parent)
+    return SqlRegistry(url, Timeouts(limits.connect, limits.first_byte, limits.silence))
+
+
+def cautions(settings: Settings, path: Path) -> tuple[str, ...]:
+    """What to say loudly at start: keys in plain text, files with secrets that others can read."""
+    found = list(warnings(settings))
+    text = path.read_text(encoding="utf-8-sig")
+    if any(secret in text for secret in _secrets(settings)) and _open_to_others(path):
+        found.append(f"{path} holds keys, and other users of this machine can read it: chmod 600 {path}")
+    if settings.database is not None:
+        from gateway.registry.database import database_url, file_of
+
+        file = file_of(database_url(settings.database, path.parent))
+        if file is not None and _open_to_others(file):
+            found.append(f"{file} can be read by other users of this machine: chmod 600 {file}")
+    return tuple(found)
+
+
+def _secrets(settings: Settings) -> list[str]:
+    """What nobody else may read, as the file would spell it. One that came from the environment is not in there."""
+    keys = [key.key for account in settings.accounts.values() for key in account.keys if key.key]
+    upstream_keys = [entry.upstream_key for entry in settings.deployments.values() if entry.upstream_key]
+    return keys + upstream_keys
+
+
+def _open_to_others(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
+    except OSError:
+        return False

@@ -1,0 +1,122 @@
+"""The tables of the database: accounts, keys, deployments, and a counter that says when to read them again."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Integer,
+    MetaData,
+    Row,
+    String,
+    Table,
+    TypeDecorator,
+)
+
+from gateway.account import Key
+from gateway.deployment import Deployment, Status, Timeouts
+
+HEAD = "0001"  # the newest file in migrations/versions
+VERSION_TABLE = "gateway_schema"
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware datetime in UTC, stored without its zone: SQLite has none to store."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To the database."""
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """From the database."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("created_at", Moment, nullable=False),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("account", ForeignKey("accounts.id"), nullable=False, index=True),
+    Column("digest", String(64), nullable=False, unique=True),  # SHA-256 in hex; the key's text is stored nowhere
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment),
+    Column("revoked_at", Moment),
+    Column("successor_of", ForeignKey("keys.id")),
+)
+
+deployments = Table(
+    "deployments",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("account", ForeignKey("accounts.id"), nullable=False, index=True),
+    Column("upstream", String(512), nullable=False),
+    Column("upstream_key", String(4096)),  # the gateway must send it, so it must be able to read it
+    Column("status", String(16), nullable=False),
+    Column("connect", Float),  # seconds, as the two below; NULL is the server's default
+    Column("first_byte", Float),
+    Column("silence", Float),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+)
+
+revision = Table(
+    "revision",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="single"), primary_key=True),
+    Column("number", Integer, nullable=False),  # one more with every change committed
+)
+
+
+def key_of(row: Row[tuple[object, ...]]) -> Key:
+    """A key from its row. Raises ValueError if the row is not one the gateway wrote."""
+    return Key(
+        id=row.id,
+        name=row.name,
+        account=row.account,
+        digest=bytes.fromhex(row.digest),
+        expires_at=row.expires_at,
+        created_at=row.created_at,
+        revoked_at=row.revoked_at,
+        successor_of=row.successor_of,
+    )
+
+
+def deployment_of(row: Row[tuple[object, ...]], default: Timeouts) -> Deployment:
+    """A deployment from its row. Raises ValueError if the row is not one the gateway wrote."""
+    return Deployment(
+        id=row.id,
+        account=row.account,
+        upstream=row.upstream,
+        upstream_key=row.upstream_key,
+        status=Status(row.status),
+        timeouts=Timeouts(
+            connect=default.connect if row.connect is None else row.connect,
+            first_byte=default.first_byte if row.first_byte is None else row.first_byte,
+            silence=default.silence if row.silence is None else row.silence,
+        ),
+    )

@@ -1,0 +1,156 @@
+"""The registry that is one YAML file: read it, and keep reading it while it is edited."""
+
+import asyncio
+import os
+import stat
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from gateway.account import Key
+from gateway.deployment import Deployment
+from gateway.registry.base import Snapshot
+from gateway.registry.watching import INTERVAL, WatchingRegistry, log
+from gateway.settings import Settings, parse
+from gateway.source import SourceError
+from gateway.yaml_text import MAX_CHARS
+
+_SETTLE = 0.1  # seconds that a file must lie still: an editor may be half-way through writing it
+_FRESH_NS = 2_000_000_000  # a file this young can change again without its timestamps showing it
+_LIVE = ("timeouts.connect", "timeouts.first_byte", "timeouts.silence")  # server settings that need no restart
+
+
+def read_settings(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of a configuration file. Raises SourceError with every error in it."""
+    return _parse(path, _read(path), environ)
+
+
+def snapshot_of(settings: Settings) -> Snapshot:
+    """What a configuration with its accounts inside says. A key's id is `account/name`."""
+    deployments = {
+        name: Deployment(
+            id=name,
+            account=entry.account,
+            upstream=entry.upstream,
+            upstream_key=entry.upstream_key,
+            status=entry.status,
+            timeouts=entry.timeouts.over(settings.server.timeouts),
+        )
+        for name, entry in settings.deployments.items()
+    }
+    keys = {key.digest: key for key in _keys(settings)}
+    return Snapshot(MappingProxyType(keys), MappingProxyType(deployments))
+
+
+class YamlRegistry(WatchingRegistry):
+    """Serves what a YAML file says, and what it is edited to say within a second.
+
+    `settings` is the newest valid content. An edit that is invalid, half-written, unreadable or gone changes
+    nothing but `problem`.
+    """
+
+    def __init__(self, path: Path, environ: Mapping[str, str] | None = None, interval: float = INTERVAL) -> None:
+        super().__init__(str(path), interval)
+        self.settings = Settings()
+        self._path = path
+        self._environ = os.environ if environ is None else environ
+        self._signature: tuple[int, ...] | None = (0,)
+        self._content: bytes | None = None
+        self._started: Settings | None = None
+        self._told: list[str] = []
+
+    async def look(self) -> None:
+        """Read the file if it has changed since the last look."""
+        signature = await asyncio.to_thread(_signature, self._path)
+        if signature == self._signature and not _fresh(signature):
+            return
+        if self._started is not None and signature != self._signature:
+            await asyncio.sleep(_SETTLE)
+            if signature != await asyncio.to_thread(_signature, self._path):
+                return
+        self._signature = signature
+        content = await asyncio.to_thread(_read, self._path)
+        if content == self._content and self.problem is None:
+            return
+        self._content = content
+        self._take(await asyncio.to_thread(_parse, self._path, content, self._environ))
+
+    def _take(self, settings: Settings) -> None:
+        if settings.database is not None:
+            raise SourceError(f"{self._path}: the file names a database now; start the gateway again to use it")
+        if self._started is None:
+            self._started = settings
+        elif settings != self.settings or self.problem is not None:
+            log.info("%s is in force: %s", self._path, _count(settings))
+        self.settings = settings
+        self._tell_what_waits(self._started, settings)
+        self.replace(snapshot_of(settings))
+
+    def _tell_what_waits(self, started: Settings, settings: Settings) -> None:
+        before, now = dict(_flat(started.server.model_dump())), dict(_flat(settings.server.model_dump()))
+        waiting = [f"server.{name}" for name in now if now[name] != before[name] and name not in _LIVE]
+        if waiting and waiting != self._told:
+            log.warning("%s: %s will take effect at the next start", self._path, ", ".join(waiting))
+        self._told = waiting
+
+
+def _keys(settings: Settings) -> Iterator[Key]:
+    named: Counter[str] = Counter()
+    for account, owner in settings.accounts.items():
+        for entry in owner.keys:
+            key_id = f"{account}/{entry.name}"
+            named[key_id] += 1
+            if named[key_id] > 1:
+                key_id += f"#{named[key_id]}"
+            yield Key(key_id, entry.name, account, entry.digest, entry.expires_at)
+
+
+def _parse(path: Path, content: bytes, environ: Mapping[str, str] | None) -> Settings:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SourceError(f"{path}:{line}: the file is not UTF-8") from error
+    return parse(text, str(path), os.environ if environ is None else environ)
+
+
+def _read(path: Path) -> bytes:
+    """The content of a regular file of bearable size; a pipe or a device would hang the reader."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise SourceError(f"{path}: is not a file")
+        with path.open("rb") as file:
+            content = file.read(MAX_CHARS + 1)
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {(error.strerror or 'unknown reason').lower()}") from error
+    if len(content) > MAX_CHARS:
+        raise SourceError(f"{path}: is larger than {MAX_CHARS} bytes")
+    return content
+
+
+def _signature(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file does; None if there is none. The ctime betrays an edit that keeps the mtime."""
+    try:
+        seen = path.stat()
+    except OSError:
+        return None
+    return (seen.st_dev, seen.st_ino, seen.st_mode, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
+
+
+def _fresh(signature: tuple[int, ...] | None) -> bool:
+    return signature is not None and time.time_ns() - max(signature[-2:]) < _FRESH_NS
+
+
+def _flat(section: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in section.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _count(settings: Settings) -> str:
+    keys = sum(len(account.keys) for account in settings.accounts.values())
+    return f"{len(settings.accounts)} accounts, {keys} keys, {len(settings.deployments)} deployments"

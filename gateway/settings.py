@@ -1,0 +1,171 @@
+"""The configuration file as models: every setting with its unit, bounds and default. Pure: no I/O.
+
+The JSON Schema of it is `config/gateway.schema.json`, written by `gguf-gateway schema`.
+"""
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+
+from gateway import settings_rules
+from gateway.account import digest_of
+from gateway.deployment import Status, Timeouts
+from gateway.fields import Digest, Id, KeyText, Label, Moment, Seconds, Upstream, UpstreamKey
+from gateway.sentences import blame_fields
+from gateway.settings_server import Limits, Log, Model, Probes, Server, ServerTimeouts
+from gateway.yaml_text import read_yaml
+
+__all__ = [
+    "AccountEntry",
+    "DeploymentEntry",
+    "DeploymentTimeouts",
+    "KeyEntry",
+    "Limits",
+    "Log",
+    "Probes",
+    "Server",
+    "ServerTimeouts",
+    "Settings",
+    "is_loopback",
+    "parse",
+    "warnings",
+]
+
+
+class KeyEntry(Model):
+    """A key of an account: its text, or better the SHA-256 of it."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["key"]}, {"required": ["key_sha256"]}]})
+
+    name: Label = Field(description="What logs and lists call the key.")
+    key: KeyText | None = Field(
+        default=None,
+        repr=False,
+        description="The key in plain text, for sandboxes: at least 8 printable ASCII characters.",
+    )
+    key_sha256: Digest | None = Field(
+        default=None,
+        repr=False,
+        description="The SHA-256 of the key, 64 hexadecimal digits; `gguf-gateway hash-key` makes it.",
+    )
+    expires_at: Moment | None = Field(
+        default=None, description="When the key stops working, with time zone; never if it is left out."
+    )
+
+    @model_validator(mode="after")
+    def _one_key(self) -> "KeyEntry":
+        if (self.key is None) == (self.key_sha256 is None):
+            raise ValueError("needs exactly one of `key` and `key_sha256`")
+        return self
+
+    @property
+    def digest(self) -> bytes:
+        """The SHA-256 of the key's text."""
+        return digest_of(self.key) if self.key is not None else bytes.fromhex(self.key_sha256 or "")
+
+
+class AccountEntry(Model):
+    """An account: the owner of keys and deployments."""
+
+    keys: tuple[KeyEntry, ...] = Field(default=(), description="The keys that prove the account.")
+
+
+class DeploymentTimeouts(Model):
+    """Limits of one deployment, in seconds; the server's where left out."""
+
+    connect: Seconds | None = Field(
+        default=None, description="Seconds until the connection to the upstream must stand."
+    )
+    first_byte: Seconds | None = Field(
+        default=None, description="Seconds from the request's last byte to the answer's first."
+    )
+    silence: Seconds | None = Field(
+        default=None, description="Longest pause between two bytes of an answer, in seconds."
+    )
+
+    def over(self, server: ServerTimeouts) -> Timeouts:
+        """These limits, with the server's where none is set."""
+        return Timeouts(
+            connect=server.connect if self.connect is None else self.connect,
+            first_byte=server.first_byte if self.first_byte is None else self.first_byte,
+            silence=server.silence if self.silence is None else self.silence,
+        )
+
+
+class DeploymentEntry(Model):
+    """A llama-server that an account may call under `/api/gguf/{id}`."""
+
+    account: Id = Field(description="The account it belongs to.")
+    upstream: Upstream = Field(repr=False, description="Where its llama-server listens: `http[s]://host[:port]`.")
+    upstream_key: UpstreamKey | None = Field(
+        default=None,
+        repr=False,
+        description="The llama-server's own API key, if it wants one; best as `${NAME}` from the environment.",
+    )
+    status: Status = Field(
+        default=Status.AUTO, description="`auto` (as its probes see it), or pinned: `deploying`, `ready`, `paused`."
+    )
+    timeouts: DeploymentTimeouts = Field(
+        default=DeploymentTimeouts(), description="Limits of this deployment, in seconds; the server's where left out."
+    )
+
+
+class Settings(Model):
+    """The configuration of gguf-gateway: a server, and either a database or accounts with deployments."""
+
+    server: Server = Field(default=Server(), description="The gateway itself.")
+    database: str | None = Field(
+        default=None,
+        repr=False,
+        min_length=1,
+        description="SQLAlchemy URL of the database that holds accounts and deployments, like sqlite+aiosqlite:///gateway.db.",
+    )
+    accounts: dict[Id, AccountEntry] = Field(
+        default_factory=dict, description="Accounts by name, with their keys; instead of `database`."
+    )
+    deployments: dict[Id, DeploymentEntry] = Field(
+        default_factory=dict, description="Deployments by id, the one in their URL; instead of in `database`."
+    )
+
+
+def parse(text: str, source: str, environ: Mapping[str, str]) -> Settings:
+    """Read a configuration file's text. `source` is its name in errors; `environ` fills in `${NAME}`.
+
+    Raises SourceError with every error at once, each line as `FILE:LINE: FIELD: sentence`; no value is ever quoted.
+    """
+    document = read_yaml(text, source, environ)
+    settings_rules.blame(document)
+    try:
+        settings = Settings.model_validate(document.value)
+    except ValidationError as error:
+        blame_fields(document, error, Settings)
+        document.raise_errors()
+        raise
+    document.raise_errors()
+    return settings
+
+
+def warnings(settings: Settings) -> tuple[str, ...]:
+    """What is allowed but deserves to be said loudly at start: a sentence each."""
+    keys = [(name, key) for name, account in settings.accounts.items() for key in account.keys]
+    plain = [f"{name}/{key.name}" for name, key in keys if key.key is not None]
+    found = []
+    if plain and not is_loopback(settings.server.host):
+        found.append(
+            f"{len(plain)} key(s) stand in the configuration as plain text ({', '.join(plain[:3])}) while the gateway "
+            "listens beyond this machine: replace each `key` by its `key_sha256` (gguf-gateway hash-key)."
+        )
+    if settings.database is None and not keys:
+        found.append("No key is configured: every request will be answered 401.")
+    if settings.server.status_page == "everyone":
+        found.append("The status page is shown to everyone who can reach the gateway.")
+    return tuple(found)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address to listen on."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

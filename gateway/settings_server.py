@@ -1,0 +1,78 @@
+"""The `server:` section of the configuration file. Pure: no I/O."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.fields import Host, Seconds, SecondsOrZero, Whole
+
+
+class Model(BaseModel):
+    """What every section is: frozen, and closed to unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Limits(Model):
+    """What a request may measure."""
+
+    body_bytes: Annotated[Whole, Field(ge=1, le=4 * 1024**3)] = Field(
+        default=64 * 1024 * 1024, description="Largest request body accepted, in bytes; a larger one is answered 413."
+    )
+
+
+class ServerTimeouts(Model):
+    """How long the gateway waits, in seconds. An answer as such may last for ever."""
+
+    connect: Seconds = Field(default=5.0, description="Seconds until the connection to an upstream must stand.")
+    first_byte: Seconds = Field(
+        default=600.0, description="Seconds from the request's last byte to the answer's first."
+    )
+    silence: Seconds = Field(default=600.0, description="Longest pause between two bytes of an answer, in seconds.")
+    upload_silence: Seconds = Field(
+        default=60.0, description="Longest pause between two bytes of a request body, in seconds."
+    )
+    drain: SecondsOrZero = Field(
+        default=30.0, description="Seconds that running answers get to finish once the gateway is told to stop."
+    )
+    keepalive: Seconds = Field(default=75.0, description="Seconds that an idle client connection is kept open.")
+
+
+class Log(Model):
+    """What is written to standard error."""
+
+    format: Literal["auto", "human", "json"] = Field(
+        default="auto", description="`human`, `json`, or `auto`: human on a terminal, JSON otherwise."
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least severe level that is written."
+    )
+
+
+class Probes(Model):
+    """How upstreams are asked for their health."""
+
+    interval: Seconds = Field(
+        default=5.0, description="Seconds between two probes of one upstream; grows while it stays away."
+    )
+    timeout: Seconds = Field(default=2.0, description="Seconds within which a probe must be answered.")
+
+
+class Server(Model):
+    """The gateway itself. What stands here takes effect at the next start."""
+
+    host: Host = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 is every IPv4 one.")
+    port: Annotated[Whole, Field(ge=0, le=65535)] = Field(
+        default=8080, description="TCP port to listen on; 0 takes any free one."
+    )
+    limits: Limits = Field(default=Limits(), description="What a request may measure.")
+    timeouts: ServerTimeouts = Field(default=ServerTimeouts(), description="How long the gateway waits, in seconds.")
+    log: Log = Field(default=Log(), description="What is written to standard error.")
+    probes: Probes = Field(default=Probes(), description="How upstreams are asked for their health.")
+    status_page: Literal["loopback", "everyone", "off"] = Field(
+        default="loopback",
+        description="Who may see the status page: `loopback` (this machine), `everyone`, or nobody (`off`).",
+    )
+    status_page_hosts: tuple[Host, ...] = Field(
+        default=(), description="Host names, besides loopback's own, under which the status page answers."
+    )

@@ -1,0 +1,61 @@
+"""What is wrong with a source, and where: a file's lines and fields, said in sentences. Pure: no I/O."""
+
+import re
+from dataclasses import dataclass, field
+
+Path = tuple[str | int, ...]
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+
+
+class SourceError(Exception):
+    """A configuration or a registry's source cannot be used. `lines` say where and why, one error each."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+@dataclass(slots=True)
+class Document:
+    """A file's content as plain values: `value`, the line of each by its path, and the errors found so far.
+
+    No sentence passed to `blame` may quote a value of the file: it may be a key, misplaced.
+    """
+
+    source: str
+    value: object = None
+    lines: dict[Path, int] = field(default_factory=lambda: {(): 1})
+    errors: dict[tuple[int, Path], str] = field(default_factory=dict)
+
+    def blame(self, path: Path, sentence: str, line: int | None = None) -> None:
+        """Note an error. The first one at a place stands: what follows from it is not worth a line."""
+        self.errors.setdefault((self.line_of(path) if line is None else line, path), sentence)
+
+    def line_of(self, path: Path) -> int:
+        """The line, from 1, of the value at `path`, or of the innermost one around it that exists."""
+        while path not in self.lines:
+            path = path[:-1]
+        return self.lines[path]
+
+    def raise_errors(self) -> None:
+        """Raise SourceError with all errors, top to bottom, as `FILE:LINE: FIELD: sentence`, if there are any."""
+        lines = []
+        for (line, path), sentence in sorted(self.errors.items(), key=lambda item: item[0][0]):
+            lines.append(f"{self.source}:{line}: {field_name(path)}{': ' if path else ''}{sentence}")
+        if lines:
+            raise SourceError(*lines)
+
+
+def field_name(path: Path) -> str:
+    """A path in writing: `accounts.acme.keys[0].key`.
+
+    A name that is no plain word is shown as `?`: in `{key:gw_...}`, the space forgotten, it is the key itself.
+    """
+    name = ""
+    for part in path:
+        if isinstance(part, int):
+            name += f"[{part}]"
+        else:
+            shown = part if _PLAIN_NAME.fullmatch(part) and "gw_" not in part else "?"
+            name += f".{shown}" if name else shown
+    return name
