@@ -1,8 +1,10 @@
 """`mock-llama-server`: the command line, llama-server's options beside the mock's own."""
 
 import asyncio
+import os
 import signal
 import sys
+from threading import Thread
 from typing import Any
 
 import click
@@ -42,8 +44,11 @@ _SECONDS = click.FloatRange(min=0)
 @click.option("--pooling", default="mean", help="Pooling of embeddings.")
 @click.option("--metrics", "metrics_endpoint", is_flag=True, help="Serve /metrics.")
 @click.option("--slots/--no-slots", "slots_endpoint", default=True, help="Serve /slots.")
-def main(**options: Any) -> None:
+@click.option("--stop-with-stdin", is_flag=True, help="Stop when standard input closes, as it does when a parent dies.")
+def main(*, stop_with_stdin: bool, **options: Any) -> None:
     """A llama-server without a model: its wire behaviour, and its life cycle to play with."""
+    if stop_with_stdin:
+        Thread(target=_stop_with_stdin, daemon=True).start()
     options["api_keys"] = tuple(filter(None, options["api_keys"].split(",")))
     options["unified"] = options["slots"] < 1
     options["slots"] = 4 if options["slots"] < 1 else options["slots"]
@@ -69,6 +74,12 @@ async def _serve(settings: Settings) -> None:
         await stopped.wait()
     finally:
         await mock.stop()
+
+
+def _stop_with_stdin() -> None:
+    while os.read(0, 1024):  # not sys.stdin: a thread that holds its lock would break the interpreter's exit
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _say(line: str) -> None:
