@@ -29,7 +29,7 @@ check: $(STAMP) ## Lint, format check, types, and the import floors; no test
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
-	@$(VENV)/bin/python -m pytest -q -p no:randomly tests/test_floors.py
+	@$(VENV)/bin/lint-imports --no-logo
 
 format: $(STAMP) ## Rewrite the code in the one format
 	@$(VENV)/bin/ruff check --fix .

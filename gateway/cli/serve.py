@@ -6,12 +6,11 @@ from pathlib import Path
 import click
 
 from gateway import logs
-from gateway.registry.base import Registry
-from gateway.registry.yaml_file import YamlRegistry, read_settings
+from gateway.registry.opening import cautions, registry_of
+from gateway.registry.yaml_file import read_settings
 from gateway.serving import ListenError, run
 from gateway.serving import serve as serve_until_stopped
-from gateway.settings import Server, Settings, warnings
-from gateway.source import SourceError
+from gateway.settings import Server, Settings
 
 log = logging.getLogger("gateway")
 
@@ -22,13 +21,13 @@ log = logging.getLogger("gateway")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, instead of the configured one.")
 def serve(path: Path, host: str | None, port: int | None) -> None:
     """Serve the deployments of a configuration until SIGTERM or Ctrl-C."""
+    settings = _with_options(read_settings(path), host, port)
+    logs.set_up(settings.server.log.format, settings.server.log.level)
+    for caution in cautions(settings, path):
+        log.warning("%s", caution)
     try:
-        settings = _with_options(read_settings(path), host, port)
-        logs.set_up(settings.server.log.format, settings.server.log.level)
-        for warning in warnings(settings):
-            log.warning("%s", warning)
-        run(serve_until_stopped(settings.server, _registry(settings, path), _announce))
-    except (SourceError, ListenError) as error:
+        run(serve_until_stopped(settings.server, registry_of(settings, path), _announce))
+    except ListenError as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -36,14 +35,6 @@ def _with_options(settings: Settings, host: str | None, port: int | None) -> Set
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     server = Server.model_validate({**settings.server.model_dump(), **given})
     return settings.model_copy(update={"server": server})
-
-
-def _registry(settings: Settings, path: Path) -> Registry:
-    if settings.database is None:
-        return YamlRegistry(path)
-    from gateway.registry.sql import SqlRegistry
-
-    return SqlRegistry(settings.database)
 
 
 def _announce(url: str) -> None:
