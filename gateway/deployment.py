@@ -3,12 +3,12 @@
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 # A deployment's id is a path segment of a URL: nothing in it ever needs escaping.
 ID_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$"
 _ID = re.compile(ID_PATTERN)
-_PRINTABLE = re.compile(r"^[\x21-\x7e]+$")
+_PRINTABLE = re.compile(r"[\x21-\x7e]+")
 
 
 class Status(StrEnum):
@@ -50,7 +50,7 @@ def check_id(value: str) -> str:
 
     Raises ValueError, in words for the person who wrote it.
     """
-    if not _ID.match(value):
+    if not _ID.fullmatch(value):
         raise ValueError(
             "use 1 to 64 letters, digits, dots, underscores or hyphens, beginning and ending with a letter or digit"
         )
@@ -63,9 +63,9 @@ def check_upstream(value: str) -> str:
     Raises ValueError, in words for the person who wrote it. A user or password in it is refused (that is what
     `upstream_key` is for), and so is a path: the gateway's table alone decides what is called there.
     """
-    if not _PRINTABLE.match(value):
+    if not _PRINTABLE.fullmatch(value):
         raise ValueError("an upstream is a plain URL like http://127.0.0.1:9931, with no space or control character")
-    parts = urlsplit(value)
+    parts = _split(value)
     if parts.scheme not in {"http", "https"}:
         raise ValueError("an upstream begins with http:// or https://")
     if parts.username is not None or parts.password is not None:
@@ -81,9 +81,17 @@ def check_upstream(value: str) -> str:
 
 def check_upstream_key(value: str) -> str:
     """Return a key that may stand in a header. Raises ValueError, without quoting it."""
-    if not _PRINTABLE.match(value):
+    if not _PRINTABLE.fullmatch(value):
         raise ValueError("an upstream key is printable ASCII without spaces (it travels in a header)")
     return value
+
+
+def _split(value: str) -> SplitResult:
+    try:
+        return urlsplit(value)
+    except ValueError:
+        # Not as the cause: its words quote the value, which may hold a password.
+        raise ValueError("an upstream's host in brackets is an IPv6 address, like http://[::1]:9931") from None
 
 
 def _port(value: str) -> int | None:

@@ -17,7 +17,8 @@ def _no_bool(value: object) -> object:
     return value
 
 
-def _key_text(value: str) -> str:
+def check_key_text(value: str) -> str:
+    """Return the text of a key. Raises ValueError, without quoting it."""
     if len(value) < 8 or not value.isascii() or not value.isprintable() or " " in value:
         raise ValueError("a key is at least 8 printable ASCII characters without spaces (it travels in a header)")
     return value
@@ -42,6 +43,12 @@ def _host(value: str) -> str:
     return value
 
 
+def _database(value: str) -> str:
+    if not value or not value.isprintable():
+        raise ValueError("must be a database URL, like sqlite+aiosqlite:///gateway.db")
+    return value
+
+
 def moment(value: object) -> datetime:
     """A point in time in UTC, from ISO 8601 text. Raises ValueError without a time zone."""
     try:
@@ -50,7 +57,7 @@ def moment(value: object) -> datetime:
             return when.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    raise ValueError("is a date and time with its time zone, like 2027-01-01T00:00:00Z")
+    raise ValueError("must be a date and time with its time zone, like 2027-01-01T00:00:00Z")
 
 
 Id = Annotated[str, AfterValidator(check_id), WithJsonSchema({"type": "string", "pattern": ID_PATTERN})]
@@ -58,8 +65,9 @@ Seconds = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, le=_DAY, allow
 SecondsOrZero = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=_DAY, allow_inf_nan=False)]
 Whole = Annotated[int, BeforeValidator(_no_bool)]
 Host = Annotated[str, AfterValidator(_host)]
+Database = Annotated[str, AfterValidator(_database)]
 Label = Annotated[str, AfterValidator(check_label)]
-KeyText = Annotated[str, AfterValidator(_key_text)]
+KeyText = Annotated[str, AfterValidator(check_key_text)]
 Digest = Annotated[str, AfterValidator(_digest), WithJsonSchema({"type": "string", "pattern": "^[0-9a-fA-F]{64}$"})]
 Moment = Annotated[datetime, BeforeValidator(moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 Upstream = Annotated[str, AfterValidator(check_upstream)]

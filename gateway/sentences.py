@@ -4,6 +4,7 @@ No sentence quotes the value: whatever stands in the wrong place may be a key.
 """
 
 import difflib
+from collections.abc import Iterator
 from typing import get_args
 
 from pydantic import BaseModel, ValidationError
@@ -35,9 +36,15 @@ _SENTENCES = {
 
 def blame_fields(document: Document, error: ValidationError, model: type[BaseModel]) -> None:
     """Note every error of a failed validation in the document, at its field's line."""
+    for path, sentence in sentences(error, model):
+        document.blame(path, sentence)
+
+
+def sentences(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Path, str]]:
+    """Every error of a failed validation: the field's path, and what is wrong with it."""
     for detail in error.errors(include_url=False, include_input=True):
         path = tuple(part for part in detail["loc"] if part != "[key]")
-        document.blame(path, _sentence(detail, path, model))
+        yield path, _sentence(detail, path, model)
 
 
 def _sentence(detail: ErrorDetails, path: Path, model: type[BaseModel]) -> str:

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from gateway import settings_rules
 from gateway.account import digest_of
 from gateway.deployment import Status, Timeouts
-from gateway.fields import Digest, Id, KeyText, Label, Moment, Seconds, Upstream, UpstreamKey
+from gateway.fields import Database, Digest, Id, KeyText, Label, Moment, Seconds, Upstream, UpstreamKey
 from gateway.sentences import blame_fields
 from gateway.settings_server import Limits, Log, Model, Probes, Server, ServerTimeouts
 from gateway.yaml_text import read_yaml
@@ -28,6 +28,7 @@ __all__ = [
     "ServerTimeouts",
     "Settings",
     "is_loopback",
+    "json_schema",
     "parse",
     "warnings",
 ]
@@ -114,11 +115,16 @@ class DeploymentEntry(Model):
 class Settings(Model):
     """The configuration of gguf-gateway: a server, and either a database or accounts with deployments."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": ["database"], "not": {"required": ["deployments"]}}, {"required": ["accounts"]}]
+        }
+    )
+
     server: Server = Field(default=Server(), description="The gateway itself.")
-    database: str | None = Field(
+    database: Database | None = Field(
         default=None,
         repr=False,
-        min_length=1,
         description="SQLAlchemy URL of the database that holds accounts and deployments, like sqlite+aiosqlite:///gateway.db.",
     )
     accounts: dict[Id, AccountEntry] = Field(
@@ -144,6 +150,11 @@ def parse(text: str, source: str, environ: Mapping[str, str]) -> Settings:
         raise
     document.raise_errors()
     return settings
+
+
+def json_schema() -> dict[str, object]:
+    """The JSON Schema of the configuration file, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Settings.model_json_schema()}
 
 
 def warnings(settings: Settings) -> tuple[str, ...]:

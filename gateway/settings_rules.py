@@ -22,6 +22,8 @@ def blame(document: Document) -> None:
 
 def _one_source(document: Document, top: dict[str, object]) -> None:
     if "database" in top:
+        if top["database"] is None:
+            document.blame(("database",), "is empty; give it a value or leave the line out")
         for name in ("accounts", "deployments"):
             if name in top:
                 document.blame((name,), "cannot stand beside `database`; `gguf-gateway import` moves it in there")

@@ -54,8 +54,14 @@ def _events(text: str, source: str) -> Iterator[yaml.Event]:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         # The parser's words, less what they quote, and not as the cause: either could show a key.
         words = re.sub(r"'[^'\s]{2,}'", "'...'", error.problem or "it ends too early")
-        hint = " (a tab? indent with spaces)" if "cannot start any token" in words else ""
+        hint = _hint(words, text.splitlines()[line - 1 : line])
         raise SourceError(f"{source}:{line}: not valid YAML: {words}{hint}") from None
+
+
+def _hint(words: str, lines: list[str]) -> str:
+    if "cannot start any token" in words:
+        return " (a tab? indent with spaces)"
+    return " (inside braces, put ${NAME} in quotes)" if any("${" in line for line in lines) else ""
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from gateway.account import Key
 from gateway.deployment import Deployment
 from gateway.source import SourceError
 
-__all__ = ["Registry", "Snapshot", "SourceError", "SourceProblem"]
+__all__ = ["ChangeError", "Registry", "Snapshot", "SourceError", "SourceProblem"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,10 @@ class SourceProblem:
 
     lines: tuple[str, ...]
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+class ChangeError(Exception):
+    """A change to a registry that cannot be made, in one sentence. Nothing was changed."""
 
 
 class Registry(abc.ABC):

@@ -9,12 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.account import Key, digest_of, new_key_id, new_key_text
 from gateway.deployment import check_id
 from gateway.fields import check_label
+from gateway.registry.base import ChangeError
 from gateway.registry.tables import accounts, deployments, key_of, keys
 from gateway.settings import DeploymentEntry, Settings
-
-
-class ChangeError(Exception):
-    """A change that cannot be made, in one sentence. Nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)

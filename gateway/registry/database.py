@@ -63,7 +63,9 @@ def engine_for(url: URL, *, writing: bool) -> AsyncEngine:
     try:
         if url.get_backend_name() != "sqlite":
             return create_async_engine(url, poolclass=NullPool)
-        existing = url.set(database=f"file:{quote(url.database or '')}", query={"mode": "rw", "uri": "true"})
+        existing = url.set(
+            database=f"file:{quote(os.fsencode(url.database or ''))}", query={"mode": "rw", "uri": "true"}
+        )
         patience = WRITE_PATIENCE if writing else READ_PATIENCE
         engine = create_async_engine(existing, poolclass=NullPool, connect_args={"timeout": patience})
     except (SQLAlchemyError, ImportError) as error:

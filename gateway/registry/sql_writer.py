@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.account import Key
 from gateway.deployment import Status
+from gateway.registry.base import ChangeError
 from gateway.registry.changing import (
-    ChangeError,
     Imported,
     check_deployment_id,
     check_key,
@@ -27,6 +27,8 @@ from gateway.registry.database import database_url, engine_for, in_sentences, na
 from gateway.registry.schema import prepare
 from gateway.registry.tables import deployments, keys, revision
 from gateway.settings import DeploymentEntry, Settings
+
+__all__ = ["GRACE", "ChangeError", "SqlWriter", "writer"]
 
 GRACE = timedelta(hours=24)
 

@@ -1,0 +1,61 @@
+"""The command line. A command's module is imported when the command runs, and not for `--help`."""
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from gateway import __version__
+from gateway.registry.base import ChangeError
+from gateway.source import SourceError
+
+# name: (where its click command lives, what `--help` says of it)
+_COMMANDS = {
+    "serve": ("gateway.cli.serve:serve", "Serve the deployments of a configuration."),
+    "sandbox": ("gateway.cli.sandbox:sandbox", "Serve a gateway and mock llama-servers on this machine."),
+    "check": ("gateway.cli.check:check", "Say everything that is wrong with a configuration file."),
+    "keys": ("gateway.cli.keys:keys", "Create, list, revoke and rotate keys."),
+    "deployments": ("gateway.cli.deployments:deployments", "Add, list, pause, resume and remove deployments."),
+    "import": ("gateway.cli.importing:import_", "Move a configuration's accounts into a database."),
+    "hash-key": ("gateway.cli.hash_key:hash_key", "Make the key_sha256 of a key."),
+    "schema": ("gateway.cli.schema:schema", "Print the JSON Schema of the configuration file."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name, and turns the gateway's own errors into lines on standard error."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in the order in which one needs them."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module; None if there is no such command."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name][0].split(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Exit code 1 and one line an error for what is wrong with a source or a change."""
+        try:
+            return super().invoke(ctx)
+        except SourceError as error:
+            for line in error.lines:
+                click.echo(line, err=True)
+        except ChangeError as error:
+            click.echo(str(error), err=True)
+        sys.exit(1)
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="gguf-gateway")
+def main() -> None:
+    """A key-protected gateway in front of llama-servers."""

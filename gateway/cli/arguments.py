@@ -1,0 +1,40 @@
+"""The kinds of argument that commands take, beyond click's own."""
+
+import re
+from datetime import datetime, timedelta
+
+import click
+
+from gateway.fields import moment
+
+_MOST = timedelta(days=3653)
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class Moment(click.ParamType[datetime]):
+    """A point in time with its zone, ISO 8601."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """The time in UTC; a usage error if it is none."""
+        try:
+            return moment(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Span(click.ParamType[timedelta]):
+    """A length of time: 90s, 30m, 24h, 7d, or 0."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """The length; a usage error if it is none, or more than ten years."""
+        if isinstance(value, timedelta):
+            return value
+        found = re.fullmatch(r"([0-9]{1,9})([smhd])|0", str(value))
+        span = timedelta(**{_UNITS[found[2] or "s"]: int(found[1] or 0)}) if found else _MOST + timedelta(1)
+        if span > _MOST:
+            self.fail("a duration is a number and a unit, like 90s, 30m, 24h or 7d, up to ten years", param, ctx)
+        return span

@@ -1,0 +1,68 @@
+"""`gguf-gateway check`: would the gateway start with this file, and with what."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from gateway.cli.output import as_json, print_json
+from gateway.registry.opening import cautions
+from gateway.registry.yaml_file import read_settings
+from gateway.settings import Settings
+from gateway.source import SourceError
+
+
+@click.command()
+@click.option(
+    "--config", "path", required=True, type=click.Path(path_type=Path), envvar="GGUF_GATEWAY_CONFIG", show_envvar=True
+)
+@as_json
+def check(path: Path, as_json: bool) -> None:
+    """Say everything that is wrong with a configuration file, each with file, line and field.
+
+    Exit code 1 if anything is. Nothing is changed, and no upstream is asked.
+    """
+    try:
+        settings = read_settings(path)
+        _check_database(settings, path)
+    except SourceError as error:
+        if not as_json:
+            raise
+        print_json({"ok": False, "errors": error.lines})
+        sys.exit(1)
+    warnings = cautions(settings, path)
+    if as_json:
+        print_json({"ok": True, **_counts(settings), "warnings": warnings})
+        return
+    for warning in warnings:
+        click.echo(f"Warning: {warning}", err=True)
+    click.echo(f"{path} is good: {_summary(settings)}.")
+
+
+def _check_database(settings: Settings, path: Path) -> None:
+    """Whether the database is there; its content is looked at when the gateway starts."""
+    if settings.database is None:
+        return
+    from gateway.registry.database import check_file, database_url, file_of
+
+    file = file_of(database_url(settings.database, path.parent))
+    if file is not None:
+        check_file(file, create=False)
+
+
+def _counts(settings: Settings) -> dict[str, object]:
+    return {
+        "address": f"{settings.server.host}:{settings.server.port}",
+        "registry": "file" if settings.database is None else "database",
+        "accounts": len(settings.accounts),
+        "keys": sum(len(account.keys) for account in settings.accounts.values()),
+        "deployments": len(settings.deployments),
+    }
+
+
+def _summary(settings: Settings) -> str:
+    address = f"listens on {settings.server.host}:{settings.server.port}"
+    if settings.database is not None:
+        return f"{address}, accounts and deployments in a database"
+    counts = _counts(settings)
+    return f"{address}, {counts['accounts']} accounts, {counts['keys']} keys, {counts['deployments']} deployments"

@@ -1,0 +1,28 @@
+"""`gguf-gateway hash-key`: what stands in a configuration file in place of a key."""
+
+import click
+
+from gateway.account import digest_of, new_key_text
+from gateway.cli.output import as_json, print_json
+from gateway.cli.secret import read_secret
+from gateway.fields import check_key_text
+from gateway.registry.base import ChangeError
+
+
+@click.command("hash-key")
+@click.option("--new", is_flag=True, help="Make a new key, and print it as well, this once.")
+@as_json
+def hash_key(new: bool, as_json: bool) -> None:
+    """Read a key from standard input and print its `key_sha256`."""
+    key = new_key_text() if new else read_secret("Key")
+    try:
+        check_key_text(key)
+    except ValueError as error:
+        raise ChangeError(f"This is no key: {error}.") from error
+    digest = digest_of(key).hex()
+    if as_json:
+        print_json({"key": key, "key_sha256": digest} if new else {"key_sha256": digest})
+        return
+    if new:
+        click.echo(f"The key, which is not shown again: {key}", err=True)
+    click.echo(digest)

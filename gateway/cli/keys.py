@@ -1,0 +1,119 @@
+"""`gguf-gateway keys`: create, list, revoke and rotate."""
+
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from gateway.account import Key
+from gateway.cli.arguments import Moment, Span
+from gateway.cli.output import as_json, print_json, print_table, when
+from gateway.cli.target import Target, with_target
+
+_EXPIRES = click.option(
+    "--expires-at", type=Moment(), help="When it ends, like 2027-01-01T00:00:00Z; never by default."
+)
+
+
+@click.group()
+def keys() -> None:
+    """Create, list, revoke and rotate keys. A running gateway follows within a second."""
+
+
+@keys.command()
+@with_target
+@click.option("--account", required=True, help="The account it proves; made if it is new.")
+@click.option("--name", required=True, help="What lists and logs call it.")
+@_EXPIRES
+@as_json
+def create(target: Target, account: str, name: str, expires_at: datetime | None, as_json: bool) -> None:
+    """Make a key and print it, this once. The database is made if there is none."""
+    key, text = target.change(lambda change: change.create_key(account, name, expires_at), create=True)
+    if as_json:
+        print_json(_shown(key, text))
+        return
+    click.echo(text)
+    click.echo(f"{_called(key)}, expires: {when(key.expires_at)}. It is not shown again: keep it now.", err=True)
+
+
+@keys.command("list")
+@with_target
+@click.option("--account", help="Only this account's.")
+@as_json
+def list_(target: Target, account: str | None, as_json: bool) -> None:
+    """List all keys, ended ones too. No key's text is known any more."""
+    now = datetime.now(UTC)
+    found = [key for key in target.snapshot().keys.values() if account in {None, key.account}]
+    if as_json:
+        print_json([_listed(key, now) for key in found])
+        return
+    print_table(
+        ("ID", "NAME", "ACCOUNT", "STATE", "EXPIRES", "SUCCESSOR OF"),
+        (
+            (key.id, key.name, key.account, _state(key, now), when(key.expires_at), key.successor_of or "")
+            for key in found
+        ),
+        empty="There is no key.",
+    )
+
+
+@keys.command()
+@with_target
+@click.argument("key_id", metavar="ID")
+@as_json
+def revoke(target: Target, key_id: str, as_json: bool) -> None:
+    """End a key now."""
+    key = target.change(lambda change: change.revoke_key(key_id))
+    if as_json:
+        print_json(_listed(key, datetime.now(UTC)))
+        return
+    click.echo(f"{_called(key)} is revoked.")
+
+
+@keys.command()
+@with_target
+@click.argument("key_id", metavar="ID")
+@click.option("--grace", type=Span(), default="24h", show_default=True, help="How long the old one still works.")
+@_EXPIRES
+@as_json
+def rotate(target: Target, key_id: str, grace: timedelta, expires_at: datetime | None, as_json: bool) -> None:
+    """Make a successor, print it this once, and let the old key run out.
+
+    The successor of a key with a lifetime gets the same lifetime, unless --expires-at says otherwise.
+    """
+    key, text, old = target.change(lambda change: change.rotate_key(key_id, grace, expires_at))
+    if as_json:
+        print_json({**_shown(key, text), "successor_of": old.id, "old_expires_at": old.expires_at})
+        return
+    click.echo(text)
+    click.echo(
+        f"{_called(key)}, expires: {when(key.expires_at)}. It is not shown again: keep it now. "
+        f"The old one, {old.id}, works until {when(old.expires_at)}.",
+        err=True,
+    )
+
+
+def _shown(key: Key, text: str) -> dict[str, object]:
+    return {"id": key.id, "key": text, "name": key.name, "account": key.account, "expires_at": key.expires_at}
+
+
+def _listed(key: Key, now: datetime) -> dict[str, object]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "account": key.account,
+        "state": _state(key, now),
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+        "successor_of": key.successor_of,
+    }
+
+
+def _state(key: Key, now: datetime) -> str:
+    if key.revoked_at is not None:
+        return "revoked"
+    return "valid" if key.is_valid(now) else "expired"
+
+
+def _called(key: Key) -> str:
+    return f"Key {key.id} ({key.name}) of account {key.account}"

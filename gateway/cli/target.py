@@ -1,0 +1,119 @@
+"""Which registry a command speaks of: that of `--config`, or the database of `--database`."""
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from gateway.registry.base import ChangeError, Snapshot
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+    from gateway.registry.sql_writer import SqlWriter
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Exactly one of a configuration file and a database."""
+
+    config: Path | None
+    database: str | None
+
+    def snapshot(self) -> Snapshot:
+        """What the registry says now. Raises SourceError."""
+        from gateway.registry.yaml_file import read_settings, snapshot_of
+
+        if self.config is not None:
+            settings = read_settings(self.config)
+            if settings.database is None:
+                return snapshot_of(settings)
+        return asyncio.run(_snapshot(self._url()))
+
+    def change(self, make: "Callable[[SqlWriter], Awaitable[T]]", *, create: bool = False) -> T:
+        """Make one change in the database; with `create`, in a new one if there is none.
+
+        Raises ChangeError, and SourceError.
+        """
+        return asyncio.run(_change(self._url(), make, create=create))
+
+    def _url(self) -> "URL":
+        from gateway.registry.database import database_url
+        from gateway.registry.yaml_file import read_settings
+
+        if self.config is None:
+            return database_url(self.database or "")
+        settings = read_settings(self.config)
+        if settings.database is None:
+            raise ChangeError(
+                f"{self.config} holds its accounts itself: edit it (a running gateway follows within a second), or "
+                f"move them into a database: gguf-gateway import {self.config} --database gateway.db"
+            )
+        return database_url(settings.database, self.config.parent)
+
+
+def with_target(command: Callable[Concatenate[Target, P], T]) -> Callable[P, T]:
+    """Give a command `--config` and `--database`, and as its first argument what they name."""
+
+    @click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        envvar="GGUF_GATEWAY_CONFIG",
+        show_envvar=True,
+        help="The gateway's YAML file, which names the database.",
+    )
+    @click.option(
+        "--database",
+        metavar="URL|FILE",
+        envvar="GGUF_GATEWAY_DATABASE",
+        show_envvar=True,
+        help="The database itself: an SQLite file, or an SQLAlchemy URL.",
+    )
+    @functools.wraps(command)
+    def wrapped(config: Path | None, database: str | None, *args: P.args, **kwargs: P.kwargs) -> T:
+        return command(_target(config, database), *args, **kwargs)
+
+    return wrapped  # type: ignore[return-value]  # click fills in the two options
+
+
+def _target(config: Path | None, database: str | None) -> Target:
+    """One of the two; what stands on the command line goes before what stands in the environment."""
+    context = click.get_current_context()
+    if config is not None and database is not None:
+        typed = {
+            name
+            for name in ("config", "database")
+            if context.get_parameter_source(name) is not ParameterSource.ENVIRONMENT
+        }
+        if len(typed) != 1:
+            raise click.UsageError("Give either --config or --database, not both.")
+        config, database = (config, None) if "config" in typed else (None, database)
+    if config is None and not database:
+        raise click.UsageError("Which registry? Give --config FILE or --database FILE.")
+    return Target(config, database)
+
+
+async def _snapshot(url: "URL") -> Snapshot:
+    from gateway.registry.sql import SqlRegistry
+
+    registry = SqlRegistry(url)
+    try:
+        await registry.look()
+        return registry.snapshot
+    finally:
+        await registry.close()
+
+
+async def _change(url: "URL", make: "Callable[[SqlWriter], Awaitable[T]]", *, create: bool) -> T:
+    from gateway.registry.sql_writer import writer
+
+    async with writer(url, create=create) as change:
+        return await make(change)
