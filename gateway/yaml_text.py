@@ -51,7 +51,8 @@ def _events(text: str, source: str) -> Iterator[yaml.Event]:
     except UnicodeError as error:
         raise SourceError(f"{source}:1: the file is not UTF-8") from error
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        # What is missing at the end is missed one line below it.
+        line = min(error.problem_mark.line if error.problem_mark else 0, text.count("\n")) + 1
         # The parser's words, less what they quote, and not as the cause: either could show a key.
         words = re.sub(r"'[^'\s]{2,}'", "'...'", error.problem or "it ends too early")
         hint = _hint(words, text.splitlines()[line - 1 : line])

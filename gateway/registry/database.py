@@ -1,6 +1,7 @@
 """Connections to the database, and what it says when it cannot be used, in sentences."""
 
 import contextlib
+import logging
 import os
 import stat
 from collections.abc import Iterator
@@ -59,15 +60,22 @@ def name_of(url: URL) -> str:
 
 
 def engine_for(url: URL, *, writing: bool) -> AsyncEngine:
-    """An engine without a pool. On SQLite it never creates a file, and a writer's transactions lock at once."""
+    """An engine without a pool. On SQLite it never creates a file, and a writer's transactions lock at once.
+
+    Neither it nor the driver logs parameters or rows, whatever the log level: upstream keys are among them.
+    """
+    for chatty in ("aiosqlite", "sqlalchemy.engine"):
+        logging.getLogger(chatty).setLevel(logging.INFO)
     try:
         if url.get_backend_name() != "sqlite":
-            return create_async_engine(url, poolclass=NullPool)
+            return create_async_engine(url, poolclass=NullPool, hide_parameters=True)
         existing = url.set(
             database=f"file:{quote(os.fsencode(url.database or ''))}", query={"mode": "rw", "uri": "true"}
         )
         patience = WRITE_PATIENCE if writing else READ_PATIENCE
-        engine = create_async_engine(existing, poolclass=NullPool, connect_args={"timeout": patience})
+        engine = create_async_engine(
+            existing, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": patience}
+        )
     except (SQLAlchemyError, ImportError) as error:
         kind = "this kind of database is unknown" if isinstance(error, NoSuchModuleError) else "its driver is missing"
         raise SourceError(f"{name_of(url)}: {kind}; install an async SQLAlchemy driver for it") from error

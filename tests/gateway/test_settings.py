@@ -60,7 +60,7 @@ NOT_YAML = {
     "a list": ("- 1\n", ":1: the file must be a mapping"),
     "a word": ("hello", ":1: the file must be a mapping"),
     "a tab": ("server:\n\tport: 1\n", ":2: not valid YAML: .*tab"),
-    "an open bracket": ("accounts: {acme: [\n", ":2: not valid YAML"),
+    "an open bracket": ("accounts: {acme: [", ":1: not valid YAML"),
     "an open quote": ("accounts: 'acme", ":1: not valid YAML"),
     "two colons": ("server: port: 1", ":1: not valid YAML: mapping values are not allowed"),
     "a control character": ("server:\n  host: \x01", ":2: a character stands here which no YAML text may hold"),

@@ -1,0 +1,445 @@
+"""The command line: what it prints, how it fails, and that no secret passes through an argument."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway import __version__
+from gateway.account import digest_of
+from gateway.cli import main
+from gateway.registry.sql import SqlRegistry
+from gateway.settings import json_schema
+from tests.gateway.registries import accepts, in_force, opened
+
+KEY = "gw_CANARY_secret_0123456789"
+GOOD = f"""\
+accounts:
+  acme:
+    keys:
+      - {{name: laptop, key: {KEY}}}
+deployments:
+  demo: {{account: acme, upstream: "http://127.0.0.1:9931"}}
+"""
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run a command in this process, with `--database` of this test in place of `DB`."""
+
+    def command(*arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> Result:
+        given = [str(tmp_path / "gateway.db") if argument == "DB" else argument for argument in arguments]
+        result = CliRunner().invoke(main, given, input=stdin, env=env)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    return command
+
+
+def read(result: Result) -> Any:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def create(run: Run, name: str = "laptop") -> dict[str, Any]:
+    made: dict[str, str] = read(
+        run("keys", "create", "--database", "DB", "--account", "acme", "--name", name, "--json")
+    )
+    return made
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(GOOD)
+    path.chmod(0o600)
+    return path
+
+
+# Help and version.
+
+
+def test_help_lists_every_command_without_importing_any() -> None:
+    script = "import sys\nfrom gateway.cli import main\nmain(['--help'], standalone_mode=False)\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    for name in ("serve", "sandbox", "check", "keys", "deployments", "import", "hash-key", "schema"):
+        assert re.search(rf"^  {name} ", done.stdout, re.MULTILINE)
+    modules = done.stdout.splitlines()[-1].split()
+    assert not {"aiohttp", "sqlalchemy", "alembic", "pydantic", "rich", "yaml"} & set(modules)
+
+
+@pytest.mark.parametrize("name", ["serve", "check", "keys", "deployments", "import", "hash-key", "schema"])
+def test_every_command_has_help(name: str, run: Run) -> None:
+    assert run(name, "--help").output.startswith(f"Usage: main {name}")
+
+
+def test_the_version_is_that_of_the_package(run: Run) -> None:
+    assert __version__ in run("--version").output
+
+
+def test_a_command_that_is_none_is_a_usage_error(run: Run) -> None:
+    assert run("key").exit_code == 2
+
+
+# Keys.
+
+
+def test_a_key_is_printed_this_once(run: Run) -> None:
+    made = create(run)
+    assert list(made) == ["id", "key", "name", "account", "expires_at"]
+    assert (made["name"], made["account"], made["expires_at"]) == ("laptop", "acme", None)
+    assert made["key"] not in run("keys", "list", "--database", "DB", "--json").output
+    assert made["key"] not in run("keys", "list", "--database", "DB").output
+
+
+def test_in_a_pipe_the_key_stands_alone(run: Run) -> None:
+    result = run("keys", "create", "--database", "DB", "--account", "acme", "--name", "x")
+    assert re.fullmatch(r"gw_[0-9A-Za-z]{46}\n", result.stdout)
+    assert "not shown again" in result.stderr
+    assert result.stdout.strip() not in result.stderr
+
+
+def test_an_expiry_is_kept_in_utc(run: Run) -> None:
+    made = run(
+        *("keys", "create", "--database", "DB", "--account", "acme", "--name", "x", "--json"),
+        *("--expires-at", "2999-01-01T02:00:00+02:00"),
+    )
+    assert read(made)["expires_at"] == "2999-01-01T00:00:00Z"
+
+
+async def test_what_the_command_line_changes_a_running_gateway_follows_within_a_second(tmp_path: Path) -> None:
+    database = str(tmp_path / "gateway.db")
+
+    def command(*arguments: str) -> dict[str, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway", *arguments, "--database", database, "--json"],
+            capture_output=True,
+            check=True,
+        )
+        answer: dict[str, str] = json.loads(done.stdout)
+        return answer
+
+    old = command("keys", "create", "--account", "acme", "--name", "laptop")
+    async with opened(SqlRegistry(database)) as registry:
+        assert accepts(registry, old["key"], "acme")
+        new = command("keys", "rotate", old["id"], "--grace", "0")
+        assert new["successor_of"] == old["id"]
+
+        async def nothing() -> None:
+            pass
+
+        await in_force(registry, nothing(), lambda: accepts(registry, new["key"]) and not accepts(registry, old["key"]))
+        command("keys", "revoke", new["id"])
+        await in_force(registry, nothing(), lambda: not accepts(registry, new["key"]))
+
+
+def test_the_list_tells_the_states_of_keys_apart(run: Run) -> None:
+    keys = {name: create(run, name)["id"] for name in ("valid", "revoked", "expired")}
+    run("keys", "revoke", keys["revoked"], "--database", "DB")
+    run("keys", "rotate", keys["expired"], "--grace", "0", "--database", "DB")
+    listed = {key["id"]: key["state"] for key in read(run("keys", "list", "--database", "DB", "--json"))}
+    assert {name: listed[key_id] for name, key_id in keys.items()} == {name: name for name in keys}
+    assert len(listed) == 4
+    table = run("keys", "list", "--database", "DB").output.splitlines()
+    assert table[0].split() == ["ID", "NAME", "ACCOUNT", "STATE", "EXPIRES", "SUCCESSOR", "OF"]
+    assert len(table) == 5
+    assert read(run("keys", "list", "--database", "DB", "--json", "--account", "beta")) == []
+
+
+def test_rotating_shows_the_successor_and_the_end_of_the_old_key(run: Run) -> None:
+    old = create(run)
+    new = read(run("keys", "rotate", old["id"], "--database", "DB", "--json"))
+    assert set(new) == {"id", "key", "name", "account", "expires_at", "successor_of", "old_expires_at"}
+    assert new["key"] != old["key"]
+    assert new["old_expires_at"].endswith("Z")
+
+
+@pytest.mark.parametrize("grace", ["", "1", "-1h", "1y", "999999999d", "h", "٣h", "1h1m"])
+def test_a_grace_that_is_no_duration_is_a_usage_error(grace: str, run: Run) -> None:
+    assert run("keys", "rotate", "x", "--grace", grace, "--database", "DB").exit_code == 2
+
+
+# Deployments.
+
+
+def add(run: Run, *more: str, stdin: str = "", env: dict[str, str] | None = None) -> Result:
+    arguments = ("deployments", "add", "demo", "--database", "DB", "--account", "acme", "--upstream", "http://h:1")
+    return run(*arguments, *more, stdin=stdin, env=env)
+
+
+def shown(run: Run) -> dict[str, Any]:
+    listed: list[dict[str, Any]] = read(run("deployments", "list", "--database", "DB", "--json"))
+    return listed[0]
+
+
+def test_a_deployment_goes_through_its_life(run: Run) -> None:
+    assert add(run, "--connect", "1.5").exit_code == 0
+    first = shown(run)
+    assert first == {
+        "id": "demo",
+        "account": "acme",
+        "status": "auto",
+        "upstream": "http://h:1",
+        "has_upstream_key": False,
+        "timeouts": {"connect": 1.5, "first_byte": 600.0, "silence": 600.0},
+    }
+    assert read(run("deployments", "pause", "demo", "--database", "DB", "--json")) == {"id": "demo", "done": "paused"}
+    assert shown(run)["status"] == "paused"
+    assert run("deployments", "resume", "demo", "--database", "DB").output == "Deployment demo is resumed.\n"
+    assert shown(run)["status"] == "auto"
+    assert run("deployments", "list", "--database", "DB").output.splitlines()[1].split() == [
+        "demo",
+        "acme",
+        "auto",
+        "http://h:1",
+    ]
+    assert run("deployments", "remove", "demo", "--database", "DB").exit_code == 0
+    assert read(run("deployments", "list", "--database", "DB", "--json")) == []
+    assert run("deployments", "list", "--database", "DB").stderr == "There is no deployment.\n"
+
+
+def test_an_upstream_key_comes_from_the_environment_or_from_standard_input(run: Run) -> None:
+    assert add(run, "--upstream-key-env", "UP", env={"UP": "CANARYUP"}).exit_code == 0
+    assert shown(run)["has_upstream_key"] is True
+    run("deployments", "remove", "demo", "--database", "DB")
+    result = add(run, "--upstream-key-stdin", stdin="CANARYUP\n")
+    assert shown(run)["has_upstream_key"] is True
+    assert "CANARYUP" not in result.output + run("deployments", "list", "--database", "DB", "--json").output
+
+
+@pytest.mark.parametrize(
+    ("more", "env", "stdin", "said"),
+    [
+        (["--upstream-key-env", "UP"], {}, "", "The environment variable UP is not set."),
+        (["--upstream-key-env", "UP"], {"UP": "CANARY\nUP"}, "", "--upstream-key: an upstream key is printable ASCII"),
+        (["--upstream-key-stdin"], {}, "", "standard input is empty"),
+        (["--upstream-key-stdin"], {}, "CANARY ключ\n", "--upstream-key: an upstream key is printable ASCII"),
+        (["--upstream", "http://u:CANARY@h"], {}, "", "--upstream: an upstream carries no user or password"),
+        (["--connect", "nan"], {}, "", "--connect: must be"),
+        (["--silence", "-1"], {}, "", "--silence: must be more than 0"),
+        (["--account", "a/b"], {}, "", "--account: use 1 to 64 letters"),
+    ],
+)
+def test_what_a_deployment_cannot_be_is_said_in_a_sentence(
+    more: list[str], env: dict[str, str], stdin: str, said: str, run: Run
+) -> None:
+    result = add(run, *more, env=env, stdin=stdin)
+    assert result.exit_code == 1
+    assert said in result.stderr
+    assert "CANARY" not in result.output
+
+
+# Which registry.
+
+
+def test_a_database_may_be_named_by_the_configuration_wherever_one_stands(run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text("database: sqlite+aiosqlite:///gateway.db")
+    made = read(run("keys", "create", "--config", str(config), "--account", "acme", "--name", "x", "--json"))
+    assert (tmp_path / "gateway.db").is_file()
+    listed = read(run("keys", "list", "--json", env={"GGUF_GATEWAY_CONFIG": str(config)}))
+    assert [key["id"] for key in listed] == [made["id"]]
+
+
+def test_an_argument_goes_before_the_environment(run: Run, config: Path) -> None:
+    create(run)
+    listed = read(run("keys", "list", "--database", "DB", "--json", env={"GGUF_GATEWAY_CONFIG": str(config)}))
+    assert [key["name"] for key in listed] == ["laptop"]
+    assert listed[0]["id"].startswith("key_")
+
+
+def test_one_registry_must_be_named_and_only_one(run: Run, config: Path) -> None:
+    nothing = run("keys", "list", env={"GGUF_GATEWAY_CONFIG": "", "GGUF_GATEWAY_DATABASE": ""})
+    both = run("keys", "list", "--config", str(config), "--database", "DB")
+    assert (nothing.exit_code, both.exit_code) == (2, 2)
+    assert "--config FILE or --database FILE" in nothing.stderr
+
+
+def test_accounts_in_the_file_are_listed_but_not_changed(run: Run, config: Path) -> None:
+    assert [key["id"] for key in read(run("keys", "list", "--config", str(config), "--json"))] == ["acme/laptop"]
+    assert [one["id"] for one in read(run("deployments", "list", "--config", str(config), "--json"))] == ["demo"]
+    before = config.read_text()
+    for arguments in (
+        ["keys", "create", "--account", "a", "--name", "n"],
+        ["keys", "revoke", "acme/laptop"],
+        ["keys", "rotate", "acme/laptop"],
+        ["deployments", "pause", "demo"],
+        ["deployments", "remove", "demo"],
+    ):
+        result = run(*arguments, "--config", str(config))
+        assert result.exit_code == 1
+        assert re.fullmatch(r".* holds its accounts itself: edit it .* gguf-gateway import .*\n", result.stderr)
+    assert config.read_text() == before
+
+
+FAILURES = [
+    (["keys", "list", "--database", "DB"], "there is no such database"),
+    (["keys", "revoke", "x", "--database", "DB"], "there is no such database"),
+    (["deployments", "pause", "x", "--database", "DB"], "there is no such database"),
+    (["keys", "list", "--database", "/"], "is not a file"),
+    (["keys", "list", "--database", "nosuchdb://u:CANARY@h/d"], "this kind of database is unknown"),
+    (["keys", "list", "--config", "/nowhere.yaml"], "cannot be read: no such file or directory"),
+    (["check", "--config", "/"], "is not a file"),
+    (["keys", "create", "--database", "/proc/x.db", "--account", "a", "--name", "n"], "/proc/x.db"),
+    (["keys", "create", "--database", "/nowhere/x.db", "--account", "a", "--name", "n"], "its folder does not exist"),
+    (["keys", "create", "--database", "DB", "--account", "a b", "--name", "n"], "This account cannot be"),
+    (["keys", "create", "--database", "DB", "--account", "a", "--name", "\x1b[31m"], "This name cannot be"),
+    (["keys", "create", "--database", "DB", "--account", "a", "--name", "\udcff"], "This name cannot be"),
+    (["import", "/nowhere.yaml", "--database", "DB"], "cannot be read: no such file or directory"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), FAILURES)
+def test_a_failure_is_one_line_and_no_traceback(arguments: list[str], said: str, run: Run) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert said in result.stderr
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+    assert "CANARY" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["keys", "create", "--database", "DB", "--account", "a"],
+        ["keys", "create", "--database", "DB", "--account", "a", "--name", "n", "--expires-at", "tomorrow"],
+        ["keys", "create", "--database", "DB", "--account", "a", "--name", "n", "--expires-at", "2027-01-01"],
+        ["deployments", "add", "x", "--database", "DB", "--account", "a", "--upstream", "http://h", "--status", "up"],
+        ["deployments", "add", "x", "--database", "DB", "--account", "a", "--upstream", "http://h", "--connect", "x"],
+    ],
+)
+def test_an_argument_that_is_wrong_in_itself_is_a_usage_error(arguments: list[str], run: Run) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+# Check, import, hash-key, schema.
+
+
+def test_check_says_what_is_good_and_what_deserves_a_warning(run: Run, config: Path) -> None:
+    result = run("check", "--config", str(config))
+    assert result.output == f"{config} is good: listens on 127.0.0.1:8080, 1 accounts, 1 keys, 1 deployments.\n"
+    config.write_text("server: {host: 0.0.0.0}\n" + GOOD)
+    answer = read(run("check", "--config", str(config), "--json"))
+    assert answer["ok"] is True
+    assert "plain text" in answer["warnings"][0]
+    assert "Warning: 1 key(s) stand in the configuration" in run("check", "--config", str(config)).stderr
+
+
+def test_check_says_every_error_at_once(run: Run, config: Path) -> None:
+    config.write_text("server: {prot: 1}\n" + GOOD.replace("acme, up", "beta, up"))
+    said = [
+        f"{config}:1: server.prot: is no setting here; `port` is",
+        f"{config}:7: deployments.demo.account: names no account of this file",
+    ]
+    plain, as_json = run("check", "--config", str(config)), run("check", "--config", str(config), "--json")
+    assert (plain.exit_code, plain.stderr.splitlines()) == (1, said)
+    assert (as_json.exit_code, json.loads(as_json.stdout)) == (1, {"ok": False, "errors": said})
+
+
+def test_check_looks_for_the_database_and_does_not_touch_it(run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text("database: gateway.db")
+    assert "there is no such database" in run("check", "--config", str(config)).stderr
+    assert not (tmp_path / "gateway.db").exists()
+    create(run)
+    assert "accounts and deployments in a database" in run("check", "--config", str(config)).output
+
+
+def test_import_moves_a_file_into_a_database(run: Run, config: Path, tmp_path: Path) -> None:
+    first = run("import", str(config), "--database", "DB")
+    assert first.output == "1 keys added (0 were there), 1 deployments added, 0 brought up to date.\n"
+    assert read(run("import", str(config), "--database", "DB", "--json")) == {
+        "keys_added": 0,
+        "keys_known": 1,
+        "deployments_added": 0,
+        "deployments_updated": 1,
+    }
+    assert shown(run)["id"] == "demo"
+    assert KEY.encode() not in b"".join(file.read_bytes() for file in tmp_path.glob("gateway.db*"))
+    config.write_text("database: gateway.db")
+    assert "names a database itself" in run("import", str(config), "--database", "DB").stderr
+
+
+@pytest.mark.parametrize("typed", [KEY, KEY + "\n", KEY + "\r\n"])
+def test_hash_key_reads_the_key_from_standard_input(typed: str, run: Run) -> None:
+    assert run("hash-key", stdin=typed).stdout == digest_of(KEY).hex() + "\n"
+
+
+def test_hash_key_makes_a_new_key_if_asked(run: Run) -> None:
+    made = read(run("hash-key", "--new", "--json"))
+    assert digest_of(made["key"]).hex() == made["key_sha256"]
+
+
+@pytest.mark.parametrize("typed", ["", "short\n", "with space\n", "ключключ\n"])
+def test_what_is_no_key_is_not_hashed(typed: str, run: Run) -> None:
+    result = run("hash-key", stdin=typed)
+    assert (result.exit_code, result.stdout) == (1, "")
+
+
+def test_the_schema_is_printed_as_json(run: Run) -> None:
+    assert read(run("schema")) == json_schema()
+
+
+# As a process.
+
+
+def test_no_option_takes_a_secret() -> None:
+    named = {"key", "secret", "token", "password", "upstream-key"}
+    options: list[str] = []
+
+    def walk(command: Any) -> None:
+        options.extend(option.lstrip("-") for parameter in command.params for option in parameter.opts)
+        for name in getattr(command, "commands", {}):
+            walk(command.commands[name])
+
+    for name in ("check", "keys", "deployments", "import", "hash-key", "schema"):
+        walk(main.get_command(None, name))  # type: ignore[arg-type]
+    assert "upstream-key-env" in options
+    assert not named & set(options)
+
+
+def test_the_command_works_in_bare_surroundings(tmp_path: Path) -> None:
+    """As in a container: no HOME, no terminal, the C locale, assertions and docstrings stripped, a closed stdin."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-OO",
+            "-m",
+            "gateway",
+            "keys",
+            "create",
+            "--database",
+            "x.db",
+            "--account",
+            "a",
+            "--name",
+            "ü",
+        ],
+        env={"PATH": os.environ["PATH"], "LANG": "C"},
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("gw_")
+
+
+def test_a_closed_pipe_is_no_traceback(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "schema"], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writer)
+    assert "Traceback" not in done.stderr
