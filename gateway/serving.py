@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import os
 import signal
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -34,14 +36,19 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         uvloop.run(main)
 
 
-async def serve(server: Server, registry: Registry, announce: Callable[[str], None]) -> None:
+async def serve(
+    server: Server, registry: Registry, announce: Callable[[str], None], stop_with_stdin: bool = False
+) -> None:
     """Serve until SIGTERM or SIGINT; `announce` gets the gateway's URL once it accepts connections.
 
     At the first signal the gateway stops accepting and lets answers finish for `server.timeouts.drain` seconds,
-    then cuts them so that their clients see it. A second signal cuts at once.
+    then cuts them so that their clients see it. A second signal cuts at once. With `stop_with_stdin`, the end of
+    standard input counts as a signal: the process that holds its other end is gone.
     Raises SourceError if the registry cannot be read, ListenError if the address cannot be used.
     """
     stop = _StopSignals()
+    if stop_with_stdin:
+        stop.watch(sys.stdin.fileno())
     app = create_app(server, registry)
     runner = Runner(app, server)
     try:
@@ -100,6 +107,15 @@ class _StopSignals:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+
+    def watch(self, pipe: int) -> None:
+        """Take the end of a pipe for a signal."""
+        asyncio.get_running_loop().add_reader(pipe, self._read, pipe)
+
+    def _read(self, pipe: int) -> None:
+        if not os.read(pipe, 4096):
+            asyncio.get_running_loop().remove_reader(pipe)
+            self._stop()
 
     def _stop(self) -> None:
         if self.first.is_set():

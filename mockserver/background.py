@@ -36,6 +36,7 @@ class AsyncMock(Protocol):
     ) -> None: ...
     async def wait_for_state(self, state: str, timeout: float = ...) -> None: ...
     async def wait_for_requests(self, count: int = ..., *, timeout: float = ..., **wanted: Any) -> list[Exchange]: ...
+    async def clear_requests(self) -> None: ...
 
 
 class BackgroundMock:
@@ -104,3 +105,7 @@ class BackgroundMock:
     def wait_for_requests(self, count: int = 1, *, timeout: float = 5.0, **wanted: Any) -> list[Exchange]:
         """Return once `count` exchanges match; raises TimeoutError."""
         return self._call(self._mock.wait_for_requests(count, timeout=timeout, **wanted))
+
+    def clear_requests(self) -> None:
+        """Forget what was received."""
+        self._call(self._mock.clear_requests())

@@ -21,7 +21,7 @@ class Ended(StrEnum):
     CUT = "cut"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Exchange:
     """One request and what became of it. `received_at` is Unix time; `after_ms` counts from there."""
 
@@ -54,6 +54,11 @@ class Exchange:
         phrase = {Ended.ABORTED: "client left", Ended.CUT: "cut by the mock"}.get(self.ended)
         return f"{phrase} after {self.after_ms:.0f} ms" if phrase else str(self.ended)
 
+    def __repr__(self) -> str:
+        """Short, for failure messages; and no headers, where keys are."""
+        status = "" if self.status is None else f" -> {self.status}"
+        return f"<#{self.id} {self.method} {self.path}, {self.body_bytes} B{status}, {self.how}>"
+
     def as_json(self) -> dict[str, Any]:
         """The record as the control API shows it; a body that is not UTF-8 has replacement characters."""
         return {
@@ -74,13 +79,14 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which exchanges are meant; `None` means any. `path` matches without its query."""
+    """Which exchanges are meant; `None` means any. `path` matches without its query. `probes`: with `/health`, too."""
 
     ended: str | None = None
     method: str | None = None
     path: str | None = None
     status: int | None = None
     after: int = 0
+    probes: bool = True
 
     def __call__(self, exchange: Exchange) -> bool:
         return (
@@ -89,6 +95,7 @@ class Filter:
             and self.method in (None, exchange.method)
             and self.path in (None, exchange.path.partition("?")[0])
             and self.status in (None, exchange.status)
+            and (self.probes or exchange.path != "/health")
         )
 
 

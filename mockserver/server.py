@@ -183,3 +183,7 @@ class MockLlamaServer:
     async def wait_for_requests(self, count: int = 1, *, timeout: float = 5.0, **wanted: Any) -> list[Exchange]:
         """Return once `count` exchanges match `wanted` (the fields of `Filter`); raises TimeoutError."""
         return await self.journal.wait(Filter(**wanted), count, timeout)
+
+    async def clear_requests(self) -> None:
+        """Forget what was received."""
+        self.journal.clear()

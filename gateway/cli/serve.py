@@ -19,14 +19,15 @@ log = logging.getLogger("gateway")
 @click.option("--config", "path", required=True, type=click.Path(path_type=Path), help="The YAML configuration file.")
 @click.option("--host", help="Address to listen on, instead of the configured one.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, instead of the configured one.")
-def serve(path: Path, host: str | None, port: int | None) -> None:
+@click.option("--stop-with-stdin", is_flag=True, help="Stop, too, when standard input (a pipe) is closed.")
+def serve(path: Path, host: str | None, port: int | None, stop_with_stdin: bool) -> None:
     """Serve the deployments of a configuration until SIGTERM or Ctrl-C."""
     settings = _with_options(read_settings(path), host, port)
     logs.set_up(settings.server.log.format, settings.server.log.level)
     for caution in cautions(settings, path):
         log.warning("%s", caution)
     try:
-        run(serve_until_stopped(settings.server, registry_of(settings, path), _announce))
+        run(serve_until_stopped(settings.server, registry_of(settings, path), _announce, stop_with_stdin))
     except ListenError as error:
         raise click.ClickException(str(error)) from error
 
