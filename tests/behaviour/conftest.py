@@ -1,0 +1,82 @@
+"""One gateway before one scripted upstream for all cases, further ones on demand; invariants after each case."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.behaviour import scene
+from tests.behaviour.fleet import Fleet, StartGateway
+from tests.behaviour.gateway_process import GatewayProcess
+from tests.behaviour.scripted_upstream import ScriptedUpstream
+
+
+@pytest.fixture(scope="session")
+def shared_upstream() -> Iterator[ScriptedUpstream]:
+    upstream = ScriptedUpstream()
+    yield upstream
+    upstream.close()
+
+
+@pytest.fixture(scope="session")
+def proxy_trap() -> Iterator[socket.socket]:
+    """Listens where the environment of the shared gateway says that a proxy is. Nobody may come."""
+    with socket.create_server(("127.0.0.1", 0)) as trap:
+        trap.setblocking(False)
+        yield trap
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory, shared_upstream: ScriptedUpstream) -> Iterator[Fleet]:
+    fleet = Fleet(tmp_path_factory.mktemp("gateways"), shared_upstream)
+    yield fleet
+    fleet.close()
+
+
+@pytest.fixture(scope="session")
+def gateway(
+    fleet: Fleet,
+    shared_upstream: ScriptedUpstream,
+    proxy_trap: socket.socket,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> GatewayProcess:
+    """The gateway that most cases meet: default limits, everything logged, and an environment that lures it away."""
+    home = tmp_path_factory.mktemp("home")
+    (home / ".netrc").write_text(f"machine 127.0.0.1 login somebody password {scene.UPSTREAM_KEY}-netrc\n")
+    (home / ".netrc").chmod(0o600)
+    proxy = f"http://127.0.0.1:{proxy_trap.getsockname()[1]}"
+    lures = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"), proxy)
+    environ = {**lures, "NO_PROXY": "", "no_proxy": "", "HOME": str(home), "NETRC": str(home / ".netrc")}
+    return fleet.share(scene.config(shared_upstream.url, "log: {level: debug, format: json}"), environ)
+
+
+@pytest.fixture(scope="session")
+def strict_gateway(fleet: Fleet, shared_upstream: ScriptedUpstream) -> GatewayProcess:
+    """A gateway of small limits: bodies of 1 MiB, pauses of half a second."""
+    limits = "limits: {body_bytes: 1048576}, timeouts: {upload_silence: 0.5, keepalive: 1}"
+    return fleet.share(scene.config(shared_upstream.url, limits))
+
+
+@pytest.fixture
+def start_gateway(fleet: Fleet) -> StartGateway:
+    """Starts a gateway for this case alone: `start_gateway(config, arguments, environ, serves=True)`."""
+    return fleet.borrow
+
+
+@pytest.fixture
+def upstream(shared_upstream: ScriptedUpstream) -> ScriptedUpstream:
+    """The upstream of every gateway, its record empty."""
+    shared_upstream.forget()
+    return shared_upstream
+
+
+@pytest.fixture(autouse=True)
+def _what_always_holds(fleet: Fleet, shared_upstream: ScriptedUpstream) -> Iterator[None]:
+    """After every case: alive and serving, nothing leaked, no secret told, no complaint, nothing of it upstream."""
+    yield
+    fleet.check()
+    seen = shared_upstream.raw()
+    for secret in ("CANARYKEY", scene.COOKIE):
+        assert secret.encode() not in seen, seen[:2000]
+    assert not shared_upstream.errors
+    shared_upstream.forget()

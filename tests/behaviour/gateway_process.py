@@ -1,0 +1,208 @@
+"""A gateway in a process of its own, started the way the command line starts it, and looked at from outside."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.behaviour.wire_client import Response, WireClient
+
+COMMAND = (str(Path(sys.executable).with_name("gguf-gateway")), "serve")
+_START_SECONDS = 15.0
+_STOP_SECONDS = 10.0
+_CONNECTED = {"01", "04", "05", "08"}  # ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT (the kernel's tcp_states.h)
+
+
+class GatewayLog:
+    """What the process writes to standard error and output, line by line as it comes."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._grown = threading.Condition()
+        self._ended = False
+
+    def follow(self, process: "subprocess.Popen[str]") -> None:
+        """Read until the process closes its end."""
+        assert process.stdout is not None
+        with process.stdout as stream:
+            for line in stream:
+                with self._grown:
+                    self.lines.append(line.rstrip("\n"))
+                    self._grown.notify_all()
+        with self._grown:
+            self._ended = True
+            self._grown.notify_all()
+
+    def wait_for(self, pattern: str, within: float = 3.0, start: int = 0) -> re.Match[str]:
+        """The first match from line `start` on, as soon as it is written. Fails when time, or the log, is over."""
+        with self._grown:
+            self._grown.wait_for(lambda: self._ended or self._find(pattern, start) is not None, within)
+            found = self._find(pattern, start)
+        assert found is not None, f"no {pattern!r} in the log:\n" + "\n".join(self.lines[start:][-30:])
+        return found
+
+    def wait_for_any(self, pattern: str, within: float) -> bool:
+        """Wait until a line matches or the log is over; whether one matches."""
+        with self._grown:
+            self._grown.wait_for(lambda: self._ended or self._find(pattern, 0) is not None, within)
+            return self._find(pattern, 0) is not None
+
+    def wait_for_end(self) -> None:
+        """Wait until the process can write nothing more."""
+        with self._grown:
+            self._grown.wait_for(lambda: self._ended, _STOP_SECONDS)
+
+    def since(self, line: int) -> str:
+        """The text from a line on."""
+        return "\n".join(self.lines[line:])
+
+    def _find(self, pattern: str, start: int) -> re.Match[str] | None:
+        return next((found for line in self.lines[start:] if (found := re.search(pattern, line))), None)
+
+
+@dataclass(frozen=True)
+class Descriptors:
+    """Open file descriptors of a process, by what they are."""
+
+    clients: int
+    upstreams: int
+    others: int
+
+
+class GatewayProcess:
+    """`gguf-gateway serve --config FILE`. The port is read from its log; give `port: 0` in the configuration."""
+
+    def __init__(self, config: Path, arguments: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> None:
+        self.config = config
+        self.log = GatewayLog()
+        self.clients: list[WireClient] = []
+        self.responses: list[Response] = []
+        self.port = 0
+        self._process = subprocess.Popen(
+            (*COMMAND, "--config", str(config), *arguments),
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **(environ or {})},
+            cwd=config.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="backslashreplace",
+        )
+        threading.Thread(target=self.log.follow, args=(self._process,), daemon=True).start()
+
+    def wait_until_serving(self) -> "GatewayProcess":
+        """Return once it accepts connections. Fails with its log if it does not."""
+        try:
+            self.port = int(self.log.wait_for(r"serving on http://\S+?:(\d+)", _START_SECONDS)[1])
+        except AssertionError:
+            self.stop(signal.SIGKILL)
+            raise
+        return self
+
+    def settles(self) -> bool:
+        """Whether it serves in the end; False if it refuses to start."""
+        serves = self.log.wait_for_any(r"serving on http", _START_SECONDS)
+        if serves:
+            self.wait_until_serving()
+        return serves
+
+    # --- talking to it
+
+    def connect(self, patience: float = 5.0) -> WireClient:
+        """A new connection."""
+        client = WireClient(self.port, patience)
+        self.clients.append(client)
+        return client
+
+    def ask(self, data: bytes, *, to_head: bool = False, patience: float = 5.0) -> Response:
+        """One request on a connection of its own, and its answer."""
+        with self.connect(patience) as client:
+            response = client.ask(data, to_head=to_head)
+        self.responses.append(response)
+        return response
+
+    # --- looking at it
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def memory(self) -> int:
+        """Resident memory in bytes."""
+        return self._status("VmRSS") * 1024
+
+    def peak_memory(self) -> int:
+        """The most resident memory since the start, or since `forget_peak`, in bytes."""
+        return self._status("VmHWM") * 1024
+
+    def forget_peak(self) -> None:
+        """Begin to measure the peak anew (proc(5): clear_refs)."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
+    def descriptors(self) -> Descriptors:
+        """What it has open: connections from clients, connections to upstreams, and the rest."""
+        targets = []
+        for entry in os.scandir(f"/proc/{self.pid}/fd"):
+            try:
+                targets.append(os.readlink(entry.path))
+            except FileNotFoundError:
+                continue  # closed meanwhile
+        connections = _connections(self.pid)
+        ports = [connections[target] for target in targets if target in connections]
+        clients = ports.count(self.port)
+        return Descriptors(clients, len(ports) - clients, len(targets) - len(ports))
+
+    def command_line(self) -> bytes:
+        """Its arguments, as any user of the machine can see them."""
+        return Path(f"/proc/{self.pid}/cmdline").read_bytes()
+
+    def _status(self, name: str) -> int:
+        text = Path(f"/proc/{self.pid}/status").read_text()
+        found = re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE)
+        assert found is not None
+        return int(found[1])
+
+    # --- ending it
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
+    def wait(self, within: float = _STOP_SECONDS) -> int:
+        """The exit status, once it has ended and its log is complete. Raises TimeoutExpired."""
+        status = self._process.wait(within)
+        self.log.wait_for_end()
+        return status
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End it if it still runs; the exit status."""
+        for client in self.clients:
+            client.close()
+        if self.is_alive:
+            self.send_signal(number)
+        try:
+            return self.wait()
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self.wait()
+
+
+def _connections(pid: int) -> dict[str, int]:
+    """The TCP connections of a process's network: `socket:[inode]` to local port."""
+    found = {}
+    for name in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] in _CONNECTED:
+                found[f"socket:[{fields[9]}]"] = int(fields[1].rpartition(":")[2], 16)
+    return found

@@ -1,0 +1,81 @@
+"""What holds after every case, whatever it was (docs: the gateway never crashes, leaks or forgets)."""
+
+import itertools
+import re
+import time
+
+from tests.behaviour import scene
+from tests.behaviour.gateway_process import GatewayProcess
+from tests.behaviour.scripted_upstream import ScriptedUpstream
+from tests.behaviour.wire_client import request
+
+_COMPLAINTS = re.compile(r"Traceback|Unclosed|never retrieved|never awaited|\"traceback\"|Unhandled|ResourceWarning")
+_numbers = itertools.count()
+
+
+class Invariants:
+    """Checks one gateway again and again, each time what is new since the last."""
+
+    def __init__(self, gateway: GatewayProcess, upstream: ScriptedUpstream) -> None:
+        self._gateway = gateway
+        self._upstream = upstream
+        self._line = len(gateway.log.lines)
+        self._others = gateway.descriptors().others
+
+    def check(self) -> None:
+        """Fail unless all of them hold."""
+        gateway = self._gateway
+        for client in gateway.clients:
+            client.close()
+        if gateway.is_alive:
+            self._serves_at_once()
+            self._has_let_go()
+        else:
+            gateway.log.wait_for_end()
+        self._log_is_clean()
+        self._answers_are_clean()
+
+    def _serves_at_once(self) -> None:
+        """G-a. The line it leaves in the log shows, too, that all earlier ones have been read."""
+        name = f"after-{next(_numbers)}"
+        probe = request("/api/gguf/never/api/hello", f"x-request-id: {name}", method="GET")
+        begun = time.monotonic()
+        response = self._gateway.ask(probe, patience=2)
+        took = time.monotonic() - begun
+        assert response.status == 204
+        assert took < 1, f"the next good request took {took:.2f} s"
+        self._gateway.log.wait_for(name, start=self._line)
+
+    def _log_is_clean(self) -> None:
+        """G-b and G-c, and G-d as the log sees it."""
+        text = self._gateway.log.since(self._line)
+        self._line = len(self._gateway.log.lines)
+        complaint = _COMPLAINTS.search(text)
+        assert complaint is None, text[max(0, complaint.start() - 2000) : complaint.end() + 3000]
+        for secret in (*scene.SECRETS, scene.PROMPT):
+            assert secret not in text, f"{secret} in the log:\n{text}"
+        assert '"status": 500' not in text, text
+
+    def _answers_are_clean(self) -> None:
+        """G-b and G-d, of every byte that clients received."""
+        clients, responses = self._gateway.clients, self._gateway.responses
+        for received in (bytes(client.received) for client in clients):
+            assert b"HTTP/1.1 500" not in received
+            for secret in scene.SECRETS:
+                assert secret.encode() not in received, received[:2000]
+        for response in responses:
+            assert response.header("x-request-id"), response.head
+            assert response.header("Server") == "gguf-gateway", response.head
+        clients.clear()
+        responses.clear()
+
+    def _has_let_go(self) -> None:
+        """G-f: no client's connection is left, no descriptor leaked, nothing under way upstream."""
+        deadline = time.monotonic() + 2
+        while True:
+            seen = self._gateway.descriptors()
+            free = seen.clients == 0 and seen.others <= self._others and self._upstream.busy == 0
+            if free or time.monotonic() > deadline:
+                break
+            time.sleep(0.01)  # no event tells of another process's descriptors
+        assert free, f"{seen}, {self._others} others at first, {self._upstream.busy} exchanges under way upstream"

@@ -1,0 +1,303 @@
+"""An upstream on bare sockets: records every byte it receives, and answers as the script in force says.
+
+It shares nothing with the bundled mock and knows nothing of HTTP but framing, so that it can do everything wrong.
+`/health` it answers by itself, like a llama-server that is well.
+"""
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+_PATIENCE = 10.0  # seconds without a byte, in the middle of a request
+_HEALTHY = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{"status":"ok"}'
+
+
+@dataclass
+class Received:
+    """One request as it arrived. `raw_body` is the body with its chunk framing, `body` without."""
+
+    head: bytes
+    connection: int
+    raw_body: bytearray = field(default_factory=bytearray)
+    body: bytes = b""
+    whole: bool = False
+
+    @property
+    def line(self) -> str:
+        return self.head.split(b"\r\n", 1)[0].decode("latin-1")
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        lines = self.head.decode("latin-1").split("\r\n")[1:]
+        return [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+
+    def values(self, name: str) -> list[str]:
+        """All values of a header."""
+        return [value for other, value in self.headers if other.lower() == name.lower()]
+
+    @property
+    def raw(self) -> bytes:
+        return self.head + b"\r\n\r\n" + bytes(self.raw_body)
+
+
+class GatewayLeft(Exception):
+    """The gateway closed its connection to the upstream in the middle of something."""
+
+
+class Visit:
+    """One request of the gateway, and every means to answer it. What a script is called with."""
+
+    def __init__(self, peer: "_Peer", received: Received) -> None:
+        self._peer = peer
+        self.received = received
+
+    def read_body(self) -> bytes:
+        """The request's body, all of it. Raises GatewayLeft."""
+        if not self.received.whole:
+            self._peer.read_body(self.received)
+        return self.received.body
+
+    def send(self, *pieces: bytes) -> None:
+        """Send bytes, each piece as a segment of its own. Raises GatewayLeft."""
+        for piece in pieces:
+            self._peer.send(piece)
+
+    def answer(
+        self,
+        body: bytes = b'{"object":"fine"}',
+        status: str = "200 OK",
+        *headers: bytes,
+        content_type: bytes = b"application/json",
+    ) -> None:
+        """A whole answer with its length. Raises GatewayLeft."""
+        lines = [b"HTTP/1.1 " + status.encode(), b"Content-Type: " + content_type, b"Content-Length: %d" % len(body)]
+        self.send(b"\r\n".join((*lines, *headers)) + b"\r\n\r\n" + body)
+
+    def begin_stream(self, *headers: bytes) -> None:
+        """The head of a chunked event stream, as llama-server sends it. Raises GatewayLeft."""
+        lines = (b"HTTP/1.1 200 OK", b"Content-Type: text/event-stream", b"Transfer-Encoding: chunked", *headers)
+        self.send(b"\r\n".join(lines) + b"\r\n\r\n")
+
+    def chunk(self, data: bytes) -> None:
+        """One chunk; an empty one ends the body. Raises GatewayLeft."""
+        self.send(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def close(self) -> None:
+        """Close the connection with a FIN."""
+        self._peer.close()
+
+    def reset(self) -> None:
+        """Close the connection with a RST."""
+        self._peer.reset()
+
+    def wait_until_left(self, within: float = 2.0) -> bool:
+        """Whether the gateway closes its connection in time."""
+        return self._peer.wait_until_left(within)
+
+
+Script = Callable[[Visit], None]
+
+
+def fine(visit: Visit) -> None:
+    """The script in force when no other is: read everything, answer 200 with a little JSON."""
+    visit.read_body()
+    visit.answer()
+
+
+class ScriptedUpstream:
+    """Listens on a free port from the start until `close`."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.script: Script = fine
+        self.requests: list[Received] = []
+        self.probes: list[Received] = []
+        self.busy = 0
+        self.connections = 0
+        self.errors: list[str] = []
+        self.changed = threading.Condition()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @contextlib.contextmanager
+    def playing(self, script: Script) -> Iterator[None]:
+        """Answer by this script meanwhile."""
+        before, self.script = self.script, script
+        try:
+            yield
+        finally:
+            self.script = before
+
+    def wait_for(self, condition: Callable[["ScriptedUpstream"], bool], within: float = 2.0) -> bool:
+        """Wait until something is true of this upstream; asked again whenever a request comes, grows or ends."""
+        with self.changed:
+            return self.changed.wait_for(lambda: condition(self), within)
+
+    @property
+    def only_request(self) -> Received:
+        """The one request there was."""
+        assert len(self.requests) == 1, [received.line for received in self.requests]
+        return self.requests[0]
+
+    def raw(self) -> bytes:
+        """Every byte received since the last `forget`."""
+        return b"".join(received.raw for received in (*self.probes, *self.requests))
+
+    def forget(self) -> None:
+        """Begin a new record."""
+        self.requests, self.probes, self.errors = [], [], []
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            client.settimeout(_PATIENCE)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.connections += 1
+            threading.Thread(target=_Peer(self, client, self.connections).serve, daemon=True).start()
+
+    def play(self, visit: Visit) -> None:
+        """Record a request, and run the script on it."""
+        with self.changed:
+            self.requests.append(visit.received)
+            self.busy += 1
+            self.changed.notify_all()
+        try:
+            self.script(visit)
+        except GatewayLeft:
+            pass
+        except (AssertionError, OSError, ValueError) as error:
+            self.errors.append(f"{visit.received.line}: {error!r}")
+            visit.close()
+        finally:
+            with self.changed:
+                self.busy -= 1
+                self.changed.notify_all()
+
+
+class _Peer:
+    """One connection from the gateway, served by a thread of its own."""
+
+    def __init__(self, upstream: ScriptedUpstream, client: socket.socket, number: int) -> None:
+        self._upstream = upstream
+        self._socket = client
+        self._number = number
+        self._buffer = b""
+        self._open = True
+
+    def serve(self) -> None:
+        with contextlib.suppress(GatewayLeft):
+            while self._open:
+                self._serve_one()
+        self.close()
+
+    def _serve_one(self) -> None:
+        self._socket.settimeout(None)
+        head, _, self._buffer = self._until(b"\r\n\r\n").partition(b"\r\n\r\n")
+        self._socket.settimeout(_PATIENCE)
+        received = Received(head, self._number)
+        if received.line == "GET /health HTTP/1.1":
+            self._upstream.probes.append(received)
+            self.send(_HEALTHY)
+            return
+        visit = Visit(self, received)
+        self._upstream.play(visit)
+        if self._open and not received.whole:
+            visit.read_body()
+
+    def read_body(self, received: Received) -> None:
+        try:
+            if received.values("Transfer-Encoding") == ["chunked"]:
+                received.body = b"".join(self._chunks(received))
+            else:
+                length = int((received.values("Content-Length") or ["0"])[0])
+                while len(received.raw_body) < length:
+                    self._take(received, length - len(received.raw_body))
+                received.body = bytes(received.raw_body)
+            received.whole = True
+        finally:
+            with self._upstream.changed:
+                self._upstream.changed.notify_all()
+
+    def _chunks(self, received: Received) -> Iterator[bytes]:
+        while True:
+            line, _, self._buffer = self._until(b"\r\n").partition(b"\r\n")
+            size = int(line, 16)
+            while len(self._buffer) < size + 2:
+                self._buffer += self._receive()
+            data, self._buffer = self._buffer[: size + 2], self._buffer[size + 2 :]
+            received.raw_body += line + b"\r\n" + data
+            assert data.endswith(b"\r\n"), "a chunk without its line end"
+            if size == 0:
+                return
+            yield data[:-2]
+
+    def _take(self, received: Received, most: int) -> None:
+        data = self._buffer or self._receive()
+        received.raw_body += data[:most]
+        self._buffer = data[most:]
+
+    def _until(self, mark: bytes) -> bytes:
+        while mark not in self._buffer:
+            self._buffer += self._receive()
+        return self._buffer
+
+    def _receive(self) -> bytes:
+        try:
+            data = self._socket.recv(1 << 18)
+        except OSError as error:
+            raise GatewayLeft from error
+        if not data:
+            raise GatewayLeft
+        return data
+
+    def send(self, data: bytes) -> None:
+        try:
+            self._socket.sendall(data)
+        except OSError as error:
+            raise GatewayLeft from error
+
+    def close(self) -> None:
+        self._open = False
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def reset(self) -> None:
+        self._open = False
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
+
+    def wait_until_left(self, within: float) -> bool:
+        deadline = time.monotonic() + within
+        try:
+            while (left := deadline - time.monotonic()) > 0:
+                self._socket.settimeout(left)
+                self._buffer += self._receive_now()
+        except GatewayLeft:
+            return True
+        except TimeoutError:
+            pass
+        return False
+
+    def _receive_now(self) -> bytes:
+        try:
+            data = self._socket.recv(1 << 16)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise GatewayLeft from error
+        if not data:
+            raise GatewayLeft
+        return data

@@ -1,0 +1,103 @@
+"""The log: no key in it, one line an event, whoever chose the words."""
+
+import io
+import json
+import logging
+import sys
+import unicodedata
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import logs
+from gateway.logs import HumanLines, JsonLines, masked
+
+KEY = "gw_0123456789abcdefghij"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Authorization: Bearer s3cret", "Authorization: Bearer …"),
+        ("AUTHORIZATION: basic s3cret", "AUTHORIZATION: basic …"),
+        ("{'x-api-key': 's3cret'}", "{'x-api-key': '…'}"),
+        ("[(b'x-api-key', b's3cret')]", "[(b'x-api-key', b'…')]"),
+        ('"key":"s3cret"', '"key":"…"'),
+        ("/v1/models?key=s3cret&x=1", "/v1/models?key=…&x=1"),
+        (f"path /a/{KEY}/b", "path /a/gw_…/b"),
+        (KEY.upper(), "GW_…"),
+        ("No key is configured", "No key is configured"),
+        ("the key, as said, of acme/main", "the key, as said, of acme/main"),
+        ("one\ntwo\r\x1b[31m\x00\x85\u2028\u202e\ud800\t", "one\\ntwo\\r\\x1b[31m\\x00\\x85\\u2028\\u202e\\ud800\\t"),
+    ],
+)
+def test_keys_are_masked_and_controls_are_spelled_out(text: str, shown: str) -> None:
+    assert masked(text) == shown
+
+
+@given(st.text(), st.text(), st.sampled_from([KEY, "Authorization: Bearer s3cret", "x-api-key: s3cret"]))
+def test_a_key_is_masked_whatever_surrounds_it(before: str, after: str, secret: str) -> None:
+    shown = masked(f"{before} {secret} {after}")
+    assert secret not in shown
+    assert not any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in shown)
+    assert len(shown) <= 3000
+
+
+@pytest.fixture
+def line() -> Iterator[io.StringIO]:
+    """Everything logged, with the root logger put back as it was."""
+    root = logging.getLogger()
+    before, level, raises = root.handlers[:], root.level, logging.raiseExceptions
+    stream = io.StringIO()
+    yield stream
+    root.handlers[:], logging.raiseExceptions = before, raises
+    root.setLevel(level)
+
+
+def test_json_lines_are_one_object_each_and_shorter_than_4_kib(line: io.StringIO) -> None:
+    logs.set_up("auto", "info", line)
+    logging.getLogger("x").warning("a\nb %s", "c" * 10_000)
+    text = line.getvalue()
+    assert text.count("\n") == 1
+    assert len(text) < 4096
+    assert json.loads(text)["message"].startswith("a\\nb c")
+
+
+def test_human_lines_cannot_be_forged(line: io.StringIO) -> None:
+    logs.set_up("human", "info", line)
+    logging.getLogger("x").info("%s", "innocent\n12:00:00 error forged\x1b[2J")
+    assert line.getvalue().count("\n") == 1
+    assert "\x1b" not in line.getvalue()
+
+
+def test_a_traceback_is_masked_and_indented() -> None:
+    try:
+        raise ValueError(f"first\n12:00:00 error forged {KEY}")
+    except ValueError:
+        record = logging.LogRecord("x", logging.ERROR, "", 0, "fault", (), sys.exc_info())
+    shown = HumanLines(colour=False).format(record)
+    assert KEY not in shown
+    assert "ValueError" in shown
+    assert all(text.startswith("    ") for text in shown.splitlines()[1:])
+    assert KEY not in JsonLines().format(record)
+
+
+def test_a_request_is_one_aligned_line(line: io.StringIO) -> None:
+    logs.set_up("human", "info", line)
+    fields = {
+        "id": KEY,
+        "account": "acme",
+        "deployment": None,
+        "endpoint": "GET /a\n/b",
+        "status": 404,
+        "bytes_in": 0,
+        "bytes_out": 74,
+        "first_byte_ms": None,
+        "total_ms": 0.4,
+        "ending": "refused",
+        "cause": "x-api-key: s3cret",
+    }
+    logging.getLogger("x").info("request", extra={"request": fields})
+    assert line.getvalue().endswith(" 404  GET /a\\n/b  - (acme)  0→74 B, 0 ms  refused: x-api-key: …  gw_…\n")
