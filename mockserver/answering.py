@@ -1,35 +1,20 @@
 """From results to an HTTP answer: one JSON body, or a stream with one chunk per result."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
-from typing import Any, Protocol
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import Any
 
 from aiohttp import web
 
-from mockserver.generation import Begin, Final, Machine, Piece, Progress, Result, Task
 from mockserver.jsontext import dump_bytes, load
+from mockserver.machine import Machine
+from mockserver.results import Begin, Final, Piece, Progress, Result, Task
+from mockserver.sse import Shape
 
 JSON_TYPE = "application/json; charset=utf-8"
-MACHINE = web.AppKey("machine", Machine)
-
-
-class Shape(Protocol):
-    """How one API writes results. The chunks a method returns are sent one HTTP chunk each."""
-
-    def plain(self, finals: Sequence[Final]) -> Any:
-        """The JSON value of a whole answer."""
-
-    def progress(self, progress: Progress) -> bytes:
-        """The events of a prompt's progress."""
-
-    def piece(self, piece: Piece) -> bytes:
-        """The events of a piece of text."""
-
-    def final(self, final: Final) -> bytes:
-        """The events at the end of one task."""
-
-    def end(self) -> bytes:
-        """What closes the whole stream, if anything."""
+MACHINE = web.RequestKey("machine", Machine)
+_PING = b":\n\n"
 
 
 def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -37,44 +22,40 @@ def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None
     return web.Response(status=status, body=dump_bytes(value), headers={**(headers or {}), "Content-Type": JSON_TYPE})
 
 
-def data_event(value: Any) -> bytes:
-    """One server-sent event without a name."""
-    return b"data: " + dump_bytes(value) + b"\n\n"
-
-
-def named_event(value: dict[str, Any]) -> bytes:
-    """One server-sent event named by its own `type`."""
-    return f"event: {value['type']}\n".encode() + data_event(value)
-
-
 async def body_of(request: web.Request) -> Any:
     """The JSON body of a request; raises ApiError with the parser's complaint."""
     return load(await request.read())
 
 
+async def gather(machine: Machine, tasks: Sequence[Task], shape: Shape) -> Any:
+    """Run the tasks to their end; the JSON value of the answer."""
+    async with aclosing(machine.run(tasks)) as results:
+        finals = [result async for result in results if isinstance(result, Final)]
+    return shape.plain(sorted(finals, key=lambda final: final.task.index))
+
+
 async def answer(request: web.Request, tasks: Sequence[Task], shape: Shape, *, stream: bool) -> web.StreamResponse:
     """Run the tasks and send what comes of them. An error before the first result is a plain JSON error."""
-    results = request.app[MACHINE].run(tasks)
-    async with aclosing(results):
-        if stream:
-            return await _stream(request, results, shape)
-        finals = [result async for result in results if isinstance(result, Final)]
-    finals.sort(key=lambda final: final.task.index)
-    return json_answer(shape.plain(finals))
+    machine = request[MACHINE]
+    if not stream:
+        return json_answer(await gather(machine, tasks, shape))
+    async with aclosing(machine.run(tasks)) as results:
+        await anext(results)
+        response = web.StreamResponse(headers={"X-Accel-Buffering": "no", "Content-Type": "text/event-stream"})
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        async with _pinging(request, response, tasks[0].params.ping_seconds):
+            await _send(response, results, shape)
+        await response.write_eof()
+    return response
 
 
-async def _stream(request: web.Request, results: AsyncGenerator[Result], shape: Shape) -> web.StreamResponse:
-    await anext(results)
-    response = web.StreamResponse(headers={"X-Accel-Buffering": "no", "Content-Type": "text/event-stream"})
-    response.enable_chunked_encoding()
-    await response.prepare(request)
+async def _send(response: web.StreamResponse, results: AsyncGenerator[Result], shape: Shape) -> None:
     async for result in results:
         if events := _events(shape, result):
             await response.write(events)
     if end := shape.end():
         await response.write(end)
-    await response.write_eof()
-    return response
 
 
 def _events(shape: Shape, result: Result) -> bytes:
@@ -87,3 +68,27 @@ def _events(shape: Shape, result: Result) -> bytes:
             return shape.final(result)
         case Begin():
             return b""
+
+
+@asynccontextmanager
+async def _pinging(request: web.Request, response: web.StreamResponse, seconds: int) -> AsyncGenerator[None]:
+    """Send a comment whenever the stream was silent for so many seconds; 0 or less: never."""
+    if seconds <= 0:
+        yield
+        return
+    pinger = asyncio.create_task(_ping(request, response, seconds))
+    try:
+        yield
+    finally:
+        pinger.cancel()
+
+
+async def _ping(request: web.Request, response: web.StreamResponse, seconds: int) -> None:
+    """Compare the number of bytes sent, once in so many seconds: unchanged means silence."""
+    seen = -1
+    with suppress(ConnectionError):
+        while True:
+            await asyncio.sleep(seconds)
+            if request.writer.output_size == seen:
+                await response.write(_PING)
+            seen = request.writer.output_size

@@ -1,47 +1,29 @@
 """The application of the model port: its routes, and the checks before them in llama-server's order."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from mockserver import anthropic_api, embedding_api, native_api, openai_api, responses_api
 from mockserver.answering import MACHINE, json_answer
 from mockserver.errors import INVALID_KEY, LOADING, NOT_FOUND, ApiError
-from mockserver.generation import Machine
 from mockserver.headers import MOST_REQUESTS, arrange
 from mockserver.journal import Ended, Exchange, Journal
+from mockserver.machine import Machine
+from mockserver.routes import PUBLIC, ROUTES, WAKES_NOT
 
+SERVED = web.AppKey("served", Machine)
 JOURNAL = web.AppKey("journal", Journal)
 EXCHANGE = web.RequestKey("exchange", Exchange)
 IS_LOADING: web.AppKey[Callable[[], bool]] = web.AppKey("is_loading")
 _MAX_BODY = 100 * 1024 * 1024
-_PUBLIC = frozenset({"/health", "/v1/health", "/"})
-
-Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
-ROUTES: tuple[tuple[str, str, Route], ...] = (
-    ("GET", "/health", native_api.health),
-    ("GET", "/v1/health", native_api.health),
-    ("GET", "/models", openai_api.models),
-    ("GET", "/v1/models", openai_api.models),
-    ("POST", "/chat/completions", openai_api.chat_completions),
-    ("POST", "/v1/chat/completions", openai_api.chat_completions),
-    ("POST", "/chat/completions/input_tokens", openai_api.input_tokens),
-    ("POST", "/v1/chat/completions/input_tokens", openai_api.input_tokens),
-    ("POST", "/v1/completions", openai_api.completions),
-    ("POST", "/responses", responses_api.responses),
-    ("POST", "/v1/responses", responses_api.responses),
-    ("POST", "/v1/messages", anthropic_api.messages),
-    ("POST", "/v1/messages/count_tokens", anthropic_api.count_tokens),
-    ("POST", "/v1/embeddings", embedding_api.embeddings),
-    ("POST", "/embedding", embedding_api.native_embeddings),
-    ("POST", "/embeddings", embedding_api.native_embeddings),
-    ("POST", "/rerank", embedding_api.rerank),
-    ("POST", "/reranking", embedding_api.rerank),
-    ("POST", "/v1/rerank", embedding_api.rerank),
-    ("POST", "/v1/reranking", embedding_api.rerank),
-)
+_PREFLIGHT = {
+    "Access-Control-Allow-Credentials": "true",
+    "Access-Control-Allow-Methods": "GET, POST, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": "*",
+    "Content-Type": "text/html",
+}
 
 
 @web.middleware
@@ -104,17 +86,21 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """OPTIONS, then loading, then the key, then the route: the real server's order of checks."""
     if request.method == hdrs.METH_OPTIONS:
-        return native_api.preflight()
+        return web.Response(headers=_PREFLIGHT)
     if request.app[IS_LOADING]() and request.path != "/":
         return json_answer(LOADING, 503)
     if not _authorised(request):
         return json_answer(INVALID_KEY, 401)
-    return await handler(request)
+    machine = request[MACHINE] = request.app[SERVED]
+    if request.path in WAKES_NOT:
+        return await handler(request)
+    async with machine.awake():
+        return await handler(request)
 
 
 def _authorised(request: web.Request) -> bool:
-    keys = request.app[MACHINE].settings.api_keys
-    if not keys or request.path in _PUBLIC:
+    keys = request.app[SERVED].settings.api_keys
+    if not keys or request.path in PUBLIC:
         return True
     given = request.headers.get(hdrs.AUTHORIZATION) or request.headers.get("X-Api-Key") or ""
     return given.removeprefix("Bearer ") in keys
@@ -132,7 +118,7 @@ def create_app(machine: Machine, journal: Journal, is_loading: Callable[[], bool
     app = web.Application(
         middlewares=[remember, close_after_errors, answer_errors, keep_body, guard], client_max_size=_MAX_BODY
     )
-    app[MACHINE], app[JOURNAL], app[IS_LOADING] = machine, journal, is_loading
+    app[SERVED], app[JOURNAL], app[IS_LOADING] = machine, journal, is_loading
     app.on_response_prepare.append(_note_status)
     app.on_response_prepare.append(_close_used_up)
     app.on_response_prepare.append(arrange)

@@ -1,61 +1,146 @@
-"""A conversation becomes a prompt: messages are checked, flattened, and put through the chat template."""
+"""A chat request becomes tasks, whichever protocol it came in: checks, template, tools, constraints."""
 
+import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from mockserver import messages, params, schema_text, tokenizer
 from mockserver.errors import ApiError
-from mockserver.jsontext import type_error
+from mockserver.gbnf import BadGrammar, Grammar
+from mockserver.machine import Machine
+from mockserver.params import Params
+from mockserver.results import Task
+from mockserver.script import Wanted
+from mockserver.templates import Conversation
 
-CHATML = (
-    "{%- for message in messages -%}\n"
-    "  {{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' -}}\n"
-    "{%- endfor -%}\n"
-    "{%- if add_generation_prompt -%}\n"
-    "  {{- '<|im_start|>assistant\n' -}}\n"
-    "{%- endif -%}"
-)
-_NO_IMAGE = "image input is not supported - hint: if this is unexpected, you may need to provide the mmproj"
-_NO_AUDIO = "audio input is not supported - hint: if this is unexpected, you may need to provide the mmproj"
+_NO_SAMPLERS = "Failed to initialize samplers: "
 
 
-def messages_of(body: Any) -> list[dict[str, Any]]:
-    """The `messages` of a chat request; raises the 400 of the OpenAI endpoints."""
-    messages = body.get("messages") if isinstance(body, dict) else None
-    if messages is None:
+def prompt_of(machine: Machine, body: dict[str, Any]) -> str:
+    """The prompt of a chat body; raises ApiError for what is wrong with its messages, tools or flags."""
+    if not isinstance(body, dict):
         raise ApiError(400, "'messages' is required")
-    if not isinstance(messages, list):
-        raise ApiError(400, "Expected 'messages' to be an array")
-    return messages
+    settings = machine.settings
+    tools, choice = body.get("tools"), body.get("tool_choice", "auto")
+    if not settings.jinja and isinstance(tools, list) and tools:
+        raise ApiError(500, "tools param requires --jinja flag")
+    if not settings.jinja and choice not in ("auto", None):
+        raise ApiError(500, "tool_choice param requires --jinja flag")
+    _schema_of(body)
+    turns = messages.checked(body)
+    continues = _continues(body, turns)
+    conversation = Conversation(
+        messages=turns[:-1] if continues else turns,
+        tools=messages.check_tools(tools),
+        add_generation_prompt=continues or params.flag(body, "add_generation_prompt", True),
+        thinking=_thinking(machine, body),
+        variables={k: v for k, v in (body.get("chat_template_kwargs") or {}).items() if k != "enable_thinking"},
+    )
+    return machine.template.render(conversation) + (turns[-1]["content"] if continues else "")
 
 
-def _part_text(part: Any) -> str:
-    """The text of one content part; raises ApiError for what the model cannot see or hear."""
-    if not isinstance(part, dict) or "type" not in part:
-        raise ApiError(400, "Missing content part type: " + str(part))
-    if part["type"] == "image_url":
-        raise ApiError(500, _NO_IMAGE)
-    if part["type"] == "input_audio":
-        raise ApiError(500, _NO_AUDIO)
-    if part["type"] != "text":
-        raise ApiError(400, "unsupported content[].type")
-    return str(part.get("text", ""))
+def _continues(body: dict[str, Any], turns: Sequence[dict[str, Any]]) -> bool:
+    """Whether the answer goes on with a message that the assistant began."""
+    explicit = bool(body.get("continue_final_message"))
+    last = turns[-1] if turns else {}
+    if explicit and params.flag(body, "add_generation_prompt", True):
+        raise ApiError(400, "Cannot set both add_generation_prompt and continue_final_message to true.")
+    if last.get("role") != "assistant":
+        return False
+    if not explicit and len(turns) > 1 and turns[-2]["role"] == "assistant":
+        raise ApiError(400, "Cannot have 2 or more assistant messages at the end of the list.")
+    if last.get("tool_calls"):
+        raise ApiError(400, "Cannot continue an assistant message that contains tool calls.")
+    return True
 
 
-def text_of(content: Any) -> str:
-    """The text of a message's content, given as a string, as parts, or not at all."""
-    if isinstance(content, list):
-        return "\n".join(_part_text(part) for part in content)
-    if content is None or isinstance(content, str):
-        return content or ""
-    raise ApiError(500, "Failed to parse messages: Invalid 'content' type: expected string or array")
+def _thinking(machine: Machine, body: dict[str, Any]) -> bool:
+    """Whether the template may let the model think."""
+    wanted = (body.get("chat_template_kwargs") or {}).get("enable_thinking")
+    if isinstance(wanted, str):
+        raise ApiError(400, 'invalid type for "enable_thinking" (expected boolean, got string)')
+    if isinstance(wanted, bool):
+        return wanted
+    return machine.settings.reasoning != "off" and body.get("reasoning_effort") != "none"
 
 
-def render(messages: Sequence[dict[str, Any]], add_generation_prompt: bool = True) -> str:
-    """The prompt of a conversation, by the ChatML template."""
-    turns: list[str] = []
-    for message in messages:
-        role = message.get("role")
-        if not isinstance(role, str):
-            raise ApiError(500, f"Failed to parse messages: {type_error('string', role)}")
-        turns.append(f"<|im_start|>{role}\n{text_of(message.get('content'))}<|im_end|>\n")
-    return "".join(turns) + ("<|im_start|>assistant\n" if add_generation_prompt else "")
+def _thinks(machine: Machine, body: dict[str, Any]) -> bool:
+    """Whether the answer begins with reasoning: where the server or the request asks for it."""
+    asked = body.get("thinking")
+    enabled = isinstance(asked, dict) and asked.get("type") == "enabled"
+    effort = body.get("reasoning_effort")
+    on = machine.settings.reasoning == "on" or enabled or (effort is not None and effort != "none")
+    return on and _thinking(machine, body) and machine.settings.reasoning_format != "none"
+
+
+def _schema_of(body: dict[str, Any]) -> Any:
+    """The JSON schema an answer must follow, or None; raises the 400 of an unknown format."""
+    schema = body.get("json_schema")
+    if schema is not None and body.get("grammar"):
+        raise ApiError(500, "Cannot use both json_schema and grammar")
+    wanted = body.get("response_format")
+    kind = wanted.get("type", "") if isinstance(wanted, dict) else ""
+    if isinstance(wanted, dict) and kind == "json_object":
+        schema = wanted.get("schema", schema or {})
+    elif isinstance(wanted, dict) and kind == "json_schema":
+        schema = (wanted.get("json_schema") or {}).get("schema", {})
+    elif kind not in ("", "text"):
+        message = f'response_format type must be one of "text" or "json_object", but got: {kind}'
+        raise ApiError(400, message)
+    return {"type": "object"} if schema == {} else schema
+
+
+def constraints(machine: Machine, body: dict[str, Any]) -> Wanted:
+    """The schema or grammar that a body holds its answer to; raises the 400 of one that cannot be followed."""
+    wanted = Wanted(json_schema=_schema_of(body), endless=machine.settings.endless)
+    text = body.get("grammar")
+    try:
+        if wanted.json_schema is not None:
+            schema_text.write(wanted.json_schema, random.Random(0))  # noqa: S311  only to see that it can be done
+        if text:
+            wanted.grammar = Grammar(str(text))
+    except schema_text.BadSchema as error:
+        raise ApiError(400, f'"json_schema": JSON schema conversion failed:\n{error}') from error
+    except BadGrammar as error:
+        raise ApiError(400, f"{_NO_SAMPLERS}failed to parse grammar: {error}") from error
+    if (wanted.json_schema is not None or text) and not machine.settings.grammars:
+        raise ApiError(400, f"{_NO_SAMPLERS}std::exception")
+    return wanted
+
+
+def _calls(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """The functions an answer must call: those a tool choice of `required` or by name leaves no way around."""
+    functions = [tool["function"] for tool in messages.check_tools(body.get("tools"))]
+    choice = body.get("tool_choice", "auto")
+    if isinstance(choice, dict):
+        name = (choice.get("function") or {}).get("name")
+        return [function for function in functions if function.get("name") == name][:1]
+    if choice not in ("auto", "none", "required", None):
+        raise ApiError(400, f"Invalid tool_choice: {choice}")
+    return functions[:1] if choice == "required" else []
+
+
+def read(machine: Machine, body: dict[str, Any]) -> tuple[list[Task], Params]:
+    """The tasks of a chat body, one per choice, and their parameters."""
+    text = prompt_of(machine, body)
+    _check_probabilities(body)
+    wanted = constraints(machine, body)
+    wanted.calls, wanted.thinks = _calls(body), _thinks(machine, body)
+    options = params.read(body, machine.settings)
+    opening = machine.template.render(Conversation([])) if not machine.template.thinks else ""
+    options.shown.update(chat_format="peg-native", generation_prompt=opening)
+    tokens = tokenizer.encode(text, add_bos=True)
+    tasks = []
+    for index in range(options.choices):
+        own = replace(wanted, call_ids=[machine.ids.new() for _ in wanted.calls])
+        tasks.append(Task(tokens, options, index, index, own))
+    return tasks, options
+
+
+def _check_probabilities(body: dict[str, Any]) -> None:
+    if body.get("logprobs") is True:
+        if body.get("tools") and body.get("stream"):
+            raise ApiError(400, "logprobs is not supported with tools + stream")
+    elif body.get("top_logprobs") is not None:
+        raise ApiError(400, "top_logprobs requires logprobs to be set to true")

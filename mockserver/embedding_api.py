@@ -6,11 +6,11 @@ from typing import Any
 
 from aiohttp import web
 
-from mockserver import tokenizer
+from mockserver import messages, prompts, tokenizer
 from mockserver.answering import MACHINE, body_of, json_answer
 from mockserver.embedding import embed, relevance, token_vectors
 from mockserver.errors import ApiError
-from mockserver.generation import Machine
+from mockserver.machine import Machine
 
 _NO_INPUT = '"input" or "content" must be provided'
 
@@ -20,27 +20,19 @@ def _inputs(body: Any) -> list[list[int]]:
     value = body.get("input", body.get("content")) if isinstance(body, dict) else None
     if value is None:
         raise ApiError(400, _NO_INPUT)
-    if isinstance(value, str) or _is_mixed(value):
-        return [_tokens(value)]
-    if not isinstance(value, list) or not value:
-        raise ApiError(400, '"prompt" must not be empty' if value == [] else _bad_prompt())
-    return [_tokens(item) for item in value]
-
-
-def _is_mixed(value: Any) -> bool:
-    return isinstance(value, list) and any(isinstance(item, int) for item in value)
-
-
-def _bad_prompt() -> str:
-    return '"prompt" elements must be a string, a list of tokens, or a list of mixed strings & tokens'
+    if value == []:
+        raise ApiError(400, '"input" must not be empty')
+    if isinstance(value, list) and not prompts.is_mixed(value):
+        return [_tokens(item) for item in value]
+    return [_tokens(value)]
 
 
 def _tokens(value: Any) -> list[int]:
-    if isinstance(value, str):
-        return tokenizer.encode(value, add_bos=True)
-    if isinstance(value, list) and value and all(isinstance(item, int | str) for item in value):
-        return [token for item in value for token in ([item] if isinstance(item, int) else tokenizer.encode(item))]
-    raise ApiError(400, _bad_prompt())
+    if isinstance(value, dict) and "content" in value:
+        if not isinstance(value["content"], list):
+            raise ApiError(400, '"content" must be an array')
+        return tokenizer.encode(messages.text_of(value["content"], separator=""), add_bos=True)
+    return prompts.one(value)
 
 
 def _check_batch(machine: Machine, tokens: list[int]) -> None:
@@ -61,7 +53,7 @@ async def _process(machine: Machine, inputs: list[list[int]]) -> None:
 
 async def embeddings(request: web.Request) -> web.Response:
     """`POST /v1/embeddings`."""
-    machine = request.app[MACHINE]
+    machine = request[MACHINE]
     _require(machine.settings.embeddings, "embeddings", "--embeddings")
     body = await body_of(request)
     if machine.settings.pooling == "none":
@@ -90,7 +82,7 @@ def _entry(index: int, vector: list[float], encoding: str) -> dict[str, Any]:
 
 async def native_embeddings(request: web.Request) -> web.Response:
     """`POST /embedding`."""
-    machine = request.app[MACHINE]
+    machine = request[MACHINE]
     _require(machine.settings.embeddings, "embeddings", "--embeddings")
     inputs = _inputs(await body_of(request))
     await _process(machine, inputs)
@@ -105,7 +97,7 @@ async def native_embeddings(request: web.Request) -> web.Response:
 
 async def rerank(request: web.Request) -> web.Response:
     """`POST /v1/rerank`; the answer has TEI's form when the body says `texts`."""
-    machine = request.app[MACHINE]
+    machine = request[MACHINE]
     _require(machine.settings.reranking, "reranking", "--reranking")
     body = await body_of(request)
     query, documents = _query_and_documents(body)
@@ -140,9 +132,9 @@ def _query_and_documents(body: Any) -> tuple[str, list[str]]:
     if not isinstance(body["query"], str):
         raise ApiError(400, '"query" must be a string')
     documents = body.get("documents", body.get("texts"))
-    if not isinstance(documents, list) or not documents:
+    if not isinstance(documents, list) or not documents or not all(isinstance(d, str) for d in documents):
         raise ApiError(400, '"documents" must be a non-empty string array')
-    return body["query"], [str(text) for text in documents]
+    return body["query"], documents
 
 
 def _require(enabled: bool, what: str, option: str) -> None:

@@ -27,13 +27,19 @@ def sentences(rng: random.Random) -> Iterator[str]:
         start = " "
 
 
+def phrase(rng: random.Random) -> str:
+    """A few words that can stand anywhere a string is wanted."""
+    return rng.choice(OBJECTS)
+
+
 def compose(rng: random.Random, *, endless: bool = False) -> Iterator[int]:
-    """Tokens of an answer of two to five sentences, or of one without end (`ignore_eos`)."""
+    """Tokens of two to five sentences and the end, or of sentences without end."""
     remaining = rng.randint(2, 5)
     for sentence in sentences(rng):
         yield from tokenizer.encode(sentence, parse_special=False)
         remaining -= 1
         if remaining == 0 and not endless:
+            yield tokenizer.EOS
             return
 
 

@@ -52,6 +52,14 @@ def load(body: bytes) -> Any:
         raise ApiError(500, _complaint(body, error)) from error
 
 
+def loads_or_empty(text: str) -> Any:
+    """The JSON of a text, or an empty object when it was cut off."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return {}
+
+
 def _complaint(body: bytes, error: Exception) -> str:
     """nlohmann's parse error; exact for an empty or a cut document, of the same form for others."""
     prefix = "[json.exception.parse_error.101] parse error at line "

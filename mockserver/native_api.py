@@ -1,14 +1,24 @@
-"""llama-server's own endpoints that belong to no other API."""
+"""llama-server's own endpoints: completion, infill, tokens, templates, and how the server is doing."""
+
+from typing import Any
 
 from aiohttp import web
 
-from mockserver.answering import json_answer
+from mockserver import chat, params, prompts, tokenizer
+from mockserver.answering import MACHINE, answer, body_of, json_answer
+from mockserver.errors import ApiError
+from mockserver.machine import Machine
+from mockserver.native_shape import NativeShape
+from mockserver.openai_api import completion_tasks
+from mockserver.settings import BUILD_INFO
+from mockserver.slots import Slot
 
-_CORS = {
-    "Access-Control-Allow-Credentials": "true",
-    "Access-Control-Allow-Methods": "GET, POST, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": "*",
-}
+_CAPABILITIES = (
+    *("supports_object_arguments", "supports_parallel_tool_calls", "supports_preserve_reasoning"),
+    *("supports_reasoning_effort", "supports_string_content", "supports_system_role"),
+    *("supports_tool_calls", "supports_tools", "supports_typed_content"),
+)
+_ALWAYS = frozenset(("supports_string_content", "supports_system_role"))
 
 
 async def health(_request: web.Request) -> web.Response:
@@ -16,6 +26,180 @@ async def health(_request: web.Request) -> web.Response:
     return json_answer({"status": "ok"})
 
 
-def preflight() -> web.Response:
-    """The answer to every OPTIONS request, whatever the path, state or key."""
-    return web.Response(headers={**_CORS, "Content-Type": "text/html"})
+async def completion(request: web.Request) -> web.StreamResponse:
+    """`POST /completion`."""
+    machine, body = request[MACHINE], await body_of(request)
+    tasks, options = completion_tasks(machine, body)
+    return await answer(request, tasks, NativeShape(machine), stream=bool(options.shown["stream"]))
+
+
+async def infill(request: web.Request) -> web.StreamResponse:
+    """`POST /infill`: the prefix, the suffix and the extra files make the prompt."""
+    machine = request[MACHINE]
+    if not machine.settings.infill:
+        missing = "".join(f"{name} token is missing. " for name in ("prefix", "suffix", "middle"))
+        raise ApiError(501, f"Infill is not supported by this model: {missing}")
+    body = await body_of(request)
+    for name in ("input_prefix", "input_suffix"):
+        if name not in body:
+            raise ApiError(400, f'"{name}" is required')
+    extra = _extra_context(body.get("input_extra", []))
+    text = f"{extra}{body['input_suffix']}{body['input_prefix']}{body.get('prompt', '')}"
+    tasks, options = completion_tasks(machine, body | {"prompt": text})
+    return await answer(request, tasks, NativeShape(machine), stream=bool(options.shown["stream"]))
+
+
+def _extra_context(chunks: Any) -> str:
+    if not isinstance(chunks, list):
+        raise ApiError(400, '"input_extra" must be an array of {"filename": string, "text": string}')
+    for chunk in chunks:
+        if not isinstance(chunk, dict) or not isinstance(chunk.get("text"), str):
+            raise ApiError(400, 'extra_context chunk must contain a "text" field with a string value')
+        if not isinstance(chunk.get("filename", ""), str):
+            raise ApiError(400, 'extra_context chunk\'s "filename" field must be a string')
+    return "".join(f"{chunk.get('filename', '')}\n{chunk['text']}\n" for chunk in chunks)
+
+
+async def tokenize(request: web.Request) -> web.Response:
+    """`POST /tokenize`."""
+    body = await body_of(request)
+    content = body.get("content", "")
+    special = params.flag(body, "parse_special", True)
+    if isinstance(content, str):
+        bos = params.flag(body, "add_special")
+        tokens = tokenizer.encode(content, add_bos=bos, parse_special=special)
+    else:
+        tokens = prompts.one(content, add_bos=False)
+    if not params.flag(body, "with_pieces"):
+        return json_answer({"tokens": tokens})
+    return json_answer({"tokens": [{"id": token, "piece": _piece(token)} for token in tokens]})
+
+
+def _piece(token: int) -> str | list[int]:
+    """A token's text, or its bytes when they are only a part of a character."""
+    data = tokenizer.piece(token, special=True)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return list(data)
+
+
+async def detokenize(request: web.Request) -> web.Response:
+    """`POST /detokenize`."""
+    return json_answer({"content": tokenizer.decode((await body_of(request)).get("tokens", []))})
+
+
+async def apply_template(request: web.Request) -> web.Response:
+    """`POST /apply-template`."""
+    return json_answer({"prompt": chat.prompt_of(request[MACHINE], await body_of(request))})
+
+
+async def get_props(request: web.Request) -> web.Response:
+    """`GET /props`."""
+    machine = request[MACHINE]
+    settings = machine.settings
+    shown = params.Params(params.defaults(settings) | {"reasoning_format": "none"}).short()
+    able = {name: name in _ALWAYS or machine.template.thinks for name in _CAPABILITIES}
+    return json_answer(
+        {
+            "default_generation_settings": {"params": shown, "n_ctx": settings.slot_context},
+            "total_slots": settings.slots,
+            "model_alias": settings.model_name,
+            "model_ftype": "(guessed) all F32",
+            "model_path": settings.model_path,
+            "modalities": {"vision": False, "video": False, "audio": False},
+            "media_marker": machine.media_marker,
+            "endpoint_slots": settings.slots_endpoint,
+            "endpoint_props": settings.props_endpoint,
+            "endpoint_metrics": settings.metrics_endpoint,
+            "ui": True,
+            "ui_settings": {},
+            "chat_template": machine.template.source,
+            "chat_template_caps": able,
+            "bos_token": tokenizer.SPECIALS[tokenizer.BOS],
+            "eos_token": tokenizer.SPECIALS[tokenizer.EOS],
+            "build_info": BUILD_INFO,
+            "is_sleeping": machine.asleep,
+            "cors_proxy_enabled": settings.ui_mcp_proxy,
+        }
+    )
+
+
+async def set_props(request: web.Request) -> web.Response:
+    """`POST /props`: changes nothing, in the real one too."""
+    if not request[MACHINE].settings.props_endpoint:
+        raise ApiError(501, "This server does not support changing global properties. Start it with `--props`")
+    return json_answer({"success": True})
+
+
+async def slots(request: web.Request) -> web.Response:
+    """`GET /slots`."""
+    machine = request[MACHINE]
+    if not machine.settings.slots_endpoint:
+        raise ApiError(501, "This server does not support slots endpoint. Start it with `--slots`")
+    if request.query.get("fail_on_no_slot") and machine.pool.busy == machine.settings.slots:
+        raise ApiError(503, "no slot available")
+    return json_answer([_slot(machine, slot) for slot in machine.pool.slots])
+
+
+def _slot(machine: Machine, slot: Slot) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "id": slot.id,
+        "n_ctx": machine.settings.slot_context,
+        "speculative": False,
+        "is_processing": slot.busy,
+    }
+    if slot.task is None:
+        return shown
+    limit = slot.params["n_predict"]
+    next_token = {
+        "has_next_token": slot.busy,
+        "has_new_line": slot.new_line,
+        "n_remain": limit - slot.decoded if slot.busy and limit >= 0 else -1,
+        "n_decoded": slot.decoded,
+    }
+    return shown | {
+        "id_task": slot.task,
+        "n_prompt_tokens": slot.prompt_tokens,
+        "n_prompt_tokens_processed": slot.processed_tokens,
+        "n_prompt_tokens_cache": slot.cached_tokens,
+        "params": slot.params,
+        "next_token": [next_token],
+    }
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """`GET /metrics`. A scrape ends the window of the averages."""
+    machine = request[MACHINE]
+    if not machine.settings.metrics_endpoint:
+        raise ApiError(501, "This server does not support metrics endpoint. Start it with `--metrics`")
+    text = machine.metrics.scrape(machine.pool.busy, machine.pool.deferred)
+    headers = {"Process-Start-Time-Unix": str(machine.started), "Content-Type": "text/plain; version=0.0.4"}
+    return web.Response(body=text.encode(), headers=headers)
+
+
+async def get_lora(request: web.Request) -> web.Response:
+    """`GET /lora-adapters`."""
+    machine = request[MACHINE]
+    pairs = zip(machine.settings.lora, machine.lora_scales, strict=True)
+    return json_answer(
+        [
+            {"id": number, "path": path, "scale": scale, "task_name": "", "prompt_prefix": ""}
+            for number, (path, scale) in enumerate(pairs)
+        ]
+    )
+
+
+async def set_lora(request: web.Request) -> web.Response:
+    """`POST /lora-adapters`: scales by id; those not named are switched off."""
+    machine, body = request[MACHINE], await body_of(request)
+    if not isinstance(body, list):
+        raise ApiError(400, "Request body must be an array")
+    scales = {entry.get("id"): float(entry.get("scale", 0.0)) for entry in body if isinstance(entry, dict)}
+    machine.lora_scales = [scales.get(number, 0.0) for number in range(len(machine.settings.lora))]
+    return json_answer({"success": True})
+
+
+async def transcriptions(_request: web.Request) -> web.Response:
+    """`POST /v1/audio/transcriptions`."""
+    raise ApiError(501, "The current model does not support audio input.")

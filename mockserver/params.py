@@ -1,9 +1,10 @@
 """Generation parameters: one table of fields, in the order in which llama-server shows them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mockserver import tokenizer
 from mockserver.errors import ApiError
 from mockserver.jsontext import float32, type_error
 from mockserver.settings import Settings
@@ -65,8 +66,17 @@ _LONG_ONLY = frozenset(
 )
 _NOT_FROM_BODY = _LONG_ONLY | {
     *("chat_format", "reasoning_format", "speculative.types", "lora", "samplers", "max_tokens", "n_predict"),
-    "generation_prompt",
+    *("generation_prompt", "n_probs"),
 }
+_MOST = 2**31 - 1
+_BOUNDS: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("n_discard", "repeat_last_n", "dry_allowed_length", "dry_penalty_last_n"), (0, _MOST)),
+    "n_keep": (-1, _MOST),
+    "min_keep": (0, _MOST),
+    "n_predict": (-1, _MOST),
+    "adaptive_decay": (0.0, 0.99),
+}
+_BANNED_AT = -100
 
 
 @dataclass(slots=True)
@@ -76,12 +86,23 @@ class Params:
     shown: dict[str, Any]
     stop: list[str] = field(default_factory=list)
     n_predict: int = -1
+    n_probs: int = 0
     seed: int = 0
+    sampled: bool = True
     choices: int = 1
+    banned: frozenset[int] = frozenset()
     cache_prompt: bool = True
     return_progress: bool = False
     return_tokens: bool = False
+    verbose: bool = False
     id_slot: int = -1
+    ping_seconds: int = 30
+    response_fields: list[str] = field(default_factory=list)
+
+    @property
+    def timed(self) -> bool:
+        """Whether every token comes with timings."""
+        return bool(self.shown["timings_per_token"])
 
     def short(self) -> dict[str, Any]:
         """The form of `/props` and `/slots`."""
@@ -89,12 +110,15 @@ class Params:
 
 
 def number(body: Mapping[str, Any], name: str, default: float) -> float:
-    """A numeric field, `default` when absent or null; raises the 400 of a wrong type."""
+    """A numeric field, `default` when absent or null; raises the 400 of a wrong type or of a value out of range."""
     value = body.get(name)
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ApiError(400, f"Field '{name}': {type_error('number', value)}")
+    low, high = _BOUNDS.get(name, (value, value))
+    if not low <= value <= high:
+        raise ApiError(400, f"Field '{name}': Value must be between {low} <= value <= {high}, but got {value}")
     return value
 
 
@@ -116,6 +140,7 @@ def defaults(settings: Settings) -> dict[str, Any]:
         temperature=float32(settings.temperature),
         max_tokens=settings.n_predict,
         n_predict=settings.n_predict,
+        reasoning_format=settings.reasoning_format,
     )
     return shown
 
@@ -124,7 +149,7 @@ def _limit(body: Mapping[str, Any], default: int) -> int:
     """The token limit under any of its names, -1 for none."""
     for name in ("n_predict", "max_completion_tokens", "max_tokens"):
         if body.get(name) is not None:
-            return int(number(body, name, default))
+            return int(number({"n_predict": body[name]}, "n_predict", default))
     return default
 
 
@@ -141,6 +166,35 @@ def _choices(body: Mapping[str, Any], most: int) -> int:
     return count
 
 
+def _probabilities(body: Mapping[str, Any]) -> int:
+    """How many rivals a token is shown with: native `n_probs`, or OpenAI's number or switch `logprobs`."""
+    if "n_probs" in body or not isinstance(body.get("logprobs"), bool):
+        return int(number(body, "n_probs" if "n_probs" in body else "logprobs", 0))
+    return int(number(body, "top_logprobs", 20)) if body["logprobs"] else 0
+
+
+def _biases(value: Any) -> Iterator[tuple[int, float | None]]:
+    """Tokens and their biases from either form of `logit_bias`; `None` stands for minus infinity."""
+    pairs = value.items() if isinstance(value, dict) else value if isinstance(value, list) else []
+    for pair in pairs:
+        if len(pair) != 2 or not (pair[1] is False or isinstance(pair[1], int | float)) or pair[1] is True:
+            continue
+        what, bias = pair[0], None if pair[1] is False else float32(pair[1])
+        if isinstance(what, str) and not what.lstrip("-").isdigit():
+            yield from ((token, bias) for token in tokenizer.encode(what))
+        elif 0 <= int(what) < tokenizer.VOCABULARY_SIZE:
+            yield int(what), bias
+
+
+def _apply_biases(body: Mapping[str, Any], shown: dict[str, Any]) -> frozenset[int]:
+    """Show the biases, and return the tokens that they rule out."""
+    biases = list(_biases(body.get("logit_bias")))
+    if shown["ignore_eos"]:
+        biases.append((tokenizer.EOS, None))
+    shown["logit_bias"] = [{"bias": bias, "token": token} for token, bias in biases]
+    return frozenset(token for token, bias in biases if bias is None or bias <= _BANNED_AT)
+
+
 def read(body: Mapping[str, Any], settings: Settings) -> Params:
     """The parameters of a request body; raises ApiError 400 naming the field that is wrong."""
     shown = defaults(settings)
@@ -149,21 +203,28 @@ def read(body: Mapping[str, Any], settings: Settings) -> Params:
             continue
         if isinstance(default, bool):
             shown[name] = flag(body, name, shown[name])
-        elif isinstance(default, float):
-            shown[name] = float32(number(body, name, shown[name]))
         else:
-            shown[name] = int(number(body, name, shown[name]))
-    limit, stop = _limit(body, settings.n_predict), _stop_words(body)
-    shown.update(max_tokens=limit, n_predict=limit, stop=stop)
+            value = number(body, name, shown[name])
+            shown[name] = float32(value) if isinstance(default, float) else int(value)
+    limit, stop, probabilities = _limit(body, settings.n_predict), _stop_words(body), _probabilities(body)
+    shown.update(max_tokens=limit, n_predict=limit, stop=stop, n_probs=probabilities)
+    banned = _apply_biases(body, shown)
     sampled = shown["temperature"] > 0
+    fields = body.get("response_fields")
     return Params(
         shown=shown,
         stop=stop,
         n_predict=limit,
+        n_probs=probabilities,
         seed=shown["seed"] % 2**32 + settings.seed if sampled else settings.seed,
+        sampled=sampled,
         choices=_choices(body, settings.slots),
+        banned=banned,
         cache_prompt=flag(body, "cache_prompt", True),
         return_progress=flag(body, "return_progress"),
         return_tokens=flag(body, "return_tokens"),
+        verbose=flag(body, "verbose", settings.verbose),
         id_slot=int(number(body, "id_slot", -1)),
+        ping_seconds=int(number(body, "sse_ping_interval", settings.sse_ping_interval)),
+        response_fields=[name for name in fields if isinstance(name, str)] if isinstance(fields, list) else [],
     )

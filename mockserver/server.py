@@ -12,8 +12,8 @@ from mockserver.app import create_app
 from mockserver.background import BackgroundMock
 from mockserver.control_api import create_control_app
 from mockserver.door import Door
-from mockserver.generation import Machine
 from mockserver.journal import Ended, Exchange, Filter, Journal
+from mockserver.machine import Machine
 from mockserver.settings import Settings
 from mockserver.state import Durations, Phase, State, Step, course
 

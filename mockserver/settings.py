@@ -9,7 +9,11 @@ BUILD_INFO = "b1-0c1e570"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """One mock's options. Durations are seconds; a duration of `None` lasts until told otherwise."""
+    """One mock's options. Durations are seconds; a duration of `None` lasts until told otherwise.
+
+    `endless` is a model that never ends an answer by itself, `grammars=False` one whose vocabulary no grammar
+    can be applied to: what a tiny model with random weights is like.
+    """
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -34,7 +38,11 @@ class Settings:
     n_predict: int = -1
     temperature: float = 0.8
     sampling_seed: int = 4294967295
-    chat_template: str = "chatml"
+    chat_template: str = ""
+    chat_template_source: str = ""
+    jinja: bool = True
+    reasoning: str = "auto"
+    reasoning_format: str = "deepseek"
     embeddings: bool = False
     reranking: bool = False
     pooling: str = "mean"
@@ -42,12 +50,48 @@ class Settings:
     metrics_endpoint: bool = False
     batch: int = 2048
     ubatch: int = 512
+    sse_ping_interval: int = 30
+    verbose: bool = False
+    tags: str = ""
+    props_endpoint: bool = False
+    slot_save_path: str = ""
+    lora: Sequence[str] = ()
+    infill: bool = False
+    sleep_idle_seconds: float = -1
+    wake_seconds: float = 0.0
+    cors_origins: str = "*"
+    ui_mcp_proxy: bool = False
+    tools: str = ""
+    api_prefix: str = ""
+    vertex_route: str = ""
+
+    router: bool = False
+    router_models: Sequence[str] = ()
+    models_max: int = 4
+    models_autoload: bool = True
+
+    endless: bool = False
+    grammars: bool = True
+
+    @property
+    def model_path(self) -> str:
+        """The path in `/props`."""
+        return self.model or "models/mock.gguf"
+
+    @property
+    def aliases(self) -> list[str]:
+        """The names given, in the order of the alphabet."""
+        return sorted(name for name in self.alias.split(",") if name)
+
+    @property
+    def tag_list(self) -> list[str]:
+        """The tags given, in the order of the alphabet."""
+        return sorted(tag for tag in self.tags.split(",") if tag)
 
     @property
     def model_name(self) -> str:
-        """The name in every answer: the first alias alphabetically, else the file's name, else `mock`."""
-        aliases = sorted(name for name in self.alias.split(",") if name)
-        return aliases[0] if aliases else self.model.rpartition("/")[2] or "mock"
+        """The name in every answer: the first alias, else the file's name, else `mock`."""
+        return self.aliases[0] if self.alias else self.model.rpartition("/")[2] or "mock"
 
     @property
     def slot_context(self) -> int:

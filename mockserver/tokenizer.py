@@ -14,7 +14,7 @@ from functools import lru_cache
 from mockserver.vocabulary import WORDS
 
 UNKNOWN, BOS, EOS = 0, 1, 2
-SPECIALS = ("<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>")
+SPECIALS = ("<unk>", "<s>", "</s>")
 _FIRST_BYTE = len(SPECIALS)
 _CHUNK = 3
 
@@ -30,9 +30,9 @@ def _texts() -> list[str]:
 
 
 _TEXTS = _texts()
-_FIRST_TEXT = _FIRST_BYTE + 256
-_IDS = {text: number for number, text in enumerate(_TEXTS, _FIRST_TEXT)}
-VOCABULARY_SIZE = _FIRST_TEXT + len(_TEXTS)
+FIRST_TEXT = _FIRST_BYTE + 256
+_IDS = {text: number for number, text in enumerate(_TEXTS, FIRST_TEXT)}
+VOCABULARY_SIZE = FIRST_TEXT + len(_TEXTS)
 _SPECIAL = re.compile("(" + "|".join(re.escape(text) for text in SPECIALS) + ")")
 _WORD = re.compile(r" ?[A-Za-z]+|[^A-Za-z ]+| ")
 
@@ -73,9 +73,9 @@ def piece(token: int, *, special: bool = False) -> bytes:
     """The bytes of one id; those of a special token only when `special`. Unknown ids have none."""
     if token < _FIRST_BYTE:
         return SPECIALS[token].encode() if special and token >= 0 else b""
-    if token < _FIRST_TEXT:
+    if token < FIRST_TEXT:
         return bytes([token - _FIRST_BYTE])
-    return _TEXTS[token - _FIRST_TEXT].encode() if token < VOCABULARY_SIZE else b""
+    return _TEXTS[token - FIRST_TEXT].encode() if token < VOCABULARY_SIZE else b""
 
 
 def decode(tokens: Iterable[int], *, special: bool = True) -> str:

@@ -1,6 +1,7 @@
 """The mock against a real llama-server: every recorded exchange, asked again in the recorded order."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from tests.mockserver.rawhttp import RawAnswer, ask
 RECORDINGS = Path(__file__).parent / "wire"
 COMMON: dict[str, Any] = {"slots": 2, "context": 2048, "unified": False, "alias": "local", "temperature": 0.0}
 COMMON |= {"sampling_seed": 42, "model": "models/tiny.gguf", "seed": 42}
+# The recorded model has random weights: it never ends an answer by itself, and no grammar fits its vocabulary.
+COMMON |= {"endless": True, "grammars": False}
 OPTIONS: dict[str, dict[str, Any]] = {
     "ready": {"metrics_endpoint": True},
     "endpoints_off": {"slots_endpoint": False},
@@ -40,24 +43,9 @@ MAY_DIFFER_KEYS = {
 MAY_DIFFER_HEADERS = {"Content-Length", "Process-Start-Time-Unix"}
 
 
-NOT_YET = {
-    *("endpoints_off-metrics off", "endpoints_off-slots off", "endpoints_off-props", "ready-props"),
-    *("ready-slots unused", "ready-metrics", "ready-chat logprobs", "ready-chat empty messages"),
-    *("ready-chat too long", "ready-chat too long stream", "ready-chat json mode", "ready-native completion"),
-    *("ready-native completion stream", "ready-native n_probs", "ready-tokenize", "ready-tokenize pieces"),
-    *("ready-detokenize", "ready-apply template", "ready-infill off", "ready-lora adapters"),
-    *("ready-slots used", "ready-slots save off", "ready-props post off", "ready-audio"),
-}
-
-
 def _cases() -> list[Any]:
     return [
-        pytest.param(
-            file.stem,
-            number,
-            id=f"{file.stem}-{exchange['name']}",
-            marks=[pytest.mark.xfail] if f"{file.stem}-{exchange['name']}" in NOT_YET else [],
-        )
+        pytest.param(file.stem, number, id=f"{file.stem}-{exchange['name']}")
         for file in sorted(RECORDINGS.glob("*.json"))
         for number, exchange in enumerate(json.loads(file.read_text()))
     ]
@@ -73,6 +61,8 @@ def _shape(value: Any, name: str = "") -> Any:
         return sorted({type(item).__name__ for item in value})
     if isinstance(value, list):
         return [_shape(item, name) for item in value]
+    if name == "message" and isinstance(value, str):
+        return re.sub(r"^request \(\d+ tokens\)", "request (N tokens)", value)
     return type(value).__name__ if name in MAY_DIFFER_KEYS else value
 
 

@@ -1,0 +1,117 @@
+"""What all requests of a server share: the slots, the clock, the counters, the template."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+
+from mockserver import templates
+from mockserver.clock import Clock
+from mockserver.engine import Ids
+from mockserver.errors import too_long
+from mockserver.generation import Run
+from mockserver.metrics import Metrics
+from mockserver.results import Result, Task
+from mockserver.settings import Settings
+from mockserver.slots import Slot, SlotPool
+
+_Queue = asyncio.Queue[Result | Exception | None]
+
+
+class Machine:
+    """A model with its slots. Raises ValueError for a chat template that is none."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or Clock()
+        self.pool = SlotPool(settings.slots)
+        self.ids = Ids(settings.seed)
+        self.metrics = Metrics()
+        self.template = templates.find(settings.chat_template, settings.chat_template_source)
+        self.lora_scales = [1.0 for _ in settings.lora]
+        self.media_marker = f"<__media_{self.ids.new()}__>"
+        self.started = self.clock.unix()
+        self._tasks = 0
+        self._active = 0
+        self._last_active = self.clock.now()
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it has been idle for so long that the model was freed."""
+        idle = self.settings.sleep_idle_seconds
+        return idle >= 0 and not self._active and self.clock.now() - self._last_active >= idle
+
+    @asynccontextmanager
+    async def awake(self) -> AsyncIterator[None]:
+        """Keep the model loaded, after loading it if it was asleep: the caller waits without a word."""
+        was_asleep = self.asleep
+        self._active += 1
+        try:
+            if was_asleep and self.settings.wake_seconds:
+                await self.clock.sleep_until(self.clock.now() + self.settings.wake_seconds)
+            yield
+        finally:
+            self._active -= 1
+            self._last_active = self.clock.now()
+
+    async def process(self, tokens: Sequence[int]) -> None:
+        """Take tokens in without generating: a slot's time for an embedding."""
+        async with self._slot(tokens, -1) as slot:
+            slot.cache = []
+            start = self.clock.now()
+            speed = self.settings.prompt_tokens_per_second
+            await self.clock.sleep_until(start + self.settings.ttft + (len(tokens) / speed if speed else 0))
+            self.metrics.decoded(self.pool.busy)
+            self.metrics.prompt_done(len(tokens), 0, max(self.clock.now() - start, 1e-6))
+
+    async def run(self, tasks: Sequence[Task]) -> AsyncGenerator[Result]:
+        """The results of all tasks, interleaved as they come. Closing the generator cancels them."""
+        merged = self._run_one(tasks[0]) if len(tasks) == 1 else self._merge(tasks)
+        async with aclosing(merged) as results:
+            async for result in results:
+                yield result
+
+    async def _merge(self, tasks: Sequence[Task]) -> AsyncGenerator[Result]:
+        queue: _Queue = asyncio.Queue()
+        workers = [asyncio.create_task(self._feed(task, queue)) for task in tasks]
+        running = len(workers)
+        try:
+            while running:
+                item = await queue.get()
+                if isinstance(item, Exception):
+                    raise item
+                if item is None:
+                    running -= 1
+                else:
+                    yield item
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+    async def _feed(self, task: Task, queue: _Queue) -> None:
+        try:
+            async with aclosing(self._run_one(task)) as results:
+                async for result in results:
+                    queue.put_nowait(result)
+            queue.put_nowait(None)
+        except Exception as error:  # noqa: BLE001  handed over, and raised by the reader
+            queue.put_nowait(error)
+
+    async def _run_one(self, task: Task) -> AsyncGenerator[Result]:
+        async with self._slot(task.prompt, task.params.id_slot) as slot:
+            if len(task.prompt) >= self.settings.slot_context:
+                raise too_long(len(task.prompt), self.settings.slot_context)
+            self._tasks += 1
+            slot.task = self._tasks
+            run = Run(task, slot, self.settings, self.clock, self.metrics, lambda: self.pool.busy)
+            async with aclosing(run.results()) as results:
+                async for result in results:
+                    yield result
+
+    @asynccontextmanager
+    async def _slot(self, prompt: Sequence[int], pinned: int) -> AsyncIterator[Slot]:
+        slot = await self.pool.acquire(prompt, pinned)
+        try:
+            yield slot
+        finally:
+            self.pool.release(slot)

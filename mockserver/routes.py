@@ -1,0 +1,52 @@
+"""The table of llama-server's endpoints: method, path, handler."""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from mockserver import anthropic_api, embedding_api, native_api, openai_api, slots_api
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+PUBLIC = frozenset({"/health", "/v1/health", "/"})
+"""Paths that need no key."""
+
+WAKES_NOT = frozenset({"/health", "/v1/health", "/props", "/models", "/v1/models", "/metrics"})
+"""Paths that a sleeping server answers without waking."""
+
+_EITHER: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", "/health", native_api.health),
+    ("GET", "/models", openai_api.models),
+    ("POST", "/chat/completions", openai_api.chat_completions),
+    ("POST", "/chat/completions/input_tokens", openai_api.chat_input_tokens),
+    ("POST", "/responses", openai_api.responses),
+    ("POST", "/responses/input_tokens", openai_api.responses_input_tokens),
+    ("POST", "/audio/transcriptions", native_api.transcriptions),
+    ("POST", "/rerank", embedding_api.rerank),
+    ("POST", "/reranking", embedding_api.rerank),
+)
+"""Endpoints that exist with and without `/v1`."""
+
+ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    *_EITHER,
+    *((method, f"/v1{path}", handler) for method, path, handler in _EITHER),
+    ("POST", "/v1/completions", openai_api.completions),
+    ("POST", "/v1/messages", anthropic_api.messages),
+    ("POST", "/v1/messages/count_tokens", anthropic_api.count_tokens),
+    ("POST", "/v1/embeddings", embedding_api.embeddings),
+    ("POST", "/embedding", embedding_api.native_embeddings),
+    ("POST", "/embeddings", embedding_api.native_embeddings),
+    ("POST", "/completion", native_api.completion),
+    ("POST", "/completions", native_api.completion),
+    ("POST", "/infill", native_api.infill),
+    ("POST", "/tokenize", native_api.tokenize),
+    ("POST", "/detokenize", native_api.detokenize),
+    ("POST", "/apply-template", native_api.apply_template),
+    ("GET", "/props", native_api.get_props),
+    ("POST", "/props", native_api.set_props),
+    ("GET", "/slots", native_api.slots),
+    ("POST", "/slots/{id_slot}", slots_api.act),
+    ("GET", "/metrics", native_api.metrics),
+    ("GET", "/lora-adapters", native_api.get_lora),
+    ("POST", "/lora-adapters", native_api.set_lora),
+)

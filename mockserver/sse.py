@@ -1,0 +1,36 @@
+"""Server-sent events, and what it takes to be a shape: one API's way to write results."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from mockserver.jsontext import dump_bytes
+from mockserver.results import Final, Piece, Progress
+
+
+def data_event(value: Any) -> bytes:
+    """One server-sent event without a name."""
+    return b"data: " + dump_bytes(value) + b"\n\n"
+
+
+def named_event(value: dict[str, Any]) -> bytes:
+    """One server-sent event named by its own `type`."""
+    return f"event: {value['type']}\n".encode() + data_event(value)
+
+
+class Shape(Protocol):
+    """How one API writes results. What a method returns is sent as one HTTP chunk, or not at all if empty."""
+
+    def plain(self, finals: Sequence[Final]) -> Any:
+        """The JSON value of a whole answer."""
+
+    def progress(self, progress: Progress) -> bytes:
+        """The events of a prompt's progress."""
+
+    def piece(self, piece: Piece) -> bytes:
+        """The events of a piece of text."""
+
+    def final(self, final: Final) -> bytes:
+        """The events at the end of one task."""
+
+    def end(self) -> bytes:
+        """What closes the whole stream, if anything."""
