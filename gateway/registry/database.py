@@ -65,7 +65,7 @@ def engine_for(url: URL, *, writing: bool) -> AsyncEngine:
     Neither it nor the driver logs parameters or rows, whatever the log level: upstream keys are among them.
     """
     for chatty in ("aiosqlite", "sqlalchemy.engine"):
-        logging.getLogger(chatty).setLevel(logging.INFO)
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         if url.get_backend_name() != "sqlite":
             return create_async_engine(url, poolclass=NullPool, hide_parameters=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import subprocess
 import sys
@@ -433,6 +434,19 @@ def test_the_command_works_in_bare_surroundings(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("gw_")
+
+
+def test_on_a_terminal_the_table_is_coloured_and_in_a_pipe_it_is_plain(run: Run, tmp_path: Path) -> None:
+    create(run, "[red]")
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "gateway", "keys", "list", "--database", str(tmp_path / "gateway.db")]
+    subprocess.run(command, stdout=theirs, env={**os.environ, "TERM": "xterm", "COLUMNS": "120"}, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 65_536).decode()
+    os.close(ours)
+    assert "\x1b[32mvalid" in shown
+    assert "[red]" in shown
+    assert "\x1b" not in run("keys", "list", "--database", "DB").output
 
 
 def test_a_closed_pipe_is_no_traceback(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 import asyncio
 import logging
+import re
 import sqlite3
 import stat
+import sys
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -517,6 +520,7 @@ async def test_nothing_of_a_key_is_written_in_plain_text_not_even_to_the_log(
         assert secret[3:43].encode() not in written
         assert secret not in caplog.text
     assert "CANARYUP" not in caplog.text
+    assert not [record for record in caplog.records if record.name.startswith(("aiosqlite", "sqlalchemy.engine"))]
 
 
 async def test_a_restored_copy_works(path: Path, change: SqlWriter, tmp_path: Path) -> None:
@@ -526,6 +530,36 @@ async def test_a_restored_copy_works(path: Path, change: SqlWriter, tmp_path: Pa
         database.execute("VACUUM INTO ?", [str(copy)])
     async with opened(SqlRegistry(str(copy))) as registry:
         assert accepts(registry, text)
+
+
+_FILL = """
+import asyncio, sys
+from gateway.registry.sql_writer import writer
+from gateway.source import SourceError
+
+async def fill(path):
+    async with writer(path) as change:
+        try:
+            for number in range(10_000):
+                print((await change.create_key("acme", f"key {number}"))[0].id)
+        except SourceError as error:
+            print(error)
+
+asyncio.run(fill(sys.argv[1]))
+"""
+
+
+async def test_a_full_disk_undoes_the_change_and_loses_none_before_it(path: Path, change: SqlWriter) -> None:
+    await change._engine.dispose()
+    filled = await asyncio.create_subprocess_exec(
+        "sh", "-c", 'ulimit -f 1000; exec "$@"', "sh", sys.executable, "-c", _FILL, str(path), stdout=PIPE
+    )
+    *acknowledged, error = (await filled.communicate())[0].decode().splitlines()
+    assert re.match(r".*gateway\.db: cannot be (read or )?written", error)
+    assert len(acknowledged) > 5
+    assert {(key_id,) for key_id in acknowledged} <= set(rows(path, "SELECT id FROM keys"))
+    assert rows(path, "PRAGMA integrity_check") == [("ok",)]
+    await change.create_key("acme", "after")
 
 
 async def test_ten_thousand_keys_are_loaded_in_time_and_without_holding_up_the_event_loop(

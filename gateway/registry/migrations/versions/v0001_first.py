@@ -54,7 +54,7 @@ def upgrade() -> None:
         "revision",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
-        sa.CheckConstraint("id = 1", name="ck_revision_single"),
+        sa.CheckConstraint("id = 1", name=op.f("ck_revision_single")),
         sa.PrimaryKeyConstraint("id", name="pk_revision"),
     )
     op.bulk_insert(counter, [{"id": 1, "number": 1}])
