@@ -16,9 +16,8 @@ from gateway import errors
 from gateway.changes import Changes
 from gateway.errors import Refusal
 from gateway.exchange import EXCHANGE, Ending, Exchange
-from gateway.headers import is_sane_request_id
+from gateway.headers import ALWAYS, REQUEST_ID, is_sane_request_id
 
-REQUEST_ID = "x-request-id"
 _REMEMBERED = 50
 
 log = logging.getLogger("gateway.access")
@@ -140,9 +139,9 @@ async def stamp(request: web.Request, response: web.StreamResponse) -> None:
 def _stamp(response: web.StreamResponse, request_id: str) -> None:
     headers = response.headers
     headers[REQUEST_ID] = request_id
-    headers[hdrs.SERVER] = "gguf-gateway"
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+    headers.pop(hdrs.SERVER, None)
+    for name, value in ALWAYS.items():
+        headers.setdefault(name, value)
 
 
 def _write_line(asked: str, exchange: Exchange) -> None:

@@ -1,16 +1,14 @@
-"""The answer on its way down: from the upstream's socket to the client's in one call, with no task in between."""
+"""Takes an upstream's answer and passes it on: from socket to socket in one call, with no task in between."""
 
 import asyncio
 from time import monotonic
-
-from aiohttp import hdrs, web
-from aiohttp.abc import AbstractStreamWriter
 
 from gateway import errors, sse
 from gateway.connection import Connection, Head, UpstreamError
 from gateway.endpoints import Protocol
 from gateway.errors import Refusal
 from gateway.exchange import Ending, Exchange
+from gateway.reply import Reply
 
 _EARLY_BYTES = 256 * 1024  # held before the client's answer has begun; then the upstream is told to wait
 
@@ -41,11 +39,8 @@ class Answer:
         self._timer = self._loop.call_later(first_byte, self._check_silence)
         self._early: list[bytes] = []
         self._early_size = 0
-        self._settled = asyncio.Event()
-        self._client: asyncio.Transport | None = None
-        self._writer: AbstractStreamWriter | None = None
-        self._client_side: web.RequestHandler | None = None
-        self._chunked = self._framed = False
+        self._held_up: asyncio.Future[None] | None = None
+        self._reply: Reply | None = None
         self._tail = b""
         self._draining: asyncio.Task[None] | None = None
 
@@ -59,16 +54,18 @@ class Answer:
 
     def body_received(self, data: bytes) -> None:
         self._last = self._loop.time()
-        if self._client is not None:
-            self._write(data)
+        if self._reply is not None:
+            self._pass(self._reply, data)
             return
         self._early.append(data)
         self._early_size += len(data)
         if self._early_size > _EARLY_BYTES:
             self._connection.pause_reading()
-            self._settled.set()
+            self._settle()
 
     def ended(self) -> None:
+        if self._reply is not None:
+            self._reply.end()
         self._finish(Ending.FINISHED)
 
     def broken(self, error: UpstreamError) -> None:
@@ -98,63 +95,66 @@ class Answer:
     async def peek(self) -> bytes:
         """The beginning of the body, or all of it if it is short, before any of it is passed on."""
         if not self.done.done():
-            await self._settled.wait()
+            self._held_up = self._loop.create_future()
+            await self._held_up
         return b"".join(self._early)
 
-    def pass_to(self, request: web.Request, response: web.StreamResponse, writer: AbstractStreamWriter | None) -> None:
-        """Begin to write to the client, whose `response` has been prepared. What came early goes first."""
-        self._client, self._writer, self._client_side = request.transport, writer, request.protocol
-        self._chunked = hdrs.TRANSFER_ENCODING in response.headers
-        self._framed = self._chunked or hdrs.CONTENT_LENGTH in response.headers
-        self._exchange.first_byte_at = monotonic()
+    def pass_to(self, reply: Reply) -> None:
+        """Write to the client from now on. Head, what came early, and the end if it came too, leave in one piece."""
         early, self._early = b"".join(self._early), []
-        if early:
-            self._write(early)
-        if self._early_size > _EARLY_BYTES and self._draining is None:
-            self._connection.resume_reading()
+        self._note(early)
+        self._exchange.first_byte_at = monotonic()
+        reply.start(early, complete=self.done.done() and self.done.result() is Ending.FINISHED)
+        self._reply = reply
+        self._connection.resume_reading()
+        self._hold_back(reply)
 
-    def show_broken(self, ending: Ending, protocol: Protocol | None) -> None:
+    def show_broken(self, reply: Reply, ending: Ending, protocol: Protocol | None) -> None:
         """Make an answer that broke look broken: an error event if it is a stream, and no proper end.
 
         RFC 9112 8: a chunked body without its last chunk, and a body shorter than its length, are incomplete.
         `protocol` is None for an answer that is no event stream.
         """
         row = _WORDS.get(ending)
-        if self._client is None or self._client.is_closing():
-            return
         if row is not None and protocol is not None:
-            self._write(sse.finish_line(self._tail) + sse.error_event(protocol, row.type, row.message))
-            self._client.close()
-        elif row is not None and self._framed:
-            self._client.close()
+            last_words = sse.finish_line(self._tail) + sse.error_event(protocol, row.type, row.message)
+            self._note(last_words)
+            reply.send(last_words)
+            reply.close()
+        elif row is not None and reply.framed:
+            reply.close()
         else:
-            self._client.abort()
+            reply.abort()
 
     def release(self) -> None:
-        """Let go of timer and tasks. Call once, whatever happened."""
+        """Let go of timer, task and futures. Call once, whatever happened."""
         self._timer.cancel()
         if self._draining is not None:
             self._draining.cancel()
-        self.head.cancel()
+        if not self.head.cancel() and not self.head.cancelled():
+            self.head.exception()  # seen: nobody may be left to await it
         self.done.cancel()
 
     # --- inside
 
-    def _write(self, data: bytes) -> None:
-        if self._client is None or self._client.is_closing():
-            return
-        self._client.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+    def _pass(self, reply: Reply, data: bytes) -> None:
+        reply.send(data)
+        self._note(data)
+        self._hold_back(reply)
+
+    def _note(self, data: bytes) -> None:
         self._exchange.bytes_out += len(data)
         self._tail = (data if len(data) >= sse.TAIL_BYTES else self._tail + data)[-sse.TAIL_BYTES :]
-        if self._client_side is not None and self._client_side.writing_paused and self._draining is None:
-            self._connection.pause_reading()
-            self._draining = self._loop.create_task(self._wait_for_client())
 
-    async def _wait_for_client(self) -> None:
+    def _hold_back(self, reply: Reply) -> None:
         """Back pressure: the client's backlog holds up the upstream's socket, and nobody else's."""
+        if reply.is_backed_up and self._draining is None:
+            self._connection.pause_reading()
+            self._draining = self._loop.create_task(self._wait_for_client(reply))
+
+    async def _wait_for_client(self, reply: Reply) -> None:
         try:
-            if self._writer is not None:
-                await self._writer.drain()
+            await reply.drained()
         except ConnectionError:
             return  # the client left: its handler is being cancelled
         self._draining = None
@@ -172,8 +172,12 @@ class Answer:
             self._finish(Ending.TIMED_OUT, Refusal(errors.TIMED_OUT, cause=self._exchange.cause))
 
     def _finish(self, ending: Ending, error: Exception | None = None) -> None:
-        self._settled.set()
         if error is not None and not self.head.done():
             self.head.set_exception(error)
         if not self.done.done():
             self.done.set_result(ending)
+        self._settle()
+
+    def _settle(self) -> None:
+        if self._held_up is not None and not self._held_up.done():
+            self._held_up.set_result(None)

@@ -60,6 +60,7 @@ class Connection(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._complete = False
         self._surplus = False
+        self._paused = False
         self._writable = asyncio.Event()
         self._writable.set()
         self.idle_since = 0.0
@@ -93,12 +94,14 @@ class Connection(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Let the upstream feel that the client is slow."""
-        if not self.is_closing():
+        if not self._paused and not self.is_closing():
+            self._paused = True
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Undo `pause_reading`."""
-        if not self.is_closing():
+        """Undo `pause_reading`, if there was one."""
+        if self._paused and not self.is_closing():
+            self._paused = False
             self.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from types import MappingProxyType
 
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDictProxy
 
 # The headers a key is accepted in. None of them is in the lists below, so the same list is what is stripped.
 KEY_HEADERS = ("authorization", "x-api-key", "key")
@@ -25,6 +26,11 @@ _DOWN_PREFIXES = (b"anthropic-", b"openai-", b"x-ratelimit-")
 # RFC 9110 5.5 without obs-text: a value outside it is not forwarded in either direction.
 _PLAIN_VALUE = re.compile(rb"[\t\x20-\x7e]*").fullmatch
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
+
+REQUEST_ID = "x-request-id"
+# What every answer of the gateway carries, whoever wrote its body.
+ALWAYS = MappingProxyType({"Server": "gguf-gateway", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"})
+ALWAYS_LINES = "\r\n".join(f"{name}: {value}" for name, value in ALWAYS.items()).encode()
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
@@ -71,14 +77,14 @@ def _nominated(headers: RawHeaders) -> frozenset[bytes]:
     return frozenset(part.strip().lower() for value in values for part in value.split(b",")) if values else frozenset()
 
 
-def downward(headers: RawHeaders) -> CIMultiDict[str]:
-    """The model server's headers that the client may see."""
-    passed: CIMultiDict[str] = CIMultiDict()
+def downward(headers: RawHeaders) -> Iterator[bytes]:
+    """The model server's headers that the client may see, each at most once, as lines without their end."""
+    seen = set()
     for raw_name, value in headers:
         name = raw_name.lower()
-        if (name in _DOWN or name.startswith(_DOWN_PREFIXES)) and name.decode() not in passed and _PLAIN_VALUE(value):
-            passed[name.decode().title()] = value.decode("ascii")
-    return passed
+        if name not in seen and (name in _DOWN or name.startswith(_DOWN_PREFIXES)) and _PLAIN_VALUE(value):
+            seen.add(name)
+            yield b"%b: %b" % (raw_name, value)
 
 
 def is_sane_request_id(value: str) -> bool:

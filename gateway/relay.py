@@ -14,6 +14,7 @@ from gateway.connection import Connection, Head, UpstreamError
 from gateway.endpoints import Endpoint
 from gateway.errors import Refusal
 from gateway.exchange import Ending, Exchange
+from gateway.reply import Reply
 from gateway.upload import Upload
 from gateway.upstream import Upstream, says_loading
 
@@ -113,25 +114,15 @@ async def _continue(upload: Upload, connection: Connection, answer: Answer, firs
 
 async def _pass_on(request: web.Request, exchange: Exchange, endpoint: Endpoint, answer: Answer) -> web.StreamResponse:
     head = await _fit_head(answer)
-    response = web.StreamResponse(status=head.status, headers=headers.downward(head.headers))
-    if head.length is not None:
-        response.content_length = head.length
     streams = sse.is_event_stream(head.get(b"content-type"))
-    if streams:
-        response.headers["X-Accel-Buffering"] = "no"
-    if not request.content.is_eof():
-        response.force_close()  # an early answer: what is left of the request is not worth waiting for
+    # An early answer: what is left of the request is not worth waiting for.
+    reply = Reply(request, head, exchange.id, close=not request.content.is_eof(), streams=streams)
     exchange.status = head.status
-    try:
-        writer = await response.prepare(request)
-    except ConnectionError:
-        exchange.ending = Ending.CLIENT_LEFT
-        return response
-    answer.pass_to(request, response, writer)
+    answer.pass_to(reply)
     exchange.ending = await answer.done
     if exchange.ending is not Ending.FINISHED:
-        answer.show_broken(exchange.ending, endpoint.protocol if streams else None)
-    return response
+        answer.show_broken(reply, exchange.ending, endpoint.protocol if streams else None)
+    return reply
 
 
 async def _fit_head(answer: Answer) -> Head:
