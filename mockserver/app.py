@@ -8,10 +8,11 @@ from aiohttp.typedefs import Handler
 
 from mockserver.answering import MACHINE, json_answer
 from mockserver.errors import INVALID_KEY, LOADING, NOT_FOUND, ApiError
-from mockserver.headers import MOST_REQUESTS, arrange
+from mockserver.headers import MOST_REQUESTS, arranger
 from mockserver.journal import Ended, Exchange, Journal
 from mockserver.machine import Machine
 from mockserver.routes import PUBLIC, ROUTES, WAKES_NOT
+from mockserver.vertex_api import predict
 
 SERVED = web.AppKey("served", Machine)
 JOURNAL = web.AppKey("journal", Journal)
@@ -121,8 +122,9 @@ def create_app(machine: Machine, journal: Journal, is_loading: Callable[[], bool
     app[SERVED], app[JOURNAL], app[IS_LOADING] = machine, journal, is_loading
     app.on_response_prepare.append(_note_status)
     app.on_response_prepare.append(_close_used_up)
-    app.on_response_prepare.append(arrange)
-    for method, path, handler in ROUTES:
+    app.on_response_prepare.append(arranger(machine.settings.allowed_origins))
+    extra = (("POST", machine.settings.vertex_route, predict),) if machine.settings.vertex_route else ()
+    for method, path, handler in (*ROUTES, *extra):
         app.router.add_route(method, path, handler)
         if method == "GET":
             app.router.add_route("HEAD", path, handler)

@@ -2,61 +2,163 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
-from threading import Thread
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
 from mockserver.door import PortTaken
 from mockserver.server import MockLlamaServer
-from mockserver.settings import Settings
+from mockserver.settings import BUILD_INFO, Settings
 from mockserver.state import Phase, State
 
 _SECONDS = click.FloatRange(min=0)
+_VALUE = re.compile(r"[^-]|-\d|-$|$")
+_DEFAULT_SLOTS = 4
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": None})
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=int, default=8080, show_default=True, help="Model port; 0 takes any free one.")
-@click.option("--control-port", type=int, default=0, help="Port of the control API; 0 takes any free one.")
-@click.option(
-    "--state", type=click.Choice([state.value for state in State]), default="ready", help="The state to begin with."
-)
-@click.option("--load-seconds", type=_SECONDS, default=2.0, show_default=True, help="Time a load takes.")
-@click.option("--down-seconds", type=_SECONDS, default=2.0, show_default=True, help="Time a restart is down.")
-@click.option("--up-seconds", type=_SECONDS, help="Restart again and again, after this time of being ready.")
-@click.option("--ttft", type=_SECONDS, default=0.0, help="Seconds from the prompt to the first token.")
-@click.option("--tps", "tokens_per_second", type=_SECONDS, default=0.0, help="Tokens a second; 0: no delay.")
-@click.option("--pp", "prompt_tokens_per_second", type=_SECONDS, default=0.0, help="Prompt tokens a second.")
-@click.option("-s", "--seed", type=int, default=0, help="Seed of all answers.")
-@click.option("-a", "--alias", default="", help="Name of the model in answers.")
-@click.option("-m", "--model", default="", help="Path of a model; only its name is used.")
-@click.option("--api-key", "api_keys", default="", envvar="LLAMA_API_KEY", help="Key or keys, by comma.")
-@click.option("-np", "--parallel", "slots", type=int, default=-1, help="Slots; -1: four, sharing the context.")
-@click.option("-c", "--ctx-size", "context", type=int, default=0, help="Context in tokens; 0: the model's.")
-@click.option("-n", "--predict", "--n-predict", "n_predict", type=int, default=-1, help="Tokens to generate.")
-@click.option("--temp", "--temperature", "temperature", type=float, default=0.8, help="Default temperature.")
-@click.option("--chat-template", default="chatml", help="Name of the chat template.")
-@click.option("--embedding", "--embeddings", "embeddings", is_flag=True, help="Allow embeddings.")
-@click.option("--rerank", "--reranking", "reranking", is_flag=True, help="Allow reranking.")
-@click.option("--pooling", default="mean", help="Pooling of embeddings.")
-@click.option("--metrics", "metrics_endpoint", is_flag=True, help="Serve /metrics.")
-@click.option("--slots/--no-slots", "slots_endpoint", default=True, help="Serve /slots.")
-@click.option("--stop-with-stdin", is_flag=True, help="Stop when standard input closes, as it does when a parent dies.")
-def main(*, stop_with_stdin: bool, **options: Any) -> None:
-    """A llama-server without a model: its wire behaviour, and its life cycle to play with."""
-    if stop_with_stdin:
-        Thread(target=_stop_with_stdin, daemon=True).start()
-    options["api_keys"] = tuple(filter(None, options["api_keys"].split(",")))
-    options["unified"] = options["slots"] < 1
-    options["slots"] = 4 if options["slots"] < 1 else options["slots"]
-    options["context"] = options["context"] or 4096
+Command = Callable[..., None]
+
+
+class _DropIn(click.Command):
+    """Takes llama-server's command line as it is: options without meaning for a mock are left out."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the known options with their values; remember the others for the log."""
+        known = {name for option in self.params for name in (*option.opts, *option.secondary_opts)}
+        known |= set(ctx.help_option_names)
+        kept, ignored = list[str](), list[str]()
+        target = kept
+        for argument in args:
+            if not _VALUE.match(argument):
+                target = kept if argument.partition("=")[0] in known else ignored
+            target.append(argument)
+        ctx.obj = ignored
+        return super().parse_args(ctx, kept)
+
+
+def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
+    """An option without a default of its own: what is not given is left to Settings."""
+    return click.option(*names, **({"default": None} | attributes))
+
+
+@click.command(cls=_DropIn, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(BUILD_INFO, "--version", message="version: %(version)s (mock)")
+@_option("--host", envvar="LLAMA_ARG_HOST", help="Address to listen on, or several with commas.")
+@_option("--port", type=int, default=8080, show_default=True, envvar="LLAMA_ARG_PORT", help="0: any free one.")
+@_option("--control-port", type=int, help="Port of the control API; any free one by default.")
+@_option("--state", type=click.Choice([state.value for state in State]), help="The state to begin with.")
+@_option("--load-seconds", type=_SECONDS, help="Time a load takes (2).")
+@_option("--down-seconds", type=_SECONDS, help="Time a restart is down (2).")
+@_option("--up-seconds", type=_SECONDS, help="Restart again and again, after being ready for this time.")
+@_option("--ttft", type=_SECONDS, help="Seconds from the prompt to the first token.")
+@_option("--tps", "tokens_per_second", type=_SECONDS, help="Tokens a second; 0: no delay.")
+@_option("--pp", "prompt_tokens_per_second", type=_SECONDS, help="Prompt tokens a second; 0: no delay.")
+@_option("--endless", is_flag=True, help="Never end an answer before its limit.")
+@_option("--no-grammars", "grammars", flag_value=False, help="A model that no grammar can be applied to.")
+@_option("--infill", is_flag=True, help="A model that can fill in the middle.")
+@_option("--wake-seconds", type=_SECONDS, help="Time it takes to wake from sleep.")
+@_option("--strict", is_flag=True, envvar="MOCK_LLAMA_SERVER_STRICT", help="As the real one: no model, a router.")
+@_option("--router", is_flag=True, help="Be a router: load and unload models.")
+@_option("--router-models", help="Names of the models a router knows, with commas.")
+@_option("-s", "--seed", type=int, help="Seed of all answers.")
+@_option("-a", "--alias", envvar="LLAMA_ARG_ALIAS", help="Name of the model in answers, or several with commas.")
+@_option("--tags", help="Tags of the model, with commas.")
+@_option("-m", "--model", envvar="LLAMA_ARG_MODEL", help="Path of a model; only its name is used.")
+@_option("-hf", "-hfr", "--hf-repo", help="Repository of a model; only its name is used.")
+@_option("-hff", "--hf-file", help="File in that repository.")
+@_option("-mu", "--model-url", help="Address of a model; only its name is used.")
+@_option("--api-key", "api_keys", envvar="LLAMA_API_KEY", help="Key, or several with commas.")
+@_option("--api-key-file", type=click.Path(exists=True, dir_okay=False), help="Keys, one a line.")
+@_option("-np", "--parallel", "slots", type=int, envvar="LLAMA_ARG_N_PARALLEL", help="Slots; 4 by default.")
+@_option("-c", "--ctx-size", "context", type=int, envvar="LLAMA_ARG_CTX_SIZE", help="Context in tokens (4096).")
+@_option("-kvu/-no-kvu", "--kv-unified/--no-kv-unified", "unified", help="Slots share the context.")
+@_option("-b", "--batch-size", "batch", type=int, help="Prompt tokens a step (2048).")
+@_option("-ub", "--ubatch-size", "ubatch", type=int, help="Most tokens of an embedding (512).")
+@_option("-n", "--predict", "--n-predict", "n_predict", type=int, help="Tokens to generate; -1: no limit.")
+@_option("--temp", "--temperature", "temperature", type=float, help="Default temperature (0.8).")
+@_option("--chat-template", help="Name or Jinja text of the chat template (chatml).")
+@_option("--chat-template-file", type=click.Path(exists=True, dir_okay=False), help="File of a chat template.")
+@_option("--jinja/--no-jinja", help="Allow templates of any kind, and tools.")
+@_option("-rea", "--reasoning", type=click.Choice(["on", "off", "auto"]), help="Let the model think.")
+@_option("--reasoning-format", help="Where thoughts go: deepseek, none, auto.")
+@_option("--embedding", "--embeddings", "embeddings", is_flag=True, help="Allow embeddings.")
+@_option("--rerank", "--reranking", "reranking", is_flag=True, help="Allow reranking.")
+@_option("--pooling", help="Pooling of embeddings (mean).")
+@_option("--metrics", "metrics_endpoint", is_flag=True, help="Serve /metrics.")
+@_option("--props", "props_endpoint", is_flag=True, help="Serve POST /props.")
+@_option("--slots/--no-slots", "slots_endpoint", help="Serve /slots.")
+@_option("--slot-save-path", help="Directory that slots are saved to.")
+@_option("--lora", multiple=True, help="Path of an adapter; only its name is used.")
+@_option("--sleep-idle-seconds", type=float, help="Sleep after being idle for this time.")
+@_option("--sse-ping-interval", type=int, help="Seconds of silence after which a stream is pinged (30).")
+@_option("--cors-origins", help="`*`, `localhost`, or origins with commas.")
+@_option("--ui-mcp-proxy", is_flag=True, help="Serve /cors-proxy.")
+@_option("--tools", help="Built-in tools: only their effect on CORS is played.")
+@_option("--models-max", type=int, help="Models a router keeps loaded (4).")
+@_option("--models-autoload/--no-models-autoload", help="Load a router's model when it is asked for.")
+@_option("-v", "--verbose", is_flag=True, help="Say which options were ignored; answers carry `__verbose`.")
+@click.pass_context
+def main(context: click.Context, /, **options: Any) -> None:
+    """A llama-server without a model: its wire behaviour, and its life cycle to play with.
+
+    Other options of llama-server are accepted and have no effect.
+    """
+    if options["verbose"] and context.obj:
+        _say(f"main: ignored: {' '.join(context.obj)}")
     try:
-        asyncio.run(_serve(Settings(**options)))
-    except PortTaken as error:
+        asyncio.run(_serve(read_options(options, os.environ)))
+    except (PortTaken, ValueError) as error:
         raise click.ClickException(str(error)) from error
+
+
+def read_options(options: dict[str, Any], environment: Mapping[str, str]) -> Settings:
+    """The settings of a command line; what was not given keeps its default."""
+    given = {name: value for name, value in options.items() if value not in (None, (), False)}
+    given |= {
+        name: False
+        for name in ("jinja", "slots_endpoint", "grammars", "models_autoload", "unified")
+        if options.get(name) is False
+    }
+    slots = given.pop("slots", -1)
+    given["slots"] = slots if slots > 0 else _DEFAULT_SLOTS
+    given.setdefault("unified", slots < 1)
+    if not given.get("context"):
+        given.pop("context", None)
+    if "seed" in given:
+        given["sampling_seed"] = given["seed"] % 2**32
+    given["api_keys"] = _keys(given.pop("api_keys", ""), given.pop("api_key_file", None))
+    given |= _model(given)
+    if path := given.pop("chat_template_file", None):
+        given["chat_template_source"] = Path(path).read_text(encoding="utf-8")
+    if "router_models" in given:
+        given["router_models"] = tuple(filter(None, given["router_models"].split(",")))
+    if environment.get("AIP_MODE") == "PREDICTION":
+        given["vertex_route"] = environment.get("AIP_PREDICT_ROUTE") or "/predict"
+    return Settings(**given)
+
+
+def _keys(listed: str, path: str | None) -> tuple[str, ...]:
+    lines = Path(path).read_text(encoding="utf-8").splitlines() if path else []
+    from_file = [line.strip() for line in lines if not line.startswith("#")]
+    return tuple(filter(None, [*listed.split(","), *from_file]))
+
+
+def _model(given: dict[str, Any]) -> dict[str, Any]:
+    """The path of the model, and whether there is none: then the server is a router."""
+    repository, file = given.pop("hf_repo", ""), given.pop("hf_file", "")
+    address = given.pop("model_url", "")
+    path = given.get("model") or file or address.rpartition("/")[2] or repository.replace(":", "_")
+    if path and not path.endswith(".gguf"):
+        path += ".gguf"
+    infill = bool(given.get("infill")) or "infill" in repository
+    strict = given.pop("strict", False) and not path and not given.get("alias")
+    router = bool(given.get("router") or strict)
+    return {"model": path, "infill": infill, "router": router}
 
 
 async def _serve(settings: Settings) -> None:
@@ -66,20 +168,16 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     mock = MockLlamaServer(settings)
+    _say(f"build_info: {BUILD_INFO} (mock)")
     await mock.start()
     try:
         _say(f"main: control is listening on {mock.control_url}")
         waiting = {Phase.LOADING: " (loading model)", Phase.DOWN: " (closed for now)"}.get(mock.phase, "")
         _say(f"main: server is listening on {mock.url}{waiting}")
         await stopped.wait()
+        _say("main: cleaning up before exit...")
     finally:
         await mock.stop()
-
-
-def _stop_with_stdin() -> None:
-    while os.read(0, 1024):  # not sys.stdin: a thread that holds its lock would break the interpreter's exit
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _say(line: str) -> None:

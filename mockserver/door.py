@@ -9,78 +9,78 @@ import struct
 from aiohttp import web
 
 _BACKLOG = 512
+_RESET = struct.pack("ii", 1, 0)
 _QUIET = logging.getLogger("mockserver.http")
 _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False
-_RESET = struct.pack("ii", 1, 0)
 
 
 class PortTaken(OSError):
-    """Another process listens on the port; the message says which, in one sentence."""
+    """A port cannot be listened on; the message says which and why, in one sentence."""
 
 
 class Door:
-    """One address of a server. While closed, the port stays bound but not listening: connecting is refused."""
+    """A port on one address or several, by commas. While closed it stays bound but does not listen:
+    connecting is refused, and no other process can take it.
+    """
 
-    def __init__(self, app: web.Application, host: str, port: int) -> None:
+    def __init__(self, app: web.Application, hosts: str, port: int) -> None:
         self._runner = web.AppRunner(
             app, handler_cancellation=True, access_log=None, keepalive_timeout=5, logger=_QUIET
         )
-        self._host = host
+        self._hosts = [host.strip() for host in hosts.split(",")]
         self.port = port
-        self._held: socket.socket | None = None
-        self._listener: asyncio.Server | None = None
+        self._held: list[socket.socket] = []
+        self._listeners: list[asyncio.Server] = []
 
     @property
     def url(self) -> str:
-        """The base URL, without a slash at the end."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self.port}"
+        """The base URL on the first address, without a slash at the end."""
+        host = self._hosts[0]
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
-    async def _server(self) -> web.Server:
-        if self._runner.server is None:
-            await self._runner.setup()
-        if self._runner.server is None:
-            raise RuntimeError("aiohttp made no server")
-        return self._runner.server
-
-    def hold(self) -> socket.socket:
+    def hold(self) -> None:
         """Bind the port, and learn its number if it was 0; raises PortTaken."""
-        if self._held is not None:
-            return self._held
-        try:
-            family, kind, protocol, _, address = socket.getaddrinfo(
-                self._host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )[0]
-            self._held = socket.socket(family, kind, protocol)
-            self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._held.bind(address)
-        except OSError as error:
-            self._let_go()
-            raise self._taken(error) from error
-        self.port = self._held.getsockname()[1]
-        return self._held
+        for host in self._hosts[len(self._held) :]:
+            self._held.append(self._bind(host))
 
-    def _taken(self, error: OSError) -> PortTaken:
-        return PortTaken(f"Cannot listen on {self._host}:{self.port}: {error.strerror}.")
+    def _bind(self, host: str) -> socket.socket:
+        held: socket.socket | None = None
+        try:
+            found = socket.getaddrinfo(host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            family, kind, protocol, _, address = found[0]
+            held = socket.socket(family, kind, protocol)
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held.bind(address)
+        except OSError as error:
+            if held is not None:
+                held.close()
+            self._let_go()
+            raise PortTaken(f"Cannot listen on {host}:{self.port}: {error.strerror}.") from error
+        self.port = held.getsockname()[1]
+        return held
 
     async def open(self) -> None:
         """Accept connections."""
-        if self._listener is not None:
+        if self._listeners:
             return
-        held, self._held = self.hold(), None
-        loop = asyncio.get_running_loop()
+        self.hold()
+        server, loop = await self._server(), asyncio.get_running_loop()
         try:
-            self._listener = await loop.create_server(await self._server(), sock=held, backlog=_BACKLOG)
+            while self._held:
+                listener = await loop.create_server(server, sock=self._held[0], backlog=_BACKLOG)
+                self._listeners.append(listener)
+                self._held.pop(0)
         except OSError as error:
-            held.close()
-            raise self._taken(error) from error
+            self._let_go()
+            raise PortTaken(f"Cannot listen on port {self.port}: {error.strerror}.") from error
 
     async def close(self, *, reset: bool = False) -> None:
         """Refuse connections and cut those there are, with a reset if wanted; returns when all are gone."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        if self._listeners:
+            for listener in self._listeners:
+                listener.close()
+            self._listeners.clear()
             self.hold()
         server = await self._server()
         for connection in server.connections:
@@ -94,10 +94,17 @@ class Door:
         self._let_go()
         await self._runner.cleanup()
 
+    async def _server(self) -> web.Server:
+        if self._runner.server is None:
+            await self._runner.setup()
+        if self._runner.server is None:
+            raise RuntimeError("aiohttp made no server")
+        return self._runner.server
+
     def _let_go(self) -> None:
-        if self._held is not None:
-            self._held.close()
-            self._held = None
+        for held in self._held:
+            held.close()
+        self._held.clear()
 
 
 def _cut(transport: asyncio.Transport | None, reset: bool) -> None:

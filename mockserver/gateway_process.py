@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -63,7 +64,7 @@ class GatewayProcess:
         self._reader = threading.Thread(target=self._read_log, args=(self._process.stderr,), daemon=True)
         self._reader.start()
         if not self._listening.wait(_START_SECONDS) or not self.url:
-            self.require_alive()
+            self.require_alive(_DYING_SECONDS)
             raise GatewayError(f"The gateway did not start within {_START_SECONDS:g} s. {self._last_words()}")
 
     def stop(self) -> None:
@@ -87,12 +88,13 @@ class GatewayProcess:
         """Its process id. Raises GatewayError if it does not run."""
         return self._running().pid
 
-    def require_alive(self) -> None:
-        """Raise GatewayError if it has died."""
-        if self._running().poll() is not None:
+    def require_alive(self, patience: float = 0.0) -> None:
+        """Raise GatewayError if it has died, or dies within `patience` seconds."""
+        with suppress(subprocess.TimeoutExpired):
+            status = self._running().wait(patience)
             if self._reader is not None:
                 self._reader.join(1)
-            raise GatewayError(f"The gateway exited with status {self._running().returncode}. {self._last_words()}")
+            raise GatewayError(f"The gateway exited with status {status}. {self._last_words()}")
 
     def configure(self, configuration: Mapping[str, Any], *, wait: bool = True) -> None:
         """Give it a new configuration, and return when it goes by that, unless `wait` is false. Raises GatewayError."""
@@ -116,9 +118,7 @@ class GatewayProcess:
             connection.request(method, path, headers=headers)
             return connection.getresponse().status
         except (OSError, http.client.HTTPException) as error:
-            with suppress(subprocess.TimeoutExpired):
-                self._running().wait(_DYING_SECONDS)
-            self.require_alive()
+            self.require_alive(_DYING_SECONDS)
             raise GatewayError(f"The gateway does not answer ({error}). {self._last_words()}") from error
         finally:
             connection.close()
@@ -144,6 +144,8 @@ class GatewayProcess:
         draft.touch(mode=0o600)
         draft.write_text(json.dumps(marked, indent=1), encoding="utf-8")  # JSON is YAML
         draft.replace(self._path)
+        if self._process is not None:
+            self._process.send_signal(signal.SIGHUP)  # look now; it would within half a second
 
     def _read_log(self, stream: IO[str] | None) -> None:
         if stream is None:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from mockserver import anthropic_api, embedding_api, native_api, openai_api, slots_api
+from mockserver import anthropic_api, embedding_api, native_api, openai_api, proxy_api, slots_api
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -47,6 +47,8 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/slots", native_api.slots),
     ("POST", "/slots/{id_slot}", slots_api.act),
     ("GET", "/metrics", native_api.metrics),
+    ("GET", "/cors-proxy", proxy_api.proxy),
+    ("POST", "/cors-proxy", proxy_api.proxy),
     ("GET", "/lora-adapters", native_api.get_lora),
     ("POST", "/lora-adapters", native_api.set_lora),
 )

@@ -41,7 +41,7 @@ class MockLlamaServer:
         self._course: asyncio.Task[None] | None = None
         app = create_app(self.machine, self.journal, lambda: self._step.phase is Phase.LOADING)
         self._door = Door(app, self.settings.host, self.settings.port)
-        self._control = Door(create_control_app(self), self.settings.host, self.settings.control_port)
+        self._control = Door(create_control_app(self), self.settings.host.partition(",")[0], self.settings.control_port)
         self._background: BackgroundMock | None = None
 
     async def start(self) -> None:

@@ -59,14 +59,14 @@ class Settings:
     infill: bool = False
     sleep_idle_seconds: float = -1
     wake_seconds: float = 0.0
-    cors_origins: str = "*"
+    cors_origins: str = ""
     ui_mcp_proxy: bool = False
     tools: str = ""
     api_prefix: str = ""
     vertex_route: str = ""
 
     router: bool = False
-    router_models: Sequence[str] = ()
+    router_models: Sequence[str] = ("ggml-org/tinygemma3-GGUF:Q8_0", "ggml-org/test-model-stories260K:F32")
     models_max: int = 4
     models_autoload: bool = True
 
@@ -92,6 +92,11 @@ class Settings:
     def model_name(self) -> str:
         """The name in every answer: the first alias, else the file's name, else `mock`."""
         return self.aliases[0] if self.alias else self.model.rpartition("/")[2] or "mock"
+
+    @property
+    def allowed_origins(self) -> str:
+        """Who may read answers in a browser; with tools at hand, only pages of this machine."""
+        return self.cors_origins or ("localhost" if self.tools else "*")
 
     @property
     def slot_context(self) -> int:
