@@ -6,6 +6,7 @@ from aiohttp import web
 
 from gateway import access, auth, framing, readiness
 from gateway.changes import Changes
+from gateway.handlers import dashboard
 from gateway.registry.base import Registry
 from gateway.relay import RELAY, Relay
 from gateway.routes import add_routes
@@ -31,6 +32,7 @@ def create_app(server: Server, registry: Registry) -> web.Application:
     app[RELAY] = Relay(server.limits.body_bytes, server.timeouts.upload_silence)
     app.on_response_prepare.append(access.stamp)
     app.cleanup_ctx.extend((registry_context, readiness_context))
+    dashboard.set_up(app, server, changes)
     add_routes(app)
     return app
 

@@ -3,6 +3,7 @@
 from aiohttp import hdrs, web
 
 from gateway.framing import no_early_continue
+from gateway.handlers.dashboard import events, page, static
 from gateway.handlers.inference import inference
 from gateway.handlers.probes import alive, hello, ready
 
@@ -14,6 +15,10 @@ def add_routes(app: web.Application) -> None:
     route = app.router.add_route
     route("GET", "/healthz", alive)
     route("GET", "/readyz", ready)
+    route("GET", "/", page)
+    route("HEAD", "/", hello)
+    route("GET", "/events", events)
+    route("GET", "/static/{name}", static)
     route("HEAD", "/api/gguf/{deployment_id}", hello)
     route("HEAD", "/api/gguf/{deployment_id}/api/hello", hello)
     route("GET", "/api/gguf/{deployment_id}/api/hello", hello)

@@ -1,0 +1,57 @@
+"""Who may see the status page. To anybody else its paths look like any other that is not served."""
+
+import re
+from ipaddress import IPv6Address, ip_address
+
+from aiohttp import hdrs, web
+
+from gateway import errors
+from gateway.errors import Refusal
+from gateway.settings import Server, is_loopback
+
+# A proxy on this machine makes the whole world look like loopback; it gives itself away by one of these.
+_SIGNS_OF_A_PROXY = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
+_PORT = re.compile(r":[0-9]+$")
+
+
+class Door:
+    """Lets in whom `server.status_page` names, under the names that `server.status_page_hosts` adds to loopback's."""
+
+    def __init__(self, server: Server) -> None:
+        self.shown_to = server.status_page
+        self._hosts = frozenset(host.strip("[]").lower() for host in server.status_page_hosts)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether all who get in are on this machine."""
+        return self.shown_to == "loopback"
+
+    def let_in(self, request: web.Request) -> None:
+        """Raise the 404 of any unknown path, or 421 for a name that is not ours, unless the page may be shown.
+
+        The name matters because a page elsewhere may have its own name resolved to 127.0.0.1 (DNS rebinding).
+        With `everyone` any name will do, unless `status_page_hosts` lists some.
+        """
+        if self.shown_to == "off":
+            raise Refusal(errors.NO_SUCH_PATH, cause="the status page is off")
+        if self.is_local and not is_from_here(request.remote):
+            raise Refusal(errors.NO_SUCH_PATH, cause="the status page answers to this machine only")
+        if self.is_local and any(name in request.headers for name in _SIGNS_OF_A_PROXY):
+            raise Refusal(errors.NO_SUCH_PATH, cause="the status page does not answer through a proxy")
+        if (self.is_local or self._hosts) and not self._is_our_name(request.headers.get(hdrs.HOST, "")):
+            raise Refusal(errors.MISDIRECTED)
+
+    def _is_our_name(self, host: str) -> bool:
+        name = _PORT.sub("", host).strip("[]").lower()
+        return is_loopback(name) or name in self._hosts
+
+
+def is_from_here(peer: str | None) -> bool:
+    """Whether an address is this machine's loopback, IPv4 in IPv6's clothes (`::ffff:127.0.0.1`) included."""
+    try:
+        address = ip_address(peer or "")
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped.is_loopback
+    return address.is_loopback
