@@ -5,16 +5,53 @@ feeds); here is what it lets through.
 """
 
 import re
+from collections.abc import Callable
+from itertools import chain
+from typing import Any
 
-from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
+from aiohttp import HttpVersion, HttpVersion10, HttpVersion11, hdrs, web
+from aiohttp.http import RawRequestMessage
 from aiohttp.typedefs import Handler
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway import errors
 from gateway.errors import Refusal
+from gateway.upload import EXPECTATIONS
+
+MAX_HEADER_BYTES = 32 * 1024  # of all headers together, names and values
 
 # RFC 9110 7.2 and RFC 3986 3.2.2: a name or address and perhaps a port. No path, no user, no `#`.
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~-]{1,253})(?::[0-9]{1,5})?").fullmatch
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})").search
+_VERSIONS = (HttpVersion11, HttpVersion10)
+_ODD_VERSION = web.RequestKey("odd_version", HttpVersion)
+
+_RequestFactory = Callable[..., web.BaseRequest]
+
+
+def without_surprises(make: _RequestFactory) -> _RequestFactory:
+    """Wrap aiohttp's maker of requests: what aiohttp would act upon before any middleware has run is set aside.
+
+    It answers `Expect` by inviting the body, or with an error page of its own, before the key has been looked at;
+    it loses the bytes after an `Upgrade` that it does not know; and it answers in any version it is spoken to.
+    """
+
+    def make_request(message: RawRequestMessage, *rest: Any) -> web.BaseRequest:
+        headers, version = message.headers, message.version
+        if hdrs.EXPECT not in headers and hdrs.UPGRADE not in headers and version in _VERSIONS:
+            return make(message, *rest)
+        told = CIMultiDict(headers)
+        expectations = told.popall(hdrs.EXPECT, [])
+        spoken = version if version in _VERSIONS else HttpVersion11
+        close = message.should_close or hdrs.UPGRADE in headers
+        request = make(message._replace(headers=CIMultiDictProxy(told), version=spoken, should_close=close), *rest)
+        if expectations:
+            request[EXPECTATIONS] = expectations
+        if spoken != version:
+            request[_ODD_VERSION] = version
+        return request
+
+    return make_request
 
 
 @web.middleware
@@ -28,7 +65,7 @@ async def refuse_ambiguous(request: web.Request, handler: Handler) -> web.Stream
 
 def _fault_of(request: web.Request) -> Refusal | None:
     headers = request.headers
-    if request.version not in {HttpVersion10, HttpVersion11}:
+    if _ODD_VERSION in request:
         return Refusal(errors.BAD_REQUEST, "only HTTP/1.0 and HTTP/1.1 are spoken here")
     if request.method == "CONNECT":
         return Refusal(errors.WRONG_METHOD, "other methods", Allow="GET, HEAD, POST")
@@ -39,7 +76,9 @@ def _fault_of(request: web.Request) -> Refusal | None:
     path = request.raw_path.partition("?")[0]  # as sent, still percent-encoded
     if "#" in request.raw_path or "\\" in path or _BAD_ESCAPE(path):
         return Refusal(errors.BAD_REQUEST, "its target is not a valid URL")
-    if hdrs.EXPECT in headers and headers[hdrs.EXPECT].lower() != "100-continue":
+    if sum(map(len, chain.from_iterable(request.raw_headers))) > MAX_HEADER_BYTES:
+        return Refusal(errors.BAD_REQUEST, f"its headers exceed {MAX_HEADER_BYTES} bytes")
+    if EXPECTATIONS in request and [asked.lower() for asked in request[EXPECTATIONS]] != ["100-continue"]:
         return Refusal(errors.EXPECTATION)
     return None
 
@@ -59,7 +98,3 @@ def _has_one_good_host(request: web.Request) -> bool:
 def _port_of(host: str) -> int:
     _, _, port = host.rpartition(":")
     return int(port) if port.isdigit() and not host.endswith("]") else 0
-
-
-async def no_early_continue(_request: web.Request) -> None:
-    """Replaces aiohttp's handler of `Expect`, which invites the body before the key has been looked at."""

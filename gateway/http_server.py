@@ -8,6 +8,7 @@ from aiohttp import http_exceptions, web
 from gateway import errors
 from gateway.access import refuse_unread
 from gateway.errors import Refusal
+from gateway.framing import without_surprises
 from gateway.settings import Server
 
 log = logging.getLogger("gateway.http")
@@ -60,7 +61,7 @@ def _what_is_wrong(exc: BaseException | None) -> str:
 
 class _Server(web.Server):
     def __init__(self, app: web.Application, made: web.Server, **kwargs: Any) -> None:
-        super().__init__(made.request_handler, request_factory=made.request_factory, **kwargs)
+        super().__init__(made.request_handler, request_factory=without_surprises(made.request_factory), **kwargs)
         self._app = app
 
     def __call__(self) -> web.RequestHandler:

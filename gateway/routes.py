@@ -2,7 +2,6 @@
 
 from aiohttp import hdrs, web
 
-from gateway.framing import no_early_continue
 from gateway.handlers.dashboard import events, page, static
 from gateway.handlers.inference import inference
 from gateway.handlers.probes import alive, hello, ready
@@ -22,4 +21,4 @@ def add_routes(app: web.Application) -> None:
     route("HEAD", "/api/gguf/{deployment_id}", hello)
     route("HEAD", "/api/gguf/{deployment_id}/api/hello", hello)
     route("GET", "/api/gguf/{deployment_id}/api/hello", hello)
-    route(ANY, "/api/gguf/{rest:.*}", inference, expect_handler=no_early_continue)
+    route(ANY, "/api/gguf/{rest:(?s:.*)}", inference)  # (?s: an escaped line feed, too, is answered by it

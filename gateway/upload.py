@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 
 from gateway import errors
 from gateway.connection import Connection
@@ -14,6 +14,9 @@ from gateway.errors import Refusal
 _HELD_BYTES = 256 * 1024
 # Below this pace an upload is an attack or a dead line: 1 byte a second must not hold a connection for ever.
 _SLOWEST_BYTES_PER_SECOND = 4096
+
+# What the client's `Expect` headers said. Set where the request is made: aiohttp itself must not see them.
+EXPECTATIONS = web.RequestKey("expectations", list)
 
 
 class Upload:
@@ -29,7 +32,8 @@ class Upload:
         self.size = 0
         if self._declared is not None and self._declared > limit:
             raise Refusal(errors.TOO_LARGE, limit)
-        if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+        codings = request.headers.getall(hdrs.CONTENT_ENCODING, ())
+        if any(coding.lower() != "identity" for coding in codings):
             raise Refusal(errors.ENCODED_BODY)
 
     @property
@@ -96,6 +100,6 @@ class Upload:
 
     def _answer_expectation(self) -> None:
         """RFC 9110 10.1.1: say 100 only now, when the key and the deployment are known to be good."""
-        expects = hdrs.EXPECT in self._request.headers and self._request.version >= (1, 1)
+        expects = EXPECTATIONS in self._request and self._request.version >= HttpVersion11
         if expects and not self._content.is_eof() and self._request.transport is not None:
             self._request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

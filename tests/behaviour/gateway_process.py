@@ -149,8 +149,12 @@ class GatewayProcess:
         """Begin to measure the peak anew (proc(5): clear_refs)."""
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
 
+    def count_descriptors(self) -> int:
+        """How many file descriptors it has open."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
     def descriptors(self) -> Descriptors:
-        """What it has open: connections from clients, connections to upstreams, and the rest."""
+        """What it has open: connections from clients, to upstreams, and the rest. Takes milliseconds."""
         targets = []
         for entry in os.scandir(f"/proc/{self.pid}/fd"):
             try:

@@ -118,8 +118,9 @@ class ScriptedUpstream:
         self.script: Script = fine
         self.requests: list[Received] = []
         self.probes: list[Received] = []
-        self.busy = 0
-        self.connections = 0
+        self.busy = 0  # scripts that play now
+        self.connections = 0  # accepted so far
+        self.open = 0  # not closed yet
         self.errors: list[str] = []
         self.changed = threading.Condition()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -164,7 +165,9 @@ class ScriptedUpstream:
                 return
             client.settimeout(_PATIENCE)
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.connections += 1
+            with self.changed:
+                self.connections += 1
+                self.open += 1
             threading.Thread(target=_Peer(self, client, self.connections).serve, daemon=True).start()
 
     def play(self, visit: Visit) -> None:
@@ -201,6 +204,9 @@ class _Peer:
             while self._open:
                 self._serve_one()
         self.close()
+        with self._upstream.changed:
+            self._upstream.open -= 1
+            self._upstream.changed.notify_all()
 
     def _serve_one(self) -> None:
         self._socket.settimeout(None)
