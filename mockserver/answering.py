@@ -7,13 +7,16 @@ from typing import Any
 
 from aiohttp import web
 
+from mockserver.errors import ApiError
 from mockserver.jsontext import dump_bytes, load
 from mockserver.machine import Machine
 from mockserver.results import Begin, Final, Piece, Progress, Result, Task
+from mockserver.resumable import Sessions
 from mockserver.sse import Shape
 
 JSON_TYPE = "application/json; charset=utf-8"
 MACHINE = web.RequestKey("machine", Machine)
+SESSIONS = web.AppKey("sessions", Sessions)
 _PING = b":\n\n"
 
 
@@ -39,23 +42,46 @@ async def answer(request: web.Request, tasks: Sequence[Task], shape: Shape, *, s
     machine = request[MACHINE]
     if not stream:
         return json_answer(await gather(machine, tasks, shape))
-    async with aclosing(machine.run(tasks)) as results:
-        await anext(results)
-        response = web.StreamResponse(headers={"X-Accel-Buffering": "no", "Content-Type": "text/event-stream"})
-        response.enable_chunked_encoding()
-        await response.prepare(request)
-        async with _pinging(request, response, tasks[0].params.ping_seconds):
-            await _send(response, results, shape)
-        await response.write_eof()
+    chunks = _chunks(machine, tasks, shape)
+    if conversation := request.headers.get("X-Conversation-Id"):
+        session = request.app[SESSIONS].open(conversation, chunks)
+        await session.begun.wait()
+        if session.error:
+            raise session.error
+        chunks = session.read(0)
+    async with aclosing(chunks):
+        return await send_stream(request, chunks, tasks[0].params.ping_seconds)
+
+
+async def _chunks(machine: Machine, tasks: Sequence[Task], shape: Shape) -> AsyncGenerator[bytes]:
+    """What a stream says, the first time nothing: that the answer has begun."""
+    begun = False
+    try:
+        async with aclosing(machine.run(tasks)) as results:
+            async for result in results:
+                yield _events(shape, result)
+                begun = True
+        yield shape.end()
+    except ApiError as error:
+        if not begun:
+            raise
+        yield shape.error(error)
+
+
+async def send_stream(request: web.Request, chunks: AsyncGenerator[bytes], ping_seconds: int) -> web.StreamResponse:
+    """Send chunks as they come; the headers go out with the first, even an empty one."""
+    first = await anext(chunks, b"")
+    response = web.StreamResponse(headers={"X-Accel-Buffering": "no", "Content-Type": "text/event-stream"})
+    response.enable_chunked_encoding()
+    await response.prepare(request)
+    if first:
+        await response.write(first)
+    async with _pinging(request, response, ping_seconds):
+        async for chunk in chunks:
+            if chunk:
+                await response.write(chunk)
+    await response.write_eof()
     return response
-
-
-async def _send(response: web.StreamResponse, results: AsyncGenerator[Result], shape: Shape) -> None:
-    async for result in results:
-        if events := _events(shape, result):
-            await response.write(events)
-    if end := shape.end():
-        await response.write(end)
 
 
 def _events(shape: Shape, result: Result) -> bytes:

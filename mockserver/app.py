@@ -1,22 +1,28 @@
 """The application of the model port: its routes, and the checks before them in llama-server's order."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from mockserver.answering import MACHINE, json_answer
+from mockserver.answering import SESSIONS, json_answer
 from mockserver.errors import INVALID_KEY, LOADING, NOT_FOUND, ApiError
+from mockserver.fleet import Fleet
 from mockserver.headers import MOST_REQUESTS, arranger
 from mockserver.journal import Ended, Exchange, Journal
 from mockserver.machine import Machine
-from mockserver.routes import PUBLIC, ROUTES, WAKES_NOT
+from mockserver.resumable import Sessions
+from mockserver.router_api import FLEET, ROUTER
+from mockserver.routes import PUBLIC
+from mockserver.serving import Router, Serving, SingleModel
+from mockserver.settings import Settings
 from mockserver.vertex_api import predict
 
-SERVED = web.AppKey("served", Machine)
+SERVING: web.AppKey[Serving] = web.AppKey("serving")
 JOURNAL = web.AppKey("journal", Journal)
 EXCHANGE = web.RequestKey("exchange", Exchange)
+SETTINGS = web.AppKey("settings", Settings)
 IS_LOADING: web.AppKey[Callable[[], bool]] = web.AppKey("is_loading")
 _MAX_BODY = 100 * 1024 * 1024
 _PREFLIGHT = {
@@ -92,15 +98,12 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return json_answer(LOADING, 503)
     if not _authorised(request):
         return json_answer(INVALID_KEY, 401)
-    machine = request[MACHINE] = request.app[SERVED]
-    if request.path in WAKES_NOT:
-        return await handler(request)
-    async with machine.awake():
+    async with request.app[SERVING].machine_for(request):
         return await handler(request)
 
 
 def _authorised(request: web.Request) -> bool:
-    keys = request.app[SERVED].settings.api_keys
+    keys = request.app[SETTINGS].api_keys
     if not keys or request.path in PUBLIC:
         return True
     given = request.headers.get(hdrs.AUTHORIZATION) or request.headers.get("X-Api-Key") or ""
@@ -116,16 +119,33 @@ async def _close_used_up(request: web.Request, response: web.StreamResponse) -> 
 
 def create_app(machine: Machine, journal: Journal, is_loading: Callable[[], bool]) -> web.Application:
     """The application of one mock; `is_loading` is asked at every request."""
+    settings = machine.settings
     app = web.Application(
         middlewares=[remember, close_after_errors, answer_errors, keep_body, guard], client_max_size=_MAX_BODY
     )
-    app[SERVED], app[JOURNAL], app[IS_LOADING] = machine, journal, is_loading
-    app.on_response_prepare.append(_note_status)
-    app.on_response_prepare.append(_close_used_up)
-    app.on_response_prepare.append(arranger(machine.settings.allowed_origins))
-    extra = (("POST", machine.settings.vertex_route, predict),) if machine.settings.vertex_route else ()
-    for method, path, handler in (*ROUTES, *extra):
+    app[SETTINGS], app[JOURNAL], app[IS_LOADING], app[SESSIONS] = settings, journal, is_loading, Sessions()
+    app[SERVING] = _serving(app, machine)
+    app.cleanup_ctx.append(_end_background_work)
+    app.on_response_prepare.extend((_note_status, _close_used_up, arranger(settings.allowed_origins)))
+    vertex = ((hdrs.METH_POST, settings.vertex_route, predict),) if settings.vertex_route else ()
+    for method, path, handler in (*app[SERVING].routes(), *vertex):
         app.router.add_route(method, path, handler)
-        if method == "GET":
-            app.router.add_route("HEAD", path, handler)
+        if method == hdrs.METH_GET:
+            app.router.add_route(hdrs.METH_HEAD, path, handler)
     return app
+
+
+def _serving(app: web.Application, machine: Machine) -> Serving:
+    if not machine.settings.router:
+        return SingleModel(machine)
+    app[ROUTER] = machine.settings
+    app[FLEET] = Fleet(machine.settings, machine.settings.router_models)
+    return Router(app[FLEET], machine)
+
+
+async def _end_background_work(app: web.Application) -> AsyncIterator[None]:
+    """Streams that outlive their client, and models being loaded, end with the server."""
+    yield
+    app[SESSIONS].stop_all()
+    if FLEET in app:
+        await app[FLEET].close()

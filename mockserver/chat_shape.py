@@ -7,7 +7,7 @@ from mockserver.machine import Machine
 from mockserver.native_shape import whole
 from mockserver.results import Final, Piece, Progress
 from mockserver.settings import BUILD_INFO
-from mockserver.sse import data_event
+from mockserver.sse import DataErrors, data_event
 
 
 def usage(final: Final) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def _delta(piece: Piece) -> dict[str, Any]:
     return {"tool_calls": [call]}
 
 
-class ChatShape:
+class ChatShape(DataErrors):
     """The answers of `/v1/chat/completions`."""
 
     def __init__(self, machine: Machine, body: dict[str, Any]) -> None:

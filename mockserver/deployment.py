@@ -65,7 +65,7 @@ class Deployment:
         self.mock.set_state("crashed")
 
     def redeploy(self, load_seconds: float = 1.0) -> None:
-        """503 `deploying` while a new llama-server loads; ready after that by itself, in half a second at least."""
+        """503 `deploying` while a new llama-server loads; ready after that by itself."""
         self._sandbox.set_status(self.name, "deploying")
         self.mock.set_state("deploying", load_seconds=load_seconds)
         self._sandbox.set_status(self.name, "auto", wait=False)

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+from mockserver.errors import ApiError
 from mockserver.jsontext import loads_or_empty
 from mockserver.machine import Machine
 from mockserver.results import Final, Part, Piece, Progress
-from mockserver.sse import named_event
+from mockserver.sse import data_event, named_event
 
 
 def _stop_reason(final: Final) -> str:
@@ -93,6 +94,10 @@ class MessagesShape:
     def end(self) -> bytes:
         """Nothing: message_stop was the end."""
         return b""
+
+    def error(self, error: ApiError) -> bytes:
+        """An event named `error`, its fields not wrapped as Anthropic would."""
+        return b"event: error\n" + data_event(error.fields())
 
     def _start(self, result: Piece | Final) -> bytes:
         message = self._message([], None, None, _prompt_usage(result) | {"output_tokens": 0})

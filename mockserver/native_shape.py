@@ -6,7 +6,7 @@ from typing import Any
 from mockserver import prompts
 from mockserver.machine import Machine
 from mockserver.results import Final, Piece, Progress
-from mockserver.sse import data_event
+from mockserver.sse import DataErrors, data_event
 
 
 def whole(model: str, final: Final, *, streamed: bool = False) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def _selected(answer: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
     return selected
 
 
-class NativeShape:
+class NativeShape(DataErrors):
     """The answers of `/completion`: no end mark, no role, everything in the last event."""
 
     def __init__(self, machine: Machine) -> None:

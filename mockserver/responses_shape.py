@@ -5,7 +5,7 @@ from typing import Any
 
 from mockserver.machine import Machine
 from mockserver.results import Final, Part, Piece, Progress
-from mockserver.sse import named_event
+from mockserver.sse import DataErrors, named_event
 
 _PREFIXES = {"content": "msg_", "reasoning": "rs_", "tool": "fc_"}
 
@@ -34,7 +34,7 @@ def _other_item(part: Part, item_id: str) -> dict[str, Any]:
     return call | {"call_id": f"call_{part.call_id}", "name": part.name, "id": item_id}
 
 
-class ResponseShape:
+class ResponseShape(DataErrors):
     """The answers of `/v1/responses`."""
 
     def __init__(self, machine: Machine) -> None:

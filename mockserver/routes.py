@@ -4,7 +4,16 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from mockserver import anthropic_api, embedding_api, native_api, openai_api, proxy_api, slots_api
+from mockserver import (
+    anthropic_api,
+    embedding_api,
+    native_api,
+    openai_api,
+    proxy_api,
+    router_api,
+    slots_api,
+    stream_api,
+)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -47,8 +56,37 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/slots", native_api.slots),
     ("POST", "/slots/{id_slot}", slots_api.act),
     ("GET", "/metrics", native_api.metrics),
+    ("GET", "/v1/stream", stream_api.resume),
+    ("DELETE", "/v1/stream", stream_api.stop),
+    ("POST", "/v1/streams/lookup", stream_api.look_up),
     ("GET", "/cors-proxy", proxy_api.proxy),
     ("POST", "/cors-proxy", proxy_api.proxy),
     ("GET", "/lora-adapters", native_api.get_lora),
     ("POST", "/lora-adapters", native_api.set_lora),
 )
+
+
+async def _router_props(request: web.Request) -> web.StreamResponse:
+    """A router's properties are its own, unless the query names a model."""
+    handler: Handler = native_api.get_props if "model" in request.query else router_api.props
+    return await handler(request)
+
+
+ROUTER_ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", "/health", native_api.health),
+    ("GET", "/v1/health", native_api.health),
+    ("GET", "/models", router_api.models),
+    ("GET", "/v1/models", router_api.models),
+    ("GET", "/props", _router_props),
+    ("GET", "/cors-proxy", proxy_api.proxy),
+    ("POST", "/cors-proxy", proxy_api.proxy),
+    ("POST", "/models", router_api.download),
+    ("DELETE", "/models", router_api.remove),
+    ("POST", "/models/load", router_api.load),
+    ("POST", "/models/unload", router_api.unload),
+    ("GET", "/models/sse", router_api.events),
+    ("GET", "/v1/stream", stream_api.resume),
+    ("DELETE", "/v1/stream", stream_api.stop),
+    ("POST", "/v1/streams/lookup", stream_api.look_up),
+)
+"""What a router answers itself; all else goes to the model a request names."""

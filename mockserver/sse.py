@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from mockserver.errors import ApiError
 from mockserver.jsontext import dump_bytes
 from mockserver.results import Final, Piece, Progress
 
@@ -34,3 +35,14 @@ class Shape(Protocol):
 
     def end(self) -> bytes:
         """What closes the whole stream, if anything."""
+
+    def error(self, error: ApiError) -> bytes:
+        """The event of an error that came after the answer had begun; nothing follows it."""
+
+
+class DataErrors:
+    """The error event of all APIs but Anthropic's."""
+
+    def error(self, error: ApiError) -> bytes:
+        """One event without a name."""
+        return data_event({"error": error.fields()})

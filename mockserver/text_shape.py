@@ -8,10 +8,10 @@ from mockserver.machine import Machine
 from mockserver.native_shape import whole
 from mockserver.results import Final, Piece, Progress
 from mockserver.settings import BUILD_INFO
-from mockserver.sse import data_event
+from mockserver.sse import DataErrors, data_event
 
 
-class TextShape:
+class TextShape(DataErrors):
     """The answers of `/v1/completions`."""
 
     def __init__(self, machine: Machine) -> None:
