@@ -46,7 +46,7 @@ async def serve(
     standard input counts as a signal: the process that holds its other end is gone.
     Raises SourceError if the registry cannot be read, ListenError if the address cannot be used.
     """
-    stop = _StopSignals()
+    stop = _StopSignals(registry)
     if stop_with_stdin:
         stop.watch(sys.stdin.fileno())
     app = create_app(server, registry)
@@ -98,11 +98,12 @@ async def _drain(relay: Relay, seconds: float, hurry: asyncio.Event) -> None:
 
 
 class _StopSignals:
-    """Events for the first and the second SIGTERM or SIGINT. SIGHUP, which ends most programs, does nothing."""
+    """Events for the first and the second SIGTERM or SIGINT. SIGHUP only hurries the look at the registry's source."""
 
-    def __init__(self) -> None:
+    def __init__(self, registry: Registry) -> None:
         self.first = asyncio.Event()
         self.second = asyncio.Event()
+        self._registry = registry
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
@@ -123,4 +124,5 @@ class _StopSignals:
         self.first.set()
 
     def _hang_up(self) -> None:
-        log.info("SIGHUP: nothing to do, the configuration is read again whenever it changes")
+        log.debug("SIGHUP: looking for a change of the configuration now")
+        self._registry.look_soon()

@@ -18,7 +18,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 _START_SECONDS = 20.0
-_FOLLOW_SECONDS = 10.0  # for the gateway to notice a new configuration; it takes half a second
+_FOLLOW_SECONDS = 10.0  # for the gateway to notice a new configuration; it takes a tenth
 _STOP_SECONDS = 5.0
 _DYING_SECONDS = 0.5
 _POLL_SECONDS = 0.02

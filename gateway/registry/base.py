@@ -66,6 +66,10 @@ class Registry(abc.ABC):
     async def close(self) -> None:
         """Stop watching. Does nothing if it is not open."""
 
+    @abc.abstractmethod
+    def look_soon(self) -> None:
+        """Look for a change now instead of at the next turn. Returns at once."""
+
     def replace(self, snapshot: Snapshot, problem: SourceProblem | None = None) -> None:
         """Put a newly read snapshot in place and tell the listeners."""
         self.snapshot, self.problem = snapshot, problem

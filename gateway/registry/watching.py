@@ -8,7 +8,7 @@ import logging
 from gateway.registry.base import Registry, SourceProblem
 from gateway.source import SourceError
 
-INTERVAL = 0.4  # seconds between two looks: a change must be in effect within one second
+INTERVAL = 0.3  # seconds between two looks: a change must be in effect within one second
 
 log = logging.getLogger("gateway.registry")
 
@@ -24,6 +24,7 @@ class WatchingRegistry(Registry):
         self.name = name
         self._interval = interval
         self._stop = asyncio.Event()
+        self._wake = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
 
     @abc.abstractmethod
@@ -42,13 +43,20 @@ class WatchingRegistry(Registry):
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             self._stop.set()
+            self._wake.set()
             await asyncio.wait([watcher])
+
+    def look_soon(self) -> None:
+        """Look for a change now instead of at the next turn. Returns at once."""
+        self._wake.set()
 
     async def _watch(self) -> None:
         while not self._stop.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._interval):
-                    await self._stop.wait()
+                    await self._wake.wait()
+            self._wake.clear()
+            if self._stop.is_set():
                 return
             try:
                 await self.look()
