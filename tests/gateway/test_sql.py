@@ -1,6 +1,7 @@
 """The database registry: files that are none, schemas old and new, two processes at once, and ten thousand keys."""
 
 import asyncio
+import gc
 import logging
 import re
 import sqlite3
@@ -8,7 +9,7 @@ import stat
 import sys
 import time
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -40,9 +41,24 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "gateway.db"
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The content of an empty database at the newest schema: a copy is quicker than a migration."""
+    path = tmp_path_factory.mktemp("template") / "gateway.db"
+
+    async def make() -> None:
+        async with writer(str(path), create=True):
+            pass
+
+    asyncio.run(make())
+    return path.read_bytes()
+
+
 @pytest.fixture
-async def change(path: Path) -> AsyncIterator[SqlWriter]:
-    async with writer(str(path), create=True) as one:
+async def change(path: Path, template: bytes) -> AsyncIterator[SqlWriter]:
+    path.touch(mode=0o600)
+    path.write_bytes(template)
+    async with writer(str(path)) as one:
         yield one
 
 
@@ -90,21 +106,18 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
-async def test_a_damaged_file_is_refused_and_left_as_it_is(damage: Callable[[bytes], bytes], path: Path) -> None:
-    async with writer(str(path), create=True) as change:
-        for number in range(50):
-            await change.create_key("acme", f"key {number}")
-    damaged = damage(path.read_bytes())
+async def test_a_damaged_file_is_refused_and_left_as_it_is(
+    damage: Callable[[bytes], bytes], path: Path, template: bytes
+) -> None:
+    damaged = damage(template)
     path.write_bytes(damaged)
     assert await refused(path)
     assert path.read_bytes() == damaged
 
 
 @pytest.mark.parametrize("damage", [name for name in DAMAGE if name != "empty"])
-async def test_no_command_writes_into_a_damaged_file_either(damage: str, path: Path) -> None:
-    async with writer(str(path), create=True) as change:
-        await change.create_key("acme", "laptop")
-    damaged = DAMAGE[damage](path.read_bytes())
+async def test_no_command_writes_into_a_damaged_file_either(damage: str, path: Path, template: bytes) -> None:
+    damaged = DAMAGE[damage](template)
     path.write_bytes(damaged)
     with pytest.raises(SourceError):
         async with writer(str(path), create=True) as change:
@@ -132,10 +145,9 @@ async def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
             pass
 
 
-async def test_a_new_database_is_for_its_owner_only(path: Path, change: SqlWriter) -> None:
-    await change.create_key("acme", "laptop")
-    async with opened(SqlRegistry(str(path))):
-        await change.create_key("acme", "ci")
+async def test_a_new_database_is_for_its_owner_only(path: Path) -> None:
+    async with writer(str(path), create=True) as change, opened(SqlRegistry(str(path))):
+        await change.create_key("acme", "laptop")
         files = list(path.parent.glob("gateway.db*"))
         assert len(files) > 1
         assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
@@ -407,7 +419,7 @@ async def test_two_gateways_on_one_file_follow_every_change_under_load(path: Pat
         texts: list[str] = []
 
         async def load() -> None:
-            for number in range(40):
+            for number in range(20):
                 key, text = await change.create_key("acme", f"key {number}")
                 if number % 4 == 0:
                     await change.revoke_key(key.id)
@@ -419,7 +431,7 @@ async def test_two_gateways_on_one_file_follow_every_change_under_load(path: Pat
         await load()
         for registry in (one, other):
             await in_force(registry, asyncio.sleep(0), lambda: all(accepts(registry, text) for text in texts))  # noqa: B023 (used before the next turn)
-            assert len(registry.snapshot.keys) == 50
+            assert len(registry.snapshot.keys) == 25
             assert registry.problem is None
 
 
@@ -552,7 +564,7 @@ asyncio.run(fill(sys.argv[1]))
 async def test_a_full_disk_undoes_the_change_and_loses_none_before_it(path: Path, change: SqlWriter) -> None:
     await change._engine.dispose()
     filled = await asyncio.create_subprocess_exec(
-        "sh", "-c", 'ulimit -f 1000; exec "$@"', "sh", sys.executable, "-c", _FILL, str(path), stdout=PIPE
+        "sh", "-c", 'ulimit -f 140; exec "$@"', "sh", sys.executable, "-c", _FILL, str(path), stdout=PIPE
     )
     *acknowledged, error = (await filled.communicate())[0].decode().splitlines()
     assert re.match(r".*gateway\.db: cannot be (read or )?written", error)
@@ -562,6 +574,15 @@ async def test_a_full_disk_undoes_the_change_and_loses_none_before_it(path: Path
     await change.create_key("acme", "after")
 
 
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    """A collection of all the garbage of a test process would be measured as the registry's own."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collection")
 async def test_ten_thousand_keys_are_loaded_in_time_and_without_holding_up_the_event_loop(
     path: Path, change: SqlWriter
 ) -> None:
@@ -580,11 +601,11 @@ async def test_ten_thousand_keys_are_loaded_in_time_and_without_holding_up_the_e
     slowest, started = 0.0, time.perf_counter()
     opening = asyncio.create_task(registry.open())
     while not opening.done():
-        before = time.perf_counter()
+        before = time.thread_time()  # of the event loop's own thread: other processes do not count
         await asyncio.sleep(0)
-        slowest = max(slowest, time.perf_counter() - before)
+        slowest = max(slowest, time.thread_time() - before)
     await opening
     assert time.perf_counter() - started < 3
-    assert slowest < 0.2
+    assert slowest < 0.1
     assert (len(registry.snapshot.keys), len(registry.snapshot.deployments)) == (10_000, 1_000)
     await registry.close()

@@ -72,7 +72,7 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
 async def test_a_bad_edit_changes_nothing_but_the_problem(
     spoil: Callable[[Path], object], said: str, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with opened(YamlRegistry(path, {})) as registry:
+    async with opened(YamlRegistry(path, {}, interval=0.05)) as registry:
         before = registry.snapshot
 
         async def edit() -> None:
@@ -91,7 +91,7 @@ async def test_a_bad_file_is_refused_at_start_within_two_seconds(
     spoil: Callable[[Path], object], said: str, path: Path
 ) -> None:
     spoil(path)
-    registry = YamlRegistry(path, {})
+    registry = YamlRegistry(path, {}, interval=0.05)
     async with asyncio.timeout(2):
         with pytest.raises(SourceError) as raised:
             await registry.open()
@@ -132,7 +132,7 @@ EDITS = [_rewrite, _replace, _swap_link, _rewrite_and_hide_it, _remove_and_resto
 
 @pytest.mark.parametrize("edit", EDITS)
 async def test_every_kind_of_good_edit_is_in_force_within_a_second(edit: Callable[[Path], None], path: Path) -> None:
-    async with opened(YamlRegistry(path, {})) as registry:
+    async with opened(YamlRegistry(path, {}, interval=0.05)) as registry:
 
         async def change() -> None:
             edit(path)
@@ -178,7 +178,7 @@ async def test_settings_follow_and_those_that_wait_for_a_start_are_named_once(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "gateway.registry")
-    registry = YamlRegistry(path, {})
+    registry = YamlRegistry(path, {}, interval=0.05)
     async with opened(registry):
 
         async def edit(server: str) -> None:
@@ -192,7 +192,7 @@ async def test_settings_follow_and_those_that_wait_for_a_start_are_named_once(
 
 
 async def test_a_listener_is_called_in_the_event_loop_and_told_after_the_change(path: Path) -> None:
-    registry = YamlRegistry(path, {})
+    registry = YamlRegistry(path, {}, interval=0.05)
     seen: list[bool] = []
     registry.listeners.append(lambda: seen.append("demo" in registry.snapshot.deployments))
     await registry.open()
@@ -203,16 +203,16 @@ async def test_a_listener_is_called_in_the_event_loop_and_told_after_the_change(
 async def test_looking_at_a_big_file_does_not_hold_up_the_event_loop(path: Path) -> None:
     many = "".join(f"      - {{name: n{n}, key_sha256: a{n:063x}}}\n" for n in range(2_000))
     path.write_text(f"accounts:\n  acme:\n    keys:\n{many}deployments: {{}}\n")
-    registry = YamlRegistry(path, {})
+    registry = YamlRegistry(path, {}, interval=0.05)
     slowest = 0.0
     opening = asyncio.create_task(registry.open())
     while not opening.done():
-        before = time.perf_counter()
+        before = time.thread_time()  # of the event loop's own thread: other processes do not count
         await asyncio.sleep(0.001)
-        slowest = max(slowest, time.perf_counter() - before)
+        slowest = max(slowest, time.thread_time() - before)
     await opening
     assert len(registry.snapshot.keys) == 2_000
-    assert slowest < 0.2
+    assert slowest < 0.1
     await registry.close()
 
 
