@@ -7,7 +7,8 @@ from typing import Any
 
 from mockserver import messages, params, schema_text, tokenizer
 from mockserver.errors import ApiError
-from mockserver.gbnf import BadGrammar, Grammar
+from mockserver.gbnf import Grammar
+from mockserver.gbnf_parser import BadGrammar
 from mockserver.machine import Machine
 from mockserver.params import Params
 from mockserver.results import Task

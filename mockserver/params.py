@@ -1,4 +1,4 @@
-"""Generation parameters: one table of fields, in the order in which llama-server shows them."""
+"""The generation parameters of one request: read from its body, checked, and shown again in its answer."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -7,64 +7,10 @@ from typing import Any
 from mockserver import tokenizer
 from mockserver.errors import ApiError
 from mockserver.jsontext import float32, type_error
+from mockserver.parameter_table import DEFAULTS, LONG_ONLY
 from mockserver.settings import Settings
 
-_SAMPLERS = ["penalties", "dry", "top_n_sigma", "top_k", "typ_p", "top_p", "min_p", "xtc", "temperature"]
-DEFAULTS: dict[str, Any] = {
-    "seed": 4294967295,
-    "temperature": 0.8,
-    "dynatemp_range": 0.0,
-    "dynatemp_exponent": 1.0,
-    "top_k": 40,
-    "top_p": 0.95,
-    "min_p": 0.05,
-    "top_n_sigma": -1.0,
-    "xtc_probability": 0.0,
-    "xtc_threshold": 0.1,
-    "typical_p": 1.0,
-    "repeat_last_n": 64,
-    "repeat_penalty": 1.0,
-    "presence_penalty": 0.0,
-    "frequency_penalty": 0.0,
-    "dry_multiplier": 0.0,
-    "dry_base": 1.75,
-    "dry_allowed_length": 2,
-    "dry_penalty_last_n": 64,
-    "dry_sequence_breakers": ["\n", ":", '"', "*"],
-    "mirostat": 0,
-    "mirostat_tau": 5.0,
-    "mirostat_eta": 0.1,
-    "adaptive_target": -1.0,
-    "adaptive_decay": 0.9,
-    "stop": [],
-    "max_tokens": -1,
-    "n_predict": -1,
-    "n_keep": 0,
-    "n_discard": 0,
-    "ignore_eos": False,
-    "stream": False,
-    "logit_bias": [],
-    "n_probs": 0,
-    "min_keep": 0,
-    "grammar": "",
-    "grammar_lazy": False,
-    "grammar_triggers": [],
-    "preserved_tokens": [],
-    "chat_format": "Content-only",
-    "reasoning_format": "deepseek",
-    "reasoning_in_content": False,
-    "generation_prompt": "",
-    "samplers": _SAMPLERS,
-    "speculative.types": "none",
-    "timings_per_token": False,
-    "post_sampling_probs": False,
-    "backend_sampling": False,
-    "lora": [],
-}
-_LONG_ONLY = frozenset(
-    ("dry_sequence_breakers", "stop", "logit_bias", "grammar", "grammar_lazy", "grammar_triggers", "preserved_tokens")
-)
-_NOT_FROM_BODY = _LONG_ONLY | {
+_NOT_FROM_BODY = LONG_ONLY | {
     *("chat_format", "reasoning_format", "speculative.types", "lora", "samplers", "max_tokens", "n_predict"),
     *("generation_prompt", "n_probs"),
 }
@@ -106,7 +52,7 @@ class Params:
 
     def short(self) -> dict[str, Any]:
         """The form of `/props` and `/slots`."""
-        return {name: value for name, value in self.shown.items() if name not in _LONG_ONLY}
+        return {name: value for name, value in self.shown.items() if name not in LONG_ONLY}
 
 
 def number(body: Mapping[str, Any], name: str, default: float) -> float:

@@ -12,6 +12,7 @@ from mockserver import (
     proxy_api,
     router_api,
     slots_api,
+    status_api,
     stream_api,
 )
 
@@ -51,24 +52,24 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/tokenize", native_api.tokenize),
     ("POST", "/detokenize", native_api.detokenize),
     ("POST", "/apply-template", native_api.apply_template),
-    ("GET", "/props", native_api.get_props),
-    ("POST", "/props", native_api.set_props),
-    ("GET", "/slots", native_api.slots),
+    ("GET", "/props", status_api.get_props),
+    ("POST", "/props", status_api.set_props),
+    ("GET", "/slots", status_api.slots),
     ("POST", "/slots/{id_slot}", slots_api.act),
-    ("GET", "/metrics", native_api.metrics),
+    ("GET", "/metrics", status_api.metrics),
     ("GET", "/v1/stream", stream_api.resume),
     ("DELETE", "/v1/stream", stream_api.stop),
     ("POST", "/v1/streams/lookup", stream_api.look_up),
     ("GET", "/cors-proxy", proxy_api.proxy),
     ("POST", "/cors-proxy", proxy_api.proxy),
-    ("GET", "/lora-adapters", native_api.get_lora),
-    ("POST", "/lora-adapters", native_api.set_lora),
+    ("GET", "/lora-adapters", status_api.get_lora),
+    ("POST", "/lora-adapters", status_api.set_lora),
 )
 
 
 async def _router_props(request: web.Request) -> web.StreamResponse:
     """A router's properties are its own, unless the query names a model."""
-    handler: Handler = native_api.get_props if "model" in request.query else router_api.props
+    handler: Handler = status_api.get_props if "model" in request.query else router_api.props
     return await handler(request)
 
 
