@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 from aiohttp import http_exceptions, web
+from aiohttp.http import RawRequestMessage
 
 from gateway import errors
 from gateway.access import refuse_unread
@@ -14,17 +15,41 @@ from gateway.settings import Server
 log = logging.getLogger("gateway.http")
 
 MAX_LINE_BYTES = 8190  # of the request line, and of one header (aiohttp's own default, stated because we answer for it)
+_MAX_FRAMING_BYTES = 64 * 1024  # chunk sizes and extensions, beyond seven bytes for every one of the body
 _LINGER_SECONDS = 2.0  # how long the rest of a refused request is read away, so that its client sees the refusal
 
 
 class Protocol(web.RequestHandler):
     """One client connection."""
 
-    __slots__ = ("app",)
+    __slots__ = ("_body_bytes", "app")
 
     def __init__(self, app: web.Application, manager: web.Server, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
         self.app = app
+        self._body_bytes = 0  # on the wire, framing included, beyond those that came with the head
+
+    def data_received(self, data: bytes) -> None:
+        """Pass on what came, and see to it that whoever reads a body learns when no more of it can come."""
+        requests = self._request_count
+        super().data_received(data)
+        if self._request_count != requests:
+            self._body_bytes = 0
+            if not isinstance(self._messages[-1][0], RawRequestMessage):
+                self._spoil_bodies()  # aiohttp notes the error for later, and leaves the reader waiting
+        elif self._current_request is not None:
+            self._body_bytes += len(data)
+            if self._body_bytes > _MAX_FRAMING_BYTES + 8 * self._current_request.content.total_bytes:
+                self._spoil_bodies()
+
+    def _spoil_bodies(self) -> None:
+        """Give an error to the readers of the bodies that are incomplete."""
+        bodies = [body for _, body in self._messages]
+        if self._current_request is not None:
+            bodies.append(self._current_request.content)
+        for body in bodies:
+            if not body.is_eof():
+                body.set_exception(web.RequestPayloadError())
 
     def handle_error(
         self,
