@@ -41,6 +41,8 @@ WHY = MappingProxyType(
     }
 )
 
+_WORST_FIRST = ("trouble", "deploying", "up", "unknown", "paused")  # the tone of the whole
+
 
 @dataclass(frozen=True, slots=True)
 class Card:
@@ -102,7 +104,7 @@ class View:
 
 def card(deployment: Deployment, status: Status, health: Health, origin: str, *, show_upstream: bool) -> Card:
     """The card of a deployment as reached at `origin` (`http://host:port`)."""
-    base = f"{origin}/api/gguf/{quote(deployment.id, safe='')}"
+    base = f"{origin}/api/gguf/{quote(deployment.id, safe='', errors='replace')}"
     tone, label, outlook = _verdict(status, health.seen)
     return Card(
         id=deployment.id,
@@ -133,11 +135,11 @@ def summary(
 ) -> Summary:
     """What the page says above all else."""
     tones = [card.tone for card in cards]
+    worst = next((tone for tone in _WORST_FIRST if tone in tones), "unknown")
     up, total = tones.count("up"), len(tones)
-    tone = "trouble" if draining or "trouble" in tones else "deploying" if up < total else "up"
     return Summary(
         "Shutting down: no new requests are taken" if draining else _headline(up, total),
-        tone if total or draining else "unknown",
+        "trouble" if draining else worst,
         total,
         up,
         under_way,
