@@ -17,6 +17,7 @@ _FORMATS = {
     "uri": "https://example.com/",
 }
 _DEEPEST = 12
+_ENDLESS = 100
 
 
 class BadSchema(ValueError):
@@ -46,6 +47,8 @@ class _Writer:
         """One value; the order of the checks is that of specificity."""
         if schema is not True and not isinstance(schema, Mapping):
             raise BadSchema(f"a schema must be an object, not a {kind(schema)}")
+        if depth > _ENDLESS:
+            raise BadSchema("the schema never comes to an end")
         schema = {} if schema is True else schema
         if (inner := self._elsewhere(schema)) is not None:
             return self.value(inner, depth + 1)
@@ -75,7 +78,7 @@ class _Writer:
 
     def _resolve(self, reference: str) -> Any:
         found = self._root
-        for part in reference.removeprefix("#/").split("/"):
+        for part in filter(None, reference.removeprefix("#").split("/")):
             if not isinstance(found, Mapping) or part not in found:
                 raise BadSchema(f"Unsupported ref: {reference}")
             found = found[part]
