@@ -20,6 +20,22 @@ _NO_SAMPLERS = "Failed to initialize samplers: "
 
 def prompt_of(machine: Machine, body: dict[str, Any]) -> str:
     """The prompt of a chat body; raises ApiError for what is wrong with its messages, tools or flags."""
+    prompt, _ = _prompt_and_opening(machine, body)
+    return prompt
+
+
+def _prompt_and_opening(machine: Machine, body: dict[str, Any]) -> tuple[str, str]:
+    """The prompt, and the end of it with which the template opens the answer."""
+    conversation, begun = _conversation(machine, body)
+    prompt = machine.template.render(conversation)
+    if not conversation.add_generation_prompt:
+        return prompt, ""
+    without = machine.template.render(replace(conversation, add_generation_prompt=False, thinking=True))
+    return prompt + begun, prompt.removeprefix(without) if prompt.startswith(without) else ""
+
+
+def _conversation(machine: Machine, body: Any) -> tuple[Conversation, str]:
+    """What the template is given, and the text of an answer that was begun already."""
     if not isinstance(body, dict):
         raise ApiError(400, "'messages' is required")
     settings = machine.settings
@@ -31,14 +47,15 @@ def prompt_of(machine: Machine, body: dict[str, Any]) -> str:
     _schema_of(body)
     turns = messages.checked(body)
     continues = _continues(body, turns)
+    kwargs = body.get("chat_template_kwargs") or {}
     conversation = Conversation(
         messages=turns[:-1] if continues else turns,
         tools=messages.check_tools(tools),
         add_generation_prompt=continues or params.flag(body, "add_generation_prompt", True),
         thinking=_thinking(machine, body),
-        variables={k: v for k, v in (body.get("chat_template_kwargs") or {}).items() if k != "enable_thinking"},
+        variables={name: value for name, value in kwargs.items() if name != "enable_thinking"},
     )
-    return machine.template.render(conversation) + (turns[-1]["content"] if continues else "")
+    return conversation, turns[-1]["content"] if continues else ""
 
 
 def _continues(body: dict[str, Any], turns: Sequence[dict[str, Any]]) -> bool:
@@ -124,12 +141,11 @@ def _calls(body: dict[str, Any]) -> list[dict[str, Any]]:
 
 def read(machine: Machine, body: dict[str, Any]) -> tuple[list[Task], Params]:
     """The tasks of a chat body, one per choice, and their parameters."""
-    text = prompt_of(machine, body)
+    text, opening = _prompt_and_opening(machine, body)
     _check_probabilities(body)
     wanted = constraints(machine, body)
     wanted.calls, wanted.thinks = _calls(body), _thinks(machine, body)
     options = params.read(body, machine.settings)
-    opening = machine.template.render(Conversation([])) if not machine.template.thinks else ""
     options.shown.update(chat_format="peg-native", generation_prompt=opening)
     tokens = tokenizer.encode(text, add_bos=True)
     tasks = []

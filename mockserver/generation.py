@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from mockserver import script, tokenizer
 from mockserver.clock import Clock
 from mockserver.metrics import Metrics
-from mockserver.results import Begin, Final, Part, Piece, Progress, Result, Task, snapshot
+from mockserver.results import Begin, Final, Part, Piece, Progress, Result, Task
 from mockserver.script import Segment
 from mockserver.settings import Settings
 from mockserver.slots import Slot
 from mockserver.stopping import Outlet
 from mockserver.timings import Timings
+
+_TURN = 8
+"""Tokens generated in one go where there is no speed to keep."""
 
 _INSTANT = 1e-6
 """Seconds that work takes at least, so that no rate is infinite."""
@@ -63,18 +66,19 @@ class Run:
         wanted = self.task.params.return_progress
         done, total = self.timings.cache_n, len(self.task.prompt)
         if wanted:
-            yield Progress(self.task, snapshot(self.timings), done)
+            yield Progress(self.task, self.timings.copy(), done)
         while done < total:
             batch = min(self.settings.batch, total - done)
             done += batch
             self.timings.prompt_n += batch
             self.slot.processed_tokens = self.timings.prompt_n
             delay = self.settings.ttft * (done - self.timings.cache_n) / (total - self.timings.cache_n)
-            await self._pause(started + delay, self.timings.prompt_n, self.settings.prompt_tokens_per_second)
+            speed = self.settings.prompt_tokens_per_second
+            await self.clock.sleep_until(started + delay + (self.timings.prompt_n / speed if speed else 0.0))
             self.timings.prompt_ms = self._milliseconds(started)
             self.metrics.decoded(self.busy())
             if wanted:
-                yield Progress(self.task, snapshot(self.timings), done)
+                yield Progress(self.task, self.timings.copy(), done)
         self._first = self.clock.now()
         self.metrics.prompt_done(self.timings.prompt_n, self.timings.cache_n, self.timings.prompt_ms / 1000)
 
@@ -111,7 +115,7 @@ class Run:
 
     async def _count(self, token: int) -> None:
         """One more token, at its time. The last one generated is not in the cache yet."""
-        await self._pause(self._first, self.timings.predicted_n, self.settings.tokens_per_second)
+        await self._pause()
         if self.timings.predicted_n:
             self.metrics.decoded(self.busy())
             self.slot.cache.append(self.tokens[-1])
@@ -125,7 +129,7 @@ class Run:
         if "\n" in text:
             self.slot.new_line = True
         about = (segment.channel, opens, segment.name, segment.call_id, segment.number)
-        return Piece(self.task, snapshot(self.timings), text, tokens, *about)
+        return Piece(self.task, self.timings.copy(), text, tokens, *about)
 
     def _final(self) -> Final:
         stop_type = self._stop or "limit"
@@ -149,6 +153,9 @@ class Run:
     def _milliseconds(self, since: float) -> float:
         return round(max(self.clock.now() - since, _INSTANT) * 1000, 3)
 
-    async def _pause(self, start: float, count: int, per_second: float) -> None:
-        """Wait as long as `count` tokens take from `start`; no speed means no delay."""
-        await self.clock.sleep_until(start + (count / per_second if per_second else 0.0))
+    async def _pause(self) -> None:
+        """Wait until the next token is due. Without a speed only let others have their turn."""
+        if speed := self.settings.tokens_per_second:
+            await self.clock.sleep_until(self._first + self.timings.predicted_n / speed)
+        elif self.timings.predicted_n % _TURN == 0:
+            await self.clock.sleep_until(self._first)

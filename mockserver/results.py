@@ -1,6 +1,6 @@
 """What a running task reports, in the order in which it happens."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from mockserver import probabilities
@@ -115,8 +115,3 @@ def _probabilities(task: Task, tokens: list[int]) -> list[dict[str, Any]]:
         return []
     after = bool(task.params.shown["post_sampling_probs"])
     return probabilities.of_tokens(tokens, task.params.n_probs, after_sampling=after)
-
-
-def snapshot(timings: Timings) -> Timings:
-    """The timings as they are now; those of a running task go on changing."""
-    return replace(timings)

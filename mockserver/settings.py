@@ -66,7 +66,11 @@ class Settings:
     vertex_route: str = ""
 
     router: bool = False
-    router_models: Sequence[str] = ("ggml-org/tinygemma3-GGUF:Q8_0", "ggml-org/test-model-stories260K:F32")
+    router_models: Sequence[str] = (
+        "ggml-org/tinygemma3-GGUF:Q8_0",
+        "ggml-org/test-model-stories260K:F32",
+        "ggml-org/test-model-stories260K-infill:F32",
+    )
     models_max: int = 4
     models_autoload: bool = True
 

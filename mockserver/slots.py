@@ -37,17 +37,16 @@ class _Waiting:
 
 
 class SlotPool:
-    """Hands out slots: the one a request names, else the best cached, else the one unused for longest."""
+    """Hands out slots: the one a request names, else the best cached, else the one unused for longest.
+
+    `busy` counts the slots at work.
+    """
 
     def __init__(self, count: int) -> None:
         self.slots = [Slot(number) for number in range(count)]
         self._deferred: deque[_Waiting] = deque()
         self._uses = 0
-
-    @property
-    def busy(self) -> int:
-        """Slots at work."""
-        return sum(slot.busy for slot in self.slots)
+        self.busy = 0
 
     @property
     def deferred(self) -> int:
@@ -72,6 +71,7 @@ class SlotPool:
     def release(self, slot: Slot) -> None:
         """Give a slot back, to the first in line who can use it."""
         slot.busy = False
+        self.busy -= 1
         slot.decoded = slot.processed_tokens = slot.cached_tokens = 0
         for waiting in list(self._deferred):
             chosen = None if waiting.granted.done() else self._choose(waiting.prompt, waiting.pinned)
@@ -82,6 +82,7 @@ class SlotPool:
 
     def _take(self, slot: Slot) -> Slot:
         self._uses += 1
+        self.busy += 1
         slot.busy, slot.last_used = True, self._uses
         return slot
 

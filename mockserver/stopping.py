@@ -11,14 +11,17 @@ class Outlet:
     def __init__(self, stop_words: Sequence[str]) -> None:
         self._stop_words = stop_words
         self._decoder = text_decoder()
+        self._longest = max(map(len, stop_words), default=0)
         self._sent = 0
         self.text = ""
         self.stopped_by = ""
 
     def push(self, data: bytes) -> str:
         """Add a token's bytes; returns the text that may be sent now. Sets `stopped_by` at a stop word."""
-        longest = max(map(len, self._stop_words), default=0)
-        search_from = max(0, len(self.text) - longest)
+        if not self._stop_words:
+            self.text += self._decoder.decode(data)
+            return self._advance(len(self.text))
+        search_from = max(0, len(self.text) - self._longest)
         self.text += self._decoder.decode(data)
         found = [(place, word) for word in self._stop_words if (place := self.text.find(word, search_from)) >= 0]
         if found:
@@ -37,6 +40,5 @@ class Outlet:
 
     def _held_back(self) -> int:
         """Length of the longest tail that begins a stop word."""
-        longest = max((len(word) - 1 for word in self._stop_words), default=0)
-        sizes = range(min(longest, len(self.text)), 0, -1)
+        sizes = range(min(self._longest - 1, len(self.text)), 0, -1)
         return next((n for n in sizes if any(word.startswith(self.text[-n:]) for word in self._stop_words)), 0)

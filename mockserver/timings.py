@@ -14,6 +14,10 @@ class Timings:
     predicted_n: int = 0
     predicted_ms: float = 0.0
 
+    def copy(self) -> "Timings":
+        """The timings as they are now; those of a running task go on changing."""
+        return Timings(self.cache_n, self.prompt_n, self.prompt_ms, self.predicted_n, self.predicted_ms)
+
     def as_json(self) -> dict[str, Any]:
         """The object as sent; the generation rate leaves out the first token, which the prompt paid for."""
         steps = self.predicted_n - 1
