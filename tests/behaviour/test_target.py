@@ -138,7 +138,7 @@ def test_P7_a_raw_character_that_no_url_has_is_400(
             "x" * 300,
             "%00",
             "'",
-            "<script>alert(1)</script>",
+            "<script>",
             "%3Cscript%3E",
             "%F0%9F%98%80",
             "CON",
@@ -445,7 +445,7 @@ def test_P19_the_model_servers_other_endpoints_are_out_of_reach(
     assert is_nothing(gateway, upstream, scene.BASE + path)
 
 
-OWN = {"/", "/healthz", "/readyz"}
+OWN = {"/", "/healthz", "/metrics", "/readyz"}
 
 
 @pytest.mark.parametrize("path", sorted({*HIDDEN, "/v1/models", "/v1/chat/completions"} - OWN))
