@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from gateway.changes import Changes
 from gateway.errors import Refusal
 from gateway.exchange import EXCHANGE, Ending, Exchange
 from gateway.headers import ALWAYS, REQUEST_ID, is_sane_request_id
+from gateway.metrics import Metrics
 
 _REMEMBERED = 50
 
@@ -42,7 +43,7 @@ class Access:
     def __init__(self, changes: Changes) -> None:
         self._changes = changes
         self.refused: deque[Refused] = deque(maxlen=_REMEMBERED)
-        self.refusals: Counter[str] = Counter()
+        self.metrics = Metrics()
         self.under_way = 0
 
     def remember(self, exchange: Exchange, refusal: Refusal) -> None:
@@ -53,7 +54,6 @@ class Access:
                 datetime.now(UTC), row.status, row.reason, seen.account, seen.deployment, seen.endpoint, refusal.cause
             )
         )
-        self.refusals[row.reason] += 1
         self._changes.ring()
 
 
@@ -80,6 +80,7 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         return response
     finally:
         access.under_way -= 1
+        access.metrics.add(exchange)
         _write_line(f"{request.method} {request.path}"[:120], exchange)
 
 
@@ -124,6 +125,7 @@ def refuse_unread(app: web.Application, refusal: Refusal) -> web.Response:
     exchange = Exchange(secrets.token_hex(8))
     exchange.ending, exchange.reason, exchange.status = Ending.REFUSED, refusal.row.reason, refusal.row.status
     app[ACCESS].remember(exchange, refusal)
+    app[ACCESS].metrics.add(exchange)
     response = refusal_response(refusal)
     response.force_close()
     _stamp(response, exchange.id)
@@ -161,6 +163,10 @@ def _fields(asked: str, exchange: Exchange) -> Iterator[tuple[str, object]]:
     yield "bytes_out", exchange.bytes_out
     yield "first_byte_ms", _milliseconds(exchange.first_byte_at, exchange.started)
     yield "total_ms", _milliseconds(now, exchange.started)
+    if exchange.usage is not None:
+        yield "tokens_in", exchange.usage.tokens_in
+        yield "tokens_out", exchange.usage.tokens_out
+        yield "tokens_per_second", exchange.usage.tokens_per_second
     yield "ending", exchange.ending.value
     if exchange.reason:
         yield "reason", exchange.reason

@@ -9,6 +9,7 @@ from gateway.endpoints import Protocol
 from gateway.errors import Refusal
 from gateway.exchange import Ending, Exchange
 from gateway.reply import Reply
+from gateway.usage import FIRST_BYTES, LAST_BYTES, Usage, read_usage
 
 _EARLY_BYTES = 256 * 1024  # held before the client's answer has begun; then the upstream is told to wait
 
@@ -31,29 +32,31 @@ class Answer:
         self._loop = asyncio.get_running_loop()
         self.head: asyncio.Future[Head] = self._loop.create_future()
         self.done: asyncio.Future[Ending] = self._loop.create_future()
-        self._exchange = exchange
+        self.exchange = exchange
         self._connection = connection
         self._silence = silence
         self._limit = first_byte
-        self._last = self._loop.time()
+        self._active_at = self._loop.time()
         self._timer = self._loop.call_later(first_byte, self._check_silence)
         self._early: list[bytes] = []
         self._early_size = 0
         self._held_up: asyncio.Future[None] | None = None
         self._reply: Reply | None = None
-        self._tail = b""
+        self._first = self._last = b""
         self._draining: asyncio.Task[None] | None = None
+        self._pinging: asyncio.TimerHandle | None = None
+        self._pinged_at = 0.0
 
     # --- from the upstream
 
     def head_received(self, head: Head) -> None:
         self._limit = self._silence
-        self._last = self._loop.time()
+        self._active_at = self._loop.time()
         if not self.head.done():
             self.head.set_result(head)
 
     def body_received(self, data: bytes) -> None:
-        self._last = self._loop.time()
+        self._active_at = self._loop.time()
         if self._reply is not None:
             self._pass(self._reply, data)
             return
@@ -69,14 +72,14 @@ class Answer:
         self._finish(Ending.FINISHED)
 
     def broken(self, error: UpstreamError) -> None:
-        self._exchange.cause = str(error)
+        self.exchange.cause = str(error)
         self._finish(Ending.UPSTREAM_CUT, error)
 
     # --- from the gateway
 
     def touch(self) -> None:
         """Note that the exchange is alive: the wait for the first byte begins anew."""
-        self._last = self._loop.time()
+        self._active_at = self._loop.time()
 
     def fail(self, refusal: Refusal) -> None:
         """End the wait for a head with a refusal. Does nothing once the head is there."""
@@ -103,11 +106,24 @@ class Answer:
         """Write to the client from now on. Head, what came early, and the end if it came too, leave in one piece."""
         early, self._early = b"".join(self._early), []
         self._note(early)
-        self._exchange.first_byte_at = monotonic()
+        self.exchange.first_byte_at = monotonic()
         reply.start(early, complete=self.done.done() and self.done.result() is Ending.FINISHED)
         self._reply = reply
         self._connection.resume_reading()
         self._hold_back(reply)
+
+    def keep_alive(self, reply: Reply, protocol: Protocol, seconds: float) -> None:
+        """From now on, fill a silence of `seconds` with a ping; only between two events, and never before the first.
+
+        openai-python fails on a comment in a stream that uses `id:` lines; llama-server's streams have none.
+        """
+        silent_for = self._loop.time() - max(self._active_at, self._pinged_at)
+        if silent_for >= seconds and sse.ends_event(self._last) and self._draining is None:
+            reply.send(sse.ping(protocol))
+            self._pinged_at, silent_for = self._loop.time(), 0.0
+        self._pinging = self._loop.call_later(
+            max(seconds - silent_for, 0.01), self.keep_alive, reply, protocol, seconds
+        )
 
     def show_broken(self, reply: Reply, ending: Ending, protocol: Protocol | None) -> None:
         """Make an answer that broke look broken: an error event if it is a stream, and no proper end.
@@ -117,7 +133,9 @@ class Answer:
         """
         row = _WORDS.get(ending)
         if row is not None and protocol is not None:
-            last_words = sse.finish_line(self._tail) + sse.error_event(protocol, row.type, row.message)
+            last_words = sse.finish_line(self._last[-sse.TAIL_BYTES :]) + sse.error_event(
+                protocol, row.type, row.message
+            )
             self._note(last_words)
             reply.send(last_words)
             reply.close()
@@ -126,9 +144,15 @@ class Answer:
         else:
             reply.abort()
 
+    def usage(self) -> Usage | None:
+        """The tokens the answer speaks of, once it has passed."""
+        return read_usage(self._first, self._last)
+
     def release(self) -> None:
         """Let go of timer, task and futures. Call once, whatever happened."""
         self._timer.cancel()
+        if self._pinging is not None:
+            self._pinging.cancel()
         if self._draining is not None:
             self._draining.cancel()
         if not self.head.cancel() and not self.head.cancelled():
@@ -143,8 +167,10 @@ class Answer:
         self._hold_back(reply)
 
     def _note(self, data: bytes) -> None:
-        self._exchange.bytes_out += len(data)
-        self._tail = (data if len(data) >= sse.TAIL_BYTES else self._tail + data)[-sse.TAIL_BYTES :]
+        self.exchange.bytes_out += len(data)
+        if len(self._first) < FIRST_BYTES:
+            self._first += data[: FIRST_BYTES - len(self._first)]
+        self._last = (data if len(data) >= LAST_BYTES else self._last + data)[-LAST_BYTES:]
 
     def _hold_back(self, reply: Reply) -> None:
         """Back pressure: the client's backlog holds up the upstream's socket, and nobody else's."""
@@ -158,18 +184,18 @@ class Answer:
         except ConnectionError:
             return  # the client left: its handler is being cancelled
         self._draining = None
-        self._last = self._loop.time()
+        self._active_at = self._loop.time()
         self._connection.resume_reading()
 
     def _check_silence(self) -> None:
-        left = self._last + self._limit - self._loop.time()
+        left = self._active_at + self._limit - self._loop.time()
         if left > 0:
             self._timer = self._loop.call_later(left, self._check_silence)
         elif self._draining is not None:
             self._finish(Ending.CLIENT_STALLED)
         else:
-            self._exchange.cause = f"no byte for {self._limit:g} s"
-            self._finish(Ending.TIMED_OUT, Refusal(errors.TIMED_OUT, cause=self._exchange.cause))
+            self.exchange.cause = f"no byte for {self._limit:g} s"
+            self._finish(Ending.TIMED_OUT, Refusal(errors.TIMED_OUT, cause=self.exchange.cause))
 
     def _finish(self, ending: Ending, error: Exception | None = None) -> None:
         if error is not None and not self.head.done():

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from gateway import access, auth, framing, readiness
 from gateway.changes import Changes
-from gateway.handlers import dashboard
+from gateway.handlers import dashboard, scrape
 from gateway.registry.base import Registry
 from gateway.relay import RELAY, Relay
 from gateway.routes import add_routes
@@ -33,6 +33,7 @@ def create_app(server: Server, registry: Registry) -> web.Application:
     app.on_response_prepare.append(access.stamp)
     app.cleanup_ctx.extend((registry_context, readiness_context))
     dashboard.set_up(app, server, changes)
+    scrape.set_up(app, server)
     add_routes(app)
     return app
 

@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 # A deployment's id is a path segment of a URL: nothing in it ever needs escaping.
 ID_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$"
 _ID = re.compile(ID_PATTERN)
+_LONGEST_SOCKET_PATH = 100  # sun_path holds 104 bytes on macOS, 108 on Linux
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 
 
@@ -34,8 +35,20 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of an upstream is used at a time: `connections` in use, and requests `waiting` for one of them."""
+
+    connections: int = 256
+    waiting: int = 256
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
-    """A llama-server that an account may call. `upstream_key` is the gateway's own credential there."""
+    """A llama-server that an account may call. `upstream_key` is the gateway's own credential there.
+
+    `ping` is the silence in seconds after which a stream that has begun is kept alive by the gateway; None: never.
+    `ca_file` (PEM) is what an https upstream is verified against, instead of the system's authorities.
+    """
 
     id: str
     account: str
@@ -43,6 +56,9 @@ class Deployment:
     upstream_key: str | None = field(default=None, repr=False)
     status: Status = Status.AUTO
     timeouts: Timeouts = Timeouts()
+    limits: Limits = Limits()
+    ping: float | None = None
+    ca_file: str | None = None
 
 
 def check_id(value: str) -> str:
@@ -58,16 +74,18 @@ def check_id(value: str) -> str:
 
 
 def check_upstream(value: str) -> str:
-    """Return the URL of an upstream, without a trailing slash: `http[s]://host[:port]`.
+    """Return the URL of an upstream, without a trailing slash: `http[s]://host[:port]`, or `unix:/path/of/socket`.
 
     Raises ValueError, in words for the person who wrote it. A user or password in it is refused (that is what
     `upstream_key` is for), and so is a path: the gateway's table alone decides what is called there.
     """
     if not _PRINTABLE.fullmatch(value):
         raise ValueError("an upstream is a plain URL like http://127.0.0.1:9931, with no space or control character")
+    if value.startswith("unix:"):
+        return _check_socket(value)
     parts = _split(value)
     if parts.scheme not in {"http", "https"}:
-        raise ValueError("an upstream begins with http:// or https://")
+        raise ValueError("an upstream begins with http://, https:// or unix:/")
     if parts.username is not None or parts.password is not None:
         raise ValueError("an upstream carries no user or password; put its key in upstream_key")
     if parts.path.rstrip("/") or parts.query or parts.fragment:
@@ -77,6 +95,15 @@ def check_upstream(value: str) -> str:
     if _port(value) == 0:
         raise ValueError("port 0 is no port an upstream can have")
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _check_socket(value: str) -> str:
+    path = value.removeprefix("unix:")
+    if not path.startswith("/") or len(path) > _LONGEST_SOCKET_PATH:
+        raise ValueError(
+            "a Unix socket is named by its whole path of at most 100 characters, like unix:/run/llama.sock"
+        )
+    return value
 
 
 def check_upstream_key(value: str) -> str:

@@ -69,6 +69,13 @@ DRAINING = _row(
     "The gateway is shutting down.",
     {"Retry-After": "1", "x-should-retry": "true"},
 )
+BUSY = _row(
+    "busy",
+    503,
+    "overloaded_error",
+    "Too many requests are waiting for this endpoint.",
+    {"Retry-After": "1", "x-should-retry": "true"},
+)
 TIMED_OUT = _row("timed_out", 504, "timeout_error", "The model server sent no answer within the time limit.")
 
 # What the error event of a stream that broke says; the status has long been sent by then.
@@ -88,6 +95,7 @@ FURTHER = (
     MISDIRECTED,
     FAULT,
     DRAINING,
+    BUSY,
     TIMED_OUT,
     CUT,
     SILENT,

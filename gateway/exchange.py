@@ -6,6 +6,8 @@ from time import monotonic
 
 from aiohttp import web
 
+from gateway.usage import Usage
+
 
 class Ending(StrEnum):
     """How an exchange ended, seen from the gateway."""
@@ -35,6 +37,7 @@ class Exchange:
     bytes_out: int = 0
     first_byte_at: float | None = None
     ending: Ending = Ending.FINISHED
+    usage: Usage | None = None
     reason: str = ""
     cause: str = ""
 

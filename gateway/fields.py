@@ -1,5 +1,6 @@
 """The kinds of value a setting may be, each refused in words for the person who wrote it. Pure: no I/O."""
 
+import ssl
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -43,6 +44,16 @@ def _host(value: str) -> str:
     return value
 
 
+def _pem_file(value: str) -> str:
+    try:
+        ssl.create_default_context(cafile=value)
+    except ssl.SSLError as error:
+        raise ValueError("is no PEM file of certificates") from error
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from error
+    return value
+
+
 def _database(value: str) -> str:
     if not value or not value.isprintable():
         raise ValueError("must be a database URL, like sqlite+aiosqlite:///gateway.db")
@@ -65,6 +76,7 @@ Seconds = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, le=_DAY, allow
 SecondsOrZero = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=_DAY, allow_inf_nan=False)]
 Whole = Annotated[int, BeforeValidator(_no_bool)]
 Host = Annotated[str, AfterValidator(_host)]
+CaFile = Annotated[str, AfterValidator(_pem_file)]
 Database = Annotated[str, AfterValidator(_database)]
 Label = Annotated[str, AfterValidator(check_label)]
 KeyText = Annotated[str, AfterValidator(check_key_text)]

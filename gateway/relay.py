@@ -5,6 +5,7 @@ A request is sent once: after its first byte there is no second try.
 """
 
 import asyncio
+from collections.abc import Iterator
 
 from aiohttp import web
 
@@ -16,7 +17,7 @@ from gateway.errors import Refusal
 from gateway.exchange import Ending, Exchange
 from gateway.reply import Reply
 from gateway.upload import Upload
-from gateway.upstream import Upstream, says_loading
+from gateway.upstream import BusyError, Upstream, says_loading
 
 
 class Relay:
@@ -33,6 +34,10 @@ class Relay:
     def under_way(self) -> int:
         """Answers being waited for or passed on now."""
         return len(self._under_way)
+
+    def deployments_under_way(self) -> Iterator[str]:
+        """The deployment of each answer under way."""
+        return (answer.exchange.deployment or "" for answer in self._under_way)
 
     async def drain(self) -> None:
         """Refuse what comes from now on, and wait until nothing is under way."""
@@ -70,7 +75,7 @@ class Relay:
             else:
                 _begin(connection, answer, head)
                 uploading = asyncio.create_task(_continue(upload, connection, answer, body, exchange))
-            return await _pass_on(request, exchange, endpoint, answer)
+            return await _pass_on(request, exchange, endpoint, answer, upstream.ping)
         except asyncio.CancelledError:
             exchange.ending = Ending.CLIENT_LEFT
             raise
@@ -91,6 +96,8 @@ async def _connect(upstream: Upstream) -> Connection:
         return await upstream.connect()
     except UpstreamError as error:
         raise Refusal(errors.UNREACHABLE, cause=str(error)) from error
+    except BusyError as error:
+        raise Refusal(errors.BUSY, cause="limits.waiting is reached") from error
 
 
 def _begin(connection: Connection, answer: Answer, data: bytes) -> None:
@@ -112,16 +119,21 @@ async def _continue(upload: Upload, connection: Connection, answer: Answer, firs
         exchange.bytes_in = upload.size
 
 
-async def _pass_on(request: web.Request, exchange: Exchange, endpoint: Endpoint, answer: Answer) -> web.StreamResponse:
+async def _pass_on(
+    request: web.Request, exchange: Exchange, endpoint: Endpoint, answer: Answer, ping: float | None
+) -> web.StreamResponse:
     head = await _fit_head(answer)
     streams = sse.is_event_stream(head.get(b"content-type"))
     # An early answer: what is left of the request is not worth waiting for.
     reply = Reply(request, head, exchange.id, close=not request.content.is_eof(), streams=streams)
     exchange.status = head.status
     answer.pass_to(reply)
+    if streams and ping is not None:
+        answer.keep_alive(reply, endpoint.protocol, ping)
     exchange.ending = await answer.done
     if exchange.ending is not Ending.FINISHED:
         answer.show_broken(reply, exchange.ending, endpoint.protocol if streams else None)
+    exchange.usage = answer.usage()
     return reply
 
 

@@ -5,6 +5,7 @@ from aiohttp import hdrs, web
 from gateway.handlers.dashboard import events, page, static
 from gateway.handlers.inference import inference
 from gateway.handlers.probes import alive, hello, ready
+from gateway.handlers.scrape import scrape
 
 ANY = hdrs.METH_ANY
 
@@ -14,6 +15,7 @@ def add_routes(app: web.Application) -> None:
     route = app.router.add_route
     route("GET", "/healthz", alive)
     route("GET", "/readyz", ready)
+    route("GET", "/metrics", scrape)
     route("GET", "/", page)
     route("HEAD", "/", hello)
     route("GET", "/events", events)

@@ -5,15 +5,16 @@ The JSON Schema of it is `config/gateway.schema.json`, written by `gguf-gateway 
 
 from collections.abc import Mapping
 from ipaddress import ip_address
+from typing import Annotated
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from gateway import settings_rules
 from gateway.account import digest_of
-from gateway.deployment import Status, Timeouts
-from gateway.fields import Database, Digest, Id, KeyText, Label, Moment, Seconds, Upstream, UpstreamKey
+from gateway.deployment import Limits, Status, Timeouts
+from gateway.fields import CaFile, Database, Digest, Id, KeyText, Label, Moment, Seconds, Upstream, UpstreamKey, Whole
 from gateway.sentences import blame_fields
-from gateway.settings_server import Limits, Log, Model, Probes, Server, ServerTimeouts
+from gateway.settings_server import Log, Model, Probes, Server, ServerLimits, ServerTimeouts
 from gateway.yaml_text import read_yaml
 
 __all__ = [
@@ -94,11 +95,31 @@ class DeploymentTimeouts(Model):
         )
 
 
+class DeploymentLimits(Model):
+    """How much of one upstream is used at a time; the server's limits where left out."""
+
+    connections: Annotated[Whole, Field(ge=1, le=65536)] | None = Field(
+        default=None, description="Connections to the upstream that are in use at a time."
+    )
+    waiting: Annotated[Whole, Field(ge=0, le=65536)] | None = Field(
+        default=None, description="Requests that wait for a connection; one more is answered 503 at once."
+    )
+
+    def over(self, server: ServerLimits) -> Limits:
+        """These limits, with the server's where none is set."""
+        return Limits(
+            connections=server.connections if self.connections is None else self.connections,
+            waiting=server.waiting if self.waiting is None else self.waiting,
+        )
+
+
 class DeploymentEntry(Model):
     """A llama-server that an account may call under `/api/gguf/{id}`."""
 
     account: Id = Field(description="The account it belongs to.")
-    upstream: Upstream = Field(repr=False, description="Where its llama-server listens: `http[s]://host[:port]`.")
+    upstream: Upstream = Field(
+        repr=False, description="Where its llama-server listens: `http[s]://host[:port]` or `unix:/path`."
+    )
     upstream_key: UpstreamKey | None = Field(
         default=None,
         repr=False,
@@ -109,6 +130,17 @@ class DeploymentEntry(Model):
     )
     timeouts: DeploymentTimeouts = Field(
         default=DeploymentTimeouts(), description="Limits of this deployment, in seconds; the server's where left out."
+    )
+    limits: DeploymentLimits = Field(
+        default=DeploymentLimits(),
+        description="How much of its upstream is used at a time; the server's where left out.",
+    )
+    ping: Seconds | None = Field(
+        default=None,
+        description="Seconds of silence after which a stream that has begun is kept alive; never where left out.",
+    )
+    ca_file: CaFile | None = Field(
+        default=None, description="PEM file to verify an https upstream with, instead of the system's authorities."
     )
 
 

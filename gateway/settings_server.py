@@ -13,11 +13,18 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class Limits(Model):
+class ServerLimits(Model):
     """What a request may measure."""
 
     body_bytes: Annotated[Whole, Field(ge=1, le=4 * 1024**3)] = Field(
         default=64 * 1024 * 1024, description="Largest request body accepted, in bytes; a larger one is answered 413."
+    )
+    connections: Annotated[Whole, Field(ge=1, le=65536)] = Field(
+        default=256, description="Connections to one upstream that are in use at a time."
+    )
+    waiting: Annotated[Whole, Field(ge=0, le=65536)] = Field(
+        default=256,
+        description="Requests that wait for a connection to one upstream; one more is answered 503 at once.",
     )
 
 
@@ -65,7 +72,7 @@ class Server(Model):
     port: Annotated[Whole, Field(ge=0, le=65535)] = Field(
         default=8080, description="TCP port to listen on; 0 takes any free one."
     )
-    limits: Limits = Field(default=Limits(), description="What a request may measure.")
+    limits: ServerLimits = Field(default=ServerLimits(), description="What a request may measure.")
     timeouts: ServerTimeouts = Field(default=ServerTimeouts(), description="How long the gateway waits, in seconds.")
     log: Log = Field(default=Log(), description="What is written to standard error.")
     probes: Probes = Field(default=Probes(), description="How upstreams are asked for their health.")
@@ -73,6 +80,13 @@ class Server(Model):
         default="loopback",
         description="Who may see the status page: `loopback` (this machine), `everyone`, or nobody (`off`).",
     )
+    metrics: Literal["loopback", "everyone", "off"] = Field(
+        default="loopback", description="Who may read `/metrics`: `loopback` (this machine), `everyone`, or nobody."
+    )
+    workers: Annotated[Whole, Field(ge=1, le=64)] = Field(
+        default=1,
+        description="Processes that serve the port together; each keeps its own share of the limits on an upstream.",
+    )
     status_page_hosts: tuple[Host, ...] = Field(
-        default=(), description="Host names, besides loopback's own, under which the status page answers."
+        default=(), description="Host names, besides loopback's own, under which the status page and `/metrics` answer."
     )

@@ -28,7 +28,7 @@ def finish_line(tail: bytes) -> bytes:
     >>> finish_line(b'data: {"con')
     b'\\n\\n'
     """
-    if not tail or tail.endswith((b"\n\n", b"\r\r", b"\r\n\r\n")):
+    if not tail or ends_event(tail):
         return b""
     return b"\n" if tail.endswith(b"\n") else b"\n\n"
 
@@ -39,6 +39,16 @@ def error_event(protocol: Protocol, kind: str, message: str) -> bytes:
     if protocol is Protocol.ANTHROPIC:
         return b"event: error\ndata: " + _json({"type": "error", "error": error}) + b"\n\n"
     return b"data: " + _json({"error": error}) + b"\n\n"
+
+
+def ping(protocol: Protocol) -> bytes:
+    """What keeps a silent stream alive without meaning anything: a comment, or the protocol's own event for it."""
+    return b'event: ping\ndata: {"type":"ping"}\n\n' if protocol is Protocol.ANTHROPIC else b":\n\n"
+
+
+def ends_event(tail: bytes) -> bool:
+    """Whether a stream that has sent `tail` last is between two events."""
+    return tail.endswith((b"\n\n", b"\r\r", b"\r\n\r\n"))
 
 
 def _json(value: object) -> bytes:

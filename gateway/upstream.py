@@ -6,13 +6,13 @@ after 100 requests (cpp-httplib's keep-alive defaults, seen in its `Keep-Alive` 
 
 import asyncio
 import json
-import socket
-import ssl
+from collections import deque
 from collections.abc import Container, Iterable
-from urllib.parse import urlsplit
+from dataclasses import replace
 
 from aiohttp import web
 
+from gateway.address import Address
 from gateway.connection import Connection, Head, UpstreamError
 from gateway.deployment import Deployment
 
@@ -21,29 +21,32 @@ _EXCHANGES_PER_CONNECTION = 95
 _MAX_HEALTH_BYTES = 64 * 1024
 
 
+class BusyError(Exception):
+    """As many requests as may wait for this upstream are waiting already."""
+
+
 class Upstream:
     """Opens, keeps and reuses connections to the llama-server of one deployment."""
 
     def __init__(self, deployment: Deployment) -> None:
-        parts = urlsplit(deployment.upstream)
-        self.url = deployment.upstream
         self.timeouts = deployment.timeouts
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
-        self._host = parts.hostname or ""
-        self._port = parts.port or (443 if self._tls else 80)
-        fixed = f"Host: {parts.netloc}\r\n"
+        self.ping = deployment.ping
+        self._limits = deployment.limits
+        self._address = Address(deployment.upstream, deployment.ca_file)
+        fixed = f"Host: {self._address.authority}\r\n"
         if deployment.upstream_key is not None:
             fixed += f"Authorization: Bearer {deployment.upstream_key}\r\n"
         self._fixed_headers = fixed.encode("ascii")
         self._idle: list[Connection] = []
-        self._in_use: set[Connection] = set()
+        self._in_use = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
 
     @property
-    def open_connections(self) -> int:
-        """Connections that stand, in use and idle."""
-        return len(self._idle) + len(self._in_use)
+    def connections(self) -> dict[str, int]:
+        """Connections `in_use` and `idle`, and requests `waiting` for one."""
+        return {"in_use": self._in_use, "idle": len(self._idle), "waiting": len(self._waiting)}
 
     def request_head(self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]], framing: bytes) -> bytes:
         """The bytes before a request's body. `framing` is the header line that says how long that is, or nothing."""
@@ -51,24 +54,27 @@ class Upstream:
         return f"{method} {path} HTTP/1.1\r\n".encode("ascii") + self._fixed_headers + lines + framing + b"\r\n"
 
     async def connect(self) -> Connection:
-        """A connection on which nothing has been sent yet. Raises UpstreamError, within `timeouts.connect` seconds."""
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.is_stale():
-                connection.abort()
-                continue
-            self._in_use.add(connection)
-            return connection
-        connection = await self._open()
-        self._in_use.add(connection)
-        return connection
+        """A connection on which nothing has been sent yet; hand it to `release` in the end.
+
+        Raises BusyError at once if too many wait already, and UpstreamError if none stands within
+        `timeouts.connect` seconds.
+        """
+        if self._in_use >= self._limits.connections:
+            await self._wait_in_line()
+        else:
+            self._in_use += 1
+        try:
+            return self._reused() or await self._address.open(self.timeouts.connect)
+        except BaseException:  # a cancelled request, too, gives its place back
+            self._give_place_back()
+            raise
 
     def release(self, connection: Connection, *, reusable: bool = True) -> None:
         """Take a connection back: keep it if its answer is complete and it may serve again, else close it.
 
         A connection that is still owed a part of its request is never `reusable`.
         """
-        self._in_use.discard(connection)
+        self._give_place_back()
         fit = reusable and not self._closed and connection.exchanges < _EXCHANGES_PER_CONNECTION
         if not fit or not connection.may_be_reused():
             connection.abort()
@@ -98,29 +104,46 @@ class Upstream:
             connection.abort()
         self._idle.clear()
 
-    async def _open(self) -> Connection:
-        loop = asyncio.get_running_loop()
+    def _reused(self) -> Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_stale():
+                return connection
+            connection.abort()
+        return None
+
+    async def _wait_in_line(self) -> None:
+        """First come, first served. Returns with a place in use taken."""
+        if len(self._waiting) >= self._limits.waiting:
+            raise BusyError
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
         try:
-            async with asyncio.timeout(self.timeouts.connect):
-                _, connection = await loop.create_connection(Connection, self._host, self._port, ssl=self._tls)
-        except TimeoutError as error:
-            raise UpstreamError(f"no connection within {self.timeouts.connect:g} s") from error
-        except socket.gaierror as error:
-            raise UpstreamError("its host name does not resolve") from error
-        except ssl.SSLError as error:
-            raise UpstreamError(f"TLS failed: {error.reason}") from error
-        except OSError as error:
-            raise UpstreamError(f"no connection: {error.strerror or error}") from error
-        return connection
+            await place
+        except asyncio.CancelledError:
+            if place.cancelled():
+                self._waiting.remove(place)
+            else:
+                self._give_place_back()  # it was given in the very moment its request was cancelled
+            raise
+
+    def _give_place_back(self) -> None:
+        """To the next in line, if somebody waits: the number in use stays as it is then."""
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(None)
+                return
+        self._in_use -= 1
 
     async def _ask_health(self) -> tuple[Head, bytes]:
-        connection = await self.connect()
+        connection = await self._address.open(self.timeouts.connect)  # outside the limits: health is no request
         answer = _WholeAnswer()
         try:
-            connection.begin(answer, self.request_head("GET", "/health", (), b""))
+            connection.begin(answer, self.request_head("GET", "/health", (), b"Connection: close\r\n"))
             return await answer.done
         finally:
-            self.release(connection)
+            connection.abort()
 
     def _sweep_later(self) -> None:
         if self._sweep is None:
@@ -153,6 +176,10 @@ class Upstreams:
         self._known[deployment.id] = (deployment, upstream)
         return upstream
 
+    def known(self) -> dict[str, Upstream]:
+        """The upstreams in being, by deployment id."""
+        return {name: upstream for name, (_, upstream) in self._known.items()}
+
     def keep_only(self, deployment_ids: Container[str]) -> None:
         """Forget the upstreams of deployments that are gone. What is under way on them finishes."""
         for gone in [known for known in self._known if known not in deployment_ids]:
@@ -167,11 +194,7 @@ UPSTREAMS = web.AppKey("upstreams", Upstreams)
 
 
 def _same_upstream(one: Deployment, other: Deployment) -> bool:
-    return one is other or (one.upstream, one.upstream_key, one.timeouts) == (
-        other.upstream,
-        other.upstream_key,
-        other.timeouts,
-    )
+    return one is other or replace(one, status=other.status, account=other.account) == other
 
 
 class _WholeAnswer:

@@ -30,6 +30,10 @@ def deployments() -> None:
 @click.option("--connect", type=float, metavar="SECONDS", help="Until the connection must stand.")
 @click.option("--first-byte", type=float, metavar="SECONDS", help="Until the answer's first byte.")
 @click.option("--silence", type=float, metavar="SECONDS", help="Between two bytes of the answer.")
+@click.option("--connections", type=int, metavar="N", help="Connections in use at a time.")
+@click.option("--waiting", type=int, metavar="N", help="Requests that may wait for a connection.")
+@click.option("--ping", type=float, metavar="SECONDS", help="Silence after which a stream is kept alive.")
+@click.option("--ca-file", type=click.Path(), help="PEM file to verify an https upstream with.")
 @as_json
 def add(
     target: Target,
@@ -41,6 +45,10 @@ def add(
     upstream_key_env: str | None,
     upstream_key_stdin: bool,
     status: str,
+    connections: int | None,
+    waiting: int | None,
+    ping: float | None,
+    ca_file: str | None,
     as_json: bool,
     **timeouts: float | None,
 ) -> None:
@@ -51,6 +59,9 @@ def add(
         upstream_key=_upstream_key(upstream_key_env, from_stdin=upstream_key_stdin),
         status=status,
         timeouts=timeouts,
+        limits={"connections": connections, "waiting": waiting},
+        ping=ping,
+        ca_file=ca_file,
     )
     target.change(lambda change: change.add_deployment(deployment_id, entry), create=True)
     _say(as_json, deployment_id, "added", f"Its base URL ends in /api/gguf/{deployment_id}")
@@ -140,4 +151,7 @@ def _listed(one: Deployment) -> dict[str, object]:
             "first_byte": one.timeouts.first_byte,
             "silence": one.timeouts.silence,
         },
+        "limits": {"connections": one.limits.connections, "waiting": one.limits.waiting},
+        "ping": one.ping,
+        "ca_file": one.ca_file,
     }

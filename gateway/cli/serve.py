@@ -4,13 +4,16 @@ import logging
 from pathlib import Path
 
 import click
+from pydantic import ValidationError
 
 from gateway import logs
 from gateway.registry.opening import cautions, registry_of
 from gateway.registry.yaml_file import read_settings
+from gateway.sentences import sentences
 from gateway.serving import ListenError, run
 from gateway.serving import serve as serve_until_stopped
 from gateway.settings import Server, Settings
+from gateway.source import SourceError
 
 log = logging.getLogger("gateway")
 
@@ -34,7 +37,10 @@ def serve(path: Path, host: str | None, port: int | None, stop_with_stdin: bool)
 
 def _with_options(settings: Settings, host: str | None, port: int | None) -> Settings:
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    server = Server.model_validate({**settings.server.model_dump(), **given})
+    try:
+        server = Server.model_validate({**settings.server.model_dump(), **given})
+    except ValidationError as error:
+        raise SourceError(*(f"--{path[0]}: {sentence}" for path, sentence in sentences(error, Server))) from error
     return settings.model_copy(update={"server": server})
 
 

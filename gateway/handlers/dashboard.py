@@ -18,15 +18,15 @@ from gateway import __version__, errors
 from gateway.access import ACCESS
 from gateway.auth import REGISTRY, public
 from gateway.changes import Changes
+from gateway.door import Door
 from gateway.errors import Refusal
 from gateway.handlers import dashboard_view
-from gateway.handlers.dashboard_door import Door
 from gateway.handlers.dashboard_view import View
 from gateway.readiness import READINESS
 from gateway.relay import RELAY
 from gateway.settings import Server
 
-_GATHER_SECONDS = 0.25  # after a change, for what else changes: at most four updates a second
+_LEAST_SECONDS = 0.25  # between two updates: what changes meanwhile is told at once
 _GLANCE_SECONDS = 1.0  # between two looks at what rings no bell: how many requests are under way
 _KEEPALIVE_SECONDS = 15.0
 
@@ -48,7 +48,7 @@ class StatusPage:
     """What the page needs to know for as long as the gateway serves."""
 
     def __init__(self, server: Server, changes: Changes) -> None:
-        self.door = Door(server)
+        self.door = Door("the status page", server.status_page, server.status_page_hosts)
         self.changes = changes
         self.started = datetime.now(UTC)
         folder = files("gateway") / "static"
@@ -142,7 +142,7 @@ async def _keep_telling(request: web.Request, response: web.StreamResponse) -> N
                 await changes.wait()
         except TimeoutError:
             continue
-        await asyncio.sleep(_GATHER_SECONDS)
+        await asyncio.sleep(told_at + _LEAST_SECONDS - monotonic())  # a negative time is none
 
 
 def _news(request: web.Request, told: View | None, view: View) -> bytes:
@@ -167,7 +167,7 @@ def _look(request: web.Request) -> View:
         summary=dashboard_view.summary(
             cards,
             under_way=app[RELAY].under_way,
-            refused=access.refusals.total(),
+            refused=access.metrics.refusals.total(),
             started=app[PAGE].started,
             draining=app[RELAY].draining,
         ),

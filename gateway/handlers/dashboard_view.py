@@ -37,6 +37,7 @@ WHY = MappingProxyType(
         errors.MISDIRECTED.reason: "the status page was asked for under a foreign host name",
         errors.FAULT.reason: "a fault of the gateway; its log has more",
         errors.DRAINING.reason: "the gateway is shutting down",
+        errors.BUSY.reason: "limits.waiting is reached",
         errors.TIMED_OUT.reason: "the upstream sent no first byte in time",
     }
 )

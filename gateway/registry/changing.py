@@ -89,6 +89,9 @@ async def put_deployment(connection: AsyncConnection, deployment_id: str, entry:
         "upstream_key": entry.upstream_key,
         "status": entry.status.value,
         **entry.timeouts.model_dump(),
+        **entry.limits.model_dump(),
+        "ping": entry.ping,
+        "ca_file": entry.ca_file,
         "updated_at": now,
     }
     if new:

@@ -3,7 +3,7 @@
 import stat
 from pathlib import Path
 
-from gateway.deployment import Timeouts
+from gateway.deployment import Limits, Timeouts
 from gateway.registry.base import Registry
 from gateway.registry.yaml_file import YamlRegistry
 from gateway.settings import Settings, warnings
@@ -18,10 +18,12 @@ def registry_of(settings: Settings, path: Path) -> Registry:
         return YamlRegistry(path)
     from gateway.registry.database import database_url
     from gateway.registry.sql import SqlRegistry
+    from gateway.registry.tables import Defaults
 
-    limits = settings.server.timeouts
-    url = database_url(settings.database, path.parent)
-    return SqlRegistry(url, Timeouts(limits.connect, limits.first_byte, limits.silence))
+    server = settings.server
+    timeouts = Timeouts(server.timeouts.connect, server.timeouts.first_byte, server.timeouts.silence)
+    limits = Limits(server.limits.connections, server.limits.waiting)
+    return SqlRegistry(database_url(settings.database, path.parent), Defaults(timeouts, limits))
 
 
 def cautions(settings: Settings, path: Path) -> tuple[str, ...]:

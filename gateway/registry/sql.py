@@ -7,29 +7,29 @@ from sqlalchemy import URL, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.account import Key
-from gateway.deployment import Deployment, Timeouts
+from gateway.deployment import Deployment
 from gateway.registry.base import Snapshot
 from gateway.registry.database import database_url, engine_for, file_of, in_sentences, name_of
 from gateway.registry.schema import prepare
-from gateway.registry.tables import deployment_of, deployments, key_of, keys, revision
+from gateway.registry.tables import Defaults, deployment_of, deployments, key_of, keys, revision
 from gateway.registry.watching import INTERVAL, WatchingRegistry, log
 from gateway.source import SourceError
 
 _ROWS = 500  # rows taken at once; between two such portions the event loop serves requests
-_TIMEOUTS = Timeouts()
+_DEFAULTS = Defaults()
 
 
 class SqlRegistry(WatchingRegistry):
     """Serves what a database says, and what it is changed to say within a second, by whatever process.
 
-    `url` is an SQLAlchemy URL, or the path of an SQLite file; `timeouts` apply to deployments that set none.
+    `url` is an SQLAlchemy URL, or the path of an SQLite file; `defaults` hold where a deployment sets nothing.
     A database that is locked, damaged or gone changes nothing but `problem`. Raises SourceError if the URL is none.
     """
 
-    def __init__(self, url: str | URL, timeouts: Timeouts = _TIMEOUTS, interval: float = INTERVAL) -> None:
+    def __init__(self, url: str | URL, defaults: Defaults = _DEFAULTS, interval: float = INTERVAL) -> None:
         self._url = database_url(url) if isinstance(url, str) else url
         super().__init__(name_of(self._url), interval)
-        self._timeouts = timeouts
+        self._defaults = defaults
         self._engine: AsyncEngine | None = None
         self._connection: AsyncConnection | None = None
         self._file: tuple[int, int] | None = None
@@ -82,7 +82,7 @@ class SqlRegistry(WatchingRegistry):
                 return
             snapshot = Snapshot(
                 MappingProxyType({key.digest: key for key in await _keys(connection)}),
-                MappingProxyType({one.id: one for one in await _deployments(connection, self._timeouts)}),
+                MappingProxyType({one.id: one for one in await _deployments(connection, self._defaults)}),
             )
         if self._revision is not None or self.problem is not None:
             log.info("%s: %d keys, %d deployments", self.name, len(snapshot.keys), len(snapshot.deployments))
@@ -104,6 +104,6 @@ async def _keys(connection: AsyncConnection) -> list[Key]:
     return [key_of(row) async for portion in rows.partitions(_ROWS) for row in portion]
 
 
-async def _deployments(connection: AsyncConnection, default: Timeouts) -> list[Deployment]:
+async def _deployments(connection: AsyncConnection, default: Defaults) -> list[Deployment]:
     rows = await connection.stream(select(deployments).order_by(deployments.c.id))
     return [deployment_of(row, default) async for portion in rows.partitions(_ROWS) for row in portion]

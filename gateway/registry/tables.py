@@ -1,6 +1,7 @@
 """The tables of the database: accounts, keys, deployments, and a counter that says when to read them again."""
 
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from sqlalchemy import (
     CheckConstraint,
@@ -18,7 +19,7 @@ from sqlalchemy import (
 )
 
 from gateway.account import Key
-from gateway.deployment import Deployment, Status, Timeouts
+from gateway.deployment import Deployment, Limits, Status, Timeouts
 
 HEAD = "0001"  # the newest file in migrations/versions
 VERSION_TABLE = "gateway_schema"
@@ -80,6 +81,10 @@ deployments = Table(
     Column("connect", Float),  # seconds, as the two below; NULL is the server's default
     Column("first_byte", Float),
     Column("silence", Float),
+    Column("connections", Integer),  # NULL is the server's default, as for the next
+    Column("waiting", Integer),
+    Column("ping", Float),  # seconds; NULL is never
+    Column("ca_file", String(1024)),
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
 )
@@ -106,7 +111,14 @@ def key_of(row: Row[tuple[object, ...]]) -> Key:
     )
 
 
-def deployment_of(row: Row[tuple[object, ...]], default: Timeouts) -> Deployment:
+class Defaults(NamedTuple):
+    """What holds for a deployment that sets nothing of its own."""
+
+    timeouts: Timeouts = Timeouts()
+    limits: Limits = Limits()
+
+
+def deployment_of(row: Row[tuple[object, ...]], default: Defaults) -> Deployment:
     """A deployment from its row. Raises ValueError if the row is not one the gateway wrote."""
     return Deployment(
         id=row.id,
@@ -115,8 +127,14 @@ def deployment_of(row: Row[tuple[object, ...]], default: Timeouts) -> Deployment
         upstream_key=row.upstream_key,
         status=Status(row.status),
         timeouts=Timeouts(
-            connect=default.connect if row.connect is None else row.connect,
-            first_byte=default.first_byte if row.first_byte is None else row.first_byte,
-            silence=default.silence if row.silence is None else row.silence,
+            connect=default.timeouts.connect if row.connect is None else row.connect,
+            first_byte=default.timeouts.first_byte if row.first_byte is None else row.first_byte,
+            silence=default.timeouts.silence if row.silence is None else row.silence,
         ),
+        limits=Limits(
+            connections=default.limits.connections if row.connections is None else row.connections,
+            waiting=default.limits.waiting if row.waiting is None else row.waiting,
+        ),
+        ping=row.ping,
+        ca_file=row.ca_file,
     )

@@ -19,7 +19,14 @@ from gateway.yaml_text import MAX_CHARS
 
 _SETTLE = 0.1  # seconds that a file must lie still: an editor may be half-way through writing it
 _FRESH_NS = 2_000_000_000  # a file this young can change again without its timestamps showing it
-_LIVE = ("timeouts.connect", "timeouts.first_byte", "timeouts.silence")  # server settings that need no restart
+# Server settings that need no restart: they reach deployments through the snapshot.
+_LIVE = (
+    "timeouts.connect",
+    "timeouts.first_byte",
+    "timeouts.silence",
+    "limits.connections",
+    "limits.waiting",
+)
 
 
 def read_settings(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
@@ -37,6 +44,9 @@ def snapshot_of(settings: Settings) -> Snapshot:
             upstream_key=entry.upstream_key,
             status=entry.status,
             timeouts=entry.timeouts.over(settings.server.timeouts),
+            limits=entry.limits.over(settings.server.limits),
+            ping=entry.ping,
+            ca_file=entry.ca_file,
         )
         for name, entry in settings.deployments.items()
     }

@@ -191,6 +191,9 @@ def test_a_deployment_goes_through_its_life(run: Run) -> None:
         "upstream": "http://h:1",
         "has_upstream_key": False,
         "timeouts": {"connect": 1.5, "first_byte": 600.0, "silence": 600.0},
+        "limits": {"connections": 256, "waiting": 256},
+        "ping": None,
+        "ca_file": None,
     }
     assert read(run("deployments", "pause", "demo", "--database", "DB", "--json")) == {"id": "demo", "done": "paused"}
     assert shown(run)["status"] == "paused"

@@ -27,6 +27,7 @@ def test_what_would_need_escaping_in_a_url_is_no_id(bad: str) -> None:
         ("http://127.0.0.1:9931/", "http://127.0.0.1:9931"),
         ("https://llama.example", "https://llama.example"),
         ("http://[::1]:8080", "http://[::1]:8080"),
+        ("unix:/run/llama.sock", "unix:/run/llama.sock"),
     ],
 )
 def test_an_upstream_is_a_scheme_a_host_and_a_port(written: str, kept: str) -> None:
@@ -39,7 +40,9 @@ def test_an_upstream_is_a_scheme_a_host_and_a_port(written: str, kept: str) -> N
         "",
         "file:///etc/passwd",
         "ftp://host",
-        "unix:/run/llama.sock",
+        "unix:run/llama.sock",
+        "unix:",
+        "unix:/" + "x" * 120,
         "//host",
         "host:8080",
         "http://",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -369,14 +370,18 @@ def test_the_example_names_every_server_setting_with_its_default() -> None:
     )
 
 
-def test_the_example_names_every_other_setting_and_loads() -> None:
+def test_the_example_names_every_other_setting_and_loads(tmp_path: Path) -> None:
     text = (CONFIG / "gateway.example.yaml").read_text()
     assert text.startswith("# yaml-language-server: $schema=gateway.schema.json\n")
     assert re.search(r"^# database: sqlite\+aiosqlite:///", text, re.MULTILINE)
-    read = parse(text.replace("# upstream_key:", "upstream_key:"), "example", {"LLAMA_API_KEY": "x"})
+    optional = re.sub(r"# (upstream_key|ping|ca_file):", r"\1:", text)
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    optional = optional.replace("/etc/ssl/private-ca.pem", str(tmp_path / "ca.pem"))
+    read = parse(optional, "example", {"LLAMA_API_KEY": "x"})
     entry = read.deployments["demo"]
     assert entry.model_fields_set == set(type(entry).model_fields)
     assert entry.timeouts.model_fields_set == set(type(entry.timeouts).model_fields)
+    assert entry.limits.model_fields_set == set(type(entry.limits).model_fields)
     keys = read.accounts["acme"].keys
     assert set().union(*(key.model_fields_set for key in keys)) == set(type(keys[0]).model_fields)
     assert set(Settings.model_fields) - read.model_fields_set == {"database"}

@@ -21,14 +21,14 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, make_url
 
 from gateway.account import digest_of
-from gateway.deployment import Status, Timeouts
+from gateway.deployment import Limits, Status, Timeouts
 from gateway.registry.database import name_of
 from gateway.registry.opening import cautions, registry_of
 from gateway.registry.sql import SqlRegistry
 from gateway.registry.sql_writer import ChangeError, SqlWriter, writer
-from gateway.registry.tables import HEAD, VERSION_TABLE, metadata
+from gateway.registry.tables import HEAD, VERSION_TABLE, Defaults, metadata
 from gateway.registry.yaml_file import read_settings
-from gateway.settings import DeploymentEntry, DeploymentTimeouts, parse
+from gateway.settings import DeploymentEntry, DeploymentLimits, DeploymentTimeouts, parse
 from gateway.source import SourceError
 from tests.gateway.registries import accepts, in_force, opened
 
@@ -341,11 +341,14 @@ async def test_a_key_cannot_be_born_dead(change: SqlWriter) -> None:
 
 async def test_a_deployment_keeps_what_it_was_given(path: Path, change: SqlWriter) -> None:
     limits = DeploymentTimeouts(connect=1, silence=3)
-    entry = DEMO.model_copy(update={"upstream_key": "s3cret", "status": Status.READY, "timeouts": limits})
+    given = {"upstream_key": "s3cret", "status": Status.READY, "timeouts": limits, "ping": 15.0}
+    entry = DEMO.model_copy(update={**given, "limits": DeploymentLimits(waiting=7)})
     await change.add_deployment("demo", entry)
-    async with opened(SqlRegistry(str(path), Timeouts(first_byte=20))) as registry:
+    defaults = Defaults(Timeouts(first_byte=20), Limits(connections=9))
+    async with opened(SqlRegistry(str(path), defaults)) as registry:
         found = registry.snapshot.deployments["demo"]
         assert (found.upstream_key, found.status, found.timeouts) == ("s3cret", Status.READY, Timeouts(1, 20, 3))
+        assert (found.limits, found.ping, found.ca_file) == (Limits(9, 7), 15.0, None)
         paused = change.set_status("demo", Status.PAUSED)
         await in_force(registry, paused, lambda: registry.snapshot.deployments["demo"].status is Status.PAUSED)
         update = change.update_deployment("demo", DEMO)

@@ -15,7 +15,7 @@ from yarl import URL
 
 from gateway import __version__
 from gateway.deployment import Deployment, Status
-from gateway.handlers.dashboard_door import is_from_here
+from gateway.door import is_from_here
 from gateway.registry.base import SourceProblem
 from mockserver import MockLlamaServer
 from tests.gateway.status_pages import HOSTILE, KEY, NOWHERE, UPSTREAM_KEY, Gateway, serving

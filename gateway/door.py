@@ -1,13 +1,14 @@
-"""Who may see the status page. To anybody else its paths look like any other that is not served."""
+"""Who may see what is the operator's. To anybody else its paths look like any other that is not served."""
 
 import re
+from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address
 
 from aiohttp import hdrs, web
 
 from gateway import errors
 from gateway.errors import Refusal
-from gateway.settings import Server, is_loopback
+from gateway.settings import is_loopback
 
 # A proxy on this machine makes the whole world look like loopback; it gives itself away by one of these.
 _SIGNS_OF_A_PROXY = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
@@ -15,11 +16,12 @@ _PORT = re.compile(r":[0-9]+$")
 
 
 class Door:
-    """Lets in whom `server.status_page` names, under the names that `server.status_page_hosts` adds to loopback's."""
+    """The door to `what`: open to "loopback", "everyone" or nobody ("off"), under loopback's names and `hosts`."""
 
-    def __init__(self, server: Server) -> None:
-        self.shown_to = server.status_page
-        self._hosts = frozenset(host.strip("[]").lower() for host in server.status_page_hosts)
+    def __init__(self, what: str, shown_to: str, hosts: Iterable[str]) -> None:
+        self._what = what
+        self.shown_to = shown_to
+        self._hosts = frozenset(host.strip("[]").lower() for host in hosts)
 
     @property
     def is_local(self) -> bool:
@@ -27,17 +29,17 @@ class Door:
         return self.shown_to == "loopback"
 
     def let_in(self, request: web.Request) -> None:
-        """Raise the 404 of any unknown path, or 421 for a name that is not ours, unless the page may be shown.
+        """Raise the 404 of any unknown path, or 421 for a name that is not ours, unless it may be shown.
 
         The name matters because a page elsewhere may have its own name resolved to 127.0.0.1 (DNS rebinding).
-        With `everyone` any name will do, unless `status_page_hosts` lists some.
+        With "everyone" any name will do, unless `hosts` lists some.
         """
         if self.shown_to == "off":
-            raise Refusal(errors.NO_SUCH_PATH, cause="the status page is off")
+            raise Refusal(errors.NO_SUCH_PATH, cause=f"{self._what} is off")
         if self.is_local and not is_from_here(request.remote):
-            raise Refusal(errors.NO_SUCH_PATH, cause="the status page answers to this machine only")
+            raise Refusal(errors.NO_SUCH_PATH, cause=f"{self._what} answers to this machine only")
         if self.is_local and any(name in request.headers for name in _SIGNS_OF_A_PROXY):
-            raise Refusal(errors.NO_SUCH_PATH, cause="the status page does not answer through a proxy")
+            raise Refusal(errors.NO_SUCH_PATH, cause=f"{self._what} does not answer through a proxy")
         if (self.is_local or self._hosts) and not self._is_our_name(request.headers.get(hdrs.HOST, "")):
             raise Refusal(errors.MISDIRECTED)
 

@@ -1,0 +1,54 @@
+"""Where an upstream listens, and how a connection to it is opened: TCP, TLS, or a Unix socket."""
+
+import asyncio
+import socket
+import ssl
+from urllib.parse import urlsplit
+
+from gateway.connection import Connection, UpstreamError
+
+
+class Address:
+    """An upstream's URL, as `deployment.check_upstream` lets it pass. `ca_file` verifies TLS in place of the system's.
+
+    `authority` is what its `Host` header says.
+    """
+
+    def __init__(self, url: str, ca_file: str | None) -> None:
+        parts = urlsplit(url)
+        self.authority = parts.netloc or "localhost"
+        self._socket_path = parts.path if parts.scheme == "unix" else None
+        self._host = parts.hostname or ""
+        self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._secure = parts.scheme == "https"
+        self._ca_file = ca_file
+        self._tls: ssl.SSLContext | None = None
+
+    async def open(self, timeout: float) -> Connection:
+        """A new connection. Raises UpstreamError if none stands within `timeout` seconds."""
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._open()
+        except TimeoutError as error:
+            raise UpstreamError(f"no connection within {timeout:g} s") from error
+        except socket.gaierror as error:
+            raise UpstreamError("its host name does not resolve") from error
+        except ssl.SSLCertVerificationError as error:
+            raise UpstreamError(f"its certificate is not trusted: {error.verify_message}") from error
+        except ssl.SSLError as error:
+            raise UpstreamError(f"TLS failed: {error.reason}") from error
+        except OSError as error:
+            raise UpstreamError(f"no connection: {error.strerror or error}") from error
+
+    async def _open(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        if self._socket_path is not None:
+            _, connection = await loop.create_unix_connection(Connection, self._socket_path)
+        else:
+            _, connection = await loop.create_connection(Connection, self._host, self._port, ssl=self._context())
+        return connection
+
+    def _context(self) -> ssl.SSLContext | None:
+        if self._secure and self._tls is None:
+            self._tls = ssl.create_default_context(cafile=self._ca_file)
+        return self._tls

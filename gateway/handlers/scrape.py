@@ -1,0 +1,64 @@
+"""`/metrics` for Prometheus: what was counted, and how things stand at this moment."""
+
+import asyncio
+from collections import Counter
+from importlib import import_module
+
+from aiohttp import hdrs, web
+
+from gateway.access import ACCESS
+from gateway.auth import REGISTRY, public
+from gateway.door import Door
+from gateway.readiness import READINESS
+from gateway.relay import RELAY
+from gateway.settings import Server
+from gateway.upstream import UPSTREAMS
+
+DOOR = web.AppKey("metrics_door", Door)
+
+_Gauges = dict[str, tuple[str, tuple[str, ...], dict[tuple[str, ...], float]]]
+
+
+def set_up(app: web.Application, server: Server) -> None:
+    """Decide who may scrape."""
+    app[DOOR] = Door("/metrics", server.metrics, server.status_page_hosts)
+
+
+@public
+async def scrape(request: web.Request) -> web.Response:
+    """The numbers, in the text format 0.0.4."""
+    app = request.app
+    app[DOOR].let_in(request)
+    exposition = await asyncio.to_thread(import_module, "gateway.exposition")
+    return web.Response(
+        body=exposition.expose(app[ACCESS].metrics, _gauges(app)),
+        headers={hdrs.CONTENT_TYPE: exposition.CONTENT_TYPE},
+    )
+
+
+def _gauges(app: web.Application) -> _Gauges:
+    registry = app[REGISTRY]
+    deployments = registry.snapshot.deployments
+    under_way = Counter(app[RELAY].deployments_under_way())
+    connections: dict[tuple[str, ...], float] = {
+        (name, state): float(number)
+        for name, upstream in app[UPSTREAMS].known().items()
+        for state, number in upstream.connections.items()
+    }
+    statuses: dict[tuple[str, ...], float] = {
+        (name, app[READINESS].status(one).value): 1.0 for name, one in deployments.items()
+    }
+    return {
+        "gguf_open_exchanges": (
+            "Answers under way.",
+            ("deployment",),
+            {(name,): float(under_way[name]) for name in deployments},
+        ),
+        "gguf_upstream_connections": ("Connections, and requests for one.", ("deployment", "state"), connections),
+        "gguf_deployment_status": ("1 for the status a deployment has.", ("deployment", "status"), statuses),
+        "gguf_configuration_stale": (
+            "1 while the newest configuration cannot be used.",
+            (),
+            {(): float(registry.problem is not None)},
+        ),
+    }
