@@ -25,6 +25,7 @@ EXCHANGE = web.RequestKey("exchange", Exchange)
 SETTINGS = web.AppKey("settings", Settings)
 IS_LOADING: web.AppKey[Callable[[], bool]] = web.AppKey("is_loading")
 _MAX_BODY = 100 * 1024 * 1024
+_NEVER = frozenset({hdrs.METH_TRACE, hdrs.METH_CONNECT})
 _PREFLIGHT = {
     "Access-Control-Allow-Credentials": "true",
     "Access-Control-Allow-Methods": "GET, POST, DELETE, OPTIONS",
@@ -94,6 +95,8 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """OPTIONS, then loading, then the key, then the route: the real server's order of checks."""
     if request.method == hdrs.METH_OPTIONS:
         return web.Response(headers=_PREFLIGHT)
+    if request.method in _NEVER:
+        return web.Response(status=400)
     if request.app[IS_LOADING]() and request.path != "/":
         return json_answer(LOADING, 503)
     if not _authorised(request):

@@ -5,14 +5,51 @@ import contextlib
 import logging
 import socket
 import struct
+from functools import partial
+from http import HTTPStatus
 
 from aiohttp import web
 
 _BACKLOG = 512
 _RESET = struct.pack("ii", 1, 0)
-_QUIET = logging.getLogger("mockserver.http")
-_QUIET.addHandler(logging.NullHandler())
-_QUIET.propagate = False
+_LOG = logging.getLogger("mockserver.http")
+
+
+_MALFORMED = b"HTTP/1.1 400 Bad Request\r\nServer: llama.cpp\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_LONGEST_LINE = 32768
+_LONGEST_FIELD = 8192
+
+
+class _Malformed(web.Response):
+    """The answer to what is no HTTP, as cpp-httplib gives it: 400, and nothing to read."""
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Write it as it is: aiohttp would add headers of its own."""
+        if request.transport is not None:
+            request.transport.write(_MALFORMED)
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing follows."""
+
+
+class _Connection(web.RequestHandler):
+    """A connection without aiohttp's own error page for bad requests."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """400 for bad HTTP; a handler that failed is a bug of the mock, and is logged as one."""
+        if status != HTTPStatus.BAD_REQUEST:
+            return super().handle_error(request, status, exc, message)
+        malformed = _Malformed(status=status)
+        malformed.force_close()
+        return malformed
 
 
 class PortTaken(OSError):
@@ -26,7 +63,13 @@ class Door:
 
     def __init__(self, app: web.Application, hosts: str, port: int) -> None:
         self._runner = web.AppRunner(
-            app, handler_cancellation=True, access_log=None, keepalive_timeout=5, logger=_QUIET
+            app,
+            handler_cancellation=True,
+            access_log=None,
+            keepalive_timeout=5,
+            logger=_LOG,
+            max_line_size=_LONGEST_LINE,
+            max_field_size=_LONGEST_FIELD,
         )
         self._hosts = [host.strip() for host in hosts.split(",")]
         self.port = port
@@ -66,9 +109,10 @@ class Door:
             return
         self.hold()
         server, loop = await self._server(), asyncio.get_running_loop()
+        connect = partial(_Connection, server, loop=loop, **server._kwargs)  # as web.Server does itself
         try:
             while self._held:
-                listener = await loop.create_server(server, sock=self._held[0], backlog=_BACKLOG)
+                listener = await loop.create_server(connect, sock=self._held[0], backlog=_BACKLOG)
                 self._listeners.append(listener)
                 self._held.pop(0)
         except OSError as error:

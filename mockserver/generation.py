@@ -1,10 +1,12 @@
 """One task in its slot, from the first batch of the prompt to the last token."""
 
+import random
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 
 from mockserver import script, tokenizer
 from mockserver.clock import Clock
+from mockserver.engine import dice
 from mockserver.metrics import Metrics
 from mockserver.results import Begin, Final, Part, Piece, Progress, Result, Task
 from mockserver.script import Segment
@@ -34,8 +36,13 @@ class Run:
     tokens: list[int] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
     _first: float = 0.0
+    _due: float = 0.0
+    _dice: random.Random = field(init=False)
     _stop: str = ""
     _stopped_by: str = ""
+
+    def __post_init__(self) -> None:
+        self._dice = dice(self.settings.seed, self.task.prompt)
 
     async def results(self) -> AsyncGenerator[Result]:
         """What happens, as it happens."""
@@ -63,7 +70,7 @@ class Run:
 
     async def _read_prompt(self, started: float) -> AsyncGenerator[Progress]:
         """Process the prompt batch by batch, reporting progress if wanted."""
-        wanted = self.task.params.return_progress
+        wanted, self._due = self.task.params.return_progress, started
         done, total = self.timings.cache_n, len(self.task.prompt)
         if wanted:
             yield Progress(self.task, self.timings.copy(), done)
@@ -72,14 +79,15 @@ class Run:
             done += batch
             self.timings.prompt_n += batch
             self.slot.processed_tokens = self.timings.prompt_n
-            delay = self.settings.ttft * (done - self.timings.cache_n) / (total - self.timings.cache_n)
-            speed = self.settings.prompt_tokens_per_second
-            await self.clock.sleep_until(started + delay + (self.timings.prompt_n / speed if speed else 0.0))
+            self._due += self._stretched(self.settings.ttft * batch / (total - self.timings.cache_n))
+            if speed := self.settings.prompt_tokens_per_second:
+                self._due += self._stretched(batch / speed)
+            await self.clock.sleep_until(self._due)
             self.timings.prompt_ms = self._milliseconds(started)
             self.metrics.decoded(self.busy())
             if wanted:
                 yield Progress(self.task, self.timings.copy(), done)
-        self._first = self.clock.now()
+        self._first = self._due = self.clock.now()
         self.metrics.prompt_done(self.timings.prompt_n, self.timings.cache_n, self.timings.prompt_ms / 1000)
 
     async def _write(self) -> AsyncGenerator[Piece | Final]:
@@ -155,7 +163,15 @@ class Run:
 
     async def _pause(self) -> None:
         """Wait until the next token is due. Without a speed only let others have their turn."""
-        if speed := self.settings.tokens_per_second:
-            await self.clock.sleep_until(self._first + self.timings.predicted_n / speed)
+        speed = self.settings.tokens_per_second
+        if speed and self.timings.predicted_n:
+            self._due += self._stretched(1 / speed)
+            await self.clock.sleep_until(self._due)
         elif self.timings.predicted_n % _TURN == 0:
             await self.clock.sleep_until(self._first)
+
+    def _stretched(self, seconds: float) -> float:
+        """A time under the load there is, and with the jitter of the dice."""
+        settings = self.settings
+        load = (settings.load_factor - 1) * (self.busy() - 1) / max(settings.slots - 1, 1)
+        return seconds * (1 + load) * (1 + settings.jitter * (2 * self._dice.random() - 1))

@@ -11,6 +11,9 @@ BUILD_INFO = "b1-0c1e570"
 class Settings:
     """One mock's options. Durations are seconds; a duration of `None` lasts until told otherwise.
 
+    `jitter` is the share by which the time of a token may differ, either way, by the seed's dice; with all slots
+    at work everything takes `load_factor` times as long.
+
     `endless` is a model that never ends an answer by itself, `grammars=False` one whose vocabulary no grammar
     can be applied to: what a tiny model with random weights is like.
     """
@@ -28,6 +31,8 @@ class Settings:
     ttft: float = 0.0
     tokens_per_second: float = 0.0
     prompt_tokens_per_second: float = 0.0
+    jitter: float = 0.0
+    load_factor: float = 1.0
     seed: int = 0
 
     alias: str = ""
@@ -62,7 +67,6 @@ class Settings:
     cors_origins: str = ""
     ui_mcp_proxy: bool = False
     tools: str = ""
-    api_prefix: str = ""
     vertex_route: str = ""
 
     router: bool = False
