@@ -56,6 +56,7 @@ class Connection(asyncio.Protocol):
         self._head: Head | None = None
         self._raw_headers: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0
+        self._unfinished_bytes = 0
         self._interim_answers = 0
         self._pieces: list[bytes] = []
         self._complete = False
@@ -76,7 +77,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._head = None
         self._raw_headers = []
-        self._head_bytes = self._interim_answers = 0
+        self._head_bytes = self._unfinished_bytes = self._interim_answers = 0
         self._complete = self._surplus = False
         self.exchanges += 1
         self.transport.write(data)
@@ -109,8 +110,8 @@ class Connection(asyncio.Protocol):
             self.abort()  # nobody asked: whatever this is, it must not become part of the next answer
             return
         try:
-            self._count_head(len(data))
             self._parser.feed_data(data)
+            self._count_unfinished(len(data))
         except httptools.HttpParserUpgrade:
             self._fail("it tried to switch protocols")
             return
@@ -191,6 +192,8 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._head is None:  # after it come trailers, which never become headers
             self._raw_headers.append((name, value))
+            self._head_bytes += len(name) + len(value)
+            self._limit_head(self._head_bytes)
 
     def on_headers_complete(self) -> None:
         if self._complete or self._parser is None:
@@ -212,11 +215,15 @@ class Connection(asyncio.Protocol):
 
     # --- inside
 
-    def _count_head(self, size: int) -> None:
+    def _count_unfinished(self, size: int) -> None:
+        """Count what came while the head is not over: a line without end is no header yet."""
         if self._head is None:
-            self._head_bytes += size
-            if self._head_bytes > MAX_HEAD_BYTES:
-                raise UpstreamError(f"its headers exceed {MAX_HEAD_BYTES} bytes")
+            self._unfinished_bytes += size
+            self._limit_head(self._unfinished_bytes)
+
+    def _limit_head(self, size: int) -> None:
+        if size > MAX_HEAD_BYTES:
+            raise UpstreamError(f"its headers exceed {MAX_HEAD_BYTES} bytes")
 
     def _skip_interim(self) -> None:
         self._raw_headers = []

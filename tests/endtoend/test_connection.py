@@ -1,0 +1,71 @@
+"""The gateway's side of an upstream's connection, fed by hand where a socket would not deliver the same way twice."""
+
+import asyncio
+
+import pytest
+
+from gateway.connection import MAX_HEAD_BYTES, Connection, Head, UpstreamError
+
+
+class Collector:
+    """A receiver that keeps what it is handed."""
+
+    def __init__(self) -> None:
+        self.body = b""
+        self.end: str | None = None
+
+    def head_received(self, head: Head) -> None:
+        self.end = None
+
+    def body_received(self, data: bytes) -> None:
+        self.body += data
+
+    def ended(self) -> None:
+        self.end = "ended"
+
+    def broken(self, error: UpstreamError) -> None:
+        self.end = str(error)
+
+
+class Wire(asyncio.Transport):
+    """A transport that is open and takes everything."""
+
+    def is_closing(self) -> bool:
+        return False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass
+
+
+async def answered(*reads: bytes) -> Collector:
+    connection, receiver = Connection(), Collector()
+    connection.connection_made(Wire())
+    connection.begin(receiver, b"GET / HTTP/1.1\r\n\r\n")
+    for data in reads:
+        connection.data_received(data)
+    return receiver
+
+
+async def test_a_long_body_in_the_same_read_as_its_head_is_no_long_head() -> None:
+    body = b"x" * (MAX_HEAD_BYTES * 3)
+    receiver = await answered(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    assert receiver.end == "ended"
+    assert receiver.body == body
+
+
+@pytest.mark.parametrize("step", [1 << 20, 5000])
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\n" + b"A: %b\r\n" % (b"x" * 1000) * 70 + b"Content-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nA: " + b"x" * 70_000,
+        b"HTTP/1.1 103 Early\r\nA: %b\r\n\r\n" % (b"x" * 5000) * 15 + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    ],
+    ids=["many headers", "one header without end", "interim answers"],
+)
+async def test_a_head_that_is_too_long_is_an_error(head: bytes, step: int) -> None:
+    receiver = await answered(*(head[at : at + step] for at in range(0, len(head), step)))
+    assert receiver.end == "it does not speak valid HTTP: its headers exceed 65536 bytes"
