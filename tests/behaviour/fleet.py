@@ -35,9 +35,10 @@ class Fleet:
         environ: dict[str, str] | None = None,
         *,
         serves: bool = True,
+        mode: int = 0o600,
     ) -> GatewayProcess:
-        """A gateway for one case; with `serves=False` one that is expected not to start."""
-        gateway = self._launch(config, arguments, environ)
+        """A gateway for one case; with `serves=False` one that is expected not to start. `mode`: of its file."""
+        gateway = self._launch(config, arguments, environ, mode)
         if serves:
             gateway.wait_until_serving()
         self._borrowed.append((gateway, Invariants(gateway, self._upstream) if serves else None))
@@ -58,12 +59,14 @@ class Fleet:
         for gateway in self._all:
             gateway.stop()
 
-    def _launch(self, config: str, arguments: tuple[str, ...], environ: dict[str, str] | None) -> GatewayProcess:
+    def _launch(
+        self, config: str, arguments: tuple[str, ...], environ: dict[str, str] | None, mode: int = 0o600
+    ) -> GatewayProcess:
         folder = self._folder / str(next(self._numbers))
         folder.mkdir()
         path = folder / "gateway.yaml"
-        path.touch(mode=0o600)
         path.write_text(config)
+        path.chmod(mode)
         gateway = GatewayProcess(path, arguments, environ)
         self._all.append(gateway)
         return gateway
