@@ -1,6 +1,6 @@
 # The commands of the project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format clean
+.PHONY: help install run test check conformance format clean
 PORT ?= 8080
 PYTHON ?= python3
 VENV := .venv
@@ -30,6 +30,9 @@ check: $(STAMP) ## Lint, format check, types, and the import floors; no test
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-logo
+
+conformance: $(STAMP) ## Run llama.cpp's own server tests against the mock (downloads 77 MB once)
+	@$(VENV)/bin/python scripts/conformance.py
 
 format: $(STAMP) ## Rewrite the code in the one format
 	@$(VENV)/bin/ruff check --fix .

@@ -166,20 +166,32 @@ def _model(given: dict[str, Any]) -> dict[str, Any]:
 async def _serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; then cut the streams, as the real one does."""
     stopped = asyncio.Event()
+    mock = MockLlamaServer(settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    mock = MockLlamaServer(settings)
+        loop.add_signal_handler(number, _on_signal, stopped)
     _say(f"build_info: {BUILD_INFO} (mock)")
     await mock.start()
     try:
+        _say(f"srv    load_model: loading model '{settings.model_path}'")
         _say(f"main: control is listening on {mock.control_url}")
         waiting = {Phase.LOADING: " (loading model)", Phase.DOWN: " (closed for now)"}.get(mock.phase, "")
         _say(f"main: server is listening on {mock.url}{waiting}")
         await stopped.wait()
+        was_loading = mock.phase is Phase.LOADING
         _say("main: cleaning up before exit...")
     finally:
         await mock.stop()
+    if was_loading:  # the real one handles signals only once it is loaded
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _on_signal(stopped: asyncio.Event) -> None:
+    if stopped.is_set():
+        _say("Received second interrupt, terminating immediately.")
+        os._exit(1)
+    stopped.set()
 
 
 def _say(line: str) -> None:

@@ -3,8 +3,10 @@
 import hashlib
 import math
 import random
+import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 from mockserver.jsontext import float32
 
@@ -34,6 +36,13 @@ def embed(tokens: Sequence[int]) -> list[float]:
     return normalised([sum(column) for column in zip(*map(_direction, tokens), strict=True)])
 
 
-def relevance(query: Sequence[int], document: Sequence[int]) -> float:
-    """How near a document is to a query: the cosine of their vectors, between -1 and 1."""
-    return float32(sum(a * b for a, b in zip(embed(query), embed(document), strict=True)))
+def relevance(query: str, document: str) -> float:
+    """How much of a query, words and pairs of words, a document has; between 0 and 1, short documents first."""
+    wanted, found = _words_and_pairs(query), _words_and_pairs(document)
+    share = len(wanted & found) / len(wanted) if wanted else 0.0
+    return float32(share - len(found) * 1e-5)
+
+
+def _words_and_pairs(text: str) -> set[tuple[str, ...]]:
+    words = re.findall(r"\w+", text.lower())
+    return {(word,) for word in words} | set(pairwise(words))

@@ -103,7 +103,7 @@ async def rerank(request: web.Request) -> web.Response:
     query, documents = _query_and_documents(body)
     pairs = [(tokenizer.encode(query, add_bos=True), tokenizer.encode(text)) for text in documents]
     await _process(machine, [question + text for question, text in pairs])
-    scored = [(index, relevance(question[1:], text or [0])) for index, (question, text) in enumerate(pairs)]
+    scored = [(index, relevance(query, text)) for index, text in enumerate(documents)]
     scored.sort(key=lambda pair: -pair[1])
     scored = scored[: int(body.get("top_n", len(documents)))]
     if "texts" in body:

@@ -55,10 +55,9 @@ class SlotPool:
 
     async def acquire(self, prompt: Sequence[int], pinned: int = -1) -> Slot:
         """A slot of one's own, after everyone who came before. Cancelling gives up the place in line."""
-        if not self._deferred and (slot := self._choose(prompt, pinned)):
-            return self._take(slot)
         waiting = _Waiting(prompt, pinned, asyncio.get_running_loop().create_future())
         self._deferred.append(waiting)
+        self._grant()
         try:
             return await waiting.granted
         except asyncio.CancelledError:
@@ -73,7 +72,13 @@ class SlotPool:
         slot.busy = False
         self.busy -= 1
         slot.decoded = slot.processed_tokens = slot.cached_tokens = 0
+        self._grant()
+
+    def _grant(self) -> None:
+        """Give free slots away, first come first served; who waits for one slot in particular holds up no other."""
         for waiting in list(self._deferred):
+            if self.busy == len(self.slots):
+                return
             chosen = None if waiting.granted.done() else self._choose(waiting.prompt, waiting.pinned)
             if chosen or waiting.granted.done():
                 self._deferred.remove(waiting)

@@ -199,3 +199,19 @@ def test_a_mock_in_a_thread_serves_code_without_a_loop() -> None:
         mock.set_state("deploying", load_seconds=0.01)
         mock.wait_for_state("ready")
         assert [exchange.path for exchange in mock.wait_for_requests(1)] == ["/v1/models"]
+
+
+async def test_who_waits_for_one_slot_in_particular_holds_up_no_other() -> None:
+    async with MockLlamaServer(slots=2) as mock:
+        reader, writer = await connect(mock.url)
+        writer.write(encode("POST", "/completion", {}, b'{"prompt":"a","stream":true,"ignore_eos":true,"id_slot":0}'))
+        await read_head(reader)
+        pinned = asyncio.create_task(
+            ask(mock.url, "POST", "/completion", {"prompt": "b", "id_slot": 0, "n_predict": 1})
+        )
+        await mock.wait_for_requests(2)
+        other = await ask(mock.url, "POST", "/completion", {"prompt": "c", "n_predict": 1})
+        assert other.json()["id_slot"] == 1
+        assert not pinned.done()
+        writer.transport.abort()
+        assert (await pinned).json()["id_slot"] == 0
