@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from mockserver import messages, params, schema_text, tokenizer
+from mockserver.conversation import Conversation
 from mockserver.errors import ApiError
 from mockserver.gbnf import Grammar
 from mockserver.gbnf_parser import BadGrammar
@@ -13,7 +14,6 @@ from mockserver.machine import Machine
 from mockserver.params import Params
 from mockserver.results import Task
 from mockserver.script import Wanted
-from mockserver.templates import Conversation
 
 _NO_SAMPLERS = "Failed to initialize samplers: "
 

@@ -8,8 +8,8 @@ import jinja2
 import jinja2.ext
 import jinja2.sandbox
 
+from mockserver.conversation import Conversation
 from mockserver.errors import ApiError
-from mockserver.templates import Conversation
 
 _THINKING_TAGS = ("<think>", "<|START_THINKING|>")
 

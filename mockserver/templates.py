@@ -1,8 +1,9 @@
 """From messages to a prompt: the built-in chat templates by name, any other by Jinja."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from mockserver.conversation import Conversation
 
 CHATML_SOURCE = (
     "{%- for message in messages -%}\n"
@@ -12,17 +13,6 @@ CHATML_SOURCE = (
     "  {{- '<|im_start|>assistant\n' -}}\n"
     "{%- endif -%}"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """All that a template may use."""
-
-    messages: Sequence[dict[str, Any]]
-    tools: Sequence[dict[str, Any]] = ()
-    add_generation_prompt: bool = True
-    thinking: bool = True
-    variables: dict[str, Any] = field(default_factory=dict)
 
 
 class Template(Protocol):

@@ -1,0 +1,16 @@
+"""What a chat template is given."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """All that a template may use."""
+
+    messages: Sequence[dict[str, Any]]
+    tools: Sequence[dict[str, Any]] = ()
+    add_generation_prompt: bool = True
+    thinking: bool = True
+    variables: dict[str, Any] = field(default_factory=dict)
