@@ -2,17 +2,20 @@
 
 import hashlib
 import itertools
+import json
 import os
 import statistics
+import subprocess
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from tests.behaviour import contract, scene
 from tests.behaviour.fleet import StartGateway
-from tests.behaviour.gateway_process import GatewayProcess
+from tests.behaviour.gateway_process import COMMAND, GatewayProcess
 from tests.behaviour.scripted_upstream import ScriptedUpstream, Visit
 from tests.behaviour.wire_client import request
 
@@ -254,9 +257,10 @@ def test_A15_a_key_taken_out_of_the_file_is_401_within_a_second(
 def test_A15_a_key_that_runs_out_is_401_and_its_running_stream_finishes(
     start_gateway: StartGateway, upstream: ScriptedUpstream
 ) -> None:
-    ends = datetime.now(UTC) + timedelta(seconds=1.5)
-    text = scene.config(upstream.url).replace("2020-01-01T00:00:00Z", ends.isoformat())
-    gateway = start_gateway(text)
+    gateway = start_gateway(scene.config(upstream.url))
+    ends = datetime.now(UTC) + timedelta(seconds=2.5)
+    gateway.config.write_text(scene.config(upstream.url).replace("2020-01-01T00:00:00Z", ends.isoformat()))
+    gateway.log.wait_for("is in force")
     refused = threading.Event()
 
     def stream(visit: Visit) -> None:
@@ -274,6 +278,32 @@ def test_A15_a_key_that_runs_out_is_401_and_its_running_stream_finishes(
         assert contract.BAD_KEY.is_kept_by(other.ask(ask_models(key=scene.EXPIRED_KEY)))
         refused.set()
         assert client.read_to_last_chunk() == b"data: 1\n\ndata: 2\n\n"
+
+
+def _command(*words: str) -> dict[str, str]:
+    """Run `gguf-gateway` to its end; the JSON it prints."""
+    done = subprocess.run((COMMAND[0], *words, "--json"), capture_output=True, text=True, check=True, timeout=20)
+    printed: dict[str, str] = json.loads(done.stdout)
+    return printed
+
+
+def test_A15_a_key_revoked_in_the_database_is_401_in_every_gateway_within_a_second(
+    start_gateway: StartGateway, upstream: ScriptedUpstream, tmp_path: Path
+) -> None:
+    where = ("--database", str(tmp_path / "gateway.db"))
+    keys = [_command("keys", "create", "--account", "acme", "--name", name, *where) for name in ("one", "two")]
+    _command("deployments", "add", "demo", "--account", "acme", "--upstream", upstream.url, "--status", "ready", *where)
+    config = f"server: {{port: 0}}\ndatabase: sqlite+aiosqlite:///{where[1]}\n"
+    gateways = [start_gateway(config) for _ in range(2)]
+    for gateway in gateways:
+        assert [gateway.ask(ask_models(key=key["key"])).status for key in keys] == [200, 200]
+    _command("keys", "revoke", keys[0]["id"], *where)
+    deadline = time.monotonic() + 1
+    for gateway in gateways:
+        while gateway.ask(ask_models(key=keys[0]["key"])).status == 200:
+            assert time.monotonic() < deadline
+        assert contract.BAD_KEY.is_kept_by(gateway.ask(ask_models(key=keys[0]["key"])))
+        assert gateway.ask(ask_models(key=keys[1]["key"])).status == 200
 
 
 def test_A16_keys_that_differ_in_their_last_character_are_never_crossed(gateway: GatewayProcess) -> None:
