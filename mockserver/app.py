@@ -47,9 +47,13 @@ async def remember(request: web.Request, handler: Handler) -> web.StreamResponse
         await response.prepare(request)
         await response.write_eof()
         ended = Ended.FINISHED
-    except (asyncio.CancelledError, ConnectionError):
+    except asyncio.CancelledError:
         ended = Ended.ABORTED
         raise
+    except ConnectionError as error:
+        ended = Ended.ABORTED
+        # aiohttp takes this for a fault of the handler and logs it; being cancelled comes to the same, quietly.
+        raise asyncio.CancelledError from error
     finally:
         exchange.end(ended, request.writer.output_size)
         journal.touch()
@@ -64,7 +68,7 @@ async def _note_status(request: web.Request, response: web.StreamResponse) -> No
 @web.middleware
 async def keep_body(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Read the body whatever follows, so that the record has it even of a refused request."""
-    request[EXCHANGE].keep_body(await request.read())
+    request.app[JOURNAL].keep_body(request[EXCHANGE], await request.read())
     return await handler(request)
 
 

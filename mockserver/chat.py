@@ -55,7 +55,8 @@ def _conversation(machine: Machine, body: Any) -> tuple[Conversation, str]:
         thinking=_thinking(machine, body),
         variables={name: value for name, value in kwargs.items() if name != "enable_thinking"},
     )
-    return conversation, turns[-1]["content"] if continues else ""
+    begun = body["messages"][-1].get("content") if continues else ""
+    return conversation, messages.text_of(begun, "\n\n") if isinstance(begun, list) else begun or ""
 
 
 def _continues(body: dict[str, Any], turns: Sequence[dict[str, Any]]) -> bool:

@@ -11,6 +11,9 @@ from typing import Any
 BODY_LIMIT = 1024 * 1024
 """Bytes of a request body that are kept; the rest is counted only."""
 
+BODIES_LIMIT = 64 * 1024 * 1024
+"""Bytes of all bodies that are kept."""
+
 
 class Ended(StrEnum):
     """How an exchange ended: answered in full, left by the client, or cut by the mock itself."""
@@ -38,14 +41,11 @@ class Exchange:
     bytes_sent: int = 0
     _started: float = field(default_factory=time.monotonic)
 
-    def keep_body(self, body: bytes) -> None:
-        """Remember the request body, at most `BODY_LIMIT` bytes of it."""
-        self.body, self.body_bytes = body[:BODY_LIMIT], len(body)
-
-    def end(self, ended: Ended, bytes_sent: int) -> None:
-        """Close the record; the first ending counts."""
+    def end(self, ended: Ended, bytes_sent: int = 0) -> None:
+        """Close the record; of several endings the first counts, and the last number of bytes."""
+        self.bytes_sent = bytes_sent
         if self.ended is Ended.RUNNING:
-            self.ended, self.bytes_sent = ended, bytes_sent
+            self.ended = ended
             self.after_ms = round((time.monotonic() - self._started) * 1000, 1)
 
     @property
@@ -104,6 +104,8 @@ class Journal:
 
     def __init__(self, limit: int = 1000) -> None:
         self._exchanges: deque[Exchange] = deque(maxlen=limit)
+        self._with_body: deque[Exchange] = deque()
+        self._kept_bytes = 0
         self._last_id = 0
         self._changed = asyncio.Event()
 
@@ -118,6 +120,16 @@ class Journal:
         self.touch()
         return exchange
 
+    def keep_body(self, exchange: Exchange, body: bytes) -> None:
+        """Remember a request body, at most `BODY_LIMIT` bytes of it; the oldest bodies make room for it."""
+        exchange.body, exchange.body_bytes = body[:BODY_LIMIT], len(body)
+        self._with_body.append(exchange)
+        self._kept_bytes += len(exchange.body)
+        while self._kept_bytes > BODIES_LIMIT:
+            oldest = self._with_body.popleft()
+            self._kept_bytes -= len(oldest.body)
+            oldest.body = b""
+
     def touch(self) -> None:
         """Wake everyone who waits: a record was opened, closed or dropped."""
         self._changed.set()
@@ -126,6 +138,8 @@ class Journal:
     def clear(self) -> None:
         """Forget everything; ids go on counting."""
         self._exchanges.clear()
+        self._with_body.clear()
+        self._kept_bytes = 0
         self.touch()
 
     def matching(self, wanted: Callable[[Exchange], bool]) -> list[Exchange]:

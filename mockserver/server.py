@@ -38,6 +38,7 @@ class MockLlamaServer:
         self._step = Step(first, Phase.DOWN, None)
         self._since = time.monotonic()
         self._changed = asyncio.Event()
+        self._changing = asyncio.Lock()
         self._course: asyncio.Task[None] | None = None
         app = create_app(self.machine, self.journal, lambda: self._step.phase is Phase.LOADING)
         self._door = Door(app, self.settings.host, self.settings.port)
@@ -134,11 +135,12 @@ class MockLlamaServer:
             self._durations.up if isinstance(up_seconds, EllipsisType) else up_seconds,
         )
         steps = course(State(state), durations)
-        await self._leave_course()
-        first = next(steps)
-        await self._enter(first)
-        if first.seconds is not None:
-            self._course = asyncio.create_task(self._follow(first.seconds, steps))
+        async with self._changing:
+            await self._leave_course()
+            first = next(steps)
+            await self._enter(first)
+            if first.seconds is not None:
+                self._course = asyncio.create_task(self._follow(first.seconds, steps))
 
     async def _follow(self, seconds: float, steps: Iterator[Step]) -> None:
         """Take the further steps of a state, each after the time of the one before."""
@@ -171,7 +173,7 @@ class MockLlamaServer:
     def _mark_cut(self) -> None:
         """Exchanges that are cut by the mock are not put down to their clients."""
         for exchange in self.journal.matching(Filter(ended=Ended.RUNNING)):
-            exchange.end(Ended.CUT, exchange.bytes_sent)
+            exchange.end(Ended.CUT)
         self.journal.touch()
 
     async def wait_for_state(self, state: str, timeout: float = 5.0) -> None:

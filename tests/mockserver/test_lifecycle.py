@@ -215,3 +215,17 @@ async def test_who_waits_for_one_slot_in_particular_holds_up_no_other() -> None:
         assert not pinned.done()
         writer.transport.abort()
         assert (await pinned).json()["id_slot"] == 0
+
+
+async def test_a_client_that_leaves_while_it_is_written_to_leaves_no_trace_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with MockLlamaServer() as mock:
+        for _ in range(5):
+            reader, writer = await connect(mock.url)
+            body = b'{"stream":true,"ignore_eos":true,"messages":[]}'
+            writer.write(encode("POST", "/v1/chat/completions", {}, body))
+            await read_head(reader)
+            writer.transport.abort()
+        await mock.wait_for_requests(5, ended="aborted")
+    assert caplog.records == []
