@@ -4,6 +4,9 @@ aiohttp's own response is made for bodies that a coroutine writes. Here they arr
 connection, and a head, a body and an end that are there together leave together, in one write.
 """
 
+import socket
+import struct
+from contextlib import suppress
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -13,6 +16,8 @@ from aiohttp import HttpVersion11, web
 
 from gateway import headers
 from gateway.connection import Head
+
+_RESET = struct.pack("ii", 1, 0)  # socket(7): lingering for no time at all makes the close a reset
 
 
 class Reply(web.StreamResponse):
@@ -82,7 +87,9 @@ class Reply(web.StreamResponse):
     def abort(self) -> None:
         """Reset the connection: the one way to show an HTTP/1.0 client that a body is not whole."""
         self._persists = False
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
+            with suppress(OSError):  # the client is gone already
+                self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._transport.abort()
 
     @property
