@@ -92,9 +92,12 @@ def _has_one_good_host(request: web.Request) -> bool:
     hosts = request.headers.getall(hdrs.HOST, [])
     if not hosts:
         return request.version == HttpVersion10
-    return len(hosts) == 1 and _HOST(hosts[0]) is not None and _port_of(hosts[0]) <= 65535
+    return len(hosts) == 1 and is_host(hosts[0])
 
 
-def _port_of(host: str) -> int:
-    _, _, port = host.rpartition(":")
-    return int(port) if port.isdigit() and not host.endswith("]") else 0
+def is_host(value: str) -> bool:
+    """Whether this is what a `Host` header may say: a name or an address, and perhaps a port."""
+    if _HOST(value) is None:
+        return False
+    _, colon, port = value.rpartition(":")
+    return not colon or value.endswith("]") or int(port) <= 65535
