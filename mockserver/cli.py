@@ -103,6 +103,7 @@ def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
 @_option("--tools", help="Built-in tools: only their effect on CORS is played.")
 @_option("--models-max", type=int, help="Models a router keeps loaded (4).")
 @_option("--models-autoload/--no-models-autoload", help="Load a router's model when it is asked for.")
+@_option("--stop-with-stdin", is_flag=True, help="Stop, too, when standard input (a pipe) is closed.")
 @_option("-v", "--verbose", is_flag=True, help="Say which options were ignored; answers carry `__verbose`.")
 @click.pass_context
 def main(context: click.Context, /, **options: Any) -> None:
@@ -112,8 +113,9 @@ def main(context: click.Context, /, **options: Any) -> None:
     """
     if options["verbose"] and context.obj:
         _say(f"main: ignored: {' '.join(context.obj)}")
+    stop_with_stdin = options.pop("stop_with_stdin")
     try:
-        asyncio.run(_serve(read_options(options, os.environ)))
+        asyncio.run(_serve(read_options(options, os.environ), stop_with_stdin))
     except (PortTaken, ValueError) as error:
         raise click.ClickException(str(error)) from error
 
@@ -163,13 +165,15 @@ def _model(given: dict[str, Any]) -> dict[str, Any]:
     return {"model": path, "infill": infill, "router": router}
 
 
-async def _serve(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT; then cut the streams, as the real one does."""
+async def _serve(settings: Settings, stop_with_stdin: bool) -> None:
+    """Run until SIGTERM or SIGINT, or the end of standard input; then cut the streams, as the real one does."""
     stopped = asyncio.Event()
     mock = MockLlamaServer(settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stopped)
+    if stop_with_stdin:
+        loop.add_reader(sys.stdin.fileno(), _on_input, sys.stdin.fileno(), stopped)
     _say(f"build_info: {BUILD_INFO} (mock)")
     await mock.start()
     try:
@@ -185,6 +189,13 @@ async def _serve(settings: Settings) -> None:
     if was_loading:  # the real one handles signals only once it is loaded
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _on_input(pipe: int, stopped: asyncio.Event) -> None:
+    """The end of a pipe: whoever held its other end is gone."""
+    if not os.read(pipe, 4096):
+        asyncio.get_running_loop().remove_reader(pipe)
+        stopped.set()
 
 
 def _on_signal(stopped: asyncio.Event) -> None:
