@@ -34,7 +34,7 @@ WHY = MappingProxyType(
         errors.TOO_LARGE.reason: "the request body is larger than limits.body_bytes",
         errors.ENCODED_BODY.reason: "the request body came with a Content-Encoding",
         errors.EXPECTATION.reason: "an Expect header other than 100-continue",
-        errors.MISDIRECTED.reason: "the status page was asked for under a foreign host name",
+        errors.MISDIRECTED.reason: "asked for under a foreign host name",
         errors.FAULT.reason: "a fault of the gateway; its log has more",
         errors.DRAINING.reason: "the gateway is shutting down",
         errors.BUSY.reason: "limits.waiting is reached",
@@ -181,7 +181,7 @@ def _refusal_in_words(row: errors.Row) -> str:
 def _address(upstream: str) -> str:
     """Where an upstream listens, without a user or password, should its URL hold one."""
     parts = urlsplit(upstream)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _curl(base: str, deployment_id: str) -> str:

@@ -248,8 +248,8 @@ async def test_it_shows_each_deployment_with_status_health_account_and_base_urls
     assert ">auto<" in demo
     assert "<bdi>ok</bdi>" in demo
     assert "<bdi>acme</bdi>" in demo
-    assert f"<code>{gateway.url}/api/gguf/demo/v1</code>" in demo
-    assert f"<code>{gateway.url}/api/gguf/demo</code>" in demo
+    assert f'data-copy="{gateway.url}/api/gguf/demo/v1"' in demo
+    assert f'data-copy="{gateway.url}/api/gguf/demo"' in demo
     assert "Bearer $GGUF_KEY" in demo
     assert "Paused" in resting
     assert ">pinned<" in resting
