@@ -1,11 +1,13 @@
 """Where an upstream listens, and how a connection to it is opened: TCP, TLS, or a Unix socket."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from urllib.parse import urlsplit
 
 from gateway.connection import Connection, UpstreamError
+from gateway.resolver import Resolver
 
 
 class Address:
@@ -19,8 +21,9 @@ class Address:
         self.authority = parts.netloc or "localhost"
         self._socket_path = parts.path if parts.scheme == "unix" else None
         self._host = parts.hostname or ""
-        self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._secure = parts.scheme == "https"
+        self._port = parts.port or (443 if self._secure else 80)
+        self._resolver = Resolver(self._host, self._port)
         self._ca_file = ca_file
         self._tls: ssl.SSLContext | None = None
 
@@ -41,11 +44,20 @@ class Address:
             raise UpstreamError(f"no connection: {error.strerror or error}") from error
 
     async def _open(self) -> Connection:
-        loop = asyncio.get_running_loop()
         if self._socket_path is not None:
-            _, connection = await loop.create_unix_connection(Connection, self._socket_path)
-        else:
-            _, connection = await loop.create_connection(Connection, self._host, self._port, ssl=self._context())
+            _, connection = await asyncio.get_running_loop().create_unix_connection(Connection, self._socket_path)
+            return connection
+        *others, last = await self._resolver.addresses()
+        for address in others:
+            with contextlib.suppress(OSError):
+                return await self._connect(address)
+        return await self._connect(last)
+
+    async def _connect(self, address: str) -> Connection:
+        context = self._context()
+        name = self._host if context is not None else None
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_connection(Connection, address, self._port, ssl=context, server_hostname=name)
         return connection
 
     def _context(self) -> ssl.SSLContext | None:

@@ -9,6 +9,7 @@ from tests.behaviour import scene
 from tests.behaviour.fleet import Fleet, StartGateway
 from tests.behaviour.gateway_process import GatewayProcess
 from tests.behaviour.scripted_upstream import ScriptedUpstream
+from tests.behaviour.stage import Stage
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +56,20 @@ def strict_gateway(fleet: Fleet, shared_upstream: ScriptedUpstream) -> GatewayPr
     """A gateway of small limits: bodies of 1 MiB, pauses of half a second."""
     limits = "limits: {body_bytes: 1048576}, timeouts: {upload_silence: 0.5, keepalive: 1}"
     return fleet.share(scene.config(shared_upstream.url, limits))
+
+
+@pytest.fixture(scope="session")
+def stage(shared_upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Upstreams that are closed, deaf, misnamed, behind TLS or a Unix socket."""
+    stage = Stage(tmp_path_factory.mktemp("stage"), shared_upstream)
+    yield stage
+    stage.close()
+
+
+@pytest.fixture(scope="session")
+def relay_gateway(fleet: Fleet, stage: Stage) -> GatewayProcess:
+    """A gateway with a deployment for each upstream of the stage, and for each way to limit one."""
+    return fleet.share(stage.config())
 
 
 @pytest.fixture

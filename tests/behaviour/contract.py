@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from tests.behaviour.wire_client import Response
 
+_SOON = (("Retry-After", "1"), ("x-should-retry", "true"))
+
 
 @dataclass(frozen=True)
 class Promise:
@@ -37,6 +39,15 @@ NO_SUCH_PATH = Promise(404, "not_found_error", "Nothing is served at this path."
 EMPTY_BODY = Promise(400, "invalid_request_error", "The request body is empty.")
 ENCODED_BODY = Promise(415, "invalid_request_error", "Send the request body without Content-Encoding.")
 EXPECTATION = Promise(417, "invalid_request_error", "The only expectation met here is 100-continue.")
+UNREACHABLE = Promise(
+    502,
+    "api_error",
+    "The model endpoint is unreachable right now. It may be restarting — try again in a moment.",
+    _SOON,
+)
+DRAINING = Promise(503, "overloaded_error", "The gateway is shutting down.", _SOON)
+BUSY = Promise(503, "overloaded_error", "Too many requests are waiting for this endpoint.", _SOON)
+TIMED_OUT = Promise(504, "timeout_error", "The model server sent no answer within the time limit.", ())
 SLOW_UPLOAD = Promise(408, "timeout_error", "The request body did not arrive in time.", ())
 
 

@@ -36,9 +36,10 @@ class Fleet:
         *,
         serves: bool = True,
         mode: int = 0o600,
+        prefix: tuple[str, ...] = (),
     ) -> GatewayProcess:
         """A gateway for one case; with `serves=False` one that is expected not to start. `mode`: of its file."""
-        gateway = self._launch(config, arguments, environ, mode)
+        gateway = self._launch(config, arguments, environ, mode, prefix)
         if serves:
             gateway.wait_until_serving()
         self._borrowed.append((gateway, Invariants(gateway, self._upstream) if serves else None))
@@ -60,13 +61,18 @@ class Fleet:
             gateway.stop()
 
     def _launch(
-        self, config: str, arguments: tuple[str, ...], environ: dict[str, str] | None, mode: int = 0o600
+        self,
+        config: str,
+        arguments: tuple[str, ...],
+        environ: dict[str, str] | None,
+        mode: int = 0o600,
+        prefix: tuple[str, ...] = (),
     ) -> GatewayProcess:
         folder = self._folder / str(next(self._numbers))
         folder.mkdir()
         path = folder / "gateway.yaml"
         path.write_text(config)
         path.chmod(mode)
-        gateway = GatewayProcess(path, arguments, environ)
+        gateway = GatewayProcess(path, arguments, environ, prefix)
         self._all.append(gateway)
         return gateway

@@ -75,16 +75,25 @@ class Descriptors:
 
 
 class GatewayProcess:
-    """`gguf-gateway serve --config FILE`. The port is read from its log; give `port: 0` in the configuration."""
+    """`gguf-gateway serve --config FILE`. The port is read from its log; give `port: 0` in the configuration.
 
-    def __init__(self, config: Path, arguments: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> None:
+    `prefix` is a command that runs it, like `prlimit --nofile=64`.
+    """
+
+    def __init__(
+        self,
+        config: Path,
+        arguments: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+    ) -> None:
         self.config = config
         self.log = GatewayLog()
         self.clients: list[WireClient] = []
         self.responses: list[Response] = []
         self.port = 0
         self._process = subprocess.Popen(
-            (*COMMAND, "--config", str(config), *arguments),
+            (*prefix, *COMMAND, "--config", str(config), *arguments),
             env={**os.environ, "PYTHONUNBUFFERED": "1", **(environ or {})},
             cwd=config.parent,
             stdin=subprocess.DEVNULL,
@@ -207,8 +216,12 @@ class GatewayProcess:
 
 
 def _connections(pid: int) -> dict[str, int]:
-    """The TCP connections of a process's network: `socket:[inode]` to local port."""
+    """The connections of a process's network: `socket:[inode]` to local port, 0 for a Unix socket."""
     found = {}
+    for line in Path(f"/proc/{pid}/net/unix").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[5] == "03":  # connected
+            found[f"socket:[{fields[6]}]"] = 0
     for name in ("tcp", "tcp6"):
         for line in Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:]:
             fields = line.split()

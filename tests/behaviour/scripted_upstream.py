@@ -6,6 +6,7 @@ It shares nothing with the bundled mock and knows nothing of HTTP but framing, s
 
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -109,12 +110,19 @@ def fine(visit: Visit) -> None:
 
 
 class ScriptedUpstream:
-    """Listens on a free port from the start until `close`."""
+    """Listens from the start until `close`: on a free port, with `tls` over TLS, or at a Unix socket's path."""
 
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        self.port: int = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+    def __init__(self, tls: ssl.SSLContext | None = None, unix: str | None = None) -> None:
+        self._tls = tls
+        if unix is None:
+            self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+            self.port: int = self._listener.getsockname()[1]
+            self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        else:
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(unix)
+            self._listener.listen()
+            self.url = f"unix:{unix}"
         self.script: Script = fine
         self.requests: list[Received] = []
         self.probes: list[Received] = []
@@ -164,11 +172,12 @@ class ScriptedUpstream:
             except OSError:
                 return
             client.settimeout(_PATIENCE)
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if client.family != socket.AF_UNIX:
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.changed:
                 self.connections += 1
                 self.open += 1
-            threading.Thread(target=_Peer(self, client, self.connections).serve, daemon=True).start()
+            threading.Thread(target=_Peer(self, client, self.connections, self._tls).serve, daemon=True).start()
 
     def play(self, visit: Visit) -> None:
         """Record a request, and run the script on it."""
@@ -192,21 +201,32 @@ class ScriptedUpstream:
 class _Peer:
     """One connection from the gateway, served by a thread of its own."""
 
-    def __init__(self, upstream: ScriptedUpstream, client: socket.socket, number: int) -> None:
+    def __init__(
+        self, upstream: ScriptedUpstream, client: socket.socket, number: int, tls: ssl.SSLContext | None
+    ) -> None:
         self._upstream = upstream
         self._socket = client
+        self._tls = tls
         self._number = number
         self._buffer = b""
         self._open = True
 
     def serve(self) -> None:
         with contextlib.suppress(GatewayLeft):
+            self._shake_hands()
             while self._open:
                 self._serve_one()
         self.close()
         with self._upstream.changed:
             self._upstream.open -= 1
             self._upstream.changed.notify_all()
+
+    def _shake_hands(self) -> None:
+        if self._tls is not None:
+            try:
+                self._socket = self._tls.wrap_socket(self._socket, server_side=True)
+            except OSError as error:
+                raise GatewayLeft from error
 
     def _serve_one(self) -> None:
         self._socket.settimeout(None)

@@ -1,0 +1,56 @@
+"""From a host's name to its addresses, without holding up anybody else."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from ipaddress import ip_address
+
+
+class Resolver:
+    """Looks up one host. Raises OSError if it has no address.
+
+    All who ask at a time share one lookup, in a thread of its own. The event loop's lookups would share a few
+    threads among all names, so that one name server that hangs held up every upstream, and the end of the process.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+        self._numeric = _is_numeric(host)
+        self._lookup: asyncio.Future[list[str]] | None = None
+
+    async def addresses(self) -> list[str]:
+        """The host's addresses, the best first."""
+        if self._numeric:
+            return [self._host]
+        if self._lookup is None:
+            self._lookup = asyncio.get_running_loop().create_future()
+            threading.Thread(target=self._look_up, args=(self._lookup,), name="resolver", daemon=True).start()
+        return await asyncio.shield(self._lookup)
+
+    def _look_up(self, lookup: "asyncio.Future[list[str]]") -> None:
+        found: list[str] | OSError
+        try:
+            entries = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+            found = list(dict.fromkeys(str(entry[4][0]) for entry in entries))
+        except (OSError, UnicodeError):  # UnicodeError: a name that DNS cannot spell
+            found = socket.gaierror("no such name")
+        with contextlib.suppress(RuntimeError):  # the event loop has been closed meanwhile
+            lookup.get_loop().call_soon_threadsafe(self._finish, lookup, found)
+
+    def _finish(self, lookup: "asyncio.Future[list[str]]", found: list[str] | OSError) -> None:
+        self._lookup = None
+        if isinstance(found, OSError):
+            lookup.set_exception(found)
+            lookup.exception()  # seen: all who asked may have given up
+        else:
+            lookup.set_result(found)
+
+
+def _is_numeric(host: str) -> bool:
+    try:
+        ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
