@@ -1,0 +1,38 @@
+"""Every `cause` that the gateway's log can hold, read from its code."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+_SAYING = {"UpstreamError", "_fail"}  # what is their first argument becomes a cause
+
+
+def causes(package: Path) -> list[str]:
+    """The sentences in order of the alphabet; `…` stands for what is filled in."""
+    found = set[str]()
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            found.update(text for said in _said(node) for text in _texts(said) if text.strip("… "))
+    return sorted(found)
+
+
+def _said(node: ast.AST) -> Iterator[ast.expr]:
+    """What is said of an upstream, and what is given as a cause."""
+    if isinstance(node, ast.Call):
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        if name in _SAYING:
+            yield from node.args[:1]
+        yield from (keyword.value for keyword in node.keywords if keyword.arg == "cause")
+    elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).endswith(".cause"):
+        yield node.value
+
+
+def _texts(said: ast.expr) -> Iterator[str]:
+    """The texts of a literal; nothing for what is none."""
+    if isinstance(said, ast.IfExp):
+        yield from _texts(said.body)
+        yield from _texts(said.orelse)
+    elif isinstance(said, ast.Constant) and isinstance(said.value, str):
+        yield said.value
+    elif isinstance(said, ast.JoinedStr):
+        yield "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in said.values)
