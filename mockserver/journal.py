@@ -1,6 +1,7 @@
 """What the mock received, and how each exchange ended."""
 
 import asyncio
+import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -58,6 +59,14 @@ class Exchange:
         """Short, for failure messages; and no headers, where keys are."""
         status = "" if self.status is None else f" -> {self.status}"
         return f"<#{self.id} {self.method} {self.path}, {self.body_bytes} B{status}, {self.how}>"
+
+    def json(self) -> Any:
+        """The body as JSON. Raises ValueError if it is none, or was too long to be kept whole."""
+        return json.loads(self.body)
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header, in whatever case it was sent."""
+        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
     def as_json(self) -> dict[str, Any]:
         """The record as the control API shows it; a body that is not UTF-8 has replacement characters."""
