@@ -133,8 +133,8 @@ def _understand(command: click.Command, words: list[str]) -> None:
 @pytest.mark.parametrize("page", _SESSIONS, ids=name_of)
 def test_sessions_print_what_the_documents_say(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for example in examples("console", "yaml", pages=[page]):
-        if example.language == "yaml":
+    for example in examples("console", "yaml", "text", pages=[page]):
+        if example.language != "console":
             if example.file is not None:
                 Path(example.file).write_text(example.text, encoding="utf-8")
                 Path(example.file).chmod(0o600)
