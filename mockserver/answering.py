@@ -111,7 +111,7 @@ async def _pinging(request: web.Request, response: web.StreamResponse, seconds: 
 
 async def _ping(request: web.Request, response: web.StreamResponse, seconds: int) -> None:
     """Compare the number of bytes sent, once in so many seconds: unchanged means silence."""
-    seen = -1
+    seen = request.writer.output_size
     with suppress(ConnectionError):
         while True:
             await asyncio.sleep(seconds)

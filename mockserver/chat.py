@@ -47,13 +47,12 @@ def _conversation(machine: Machine, body: Any) -> tuple[Conversation, str]:
     _schema_of(body)
     turns = messages.checked(body)
     continues = _continues(body, turns)
-    kwargs = body.get("chat_template_kwargs") or {}
     conversation = Conversation(
         messages=turns[:-1] if continues else turns,
         tools=messages.check_tools(tools),
         add_generation_prompt=continues or params.flag(body, "add_generation_prompt", True),
         thinking=_thinking(machine, body),
-        variables={name: value for name, value in kwargs.items() if name != "enable_thinking"},
+        variables={k: v for k, v in _template_variables(body).items() if k != "enable_thinking"},
     )
     begun = body["messages"][-1].get("content") if continues else ""
     return conversation, messages.text_of(begun, "\n\n") if isinstance(begun, list) else begun or ""
@@ -74,9 +73,14 @@ def _continues(body: dict[str, Any], turns: Sequence[dict[str, Any]]) -> bool:
     return True
 
 
+def _template_variables(body: dict[str, Any]) -> dict[str, Any]:
+    given = body.get("chat_template_kwargs")
+    return given if isinstance(given, dict) else {}
+
+
 def _thinking(machine: Machine, body: dict[str, Any]) -> bool:
     """Whether the template may let the model think."""
-    wanted = (body.get("chat_template_kwargs") or {}).get("enable_thinking")
+    wanted = _template_variables(body).get("enable_thinking")
     if isinstance(wanted, str):
         raise ApiError(400, 'invalid type for "enable_thinking" (expected boolean, got string)')
     if isinstance(wanted, bool):
@@ -103,7 +107,8 @@ def _schema_of(body: dict[str, Any]) -> Any:
     if isinstance(wanted, dict) and kind == "json_object":
         schema = wanted.get("schema", schema or {})
     elif isinstance(wanted, dict) and kind == "json_schema":
-        schema = (wanted.get("json_schema") or {}).get("schema", {})
+        wrapper = wanted.get("json_schema")
+        schema = wrapper.get("schema", {}) if isinstance(wrapper, dict) else {}
     elif kind not in ("", "text"):
         message = f'response_format type must be one of "text" or "json_object", but got: {kind}'
         raise ApiError(400, message)
@@ -133,7 +138,8 @@ def _calls(body: dict[str, Any]) -> list[dict[str, Any]]:
     functions = [tool["function"] for tool in messages.check_tools(body.get("tools"))]
     choice = body.get("tool_choice", "auto")
     if isinstance(choice, dict):
-        name = (choice.get("function") or {}).get("name")
+        named = choice.get("function")
+        name = named.get("name") if isinstance(named, dict) else None
         return [function for function in functions if function.get("name") == name][:1]
     if choice not in ("auto", "none", "required", None):
         raise ApiError(400, f"Invalid tool_choice: {choice}")

@@ -21,10 +21,19 @@ def from_anthropic(body: Any) -> dict[str, Any]:
     chat = {name: value for name, value in body.items() if name not in {"system", "tools", "tool_choice"}}
     chat |= {"messages": turns, "max_tokens": body.get("max_tokens", _ANTHROPIC_MAX_TOKENS)}
     chat["stop"] = body.get("stop_sequences") or []
-    if body.get("tools"):
-        chat["tools"] = [_anthropic_tool(tool) for tool in body["tools"]]
+    if tools := _objects(body.get("tools"), 500):
+        chat["tools"] = [_anthropic_tool(tool) for tool in tools]
         chat["tool_choice"] = _anthropic_choice(body.get("tool_choice"))
     return chat
+
+
+def _objects(tools: Any, code: int) -> list[dict[str, Any]]:
+    """A list of tools, or none; raises an error of the protocol's kind for anything else."""
+    if not tools:
+        return []
+    if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
+        raise ApiError(code, "'tools' must be an array of objects")
+    return tools
 
 
 def _system_text(system: Any) -> str:
@@ -33,7 +42,7 @@ def _system_text(system: Any) -> str:
     return str(system)
 
 
-def _anthropic_tool(tool: Any) -> dict[str, Any]:
+def _anthropic_tool(tool: dict[str, Any]) -> dict[str, Any]:
     function = {"name": tool.get("name", ""), "description": tool.get("description", "")}
     return {"type": "function", "function": function | {"parameters": tool.get("input_schema", {})}}
 
@@ -98,7 +107,7 @@ def from_responses(body: Any) -> dict[str, Any]:
     chat["messages"] = system + [_response_item(item) for item in items]
     if body.get("max_output_tokens") is not None:
         chat["max_tokens"] = body["max_output_tokens"]
-    tools = [_response_tool(tool) for tool in body.get("tools") or [] if tool.get("type") == "function"]
+    tools = [_response_tool(tool) for tool in _objects(body.get("tools"), 400) if tool.get("type") == "function"]
     if tools:
         chat["tools"] = tools
     return chat

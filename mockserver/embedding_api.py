@@ -105,7 +105,8 @@ async def rerank(request: web.Request) -> web.Response:
     await _process(machine, [question + text for question, text in pairs])
     scored = [(index, relevance(query, text)) for index, text in enumerate(documents)]
     scored.sort(key=lambda pair: -pair[1])
-    scored = scored[: int(body.get("top_n", len(documents)))]
+    most = body.get("top_n")
+    scored = scored[: most if isinstance(most, int) and most >= 0 else len(documents)]
     if "texts" in body:
         with_text = body.get("return_text") is True
         return json_answer(

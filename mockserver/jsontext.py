@@ -1,12 +1,15 @@
 """JSON the way llama-server reads and writes it: compact, order kept, UTF-8 unescaped, nlohmann's complaints."""
 
 import json
+import math
 import struct
 from typing import Any
 
 from mockserver.errors import ApiError
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
+
+_LARGEST = struct.unpack("f", b"\xff\xff\x7f\x7f")[0]
 
 KINDS: dict[type, str] = {
     type(None): "null",
@@ -31,7 +34,7 @@ def dump_bytes(value: Any) -> bytes:
 
 def float32(value: float) -> float:
     """A number after its stay in a C++ float: 0.8 becomes 0.800000011920929."""
-    return float(struct.unpack("f", struct.pack("f", value))[0])
+    return float(struct.unpack("f", struct.pack("f", min(max(value, -_LARGEST), _LARGEST)))[0])
 
 
 def kind(value: Any) -> str:
@@ -47,9 +50,24 @@ def type_error(expected: str, value: Any) -> str:
 def load(body: bytes) -> Any:
     """Parse a request body; raises ApiError 500 with nlohmann's text, as the real handler does."""
     try:
-        return json.loads(body)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        return json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
         raise ApiError(500, _complaint(body, error)) from error
+
+
+class _Overflow(ValueError):
+    """A number that no C++ double holds."""
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise _Overflow(text)
+    return value
 
 
 def loads_or_empty(text: str) -> Any:
@@ -62,6 +80,8 @@ def loads_or_empty(text: str) -> Any:
 
 def _complaint(body: bytes, error: Exception) -> str:
     """nlohmann's parse error; exact for an empty or a cut document, of the same form for others."""
+    if isinstance(error, _Overflow):
+        return f"[json.exception.out_of_range.406] number overflow parsing '{error}'"
     prefix = "[json.exception.parse_error.101] parse error at line "
     if not body.strip():
         line = body.count(b"\n") + 1

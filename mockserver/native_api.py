@@ -7,6 +7,7 @@ from aiohttp import web
 from mockserver import chat, params, prompts, tokenizer
 from mockserver.answering import MACHINE, answer, body_of, json_answer
 from mockserver.errors import ApiError
+from mockserver.jsontext import type_error
 from mockserver.native_shape import NativeShape
 from mockserver.openai_api import completion_tasks
 
@@ -53,6 +54,7 @@ def _extra_context(chunks: Any) -> str:
 async def tokenize(request: web.Request) -> web.Response:
     """`POST /tokenize`."""
     body = await body_of(request)
+    body = body if isinstance(body, dict) else {}
     content = body.get("content", "")
     special = params.flag(body, "parse_special", True)
     if isinstance(content, str):
@@ -76,7 +78,14 @@ def _piece(token: int) -> str | list[int]:
 
 async def detokenize(request: web.Request) -> web.Response:
     """`POST /detokenize`."""
-    return json_answer({"content": tokenizer.decode((await body_of(request)).get("tokens", []))})
+    body = await body_of(request)
+    tokens = body.get("tokens", []) if isinstance(body, dict) else []
+    if not isinstance(tokens, list):
+        raise ApiError(500, type_error("array", tokens))
+    for token in tokens:
+        if not isinstance(token, int):
+            raise ApiError(500, type_error("number", token))
+    return json_answer({"content": tokenizer.decode(tokens)})
 
 
 async def apply_template(request: web.Request) -> web.Response:

@@ -123,9 +123,12 @@ def _biases(value: Any) -> Iterator[tuple[int, float | None]]:
     """Tokens and their biases from either form of `logit_bias`; `None` stands for minus infinity."""
     pairs = value.items() if isinstance(value, dict) else value if isinstance(value, list) else []
     for pair in pairs:
-        if len(pair) != 2 or not (pair[1] is False or isinstance(pair[1], int | float)) or pair[1] is True:
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or pair[1] is True:
             continue
-        what, bias = pair[0], None if pair[1] is False else float32(pair[1])
+        what, given = pair
+        if not isinstance(given, int | float) or not isinstance(what, int | str):
+            continue
+        bias = None if given is False else float32(given)
         if isinstance(what, str) and not what.lstrip("-").isdigit():
             yield from ((token, bias) for token in tokenizer.encode(what))
         elif 0 <= int(what) < tokenizer.VOCABULARY_SIZE:

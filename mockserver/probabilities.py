@@ -11,18 +11,18 @@ from mockserver.jsontext import float32
 
 _FIRST_SHARE = 0.55
 _FALL = 0.6
+_LEAST = 1e-12
+_MOST = 1000
 
 
 @lru_cache(maxsize=4096)
 def _candidates(token: int, count: int) -> tuple[tuple[int, float], ...]:
     """The chosen token and `count - 1` others that have a text, each less likely than the one before."""
     rng = random.Random(token)  # noqa: S311  the same token has the same rivals everywhere
-    chosen = [token]
-    while len(chosen) < count:
-        rival = rng.randrange(tokenizer.FIRST_TEXT, tokenizer.VOCABULARY_SIZE)
-        if rival not in chosen:
-            chosen.append(rival)
-    return tuple((rival, _FIRST_SHARE * _FALL**place) for place, rival in enumerate(chosen))
+    chosen = {token: None}
+    while len(chosen) < min(count, _MOST):
+        chosen[rng.randrange(tokenizer.FIRST_TEXT, tokenizer.VOCABULARY_SIZE)] = None
+    return tuple((rival, max(_FIRST_SHARE * _FALL**place, _LEAST)) for place, rival in enumerate(chosen))
 
 
 def _entry(token: int, share: float, name: str) -> dict[str, Any]:

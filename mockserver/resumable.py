@@ -103,7 +103,7 @@ class Sessions:
     def look_up(self, conversations: list[Any]) -> list[dict[str, Any]]:
         """What is known of some streams."""
         self._forget_old()
-        found = [self._sessions[name] for name in conversations if name in self._sessions]
+        found = [self._sessions[name] for name in conversations if isinstance(name, str) and name in self._sessions]
         return [
             {
                 "conversation_id": session.id,

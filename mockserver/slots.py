@@ -55,6 +55,7 @@ class SlotPool:
 
     async def acquire(self, prompt: Sequence[int], pinned: int = -1) -> Slot:
         """A slot of one's own, after everyone who came before. Cancelling gives up the place in line."""
+        pinned = pinned % len(self.slots) if pinned >= 0 else -1  # llama-server wraps around, too
         waiting = _Waiting(prompt, pinned, asyncio.get_running_loop().create_future())
         self._deferred.append(waiting)
         self._grant()

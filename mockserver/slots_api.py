@@ -18,17 +18,18 @@ async def act(request: web.Request) -> web.Response:
     if not machine.settings.slot_save_path:
         raise ApiError(501, "This server does not support slots action. Start it with `--slot-save-path`")
     number = request.match_info["id_slot"]
-    if not number.isdigit() or int(number) >= len(machine.pool.slots):
+    if not number.isdecimal():
         raise ApiError(400, "Invalid slot ID")
-    slot = machine.pool.slots[int(number)]
+    slot = machine.pool.slots[int(number) % len(machine.pool.slots)]
     action = request.query.get("action", "")
     if action == "erase":
         erased, slot.cache = len(slot.cache), []
         return json_answer({"id_slot": slot.id, "n_erased": erased})
     if action not in ("save", "restore"):
         raise ApiError(400, "Invalid action")
-    name = (await body_of(request)).get("filename", "")
-    if not name or "/" in name or name.startswith("."):
+    body = await body_of(request)
+    name = body.get("filename") if isinstance(body, dict) else None
+    if not isinstance(name, str) or not name or "/" in name or "\0" in name or name.startswith("."):
         raise ApiError(400, "Invalid filename")
     file = Path(machine.settings.slot_save_path) / name
     return json_answer(_save(slot, file) if action == "save" else _restore(slot, file))

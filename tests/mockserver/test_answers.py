@@ -144,7 +144,7 @@ async def test_an_idle_server_sleeps_and_wakes_for_a_request() -> None:
 
 
 async def test_a_silent_stream_is_pinged() -> None:
-    async with MockLlamaServer(ttft=2.5) as mock:
+    async with MockLlamaServer(ttft=1.2) as mock:
         body = {"messages": USER, "stream": True, "sse_ping_interval": 1, "max_tokens": 1}
         answer = await ask(mock.url, "POST", "/v1/chat/completions", body)
         assert b":\n\n" in answer.chunks
