@@ -3,13 +3,14 @@
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import trustme
 
 from tests.behaviour import scene
-from tests.behaviour.scripted_upstream import ScriptedUpstream
+from tests.behaviour.scripted_upstream import Script, ScriptedUpstream, Visit
 from tests.behaviour.wire_client import request
 
 BRISK = 0.3  # seconds: every limit on time that the deployment `brisk` has
@@ -29,6 +30,17 @@ def chat(
 ) -> bytes:
     """A request to a deployment, a good one if nothing else is said."""
     return request(f"/api/gguf/{deployment}{path}", *headers, method=method, key=key, body=body)
+
+
+def says(*said: bytes, then: Callable[[Visit], object] = lambda _: None) -> Script:
+    """A script: read all of the request, send these bytes, each piece as a segment of its own, and `then` do that."""
+
+    def script(visit: Visit) -> None:
+        visit.read_body()
+        visit.send(*said)
+        then(visit)
+
+    return script
 
 
 class Slammer:
