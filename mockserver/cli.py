@@ -2,43 +2,23 @@
 
 import asyncio
 import os
-import re
 import signal
 import sys
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import click
 
+from mockserver.command_line import DropIn, settings_from
 from mockserver.door import PortTaken
 from mockserver.server import MockLlamaServer
 from mockserver.settings import BUILD_INFO, Settings
 from mockserver.state import Phase, State
 
 _SECONDS = click.FloatRange(min=0)
-_VALUE = re.compile(r"[^-]|-\d|-$|$")
-_DEFAULT_SLOTS = 4
 
 
 Command = Callable[..., None]
-
-
-class _DropIn(click.Command):
-    """Takes llama-server's command line as it is: options without meaning for a mock are left out."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Keep the known options with their values; remember the others for the log."""
-        known = {name for option in self.params for name in (*option.opts, *option.secondary_opts)}
-        known |= set(ctx.help_option_names)
-        kept, ignored = list[str](), list[str]()
-        target = kept
-        for argument in args:
-            if not _VALUE.match(argument):
-                target = kept if argument.partition("=")[0] in known else ignored
-            target.append(argument)
-        ctx.obj = ignored
-        return super().parse_args(ctx, kept)
 
 
 def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
@@ -46,7 +26,7 @@ def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
     return click.option(*names, **({"default": None} | attributes))
 
 
-@click.command(cls=_DropIn, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=DropIn, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(BUILD_INFO, "--version", message="version: %(version)s (mock)")
 @_option("--host", envvar="LLAMA_ARG_HOST", help="Address to listen on, or several with commas.")
 @_option("--port", type=int, default=8080, show_default=True, envvar="LLAMA_ARG_PORT", help="0: any free one.")
@@ -115,54 +95,9 @@ def main(context: click.Context, /, **options: Any) -> None:
         _say(f"main: ignored: {' '.join(context.obj)}")
     stop_with_stdin = options.pop("stop_with_stdin")
     try:
-        asyncio.run(_serve(read_options(options, os.environ), stop_with_stdin))
+        asyncio.run(_serve(settings_from(options, os.environ), stop_with_stdin))
     except (PortTaken, ValueError) as error:
         raise click.ClickException(str(error)) from error
-
-
-def read_options(options: dict[str, Any], environment: Mapping[str, str]) -> Settings:
-    """The settings of a command line; what was not given keeps its default."""
-    given = {name: value for name, value in options.items() if value not in (None, (), False)}
-    given |= {
-        name: False
-        for name in ("jinja", "slots_endpoint", "grammars", "models_autoload", "unified")
-        if options.get(name) is False
-    }
-    slots = given.pop("slots", -1)
-    given["slots"] = slots if slots > 0 else _DEFAULT_SLOTS
-    given.setdefault("unified", slots < 1)
-    if not given.get("context"):
-        given.pop("context", None)
-    if "seed" in given:
-        given["sampling_seed"] = given["seed"] % 2**32
-    given["api_keys"] = _keys(given.pop("api_keys", ""), given.pop("api_key_file", None))
-    given |= _model(given)
-    if path := given.pop("chat_template_file", None):
-        given["chat_template_source"] = Path(path).read_text(encoding="utf-8")
-    if "router_models" in given:
-        given["router_models"] = tuple(filter(None, given["router_models"].split(",")))
-    if environment.get("AIP_MODE") == "PREDICTION":
-        given["vertex_route"] = environment.get("AIP_PREDICT_ROUTE") or "/predict"
-    return Settings(**given)
-
-
-def _keys(listed: str, path: str | None) -> tuple[str, ...]:
-    lines = Path(path).read_text(encoding="utf-8").splitlines() if path else []
-    from_file = [line.strip() for line in lines if not line.startswith("#")]
-    return tuple(filter(None, [*listed.split(","), *from_file]))
-
-
-def _model(given: dict[str, Any]) -> dict[str, Any]:
-    """The path of the model, and whether there is none: then the server is a router."""
-    repository, file = given.pop("hf_repo", ""), given.pop("hf_file", "")
-    address = given.pop("model_url", "")
-    path = given.get("model") or file or address.rpartition("/")[2] or repository.replace(":", "_")
-    if path and not path.endswith(".gguf"):
-        path += ".gguf"
-    infill = bool(given.get("infill")) or "infill" in repository
-    strict = given.pop("strict", False) and not path and not given.get("alias")
-    router = bool(given.get("router") or strict)
-    return {"model": path, "infill": infill, "router": router}
 
 
 async def _serve(settings: Settings, stop_with_stdin: bool) -> None:

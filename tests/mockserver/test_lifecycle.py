@@ -84,7 +84,7 @@ async def test_a_client_that_leaves_is_noticed_and_frees_its_slot() -> None:
         writer.write(encode("POST", "/v1/chat/completions", {}, b'{"stream":true,"ignore_eos":true,"messages":[]}'))
         await read_head(reader)
         writer.transport.abort()
-        [exchange] = await mock.wait_for_requests(ended="aborted", timeout=0.5)
+        [exchange] = await mock.wait_for_requests(ended="aborted")
         assert exchange.how.startswith("client left after ")
         assert exchange.status == 200
         assert exchange.bytes_sent > 0
@@ -100,7 +100,7 @@ async def test_a_client_that_leaves_the_queue_gives_up_its_place() -> None:
         waiting.write(encode("POST", "/v1/messages", {}, b'{"messages":[]}'))
         await mock.wait_for_requests(path="/v1/messages")
         waiting.transport.abort()
-        await mock.wait_for_requests(path="/v1/messages", ended="aborted", timeout=0.5)
+        await mock.wait_for_requests(path="/v1/messages", ended="aborted")
         assert mock.machine.pool.deferred == 0
         writer.transport.abort()
         assert (await ask(mock.url, "POST", "/v1/messages", {"messages": [], "max_tokens": 1})).status == 200

@@ -1,0 +1,75 @@
+"""llama-server's command line, read: what a mock makes of it, and what it leaves out."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mockserver.settings import Settings
+
+_VALUE = re.compile(r"[^-]|-\d|-$|$")
+_DEFAULT_SLOTS = 4
+
+
+class DropIn(click.Command):
+    """Takes llama-server's command line as it is: options without meaning for a mock are left out."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the known options with their values; remember the others for the log."""
+        known = {name for option in self.params for name in (*option.opts, *option.secondary_opts)}
+        known |= set(ctx.help_option_names)
+        kept, ignored = list[str](), list[str]()
+        target = kept
+        for argument in args:
+            if not _VALUE.match(argument):
+                target = kept if argument.partition("=")[0] in known else ignored
+            target.append(argument)
+        ctx.obj = ignored
+        return super().parse_args(ctx, kept)
+
+
+def settings_from(options: dict[str, Any], environment: Mapping[str, str]) -> Settings:
+    """The settings of a command line; what was not given keeps its default."""
+    given = {name: value for name, value in options.items() if value not in (None, (), False)}
+    given |= {
+        name: False
+        for name in ("jinja", "slots_endpoint", "grammars", "models_autoload", "unified")
+        if options.get(name) is False
+    }
+    slots = given.pop("slots", -1)
+    given["slots"] = slots if slots > 0 else _DEFAULT_SLOTS
+    given.setdefault("unified", slots < 1)
+    if not given.get("context"):
+        given.pop("context", None)
+    if "seed" in given:
+        given["sampling_seed"] = given["seed"] % 2**32
+    given["api_keys"] = _keys(given.pop("api_keys", ""), given.pop("api_key_file", None))
+    given |= _model(given)
+    if path := given.pop("chat_template_file", None):
+        given["chat_template_source"] = Path(path).read_text(encoding="utf-8")
+    if "router_models" in given:
+        given["router_models"] = tuple(filter(None, given["router_models"].split(",")))
+    if environment.get("AIP_MODE") == "PREDICTION":
+        given["vertex_route"] = environment.get("AIP_PREDICT_ROUTE") or "/predict"
+    return Settings(**given)
+
+
+def _keys(listed: str, path: str | None) -> tuple[str, ...]:
+    lines = Path(path).read_text(encoding="utf-8").splitlines() if path else []
+    from_file = [line.strip() for line in lines if not line.startswith("#")]
+    return tuple(filter(None, [*listed.split(","), *from_file]))
+
+
+def _model(given: dict[str, Any]) -> dict[str, Any]:
+    """The path of the model, and whether there is none: then the server is a router."""
+    repository, file = given.pop("hf_repo", ""), given.pop("hf_file", "")
+    address = given.pop("model_url", "")
+    path = given.get("model") or file or address.rpartition("/")[2] or repository.replace(":", "_")
+    if path and not path.endswith(".gguf"):
+        path += ".gguf"
+    infill = bool(given.get("infill")) or "infill" in repository
+    strict = given.pop("strict", False) and not path and not given.get("alias")
+    router = bool(given.get("router") or strict)
+    return {"model": path, "infill": infill, "router": router}

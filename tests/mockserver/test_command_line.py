@@ -1,0 +1,86 @@
+"""llama-server's own command line: taken as it is, with the real one's meaning where it changes an answer."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from mockserver import cli
+from mockserver.settings import Settings
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """The settings a command would have served with."""
+    seen: list[Settings] = []
+
+    async def serve(settings: Settings, *_: Any) -> None:
+        seen.append(settings)
+
+    monkeypatch.setattr(cli, "_serve", serve)
+    return seen
+
+
+def run(*arguments: str, environment: dict[str, str] | None = None) -> Any:
+    return CliRunner().invoke(cli.main, arguments, env=environment, catch_exceptions=False)
+
+
+def test_options_without_meaning_for_a_mock_are_left_out(started: list[Settings]) -> None:
+    result = run("-ngl", "99", "--port", "1", "-ctk", "f16", "--mlock", "-fa", "on", "--threads", "-1", "-v")
+    assert started[0].port == 1
+    assert result.output == "main: ignored: -ngl 99 -ctk f16 --mlock -fa on --threads -1\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["-np", "2", "-c", "512"], {"slots": 2, "slot_context": 256}),
+        (["-c", "512"], {"slots": 4, "slot_context": 512}),
+        (["-np", "2", "-kvu", "-c", "512"], {"slot_context": 512}),
+        (["--alias", "b,a"], {"model_name": "a", "aliases": ["a", "b"], "router": False}),
+        (["-m", "/models/x.gguf"], {"model_name": "x.gguf", "model_path": "/models/x.gguf"}),
+        (["-hf", "org/repo:Q8_0"], {"model_path": "org/repo_Q8_0.gguf"}),
+        (["--seed", "7"], {"seed": 7, "sampling_seed": 7}),
+        (["--no-slots", "--metrics"], {"slots_endpoint": False, "metrics_endpoint": True}),
+        (["--no-jinja"], {"jinja": False}),
+        (["--api-key", "a,b"], {"api_keys": ("a", "b")}),
+        (["--tools", "all"], {"allowed_origins": "localhost"}),
+        (["--router"], {"router": True}),
+        ([], {"router": False, "jinja": True, "slots_endpoint": True, "allowed_origins": "*"}),
+    ],
+)
+def test_an_option_means_what_it_means_to_the_real_one(
+    started: list[Settings], arguments: list[str], expected: dict[str, Any]
+) -> None:
+    assert run(*arguments).exit_code == 0
+    assert {name: getattr(started[0], name) for name in expected} == expected
+
+
+def test_without_a_model_the_strict_mock_is_a_router(started: list[Settings]) -> None:
+    run(environment={"MOCK_LLAMA_SERVER_STRICT": "1"})
+    run("-m", "x.gguf", environment={"MOCK_LLAMA_SERVER_STRICT": "1"})
+    assert [settings.router for settings in started] == [True, False]
+
+
+def test_keys_come_from_a_file_too(started: list[Settings], tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text("# whose\none\n\ntwo\n")
+    run("--api-key-file", str(file), "--api-key", "zero")
+    assert started[0].api_keys == ("zero", "one", "two")
+    assert "zero" not in repr(started[0])
+
+
+def test_a_template_that_is_none_is_one_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "broken.jinja"
+    file.write_text("{% for %}")
+    result = run("--port", "0", "--chat-template-file", str(file))
+    assert result.exit_code == 1
+    assert result.output.startswith("build_info") or result.output.startswith("Error: the chat template is no Jinja")
+
+
+@pytest.mark.parametrize("arguments", [["--state", "on fire"], ["--tps", "-1"], ["--port", "x"], ["--jitter", "2"]])
+def test_a_bad_value_is_refused(arguments: list[str]) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert "Invalid value" in result.output
