@@ -4,7 +4,6 @@ import asyncio
 import logging
 import secrets
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
@@ -148,30 +147,33 @@ def _stamp(response: web.StreamResponse, request_id: str) -> None:
 
 def _write_line(asked: str, exchange: Exchange) -> None:
     if log.isEnabledFor(logging.INFO):
-        log.info("request", extra={"request": dict(_fields(asked, exchange))})
+        fields = {"request": _fields(asked, exchange)}
+        log.handle(log.makeRecord(log.name, logging.INFO, "", 0, "request", (), None, extra=fields))
 
 
-def _fields(asked: str, exchange: Exchange) -> Iterator[tuple[str, object]]:
-    now = monotonic()
-    yield "id", exchange.id
-    yield "account", exchange.account
-    yield "key", exchange.key
-    yield "deployment", exchange.deployment
-    yield "endpoint", exchange.endpoint or asked
-    yield "status", exchange.status
-    yield "bytes_in", exchange.bytes_in
-    yield "bytes_out", exchange.bytes_out
-    yield "first_byte_ms", _milliseconds(exchange.first_byte_at, exchange.started)
-    yield "total_ms", _milliseconds(now, exchange.started)
+def _fields(asked: str, exchange: Exchange) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "id": exchange.id,
+        "account": exchange.account,
+        "key": exchange.key,
+        "deployment": exchange.deployment,
+        "endpoint": exchange.endpoint or asked,
+        "status": exchange.status,
+        "bytes_in": exchange.bytes_in,
+        "bytes_out": exchange.bytes_out,
+        "first_byte_ms": _milliseconds(exchange.first_byte_at, exchange.started),
+        "total_ms": _milliseconds(monotonic(), exchange.started),
+        "ending": exchange.ending.value,
+    }
     if exchange.usage is not None:
-        yield "tokens_in", exchange.usage.tokens_in
-        yield "tokens_out", exchange.usage.tokens_out
-        yield "tokens_per_second", exchange.usage.tokens_per_second
-    yield "ending", exchange.ending.value
+        fields["tokens_in"] = exchange.usage.tokens_in
+        fields["tokens_out"] = exchange.usage.tokens_out
+        fields["tokens_per_second"] = exchange.usage.tokens_per_second
     if exchange.reason:
-        yield "reason", exchange.reason
+        fields["reason"] = exchange.reason
     if exchange.cause:
-        yield "cause", exchange.cause
+        fields["cause"] = exchange.cause
+    return fields
 
 
 def _milliseconds(at: float | None, start: float) -> float | None:

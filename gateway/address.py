@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 from urllib.parse import urlsplit
@@ -41,7 +42,7 @@ class Address:
         except ssl.SSLError as error:
             raise UpstreamError(f"TLS failed: {error.reason}") from error
         except OSError as error:
-            raise UpstreamError(f"no connection: {error.strerror or error}") from error
+            raise UpstreamError(f"no connection: {_why(error)}") from error
 
     async def _open(self) -> Connection:
         if self._socket_path is not None:
@@ -64,3 +65,8 @@ class Address:
         if self._secure and self._tls is None:
             self._tls = ssl.create_default_context(cafile=self._ca_file)
         return self._tls
+
+
+def _why(error: OSError) -> str:
+    """The system's words for it, without the address that asyncio adds."""
+    return os.strerror(error.errno) if error.errno else "the address cannot be used"

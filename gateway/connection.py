@@ -21,7 +21,10 @@ class UpstreamError(Exception):
 
 @dataclass(slots=True)
 class Head:
-    """Status and headers of an answer. `chunked` or `length` frame its body; neither: it ends with the connection."""
+    """Status and headers of an answer, names in lower case. `chunked` or `length` frame its body.
+
+    Neither: it ends with the connection.
+    """
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -31,7 +34,7 @@ class Head:
 
     def get(self, name: bytes) -> bytes:
         """The first value of a header given in lower case, or nothing."""
-        return next((value for key, value in self.headers if key.lower() == name), b"")
+        return next((value for key, value in self.headers if key == name), b"")
 
 
 class Receiver(Protocol):
@@ -191,7 +194,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._head is None:  # after it come trailers, which never become headers
-            self._raw_headers.append((name, value))
+            self._raw_headers.append((name.lower(), value))
             self._head_bytes += len(name) + len(value)
             self._limit_head(self._head_bytes)
 
@@ -250,8 +253,8 @@ class Connection(asyncio.Protocol):
 
 def _checked_head(status: int, version: str, headers: list[tuple[bytes, bytes]]) -> Head:
     """The head, if its framing has one reading only. Raises UpstreamError."""
-    lengths = [value for name, value in headers if name.lower() == b"content-length"]
-    codings = [value for name, value in headers if name.lower() == b"transfer-encoding"]
+    lengths = [value for name, value in headers if name == b"content-length"]
+    codings = [value for name, value in headers if name == b"transfer-encoding"]
     if version not in {"1.0", "1.1"}:
         raise UpstreamError(f"HTTP version {version}")
     if not 200 <= status <= 599:
@@ -270,7 +273,7 @@ def _checked_head(status: int, version: str, headers: list[tuple[bytes, bytes]])
 
 def _keeps_alive(version: str, headers: list[tuple[bytes, bytes]]) -> bool:
     """RFC 9112 9.3: HTTP/1.1 unless `close` is said, HTTP/1.0 only if `keep-alive` is."""
-    options = b",".join(value.lower() for name, value in headers if name.lower() == b"connection")
+    options = b",".join([value.lower() for name, value in headers if name == b"connection"])
     return b"close" not in options if version == "1.1" else b"keep-alive" in options
 
 

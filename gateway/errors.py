@@ -76,7 +76,13 @@ BUSY = _row(
     "Too many requests are waiting for this endpoint.",
     {"Retry-After": "1", "x-should-retry": "true"},
 )
-TIMED_OUT = _row("timed_out", 504, "timeout_error", "The model server sent no answer within the time limit.")
+TIMED_OUT = _row(
+    "timed_out",
+    504,
+    "timeout_error",
+    "The model server sent no answer within the time limit.",
+    _NO_RETRY,  # SDKs repeat a 5xx, and the model server would do all the work again
+)
 
 # What the error event of a stream that broke says; the status has long been sent by then.
 CUT = _row("upstream_cut", 502, "api_error", "The model endpoint broke off in the middle of its answer.")

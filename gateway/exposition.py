@@ -1,6 +1,5 @@
 """The numbers in Prometheus's text format. Imported when somebody first asks: the library takes its time to load."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
@@ -42,7 +41,7 @@ def _families(metrics: Metrics, gauges: Gauges) -> Iterator[Metric]:
         yield _gauge(name, text, labels, values)
 
 
-def _counter(name: str, text: str, labels: Labels, counts: Counter[Labels]) -> Metric:
+def _counter(name: str, text: str, labels: Labels, counts: Mapping[Labels, int]) -> Metric:
     family = CounterMetricFamily(name, text, labels=labels)
     for values, count in sorted(counts.items()):
         family.add_metric(values, count)

@@ -6,6 +6,7 @@ feeds); here is what it lets through.
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -95,6 +96,7 @@ def _has_one_good_host(request: web.Request) -> bool:
     return len(hosts) == 1 and is_host(hosts[0])
 
 
+@lru_cache(maxsize=256)
 def is_host(value: str) -> bool:
     """Whether this is what a `Host` header may say: a name or an address, and perhaps a port."""
     if _HOST(value) is None:

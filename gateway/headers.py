@@ -1,7 +1,8 @@
 """Which headers carry a key, and which may pass, up and down. Allowlists: what is not named here stays here."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from functools import lru_cache
 from types import MappingProxyType
 
 from multidict import CIMultiDictProxy
@@ -20,7 +21,10 @@ _UP_PREFIXES = (b"anthropic-", b"openai-", b"x-stainless-", b"x-claude-code-")
 # `anthropic-api-key` looks like the family above and is some client's idea of a key header.
 _NEVER_UP = frozenset({b"anthropic-api-key", b"openai-api-key"})
 
-_DOWN = frozenset({b"content-type", b"content-encoding", b"content-language", b"retry-after", b"x-should-retry"})
+_DOWN = {
+    name.lower(): name
+    for name in (b"Content-Type", b"Content-Encoding", b"Content-Language", b"Retry-After", b"x-should-retry")
+}
 _DOWN_PREFIXES = (b"anthropic-", b"openai-", b"x-ratelimit-")
 
 # RFC 9110 5.5 without obs-text: a value outside it is not forwarded in either direction.
@@ -55,36 +59,34 @@ def _bearer(value: str) -> str:
     return token.strip(" \t") if scheme.lower() == "bearer" else ""
 
 
-def upward(headers: RawHeaders) -> Iterator[tuple[bytes, bytes]]:
+def upward(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
     """The client's headers that its model server may see, each at most once, names in lower case."""
-    nominated = _nominated(headers)
-    seen = set()
+    passed: dict[bytes, bytes] = {}
+    nominated: list[bytes] = []
     for raw_name, value in headers:
-        name = raw_name.lower()
-        if name in seen or name in nominated or not _may_go_up(name) or not _PLAIN_VALUE(value):
-            continue
-        seen.add(name)
-        yield name, value
+        name = _upward_name(raw_name)
+        if name == b"connection":  # it declares others hop-by-hop (RFC 9110 7.6.1)
+            nominated += [part.strip().lower() for part in value.split(b",")]
+        elif name is not None and name not in passed and _PLAIN_VALUE(value):
+            passed[name] = value
+    return [header for header in passed.items() if header[0] not in nominated]
 
 
-def _may_go_up(name: bytes) -> bool:
-    return name in _UP or (name.startswith(_UP_PREFIXES) and name not in _NEVER_UP)
+@lru_cache(maxsize=512)
+def _upward_name(raw_name: bytes) -> bytes | None:
+    """A header's name in lower case if it may go up, or says which may not; else None."""
+    name = raw_name.lower()
+    passes = name in _UP or name == b"connection" or (name.startswith(_UP_PREFIXES) and name not in _NEVER_UP)
+    return name if passes else None
 
 
-def _nominated(headers: RawHeaders) -> frozenset[bytes]:
-    """Names that a `Connection` header declares hop-by-hop (RFC 9110 7.6.1)."""
-    values = [value for name, value in headers if name.lower() == b"connection"]
-    return frozenset(part.strip().lower() for value in values for part in value.split(b",")) if values else frozenset()
-
-
-def downward(headers: RawHeaders) -> Iterator[bytes]:
-    """The model server's headers that the client may see, each at most once, as lines without their end."""
-    seen = set()
-    for raw_name, value in headers:
-        name = raw_name.lower()
-        if name not in seen and (name in _DOWN or name.startswith(_DOWN_PREFIXES)) and _PLAIN_VALUE(value):
-            seen.add(name)
-            yield b"%b: %b" % (raw_name, value)
+def downward(headers: RawHeaders) -> list[bytes]:
+    """The model server's headers, names in lower case, that the client may see: each at most once, a line each."""
+    passed = {}
+    for name, value in headers:
+        if (name in _DOWN or name.startswith(_DOWN_PREFIXES)) and name not in passed and _PLAIN_VALUE(value):
+            passed[name] = b"%b: %b" % (_DOWN.get(name, name), value)
+    return list(passed.values())
 
 
 def is_sane_request_id(value: str) -> bool:

@@ -1,11 +1,14 @@
 """How the log looks: for people on a terminal, JSON otherwise; and no line of it with a key in it."""
 
-import json
+import asyncio
 import logging
 import re
 import sys
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TextIO
+
+import orjson
 
 from gateway.account import KEY_PREFIX
 
@@ -19,6 +22,8 @@ _SECRETS = re.compile(
 # What could forge a line, or the look of one: controls, line and paragraph separators, changes of direction.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _MAX_TEXT = 3000  # characters, so that a line stays below 4 KiB
+_BATCH_SECONDS = 0.05
+_FROM_OUTSIDE = ("id", "endpoint", "cause")  # the fields of a request that hold words of others
 _COLOURS = {"2": "32", "3": "36", "4": "33", "5": "31"}
 
 
@@ -39,17 +44,66 @@ class JsonLines(logging.Formatter):
     """One JSON object a line: `time` (UTC, ISO 8601), `level`, `logger`, `message`, and the fields of a request."""
 
     def format(self, record: logging.LogRecord) -> str:
+        second, fraction = divmod(record.created, 1)
         line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "time": f"{_iso(int(second))}.{int(fraction * 1000):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": masked(record.getMessage()),
         }
-        for name, value in getattr(record, "request", {}).items():
-            line[name] = masked(value) if isinstance(value, str) else value
+        request = getattr(record, "request", None)
+        if request is not None:
+            line |= request
+            line |= {name: masked(request[name]) for name in _FROM_OUTSIDE if name in request}
         if record.exc_info:
             line["traceback"] = _traceback(self.formatException(record.exc_info), "")
-        return json.dumps(line, ensure_ascii=False)
+        return orjson.dumps(line).decode()
+
+
+@lru_cache(maxsize=2)
+def _iso(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+class Batches(logging.StreamHandler[TextIO]):
+    """Writes lines together, a few times a second: a system call for every request would cost more than its line.
+
+    Without an event loop, and from WARNING up, a line is written at once.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the line, or write it with all that were kept."""
+        try:
+            self._lines.append(self.format(record) + self.terminator)
+        except (ValueError, TypeError):  # what cannot be formatted must not become an error of its request
+            self.handleError(record)
+        if record.levelno >= logging.WARNING or not self._is_due_later():
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was kept."""
+        lines, self._lines = self._lines, []
+        self._timer = None
+        if lines:
+            try:
+                self.stream.write("".join(lines))
+                self.stream.flush()
+            except (OSError, ValueError):
+                return  # a full disk or a closed pipe: the gateway goes on without its log
+
+    def _is_due_later(self) -> bool:
+        if self._timer is None:
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:
+                return False
+            self._timer = loop.call_later(_BATCH_SECONDS, self.flush)
+        return True
 
 
 class HumanLines(logging.Formatter):
@@ -91,7 +145,7 @@ def set_up(form: str, level: str, stream: TextIO | None = None) -> None:
     """Send all logging to `stream` (standard error). `form` is auto, human or json; auto asks if it is a terminal."""
     stream = stream or sys.stderr
     terminal = stream.isatty()
-    handler = logging.StreamHandler(stream)
+    handler = Batches(stream)
     human = form == "human" or (form == "auto" and terminal)
     handler.setFormatter(HumanLines(colour=terminal) if human else JsonLines())
     root = logging.getLogger()
@@ -99,4 +153,6 @@ def set_up(form: str, level: str, stream: TextIO | None = None) -> None:
     root.setLevel(level.upper())
     for noisy in ("asyncio", "aiosqlite", "sqlalchemy", "alembic", "aiohttp"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    # What no line shows need not be found out for each (logging's own advice on optimization).
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.raiseExceptions = False  # a full disk must not become a traceback, nor reach a request

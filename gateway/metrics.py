@@ -5,7 +5,7 @@ those of the code.
 """
 
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from time import monotonic
 
@@ -43,10 +43,10 @@ class Metrics:
     """Counts of ended exchanges. One that names no deployment of its caller's counts as a refusal only."""
 
     def __init__(self) -> None:
-        self.requests: Counter[Labels] = Counter()  # deployment, endpoint, status, ending
-        self.refusals: Counter[Labels] = Counter()  # reason
-        self.tokens: Counter[Labels] = Counter()  # deployment, kind
-        self.body_bytes: Counter[Labels] = Counter()  # deployment, direction
+        self.requests: defaultdict[Labels, int] = defaultdict(int)  # deployment, endpoint, status, ending
+        self.refusals: defaultdict[Labels, int] = defaultdict(int)  # reason
+        self.tokens: defaultdict[Labels, int] = defaultdict(int)  # deployment, kind
+        self.body_bytes: defaultdict[Labels, int] = defaultdict(int)  # deployment, direction
         self.first_byte: defaultdict[Labels, Histogram] = defaultdict(Histogram)  # deployment, endpoint
         self.duration: defaultdict[Labels, Histogram] = defaultdict(Histogram)  # deployment, endpoint
 
@@ -57,7 +57,7 @@ class Metrics:
         deployment, endpoint = exchange.deployment, exchange.endpoint
         if deployment is None or endpoint is None:
             return
-        self.requests[(deployment, endpoint, str(exchange.status or ""), exchange.ending.value)] += 1
+        self.requests[(deployment, endpoint, str(exchange.status or ""), exchange.ending)] += 1
         self.duration[(deployment, endpoint)].add(monotonic() - exchange.started)
         if exchange.first_byte_at is not None:
             self.first_byte[(deployment, endpoint)].add(exchange.first_byte_at - exchange.started)

@@ -13,6 +13,7 @@ ANY = hdrs.METH_ANY
 def add_routes(app: web.Application) -> None:
     """Fill the router. The order matters: the first match answers."""
     route = app.router.add_route
+    route("POST", "/api/gguf/{rest:(?s:.*)}", inference)  # first, because nearly every request is one
     route("GET", "/healthz", alive)
     route("GET", "/readyz", ready)
     route("GET", "/metrics", scrape)

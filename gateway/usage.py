@@ -34,7 +34,9 @@ def read_usage(first: bytes, last: bytes) -> Usage | None:
     >>> read_usage(b"", b'...,"usage":{"completion_tokens":4,"prompt_tokens":51},"timings":{"prompt_n":51}}')
     Usage(tokens_in=51, tokens_out=4, cached=0, tokens_per_second=None)
     """
-    usage = {**_object_after(b'"usage":', first), **_object_after(b'"usage":', last)}
+    usage = _object_after(b'"usage":', last)
+    if "input_tokens" not in usage and "prompt_tokens" not in usage:  # an Anthropic stream, or embeddings
+        usage = {**_object_after(b'"usage":', first), **usage}
     timings = _object_after(b'"timings":', last)
     if not usage and not timings:
         return None
@@ -68,7 +70,7 @@ def _object_after(name: bytes, data: bytes) -> dict[str, Any]:
     if at < 0:
         return {}
     try:
-        found, _ = _decoder.raw_decode(data[at + len(name) :].decode("utf-8", "replace").lstrip())
+        found, _ = _decoder.raw_decode(data[at + len(name) :].decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

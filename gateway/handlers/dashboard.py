@@ -167,7 +167,7 @@ def _look(request: web.Request) -> View:
         summary=dashboard_view.summary(
             cards,
             under_way=app[RELAY].under_way,
-            refused=access.metrics.refusals.total(),
+            refused=sum(access.metrics.refusals.values()),
             started=app[PAGE].started,
             draining=app[RELAY].draining,
         ),
