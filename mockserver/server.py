@@ -138,6 +138,7 @@ class MockLlamaServer:
         async with self._changing:
             await self._leave_course()
             first = next(steps)
+            self._since = time.monotonic()
             await self._enter(first)
             if first.seconds is not None:
                 self._course = asyncio.create_task(self._follow(first.seconds, steps))

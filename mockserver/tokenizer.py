@@ -17,6 +17,7 @@ UNKNOWN, BOS, EOS = 0, 1, 2
 SPECIALS = ("<unk>", "<s>", "</s>")
 _FIRST_BYTE = len(SPECIALS)
 _CHUNK = 3
+_LONGEST_KNOWN = 32
 
 
 def _texts() -> list[str]:
@@ -37,9 +38,17 @@ _SPECIAL = re.compile("(" + "|".join(re.escape(text) for text in SPECIALS) + ")"
 _WORD = re.compile(r" ?[A-Za-z]+|[^A-Za-z ]+| ")
 
 
-@lru_cache(maxsize=16384)
 def _word(word: str) -> tuple[int, ...]:
-    """Ids of one word with its leading space, or of a run of anything else."""
+    """Ids of one word with its leading space, or of a run of anything else; long ones are not remembered."""
+    return _split(word) if len(word) > _LONGEST_KNOWN else _known_word(word)
+
+
+@lru_cache(maxsize=16384)
+def _known_word(word: str) -> tuple[int, ...]:
+    return _split(word)
+
+
+def _split(word: str) -> tuple[int, ...]:
     if (whole := _IDS.get(word)) is not None:
         return (whole,)
     found: list[int] = []
