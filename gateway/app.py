@@ -6,6 +6,7 @@ from aiohttp import web
 
 from gateway import access, auth, framing, readiness
 from gateway.changes import Changes
+from gateway.crew import ALONE, CREW, Crew
 from gateway.handlers import dashboard, scrape
 from gateway.registry.base import Registry
 from gateway.relay import RELAY, Relay
@@ -20,11 +21,12 @@ CHANGES = web.AppKey("changes", Changes)
 _FIRST_LOOK_SECONDS = 0.3  # so that a restarted gateway does not call healthy deployments "deploying"
 
 
-def create_app(server: Server, registry: Registry) -> web.Application:
+def create_app(server: Server, registry: Registry, crew: Crew = ALONE) -> web.Application:
     """The gateway as an aiohttp application. `registry` is opened and closed with it."""
     app = web.Application(middlewares=MIDDLEWARES)
-    changes, upstreams = Changes(), Upstreams()
+    changes, upstreams = Changes(), Upstreams(crew)
     app[CHANGES] = changes
+    app[CREW] = crew
     app[auth.REGISTRY] = registry
     app[access.ACCESS] = access.Access(changes)
     app[UPSTREAMS] = upstreams

@@ -6,7 +6,7 @@ those of the code.
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from time import monotonic
 
 from gateway.exchange import Exchange
@@ -20,21 +20,26 @@ Labels = tuple[str, ...]
 class Histogram:
     """How many took how long."""
 
-    __slots__ = ("_counts", "total")
+    __slots__ = ("counts", "total")
 
     def __init__(self) -> None:
-        self._counts = [0] * (len(BOUNDS) + 1)
+        self.counts = [0] * (len(BOUNDS) + 1)
         self.total = 0.0
 
     def add(self, seconds: float) -> None:
         """Count one."""
-        self._counts[bisect_left(BOUNDS, seconds)] += 1
+        self.counts[bisect_left(BOUNDS, seconds)] += 1
         self.total += seconds
+
+    def add_all(self, counts: Iterable[int], total: float) -> None:
+        """Count those of another histogram."""
+        self.counts = [mine + others for mine, others in zip(self.counts, counts, strict=True)]
+        self.total += total
 
     def buckets(self) -> Iterator[tuple[str, float]]:
         """Upper bound and number at or below it, the last one `+Inf`."""
         below = 0
-        for bound, count in zip((*map(str, BOUNDS), "+Inf"), self._counts, strict=True):
+        for bound, count in zip((*map(str, BOUNDS), "+Inf"), self.counts, strict=True):
             below += count
             yield bound, below
 

@@ -5,13 +5,13 @@ import gc
 import logging
 import os
 import signal
-import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from aiohttp import web
 
 from gateway.app import create_app
+from gateway.crew import ALONE, Crew
 from gateway.http_server import Runner
 from gateway.registry.base import Registry
 from gateway.relay import RELAY, Relay
@@ -38,23 +38,27 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 
 
 async def serve(
-    server: Server, registry: Registry, announce: Callable[[str], None], stop_with_stdin: bool = False
+    server: Server,
+    registry: Registry,
+    announce: Callable[[str], None],
+    stop_pipe: int | None = None,
+    crew: Crew = ALONE,
 ) -> None:
     """Serve until SIGTERM or SIGINT; `announce` gets the gateway's URL once it accepts connections.
 
     At the first signal the gateway stops accepting and lets answers finish for `server.timeouts.drain` seconds,
-    then cuts them so that their clients see it. A second signal cuts at once. With `stop_with_stdin`, the end of
-    standard input counts as a signal: the process that holds its other end is gone.
+    then cuts them so that their clients see it. A second signal cuts at once. The end of `stop_pipe`, a file
+    descriptor, counts as a signal: the process that holds its other end is gone. A `crew` shares the port.
     Raises SourceError if the registry cannot be read, ListenError if the address cannot be used.
     """
     stop = _StopSignals(registry)
-    if stop_with_stdin:
-        stop.watch(sys.stdin.fileno())
-    app = create_app(server, registry)
+    if stop_pipe is not None:
+        stop.watch(stop_pipe)
+    app = create_app(server, registry, crew)
     runner = Runner(app, server)
     try:
         await runner.setup()
-        site = await _listen(runner, server.host, server.port)
+        site = await _listen(runner, server.host, server.port, reuse_port=crew.size > 1)
         _spare_the_collector()
         announce(_url(runner))
         await stop.first.wait()
@@ -71,18 +75,19 @@ def _spare_the_collector() -> None:
     gc.set_threshold(10_000, 20, 50)  # a request leaves no cycles behind; young objects are few and die young
 
 
-async def _listen(runner: Runner, host: str, port: int) -> web.TCPSite:
-    site = web.TCPSite(runner, host, port, backlog=_BACKLOG)
+async def _listen(runner: Runner, host: str, port: int, *, reuse_port: bool) -> web.TCPSite:
+    site = web.TCPSite(runner, host, port, backlog=_BACKLOG, reuse_port=reuse_port or None)
     try:
         await site.start()
-    except PermissionError as error:
-        raise ListenError(f"Port {port} needs more rights than this user has; choose one above 1023.") from error
     except OSError as error:
-        raise ListenError(_why_not(error, host, port)) from error
+        raise ListenError(why_not(error, host, port)) from error
     return site
 
 
-def _why_not(error: OSError, host: str, port: int) -> str:
+def why_not(error: OSError, host: str, port: int) -> str:
+    """Why an address cannot be listened on, in one sentence."""
+    if isinstance(error, PermissionError):
+        return f"Port {port} needs more rights than this user has; choose one above 1023."
     if "already in use" in str(error):
         return f"Port {port} on {host} is taken. Stop what is using it, or choose another with --port."
     return f"Cannot listen on {host}, port {port}: {error.strerror or error}."

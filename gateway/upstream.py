@@ -14,6 +14,7 @@ from aiohttp import web
 
 from gateway.address import Address
 from gateway.connection import Connection, Head, UpstreamError
+from gateway.crew import ALONE, Crew
 from gateway.deployment import Deployment
 
 _IDLE_SECONDS = 4.0
@@ -28,10 +29,10 @@ class BusyError(Exception):
 class Upstream:
     """Opens, keeps and reuses connections to the llama-server of one deployment."""
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, crew: Crew = ALONE) -> None:
         self.timeouts = deployment.timeouts
         self.ping = deployment.ping
-        self._limits = deployment.limits
+        self._limits = crew.share(deployment.limits)
         self._address = Address(deployment.upstream, deployment.ca_file)
         fixed = f"Host: {self._address.authority}\r\n"
         if deployment.upstream_key is not None:
@@ -162,7 +163,8 @@ class Upstream:
 class Upstreams:
     """One Upstream for each deployment, made when first asked for and remade when the deployment changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, crew: Crew = ALONE) -> None:
+        self._crew = crew
         self._known: dict[str, tuple[Deployment, Upstream]] = {}
 
     def of(self, deployment: Deployment) -> Upstream:
@@ -172,7 +174,7 @@ class Upstreams:
             return known[1]
         if known is not None:
             known[1].close()
-        upstream = Upstream(deployment)
+        upstream = Upstream(deployment, self._crew)
         self._known[deployment.id] = (deployment, upstream)
         return upstream
 

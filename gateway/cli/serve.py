@@ -1,6 +1,7 @@
 """`gguf-gateway serve`: the gateway, until it is told to stop."""
 
 import logging
+import sys
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from gateway.serving import ListenError, run
 from gateway.serving import serve as serve_until_stopped
 from gateway.settings import Server, Settings
 from gateway.source import SourceError
+from gateway.workers import spread
 
 log = logging.getLogger("gateway")
 
@@ -29,8 +31,11 @@ def serve(path: Path, host: str | None, port: int | None, stop_with_stdin: bool)
     logs.set_up(settings.server.log.format, settings.server.log.level)
     for caution in cautions(settings, path):
         log.warning("%s", caution)
+    stop_pipe = sys.stdin.fileno() if stop_with_stdin else None
     try:
-        run(serve_until_stopped(settings.server, registry_of(settings, path), _announce, stop_with_stdin))
+        seat = spread(settings.server, _announce, stop_pipe)
+        registry = registry_of(settings, path)
+        run(serve_until_stopped(seat.server, registry, seat.announce, seat.stop_pipe, seat.crew))
     except ListenError as error:
         raise click.ClickException(str(error)) from error
 

@@ -1,13 +1,16 @@
-"""`/metrics` for Prometheus: what was counted, and how things stand at this moment."""
+"""`/metrics` for Prometheus: what was counted, and how things stand at this moment, in all workers together."""
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 from importlib import import_module
 
 from aiohttp import hdrs, web
 
+from gateway import tally
 from gateway.access import ACCESS
 from gateway.auth import REGISTRY, public
+from gateway.crew import CREW
 from gateway.door import Door
 from gateway.readiness import READINESS
 from gateway.relay import RELAY
@@ -16,12 +19,17 @@ from gateway.upstream import UPSTREAMS
 
 DOOR = web.AppKey("metrics_door", Door)
 
+_POST_SECONDS = 1.0  # how old the other workers' numbers may be
+_SUMMED = ("gguf_open_exchanges", "gguf_upstream_connections")  # the other gauges are the same in every worker
+
 _Gauges = dict[str, tuple[str, tuple[str, ...], dict[tuple[str, ...], float]]]
 
 
 def set_up(app: web.Application, server: Server) -> None:
     """Decide who may scrape."""
     app[DOOR] = Door("/metrics", server.metrics, server.status_page_hosts)
+    if app[CREW].size > 1:
+        app.cleanup_ctx.append(_keep_posted)
 
 
 @public
@@ -30,10 +38,33 @@ async def scrape(request: web.Request) -> web.Response:
     app = request.app
     app[DOOR].let_in(request)
     exposition = await asyncio.to_thread(import_module, "gateway.exposition")
+    gauges, posts = _gauges(app), tuple(app[CREW].other_posts())
+    for post in posts:
+        tally.add_standing(_standing(gauges), post)
     return web.Response(
-        body=exposition.expose(app[ACCESS].metrics, _gauges(app)),
+        body=exposition.expose(tally.summed(app[ACCESS].metrics, posts), gauges),
         headers={hdrs.CONTENT_TYPE: exposition.CONTENT_TYPE},
     )
+
+
+async def _keep_posted(app: web.Application) -> AsyncIterator[None]:
+    """Take over what a dead worker of this number had counted, and post what this one counts."""
+    crew, metrics = app[CREW], app[ACCESS].metrics
+    tally.add_counts(metrics, crew.own_post())
+
+    async def post_for_ever() -> None:
+        while True:
+            crew.post(tally.packed(metrics, _standing(_gauges(app))))
+            await asyncio.sleep(_POST_SECONDS)
+
+    posting = asyncio.create_task(post_for_ever(), name="metrics")
+    yield
+    posting.cancel()
+    await asyncio.wait([posting])
+
+
+def _standing(gauges: _Gauges) -> tally.Standing:
+    return {name: gauges[name][2] for name in _SUMMED}
 
 
 def _gauges(app: web.Application) -> _Gauges:
