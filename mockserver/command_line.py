@@ -32,7 +32,7 @@ class DropIn(click.Command):
 
 def settings_from(options: dict[str, Any], environment: Mapping[str, str]) -> Settings:
     """The settings of a command line; what was not given keeps its default."""
-    given = {name: value for name, value in options.items() if value not in (None, (), False)}
+    given = {name: value for name, value in options.items() if value is not None and value is not False and value != ()}
     given |= {
         name: False
         for name in ("jinja", "slots_endpoint", "grammars", "models_autoload", "unified")

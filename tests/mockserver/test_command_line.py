@@ -47,6 +47,7 @@ def test_options_without_meaning_for_a_mock_are_left_out(started: list[Settings]
         (["--api-key", "a,b"], {"api_keys": ("a", "b")}),
         (["--tools", "all"], {"allowed_origins": "localhost"}),
         (["--router"], {"router": True}),
+        (["--port", "0", "--temp", "0", "--load-seconds", "0"], {"port": 0, "temperature": 0.0, "load_seconds": 0.0}),
         ([], {"router": False, "jinja": True, "slots_endpoint": True, "allowed_origins": "*"}),
     ],
 )

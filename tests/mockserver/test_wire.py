@@ -7,36 +7,37 @@ from typing import Any
 
 import pytest
 
+from mockserver.cli import main
+from mockserver.command_line import settings_from
 from mockserver.server import MockLlamaServer
 from tests.mockserver.rawhttp import RawAnswer, ask
 
 RECORDINGS = Path(__file__).parent / "wire"
-COMMON: dict[str, Any] = {"slots": 2, "context": 2048, "unified": False, "alias": "local", "temperature": 0.0}
-COMMON |= {"sampling_seed": 42, "model": "models/tiny.gguf", "seed": 42}
-# The recorded model has random weights: it never ends an answer by itself, and no grammar fits its vocabulary.
-COMMON |= {"endless": True, "grammars": False}
-OPTIONS: dict[str, dict[str, Any]] = {
-    "ready": {"metrics_endpoint": True},
-    "endpoints_off": {"slots_endpoint": False},
-    "api_key": {"api_keys": ("secret",)},
-    "loading": {"state": "deploying", "load_seconds": None},
-    "embedding": {"embeddings": True},
-    "reranking": {"reranking": True},
+# The flags of the recorded server, and of a mock the two that its model makes necessary: random weights never
+# end an answer by themselves, and no grammar fits their vocabulary.
+COMMON = "-m models/tiny.gguf -c 2048 -np 2 --alias local --chat-template chatml --temp 0 --seed 42"
+COMMON += " --port 0 --endless --no-grammars"
+FLAGS = {
+    "ready": "--slots --metrics",
+    "endpoints_off": "--no-slots",
+    "api_key": "--api-key secret",
+    "loading": "--state deploying --load-seconds 3600",
+    "embedding": "--embeddings --pooling mean",
+    "reranking": "--reranking",
 }
 
 # What may differ, and why. Everything else is compared: status line, header names, order and values, chunks,
 # events, keys and their order, types, and all other values.
 MAY_DIFFER_KEYS = {
     # ids and times
-    *("id", "item_id", "created", "created_at", "completed_at", "media_marker", "id_task", "id_slot"),
+    *("id", "item_id", "created", "created_at", "completed_at", "media_marker", "id_task"),
     *("prompt_ms", "prompt_per_token_ms", "prompt_per_second", "time_ms"),
     *("predicted_ms", "predicted_per_token_ms", "predicted_per_second"),
     # text that the model chose, and how many tokens its vocabulary makes of it
-    *("content", "text", "delta", "token", "bytes", "tokens", "prompt", "piece", "logprob"),
+    *("content", "text", "delta", "token", "bytes", "tokens", "piece", "logprob"),
     *("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "tokens_evaluated"),
     *("tokens_predicted", "tokens_cached", "cache_n", "prompt_n", "predicted_n", "total", "cache", "processed"),
     *("input_tokens", "output_tokens", "cache_read_input_tokens", "n_prompt_tokens"),
-    *("has_new_line", "truncated"),
     # numbers that the model decides
     *("embedding", "score", "relevance_score", "index", "n_vocab", "n_ctx_train"),
 }
@@ -57,7 +58,7 @@ def _shape(value: Any, name: str = "") -> Any:
         return {key: _shape(item, key) for key, item in value.items()}
     if isinstance(value, list) and name == "embedding" and not isinstance(value[0], list):
         return [type(item).__name__ for item in value]
-    if isinstance(value, list) and name in {"tokens", "bytes"}:
+    if isinstance(value, list) and name in {"tokens", "bytes"} and not any(isinstance(i, dict) for i in value):
         return sorted({type(item).__name__ for item in value})
     if isinstance(value, list):
         return [_shape(item, name) for item in value]
@@ -95,7 +96,8 @@ def _headers(pairs: list[Any]) -> list[tuple[str, str]]:
 
 async def _replay(name: str) -> list[RawAnswer]:
     answers = []
-    async with MockLlamaServer(**(COMMON | OPTIONS[name])) as mock:
+    context = main.make_context("mock-llama-server", f"{COMMON} {FLAGS[name]}".split())
+    async with MockLlamaServer(settings_from(context.params, {})) as mock:
         for exchange in json.loads((RECORDINGS / f"{name}.json").read_text()):
             request = exchange["request"]
             body = request["body"].encode() if "body" in request else None
