@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,10 @@ from mockserver.settings import Settings
 
 _VALUE = re.compile(r"[^-]|-\d|-$|$")
 _DEFAULT_SLOTS = 4
+_OWN = (
+    *("--control-port", "--state", "--load-seconds", "--down-seconds", "--up-seconds", "--wake-seconds"),
+    *("--jitter", "--load-factor", "--endless", "--no-grammars", "--strict", "--router", "--router-models"),
+)
 
 
 class DropIn(click.Command):
@@ -26,8 +31,17 @@ class DropIn(click.Command):
             if not _VALUE.match(argument):
                 target = kept if argument.partition("=")[0] in known else ignored
             target.append(argument)
+            if target is ignored:
+                _check_spelling(argument)
         ctx.obj = ignored
         return super().parse_args(ctx, kept)
+
+
+def _check_spelling(argument: str) -> None:
+    """Refuse what is nearly an option of the mock's own: to leave that out would be no kindness."""
+    near = get_close_matches(argument.partition("=")[0], _OWN, n=1, cutoff=0.85)
+    if near:
+        raise click.UsageError(f"No such option {argument!r}. Did you mean {near[0]!r}?")
 
 
 def settings_from(options: dict[str, Any], environment: Mapping[str, str]) -> Settings:

@@ -85,3 +85,9 @@ def test_a_bad_value_is_refused(arguments: list[str]) -> None:
     result = run(*arguments)
     assert result.exit_code == 2
     assert "Invalid value" in result.output
+
+
+def test_an_option_of_the_mocks_own_that_is_misspelt_is_refused() -> None:
+    result = run("--load-second", "5")
+    assert result.exit_code == 2
+    assert "Did you mean '--load-seconds'?" in result.output
