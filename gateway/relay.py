@@ -85,7 +85,8 @@ class Relay:
             self._under_way.discard(answer)
             self._all_done.set()
             answer.release()
-            upstream.release(connection, reusable=uploading is None or uploading.done())
+            # Owed a part of its request, it would take the next one for that part.
+            upstream.release(connection, reusable=uploading is None or (upload is not None and upload.passed))
 
 
 RELAY = web.AppKey("relay", Relay)

@@ -30,6 +30,7 @@ class Upload:
         self._declared = request.content_length
         self._started = asyncio.get_running_loop().time()
         self.size = 0
+        self.passed = False  # whether `continue_to` has sent all of it
         if self._declared is not None and self._declared > limit:
             raise Refusal(errors.TOO_LARGE, limit)
         codings = request.headers.getall(hdrs.CONTENT_ENCODING, ())
@@ -65,15 +66,19 @@ class Upload:
 
         `touch` is called whenever the upstream has taken a piece.
         """
+        clock = asyncio.get_running_loop().time
         chunked = self._declared is None
         piece = first
         while piece:
             connection.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+            held_up = clock()
             await connection.drain()
+            self._started += clock() - held_up  # not the client's time
             touch()
             piece = await self._next()
         if chunked:
             connection.write(b"0\r\n\r\n")
+        self.passed = True
 
     async def _read_held(self) -> bytes:
         pieces = []

@@ -1,6 +1,5 @@
 """What holds after every case, whatever it was (docs: the gateway never crashes, leaks or forgets)."""
 
-import itertools
 import re
 import time
 
@@ -10,7 +9,6 @@ from tests.behaviour.scripted_upstream import ScriptedUpstream
 from tests.behaviour.wire_client import request
 
 _COMPLAINTS = re.compile(r"Traceback|Unclosed|never retrieved|never awaited|\"traceback\"|Unhandled|ResourceWarning")
-_numbers = itertools.count()
 
 
 class Invariants:
@@ -32,31 +30,31 @@ class Invariants:
         if gateway.is_alive:
             self._serves_at_once()
             self._has_let_go()
-        else:
-            gateway.log.wait_for_end()
-        self._log_is_clean()
+        self.check_log()
         self._answers_are_clean()
 
     def _serves_at_once(self) -> None:
-        """G-a. The line it leaves in the log shows, too, that all earlier ones have been read."""
-        name = f"after-{next(_numbers)}"
-        probe = request("/api/gguf/never/api/hello", f"x-request-id: {name}", method="GET")
+        """G-a."""
+        probe = request("/api/gguf/never/api/hello", method="GET")
         begun = time.monotonic()
         response = self._gateway.ask(probe, patience=2)
         took = time.monotonic() - begun
         assert response.status == 204
         assert took < 1, f"the next good request took {took:.2f} s"
-        self._gateway.log.wait_for(name, start=self._line)
 
-    def _log_is_clean(self) -> None:
-        """G-b and G-c, and G-d as the log sees it."""
+    def check_log(self) -> None:
+        """G-b and G-c, and G-d as the log sees it, of what was written since the last look.
+
+        Lines come in batches: a case may answer for the one before. What a gateway wrote is looked at once more
+        after its end.
+        """
         text = self._gateway.log.since(self._line)
         self._line = len(self._gateway.log.lines)
         complaint = _COMPLAINTS.search(text)
         assert complaint is None, text[max(0, complaint.start() - 2000) : complaint.end() + 3000]
         for secret in (*scene.SECRETS, scene.PROMPT):
             assert secret not in text, f"{secret} in the log:\n{text}"
-        assert '"reason": "fault"' not in text, text
+        assert re.search(r'"reason": ?"fault"', text) is None, text
 
     def _answers_are_clean(self) -> None:
         """G-b and G-d, of every byte that clients received."""

@@ -62,6 +62,11 @@ class Visit:
             self._peer.read_body(self.received)
         return self.received.body
 
+    def read_body_in_chunks(self) -> Iterator[bytes]:
+        """A chunked request body, chunk by chunk as it comes. Raises GatewayLeft."""
+        yield from self._peer.chunks(self.received)
+        self.received.whole = True
+
     def send(self, *pieces: bytes) -> None:
         """Send bytes, each piece as a segment of its own. Raises GatewayLeft."""
         for piece in pieces:
@@ -245,7 +250,7 @@ class _Peer:
     def read_body(self, received: Received) -> None:
         try:
             if received.values("Transfer-Encoding") == ["chunked"]:
-                received.body = b"".join(self._chunks(received))
+                received.body = b"".join(self.chunks(received))
             else:
                 length = int((received.values("Content-Length") or ["0"])[0])
                 while len(received.raw_body) < length:
@@ -256,7 +261,7 @@ class _Peer:
             with self._upstream.changed:
                 self._upstream.changed.notify_all()
 
-    def _chunks(self, received: Received) -> Iterator[bytes]:
+    def chunks(self, received: Received) -> Iterator[bytes]:
         while True:
             line, _, self._buffer = self._until(b"\r\n").partition(b"\r\n")
             size = int(line, 16)

@@ -142,7 +142,11 @@ class Stage:
             "unix-gone": f'upstream: "{self.unix.url}.gone"',
         }
         further = "".join(f"  {name}: {{account: acme, status: ready, {row}}}\n" for name, row in rows.items())
-        return scene.config(plain, "probes: {interval: 60, timeout: 0.2}").rstrip() + "\n" + further
+        return (
+            scene.config(plain, "probes: {interval: 60, timeout: 0.2}, timeouts: {upload_silence: 0.5}").rstrip()
+            + "\n"
+            + further
+        )
 
     def close(self) -> None:
         """Stop listening, everywhere but at the scripted upstream."""
