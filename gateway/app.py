@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from gateway import access, auth, framing, readiness
+from gateway import access, auth, readiness
 from gateway.changes import Changes
 from gateway.crew import ALONE, CREW, Crew
 from gateway.handlers import dashboard, scrape
@@ -14,8 +14,8 @@ from gateway.routes import add_routes
 from gateway.settings import Server
 from gateway.upstream import UPSTREAMS, Upstreams
 
-# Outermost first: everything is logged; every refusal below becomes JSON; nothing ambiguous is read; then the key.
-MIDDLEWARES = (access.observe, access.answer_refusals, framing.refuse_ambiguous, auth.authenticate)
+# Only for what the router answers: the proxied endpoints do not come this way (see `entrance`).
+MIDDLEWARES = (auth.authenticate,)
 
 CHANGES = web.AppKey("changes", Changes)
 _FIRST_LOOK_SECONDS = 0.3  # so that a restarted gateway does not call healthy deployments "deploying"

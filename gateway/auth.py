@@ -14,7 +14,6 @@ from gateway.headers import presented_key
 from gateway.registry.base import Registry
 
 REGISTRY = web.AppKey("registry", Registry)
-ACCOUNT = web.RequestKey("account", str)
 
 _public: set[object] = set()
 
@@ -34,17 +33,24 @@ def is_public(handler: object) -> bool:
 
 @web.middleware
 async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Set `request[ACCOUNT]`, or 401. Unknown, revoked, expired and contradictory keys take the same path."""
+    """401 for a private route without a valid key."""
     match = request.match_info
-    if match.http_exception is not None or match.handler in _public:
-        return await handler(request)
+    if match.http_exception is None and match.handler not in _public:
+        identify(request.app, request)
+    return await handler(request)
+
+
+def identify(app: web.Application, request: web.Request) -> str:
+    """The account whose key the request presents.
+
+    Raises Refusal (401): a missing, unknown, revoked, expired or contradictory key all take the same path.
+    """
     presented = presented_key(request.headers)
     # No key has no digest: the SHA-256 of nothing may stand in a configuration by mistake, and must open nothing.
     digest = b"" if presented is None else digest_of(presented)
-    key = request.app[REGISTRY].snapshot.key(digest, datetime.now(UTC))
+    key = app[REGISTRY].snapshot.key(digest, datetime.now(UTC))
     if key is None:
         raise Refusal(errors.BAD_KEY)
-    request[ACCOUNT] = key.account
     exchange = request[EXCHANGE]
     exchange.account, exchange.key = key.account, key.id
-    return await handler(request)
+    return key.account

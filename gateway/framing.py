@@ -12,7 +12,6 @@ from typing import Any
 
 from aiohttp import HttpVersion, HttpVersion10, HttpVersion11, hdrs, web
 from aiohttp.http import RawRequestMessage
-from aiohttp.typedefs import Handler
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway import errors
@@ -55,13 +54,11 @@ def without_surprises(make: _RequestFactory) -> _RequestFactory:
     return make_request
 
 
-@web.middleware
-async def refuse_ambiguous(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """400, 405 or 417 for a request whose meaning is not beyond doubt; all of them end the connection."""
+def refuse_ambiguous(request: web.Request) -> None:
+    """Raise a 400, 405 or 417 for a request whose meaning is not beyond doubt; all of them end the connection."""
     fault = _fault_of(request)
     if fault is not None:
         raise fault
-    return await handler(request)
 
 
 def _fault_of(request: web.Request) -> Refusal | None:

@@ -1,13 +1,15 @@
 """aiohttp's HTTP server with our manners: errors in the contract's shape, nothing echoed, no traceback for a client."""
 
 import logging
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
 
 from aiohttp import http_exceptions, web
 from aiohttp.http import RawRequestMessage
 
 from gateway import errors
-from gateway.access import refuse_unread
+from gateway.access import ACCESS
+from gateway.entrance import Entrance
 from gateway.errors import Refusal
 from gateway.framing import without_surprises
 from gateway.settings import Server
@@ -63,8 +65,8 @@ class Protocol(web.RequestHandler):
             raise ConnectionError("the answer has begun; a second one would land inside it")
         if status != 400:
             log.error("a fault of the gateway: %s", type(exc).__name__)
-            return refuse_unread(self.app, Refusal(errors.FAULT))
-        return refuse_unread(self.app, Refusal(errors.BAD_REQUEST, _what_is_wrong(exc)))
+            return self.app[ACCESS].refuse_unread(Refusal(errors.FAULT))
+        return self.app[ACCESS].refuse_unread(Refusal(errors.BAD_REQUEST, _what_is_wrong(exc)))
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """One line and no traceback: what ends here is a client's doing."""
@@ -86,7 +88,10 @@ def _what_is_wrong(exc: BaseException | None) -> str:
 
 class _Server(web.Server):
     def __init__(self, app: web.Application, made: web.Server, **kwargs: Any) -> None:
-        super().__init__(made.request_handler, request_factory=without_surprises(made.request_factory), **kwargs)
+        entrance = Entrance(app, made.request_handler)
+        # aiohttp's type says BaseRequest; what an application's request_factory makes is a Request.
+        handle = cast("Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]", entrance.handle)
+        super().__init__(handle, request_factory=without_surprises(made.request_factory), **kwargs)
         self._app = app
 
     def __call__(self) -> web.RequestHandler:

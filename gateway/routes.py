@@ -1,9 +1,9 @@
-"""Every route of the gateway, one a line. A handler is private unless marked `public` where it is defined."""
+"""Every route but the proxied endpoints, which `endpoints` lists. A handler is private unless marked `public`."""
 
 from aiohttp import hdrs, web
 
 from gateway.handlers.dashboard import events, page, static
-from gateway.handlers.inference import inference
+from gateway.handlers.inference import not_proxied
 from gateway.handlers.probes import alive, hello, ready
 from gateway.handlers.scrape import scrape
 
@@ -13,7 +13,6 @@ ANY = hdrs.METH_ANY
 def add_routes(app: web.Application) -> None:
     """Fill the router. The order matters: the first match answers."""
     route = app.router.add_route
-    route("POST", "/api/gguf/{rest:(?s:.*)}", inference)  # first, because nearly every request is one
     route("GET", "/healthz", alive)
     route("GET", "/readyz", ready)
     route("GET", "/metrics", scrape)
@@ -24,4 +23,4 @@ def add_routes(app: web.Application) -> None:
     route("HEAD", "/api/gguf/{deployment_id}", hello)
     route("HEAD", "/api/gguf/{deployment_id}/api/hello", hello)
     route("GET", "/api/gguf/{deployment_id}/api/hello", hello)
-    route(ANY, "/api/gguf/{rest:(?s:.*)}", inference)  # (?s: an escaped line feed, too, is answered by it
+    route(ANY, "/api/gguf/{rest:(?s:.*)}", not_proxied)  # (?s: an escaped line feed, too, is answered by it

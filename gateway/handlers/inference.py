@@ -1,10 +1,9 @@
-"""The proxied routes: find the endpoint, find the deployment, ask whether it is ready, carry the request."""
+"""The proxied endpoints: find the deployment, ask whether it is ready, carry the request."""
 
 from aiohttp import web
 
 from gateway import errors
-from gateway.auth import ACCOUNT, REGISTRY
-from gateway.deployment import Deployment
+from gateway.auth import REGISTRY
 from gateway.endpoints import ENDPOINTS, Endpoint
 from gateway.errors import Refusal
 from gateway.exchange import EXCHANGE
@@ -15,13 +14,26 @@ from gateway.upstream import UPSTREAMS
 PREFIX = "/api/gguf/"
 
 
-async def inference(request: web.Request) -> web.StreamResponse:
-    """`/api/gguf/{deployment_id}{endpoint}`. The path is compared as it was sent, before any percent-decoding."""
-    app = request.app
+def target_of(request: web.Request) -> tuple[str, Endpoint] | None:
+    """The deployment id and the endpoint that `/api/gguf/{id}{endpoint}` names; None for any other request.
+
+    The path is compared as it was sent, before any percent-decoding.
+    """
+    path = request.rel_url.raw_path
+    deployment_id, slash, rest = path.removeprefix(PREFIX).partition("/")
+    endpoint = ENDPOINTS.get(slash + rest) if path.startswith(PREFIX) else None
+    return (deployment_id, endpoint) if endpoint is not None and request.method == endpoint.method else None
+
+
+async def inference(
+    app: web.Application, request: web.Request, account: str, deployment_id: str, endpoint: Endpoint
+) -> web.StreamResponse:
+    """Answer a request of `account` to a deployment. Raises Refusal: 404, 503, and all of the relay's."""
     exchange = request[EXCHANGE]
-    deployment_id, endpoint = _target(request)
     exchange.endpoint = endpoint.path
-    deployment = _deployment(request, deployment_id)
+    deployment = app[REGISTRY].snapshot.deployment(account, deployment_id)
+    if deployment is None:
+        raise Refusal(errors.NO_DEPLOYMENT)
     exchange.deployment = deployment.id
     app[READINESS].require_ready(deployment)
     try:
@@ -32,19 +44,10 @@ async def inference(request: web.Request) -> web.StreamResponse:
         raise
 
 
-def _target(request: web.Request) -> tuple[str, Endpoint]:
-    path = request.rel_url.raw_path
-    deployment_id, slash, rest = path.removeprefix(PREFIX).partition("/")
-    endpoint = ENDPOINTS.get(slash + rest) if path.startswith(PREFIX) else None
+async def not_proxied(request: web.Request) -> web.StreamResponse:
+    """What is left under a base URL: a path that is not in the table, or one of it with another method."""
+    _, slash, rest = request.rel_url.raw_path.removeprefix(PREFIX).partition("/")
+    endpoint = ENDPOINTS.get(slash + rest)
     if endpoint is None:
         raise Refusal(errors.NO_SUCH_PATH)
-    if request.method != endpoint.method:
-        raise Refusal(errors.WRONG_METHOD, endpoint.method, Allow=endpoint.method)
-    return deployment_id, endpoint
-
-
-def _deployment(request: web.Request, deployment_id: str) -> Deployment:
-    deployment = request.app[REGISTRY].snapshot.deployment(request[ACCOUNT], deployment_id)
-    if deployment is None:
-        raise Refusal(errors.NO_DEPLOYMENT)
-    return deployment
+    raise Refusal(errors.WRONG_METHOD, endpoint.method, Allow=endpoint.method)
