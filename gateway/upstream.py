@@ -106,9 +106,10 @@ class Upstream:
         self._idle.clear()
 
     def _reused(self) -> Connection | None:
+        oldest = asyncio.get_running_loop().time() - _IDLE_SECONDS
         while self._idle:
             connection = self._idle.pop()
-            if not connection.is_stale():
+            if connection.idle_since > oldest and not connection.is_stale():
                 return connection
             connection.abort()
         return None
