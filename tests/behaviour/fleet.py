@@ -54,11 +54,16 @@ class Fleet:
         finally:
             for gateway, _ in borrowed:
                 gateway.stop()
+        for _, after in borrowed:
+            if after is not None:
+                after.check_log()
 
     def close(self) -> None:
         """Stop all that still run."""
         for gateway in self._all:
             gateway.stop()
+        for invariants in self._shared:
+            invariants.check_log()
 
     def _launch(
         self,

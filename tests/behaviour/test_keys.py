@@ -197,7 +197,7 @@ def test_A12_no_injection_is_a_key(gateway: GatewayProcess, upstream: ScriptedUp
         for injection in INJECTIONS:
             begun = time.perf_counter()
             assert contract.BAD_KEY.is_kept_by(client.ask(ask_models(header + injection))), injection
-            assert time.perf_counter() - begun < 1, injection
+            assert time.perf_counter() - begun < 2, injection
     assert upstream.requests == []
 
 

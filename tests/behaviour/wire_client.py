@@ -144,7 +144,7 @@ class WireClient:
             self._read = len(self.received)
             return data
 
-    def is_closed(self, within: float = 2.5) -> bool:
+    def is_closed(self, within: float = 5) -> bool:
         """Whether the gateway closes the connection in time, and says nothing more before it does."""
         self.socket.settimeout(within)
         try:
