@@ -104,11 +104,12 @@ async def stamp(request: web.Request, response: web.StreamResponse) -> None:
 
 
 def _write_line(exchange: Exchange, endpoint: str) -> None:
-    fields = {"request": _fields(exchange, endpoint)}
+    fields = {"request": log_fields(exchange, endpoint)}
     log.handle(log.makeRecord(log.name, logging.INFO, "", 0, "request", (), None, extra=fields))
 
 
-def _fields(exchange: Exchange, endpoint: str) -> dict[str, object]:
+def log_fields(exchange: Exchange, endpoint: str) -> dict[str, object]:
+    """What the log says of a request; `docs/operating.md` explains each."""
     fields: dict[str, object] = {
         "id": exchange.id,
         "account": exchange.account,

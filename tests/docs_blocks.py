@@ -153,7 +153,7 @@ def _default(name: str, field: dict[str, Any], parent: dict[str, Any]) -> str:
 
 def _log_fields(old: str) -> str:
     exchange = Exchange("id", reason="reason", cause="cause", usage=Usage(1, 1))
-    names = list(dict(access._fields("", exchange)))
+    names = list(dict(access.log_fields(exchange, "")))
     rows = [(f"`{name}`",) for name in ("time", "level", "logger", "message", *names)]
     return table(("field", "what it holds"), rows, old, by_hand=1)
 
