@@ -18,6 +18,7 @@ from gateway import __version__, errors
 from gateway.access import ACCESS
 from gateway.auth import REGISTRY, public
 from gateway.changes import Changes
+from gateway.crew import CREW, Crew
 from gateway.door import Door
 from gateway.errors import Refusal
 from gateway.handlers import dashboard_view
@@ -170,11 +171,16 @@ def _look(request: web.Request) -> View:
             refused=sum(access.metrics.refusals.values()),
             started=app[PAGE].started,
             draining=app[RELAY].draining,
+            worker=_worker(app[CREW]),
         ),
         problem=registry.problem,
         deployments=cards,
         refusals=tuple(dashboard_view.rows(access.refused)),
     )
+
+
+def _worker(crew: Crew) -> str:
+    return f"{crew.number + 1} of {crew.size}" if crew.size > 1 else ""
 
 
 def _origin(request: web.Request) -> str:

@@ -81,7 +81,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The page in a sentence and a few numbers. `refused` counts from `started` on."""
+    """The page in a sentence and a few numbers. `refused` counts from `started` on.
+
+    `worker` says which of several answers: all it shows is its own.
+    """
 
     headline: str
     tone: str
@@ -91,6 +94,7 @@ class Summary:
     refused: int
     started: datetime
     draining: bool
+    worker: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,13 @@ def rows(refused: Iterable[Refused]) -> Iterator[Row]:
 
 
 def summary(
-    cards: Iterable[Card], *, under_way: int, refused: int, started: datetime, draining: bool = False
+    cards: Iterable[Card],
+    *,
+    under_way: int,
+    refused: int,
+    started: datetime,
+    draining: bool = False,
+    worker: str = "",
 ) -> Summary:
     """What the page says above all else."""
     tones = [card.tone for card in cards]
@@ -147,6 +157,7 @@ def summary(
         refused,
         started,
         draining,
+        worker,
     )
 
 

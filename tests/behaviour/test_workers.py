@@ -1,0 +1,253 @@
+"""Several workers on one port: who gets what, who is missed when it dies, and how all of them stop."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import tally
+from gateway.crew import Crew
+from gateway.deployment import Limits
+from gateway.exchange import Exchange
+from gateway.metrics import Metrics
+from tests.behaviour import scene
+from tests.behaviour.fleet import StartGateway
+from tests.behaviour.gateway_process import COMMAND, GatewayProcess
+from tests.behaviour.scripted_upstream import ScriptedUpstream, Visit
+from tests.behaviour.wire_client import WireClient, request
+
+TWO = "workers: 2"
+CHAT = request(scene.CHAT, key=scene.KEY, body=scene.BODY)
+METRICS = request("/metrics", method="GET", host="localhost")
+EVENT = b'data: {"choices":[{"delta":{"content":"word "}}]}\n\n'
+
+
+def workers_of(gateway: GatewayProcess) -> list[int]:
+    """The processes that serve."""
+    return [int(pid) for pid in Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text().split()]
+
+
+def until(condition: Callable[[], bool], within: float = 5.0) -> None:
+    """Wait for what no event tells of."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, condition
+        time.sleep(0.01)
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return True
+    return state == "Z"
+
+
+def counted(gateway: GatewayProcess) -> int:
+    """Requests to deployments, as `/metrics` counts them."""
+    text = gateway.ask(METRICS).body.decode()
+    return sum(int(float(number)) for number in re.findall(r"^gguf_requests_total\{.*\} (\S+)$", text, re.MULTILINE))
+
+
+class HeldStreams:
+    """A script whose streams begin, and end when they are let."""
+
+    def __init__(self) -> None:
+        self.let_end = threading.Event()
+
+    def __call__(self, visit: Visit) -> None:
+        visit.read_body()
+        visit.begin_stream()
+        visit.chunk(EVENT)
+        while not self.let_end.is_set():
+            if visit.wait_until_left(0.02):
+                return
+        visit.chunk(b"data: [DONE]\n\n")
+        visit.chunk(b"")
+
+
+def begin(gateway: GatewayProcess) -> WireClient:
+    client = gateway.connect()
+    client.send(CHAT)
+    client.read_head()
+    client.read_some()
+    return client
+
+
+def begin_in_each_worker(gateway: GatewayProcess, upstream: ScriptedUpstream) -> list[WireClient]:
+    """Streams under way, at least one in each worker: with so many, luck alone cannot miss one."""
+    clients = [begin(gateway) for _ in range(24)]
+    assert upstream.busy == len(clients)
+    return clients
+
+
+@given(st.integers(1, 64), st.integers(1, 70000), st.integers(0, 70000))
+def test_the_workers_parts_of_a_limit_add_up_to_it(size: int, connections: int, waiting: int) -> None:
+    parts = [Crew(number, size).share(Limits(connections, waiting)) for number in range(size)]
+    assert sum(part.connections for part in parts) == max(size, connections)
+    assert sum(part.waiting for part in parts) == waiting
+    assert min(part.connections for part in parts) >= 1
+
+
+def test_counts_that_were_posted_add_up_histograms_too() -> None:
+    one = Metrics()
+    one.add(Exchange("id", deployment="demo", endpoint="/v1/models", status=200, bytes_out=7, first_byte_at=1.0))
+    both = tally.summed(one, [tally.packed(one, {})])
+    (duration,) = both.duration.values()
+    assert dict(both.body_bytes) == {("demo", "in"): 0, ("demo", "out"): 14}
+    assert list(duration.buckets())[-1] == ("+Inf", 2)
+    assert list(both.requests.values()) == [2]
+
+
+def test_one_port_is_served_by_all_workers_and_announced_once(
+    upstream: ScriptedUpstream, start_gateway: StartGateway
+) -> None:
+    gateway = start_gateway(scene.config(upstream.url, TWO))
+    pids = workers_of(gateway)
+    assert len(pids) == 2
+    for client in [gateway.connect() for _ in range(24)]:
+        assert client.ask(CHAT).status == 200
+    shares = [_connections_of(pid, gateway.port) for pid in pids]
+    assert sum(shares) == 24
+    assert min(shares) > 0
+    assert len(re.findall("serving on", gateway.log.since(0))) == 1
+
+
+def _connections_of(pid: int, port: int) -> int:
+    established = {
+        f"socket:[{fields[9]}]"
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
+        if (fields := line.split())[3] == "01" and int(fields[1].rpartition(":")[2], 16) == port
+    }
+    return sum(os.readlink(entry.path) in established for entry in os.scandir(f"/proc/{pid}/fd"))
+
+
+def test_the_status_page_says_which_worker_answers(upstream: ScriptedUpstream, start_gateway: StartGateway) -> None:
+    gateway = start_gateway(scene.config(upstream.url, TWO))
+    page = gateway.ask(request("/", method="GET", host="localhost")).body.decode()
+    assert re.search(r"Seen by worker</dt><dd>[12] of 2<", page)
+
+
+@pytest.mark.parametrize("second", [TWO, ""], ids=["two-workers", "alone"])
+def test_a_port_that_workers_serve_is_taken_for_any_other_gateway(
+    upstream: ScriptedUpstream, start_gateway: StartGateway, second: str
+) -> None:
+    gateway = start_gateway(scene.config(upstream.url, TWO))
+    other = start_gateway(scene.config(upstream.url, second), ("--port", str(gateway.port)), serves=False)
+    assert other.wait() == 1
+    assert f"Error: Port {gateway.port} on 127.0.0.1 is taken." in other.log.since(0)
+    assert "Traceback" not in other.log.since(0)
+
+
+def test_a_taken_port_is_one_sentence_for_workers_too(upstream: ScriptedUpstream, start_gateway: StartGateway) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        gateway = start_gateway(scene.config(upstream.url, TWO), ("--port", port), serves=False)
+        assert gateway.wait() == 1
+    assert re.findall("is taken", gateway.log.since(0)) == ["is taken"]
+
+
+def test_what_hinders_all_workers_is_said_once_and_ends_them(start_gateway: StartGateway) -> None:
+    config = "server: {port: 0, workers: 3}\ndatabase: sqlite+aiosqlite:///nowhere.db\n"
+    gateway = start_gateway(config, serves=False)
+    assert gateway.wait() == 1
+    assert len(re.findall(r"nowhere\.db: there is no such database", gateway.log.since(0))) == 1
+
+
+def test_a_worker_that_dies_is_started_again_and_what_it_had_counted_stays(
+    upstream: ScriptedUpstream, start_gateway: StartGateway
+) -> None:
+    gateway = start_gateway(scene.config(upstream.url, TWO))
+    for _ in range(12):
+        assert gateway.ask(CHAT).status == 200
+    until(lambda: all(counted(gateway) == 12 for _ in range(10)))  # each worker has posted, within a second
+    victim = workers_of(gateway)[0]
+    os.kill(victim, signal.SIGKILL)
+    gateway.log.wait_for(rf"process {victim}\) was ended by signal 9; starting it again")
+    gateway.log.wait_for("serves again", within=5)
+    assert gateway.ask(CHAT).status == 200
+    until(lambda: counted(gateway) == 13)
+    assert len(workers_of(gateway)) == 2
+
+
+def test_limits_of_an_upstream_hold_for_all_workers_together(
+    upstream: ScriptedUpstream, start_gateway: StartGateway
+) -> None:
+    gateway = start_gateway(scene.config(upstream.url, f"{TWO}, limits: {{connections: 4, waiting: 0}}"))
+    held = HeldStreams()
+    with upstream.playing(held):
+        clients = [gateway.connect() for _ in range(24)]
+        for client in clients:
+            client.send(CHAT)
+        statuses = [int(client.read_head().split()[1]) for client in clients]
+        assert upstream.busy == statuses.count(200) == 4
+        assert statuses.count(503) == 20
+        until(lambda: b'gguf_open_exchanges{deployment="demo"} 4.0' in gateway.ask(METRICS).body)
+        held.let_end.set()
+
+
+def test_all_workers_finish_what_they_have_begun(upstream: ScriptedUpstream, start_gateway: StartGateway) -> None:
+    gateway = start_gateway(scene.config(upstream.url, TWO))
+    held = HeldStreams()
+    with upstream.playing(held):
+        clients = begin_in_each_worker(gateway, upstream)
+        os.kill(gateway.pid, signal.SIGTERM)
+        gateway.log.wait_for("stopping")
+        held.let_end.set()
+        for client in clients:
+            assert client.read_to_end().endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+        assert gateway.wait() == 0
+
+
+def test_a_second_signal_cuts_in_all_workers(upstream: ScriptedUpstream, start_gateway: StartGateway) -> None:
+    gateway = start_gateway(scene.config(upstream.url, TWO))
+    with upstream.playing(HeldStreams()):
+        clients = begin_in_each_worker(gateway, upstream)
+        os.kill(gateway.pid, signal.SIGINT)
+        gateway.log.wait_for("stopping")
+        os.kill(gateway.pid, signal.SIGTERM)
+        for client in clients:
+            assert b"The gateway is shutting down." in client.read_to_end()
+        assert gateway.wait() == 0
+
+
+def test_a_hangup_makes_all_workers_look_at_the_configuration(
+    upstream: ScriptedUpstream, start_gateway: StartGateway
+) -> None:
+    gateway = start_gateway(scene.config(upstream.url, f"{TWO}, log: {{level: debug}}"))
+    os.kill(gateway.pid, signal.SIGHUP)
+    until(lambda: len(re.findall("SIGHUP", gateway.log.since(0))) == 2)
+    assert gateway.ask(CHAT).status == 200
+
+
+def test_workers_end_with_their_supervisor_even_if_it_is_killed(
+    upstream: ScriptedUpstream, start_gateway: StartGateway
+) -> None:
+    gateway = start_gateway(scene.config(upstream.url, TWO))
+    pids = workers_of(gateway)
+    os.kill(gateway.pid, signal.SIGKILL)
+    assert gateway.wait() == -signal.SIGKILL
+    until(lambda: all(is_gone(pid) for pid in pids))
+
+
+def test_the_end_of_standard_input_stops_all_workers(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(scene.config("http://127.0.0.1:9", TWO))
+    path.chmod(0o600)
+    command = (*COMMAND, "--config", str(path), "--stop-with-stdin")
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stdin is not None
+        for line in process.stderr:
+            if "serving on" in line:
+                process.stdin.close()
+        assert process.wait(5) == 0
