@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.behaviour.wire_client import Response, WireClient
+from tests.behaviour.wire_client import Response, WireClient, request
 
 COMMAND = (str(Path(sys.executable).with_name("gguf-gateway")), "serve")
 _START_SECONDS = 15.0
@@ -137,6 +137,10 @@ class GatewayProcess:
         return response
 
     # --- looking at it
+
+    def metrics(self) -> str:
+        """What /metrics says."""
+        return self.ask(request("/metrics", method="GET", host=f"127.0.0.1:{self.port}")).body.decode()
 
     @property
     def pid(self) -> int:

@@ -1,0 +1,204 @@
+"""How much of an upstream is used at a time: places in turn, a fast no when there are too many, and nobody else slowed.
+
+`narrow` has one connection and lets two wait, `single` has one and lets nobody wait.
+"""
+
+import statistics
+import threading
+import time
+
+import pytest
+
+from tests.behaviour import contract
+from tests.behaviour.gateway_process import GatewayProcess
+from tests.behaviour.scripted_upstream import ScriptedUpstream, Visit, fine
+from tests.behaviour.stage import Stage, chat
+from tests.behaviour.wire_client import WireClient
+
+FINE = {"object": "fine"}
+FAST = 0.5  # seconds
+
+
+class Hold:
+    """A script that answers each request with its own body once `let_go` is called, and only then the next."""
+
+    def __init__(self) -> None:
+        self._free = threading.Semaphore(0)
+
+    def __call__(self, visit: Visit) -> None:
+        body = visit.read_body()
+        assert self._free.acquire(timeout=5)
+        visit.answer(body)
+
+    def let_go(self, number: int = 1) -> None:
+        """Answer so many requests."""
+        self._free.release(number)
+
+
+def say(gateway: GatewayProcess, word: str, deployment: str = "narrow") -> WireClient:
+    """A client that has asked."""
+    client = gateway.connect()
+    client.send(chat(deployment, body=word.encode()))
+    return client
+
+
+def waiting(gateway: GatewayProcess, deployment: str = "narrow") -> int:
+    """How many requests wait in line, by the gateway's own count."""
+    return _gauge(gateway, deployment, "waiting")
+
+
+def _gauge(gateway: GatewayProcess, deployment: str, state: str) -> int:
+    line = f'gguf_upstream_connections{{deployment="{deployment}",state="{state}"}} '
+    for text in gateway.metrics().splitlines():
+        if text.startswith(line):
+            return int(float(text.removeprefix(line)))
+    raise AssertionError(f"no {line}")
+
+
+def wait_until_waiting(gateway: GatewayProcess, number: int) -> None:
+    """Wait until so many are in line."""
+    deadline = time.monotonic() + 2
+    while waiting(gateway) != number:
+        assert time.monotonic() < deadline, f"{waiting(gateway)} wait, not {number}"
+        time.sleep(0.005)  # no event tells of another process's queue
+
+
+def in_line(gateway: GatewayProcess, upstream: ScriptedUpstream, *words: str) -> list[WireClient]:
+    """Clients that ask one after the other: the first is being served, the others wait in this order."""
+    clients = [say(gateway, words[0])]
+    assert upstream.wait_for(lambda upstream: any(seen.whole for seen in upstream.requests))
+    for number, word in enumerate(words[1:], 1):
+        clients.append(say(gateway, word))
+        wait_until_waiting(gateway, number)
+    return clients
+
+
+def test_who_waits_is_served_in_turn_and_one_too_many_is_refused_at_once(
+    relay_gateway: GatewayProcess, upstream: ScriptedUpstream
+) -> None:
+    hold = Hold()
+    with upstream.playing(hold):
+        clients = in_line(relay_gateway, upstream, "one", "two", "three")
+        begun = time.monotonic()
+        assert contract.BUSY.is_kept_by(relay_gateway.ask(chat("narrow", body=b"four")))
+        assert time.monotonic() - begun < FAST
+        assert len(upstream.requests) == 1
+        for client, word in zip(clients, (b"one", b"two", b"three"), strict=True):
+            hold.let_go()
+            assert client.read_response().body == word
+    assert [seen.body for seen in upstream.requests] == [b"one", b"two", b"three"]
+    assert len({seen.connection for seen in upstream.requests}) == 1
+    assert relay_gateway.ask(chat("narrow")).json() == FINE
+
+
+@pytest.mark.parametrize("leave", [WireClient.close, WireClient.reset])
+def test_a_waiter_that_leaves_gives_its_place_to_another(
+    relay_gateway: GatewayProcess, upstream: ScriptedUpstream, leave: object
+) -> None:
+    assert callable(leave)
+    hold = Hold()
+    with upstream.playing(hold):
+        one, two, three = in_line(relay_gateway, upstream, "one", "two", "three")
+        leave(two)
+        wait_until_waiting(relay_gateway, 1)
+        four = say(relay_gateway, "four")
+        wait_until_waiting(relay_gateway, 2)
+        hold.let_go(3)
+        for client, word in ((one, b"one"), (three, b"three"), (four, b"four")):
+            assert client.read_response().body == word
+    assert [seen.body for seen in upstream.requests] == [b"one", b"three", b"four"]
+
+
+def test_a_client_that_leaves_while_it_is_served_gives_its_place_to_the_next_in_line(
+    relay_gateway: GatewayProcess, upstream: ScriptedUpstream
+) -> None:
+    def hang(visit: Visit) -> None:
+        visit.read_body()
+        visit.wait_until_left(5)
+
+    with upstream.playing(hang):
+        one, two = in_line(relay_gateway, upstream, "one", "two")
+        upstream.script = fine
+        one.close()
+        assert two.read_response().json() == FINE
+
+
+def test_whatever_happens_to_a_request_its_place_is_given_back(
+    relay_gateway: GatewayProcess, upstream: ScriptedUpstream
+) -> None:
+    outcomes = {
+        "closed": Visit.close,
+        "reset": Visit.reset,
+        "garbage": lambda visit: visit.send(b"garbage\r\n\r\n"),
+        "redirect": lambda visit: visit.answer(b"", "302 Found"),
+        "error": lambda visit: visit.answer(b"", "500 Oh"),
+        "cut": lambda visit: (visit.begin_stream(), visit.chunk(b"data: 1\n\n"), visit.close()),
+        "short": lambda visit: (visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1"), visit.close()),
+    }
+    for script in outcomes.values():
+        with upstream.playing(script):
+            relay_gateway.ask(chat("single"))
+            relay_gateway.ask(chat("single", "Expect: nothing"))
+            relay_gateway.ask(chat("single", body=b""))
+    for _ in range(3):
+        assert relay_gateway.ask(chat("single")).json() == FINE
+
+
+def test_nobody_may_wait_where_none_is_to(relay_gateway: GatewayProcess, upstream: ScriptedUpstream) -> None:
+    hold = Hold()
+    with upstream.playing(hold):
+        one = say(relay_gateway, "one", "single")
+        assert upstream.wait_for(lambda upstream: any(seen.whole for seen in upstream.requests))
+        for _ in range(20):
+            assert contract.BUSY.is_kept_by(relay_gateway.ask(chat("single")))
+        hold.let_go()
+        assert one.read_response().body == b"one"
+    assert relay_gateway.ask(chat("single")).json() == FINE
+
+
+def test_the_limits_of_one_deployment_are_not_those_of_another(
+    relay_gateway: GatewayProcess, upstream: ScriptedUpstream
+) -> None:
+    hold = Hold()
+    with upstream.playing(hold):
+        clients = in_line(relay_gateway, upstream, "one", "two", "three")
+        upstream.script = fine
+        for _ in range(10):
+            assert relay_gateway.ask(chat("demo")).json() == FINE
+        upstream.script = hold
+        hold.let_go(3)
+        assert [client.read_response().body for client in clients] == [b"one", b"two", b"three"]
+
+
+def latency(gateway: GatewayProcess) -> float:
+    """The time that a request to `demo` takes if nothing else happens on the machine, in seconds."""
+    times = []
+    with gateway.connect() as client:
+        for _ in range(150):
+            begun = time.perf_counter()
+            assert client.ask(chat("demo")).json() == FINE
+            times.append(time.perf_counter() - begun)
+    return statistics.quantiles(times, n=4)[0]
+
+
+@pytest.mark.parametrize("trouble", ["hangs", "blackhole", "nameless", "closed"])
+def test_U25_a_deployment_in_trouble_slows_no_other(
+    relay_gateway: GatewayProcess, upstream: ScriptedUpstream, stage: Stage, trouble: str
+) -> None:
+    def hang_or_answer(visit: Visit) -> None:
+        if visit.read_body() == b"hang":
+            visit.wait_until_left(20)
+        else:
+            visit.answer(b'{"object":"fine"}')
+
+    deployment = "bare" if trouble == "hangs" else trouble
+    with upstream.playing(hang_or_answer):
+        before = latency(relay_gateway)
+        stuck = [say(relay_gateway, "hang", deployment) for _ in range(300 if trouble == "hangs" else 100)]
+        if trouble == "hangs":
+            assert upstream.wait_for(lambda upstream: upstream.busy >= 256, within=5)
+        during = latency(relay_gateway)
+        for client in stuck:
+            client.close()
+        assert upstream.wait_for(lambda upstream: upstream.busy == 0)
+    assert during < 1.5 * before + 0.005
