@@ -10,6 +10,7 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -280,30 +281,30 @@ def test_A15_a_key_that_runs_out_is_401_and_its_running_stream_finishes(
         assert client.read_to_last_chunk() == b"data: 1\n\ndata: 2\n\n"
 
 
-def _command(*words: str) -> dict[str, str]:
+def _command(*words: str) -> Any:
     """Run `gguf-gateway` to its end; the JSON it prints."""
     done = subprocess.run((COMMAND[0], *words, "--json"), capture_output=True, text=True, check=True, timeout=20)
-    printed: dict[str, str] = json.loads(done.stdout)
-    return printed
+    return json.loads(done.stdout)
 
 
 def test_A15_a_key_revoked_in_the_database_is_401_in_every_gateway_within_a_second(
     start_gateway: StartGateway, upstream: ScriptedUpstream, tmp_path: Path
 ) -> None:
     where = ("--database", str(tmp_path / "gateway.db"))
-    keys = [_command("keys", "create", "--account", "acme", "--name", name, *where) for name in ("one", "two")]
-    _command("deployments", "add", "demo", "--account", "acme", "--upstream", upstream.url, "--status", "ready", *where)
+    (tmp_path / "import.yaml").write_text(scene.config(upstream.url))
+    _command("import", str(tmp_path / "import.yaml"), *where)
+    main = next(key["id"] for key in _command("keys", "list", "--account", "acme", *where) if key["name"] == "main")
     config = f"server: {{port: 0}}\ndatabase: sqlite+aiosqlite:///{where[1]}\n"
     gateways = [start_gateway(config) for _ in range(2)]
     for gateway in gateways:
-        assert [gateway.ask(ask_models(key=key["key"])).status for key in keys] == [200, 200]
-    _command("keys", "revoke", keys[0]["id"], *where)
+        assert [gateway.ask(ask_models(key=key)).status for key in (scene.KEY, scene.HOMEMADE_KEY)] == [200, 200]
+    _command("keys", "revoke", main, *where)
     deadline = time.monotonic() + 1
     for gateway in gateways:
-        while gateway.ask(ask_models(key=keys[0]["key"])).status == 200:
+        while gateway.ask(ask_models(key=scene.KEY)).status == 200:
             assert time.monotonic() < deadline
-        assert contract.BAD_KEY.is_kept_by(gateway.ask(ask_models(key=keys[0]["key"])))
-        assert gateway.ask(ask_models(key=keys[1]["key"])).status == 200
+        assert contract.BAD_KEY.is_kept_by(gateway.ask(ask_models(key=scene.KEY)))
+        assert gateway.ask(ask_models(key=scene.HOMEMADE_KEY)).status == 200
 
 
 def test_A16_keys_that_differ_in_their_last_character_are_never_crossed(gateway: GatewayProcess) -> None:
