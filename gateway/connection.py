@@ -177,8 +177,9 @@ class Connection(asyncio.Protocol):
         return self._complete and not self._surplus and not self.is_closing() and head is not None and head.keep_alive
 
     def release(self) -> None:
-        """Forget the exchange; nothing is handed on any more."""
+        """Forget the exchange; nothing is handed on any more. What the last client held back, the next must hear."""
         self._receiver = self._parser = None
+        self.resume_reading()
 
     def abort(self) -> None:
         """Close at once, so that the upstream notices and frees its slot."""

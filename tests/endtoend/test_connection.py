@@ -30,6 +30,16 @@ class Collector:
 class Wire(asyncio.Transport):
     """A transport that is open and takes everything."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = True
+
+    def pause_reading(self) -> None:
+        self.reads = False
+
+    def resume_reading(self) -> None:
+        self.reads = True
+
     def is_closing(self) -> bool:
         return False
 
@@ -69,3 +79,15 @@ async def test_a_long_body_in_the_same_read_as_its_head_is_no_long_head() -> Non
 async def test_a_head_that_is_too_long_is_an_error(head: bytes, step: int) -> None:
     receiver = await answered(*(head[at : at + step] for at in range(0, len(head), step)))
     assert receiver.end == "it does not speak valid HTTP: its headers exceed 65536 bytes"
+
+
+async def test_a_connection_held_back_to_its_last_byte_reads_again_when_it_is_released() -> None:
+    wire, connection, receiver = Wire(), Connection(), Collector()
+    connection.connection_made(wire)
+    connection.begin(receiver, b"GET / HTTP/1.1\r\n\r\n")
+    connection.pause_reading()
+    connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    assert receiver.end == "ended"
+    assert connection.may_be_reused()
+    connection.release()
+    assert wire.reads

@@ -36,7 +36,7 @@ def note(sandbox):
     with open("pids", "a") as pids:
         pids.write(f"{sandbox.gateway_pid}\\n")
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(2))
 def test_sync(gguf_sandbox, number):
     note(gguf_sandbox)
     demo = gguf_sandbox.deployment()
@@ -46,7 +46,7 @@ def test_sync(gguf_sandbox, number):
     demo.pause()
     assert ask(gguf_sandbox) == 503
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(2))
 async def test_async(gguf_sandbox, number):
     demo = gguf_sandbox["demo"]
     assert demo.requests == []
@@ -106,12 +106,11 @@ def test_importing_the_plugin_imports_nothing_but_pytest() -> None:
     assert run.stdout.split() == ["mockserver", "mockserver.pytest_plugin"]
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
-def test_sync_and_async_tests_unittest_and_xdist(pytester: pytest.Pytester, workers: str) -> None:
+def test_sync_and_async_tests_unittest_and_xdist(pytester: pytest.Pytester) -> None:
     pytester.makeini(INI)
     pytester.makepyfile(PROJECT)
-    result = pytester.runpytest_subprocess("-n", workers)
-    result.assert_outcomes(passed=8)
+    result = pytester.runpytest_subprocess("-n", "2")
+    result.assert_outcomes(passed=6)
     pids = {int(pid) for pid in (pytester.path / "pids").read_text().split()}
     assert len(pids) >= 3
     assert not [pid for pid in pids if _is_alive(pid)]
