@@ -129,7 +129,7 @@ class Answer:
         """Make an answer that broke look broken: an error event if it is a stream, and no proper end.
 
         RFC 9112 8: a chunked body without its last chunk, and a body shorter than its length, are incomplete.
-        `protocol` is None for an answer that is no event stream.
+        `protocol` is None for an answer that has no room for an event.
         """
         row = _WORDS.get(ending)
         if row is not None and protocol is not None:

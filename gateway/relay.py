@@ -128,12 +128,15 @@ async def _pass_on(
     # An early answer: what is left of the request is not worth waiting for.
     reply = Reply(request, head, exchange.id, close=not request.content.is_eof(), streams=streams)
     exchange.status = head.status
+    # Words of our own fit into a plain stream of open length only.
+    plain = streams and head.length is None and not head.get(b"content-encoding")
+    protocol = endpoint.protocol if plain else None
     answer.pass_to(reply)
-    if streams and ping is not None:
-        answer.keep_alive(reply, endpoint.protocol, ping)
+    if protocol is not None and ping is not None:
+        answer.keep_alive(reply, protocol, ping)
     exchange.ending = await answer.done
     if exchange.ending is not Ending.FINISHED:
-        answer.show_broken(reply, exchange.ending, endpoint.protocol if streams else None)
+        answer.show_broken(reply, exchange.ending, protocol)
     exchange.usage = answer.usage()
     return reply
 

@@ -128,6 +128,7 @@ class Stage:
             "narrow": f"upstream: {plain}, limits: {{connections: 1, waiting: 2}}",
             "single": f"upstream: {plain}, limits: {{connections: 1, waiting: 0}}",
             "pinged": f"upstream: {plain}, ping: {PING}",
+            "pinged-brisk": f"upstream: {plain}, ping: {PING}, timeouts: {brisk}",
             "closed": f"upstream: http://127.0.0.1:{self.closed.getsockname()[1]}",
             "blackhole": f"upstream: {self.blackhole.url}, timeouts: {{connect: {BRISK}}}",
             "nameless": f"upstream: http://nowhere.invalid, timeouts: {{connect: {BRISK}}}",

@@ -98,6 +98,34 @@ def test_U12_a_body_that_is_not_whole_is_passed_on_and_not_made_to_look_whole(
     assert upstream.requests[1].connection != before
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"Content-Length: %d\r\n\r\n%b" % (len(EVENT) + 5, EVENT),
+        b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n\x1f\x8b\n\n\r\n",
+    ],
+    ids=["of a stated length", "compressed"],
+)
+def test_U18_a_broken_stream_that_has_no_room_for_an_event_is_only_cut(
+    relay_gateway: GatewayProcess, upstream: ScriptedUpstream, said: bytes
+) -> None:
+    head, _, body = said.partition(b"\r\n\r\n")
+
+    def script(visit: Visit) -> None:
+        visit.read_body()
+        visit.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n" + head + b"\r\n\r\n" + body)
+        assert seen.wait(2)
+        visit.close()
+
+    seen = threading.Event()
+    with upstream.playing(script), relay_gateway.connect() as client:
+        client.send(chat())
+        client.read_head()
+        assert client.read_some() == body
+        seen.set()
+        assert client.read_to_end() == b""
+
+
 SURPLUS = {
     "bytes": b"surplus",
     "a whole answer": b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
