@@ -1,6 +1,6 @@
 # The commands of the project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install run test check conformance format clean
+.PHONY: help install run test check conformance format clean docs
 PORT ?= 8080
 PYTHON ?= python3
 VENV := .venv
@@ -37,6 +37,9 @@ conformance: $(STAMP) ## Run llama.cpp's own server tests against the mock (down
 format: $(STAMP) ## Rewrite the code in the one format
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
+
+docs: $(STAMP) ## Rewrite the tables of the documents from the code
+	@$(VENV)/bin/python -m tests.docs_blocks
 
 clean: ## Remove .venv and caches
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

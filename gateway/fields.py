@@ -72,9 +72,9 @@ def moment(value: object) -> datetime:
 
 
 Id = Annotated[str, AfterValidator(check_id), WithJsonSchema({"type": "string", "pattern": ID_PATTERN})]
-Seconds = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, le=_DAY, allow_inf_nan=False)]
-SecondsOrZero = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=_DAY, allow_inf_nan=False)]
-Whole = Annotated[int, BeforeValidator(_no_bool)]
+NO_BOOL = BeforeValidator(_no_bool)  # behind the bounds, or the JSON Schema would lose them
+Seconds = Annotated[float, Field(gt=0, le=_DAY, allow_inf_nan=False), NO_BOOL]
+SecondsOrZero = Annotated[float, Field(ge=0, le=_DAY, allow_inf_nan=False), NO_BOOL]
 Host = Annotated[str, AfterValidator(_host)]
 CaFile = Annotated[str, AfterValidator(_pem_file)]
 Database = Annotated[str, AfterValidator(_database)]

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from gateway import settings_rules
 from gateway.account import digest_of
 from gateway.deployment import Limits, Status, Timeouts
-from gateway.fields import CaFile, Database, Digest, Id, KeyText, Label, Moment, Seconds, Upstream, UpstreamKey, Whole
+from gateway.fields import NO_BOOL, CaFile, Database, Digest, Id, KeyText, Label, Moment, Seconds, Upstream, UpstreamKey
 from gateway.sentences import blame_fields
 from gateway.settings_server import Log, Model, Probes, Server, ServerLimits, ServerTimeouts
 from gateway.yaml_text import read_yaml
@@ -98,10 +98,10 @@ class DeploymentTimeouts(Model):
 class DeploymentLimits(Model):
     """How much of one upstream is used at a time; the server's limits where left out."""
 
-    connections: Annotated[Whole, Field(ge=1, le=65536)] | None = Field(
+    connections: Annotated[int, Field(ge=1, le=65536), NO_BOOL] | None = Field(
         default=None, description="Connections to the upstream that are in use at a time."
     )
-    waiting: Annotated[Whole, Field(ge=0, le=65536)] | None = Field(
+    waiting: Annotated[int, Field(ge=0, le=65536), NO_BOOL] | None = Field(
         default=None, description="Requests that wait for a connection; one more is answered 503 at once."
     )
 

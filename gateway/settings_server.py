@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.fields import Host, Seconds, SecondsOrZero, Whole
+from gateway.fields import NO_BOOL, Host, Seconds, SecondsOrZero
 
 
 class Model(BaseModel):
@@ -16,13 +16,13 @@ class Model(BaseModel):
 class ServerLimits(Model):
     """What a request may measure."""
 
-    body_bytes: Annotated[Whole, Field(ge=1, le=4 * 1024**3)] = Field(
+    body_bytes: Annotated[int, Field(ge=1, le=4 * 1024**3), NO_BOOL] = Field(
         default=64 * 1024 * 1024, description="Largest request body accepted, in bytes; a larger one is answered 413."
     )
-    connections: Annotated[Whole, Field(ge=1, le=65536)] = Field(
+    connections: Annotated[int, Field(ge=1, le=65536), NO_BOOL] = Field(
         default=256, description="Connections to one upstream that are in use at a time."
     )
-    waiting: Annotated[Whole, Field(ge=0, le=65536)] = Field(
+    waiting: Annotated[int, Field(ge=0, le=65536), NO_BOOL] = Field(
         default=256,
         description="Requests that wait for a connection to one upstream; one more is answered 503 at once.",
     )
@@ -69,7 +69,7 @@ class Server(Model):
     """The gateway itself. What stands here takes effect at the next start."""
 
     host: Host = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 is every IPv4 one.")
-    port: Annotated[Whole, Field(ge=0, le=65535)] = Field(
+    port: Annotated[int, Field(ge=0, le=65535), NO_BOOL] = Field(
         default=8080, description="TCP port to listen on; 0 takes any free one."
     )
     limits: ServerLimits = Field(default=ServerLimits(), description="What a request may measure.")
@@ -83,7 +83,7 @@ class Server(Model):
     metrics: Literal["loopback", "everyone", "off"] = Field(
         default="loopback", description="Who may read `/metrics`: `loopback` (this machine), `everyone`, or nobody."
     )
-    workers: Annotated[Whole, Field(ge=1, le=64)] = Field(
+    workers: Annotated[int, Field(ge=1, le=64), NO_BOOL] = Field(
         default=1,
         description="Processes that serve the port together; each keeps its own share of the limits on an upstream.",
     )
