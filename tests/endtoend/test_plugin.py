@@ -83,12 +83,13 @@ def test_that_kills_it(gguf_sandbox):
     gguf_sandbox.deployment().pause()
 """
 
+# A project like many: asyncio and xdist; what else is installed here would only make it start slower.
 INI = """
 [pytest]
 asyncio_mode = auto
 asyncio_default_fixture_loop_scope = function
 filterwarnings = error
-addopts = -p no:cacheprovider -p no:randomly
+addopts = -p no:cacheprovider -p no:randomly -p no:hypothesispytest -p no:aiohttp -p no:anyio -p no:timeout
 """
 
 BLOCKING = """
@@ -136,6 +137,7 @@ def test_a_failed_test_shows_what_was_received_and_a_dead_gateway_its_last_words
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_pytest_that_is_killed_leaves_no_gateway(pytester: pytest.Pytester, number: signal.Signals) -> None:
+    pytester.makeini(INI)
     pytester.makepyfile(BLOCKING)
     run = pytester.popen([sys.executable, "-m", "pytest"], stdin=subprocess.DEVNULL)
     pid = int(_wait_for(pytester.path / "pid"))
