@@ -5,6 +5,7 @@ after 100 requests (cpp-httplib's keep-alive defaults, seen in its `Keep-Alive` 
 """
 
 import asyncio
+import contextlib
 import json
 from collections import deque
 from collections.abc import Container, Iterable
@@ -124,7 +125,8 @@ class Upstream:
             await place
         except asyncio.CancelledError:
             if place.cancelled():
-                self._waiting.remove(place)
+                with contextlib.suppress(ValueError):  # its turn had come, and it was passed over
+                    self._waiting.remove(place)
             else:
                 self._give_place_back()  # it was given in the very moment its request was cancelled
             raise

@@ -104,6 +104,19 @@ async def test_places_are_given_back_in_turn_whoever_gives_up_meanwhile(url: str
     assert waiting[1].cancelled()
 
 
+async def test_who_leaves_the_line_in_the_moment_of_its_turn_is_passed_over(url: str) -> None:
+    upstream = upstream_of(url, connections=1, waiting=2)
+    held = await upstream.connect()
+    leaving, staying = (asyncio.create_task(upstream.connect()) for _ in range(2))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    upstream.release(held)  # before the one that leaves has noticed
+    upstream.release(await staying)
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert upstream.connections == {"in_use": 0, "idle": 0, "waiting": 0}
+
+
 async def test_an_upstream_that_is_away_keeps_no_place() -> None:
     upstream = upstream_of("http://127.0.0.1:1", connections=1, waiting=0)
     for _ in range(3):
