@@ -136,6 +136,13 @@ class GatewayProcess:
         self.responses.append(response)
         return response
 
+    def mark_log(self) -> int:
+        """The number of lines in the log when all that was asked so far has its line there."""
+        name = f"mark-{len(self.log.lines)}-{os.urandom(4).hex()}"
+        self.ask(b"GET /healthz HTTP/1.1\r\nHost: x\r\nx-request-id: %b\r\n\r\n" % name.encode())
+        self.log.wait_for(name)
+        return 1 + next(number for number, line in enumerate(self.log.lines) if name in line)
+
     # --- looking at it
 
     def metrics(self) -> str:

@@ -104,12 +104,10 @@ def test_P5_no_target_can_forge_a_line_of_the_log_for_people(
 ) -> None:
     gateway = start_gateway(scene.config(upstream.url, "log: {format: human}"))
     forged = "%0a12:00:00%20error%20forged%0d%1b%5b2J%c2%85%e2%80%a8forged"
-    lines = len(gateway.log.lines)
+    start = gateway.mark_log()
     for target in (f"/{forged}", f"/api/gguf/{forged}/v1/models", f"{scene.BASE}/{forged}", f"/api/gguf/{forged}"):
         gateway.ask(get(target, "User-Agent: x"))
-    gateway.ask(get("/healthz", "x-request-id: the-end"))
-    gateway.log.wait_for("the-end")
-    written = gateway.log.lines[lines:]
+    written = gateway.log.lines[start : gateway.mark_log()]
     assert len(written) == 5
     assert not any("\x1b" in line or line.startswith("12:00:00 error") for line in written)
 
