@@ -5,7 +5,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, Protocol, TypeVar
 
-from mockserver.journal import Exchange
+from mockserver.journal import Exchange, listing
 from mockserver.state import State
 
 T = TypeVar("T")
@@ -109,3 +109,10 @@ class BackgroundMock:
     def clear_requests(self) -> None:
         """Forget what was received."""
         self._call(self._mock.clear_requests())
+
+    def report(self) -> str:
+        """What was received, for people: a line a request."""
+        return listing("the mock", self.requests)
+
+    def __repr__(self) -> str:
+        return f"<mock llama-server {self.url}: {self.state}>"

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from mockserver.background import BackgroundMock
-from mockserver.journal import Exchange, Filter
+from mockserver.journal import Exchange, Filter, listing
 
 _POLL_SECONDS = 0.02
 T = TypeVar("T")
@@ -119,8 +119,7 @@ class Deployment:
 
     def received(self) -> str:
         """What was received, for people: a line a request."""
-        lines = [f"  {exchange!r}" for exchange in self.requests]
-        return "\n".join([f"{self.name} received {len(lines) or 'no'} request(s){':' if lines else '.'}", *lines])
+        return listing(self.name, self.requests)
 
     def reset(self) -> None:
         """Ready, nothing received: what every test begins with."""

@@ -86,6 +86,12 @@ class Exchange:
         }
 
 
+def listing(name: str, exchanges: list[Exchange]) -> str:
+    """What `name` received, for people: a line a request."""
+    lines = [f"  {exchange!r}" for exchange in exchanges]
+    return "\n".join([f"{name} received {len(lines) or 'no'} request(s){':' if lines else '.'}", *lines])
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Which exchanges are meant; `None` means any. `path` matches without its query. `probes`: with `/health`, too."""

@@ -1,19 +1,27 @@
-"""The pytest plugin: `gguf_sandbox`, a gateway and mocks for the tests of other projects.
+"""The pytest plugin for other projects: `gguf_sandbox`, a gateway and mocks, and `mock_llama_server`, a mock alone.
 
 Imports nothing but pytest until a fixture is used: every pytest run of an environment loads this file.
 """
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 if TYPE_CHECKING:
+    from mockserver.background import BackgroundMock
     from mockserver.sandbox import Sandbox
     from mockserver.server import MockLlamaServer
 
-_IN_USE: pytest.StashKey[list["Sandbox"]] = pytest.StashKey()
+
+class Reporting(Protocol):
+    """What can tell of a failed test what it received."""
+
+    def report(self) -> str: ...
+
+
+_IN_USE: pytest.StashKey[list[Reporting]] = pytest.StashKey()
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +67,27 @@ def gguf_sandbox_factory(request: pytest.FixtureRequest) -> "Iterator[Callable[.
         yield start
 
 
+@pytest.fixture
+def mock_llama_server_factory(request: pytest.FixtureRequest) -> "Iterator[Callable[..., BackgroundMock]]":
+    """Starts mock llama-servers for one test, with no gateway before them. Takes what `MockLlamaServer` takes."""
+    from mockserver.server import MockLlamaServer
+
+    with ExitStack() as stack:
+
+        def start(**options: Any) -> "BackgroundMock":
+            mock = stack.enter_context(MockLlamaServer(**options))
+            _note(request, mock)
+            return mock
+
+        yield start
+
+
+@pytest.fixture
+def mock_llama_server(mock_llama_server_factory: "Callable[..., BackgroundMock]") -> "BackgroundMock":
+    """A mock llama-server that is ready: `.url`, `.set_state("restarting")`, `.requests`."""
+    return mock_llama_server_factory()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
@@ -66,10 +95,10 @@ def pytest_runtest_makereport(
     """Tell of a failed test what its sandboxes received, and what the gateway logged."""
     report = yield
     if report.failed and call.when == "call":
-        for sandbox in item.stash.get(_IN_USE, []):
-            report.sections.append((f"{sandbox!r}", sandbox.report()))
+        for used in item.stash.get(_IN_USE, []):
+            report.sections.append((repr(used), used.report()))
     return report
 
 
-def _note(request: pytest.FixtureRequest, sandbox: "Sandbox") -> None:
-    request.node.stash.setdefault(_IN_USE, []).append(sandbox)
+def _note(request: pytest.FixtureRequest, used: Reporting) -> None:
+    request.node.stash.setdefault(_IN_USE, []).append(used)

@@ -62,6 +62,13 @@ def test_factory(gguf_sandbox_factory):
     note(sandbox)
     assert (ask(sandbox, "one"), ask(sandbox, "two")) == (200, 503)
 
+def test_mock_alone(mock_llama_server, mock_llama_server_factory):
+    other = mock_llama_server_factory(alias="other")
+    for mock in (mock_llama_server, other):
+        with urllib.request.urlopen(mock.url + "/v1/models", timeout=5) as answer:
+            assert answer.status == 200
+        assert [seen.path for seen in mock.requests] == ["/v1/models"]
+
 class TestUnittest(unittest.TestCase):
     def test_context_manager(self):
         with Sandbox(server={"limits": {"body_bytes": 10}}) as sandbox:
@@ -77,6 +84,10 @@ def test_that_fails(gguf_sandbox):
     request = urllib.request.Request(demo.base_url + "/v1/models?a=b", headers={"key": gguf_sandbox.key})
     urllib.request.urlopen(request, timeout=5).close()
     demo.wait_for_requests(1, ended="aborted", timeout=0.1)
+
+def test_that_fails_too(mock_llama_server):
+    urllib.request.urlopen(mock_llama_server.url + "/v1/models", timeout=5).close()
+    assert mock_llama_server.requests == []
 
 def test_that_kills_it(gguf_sandbox):
     os.kill(gguf_sandbox.gateway_pid, signal.SIGKILL)
@@ -111,7 +122,7 @@ def test_sync_and_async_tests_unittest_and_xdist(pytester: pytest.Pytester) -> N
     pytester.makeini(INI)
     pytester.makepyfile(PROJECT)
     result = pytester.runpytest_subprocess("-n", "2")
-    result.assert_outcomes(passed=6)
+    result.assert_outcomes(passed=7)
     pids = {int(pid) for pid in (pytester.path / "pids").read_text().split()}
     assert len(pids) >= 3
     assert not [pid for pid in pids if _is_alive(pid)]
@@ -121,7 +132,7 @@ def test_a_failed_test_shows_what_was_received_and_a_dead_gateway_its_last_words
     pytester.makeini(INI)
     pytester.makepyfile(FAILING)
     result = pytester.runpytest_subprocess()
-    result.assert_outcomes(failed=2)
+    result.assert_outcomes(failed=3)
     result.stdout.fnmatch_lines(
         [
             "E*AssertionError: demo: fewer than 1 request(s) with ended='aborted' in 0.1 s.",
@@ -130,6 +141,9 @@ def test_a_failed_test_shows_what_was_received_and_a_dead_gateway_its_last_words
             "*<Sandbox http://127.0.0.1:*: demo>*",
             "the gateway's log ends:",
             "*demo /v1/models -> 200 finished",
+            "E*assert * == []",
+            "*<mock llama-server http://127.0.0.1:*: ready>*",
+            "the mock received 1 request(s):",
             "E*GatewayError: The gateway exited with status -9. Its log ends: *demo /v1/models -> 200 finished",
         ]
     )

@@ -4,6 +4,7 @@ import asyncio
 import json
 import unittest
 from collections.abc import Callable
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -11,6 +12,7 @@ from anthropic import AsyncAnthropic
 from openai import APIError, InternalServerError, OpenAI
 
 from mockserver import MockLlamaServer
+from mockserver.background import BackgroundMock
 from mockserver.sandbox import Sandbox
 
 
@@ -70,6 +72,14 @@ def test_my_client_chooses_a_deployment_by_its_url(gguf_sandbox_factory: Callabl
     for deployment in sandbox:
         with OpenAI(base_url=deployment.openai_base_url, api_key=sandbox.key) as client:
             assert [model.id for model in client.models.list()] == [deployment.name]
+
+
+def test_my_gateway_waits_for_a_model_to_load(mock_llama_server: BackgroundMock) -> None:
+    mock_llama_server.set_state("deploying", load_seconds=0.2)
+    with pytest.raises(HTTPError, match="503") as caught:
+        urlopen(f"{mock_llama_server.url}/v1/models", timeout=5)
+    caught.value.close()
+    mock_llama_server.wait_for_state("ready")
 
 
 class TestMyClient(unittest.TestCase):
