@@ -1,0 +1,111 @@
+"""Plain requests, as many as connections allow: with wrk where it is installed, else with a client of our own."""
+
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from scripts.benchmark.figures import Summary
+from scripts.benchmark.process import pinned
+from scripts.benchmark.wire import Broken, connect, post
+
+_DONE = """
+done = function(summary, latency, requests)
+  local e = summary.errors
+  io.write(string.format('{"requests":%d,"seconds":%f,"errors":%d,"p50":%f,"p99":%f,"most":%f}\\n',
+    summary.requests, summary.duration / 1e6, e.connect + e.read + e.write + e.status + e.timeout,
+    latency:percentile(50) / 1e6, latency:percentile(99) / 1e6, latency.max / 1e6))
+end
+"""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is asked for, over how many connections, for how many seconds."""
+
+    port: int
+    path: str
+    key: str | None
+    body: str
+    connections: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """`latency` in seconds; `errors` are answers other than 2xx and broken connections."""
+
+    requests: int
+    seconds: float
+    errors: int
+    latency: Summary
+
+
+def tool() -> str:
+    """What drives the load."""
+    return "wrk" if shutil.which("wrk") else "an asyncio client of our own (wrk is not installed)"
+
+
+def drive(load: Load, folder: Path, core: int | None) -> Result:
+    """Apply the load from a process of its own."""
+    if shutil.which("wrk") and load.seconds >= 1:
+        script = folder / "wrk.lua"
+        script.write_text(_script(load), encoding="utf-8")
+        url = f"http://127.0.0.1:{load.port}{load.path}"
+        options = ["-t1", f"-c{load.connections}", f"-d{load.seconds:.0f}s", "--timeout", "10s"]
+        command = ["wrk", *options, "-s", str(script), url]
+    else:
+        command = [sys.executable, "-m", "scripts.benchmark.plain", json.dumps(asdict(load))]
+    done = subprocess.run((*pinned(core), *command), check=True, capture_output=True, text=True)
+    values: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    latency = Summary(values["p50"], values["p99"], values["most"])
+    return Result(values["requests"], values["seconds"], values["errors"], latency)
+
+
+def _script(load: Load) -> str:
+    lines = ['wrk.method = "POST"', f"wrk.body = [[{load.body}]]", 'wrk.headers["Content-Type"] = "application/json"']
+    if load.key is not None:
+        lines.append(f'wrk.headers["Authorization"] = "Bearer {load.key}"')
+    return "\n".join(lines) + _DONE
+
+
+# --- where there is no wrk
+
+
+async def _run(load: Load) -> dict[str, float]:
+    begun = monotonic()
+    latencies: list[float] = []
+    errors: Counter[str] = Counter()
+    request = post(load.path, load.body.encode(), load.key)
+
+    async def ask_for_as_long() -> None:
+        wire = await connect(load.port)
+        while (asked := monotonic()) < begun + load.seconds:
+            try:
+                status = await wire.ask(request, lambda _: None)
+            except Broken as error:
+                errors[str(error)] += 1
+                wire = await connect(load.port)
+                continue
+            latencies.append(monotonic() - asked)
+            errors["status"] += status >= 300
+        wire.close()
+
+    await asyncio.gather(*(ask_for_as_long() for _ in range(load.connections)))
+    seconds = monotonic() - begun
+    return {
+        "requests": len(latencies),
+        "seconds": seconds,
+        "errors": errors.total(),
+        **asdict(Summary.of(latencies)),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(_run(Load(**json.loads(sys.argv[1]))))))
