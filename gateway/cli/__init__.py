@@ -19,6 +19,7 @@ _COMMANDS = {
     "deployments": ("gateway.cli.deployments:deployments", "Add, list, pause, resume and remove deployments."),
     "import": ("gateway.cli.importing:import_", "Move a configuration's accounts into a database."),
     "hash-key": ("gateway.cli.hash_key:hash_key", "Make the key_sha256 of a key."),
+    "contract": ("gateway.cli.contract:contract", "Print the contract, or check whether a gateway keeps it."),
     "schema": ("gateway.cli.schema:schema", "Print the JSON Schema of the configuration file."),
 }
 

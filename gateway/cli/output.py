@@ -60,4 +60,6 @@ _STYLES = {
     "deploying": "yellow",
     "paused": "yellow",
     "revoked": "red",
+    "holds": "green",
+    "broken": "red",
 }
