@@ -150,7 +150,10 @@ def test_a_failed_test_shows_what_was_received_and_a_dead_gateway_its_last_words
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_pytest_that_is_killed_leaves_no_gateway(pytester: pytest.Pytester, number: signal.Signals) -> None:
+def test_a_pytest_that_is_killed_leaves_no_gateway(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(pytester.path))  # what is killed cannot tidy up
     pytester.makeini(INI)
     pytester.makepyfile(BLOCKING)
     run = pytester.popen([sys.executable, "-m", "pytest"], stdin=subprocess.DEVNULL)

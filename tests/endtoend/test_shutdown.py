@@ -259,7 +259,8 @@ def test_ctrl_c_ends_the_sandbox_within_two_seconds_even_with_a_stream_under_way
     assert sandbox.process.returncode in {0, 130}
 
 
-def test_a_sandbox_that_is_killed_leaves_no_process() -> None:
+def test_a_sandbox_that_is_killed_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # what is killed cannot tidy up
     sandbox = SandboxProcess()
     sandbox.process.kill()
     sandbox.wait_until_gone(3)
