@@ -111,7 +111,7 @@ FURTHER = (
 class Refusal(Exception):
     """An error of the gateway's own, on its way to the client as JSON.
 
-    `detail` fills the row's message. `cause` is for the operator, in log and status page; it is never part of the answer.
+    `detail` fills the row's message. `cause` is for the operator, in log and status page, and never in the answer.
     """
 
     def __init__(self, row: Row, detail: object = "", *, cause: str = "", **headers: str) -> None:

@@ -13,8 +13,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.registry.yaml_file import YamlRegistry, read_settings
-from gateway.serving import serve
-from gateway.settings import AccountEntry
+from gateway.serving import check_free, serve
+from gateway.settings import AccountEntry, Server
 
 DEFINITION = Path(__file__).with_name("sandbox.yaml")
 _DRAIN_SECONDS = 0.5  # Ctrl-C ends everything within 2 s
@@ -60,6 +60,7 @@ async def serve_sandbox(definition: Definition, port: int, announce: Callable[[s
     `announce` gets the gateway's URL and its configuration file, which may be edited while it serves.
     Raises SandboxError if a mock does not start, ListenError if the port is taken.
     """
+    check_free(Server().host, port)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gguf-sandbox-")))
         mocks = [_Mock(played.mock) for played in definition.deployments.values()]

@@ -5,6 +5,8 @@ import gc
 import logging
 import os
 import signal
+import socket
+import stat
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -75,6 +77,14 @@ def _spare_the_collector() -> None:
     gc.set_threshold(10_000, 20, 50)  # a request leaves no cycles behind; young objects are few and die young
 
 
+def check_free(host: str, port: int) -> None:
+    """Raise ListenError if the address cannot be listened on now: before anything costly is begun for it."""
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        raise ListenError(why_not(error, host, port)) from error
+
+
 async def _listen(runner: Runner, host: str, port: int, *, reuse_port: bool) -> web.TCPSite:
     site = web.TCPSite(runner, host, port, backlog=_BACKLOG, reuse_port=reuse_port or None)
     try:
@@ -124,7 +134,10 @@ class _StopSignals:
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
 
     def watch(self, pipe: int) -> None:
-        """Take the end of a pipe for a signal."""
+        """Take the end of a pipe for a signal. What is no pipe (a file, /dev/null) has no end that would mean one."""
+        mode = os.fstat(pipe).st_mode
+        if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+            return
         asyncio.get_running_loop().add_reader(pipe, self._read, pipe)
 
     def _read(self, pipe: int) -> None:
