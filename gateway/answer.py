@@ -67,7 +67,7 @@ class Answer:
             self._settle()
 
     def ended(self) -> None:
-        if self._reply is not None:
+        if self._reply is not None and not self.done.done():  # done already: cut, in this very moment
             self._reply.end()
         self._finish(Ending.FINISHED)
 

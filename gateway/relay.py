@@ -26,31 +26,29 @@ class Relay:
     def __init__(self, body_bytes: int, upload_silence: float) -> None:
         self._body_bytes = body_bytes
         self._upload_silence = upload_silence
-        self._under_way: set[Answer] = set()
+        self._answers: set[Answer] = set()
         self._all_done = asyncio.Event()
+        self._over = False
+        self.under_way = 0  # requests: being received, in line for a connection, waiting for an answer or receiving it
         self.draining = False
 
-    @property
-    def under_way(self) -> int:
-        """Answers being waited for or passed on now."""
-        return len(self._under_way)
-
     def deployments_under_way(self) -> Iterator[str]:
-        """The deployment of each answer under way."""
-        return (answer.exchange.deployment or "" for answer in self._under_way)
+        """The deployment of each answer that is being waited for or passed on."""
+        return (answer.exchange.deployment or "" for answer in self._answers)
 
     async def drain(self) -> None:
         """Refuse what comes from now on, and wait until nothing is under way."""
         self.draining = True
-        while self._under_way:
+        while self.under_way:
             self._all_done.clear()
             await self._all_done.wait()
 
     def cut_all(self) -> int:
         """End every exchange now, visibly for its client. Returns how many there were."""
-        for answer in self._under_way:
+        self._over = True
+        for answer in self._answers:
             answer.cut()
-        return len(self._under_way)
+        return self.under_way
 
     async def carry(
         self, request: web.Request, exchange: Exchange, upstream: Upstream, endpoint: Endpoint
@@ -58,6 +56,16 @@ class Relay:
         """Pass one request to `upstream` and its answer to the client. Raises Refusal while nothing has been sent."""
         if self.draining:
             raise Refusal(errors.DRAINING)
+        self.under_way += 1
+        try:
+            return await self._carry(request, exchange, upstream, endpoint)
+        finally:
+            self.under_way -= 1
+            self._all_done.set()
+
+    async def _carry(
+        self, request: web.Request, exchange: Exchange, upstream: Upstream, endpoint: Endpoint
+    ) -> web.StreamResponse:
         upload = None
         body = framing = b""
         if endpoint.has_body:
@@ -67,8 +75,10 @@ class Relay:
         connection = await _connect(upstream)
         answer = Answer(exchange, connection, upstream.timeouts.first_byte, upstream.timeouts.silence)
         uploading = None
-        self._under_way.add(answer)
+        self._answers.add(answer)
         try:
+            if self._over:
+                raise Refusal(errors.DRAINING)
             head = upstream.request_head(endpoint.method, endpoint.path, headers.upward(request.raw_headers), framing)
             if upload is None or upload.complete:
                 _begin(connection, answer, head + body)
@@ -82,8 +92,7 @@ class Relay:
         finally:
             if uploading is not None:
                 uploading.cancel()
-            self._under_way.discard(answer)
-            self._all_done.set()
+            self._answers.discard(answer)
             answer.release()
             # Owed a part of its request, it would take the next one for that part.
             upstream.release(connection, reusable=uploading is None or (upload is not None and upload.passed))

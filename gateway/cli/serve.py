@@ -1,6 +1,7 @@
 """`gguf-gateway serve`: the gateway, until it is told to stop."""
 
 import logging
+import signal
 import sys
 from pathlib import Path
 
@@ -28,6 +29,8 @@ log = logging.getLogger("gateway")
 def serve(path: Path, host: str | None, port: int | None, stop_with_stdin: bool) -> None:
     """Serve the deployments of a configuration until SIGTERM or Ctrl-C."""
     settings = _with_options(read_settings(path), host, port)
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)  # to other servers they mean something; here they would kill
     logs.set_up(settings.server.log.format, settings.server.log.level)
     for caution in cautions(settings, path):
         log.warning("%s", caution)

@@ -108,7 +108,7 @@ class GatewayProcess:
     def wait_until_serving(self) -> "GatewayProcess":
         """Return once it accepts connections. Fails with its log if it does not."""
         try:
-            self.port = int(self.log.wait_for(r"serving on http://\S+?:(\d+)", _START_SECONDS)[1])
+            self.port = int(self.log.wait_for(r"serving on http://\S+:(\d+)", _START_SECONDS)[1])
         except AssertionError:
             self.stop(signal.SIGKILL)
             raise
