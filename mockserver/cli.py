@@ -89,7 +89,8 @@ def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
 def main(context: click.Context, /, **options: Any) -> None:
     """A llama-server without a model: its wire behaviour, and its life cycle to play with.
 
-    Other options of llama-server are accepted and have no effect.
+    Other options of llama-server are accepted and have no effect. To record a real one and to play that back:
+    `mock-llama-server record --help` and `replay --help`.
     """
     if options["verbose"] and context.obj:
         _say(f"main: ignored: {' '.join(context.obj)}")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,28 @@ _OWN = (
 )
 
 
+_SUBCOMMANDS = {name: f"mockserver.record_cli:{name}" for name in ("record", "replay")}
+
+
 class DropIn(click.Command):
-    """Takes llama-server's command line as it is: options without meaning for a mock are left out."""
+    """Takes llama-server's command line as it is: options without meaning for a mock are left out.
+
+    llama-server has no subcommands, so that a first argument may name one of ours.
+    """
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """The context of this command, or of the subcommand named."""
+        if not args or args[0] not in _SUBCOMMANDS:
+            return super().make_context(info_name, args, parent, **extra)
+        module, name = _SUBCOMMANDS[args[0]].split(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command.make_context(f"{info_name} {args[0]}", args[1:], parent, **self.context_settings)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run this command, or the subcommand whose context it is."""
+        return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep the known options with their values; remember the others for the log."""
