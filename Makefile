@@ -1,6 +1,6 @@
 # The commands of the project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install run test check conformance format clean docs
+.PHONY: help install run test check conformance bench bench-quick soak format clean docs
 PORT ?= 8080
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +14,7 @@ $(STAMP): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "gguf-gateway needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@echo "Installing into $(VENV) (the first time takes about half a minute) ..."
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,check]'
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,check,bench]'
 	@touch $@
 
 install: $(STAMP) ## Create .venv with everything in it
@@ -33,6 +33,15 @@ check: $(STAMP) ## Lint, format check, types, and the import floors; no test
 
 conformance: $(STAMP) ## Run llama.cpp's own server tests against the mock (downloads 77 MB once)
 	@$(VENV)/bin/python scripts/conformance.py
+
+bench: $(STAMP) ## Measure the gateway beside nginx, and write docs/performance.* (8 minutes)
+	@$(VENV)/bin/python -m scripts.bench
+
+bench-quick: $(STAMP) ## The same in a minute and a half; rough, and nothing is written
+	@$(VENV)/bin/python -m scripts.bench --quick
+
+soak: $(STAMP) ## 200,000 mixed requests, good and bad, and what they leave behind (10 minutes)
+	@$(VENV)/bin/python -m scripts.soak
 
 format: $(STAMP) ## Rewrite the code in the one format
 	@$(VENV)/bin/ruff check --fix .

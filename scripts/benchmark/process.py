@@ -65,9 +65,13 @@ class Process:
         """Whether it still runs."""
         return self._process.poll() is None
 
-    def wait_for(self, pattern: str) -> str:
+    def wait(self) -> int:
+        """Wait until it ends by itself; its exit status."""
+        return self._process.wait()
+
+    def wait_for(self, pattern: str, within: float = _START_SECONDS) -> str:
         """The first group of the first match in what it has said. Raises StartError when it ends, or is late."""
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + within
         while time.monotonic() < deadline:
             alive = self.is_alive
             found = re.search(pattern, self.text())

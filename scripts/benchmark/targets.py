@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -45,8 +46,8 @@ http {{
 }}
 """
 
-# Every feature: keys in a database, ownership, probes, a log line for each request, metrics, pings, limits.
-_CONFIG = """
+# Every feature: ownership, probes, a log line for each request, metrics, limits; keys and deployments in a database.
+_SERVER = """
 server:
   port: 0
   workers: {workers}
@@ -54,7 +55,11 @@ server:
   log: {{format: json, level: info}}
   status_page: everyone
   metrics: everyone
-database: sqlite+aiosqlite:///gateway.db
+"""
+_DATABASE = "database: sqlite+aiosqlite:///gateway.db\n"
+_YAML = """
+accounts: {{bench: {{keys: [{{name: bench, key: {key}}}]}}}}
+deployments: {{bench: {{account: bench, upstream: "http://127.0.0.1:{backend}"}}}}
 """
 
 
@@ -108,20 +113,27 @@ def nginx(folder: Path, behind: Target, core: int | None) -> Iterator[Target]:
 
 
 class GatewayHome:
-    """A folder with a database in it: one account, one key, one deployment. Gateways are started from it."""
+    """A folder with a configuration in it: one account, one key, one deployment. Gateways are started from it."""
 
     def __init__(self, folder: Path, behind: Target) -> None:
         self._folder = folder
+        self._backend = behind.port
         self._log_number = 0
+        self.key = f"gw_{secrets.token_hex(24)}"
         self.config = folder / "gateway.yaml"
-        self.configure()
-        whose = ("--database", str(folder / "gateway.db"), "--account", "bench")
-        self.key = _run("keys", "create", *whose, "--name", "bench")
-        _run("deployments", "add", DEPLOYMENT, *whose, "--upstream", f"http://127.0.0.1:{behind.port}")
 
-    def configure(self, workers: int = 1) -> None:
-        """Write the configuration file."""
-        self.config.write_text(_CONFIG.format(workers=workers), encoding="utf-8")
+    def configure(self, workers: int = 1, *, in_yaml: bool = False) -> None:
+        """Write the configuration file; `in_yaml`: key and deployment stand in there, and there is no database."""
+        self._write(workers, _YAML.format(key=self.key, backend=self._backend))
+        if not in_yaml:
+            database = self._folder / "gateway.db"
+            if not database.exists():
+                command = (_GATEWAY, "import", str(self.config), "--database", str(database))
+                subprocess.run(command, check=True, capture_output=True)
+            self._write(workers, _DATABASE)
+
+    def _write(self, workers: int, source: str) -> None:
+        self.config.write_text(_SERVER.format(workers=workers) + source, encoding="utf-8")
         self.config.chmod(0o600)
 
     @contextlib.contextmanager
@@ -135,11 +147,6 @@ class GatewayHome:
             yield Target(name, port, process, f"/api/gguf/{DEPLOYMENT}", self.key)
         finally:
             process.stop()
-
-
-def _run(*words: str) -> str:
-    """What a command of the gateway prints."""
-    return subprocess.run((_GATEWAY, *words), check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _path() -> str:

@@ -1,0 +1,122 @@
+"""`make bench`: what the gateway costs, beside nginx and beside nothing, in one run on this machine.
+
+`--quick` is a short run that writes nothing into `docs/`. Method and figures of the last whole run:
+docs/performance.md.
+"""
+
+import contextlib
+import os
+import resource
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from scripts.benchmark import plain, report, targets
+from scripts.benchmark.measures import FULL, QUICK, Bench, Cores, Profile
+from scripts.benchmark.process import StartError
+from scripts.benchmark.record import Record, machine
+from scripts.benchmark.targets import GatewayHome, Target
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="About a minute, to see that it works: the figures are rough.")
+@click.option("--rounds", type=click.IntRange(1), help="How often each target is driven.")
+@click.option("--streams", type=click.IntRange(1), help="How many streams at a time, instead of 1,000.")
+@click.option("--seconds", type=click.FloatRange(1), help="How long those last, instead of 60.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where JSON, page and picture go.")
+def main(quick: bool, rounds: int | None, streams: int | None, seconds: float | None, out: Path | None) -> None:
+    """Measure the gateway beside nginx and beside nothing."""
+    console = Console()
+    out = out or (None if quick else DOCS)
+    profile = QUICK if quick else FULL
+    profile = replace(
+        profile,
+        rounds=rounds or profile.rounds,
+        streams=streams or profile.streams,
+        stream_seconds=seconds or profile.stream_seconds,
+    )
+    begun = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        record = measure(profile, lambda text: console.print(f"[dim]{time.monotonic() - begun:4.0f} s[/]  {text}"))
+    except StartError as error:
+        raise click.ClickException(str(error)) from error
+    console.print()
+    report.print_table(record, console)
+    if out is not None:
+        write(record, out)
+        console.print(f"\nWritten: performance.json, .md and .svg in {out}")
+
+
+def measure(profile: Profile, say: Callable[[str], None]) -> Record:
+    """Everything, each target in turn. Raises StartError."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    cores = Cores.of(sorted(os.sched_getaffinity(0)))
+    record = Record(machine(), {"tool": plain.tool(), "pinned": _pinning(cores), **asdict(profile)})
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gguf-bench-")))
+        direct = stack.enter_context(targets.backend(folder, cores.backend))
+        driven = [direct]
+        if targets.has_nginx():
+            driven.append(stack.enter_context(targets.nginx(folder, direct, cores.measured)))
+        else:
+            say("nginx is not installed (apt-get install nginx): going on without what to compare with")
+        home = targets.GatewayHome(folder, direct)
+        home.configure()
+        bench = Bench(profile, record, folder, cores, say)
+        _measure_alone(bench, home)
+        _measure_in_turn(bench, home, driven)
+        for number in (1, 2):
+            bench.workers(home, number)
+    return record
+
+
+def _measure_alone(bench: Bench, home: GatewayHome) -> None:
+    bench.starts(home)
+    bench.imports()
+    bench.idle(home)
+
+
+def _measure_in_turn(bench: Bench, home: GatewayHome, others: list[Target]) -> None:
+    with home.gateway(bench.cores.measured) as gateway:
+        for number in range(bench.profile.rounds):
+            bench.say(f"round {number + 1} of {bench.profile.rounds}")
+            for target in (*others, gateway):
+                bench.requests(target)
+                bench.events(target)
+    with home.gateway(bench.cores.measured) as gateway:  # a new one: no memory that others have grown
+        for target in (*others, gateway):
+            bench.many_streams(target)
+        for target in (*others[1:], gateway):
+            bench.neighbours(target)
+
+
+def write(record: Record, folder: Path) -> None:
+    """JSON, page and picture."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "performance.json").write_text(record.dump(), encoding="utf-8")
+    (folder / "performance.md").write_text(report.page(record), encoding="utf-8")
+    (folder / "performance.svg").write_text(report.picture(record), encoding="utf-8")
+
+
+def _pinning(cores: Cores) -> str:
+    if cores.measured is None:
+        return "Nothing is pinned: there is one core only."
+    return (
+        f"With `taskset`, what is measured is kept on core {cores.measured}, the load on core {cores.load} and the "
+        f"backend on core {cores.backend}; the runs with workers are not pinned."
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+"""What is measured, one function for each group of figures. All of it goes into a Record."""
+
+import http.client
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from scripts.benchmark import neighbours, plain
+from scripts.benchmark.neighbours import MIB, Wrong
+from scripts.benchmark.plain import Load
+from scripts.benchmark.process import Process
+from scripts.benchmark.record import CONNECTIONS, Record
+from scripts.benchmark.streams import Plan, Report
+from scripts.benchmark.targets import GatewayHome, Target
+
+_PLAIN, _STREAM = "/v1/embeddings", "/v1/chat/completions"
+_BODY = '{"model":"bench","input":"How warm was it yesterday, and how warm will it be tomorrow?"}'
+_CONCURRENT = 32
+_EVENTS, _INTERVAL = 100, 0.005  # of the streams whose CPU time is measured
+_SLOW_BYTES, _LARGE_BYTES = 64 * MIB, 10_000_000
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much of everything: seconds, rounds, streams."""
+
+    rounds: int
+    seconds: float  # of plain load, each time
+    repeats: int  # of 32 streams
+    streams: int
+    stream_seconds: float
+    interval: float  # between two events of each of the many streams
+    starts: int
+    firsts: int  # answers whose first byte is timed
+    large_bodies: int
+    slow_seconds: float
+
+
+FULL = Profile(
+    rounds=3,
+    seconds=6,
+    repeats=8,
+    streams=1000,
+    stream_seconds=60,
+    interval=0.2,
+    starts=5,
+    firsts=300,
+    large_bodies=20,
+    slow_seconds=3,
+)
+QUICK = Profile(
+    rounds=1,
+    seconds=2,
+    repeats=2,
+    streams=200,
+    stream_seconds=6,
+    interval=0.2,
+    starts=2,
+    firsts=100,
+    large_bodies=5,
+    slow_seconds=1,
+)
+
+
+@dataclass(frozen=True)
+class Cores:
+    """Where the processes are kept; None: wherever the kernel likes."""
+
+    load: int | None
+    backend: int | None
+    measured: int | None
+
+    @classmethod
+    def of(cls, available: list[int]) -> "Cores":
+        """The measured one alone on a core, where there are two; the others apart from each other, where three."""
+        if len(available) < 2:
+            return cls(None, None, None)
+        return cls(available[0], available[1 % (len(available) - 1)], available[-1])
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Everything a measurement needs. `say` tells a person what is being done."""
+
+    profile: Profile
+    record: Record
+    folder: Path
+    cores: Cores
+    say: Callable[[str], None]
+
+    # --- the gateway alone
+
+    def starts(self, home: GatewayHome) -> None:
+        """From the command to the first good answer, keys looked up and all."""
+        for number in range(self.profile.starts):
+            self.say(f"start {number + 1} of {self.profile.starts}")
+            with home.gateway(self.cores.measured) as target:
+                _ask_once(target)
+                self.record.add("start", "gateway", time.monotonic() - target.measured.started)
+
+    def imports(self) -> None:
+        """What importing takes, less what starting Python takes."""
+        self.say("imports")
+        for figure, module in (("import", "gateway"), ("import_all", "gateway.cli.serve")):
+            for _ in range(self.profile.starts):
+                bare, whole = _run_python("pass"), _run_python(f"import {module}")
+                self.record.add(figure, "gateway", max(0.0, whole - bare))
+
+    def idle(self, home: GatewayHome) -> None:
+        """Memory and CPU of a gateway that has answered one request and now has nothing to do."""
+        self.say("an idle gateway")
+        with home.gateway(self.cores.measured) as target:
+            _ask_once(target)
+            time.sleep(1)
+            with self._cpu_of(target) as used:
+                time.sleep(self.profile.seconds)
+            self.record.add("idle_memory", "gateway", target.measured.memory())
+            self.record.add("idle_cpu", "gateway", used[0] / self.profile.seconds)
+        home.configure(in_yaml=True)
+        with home.gateway(self.cores.measured) as target:
+            _ask_once(target)
+            time.sleep(1)
+            self.record.add("idle_memory_yaml", "gateway", target.measured.memory())
+        home.configure()
+
+    # --- each target in turn
+
+    def requests(self, target: Target) -> None:
+        """Plain requests: CPU and throughput at 32 connections, latency at others. Each asks again once answered."""
+        with self._cpu_of(target) as used:
+            result = self._drive(target, _CONCURRENT, self.profile.seconds)
+        if target.process is not None:
+            self.record.add("request_cpu", target.name, used[0] / result.requests)
+        self.record.add("throughput", target.name, result.requests / result.seconds)
+        for connections in CONNECTIONS:
+            latency = self._drive(target, connections, self.profile.seconds / 2).latency
+            self.record.add(f"p50_{connections}", target.name, latency.p50)
+            self.record.add(f"p99_{connections}", target.name, latency.p99)
+
+    def events(self, target: Target) -> None:
+        """Streams: CPU for each event, and how late it comes; then the first byte of streams one after the other."""
+        plan = self._plan(target, _CONCURRENT, _EVENTS, _INTERVAL, ramp=0.1, repeats=self.profile.repeats)
+        with self._cpu_of(target) as used:
+            report = self._read(plan, target.name)
+        if target.process is not None:
+            self.record.add("event_cpu", target.name, used[0] / max(1, report.events))
+        self.record.add("delay_p50", target.name, report.delays.p50)
+        self.record.add("delay_p99", target.name, report.delays.p99)
+        firsts = self._read(self._plan(target, 1, 1, 0.0, repeats=self.profile.firsts), target.name).first
+        self.record.add("first_p50", target.name, firsts.p50)
+        self.record.add("first_p99", target.name, firsts.p99)
+
+    def many_streams(self, target: Target) -> None:
+        """A thousand streams at a time: memory, descriptors, CPU, how late events come, and whether all are whole."""
+        profile = self.profile
+        self.say(f"{target.name}: {profile.streams} streams for {profile.stream_seconds:g} s")
+        _ask_once(target)
+        ramp = min(5.0, profile.stream_seconds / 4)
+        events = max(2, round(profile.stream_seconds / profile.interval))
+        plan = self._plan(target, profile.streams, events, profile.interval, ramp=ramp)
+        memory = files = 0
+        if target.process is not None:
+            memory, files = target.process.memory(), target.process.descriptors()
+        client = self._start_reader(plan)
+        client.wait_for("(open)", within=60 + 2 * ramp)
+        seconds = max(0.5, profile.stream_seconds - 2 * ramp)
+        with self._cpu_of(target) as used:
+            time.sleep(seconds)
+        if target.process is not None:
+            self.record.add("many_cpu", target.name, used[0] / seconds)
+            self.record.add("stream_memory", target.name, (target.process.memory() - memory) / profile.streams)
+            self.record.add("stream_files", target.name, (target.process.descriptors() - files) / profile.streams)
+        report = self._report(client, plan, target.name)
+        self.record.add("many_p50", target.name, report.delays.p50)
+        self.record.add("many_p99", target.name, report.delays.p99)
+
+    def neighbours(self, target: Target) -> None:
+        """A client that does not read, and one that sends large bodies, and what others notice of them."""
+        profile = self.profile
+        try:
+            self.say(f"{target.name}: a slow reader")
+            slow = neighbours.slow_reader(target, _SLOW_BYTES, profile.slow_seconds)
+            self.record.add("slow_reader", target.name, slow.memory)
+            self.record.add("slow_ping", target.name, slow.pings.most)
+            self.say(f"{target.name}: {profile.large_bodies} bodies of 10 MB")
+            pings = neighbours.large_bodies(target, _LARGE_BYTES, profile.large_bodies)
+            self.record.add("large_ping", target.name, pings.most)
+        except (Wrong, OSError, http.client.HTTPException) as error:
+            self.record.failures.append(f"{target.name}: {error}")
+
+    def workers(self, home: GatewayHome, number: int) -> None:
+        """Throughput with so many workers, nothing kept on a core."""
+        home.configure(number)
+        with home.gateway(None, f"workers-{number}") as target:
+            for _ in range(self.profile.rounds):
+                self.say(f"workers: {number}")
+                result = self._drive(target, _CONCURRENT, self.profile.seconds, unpinned=True)
+                self.record.add(f"spread_{number}", "gateway", result.requests / result.seconds)
+        home.configure()
+
+    # --- inside
+
+    def _drive(self, target: Target, connections: int, seconds: float, *, unpinned: bool = False) -> plain.Result:
+        self.say(f"{target.name}: requests over {connections} connection{'s' * (connections > 1)}")
+        load = Load(target.port, target.base + _PLAIN, target.key, _BODY, connections, seconds)
+        result = plain.drive(load, self.folder, None if unpinned else self.cores.load)
+        if result.errors:
+            self.record.failures.append(f"{target.name}: {result.errors} errors at {connections} connections")
+        return result
+
+    def _plan(
+        self, target: Target, streams: int, events: int, interval: float, *, ramp: float = 0.0, repeats: int = 1
+    ) -> Plan:
+        path = target.base + _STREAM
+        return Plan(target.port, path, target.key, streams, events, interval, ramp, repeats)
+
+    def _start_reader(self, plan: Plan) -> Process:
+        command = (sys.executable, "-m", "scripts.benchmark.streams", json.dumps(asdict(plan)))
+        return Process(command, self.folder / "streams.out", core=self.cores.load)
+
+    def _read(self, plan: Plan, name: str) -> Report:
+        self.say(f"{name}: {plan.streams} at a time of {plan.streams * plan.repeats} streams of {plan.events} events")
+        return self._report(self._start_reader(plan), plan, name)
+
+    def _report(self, client: Process, plan: Plan, name: str) -> Report:
+        client.wait()
+        report = Report.parse(client.text())
+        wanted = plan.streams * plan.repeats
+        if report.whole != wanted:
+            lacking = f"{wanted - report.whole} of {wanted} streams are not whole"
+            self.record.failures.append(f"{name}: {lacking}: {report.errors}")
+        return report
+
+    @contextmanager
+    def _cpu_of(self, target: Target) -> Iterator[list[float]]:
+        """The CPU seconds that a target's processes used in the block, as the list's one element afterwards."""
+        used = [0.0]
+        begun = target.process.cpu_seconds() if target.process is not None else 0.0
+        yield used
+        used[0] = (target.process.cpu_seconds() if target.process is not None else 0.0) - begun
+
+
+def _ask_once(target: Target) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", target.port)
+    neighbours.ask(connection, target, _PLAIN, _BODY.encode())
+    connection.close()
+
+
+def _run_python(code: str) -> float:
+    begun = time.monotonic()
+    subprocess.run((sys.executable, "-c", code), check=True)
+    return time.monotonic() - begun

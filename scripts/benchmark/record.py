@@ -1,0 +1,177 @@
+"""What was measured, as it is kept in JSON: the machine, the figures of every round, and what was demanded of them."""
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from scripts.benchmark.figures import Spread
+
+# The issue's own table of others, measured before this gateway was: the Rust router's worse figures.
+ROUTER_REQUEST_US, ROUTER_EVENT_US = 93.0, 21.0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a figure is of: its words, its unit, what a value is multiplied with to be in that unit."""
+
+    label: str
+    unit: str
+    scale: float = 1.0
+    digits: int = 1
+
+
+_US, _MS = 1e6, 1e3
+CONNECTIONS = (1, 16, 64)
+
+KINDS: dict[str, Kind] = {
+    "request_cpu": Kind("CPU per request, 32 connections", "µs", _US),
+    "event_cpu": Kind("CPU per event, 32 streams of 100", "µs", _US),
+    "throughput": Kind("requests a second, 32 connections", "1/s", 1, 0),
+    **{f"p50_{n}": Kind(f"p50 at {n} connection{'s' * (n > 1)}", "ms", _MS, 2) for n in CONNECTIONS},
+    **{f"p99_{n}": Kind(f"p99 at {n} connection{'s' * (n > 1)}", "ms", _MS, 2) for n in CONNECTIONS},
+    "first_p50": Kind("time to the first byte, p50", "ms", _MS, 2),
+    "first_p99": Kind("time to the first byte, p99", "ms", _MS, 2),
+    "delay_p50": Kind("delay of an event, 32 streams, p50", "ms", _MS, 2),
+    "delay_p99": Kind("delay of an event, 32 streams, p99", "ms", _MS, 2),
+    "many_p50": Kind("delay of an event, many streams, p50", "ms", _MS, 2),
+    "many_p99": Kind("delay of an event, many streams, p99", "ms", _MS, 2),
+    "many_cpu": Kind("share of a core, many streams", "%", 100),
+    "stream_memory": Kind("memory of an open stream", "KiB", 1 / 1024),
+    "stream_files": Kind("file descriptors of an open stream", "", 1, 2),
+    "start": Kind("start to first answered request", "s", 1, 2),
+    "import": Kind("`import gateway`", "s", 1, 3),
+    "import_all": Kind("import of all that serves", "s", 1, 2),
+    "idle_memory": Kind("memory, idle", "MB", 1e-6),
+    "idle_memory_yaml": Kind("memory, idle, with a YAML file instead of a database", "MB", 1e-6),
+    "idle_cpu": Kind("share of a core, idle", "%", 100, 2),
+    "slow_reader": Kind("memory of a reader that reads nothing of 64 MiB", "MiB", 1 / 1024**2, 2),
+    "slow_ping": Kind("slowest other answer beside it", "ms", _MS),
+    "large_ping": Kind("slowest other answer beside 10 MB bodies", "ms", _MS),
+    "spread_1": Kind("requests a second, nothing pinned", "1/s", 1, 0),
+    "spread_2": Kind("the same with `workers: 2`", "1/s", 1, 0),
+}
+ADDED = tuple(name for name in KINDS if name.startswith(("p50_", "p99_", "first_", "delay_", "many_p")))
+
+
+@dataclass
+class Record:
+    """`values[figure][target]` has one value for each round, in seconds, bytes or as it is."""
+
+    machine: dict[str, str]
+    method: dict[str, Any]
+    values: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)  # streams and answers that were not what they must be
+
+    def add(self, figure: str, target: str, value: float) -> None:
+        """Note one value."""
+        self.values.setdefault(figure, {}).setdefault(target, []).append(value)
+
+    def spread(self, figure: str, target: str) -> Spread | None:
+        """The rounds of a figure in its unit; None if it was not measured."""
+        values = self.values.get(figure, {}).get(target)
+        scale = KINDS[figure].scale
+        return Spread.of([value * scale for value in values]) if values else None
+
+    def added(self, figure: str, target: str) -> Spread | None:
+        """What a target adds to asking the backend directly, round by round."""
+        values, direct = self.values.get(figure, {}).get(target), self.values.get(figure, {}).get("direct")
+        if not values or not direct:
+            return None
+        scale = KINDS[figure].scale
+        return Spread.of([(one - other) * scale for one, other in zip(values, direct, strict=True)])
+
+    def ratio(self, figure: str, target: str = "gateway", to: str = "nginx") -> float | None:
+        """Median to median."""
+        values, others = (self.values.get(figure, {}).get(name) for name in (target, to))
+        return median(values) / median(others) if values and others and median(others) else None
+
+    def dump(self) -> str:
+        """As JSON."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def load(cls, text: str) -> "Record":
+        """From JSON."""
+        return cls(**json.loads(text))
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What the figures must be; `seen` is None if there is nothing to hold it against."""
+
+    text: str
+    limit: float
+    seen: float | None
+
+    @property
+    def verdict(self) -> str:
+        """In two words."""
+        if self.seen is None:
+            return "not measured"
+        return "reached" if self.seen <= self.limit else "not reached"
+
+
+def demands(record: Record) -> Iterator[Demand]:
+    """The issue's list."""
+
+    def median_of(figure: str, *, added: bool = False) -> float | None:
+        spread = record.added(figure, "gateway") if added else record.spread(figure, "gateway")
+        return None if spread is None else spread.median
+
+    streams = record.method["streams"]
+    yield Demand("CPU per request, times nginx", 4.0, record.ratio("request_cpu"))
+    yield Demand("CPU per event, times nginx", 1.5, record.ratio("event_cpu"))
+    yield Demand("CPU per request, µs (vLLM's router in Rust)", ROUTER_REQUEST_US, median_of("request_cpu"))
+    yield Demand("CPU per event, µs (vLLM's router in Rust)", ROUTER_EVENT_US, median_of("event_cpu"))
+    yield Demand("answers and streams that were not whole, or not identical", 0, float(len(record.failures)))
+    yield Demand(f"memory of each of {streams} streams, KiB", 32, median_of("stream_memory"))
+    yield Demand(f"added delay of an event at {streams} streams, p99, ms", 20, median_of("many_p99", added=True))
+    yield Demand("start to first answered request, s", 0.6, median_of("start"))
+    yield Demand("`import gateway`, s", 0.25, median_of("import"))
+    yield Demand("memory, idle, MB", 60, median_of("idle_memory"))
+    yield Demand("memory of a slow reader, MiB", 1, median_of("slow_reader"))
+    yield Demand("slowest other answer beside 10 MB bodies, ms", 100, median_of("large_ping"))
+
+
+def machine() -> dict[str, str]:
+    """What it ran on, and with."""
+    cpu = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    memory = re.search(r"^MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "processor": f"{len(os.sched_getaffinity(0))} cores, {cpu[1] if cpu else platform.machine()}",
+        "memory": f"{int(memory[1]) / 1024**2:.0f} GiB" if memory else "unknown",
+        "system": f"{platform.system()} {platform.release()}",
+        "load before": f"{os.getloadavg()[0]:.2f}",
+        "Python": platform.python_version(),
+        **{name: _version_of(name) for name in ("aiohttp", "httptools", "uvloop")},
+        "nginx": _said_by("nginx", "-v"),
+        "wrk": _said_by("wrk", "-v"),
+    }
+
+
+def _version_of(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _said_by(command: str, flag: str) -> str:
+    """The version in what a command says of itself."""
+    path = shutil.which(command, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if path is None:
+        return "not installed"
+    done = subprocess.run((path, flag), capture_output=True, text=True, check=False)
+    found = re.search(r"\d+\.\d+(\.\d+)?", done.stdout + done.stderr)
+    return found[0] if found else "unknown"

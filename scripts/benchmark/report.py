@@ -1,0 +1,139 @@
+"""What people read: a table on the terminal, a page, a picture. All three come from the Record and nothing else."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from rich.console import Console
+from rich.table import Table
+
+from scripts.benchmark.figures import Spread
+from scripts.benchmark.record import ADDED, KINDS, Demand, Record, demands
+
+_TARGETS = ("direct", "nginx", "gateway")
+
+_METHOD = """
+`make bench` starts a backend (a bare `asyncio.Protocol`, which does as little as possible), nginx before it, and
+`gguf-gateway serve` before it, and drives the three in turn in one run, so that whatever the machine does besides hits
+all of them. It takes about eight minutes; `make bench-quick` takes one and a half, and writes nothing here.
+
+- **The gateway has everything on**: keys and deployments in a database, ownership and readiness checked, request ids,
+  a JSON log line for each request, usage noted, metrics, limits. nginx has nothing on: one process,
+  `proxy_buffering off`, connections to the backend kept, no log.
+- **CPU** is `utime + stime` of the measured processes from `/proc/PID/stat` between two instants, divided by the
+  requests or events carried between them. **Added** figures are those of a target less those of the backend asked
+  directly in the same round. The median of the rounds is told, and the lowest and highest in brackets.
+- **Plain requests** (about 100 bytes up, 1 KB of JSON down) are driven by {tool}: each connection asks again as soon
+  as it is answered. Such latency is that of a saturated gateway; at one connection it is the bare cost.
+- **Streams** are read by an asyncio client of our own. Each event says when the backend wrote it, and each stream holds
+  the SHA-256 of itself: a single wrong byte is counted as a failure.
+- {pinning}
+"""
+
+
+def print_table(record: Record, console: Console) -> None:
+    """Figures and demands, on the terminal."""
+    table = Table("figure", *_TARGETS, "times nginx", box=None, header_style="bold")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in _rows(record, _terse):
+        table.add_row(*row)
+    console.print(table)
+    for demand in demands(record):
+        colour = {"reached": "green", "not reached": "red"}.get(demand.verdict, "yellow")
+        console.print(f"[{colour}]{demand.verdict:<12}[/] {_in_words(demand)}", highlight=False, soft_wrap=True)
+    for failure in record.failures:
+        console.print(f"[red]failed[/]       {failure}", highlight=False, soft_wrap=True)
+
+
+def page(record: Record) -> str:
+    """The page in Markdown."""
+    pinned = record.method["pinned"]
+    method = _METHOD.format(tool=record.method["tool"], pinning=pinned).strip()
+    parts = [
+        "# Performance",
+        "<!-- Written by `make bench` from performance.json: do not edit. -->",
+        f"Measured on {record.machine['date']} in one run of `make bench`. What is demanded, and what came out:",
+        _markdown(("demanded", "at most", "measured", "verdict"), map(_cells, demands(record))),
+        "![Figures of the gateway as multiples of nginx's in the same run](performance.svg)",
+        "## Figures",
+        "Median of the rounds (lowest – highest). `+` marks what is added to asking the backend directly.",
+        _markdown(("figure", *_TARGETS, "times nginx"), _rows(record, _full)),
+        *(["What failed:", "\n".join(f"- {failure}" for failure in record.failures)] if record.failures else []),
+        "## Method",
+        method,
+        "## Machine",
+        _markdown(("what", "which"), record.machine.items()),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def picture(record: Record) -> str:
+    """The picture as SVG."""
+    import pygal
+    from pygal.style import Style
+
+    names = [name for name in ("request_cpu", "event_cpu") if record.ratio(name) is not None]
+    style = Style(
+        background="white",
+        plot_background="white",
+        colors=("#9aa5b1", "#2563eb", "#f59e0b"),
+        font_family="sans-serif",
+        label_font_size=15,
+        major_label_font_size=15,
+        legend_font_size=15,
+        title_font_size=18,
+        value_font_size=15,
+    )
+    chart = pygal.HorizontalBar(
+        js=[], style=style, print_values=True, show_y_guides=True, legend_at_bottom=True, height=360, width=900
+    )
+    chart.title = "CPU time, as a multiple of nginx's in the same run"
+    chart.value_formatter = lambda value: f"{value:.2f}"
+    chart.x_labels = [KINDS[name].label for name in names]
+    limits = {"request_cpu": 4.0, "event_cpu": 1.5}
+    chart.add("nginx", [1.0 for _ in names])
+    chart.add("gateway", [round(record.ratio(name) or 0.0, 3) for name in names])
+    chart.add("demanded at most", [limits[name] for name in names])
+    svg: str = chart.render(is_unicode=True)
+    return svg
+
+
+# --- cells
+
+
+def _rows(record: Record, form: Callable[[Spread, int], str]) -> Iterator[tuple[str, ...]]:
+    for name, kind in KINDS.items():
+        if name not in record.values:
+            continue
+        cells = []
+        for target in _TARGETS:
+            is_added = name in ADDED and target != "direct"
+            spread = record.added(name, target) if is_added else record.spread(name, target)
+            sign = "+" if is_added and spread is not None and spread.median >= 0 else ""
+            cells.append("–" if spread is None else sign + form(spread, kind.digits))
+        ratio = None if name in ADDED else record.ratio(name)
+        unit = f", {kind.unit}" if kind.unit else ""
+        yield (kind.label + unit, *cells, "–" if ratio is None else f"{ratio:.2f}")
+
+
+def _terse(spread: Spread, digits: int) -> str:
+    return f"{spread.median:,.{digits}f}"
+
+
+def _full(spread: Spread, digits: int) -> str:
+    low, high = f"{spread.low:,.{digits}f}", f"{spread.high:,.{digits}f}"
+    return _terse(spread, digits) + (f" ({low} – {high})" if low != high else "")
+
+
+def _in_words(demand: Demand) -> str:
+    seen = "–" if demand.seen is None else f"{round(demand.seen, 2):g}"
+    return f"{demand.text}: {seen}, demanded at most {demand.limit:g}"
+
+
+def _cells(demand: Demand) -> tuple[str, ...]:
+    seen = "–" if demand.seen is None else f"{round(demand.seen, 2):g}"
+    return demand.text, f"{demand.limit:g}", seen, demand.verdict
+
+
+def _markdown(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = (head, ("---",) * len(head), *rows)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
