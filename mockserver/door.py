@@ -10,6 +10,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+_TURNS_TO_MAKE_ONE = 4  # of the event loop: a task, a transport, its protocol, and one to spare
 _BACKLOG = 512
 _RESET = struct.pack("ii", 1, 0)
 _LOG = logging.getLogger("mockserver.http")
@@ -126,6 +127,8 @@ class Door:
                 listener.close()
             self._listeners.clear()
             self.hold()
+            for _ in range(_TURNS_TO_MAKE_ONE):  # what was accepted just before has yet to become a connection
+                await asyncio.sleep(0)
         server = await self._server()
         for connection in server.connections:
             _cut(connection.transport, reset)
