@@ -2,9 +2,17 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.fields import NO_BOOL, Host, Seconds, SecondsOrZero
+
+
+def _off(value: object) -> object:
+    """YAML reads a plain `off` as false."""
+    return "off" if value is False else value
+
+
+ShownTo = Annotated[Literal["loopback", "everyone", "off"], BeforeValidator(_off)]
 
 
 class Model(BaseModel):
@@ -76,11 +84,11 @@ class Server(Model):
     timeouts: ServerTimeouts = Field(default=ServerTimeouts(), description="How long the gateway waits, in seconds.")
     log: Log = Field(default=Log(), description="What is written to standard error.")
     probes: Probes = Field(default=Probes(), description="How upstreams are asked for their health.")
-    status_page: Literal["loopback", "everyone", "off"] = Field(
+    status_page: ShownTo = Field(
         default="loopback",
         description="Who may see the status page: `loopback` (this machine), `everyone`, or nobody (`off`).",
     )
-    metrics: Literal["loopback", "everyone", "off"] = Field(
+    metrics: ShownTo = Field(
         default="loopback", description="Who may read `/metrics`: `loopback` (this machine), `everyone`, or nobody."
     )
     workers: Annotated[int, Field(ge=1, le=64), NO_BOOL] = Field(

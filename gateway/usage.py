@@ -12,6 +12,9 @@ from typing import Any
 FIRST_BYTES = 2048
 LAST_BYTES = 4096
 
+_USAGE, _TIMINGS = b'"usage":', b'"timings":'
+_TOO_MANY = 2**53  # no count is as large; a larger number would not fit where counts are written
+
 _decoder = json.JSONDecoder()
 
 
@@ -34,16 +37,15 @@ def read_usage(first: bytes, last: bytes) -> Usage | None:
     >>> read_usage(b"", b'...,"usage":{"completion_tokens":4,"prompt_tokens":51},"timings":{"prompt_n":51}}')
     Usage(tokens_in=51, tokens_out=4, cached=0, tokens_per_second=None)
     """
-    usage = _object_after(b'"usage":', last)
+    usage = _object_at(last.rfind(_USAGE), _USAGE, last)
     if "input_tokens" not in usage and "prompt_tokens" not in usage:  # an Anthropic stream, or embeddings
-        usage = {**_object_after(b'"usage":', first), **usage}
-    timings = _object_after(b'"timings":', last)
+        usage = {**_object_at(first.find(_USAGE), _USAGE, first), **usage}
+    timings = _object_at(last.rfind(_TIMINGS), _TIMINGS, last)
     if not usage and not timings:
         return None
-    speed = timings.get("predicted_per_second")
     tokens_in, cached = _prompt(usage, timings)
     tokens_out = _whole(usage, "completion_tokens") or _whole(usage, "output_tokens") or _whole(timings, "predicted_n")
-    return Usage(tokens_in, tokens_out, cached, float(speed) if isinstance(speed, int | float) else None)
+    return Usage(tokens_in, tokens_out, cached, _speed(timings))
 
 
 def _prompt(usage: dict[str, Any], timings: dict[str, Any]) -> tuple[int, int]:
@@ -61,16 +63,20 @@ def _prompt(usage: dict[str, Any], timings: dict[str, Any]) -> tuple[int, int]:
 
 def _whole(fields: Any, name: str) -> int:
     value = fields.get(name) if isinstance(fields, dict) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < _TOO_MANY else 0
 
 
-def _object_after(name: bytes, data: bytes) -> dict[str, Any]:
-    """The JSON object behind the last `name` in `data`; empty if there is none, or only a part of one."""
-    at = data.rfind(name)
+def _speed(timings: dict[str, Any]) -> float | None:
+    value = timings.get("predicted_per_second")
+    return float(value) if isinstance(value, int | float) and 0 < value < _TOO_MANY else None
+
+
+def _object_at(at: int, name: bytes, data: bytes) -> dict[str, Any]:
+    """The JSON object behind a `name` that is `at` a place in `data`; empty if it is nowhere (-1), or only begun."""
     if at < 0:
         return {}
     try:
-        found, _ = _decoder.raw_decode(data[at + len(name) :].decode("utf-8", "replace"))
+        found, _ = _decoder.raw_decode(data[at + len(name) :].decode("utf-8", "replace").lstrip())
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
