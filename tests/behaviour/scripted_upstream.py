@@ -129,6 +129,7 @@ class ScriptedUpstream:
             self._listener.listen()
             self.url = f"unix:{unix}"
         self.script: Script = fine
+        self.health = _HEALTHY  # what /health answers; nothing: the connection is closed
         self.requests: list[Received] = []
         self.probes: list[Received] = []
         self.busy = 0  # scripts that play now
@@ -240,7 +241,12 @@ class _Peer:
         received = Received(head, self._number)
         if received.line == "GET /health HTTP/1.1":
             self._upstream.probes.append(received)
-            self.send(_HEALTHY)
+            if self._upstream.health:
+                self.send(self._upstream.health)
+            else:
+                self.close()
+            with self._upstream.changed:
+                self._upstream.changed.notify_all()
             return
         visit = Visit(self, received)
         self._upstream.play(visit)

@@ -1,0 +1,154 @@
+"""Table U: when a deployment counts as ready, and what becomes of it when its upstream comes and goes."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.behaviour import contract, scene
+from tests.behaviour.fleet import StartGateway
+from tests.behaviour.gateway_process import GatewayProcess
+from tests.behaviour.scripted_upstream import ScriptedUpstream, Visit
+from tests.behaviour.stage import chat
+
+INTERVAL = 0.1  # seconds
+FINE = {"object": "fine"}
+OK = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{"status":"ok"}'
+AWAY = b""
+
+
+def answer(status: str, body: bytes) -> bytes:
+    return b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status.encode(), len(body), body)
+
+
+LOADING = answer(
+    "503 Service Unavailable", b'{"error":{"message":"Loading model","type":"unavailable_error","code":503}}'
+)
+
+
+@pytest.fixture
+def far() -> Iterator[ScriptedUpstream]:
+    """The upstream of one deployment, `auto`, that is the case's alone."""
+    far = ScriptedUpstream()
+    yield far
+    far.close()
+
+
+def start(start_gateway: StartGateway, far: ScriptedUpstream) -> GatewayProcess:
+    deployment = f"deployments:\n  auto: {{account: acme, upstream: '{far.url}'}}\n"
+    server = f"server: {{port: 0, probes: {{interval: {INTERVAL}, timeout: 0.2}}}}\n"
+    return start_gateway(server + scene.ACCOUNTS + deployment)
+
+
+def becomes(gateway: GatewayProcess, status: int, within: float) -> bool:
+    """Whether a request is answered so in time."""
+    deadline = time.monotonic() + within
+    while gateway.ask(chat("auto")).status != status:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def test_a_model_that_loads_is_deploying_until_it_is_loaded_and_from_then_on_ready(
+    start_gateway: StartGateway, upstream: ScriptedUpstream, far: ScriptedUpstream
+) -> None:
+    far.health = LOADING
+    gateway = start(start_gateway, far)
+    assert contract.DEPLOYING.is_kept_by(gateway.ask(chat("auto")))
+    far.health = OK
+    assert becomes(gateway, 200, 2 * INTERVAL + 1)
+    far.health = LOADING
+    assert far.wait_for(lambda far: far.probes[-1:] != [] and len(far.probes) > 3, 3)
+    assert gateway.ask(chat("auto")).json() == FINE  # its own word counts, not a probe's
+    with far.playing(lambda visit: visit.answer(LOADING_BODY, "503 Service Unavailable")):
+        assert contract.UNREACHABLE.is_kept_by(gateway.ask(chat("auto")))
+    assert gateway.ask(chat("auto")).json() == FINE
+
+
+NOT_HEALTHY = {
+    "loading, as of old": answer("503 Service Unavailable", b'{"status":"loading model"}'),
+    "an error": answer("500 Internal Server Error", b'{"status":"ok"}'),
+    "a web page": answer("200 OK", b"<html>It works!</html>"),
+    "nothing": answer("200 OK", b""),
+    "another status": answer("200 OK", b'{"status":"no slot available"}'),
+    "a list": answer("200 OK", b'["ok"]'),
+    "a redirect": answer("302 Found", b'{"status":"ok"}'),
+    "a refusal": answer("401 Unauthorized", b'{"status":"ok"}'),
+    "no HTTP": b"ok\r\n\r\n",
+    "half an answer": OK[:-5],
+    "without end": b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n" + bytes(200_000),
+    "away": AWAY,
+}
+
+
+def test_only_a_llama_server_that_says_so_is_ready(
+    start_gateway: StartGateway, upstream: ScriptedUpstream, far: ScriptedUpstream
+) -> None:
+    far.health = AWAY
+    gateway = start(start_gateway, far)
+    for health in NOT_HEALTHY.values():
+        far.health = health
+        seen = len(far.probes) + 2  # one probe may have been on its way
+        assert far.wait_for(lambda far: len(far.probes) >= seen, 5)  # noqa: B023
+        assert contract.DEPLOYING.is_kept_by(gateway.ask(chat("auto")))
+    far.health = OK
+    assert becomes(gateway, 200, 2 * INTERVAL + 1)
+
+
+def test_U1_an_upstream_that_goes_is_a_502_at_once_and_the_log_says_so_within_the_interval(
+    start_gateway: StartGateway, upstream: ScriptedUpstream, far: ScriptedUpstream
+) -> None:
+    gateway = start(start_gateway, far)
+    assert becomes(gateway, 200, 2)
+    far.close()
+    line = len(gateway.log.lines)
+    begun = time.monotonic()
+    assert becomes(gateway, 502, 2)  # the connection that is kept may serve once more
+    assert contract.UNREACHABLE.is_kept_by(gateway.ask(chat("auto")))
+    gateway.log.wait_for("deployment auto: upstream no connection", 2 * INTERVAL + 1, start=line)
+    assert time.monotonic() - begun < 2 * INTERVAL + 1
+
+
+def test_U26_an_upstream_that_comes_and_goes_is_probed_no_more_often_and_said_once_a_change(
+    start_gateway: StartGateway, upstream: ScriptedUpstream, far: ScriptedUpstream
+) -> None:
+    gateway = start(start_gateway, far)
+    assert becomes(gateway, 200, 2)
+    line, probes, begun = len(gateway.log.lines), len(far.probes), time.monotonic()
+    statuses = set()
+
+    def flap(visit: Visit) -> None:
+        visit.read_body()
+        if far.health == AWAY:
+            visit.close()
+        else:
+            visit.answer()
+
+    with far.playing(flap):
+        for number in range(4):
+            far.health = AWAY if number % 2 == 0 else OK
+            seen = len(far.probes) + 2
+            while len(far.probes) < seen:
+                statuses.add(gateway.ask(chat("auto")).status)
+    took = time.monotonic() - begun
+    assert statuses == {200, 502}
+    assert len(far.probes) - probes <= took / 0.1 + 3  # never closer than a tenth of a second, whoever asks for more
+    time.sleep(0.1)  # the log comes in batches
+    said = [text for text in gateway.log.lines[line:] if "deployment auto: upstream" in text]
+    assert len(said) <= 4
+
+
+def test_U26_many_failing_requests_at_a_time_make_no_herd_of_probes(
+    start_gateway: StartGateway, upstream: ScriptedUpstream, far: ScriptedUpstream
+) -> None:
+    gateway = start(start_gateway, far)
+    assert becomes(gateway, 200, 2)
+    probes, begun = len(far.probes), time.monotonic()
+    with far.playing(Visit.close), ThreadPoolExecutor(8) as clients:
+        statuses = list(clients.map(lambda _: gateway.ask(chat("auto")).status, range(200)))
+    took = time.monotonic() - begun
+    assert set(statuses) == {502}
+    assert len(far.probes) - probes <= took / 0.1 + 3
+    assert gateway.ask(chat("auto")).json() == FINE
