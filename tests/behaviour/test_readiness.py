@@ -22,9 +22,8 @@ def answer(status: str, body: bytes) -> bytes:
     return b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status.encode(), len(body), body)
 
 
-LOADING = answer(
-    "503 Service Unavailable", b'{"error":{"message":"Loading model","type":"unavailable_error","code":503}}'
-)
+LOADING_BODY = b'{"error":{"message":"Loading model","type":"unavailable_error","code":503}}'
+LOADING = answer("503 Service Unavailable", LOADING_BODY)
 
 
 @pytest.fixture
