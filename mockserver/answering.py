@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -10,9 +11,11 @@ from aiohttp import web
 from mockserver.errors import ApiError
 from mockserver.jsontext import dump_bytes, load
 from mockserver.machine import Machine
+from mockserver.matching import Asked
 from mockserver.results import Begin, Final, Piece, Progress, Result, Task
 from mockserver.resumable import Sessions
 from mockserver.sse import Shape
+from mockserver.stage import STAGE
 
 JSON_TYPE = "application/json; charset=utf-8"
 MACHINE = web.RequestKey("machine", Machine)
@@ -40,6 +43,7 @@ async def gather(machine: Machine, tasks: Sequence[Task], shape: Shape) -> Any:
 async def answer(request: web.Request, tasks: Sequence[Task], shape: Shape, *, stream: bool) -> web.StreamResponse:
     """Run the tasks and send what comes of them. An error before the first result is a plain JSON error."""
     machine = request[MACHINE]
+    await _say_what_is_canned(request, tasks)
     if not stream:
         return json_answer(await gather(machine, tasks, shape))
     chunks = _chunks(machine, tasks, shape)
@@ -51,6 +55,17 @@ async def answer(request: web.Request, tasks: Sequence[Task], shape: Shape, *, s
         chunks = session.read(0)
     async with aclosing(chunks):
         return await send_stream(request, chunks, tasks[0].params.ping_seconds)
+
+
+async def _say_what_is_canned(request: web.Request, tasks: Sequence[Task]) -> None:
+    """Have all tasks of a request give the canned answer, if there is one for it."""
+    answers, ids = request.app[STAGE].answers, request[MACHINE].ids
+    if not answers:
+        return
+    reply = answers.choose(Asked(request.method, request.path, request.headers, await request.read()))
+    if reply is not None:
+        for task in tasks:
+            task.wanted = replace(task.wanted, reply=reply, call_ids=[ids.new() for _ in reply.calls])
 
 
 async def _chunks(machine: Machine, tasks: Sequence[Task], shape: Shape) -> AsyncGenerator[bytes]:
@@ -78,6 +93,7 @@ async def send_stream(request: web.Request, chunks: AsyncGenerator[bytes], ping_
         await response.write(first)
     async with _pinging(request, response, ping_seconds):
         async for chunk in chunks:
+            await request.app[STAGE].admit()
             if chunk:
                 await response.write(chunk)
     await response.write_eof()
@@ -111,10 +127,10 @@ async def _pinging(request: web.Request, response: web.StreamResponse, seconds: 
 
 async def _ping(request: web.Request, response: web.StreamResponse, seconds: int) -> None:
     """Compare the number of bytes sent, once in so many seconds: unchanged means silence."""
-    seen = request.writer.output_size
+    seen, clock = request.writer.output_size, request[MACHINE].clock
     with suppress(ConnectionError):
         while True:
-            await asyncio.sleep(seconds)
+            await clock.sleep_until(clock.now() + seconds)
             if request.writer.output_size == seen:
                 await response.write(_PING)
-            seen = request.writer.output_size
+            seen, clock = request.writer.output_size, request[MACHINE].clock

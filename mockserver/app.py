@@ -1,29 +1,28 @@
 """The application of the model port: its routes, and the checks before them in llama-server's order."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from mockserver.answering import SESSIONS, json_answer
+from mockserver.breaking import CLOCK, FAULTS, break_by_script
 from mockserver.errors import INVALID_KEY, LOADING, NOT_FOUND, ApiError
 from mockserver.fleet import Fleet
 from mockserver.headers import MOST_REQUESTS, arranger
-from mockserver.journal import Ended, Exchange, Journal
 from mockserver.machine import Machine
+from mockserver.remembering import JOURNAL, keep_body, note_answer, remember
 from mockserver.resumable import Sessions
 from mockserver.router_api import FLEET, ROUTER
 from mockserver.routes import PUBLIC
 from mockserver.serving import Router, Serving, SingleModel
 from mockserver.settings import Settings
+from mockserver.stage import STAGE, Stage
+from mockserver.state import Phase
 from mockserver.vertex_api import predict
 
 SERVING: web.AppKey[Serving] = web.AppKey("serving")
-JOURNAL = web.AppKey("journal", Journal)
-EXCHANGE = web.RequestKey("exchange", Exchange)
 SETTINGS = web.AppKey("settings", Settings)
-IS_LOADING: web.AppKey[Callable[[], bool]] = web.AppKey("is_loading")
 _MAX_BODY = 100 * 1024 * 1024
 _NEVER = frozenset({hdrs.METH_TRACE, hdrs.METH_CONNECT})
 _PREFLIGHT = {
@@ -32,44 +31,6 @@ _PREFLIGHT = {
     "Access-Control-Allow-Headers": "*",
     "Content-Type": "text/html",
 }
-
-
-@web.middleware
-async def remember(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Record the exchange and how it ended; the answer is sent from here, to know that it was."""
-    journal = request.app[JOURNAL]
-    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers]
-    exchange = request[EXCHANGE] = journal.begin(request.method, request.path_qs, headers)
-    ended = Ended.CUT
-    try:
-        response = await handler(request)
-        exchange.status = response.status
-        await response.prepare(request)
-        await response.write_eof()
-        ended = Ended.FINISHED
-    except asyncio.CancelledError:
-        ended = Ended.ABORTED
-        raise
-    except ConnectionError as error:
-        ended = Ended.ABORTED
-        # aiohttp takes this for a fault of the handler and logs it; being cancelled comes to the same, quietly.
-        raise asyncio.CancelledError from error
-    finally:
-        exchange.end(ended, request.writer.output_size)
-        journal.touch()
-    return response
-
-
-async def _note_status(request: web.Request, response: web.StreamResponse) -> None:
-    """Signal handler: the status counts from the moment it is sent, not when a stream is over."""
-    request[EXCHANGE].status = response.status
-
-
-@web.middleware
-async def keep_body(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Read the body whatever follows, so that the record has it even of a refused request."""
-    request.app[JOURNAL].keep_body(request[EXCHANGE], await request.read())
-    return await handler(request)
 
 
 @web.middleware
@@ -101,7 +62,9 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return web.Response(headers=_PREFLIGHT)
     if request.method in _NEVER:
         return web.Response(status=400)
-    if request.app[IS_LOADING]() and request.path != "/":
+    stage = request.app[STAGE]
+    await stage.admit()
+    if stage.step.phase is Phase.LOADING and request.path != "/":
         return json_answer(LOADING, 503)
     if not _authorised(request):
         return json_answer(INVALID_KEY, 401)
@@ -117,6 +80,9 @@ def _authorised(request: web.Request) -> bool:
     return given.removeprefix("Bearer ") in keys
 
 
+_MIDDLEWARES = (remember, close_after_errors, answer_errors, keep_body, break_by_script, guard)
+
+
 async def _close_used_up(request: web.Request, response: web.StreamResponse) -> None:
     """Signal handler: a connection ends with its hundredth answer."""
     # aiohttp counts the requests of a connection and shows the number nowhere else.
@@ -124,16 +90,15 @@ async def _close_used_up(request: web.Request, response: web.StreamResponse) -> 
         response.force_close()
 
 
-def create_app(machine: Machine, journal: Journal, is_loading: Callable[[], bool]) -> web.Application:
-    """The application of one mock; `is_loading` is asked at every request."""
-    settings = machine.settings
-    app = web.Application(
-        middlewares=[remember, close_after_errors, answer_errors, keep_body, guard], client_max_size=_MAX_BODY
-    )
-    app[SETTINGS], app[JOURNAL], app[IS_LOADING], app[SESSIONS] = settings, journal, is_loading, Sessions()
+def create_app(stage: Stage) -> web.Application:
+    """The application of one mock; what is on stage is asked at every request."""
+    machine, settings = stage.machine, stage.machine.settings
+    app = web.Application(middlewares=_MIDDLEWARES, client_max_size=_MAX_BODY)
+    app[STAGE], app[SETTINGS], app[SESSIONS] = stage, settings, Sessions()
+    app[JOURNAL], app[FAULTS], app[CLOCK] = stage.journal, stage.faults, machine.clock
     app[SERVING] = _serving(app, machine)
     app.cleanup_ctx.append(_end_background_work)
-    app.on_response_prepare.extend((_note_status, _close_used_up, arranger(settings.allowed_origins)))
+    app.on_response_prepare.extend((_close_used_up, arranger(settings.allowed_origins), note_answer))
     vertex = ((hdrs.METH_POST, settings.vertex_route, predict),) if settings.vertex_route else ()
     for method, path, handler in (*app[SERVING].routes(), *vertex):
         app.router.add_route(method, path, handler)

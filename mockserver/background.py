@@ -5,6 +5,8 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, Protocol, TypeVar
 
+from mockserver.canned import Answers
+from mockserver.faults import Faults
 from mockserver.journal import Exchange, listing
 from mockserver.state import State
 
@@ -26,14 +28,15 @@ class AsyncMock(Protocol):
     def requests(self) -> list[Exchange]: ...
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
-    async def set_state(
-        self,
-        state: str,
-        *,
-        load_seconds: float | None = ...,
-        down_seconds: float | None = ...,
-        up_seconds: float | None = ...,
-    ) -> None: ...
+    @property
+    def faults(self) -> Faults: ...
+    @property
+    def answers(self) -> Answers: ...
+    def har(self) -> dict[str, Any]: ...
+    async def set_state(self, state: str, *, exit_code: int | None = ..., **durations: float | None) -> None: ...
+    async def play(self, scenario: Any) -> None: ...
+    async def stop_playing(self) -> None: ...
+    async def advance(self, seconds: float) -> None: ...
     async def wait_for_state(self, state: str, timeout: float = ...) -> None: ...
     async def wait_for_requests(self, count: int = ..., *, timeout: float = ..., **wanted: Any) -> list[Exchange]: ...
     async def clear_requests(self) -> None: ...
@@ -94,9 +97,35 @@ class BackgroundMock:
         """What it received, oldest first."""
         return self._mock.requests
 
-    def set_state(self, state: str, **durations: float | None) -> None:
-        """Play a state (`load_seconds`, `down_seconds`, `up_seconds`); returns when the port follows."""
-        self._call(self._mock.set_state(state, **durations))
+    @property
+    def faults(self) -> Faults:
+        """Its faults: `faults.add("503", times=2)`, `faults.clear()`."""
+        return self._mock.faults
+
+    @property
+    def answers(self) -> Answers:
+        """Its canned answers: `answers.add("Hello.", when={"contains": "hi"})`, `answers.clear()`."""
+        return self._mock.answers
+
+    def har(self) -> dict[str, Any]:
+        """What it received and answered as HAR 1.2, keys masked."""
+        return self._mock.har()
+
+    def set_state(self, state: str, *, exit_code: int | None = None, **durations: float | None) -> None:
+        """Play a state (`load_seconds`, `down_seconds`, `up_seconds`, `wake_seconds`); returns when it holds."""
+        self._call(self._mock.set_state(state, exit_code=exit_code, **durations))
+
+    def play(self, scenario: Any) -> None:
+        """Play a scenario from now on; returns when its first state is on the wire. Raises BadRule (a ValueError)."""
+        self._call(self._mock.play(scenario))
+
+    def stop_playing(self) -> None:
+        """Take no further step of the scenario."""
+        self._call(self._mock.stop_playing())
+
+    def advance(self, seconds: float) -> None:
+        """Let virtual time pass, and return when all that happens in it has happened. Raises ValueError."""
+        self._call(self._mock.advance(seconds))
 
     def wait_for_state(self, state: str, timeout: float = 5.0) -> None:
         """Return once the state is reached; raises TimeoutError."""

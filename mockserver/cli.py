@@ -35,6 +35,11 @@ def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
 @_option("--load-seconds", type=_SECONDS, envvar="MOCK_LLAMA_SERVER_LOAD_SECONDS", help="Time a load takes (2).")
 @_option("--down-seconds", type=_SECONDS, help="Time a restart is down (2).")
 @_option("--up-seconds", type=_SECONDS, help="Restart again and again, after being ready for this time.")
+@_option("--scenario", type=click.Path(exists=True, dir_okay=False), help="Play the timeline of a YAML file.")
+@_option("--clock", type=click.Choice(["real", "virtual"]), help="Let time pass by itself, or only when told to.")
+@_option("--fault", "faults", multiple=True, help="Arm a fault, as `cut after_events=3 times=2`; may be repeated.")
+@_option("--journal-entries", type=click.IntRange(min=1), help="Exchanges that are remembered (1000).")
+@_option("--journal-bytes", type=click.IntRange(min=0), help="Bytes of bodies that are remembered (64 MiB).")
 @_option("--ttft", type=_SECONDS, help="Seconds from the prompt to the first token.")
 @_option("--tps", "tokens_per_second", type=_SECONDS, help="Tokens a second; 0: no delay.")
 @_option("--pp", "prompt_tokens_per_second", type=_SECONDS, help="Prompt tokens a second; 0: no delay.")
@@ -96,13 +101,17 @@ def main(context: click.Context, /, **options: Any) -> None:
         _say(f"main: ignored: {' '.join(context.obj)}")
     stop_with_stdin = options.pop("stop_with_stdin")
     try:
-        asyncio.run(_serve(settings_from(options, os.environ), stop_with_stdin))
+        code = asyncio.run(_serve(settings_from(options, os.environ), stop_with_stdin))
     except (PortTaken, ValueError) as error:
         raise click.ClickException(str(error)) from error
+    context.exit(code)
 
 
-async def _serve(settings: Settings, stop_with_stdin: bool) -> None:
-    """Run until SIGTERM or SIGINT, or the end of standard input; then cut the streams, as the real one does."""
+async def _serve(settings: Settings, stop_with_stdin: bool) -> int:
+    """Run until SIGTERM or SIGINT, the end of standard input, or a crash; then cut the streams, as the real one does.
+
+    Returns the exit code.
+    """
     stopped = asyncio.Event()
     mock = MockLlamaServer(settings)
     loop = asyncio.get_running_loop()
@@ -117,7 +126,7 @@ async def _serve(settings: Settings, stop_with_stdin: bool) -> None:
         _say(f"main: control is listening on {mock.control_url}")
         waiting = {Phase.LOADING: " (loading model)", Phase.DOWN: " (closed for now)"}.get(mock.phase, "")
         _say(f"main: server is listening on {mock.url}{waiting}")
-        await stopped.wait()
+        code = await _end_of(mock, stopped)
         was_loading = mock.phase is Phase.LOADING
         _say("main: cleaning up before exit...")
     finally:
@@ -125,6 +134,15 @@ async def _serve(settings: Settings, stop_with_stdin: bool) -> None:
     if was_loading:  # the real one handles signals only once it is loaded
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTERM)
+    return code
+
+
+async def _end_of(mock: MockLlamaServer, stopped: asyncio.Event) -> int:
+    """Wait until it is told to stop, 0, or crashes, its exit code."""
+    crash, stop = asyncio.create_task(mock.wait_for_exit()), asyncio.create_task(stopped.wait())
+    await asyncio.wait((crash, stop), return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    return crash.result() if crash.done() else 0
 
 
 def _on_input(pipe: int, stopped: asyncio.Event) -> None:

@@ -9,8 +9,9 @@ from mockserver.journal import Ended, Filter, Journal
 from mockserver.jsontext import dump
 from mockserver.state import State
 
-_DURATIONS = ("load_seconds", "down_seconds", "up_seconds")
+_DURATIONS = ("load_seconds", "down_seconds", "up_seconds", "wake_seconds")
 _STATES = ", ".join(State)
+_LAST_CODE = 255
 
 
 class Controlled(Protocol):
@@ -21,14 +22,7 @@ class Controlled(Protocol):
     def describe(self) -> dict[str, Any]:
         """The state as JSON."""
 
-    async def set_state(
-        self,
-        state: str,
-        *,
-        load_seconds: float | None = ...,
-        down_seconds: float | None = ...,
-        up_seconds: float | None = ...,
-    ) -> None:
+    async def set_state(self, state: str, *, exit_code: int | None = ..., **durations: float | None) -> None:
         """Play another state; returns when the port is really open or closed."""
 
     async def wait_for_state(self, state: str, timeout: float = ...) -> None:
@@ -42,11 +36,11 @@ class BadControlRequest(ValueError):
 CONTROLLED = web.AppKey("controlled", Controlled)
 
 
-def _answer(value: Any, status: int = 200) -> web.Response:
+def control_answer(value: Any, status: int = 200) -> web.Response:
     return web.json_response(value, status=status, dumps=dump)
 
 
-async def _object_of(request: web.Request) -> dict[str, Any]:
+async def object_of(request: web.Request) -> dict[str, Any]:
     try:
         value = await request.json()
     except ValueError as error:
@@ -56,32 +50,45 @@ async def _object_of(request: web.Request) -> dict[str, Any]:
     return value
 
 
-def read_state(body: Mapping[str, Any]) -> tuple[str, dict[str, float | None]]:
-    """The state and the durations of a PUT body; raises BadControlRequest naming what is wrong."""
-    unknown = sorted(set(body) - {"state", *_DURATIONS})
+def read_state(body: Mapping[str, Any]) -> tuple[str, dict[str, float | None], int | None]:
+    """The state, the durations and the exit code of a PUT body; raises BadControlRequest naming what is wrong."""
+    unknown = sorted(set(body) - {"state", "exit_code", *_DURATIONS})
     if unknown:
-        raise BadControlRequest(f"Unknown field {unknown[0]!r}; known are state, {', '.join(_DURATIONS)}.")
+        raise BadControlRequest(f"Unknown field {unknown[0]!r}; known are state, {', '.join(_DURATIONS)}, exit_code.")
     if body.get("state") not in list(State):
         raise BadControlRequest(f"'state' must be one of {_STATES}; got {body.get('state')!r}.")
+    if body.get("wake_seconds", 0) is None:
+        raise BadControlRequest("'wake_seconds' must be a number of seconds, 0 or more.")
     durations = {name: body[name] for name in _DURATIONS if name in body}
     for name, seconds in durations.items():
         is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
         if seconds is not None and not (is_number and seconds >= 0):
             raise BadControlRequest(f"'{name}' must be a number of seconds, 0 or more, or null; got {seconds!r}.")
-    return body["state"], durations
+    return body["state"], durations, _exit_code(body)
+
+
+def _exit_code(body: Mapping[str, Any]) -> int | None:
+    code = body.get("exit_code")
+    if code is None:
+        return None
+    if body["state"] != State.CRASHED:
+        raise BadControlRequest("'exit_code' belongs to the state 'crashed'.")
+    if isinstance(code, bool) or not isinstance(code, int) or not 0 <= code <= _LAST_CODE:
+        raise BadControlRequest(f"'exit_code' must be a whole number from 0 to {_LAST_CODE}; got {code!r}.")
+    return code
 
 
 async def get_state(request: web.Request) -> web.Response:
     """`GET /__mock__/state`."""
-    return _answer(request.app[CONTROLLED].describe())
+    return control_answer(request.app[CONTROLLED].describe())
 
 
 async def put_state(request: web.Request) -> web.Response:
     """`PUT /__mock__/state`."""
     controlled = request.app[CONTROLLED]
-    state, durations = read_state(await _object_of(request))
-    await controlled.set_state(state, **durations)
-    return _answer(controlled.describe())
+    state, durations, exit_code = read_state(await object_of(request))
+    await controlled.set_state(state, exit_code=exit_code, **durations)
+    return control_answer(controlled.describe())
 
 
 async def wait_state(request: web.Request) -> web.Response:
@@ -92,8 +99,8 @@ async def wait_state(request: web.Request) -> web.Response:
     try:
         await controlled.wait_for_state(query["state"], _number(query, "timeout", 5.0))
     except TimeoutError:
-        return _answer({"error": f"Not {query['state']} in time.", **controlled.describe()}, 408)
-    return _answer(controlled.describe())
+        return control_answer({"error": f"Not {query['state']} in time.", **controlled.describe()}, 408)
+    return control_answer(controlled.describe())
 
 
 def _number(query: Mapping[str, str], name: str, default: float) -> float:
@@ -116,7 +123,7 @@ def read_filter(query: Mapping[str, str]) -> Filter:
 async def get_requests(request: web.Request) -> web.Response:
     """`GET /__mock__/requests`, with the filters of `read_filter`."""
     found = request.app[CONTROLLED].journal.matching(read_filter(request.query))
-    return _answer({"requests": [exchange.as_json() for exchange in found]})
+    return control_answer({"requests": [exchange.as_json() for exchange in found]})
 
 
 async def delete_requests(request: web.Request) -> web.Response:
@@ -136,8 +143,8 @@ async def wait_requests(request: web.Request) -> web.Response:
         matching = [exchange.as_json() for exchange in journal.matching(wanted)]
         seen = [f"{exchange.method} {exchange.path}: {exchange.how}" for exchange in journal]
         message = f"{len(matching)} of {count} requests came within {timeout:g} s."
-        return _answer({"error": message, "requests": matching, "received": seen}, 408)
-    return _answer({"requests": [exchange.as_json() for exchange in found]})
+        return control_answer({"error": message, "requests": matching, "received": seen}, 408)
+    return control_answer({"requests": [exchange.as_json() for exchange in found]})
 
 
 @web.middleware
@@ -145,9 +152,9 @@ async def _explain(request: web.Request, handler: Any) -> web.StreamResponse:
     try:
         response: web.StreamResponse = await handler(request)
     except BadControlRequest as error:
-        return _answer({"error": str(error)}, 400)
+        return control_answer({"error": str(error)}, 400)
     except web.HTTPException as error:
-        return _answer({"error": f"{request.method} {request.path}: {error.reason}."}, error.status)
+        return control_answer({"error": f"{request.method} {request.path}: {error.reason}."}, error.status)
     return response
 
 

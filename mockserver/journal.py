@@ -2,18 +2,13 @@
 
 import asyncio
 import json
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-BODY_LIMIT = 1024 * 1024
-"""Bytes of a request body that are kept; the rest is counted only."""
-
-BODIES_LIMIT = 64 * 1024 * 1024
-"""Bytes of all bodies that are kept."""
+from mockserver.clock import Clock
 
 
 class Ended(StrEnum):
@@ -33,21 +28,33 @@ class Exchange:
     method: str
     path: str
     headers: list[tuple[str, str]]
-    received_at: float = field(default_factory=time.time)
+    clock: Clock
     body: bytes = b""
     body_bytes: int = 0
     status: int | None = None
     ended: Ended = Ended.RUNNING
     after_ms: float | None = None
     bytes_sent: int = 0
-    _started: float = field(default_factory=time.monotonic)
+    fault: str | None = None
+    answer_headers: list[tuple[str, str]] = field(default_factory=list)
+    answer: bytearray = field(default_factory=bytearray)
+    first_byte_ms: float | None = None
+    received_at: float = field(init=False)
+    _started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.received_at, self._started = self.clock.epoch(), self.clock.now()
+
+    def elapsed_ms(self) -> float:
+        """Milliseconds since it was received."""
+        return round((self.clock.now() - self._started) * 1000, 1)
 
     def end(self, ended: Ended, bytes_sent: int = 0) -> None:
         """Close the record; of several endings the first counts, and the last number of bytes."""
         self.bytes_sent = bytes_sent
         if self.ended is Ended.RUNNING:
             self.ended = ended
-            self.after_ms = round((time.monotonic() - self._started) * 1000, 1)
+            self.after_ms = self.elapsed_ms()
 
     @property
     def how(self) -> str:
@@ -58,7 +65,8 @@ class Exchange:
     def __repr__(self) -> str:
         """Short, for failure messages; and no headers, where keys are."""
         status = "" if self.status is None else f" -> {self.status}"
-        return f"<#{self.id} {self.method} {self.path}, {self.body_bytes} B{status}, {self.how}>"
+        fault = "" if self.fault is None else f", fault {self.fault}"
+        return f"<#{self.id} {self.method} {self.path}, {self.body_bytes} B{status}, {self.how}{fault}>"
 
     def json(self) -> Any:
         """The body as JSON. Raises ValueError if it is none, or was too long to be kept whole."""
@@ -83,6 +91,7 @@ class Exchange:
             "how": self.how,
             "after_ms": self.after_ms,
             "bytes_sent": self.bytes_sent,
+            "fault": self.fault,
         }
 
 
@@ -115,11 +124,21 @@ class Filter:
 
 
 class Journal:
-    """The last exchanges, oldest first, bounded; waits for those to come."""
+    """The last exchanges, oldest first; waits for those to come.
 
-    def __init__(self, limit: int = 1000) -> None:
+    Keeps at most `limit` of them, `body_limit` bytes of each body (the rest is counted only), `bodies_limit` of all.
+    """
+
+    def __init__(
+        self,
+        limit: int = 1000,
+        body_limit: int = 1024 * 1024,
+        bodies_limit: int = 64 * 1024 * 1024,
+        clock: Clock | None = None,
+    ) -> None:
+        self._body_limit, self._bodies_limit, self._clock = body_limit, bodies_limit, clock or Clock()
         self._exchanges: deque[Exchange] = deque(maxlen=limit)
-        self._with_body: deque[Exchange] = deque()
+        self._with_body: dict[int, Exchange] = {}
         self._kept_bytes = 0
         self._last_id = 0
         self._changed = asyncio.Event()
@@ -130,20 +149,40 @@ class Journal:
     def begin(self, method: str, path: str, headers: list[tuple[str, str]]) -> Exchange:
         """Open a record."""
         self._last_id += 1
-        exchange = Exchange(self._last_id, method, path, headers)
+        if len(self._exchanges) == self._exchanges.maxlen:
+            self._strip(self._exchanges[0])
+        exchange = Exchange(self._last_id, method, path, headers, self._clock)
         self._exchanges.append(exchange)
         self.touch()
         return exchange
 
     def keep_body(self, exchange: Exchange, body: bytes) -> None:
-        """Remember a request body, at most `BODY_LIMIT` bytes of it; the oldest bodies make room for it."""
-        exchange.body, exchange.body_bytes = body[:BODY_LIMIT], len(body)
-        self._with_body.append(exchange)
-        self._kept_bytes += len(exchange.body)
-        while self._kept_bytes > BODIES_LIMIT:
-            oldest = self._with_body.popleft()
-            self._kept_bytes -= len(oldest.body)
-            oldest.body = b""
+        """Remember a request's body; the oldest bodies make room for it."""
+        exchange.body, exchange.body_bytes = body[: self._body_limit], len(body)
+        self._make_room(exchange, len(exchange.body))
+
+    def keep_answer(self, exchange: Exchange, chunk: bytes) -> None:
+        """Remember a further piece of an answer's body; the oldest bodies make room for it."""
+        if exchange.first_byte_ms is None:
+            exchange.first_byte_ms = exchange.elapsed_ms()
+        kept = chunk[: max(0, self._body_limit - len(exchange.answer))]
+        exchange.answer += kept
+        self._make_room(exchange, len(kept))
+
+    def _make_room(self, exchange: Exchange, size: int) -> None:
+        if not size:
+            return
+        if exchange.id not in self._with_body:
+            self._with_body[exchange.id] = exchange
+        self._kept_bytes += size
+        while self._kept_bytes > self._bodies_limit and self._with_body:
+            self._strip(next(iter(self._with_body.values())))
+
+    def _strip(self, exchange: Exchange) -> None:
+        """Forget the bodies of an exchange."""
+        if self._with_body.pop(exchange.id, None) is not None:
+            self._kept_bytes -= len(exchange.body) + len(exchange.answer)
+            exchange.body, exchange.answer = b"", bytearray()
 
     def touch(self) -> None:
         """Wake everyone who waits: a record was opened, closed or dropped."""

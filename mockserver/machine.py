@@ -1,7 +1,7 @@
 """What all requests of a server share: the slots, the clock, the counters, the template."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 from mockserver import templates
@@ -32,22 +32,38 @@ class Machine:
         self.started = self.clock.unix()
         self._tasks = 0
         self._active = 0
-        self._last_active = self.clock.now()
+        self._last_active = self._awake_at = self.clock.now()
+        self._was_sent_to_sleep = False
+        self.on_wake: Callable[[], None] = _nothing
 
     @property
     def asleep(self) -> bool:
-        """Whether it has been idle for so long that the model was freed."""
+        """Whether the model was freed: because it was idle for so long, or because it was told to."""
+        if self._was_sent_to_sleep:
+            return True
         idle = self.settings.sleep_idle_seconds
         return idle >= 0 and not self._active and self.clock.now() - self._last_active >= idle
+
+    def sleep(self) -> None:
+        """Free the model: the next request wakes it."""
+        self._was_sent_to_sleep = True
+
+    def wake(self, seconds: float) -> None:
+        """Have the model back in so many seconds; requests wait until then."""
+        self._was_sent_to_sleep = False
+        self._last_active = self.clock.now()
+        self._awake_at = self._last_active + seconds
 
     @asynccontextmanager
     async def awake(self) -> AsyncIterator[None]:
         """Keep the model loaded, after loading it if it was asleep: the caller waits without a word."""
-        was_asleep = self.asleep
+        if self.asleep:
+            self.wake(self.settings.wake_seconds)
+            self.on_wake()
         self._active += 1
         try:
-            if was_asleep and self.settings.wake_seconds:
-                await self.clock.sleep_until(self.clock.now() + self.settings.wake_seconds)
+            if self._awake_at > self.clock.now():
+                await self.clock.sleep_until(self._awake_at)
             yield
         finally:
             self._active -= 1
@@ -115,3 +131,7 @@ class Machine:
             yield slot
         finally:
             self.pool.release(slot)
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""

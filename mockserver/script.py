@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mockserver import schema_text, tokenizer
+from mockserver.canned import Reply
 from mockserver.engine import compose, dice, sentences
 from mockserver.gbnf import Grammar
+from mockserver.jsontext import dump
 from mockserver.params import Params
 
 _MOST_BANNED = 20_000
@@ -35,12 +37,16 @@ class Wanted:
     continues: bool = False
     endless: bool = False
     call_ids: list[str] = field(default_factory=list)
+    reply: Reply | None = None
 
 
 def write(prompt: Sequence[int], params: Params, wanted: Wanted, choice: int = 0) -> Iterator[Segment]:
     """The segments of an answer, the last of them ending with the end-of-sequence token (if it ends at all)."""
     rng = dice(params.seed + choice * params.sampled, prompt)
     endless = bool(params.shown["ignore_eos"]) or wanted.endless
+    if wanted.reply is not None:
+        yield from _said(wanted.reply, wanted.call_ids)
+        return
     if wanted.thinks:
         yield Segment("reasoning", _encode(next(sentences(rng)) + "\n"))
     if wanted.calls:
@@ -56,6 +62,17 @@ def write(prompt: Sequence[int], params: Params, wanted: Wanted, choice: int = 0
     else:
         tokens = compose(rng, endless=endless or (wanted.continues and params.n_predict > 0))
         yield Segment("content", _allowed(tokens, params.banned))
+
+
+def _said(reply: Reply, call_ids: Sequence[str]) -> Iterator[Segment]:
+    """The segments of a canned answer."""
+    if reply.reasoning:
+        yield Segment("reasoning", _encode(reply.reasoning))
+    if reply.text and reply.calls:
+        yield Segment("content", _encode(reply.text))
+    for number, (call, call_id) in enumerate(zip(reply.calls, call_ids, strict=True)):
+        yield Segment("tool", _encode(dump(call.arguments)), call.name, call_id, number)
+    yield Segment("content", [*_encode("" if reply.calls else reply.text), tokenizer.EOS])
 
 
 def _encode(text: str) -> list[int]:

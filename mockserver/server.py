@@ -1,23 +1,29 @@
 """The mock as an object: start it, change its state, ask what it received. In this loop or beside it."""
 
 import asyncio
-import time
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import fields
-from types import EllipsisType, TracebackType
-from typing import Any, Self
+from dataclasses import fields, replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from mockserver.app import create_app
 from mockserver.background import BackgroundMock
+from mockserver.canned import Answers
+from mockserver.clock import Clock
 from mockserver.control_api import create_control_app
 from mockserver.door import Door
-from mockserver.journal import Ended, Exchange, Filter, Journal
-from mockserver.machine import Machine
-from mockserver.settings import Settings
-from mockserver.state import Durations, Phase, State, Step, course
+from mockserver.faults import Faults
+from mockserver.har import as_har
+from mockserver.journal import Exchange, Filter
+from mockserver.life_cycle import LifeCycle, Seconds
+from mockserver.script_api import add_script_routes
+from mockserver.settings import BUILD_INFO, Settings
+from mockserver.stage import Stage
+from mockserver.state import Phase, State
+from mockserver.virtual_clock import VirtualClock
 
-Seconds = float | None
+if TYPE_CHECKING:
+    from mockserver.performance import Performance
+    from mockserver.scenario import Scenario
 
 
 class MockLlamaServer:
@@ -31,34 +37,50 @@ class MockLlamaServer:
         if unknown := sorted(set(options) - {field.name for field in fields(Settings)}):
             raise TypeError(f"MockLlamaServer has no option {unknown[0]!r}")
         self.settings = settings or Settings(**options)
-        self.journal = Journal()
-        self.machine = Machine(self.settings)
-        first = State(self.settings.state)
-        self._durations = Durations(self.settings.load_seconds, self.settings.down_seconds, self.settings.up_seconds)
-        self._step = Step(first, Phase.DOWN, None)
-        self._since = time.monotonic()
-        self._changed = asyncio.Event()
-        self._changing = asyncio.Lock()
-        self._course: asyncio.Task[None] | None = None
-        app = create_app(self.machine, self.journal, lambda: self._step.phase is Phase.LOADING)
-        self._door = Door(app, self.settings.host, self.settings.port)
-        self._control = Door(create_control_app(self), self.settings.host.partition(",")[0], self.settings.control_port)
+        self._scenario = self._load_scenario()
+        self.clock = VirtualClock() if self.settings.clock == "virtual" else Clock()
+        self._stage = Stage(self.settings, self.clock)
+        self.journal, self.machine = self._stage.journal, self._stage.machine
+        for line in self.settings.faults:
+            self.faults.add(line)
+        self._door = Door(create_app(self._stage), self.settings.host, self.settings.port)
+        self._cycle = LifeCycle(self._stage, self._door, self.settings)
+        control = create_control_app(self)
+        add_script_routes(control, self)
+        self._control = Door(control, self.settings.host.partition(",")[0], self.settings.control_port)
+        self.performance: Performance | None = None
         self._background: BackgroundMock | None = None
+
+    def _load_scenario(self) -> "Scenario | None":
+        """The scenario of the settings, whose clock and seed are taken over. Raises BadRule."""
+        if not self.settings.scenario:
+            return None
+        from mockserver.scenario import load
+
+        scenario = load(self.settings.scenario)
+        start = self.settings
+        seed = start.seed if scenario.seed is None else scenario.seed
+        self.settings = replace(start, clock=scenario.clock or start.clock, seed=seed)
+        return scenario
 
     async def start(self) -> None:
         """Bind both ports and begin with the first state; raises PortTaken."""
         try:
             self._door.hold()
             await self._control.open()
-            await self.set_state(self.settings.state)
+            if self._scenario is None or not self._scenario.begins_with_a_state:
+                await self.set_state(self.settings.state)
+            if self._scenario is not None:
+                await self.play(self._scenario)
         except OSError:
             await self.stop()
             raise
 
     async def stop(self) -> None:
         """Cut every connection and give both ports back."""
-        await self._leave_course()
-        self._mark_cut()
+        await self.stop_playing()
+        await self._cycle.leave()
+        self._stage.mark_cut()
         await self._door.release()
         await self._control.release()
 
@@ -100,88 +122,77 @@ class MockLlamaServer:
     @property
     def state(self) -> State:
         """What it plays now."""
-        return self._step.state
+        return self._stage.step.state
 
     @property
     def phase(self) -> Phase:
-        """What a client meets now: down, loading or up."""
-        return self._step.phase
+        """What a client meets now: down, loading, hung or up."""
+        return self._stage.step.phase
 
     @property
     def requests(self) -> list[Exchange]:
         """What it received, oldest first."""
         return list(self.journal)
 
+    @property
+    def faults(self) -> Faults:
+        """Its faults: `faults.add("503", times=2)`, `faults.clear()`."""
+        return self._stage.faults
+
+    @property
+    def answers(self) -> Answers:
+        """Its canned answers: `answers.add("Hello.", when={"contains": "hi"})`, `answers.clear()`."""
+        return self._stage.answers
+
+    def har(self) -> dict[str, Any]:
+        """What it received and answered as HAR 1.2, keys masked."""
+        return as_har(self.journal, BUILD_INFO)
+
     def describe(self) -> dict[str, Any]:
         """The state as the control API shows it."""
-        since = round(time.monotonic() - self._since, 3)
-        return {"state": self.state.value, "phase": self.phase.value, "since_seconds": since}
+        return self._stage.describe()
 
-    async def set_state(
-        self,
-        state: str,
-        *,
-        load_seconds: Seconds | EllipsisType = ...,
-        down_seconds: Seconds | EllipsisType = ...,
-        up_seconds: Seconds | EllipsisType = ...,
-    ) -> None:
-        """Play a state; durations not given are those of the start, `None` means until told otherwise.
+    async def set_state(self, state: str, *, exit_code: int | None = None, **durations: Seconds) -> None:
+        """Play a state; durations (`load_seconds`, `down_seconds`, `up_seconds`, `wake_seconds`) not given are those
+        of the start, `None` means until told otherwise. `exit_code` is what a crashed process really ends with.
 
         Returns when the port is really open or closed. Raises ValueError for an unknown state.
         """
-        durations = Durations(
-            self._durations.load if isinstance(load_seconds, EllipsisType) else load_seconds,
-            self._durations.down if isinstance(down_seconds, EllipsisType) else down_seconds,
-            self._durations.up if isinstance(up_seconds, EllipsisType) else up_seconds,
-        )
-        steps = course(State(state), durations)
-        async with self._changing:
-            await self._leave_course()
-            first = next(steps)
-            self._since = time.monotonic()
-            await self._enter(first)
-            if first.seconds is not None:
-                self._course = asyncio.create_task(self._follow(first.seconds, steps))
+        await self._cycle.set_state(state, self._cycle.durations(**durations), exit_code)
 
-    async def _follow(self, seconds: float, steps: Iterator[Step]) -> None:
-        """Take the further steps of a state, each after the time of the one before."""
-        await asyncio.sleep(seconds)
-        for step in steps:
-            await self._enter(step)
-            if step.seconds is None:
-                return
-            await asyncio.sleep(step.seconds)
+    async def play(self, scenario: Any) -> None:
+        """Play a scenario (a file's path, or what stands in one) from now on, in place of the one before.
 
-    async def _leave_course(self) -> None:
-        if self._course is not None:
-            self._course.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._course
-            self._course = None
+        Returns when its first state is on the wire. Raises BadRule (a ValueError) naming what is wrong with it.
+        """
+        from mockserver.performance import Performance
+        from mockserver.scenario import load
 
-    async def _enter(self, step: Step) -> None:
-        if step.state is not self._step.state:
-            self._since = time.monotonic()
-        self._step = step
-        if step.phase is not Phase.UP:
-            self._mark_cut()
-            await self._door.close(reset=step.state is State.CRASHED)
-        if step.phase is not Phase.DOWN:
-            await self._door.open()
-        self._changed.set()
-        self._changed = asyncio.Event()
+        performance = Performance(load(scenario), self._stage, self.set_state)
+        await self.stop_playing()
+        self.performance = performance
+        await performance.start()
 
-    def _mark_cut(self) -> None:
-        """Exchanges that are cut by the mock are not put down to their clients."""
-        for exchange in self.journal.matching(Filter(ended=Ended.RUNNING)):
-            exchange.end(Ended.CUT)
-        self.journal.touch()
+    async def stop_playing(self) -> None:
+        """Take no further step of the scenario."""
+        if self.performance is not None:
+            await self.performance.stop()
+            self.performance = None
+
+    async def advance(self, seconds: float) -> None:
+        """Let virtual time pass, and return when all that happens in it has happened. Raises ValueError."""
+        await self.clock.advance(seconds)
+
+    async def wait_for_exit(self) -> int:
+        """Return the exit code once the mock has crashed with one."""
+        await self._cycle.exited.wait()
+        return self._cycle.exit_code or 0
 
     async def wait_for_state(self, state: str, timeout: float = 5.0) -> None:
         """Return once the state is reached; raises TimeoutError after `timeout` seconds."""
         async with asyncio.timeout(timeout):
             while self.state != state:
-                await self._changed.wait()
+                await self._stage.changed.wait()
 
     async def wait_for_requests(self, count: int = 1, *, timeout: float = 5.0, **wanted: Any) -> list[Exchange]:
         """Return once `count` exchanges match `wanted` (the fields of `Filter`); raises TimeoutError."""

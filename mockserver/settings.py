@@ -16,6 +16,9 @@ class Settings:
 
     `endless` is a model that never ends an answer by itself, `grammars=False` one whose vocabulary no grammar
     can be applied to: what a tiny model with random weights is like.
+
+    `scenario` is a YAML file, `clock` real or virtual, `faults` are lines as in docs/mock-faults.md. The journal keeps
+    `journal_entries` exchanges, `journal_body_bytes` of each body, and `journal_bytes` of all of them.
     """
 
     host: str = "127.0.0.1"
@@ -77,6 +80,13 @@ class Settings:
     )
     models_max: int = 4
     models_autoload: bool = True
+
+    scenario: str = ""
+    clock: str = "real"
+    faults: Sequence[str] = ()
+    journal_entries: int = 1000
+    journal_body_bytes: int = 1024 * 1024
+    journal_bytes: int = 64 * 1024 * 1024
 
     endless: bool = False
     grammars: bool = True

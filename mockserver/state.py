@@ -13,13 +13,17 @@ class State(StrEnum):
     PAUSED = "paused"
     RESTARTING = "restarting"
     CRASHED = "crashed"
+    HUNG = "hung"
+    SLEEPING = "sleeping"
+    WAKING = "waking"
 
 
 class Phase(StrEnum):
-    """What a client meets: a closed port, 503 `Loading model`, or a model that answers."""
+    """What a client meets: a closed port, 503 `Loading model`, an open port and no word, or a model that answers."""
 
     DOWN = "down"
     LOADING = "loading"
+    HUNG = "hung"
     UP = "up"
 
 
@@ -30,6 +34,7 @@ class Durations:
     load: float | None = 2.0
     down: float | None = 2.0
     up: float | None = None
+    wake: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +46,18 @@ class Step:
     seconds: float | None
 
 
+_FOR_GOOD = {
+    State.PAUSED: Phase.DOWN,
+    State.CRASHED: Phase.DOWN,
+    State.HUNG: Phase.HUNG,
+    State.SLEEPING: Phase.UP,
+}
+
+
 def course(state: State, durations: Durations) -> Iterator[Step]:
     """The steps of a state in order; the last one has no end. `restarting` with `up` repeats for ever."""
-    if state in (State.PAUSED, State.CRASHED):
-        yield Step(state, Phase.DOWN, None)
+    if state in _FOR_GOOD:
+        yield Step(state, _FOR_GOOD[state], None)
         return
     while state is State.RESTARTING:
         yield Step(state, Phase.DOWN, durations.down)
@@ -54,4 +67,6 @@ def course(state: State, durations: Durations) -> Iterator[Step]:
         yield Step(state, Phase.UP, durations.up)
     if state is State.DEPLOYING:
         yield Step(state, Phase.LOADING, durations.load)
+    if state is State.WAKING:
+        yield Step(state, Phase.UP, durations.wake)
     yield Step(State.READY, Phase.UP, None)

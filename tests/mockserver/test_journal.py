@@ -2,22 +2,19 @@
 
 import pytest
 
-from mockserver import journal
 from mockserver.journal import Ended, Filter, Journal
 
 
-def test_the_oldest_bodies_make_room_and_their_size_is_still_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "BODIES_LIMIT", 10)
-    kept = Journal()
+def test_the_oldest_bodies_make_room_and_their_size_is_still_known() -> None:
+    kept = Journal(bodies_limit=10)
     first, second = (kept.begin("POST", path, []) for path in ("/a", "/b"))
     kept.keep_body(first, b"x" * 6)
     kept.keep_body(second, b"y" * 6)
     assert (first.body, first.body_bytes, second.body) == (b"", 6, b"y" * 6)
 
 
-def test_a_long_body_is_cut_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "BODY_LIMIT", 3)
-    kept = Journal()
+def test_a_long_body_is_cut_and_counted() -> None:
+    kept = Journal(body_limit=3)
     exchange = kept.begin("POST", "/a", [])
     kept.keep_body(exchange, b"12345")
     assert (exchange.body, exchange.body_bytes) == (b"123", 5)

@@ -10,6 +10,7 @@ from mockserver.state import State
 from tests.mockserver.rawhttp import ask, connect, encode, is_refused, read_answer, read_head
 
 CHAT = {"messages": [{"role": "user", "content": "Say hello."}]}
+ONE_OF = "'state' must be one of ready, deploying, paused, restarting, crashed, hung, sleeping, waking;"
 ENDLESS = {**CHAT, "stream": True, "ignore_eos": True}
 
 
@@ -53,7 +54,7 @@ async def test_a_restart_with_up_seconds_repeats() -> None:
         seen = []
         for _ in range(6):
             seen.append(mock.phase.value)
-            await mock._changed.wait()
+            await mock._stage.changed.wait()
         assert seen == ["down", "loading", "up"] * 2
         assert mock.state is State.RESTARTING
 
@@ -139,8 +140,11 @@ async def test_the_state_is_set_and_read_over_the_control_port() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({"state": "on fire"}, "'state' must be one of ready, deploying, paused, restarting, crashed; got 'on fire'."),
-        ({}, "'state' must be one of ready, deploying, paused, restarting, crashed; got None."),
+        (
+            {"state": "on fire"},
+            f"{ONE_OF} got 'on fire'.",
+        ),
+        ({}, f"{ONE_OF} got None."),
         ([], "The body must be a JSON object."),
         ({"state": "ready", "speed": 1}, "Unknown field 'speed'"),
         ({"state": "ready", "load_seconds": -1}, "'load_seconds' must be a number of seconds"),

@@ -1,0 +1,120 @@
+"""What a request asks for, and which requests a fault or a canned answer is meant for."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, ClassVar
+
+_PROBES = frozenset({"/health", "/v1/health"})
+
+
+@dataclass
+class Asked:
+    """A request, read once for all rules: its JSON fields, its last user message, the turn it is at."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        """The JSON object of the body; empty if it is none."""
+        try:
+            value = json.loads(self.body)
+        except ValueError:
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    @cached_property
+    def turns(self) -> list[tuple[str, str]]:
+        """Role and text of each message, whichever protocol it came in; a tool's result has the role `tool`."""
+        listed = self.fields.get("messages", self.fields.get("input", self.fields.get("prompt")))
+        return [_turn(item) for item in (listed if isinstance(listed, list) else [listed])]
+
+    @property
+    def text(self) -> str:
+        """The last user message, or the prompt."""
+        return next((text for role, text in reversed(self.turns) if role == "user"), "")
+
+    @property
+    def turn(self) -> int:
+        """How often the assistant has had its say since then."""
+        roles = [role for role, _ in self.turns]
+        since = roles[len(roles) - roles[::-1].index("user") :] if "user" in roles else roles
+        return sum(before != "assistant" and role == "assistant" for before, role in pairwise(["", *since]))
+
+    @cached_property
+    def tools(self) -> set[str]:
+        """The names of the tools it offers."""
+        tools = self.fields.get("tools")
+        offered = [tool for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
+        functions = [tool.get("function", tool) for tool in offered]
+        return {str(function.get("name")) for function in functions if isinstance(function, dict)}
+
+
+def _turn(item: Any) -> tuple[str, str]:
+    if not isinstance(item, dict):
+        return "user", item if isinstance(item, str) else ""
+    if item.get("type") == "function_call":
+        return "assistant", ""
+    if item.get("type") == "function_call_output":
+        return "tool", str(item.get("output", ""))
+    role, content = str(item.get("role", "user")), item.get("content")
+    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    if any(part.get("type") == "tool_result" for part in parts):
+        role = "tool"
+    texts = [str(part.get("text", part.get("content", ""))) for part in parts]
+    return role, content if isinstance(content, str) else "\n".join(texts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class When:
+    """Which requests are meant: those that all the given conditions hold for.
+
+    `endpoint` is a path, `*` standing for anything; `contains` and `matches` (a regular expression) look at the last
+    user message, `body_contains` at the whole body; `tool` is one that is offered; `header` is `Name` or `Name: value`.
+    Without an endpoint every request is meant but the probes of `/health`. Raises ValueError for a bad expression.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    endpoint: str = ""
+    method: str = ""
+    model: str = ""
+    contains: str = ""
+    matches: str = ""
+    body_contains: str = ""
+    tool: str = ""
+    header: str = ""
+    stream: bool | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            re.compile(self.matches)
+        except re.error as error:
+            raise ValueError(f"'{self.matches}' is not a regular expression: {error}") from error
+
+    def __call__(self, asked: Asked) -> bool:
+        return self._is_there(asked) and self._says(asked)
+
+    def _is_there(self, asked: Asked) -> bool:
+        if not (fnmatchcase(asked.path, self.endpoint) if self.endpoint else asked.path not in _PROBES):
+            return False
+        name, _, value = self.header.partition(":")
+        given = asked.headers.get(name.strip()) if name else ""
+        return given is not None and value.strip() in ("", given) and self.method.upper() in ("", asked.method)
+
+    def _says(self, asked: Asked) -> bool:
+        return (
+            self.model in ("", asked.fields.get("model"))
+            and self.contains in asked.text
+            and (not self.matches or re.search(self.matches, asked.text) is not None)
+            and self.body_contains.encode() in asked.body
+            and (not self.tool or self.tool in asked.tools)
+            and self.stream in (None, bool(asked.fields.get("stream")))
+        )
