@@ -1,7 +1,7 @@
 """Names every request, counts it and writes its line in the log, and makes an answer of a Refusal."""
 
 import logging
-import secrets
+import os
 from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -47,7 +47,7 @@ class Access:
         """A request has come: name it."""
         self.under_way += 1
         given = request.headers.get(REQUEST_ID)
-        return Exchange(given if given is not None and is_sane_request_id(given) else secrets.token_hex(8))
+        return Exchange(given if given is not None and is_sane_request_id(given) else os.urandom(8).hex())
 
     def end(self, exchange: Exchange, request: web.Request) -> None:
         """It has been answered, or given up: count it and write its line."""
@@ -67,7 +67,7 @@ class Access:
 
     def refuse_unread(self, refusal: Refusal) -> web.Response:
         """The answer to bytes that are no HTTP request: there is none to name, and nothing of it is repeated."""
-        exchange = Exchange(secrets.token_hex(8), status=refusal.row.status)
+        exchange = Exchange(os.urandom(8).hex(), status=refusal.row.status)
         response = self._refusal(exchange, refusal)
         response.force_close()
         self.metrics.add(exchange)

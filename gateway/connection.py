@@ -55,6 +55,7 @@ class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._receiver: Receiver | None = None
+        self._poll = select.poll()
         self._parser: httptools.HttpResponseParser | None = None
         self._head: Head | None = None
         self._raw_headers: list[tuple[bytes, bytes]] = []
@@ -130,6 +131,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        socket = transport.get_extra_info("socket")
+        if socket is not None:
+            self._poll.register(socket.fileno(), select.POLLIN | select.POLLHUP)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._writable.set()
@@ -167,9 +171,7 @@ class Connection(asyncio.Protocol):
         """
         if self.is_closing():
             return True
-        poll = select.poll()
-        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLHUP)
-        return bool(poll.poll(0))
+        return bool(self._poll.poll(0))
 
     def may_be_reused(self) -> bool:
         """Whether the answer just received leaves the connection fit for the next request."""
