@@ -95,6 +95,8 @@ def answers_of(rules: Rules) -> list[Answer]:
 
 def parse(value: Any, origin: str = "scenario") -> Scenario:
     """A scenario from its mapping; a list is a timeline. Raises BadRule naming file and field."""
+    if not isinstance(value, dict | list):
+        raise BadRule(f"{origin}: a scenario is a mapping, or the list that is its timeline; got {value!r}.")
     try:
         scenario = check(Scenario, {"timeline": value} if isinstance(value, list) else value)
         for entry in scenario.entries():

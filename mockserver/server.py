@@ -186,6 +186,8 @@ class MockLlamaServer:
     async def wait_for_exit(self) -> int:
         """Return the exit code once the mock has crashed with one."""
         await self._cycle.exited.wait()
+        if self.clock.is_virtual:
+            await self.clock.advance(0)  # whoever advanced the clock to here gets the answer first
         return self._cycle.exit_code or 0
 
     async def wait_for_state(self, state: str, timeout: float = 5.0) -> None:
