@@ -35,7 +35,7 @@ def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
 @_option("--load-seconds", type=_SECONDS, envvar="MOCK_LLAMA_SERVER_LOAD_SECONDS", help="Time a load takes (2).")
 @_option("--down-seconds", type=_SECONDS, help="Time a restart is down (2).")
 @_option("--up-seconds", type=_SECONDS, help="Restart again and again, after being ready for this time.")
-@_option("--scenario", type=click.Path(exists=True, dir_okay=False), help="Play the timeline of a YAML file.")
+@_option("--scenario", type=click.Path(), help="Play the timeline of a YAML file.")
 @_option("--clock", type=click.Choice(["real", "virtual"]), help="Let time pass by itself, or only when told to.")
 @_option("--fault", "faults", multiple=True, help="Arm a fault, as `cut after_events=3 times=2`; may be repeated.")
 @_option("--journal-entries", type=click.IntRange(min=1), help="Exchanges that are remembered (1000).")

@@ -16,6 +16,7 @@ from gateway.exchange import Ending, Exchange
 from gateway.settings import json_schema
 from gateway.usage import Usage
 from mockserver import cli as mock_cli
+from mockserver.faults import KINDS
 from mockserver.state import State
 from tests.docs_causes import causes
 
@@ -218,6 +219,11 @@ def _states(old: str) -> str:
     return table(("state", "what a client of the mock meets"), [(f"`{state}`",) for state in State], old, by_hand=1)
 
 
+def _faults(old: str) -> str:
+    rows = [(f"`{kind}`", ", ".join(f"`{name}`" for name in sorted(own)) or "–") for kind, own in KINDS.items()]
+    return table(("kind", "its fields", "what a client meets"), rows, old, by_hand=1)
+
+
 BLOCKS: dict[str, Callable[[str], str]] = {
     "refusals": _refusals,
     "contract": _contract(errors.CONTRACT),
@@ -236,6 +242,7 @@ BLOCKS: dict[str, Callable[[str], str]] = {
     "dependencies": _dependencies,
     "mock-options": _mock_options,
     "states": _states,
+    "faults": _faults,
 }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from gateway import __version__, errors
@@ -20,9 +21,11 @@ from gateway.settings import parse
 from gateway.settings_server import ServerTimeouts
 from mockserver import MockLlamaServer
 from mockserver.cli import main as mock_cli
+from mockserver.scenario import load as load_scenario
 from tests.docs_blocks import PAGES, ROOT, rewritten
 from tests.docs_pages import Example, anchors, commands, examples, links, matches, name_of, prose, turns
 
+_MOCK = sorted(ROOT.glob("docs/mock*.md"))
 _SESSIONS = [ROOT / "docs" / name for name in ("configuration.md", "operating.md", "security.md")]
 _HEADINGS = ("Date", "Status", "Context", "Decision", "Consequences")
 _COMMANDS = {"gguf-gateway": gateway_cli, "mock-llama-server": mock_cli}
@@ -97,7 +100,12 @@ def test_the_newest_release_of_the_changelog_is_this_version() -> None:
 # --- examples
 
 
-@pytest.mark.parametrize("example", examples("yaml"), ids=str)
+@pytest.mark.parametrize("example", examples("yaml", pages=_MOCK), ids=str)
+def test_a_scenario_in_the_documents_is_a_good_one(example: Example) -> None:
+    assert load_scenario(yaml.safe_load(example.text)).timeline
+
+
+@pytest.mark.parametrize("example", examples("yaml", pages=[page for page in PAGES if page not in _MOCK]), ids=str)
 def test_a_configuration_in_the_documents_is_a_good_one(example: Example) -> None:
     parse(example.text, str(example), {"LLAMA_API_KEY": "secret"})
 
@@ -213,11 +221,12 @@ def _readme() -> list[tuple[str, str]]:
     return [turn for one in examples("console", pages=[ROOT / "README.md"]) for turn in turns(one.text)]
 
 
-def test_the_mocks_sessions_print_what_the_document_says() -> None:
+@pytest.mark.parametrize("page", _MOCK, ids=name_of)
+def test_the_mocks_sessions_print_what_the_document_says(page: Path) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed; the mock's sessions were not run")
-    with MockLlamaServer(control_port=0) as mock:
-        for example in examples("console", pages=[ROOT / "docs/mock.md"]):
+    with MockLlamaServer(clock="virtual" if page.name == "mock-scenarios.md" else "real") as mock:
+        for example in examples("console", pages=[page]):
             for command, promised in turns(example.text):
                 here = command.replace("http://127.0.0.1:9931", mock.url)
                 here = here.replace("http://127.0.0.1:9932", mock.control_url)
