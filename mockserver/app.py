@@ -111,7 +111,7 @@ def _serving(app: web.Application, machine: Machine) -> Serving:
     if not machine.settings.router:
         return SingleModel(machine)
     app[ROUTER] = machine.settings
-    app[FLEET] = Fleet(machine.settings, machine.settings.router_models)
+    app[FLEET] = Fleet(machine.settings, machine.settings.router_models, machine.clock)
     return Router(app[FLEET], machine)
 
 

@@ -1,6 +1,7 @@
 """Which request meets a fault, and what becomes of it: no answer, another one, or one that is spoiled."""
 
 import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
 
 from aiohttp import hdrs, web
@@ -13,13 +14,28 @@ from mockserver.faults import Fault, Faults
 from mockserver.jsontext import dump_bytes
 from mockserver.matching import Asked
 from mockserver.remembering import EXCHANGE
-from mockserver.spoiling import SPOILERS, break_off
+from mockserver.spoiled_heads import ContentLength, ContentType, Gzip, HugeHeader
+from mockserver.spoiled_streams import Cut, ErrorEvent, Garbage, NoDone, Pings, Trickle
+from mockserver.spoiling import Spoiler, break_off
 
 FAULTS = web.AppKey("faults", Faults)
 CLOCK = web.AppKey("clock", Clock)
 HEADER = "X-Mock-Fault"
 _NO_HTTP = b"\x00\xff\xfe\x01 this is not HTTP\r\n\r\n"
 _BODIES = {401: INVALID_KEY, 404: NOT_FOUND, 503: LOADING}
+
+_SPOILERS: dict[str, Callable[[web.Request, Fault, Clock], Spoiler]] = {
+    "cut": Cut,
+    "no-done": NoDone,
+    "error-event": ErrorEvent,
+    "trickle": Trickle,
+    "garbage": Garbage,
+    "content-type": ContentType,
+    "content-length": ContentLength,
+    "huge-header": HugeHeader,
+    "gzip": Gzip,
+    "pings": Pings,
+}
 
 
 @web.middleware
@@ -51,7 +67,7 @@ async def _play(fault: Fault, request: web.Request, handler: Handler) -> web.Str
     if fault.fault == "hang":
         await _hang(fault, clock)
     else:
-        request._payload_writer = SPOILERS[fault.fault](request, fault, clock)  # aiohttp has no other way in
+        request._payload_writer = _SPOILERS[fault.fault](request, fault, clock)  # aiohttp has no other way in
     return await handler(request)
 
 

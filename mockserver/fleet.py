@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from mockserver.clock import Clock
 from mockserver.errors import ApiError
 from mockserver.machine import Machine
 from mockserver.settings import Settings
@@ -49,8 +50,8 @@ class Member:
 class Fleet:
     """The models of a router. At most `models_max` are loaded; requests for others wait, first come first served."""
 
-    def __init__(self, settings: Settings, names: Sequence[str]) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, names: Sequence[str], clock: Clock) -> None:
+        self._settings, self._clock = settings, clock
         self.members = {name: Member(name) for name in names}
         self.listeners: set[asyncio.Queue[dict[str, Any]]] = set()
         self._queue: list[Member] = []
@@ -80,7 +81,7 @@ class Fleet:
             if not member.wanted and member in self._queue:
                 self._queue.remove(member)
         try:
-            machine = member.machine or Machine(self._settings)
+            machine = member.machine or Machine(self._settings, self._clock)
             async with machine.awake():
                 yield machine
         finally:
@@ -137,8 +138,8 @@ class Fleet:
             self._drop(min(idle, key=lambda member: member.last_used))
 
     async def _load(self, member: Member) -> None:
-        await asyncio.sleep(self._settings.load_seconds or 0.0)
-        member.machine = Machine(replace(self._settings, alias=member.name, router=False))
+        await self._clock.sleep_until(self._clock.now() + (self._settings.load_seconds or 0.0))
+        member.machine = Machine(replace(self._settings, alias=member.name, router=False), self._clock)
         member.loading = None
         self._set(member, Status.LOADED)
 
