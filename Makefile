@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help install run test check conformance bench bench-quick soak format clean docs
 PORT ?= 8080
+CASES ?= some
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
@@ -22,8 +23,8 @@ install: $(STAMP) ## Create .venv with everything in it
 run: $(STAMP) ## Serve the sandbox: gateway and mocks on this machine (PORT=8080)
 	@exec $(VENV)/bin/gguf-gateway sandbox --port $(PORT)
 
-test: $(STAMP) ## Run all tests
-	@$(VENV)/bin/python -m pytest -n 2
+test: $(STAMP) ## Run the tests (CASES=all for every case of the data-driven ones)
+	@$(VENV)/bin/python -m pytest -n 4 --dist worksteal --cases $(CASES)
 
 check: $(STAMP) ## Lint, format check, types, and the import floors; no test
 	@$(VENV)/bin/ruff check .
