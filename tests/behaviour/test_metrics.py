@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,9 +25,9 @@ _names = itertools.count()
 Sample = tuple[str, tuple[tuple[str, str], ...]]
 
 
-def line_of(gateway: GatewayProcess, name: str) -> dict[str, Any]:
-    """The log's line of a request."""
-    line: dict[str, Any] = json.loads(gateway.log.wait_for(rf'.*"id": ?"{name}".*')[0])
+def line_of(gateway: GatewayProcess, name: str, start: int) -> dict[str, Any]:
+    """The log's line of a request, from line `start` on."""
+    line: dict[str, Any] = json.loads(gateway.log.wait_for(f'"{name}"', start=start).string)
     return line
 
 
@@ -82,10 +83,10 @@ def test_the_tokens_of_every_recorded_answer_are_noted_and_its_bytes_untouched(
     chunks = [chunk.encode() for chunk in recorded["chunks"]]
     answer = b"".join(chunks)
     pieces = chunks if step is None else [answer[at : at + step] for at in range(0, len(answer), step)]
+    kept = [f"{name}: {value}".encode() for name, value in recorded["headers"] if name != "Content-Length"]
 
     def play(visit: Visit) -> None:
         visit.read_body()
-        kept = [f"{name}: {value}".encode() for name, value in recorded["headers"] if name != "Content-Length"]
         visit.send(b"\r\n".join((b"HTTP/1.1 200 OK", *kept)) + b"\r\n")
         if b"Transfer-Encoding: chunked" not in kept:
             visit.send(b"Content-Length: %d\r\n\r\n" % len(answer), *pieces)
@@ -94,20 +95,16 @@ def test_the_tokens_of_every_recorded_answer_are_noted_and_its_bytes_untouched(
         for piece in (*pieces, b""):
             visit.chunk(piece)
 
-    name = f"tokens-{next(_names)}"
+    name, start = f"tokens-{next(_names)}", len(relay_gateway.log.lines)
     method = scene.ENDPOINTS[path]
+    body = scene.BODY if method == "POST" else None
     with upstream.playing(play):
-        response = relay_gateway.ask(
-            chat(
-                "demo", f"x-request-id: {name}", path=path, method=method, body=scene.BODY if method == "POST" else None
-            )
-        )
+        response = relay_gateway.ask(chat("demo", f"x-request-id: {name}", path=path, method=method, body=body))
     assert response.whole
     assert response.body == answer
-    line = line_of(relay_gateway, name)
-    expected = usage_in(answer.decode())
+    line = line_of(relay_gateway, name, start)
     noted = (line["tokens_in"], line["tokens_out"]) if "tokens_in" in line else None
-    assert noted == expected
+    assert noted == usage_in(answer.decode())
     assert line["ending"] == "finished"
     assert line["bytes_out"] == len(answer)
     assert 0 <= line["first_byte_ms"] <= line["total_ms"]
@@ -116,9 +113,10 @@ def test_the_tokens_of_every_recorded_answer_are_noted_and_its_bytes_untouched(
 def test_the_tokens_of_json_that_is_written_with_spaces_are_noted_too(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
+    start = len(relay_gateway.log.lines)
     with upstream.playing(lambda visit: visit.answer(b'{ "usage" : {"x":1}, "usage": { "prompt_tokens": 3 } }')):
         relay_gateway.ask(chat("demo", "x-request-id: spaced"))
-    assert line_of(relay_gateway, "spaced")["tokens_in"] == 3
+    assert line_of(relay_gateway, "spaced", start)["tokens_in"] == 3
 
 
 HUGE = b"9" * 400
@@ -145,10 +143,10 @@ def test_what_only_looks_like_tokens_spoils_neither_log_nor_metrics(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream, answer: bytes
 ) -> None:
     before = samples(relay_gateway)
-    name = f"odd-{next(_names)}"
+    name, start = f"odd-{next(_names)}", len(relay_gateway.log.lines)
     with upstream.playing(lambda visit: visit.answer(answer)):
         assert relay_gateway.ask(chat("demo", f"x-request-id: {name}")).body == answer
-    line = line_of(relay_gateway, name)
+    line = line_of(relay_gateway, name, start)
     assert (line.get("tokens_in") or 0, line.get("tokens_out") or 0) == (0, 0)
     after = samples(relay_gateway)
     for kind in ("in", "out", "cached"):
@@ -245,10 +243,12 @@ def test_a_configuration_that_cannot_be_used_is_told_until_it_can(
     gateway = start_gateway(good)
     stale = sample("gguf_configuration_stale")
     gateway.config.write_text("server: [\n")
+    gateway.send_signal(signal.SIGHUP)
     gateway.log.wait_for("what was in force stays in force")
     assert samples(gateway)[stale] == 1
     assert gateway.ask(chat()).status == 200
     gateway.config.write_text(good + "  late: {account: acme, upstream: 'http://127.0.0.1:1', status: paused}\n")
+    gateway.send_signal(signal.SIGHUP)
     while gateway.ask(chat("late")).status != 503:
         pass
     assert samples(gateway)[stale] == 0

@@ -41,6 +41,8 @@ def serves_again(gateway: GatewayProcess, upstream: ScriptedUpstream) -> bool:
 def test_an_upstream_that_cannot_be_reached_is_a_502_in_time(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream, stage: Stage, deployment: str, within: float
 ) -> None:
+    stage.tls.forget()
+    stage.misnamed.forget()
     begun = time.monotonic()
     assert contract.UNREACHABLE.is_kept_by(relay_gateway.ask(chat(deployment)))
     assert time.monotonic() - begun < within
