@@ -6,7 +6,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from scripts.soaking.client import Client, Malformed, Outcome
+from scripts.soaking.client import Between, Client, Malformed, Outcome
 from scripts.soaking.plays import BROKEN, UNREACHABLE, Play
 
 GOOD, FLAPPING, FOREIGN, DEAD = "good", "flapping", "foreign", "dead"  # deployments; the last has nobody behind it
@@ -85,16 +85,21 @@ class Site:
         return outcome
 
 
-async def _ask(site: Site, play: Play, *pieces: bytes) -> Outcome:
-    """Send a request over some connection; a kept one that the gateway had closed meanwhile is no fault."""
-    client = await site.client()
+async def _ask(
+    site: Site, play: Play, *pieces: bytes, client: Client | None = None, between: Between | None = None
+) -> Outcome:
+    """Send a request over `client`, or one of the site's, and receive its answer. Raises Wrong if that is none."""
+    client = client or await site.client()
     await client.send(*pieces)
     try:
-        outcome = await client.receive()
+        outcome = site.see(play, await client.receive(between))
+        await site.give_back(client, outcome)
     except Malformed as error:
+        client.reset()
         raise Wrong(f"{play.name}: {error}") from error
-    site.see(play, outcome)
-    await site.give_back(client, outcome)
+    except Wrong:
+        client.reset()
+        raise
     return outcome
 
 
@@ -143,10 +148,7 @@ async def old(site: Site) -> None:
     """HTTP/1.0: no chunks, and the end of a stream is the end of the connection."""
     play = site.play(site.random.choice(("plain", "stream")))
     client = await Client.connect(site.port)
-    await client.send(site.whole(play, version="1.0"))
-    outcome = site.see(play, await client.receive())
-    await client.close()
-    _must_be_whole(play, outcome)
+    _must_be_whole(play, await _ask(site, play, site.whole(play, version="1.0"), client=client))
 
 
 async def chunked_upload(site: Site) -> None:
@@ -271,10 +273,8 @@ async def slow_reader(site: Site) -> None:
     """Reads a long answer in sips."""
     play = site.play("plain", size=site.random.randrange(300_000, 1_500_000))
     client = await Client.connect(site.port, receive_buffer=16 * 1024)
-    await client.send(site.whole(play, "Connection: close"))
-    outcome = site.see(play, await client.receive(lambda: asyncio.sleep(0.02)))
-    await client.close()
-    _must_be_whole(play, outcome)
+    data = site.whole(play, "Connection: close")
+    _must_be_whole(play, await _ask(site, play, data, client=client, between=lambda: asyncio.sleep(0.02)))
 
 
 Case = Callable[[Site], Awaitable[None]]

@@ -7,6 +7,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+Between = Callable[[], Coroutine[Any, Any, None]]  # awaited between two pieces of a body
+
 _RESET = struct.pack("ii", 1, 0)
 _PATIENCE = 60.0  # seconds without a byte: the gateway owes an answer
 
@@ -58,7 +60,7 @@ class Client:
         except ConnectionError:
             return
 
-    async def receive(self, between: Callable[[], Coroutine[Any, Any, None]] | None = None) -> Outcome:
+    async def receive(self, between: Between | None = None) -> Outcome:
         """The next answer; `between` is awaited before each piece of its body. Raises Malformed, TimeoutError."""
         try:
             async with asyncio.timeout(_PATIENCE):
@@ -98,7 +100,7 @@ class Client:
         self,
         headers: dict[str, str],
         pieces: list[bytes],
-        between: Callable[[], Coroutine[Any, Any, None]] | None,
+        between: Between | None,
     ) -> bool:
         try:
             if headers.get("transfer-encoding") == "chunked":
