@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from mockserver.canned import Answers
@@ -132,12 +133,17 @@ class BackgroundMock:
         self._call(self._mock.wait_for_state(state, timeout))
 
     def wait_for_requests(self, count: int = 1, *, timeout: float = 5.0, **wanted: Any) -> list[Exchange]:
-        """Return once `count` exchanges match; raises TimeoutError."""
+        """Return once `count` exchanges match; raises TimeoutError, which lists what was received."""
         return self._call(self._mock.wait_for_requests(count, timeout=timeout, **wanted))
 
     def clear_requests(self) -> None:
         """Forget what was received."""
         self._call(self._mock.clear_requests())
+
+    @property
+    def aio(self) -> "AwaitedMock":
+        """What takes time as coroutines, for tests whose own tasks must go on meanwhile."""
+        return AwaitedMock(self)
 
     def report(self) -> str:
         """What was received, for people: a line a request."""
@@ -145,3 +151,22 @@ class BackgroundMock:
 
     def __repr__(self) -> str:
         return f"<mock llama-server {self.url}: {self.state}>"
+
+
+class AwaitedMock:
+    """The methods of `BackgroundMock` that take time, to be awaited."""
+
+    def __init__(self, mock: BackgroundMock) -> None:
+        self._mock = mock
+
+    async def set_state(self, state: str, **durations: float | None) -> None:
+        """See `BackgroundMock.set_state`."""
+        await asyncio.to_thread(partial(self._mock.set_state, state, exit_code=None, **durations))
+
+    async def wait_for_state(self, state: str, timeout: float = 5.0) -> None:
+        """See `BackgroundMock.wait_for_state`."""
+        await asyncio.to_thread(self._mock.wait_for_state, state, timeout)
+
+    async def wait_for_requests(self, count: int = 1, *, timeout: float = 5.0, **wanted: Any) -> list[Exchange]:
+        """See `BackgroundMock.wait_for_requests`."""
+        return await asyncio.to_thread(partial(self._mock.wait_for_requests, count, timeout=timeout, **wanted))

@@ -89,6 +89,7 @@ def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
 @_option("--models-max", type=int, help="Models a router keeps loaded (4).")
 @_option("--models-autoload/--no-models-autoload", help="Load a router's model when it is asked for.")
 @_option("--stop-with-stdin", is_flag=True, help="Stop, too, when standard input (a pipe) is closed.")
+@_option("--tui", is_flag=True, help="Show state, slots and requests in the terminal; keys change the state.")
 @_option("-v", "--verbose", is_flag=True, help="Say which options were ignored; answers carry `__verbose`.")
 @click.pass_context
 def main(context: click.Context, /, **options: Any) -> None:
@@ -99,15 +100,15 @@ def main(context: click.Context, /, **options: Any) -> None:
     """
     if options["verbose"] and context.obj:
         _say(f"main: ignored: {' '.join(context.obj)}")
-    stop_with_stdin = options.pop("stop_with_stdin")
+    stop_with_stdin, tui = options.pop("stop_with_stdin"), options.pop("tui")
     try:
-        code = asyncio.run(_serve(settings_from(options, os.environ), stop_with_stdin))
+        code = asyncio.run(_serve(settings_from(options, os.environ), stop_with_stdin, tui))
     except (PortTaken, ValueError) as error:
         raise click.ClickException(str(error)) from error
     context.exit(code)
 
 
-async def _serve(settings: Settings, stop_with_stdin: bool) -> int:
+async def _serve(settings: Settings, stop_with_stdin: bool, tui: bool) -> int:
     """Run until SIGTERM or SIGINT, the end of standard input, or a crash; then cut the streams, as the real one does.
 
     Returns the exit code.
@@ -126,7 +127,7 @@ async def _serve(settings: Settings, stop_with_stdin: bool) -> int:
         _say(f"main: control is listening on {mock.control_url}")
         waiting = {Phase.LOADING: " (loading model)", Phase.DOWN: " (closed for now)"}.get(mock.phase, "")
         _say(f"main: server is listening on {mock.url}{waiting}")
-        code = await _end_of(mock, stopped)
+        code = await (_end_in_view(mock, stopped) if tui else _end_of(mock, stopped))
         was_loading = mock.phase is Phase.LOADING
         _say("main: cleaning up before exit...")
     finally:
@@ -143,6 +144,14 @@ async def _end_of(mock: MockLlamaServer, stopped: asyncio.Event) -> int:
     await asyncio.wait((crash, stop), return_when=asyncio.FIRST_COMPLETED)
     stop.cancel()
     return crash.result() if crash.done() else 0
+
+
+async def _end_in_view(mock: MockLlamaServer, stopped: asyncio.Event) -> int:
+    """The same, with the terminal view until then."""
+    from mockserver.terminal import shown
+
+    async with shown(mock, stopped):
+        return await _end_of(mock, stopped)
 
 
 def _on_input(pipe: int, stopped: asyncio.Event) -> None:

@@ -13,7 +13,7 @@ from mockserver.control_api import create_control_app
 from mockserver.door import Door
 from mockserver.faults import Faults
 from mockserver.har import as_har
-from mockserver.journal import Exchange, Filter
+from mockserver.journal import Exchange, Filter, listing
 from mockserver.life_cycle import LifeCycle, Seconds
 from mockserver.script_api import add_script_routes
 from mockserver.settings import BUILD_INFO, Settings
@@ -197,8 +197,16 @@ class MockLlamaServer:
                 await self._stage.changed.wait()
 
     async def wait_for_requests(self, count: int = 1, *, timeout: float = 5.0, **wanted: Any) -> list[Exchange]:
-        """Return once `count` exchanges match `wanted` (the fields of `Filter`); raises TimeoutError."""
-        return await self.journal.wait(Filter(**wanted), count, timeout)
+        """Return once `count` exchanges match `wanted` (the fields of `Filter`).
+
+        Raises TimeoutError, which lists what was received.
+        """
+        try:
+            return await self.journal.wait(Filter(**wanted), count, timeout)
+        except TimeoutError as error:
+            what = ", ".join(f"{name}={value!r}" for name, value in wanted.items() if value is not None)
+            message = f"fewer than {count} request(s){f' with {what}' if what else ''} in {timeout:g} s."
+            raise TimeoutError(f"{message}\n{listing('the mock', self.requests)}") from error
 
     async def clear_requests(self) -> None:
         """Forget what was received."""

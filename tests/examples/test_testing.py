@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 from anthropic import AsyncAnthropic
-from openai import APIError, InternalServerError, OpenAI
+from openai import APIError, AsyncOpenAI, InternalServerError, OpenAI
 
 from mockserver import MockLlamaServer
 from mockserver.background import BackgroundMock
@@ -72,6 +72,15 @@ def test_my_client_chooses_a_deployment_by_its_url(gguf_sandbox_factory: Callabl
     for deployment in sandbox:
         with OpenAI(base_url=deployment.openai_base_url, api_key=sandbox.key) as client:
             assert [model.id for model in client.models.list()] == [deployment.name]
+
+
+async def test_my_client_leaves_when_it_is_told_to(mock_llama_server_factory: Callable[..., BackgroundMock]) -> None:
+    mock = mock_llama_server_factory(ttft=30)
+    async with AsyncOpenAI(base_url=f"{mock.url}/v1", api_key="any") as client:
+        asking = asyncio.create_task(client.completions.create(model="any", prompt="Once"))
+        await mock.aio.wait_for_requests(1, ended="running")
+        asking.cancel()
+        await mock.aio.wait_for_requests(1, ended="aborted", timeout=1)
 
 
 def test_my_gateway_waits_for_a_model_to_load(mock_llama_server: BackgroundMock) -> None:

@@ -2,7 +2,9 @@
 
 import pytest
 
+from mockserver import MockLlamaServer
 from mockserver.journal import Ended, Filter, Journal
+from tests.mockserver.rawhttp import ask
 
 
 def test_the_oldest_bodies_make_room_and_their_size_is_still_known() -> None:
@@ -53,3 +55,14 @@ async def test_waiting_ends_with_the_exchange_that_makes_the_count() -> None:
         await kept.wait(Filter(path="/a"), 2, timeout=0.01)
     kept.begin("GET", "/a", [])
     assert len(await kept.wait(Filter(path="/a"), 2)) == 2
+
+
+async def test_a_wait_in_vain_lists_what_was_received() -> None:
+    async with MockLlamaServer() as mock:
+        await ask(mock.url, "GET", "/health")
+        with pytest.raises(TimeoutError) as caught:
+            await mock.wait_for_requests(2, timeout=0.05, path="/props")
+    message, count, line = str(caught.value).splitlines()
+    assert message == "fewer than 2 request(s) with path='/props' in 0.05 s."
+    assert count == "the mock received 1 request(s):"
+    assert line == "  <#1 GET /health, 0 B -> 200, finished>"
