@@ -122,7 +122,10 @@ class Deployment:
         return listing(self.name, self.requests)
 
     def reset(self) -> None:
-        """Ready, nothing received: what every test begins with."""
+        """Ready, nothing received, no script: what every test begins with."""
+        self.mock.stop_playing()
+        self.mock.faults.clear()
+        self.mock.answers.clear()
         if self.mock.state != "ready" or self._sandbox.status(self.name) != "auto":
             self.resume()
         self.clear_requests()

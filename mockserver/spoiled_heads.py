@@ -52,6 +52,8 @@ class Gzip(Spoiler):
     def head(self, headers: CIMultiDict[str]) -> None:
         """The encoding; the length is not known beforehand."""
         headers[hdrs.CONTENT_ENCODING] = "gzip"
+        if self.request.method == hdrs.METH_HEAD:
+            return
         headers.pop(hdrs.CONTENT_LENGTH, None)
         headers[hdrs.TRANSFER_ENCODING] = "chunked"
         self.enable_chunking()
@@ -67,5 +69,6 @@ class Gzip(Spoiler):
 
     async def end(self) -> None:
         """What the compressor still holds, and the end."""
-        await super().piece(self._zlib.flush())
+        if self.chunked:
+            await super().piece(self._zlib.flush())
         await super().end()

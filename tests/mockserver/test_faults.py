@@ -11,6 +11,7 @@ from mockserver import MockLlamaServer
 from mockserver.faults import Faults
 from mockserver.matching import Asked
 from mockserver.rules import BadRule
+from mockserver.sandbox import Sandbox
 from tests.mockserver.rawhttp import RawAnswer, ask, connect, encode, read_answer, read_head
 
 PLAIN = {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 6}
@@ -178,6 +179,26 @@ def test_the_mock_in_a_thread_takes_faults_too() -> None:
         mock.faults.add("502 times=1")
         statuses = [asyncio.run(ask(mock.url, "POST", CHAT, PLAIN)).status for _ in range(3)]
         assert statuses == [503, 502, 200]
+
+
+def test_a_deployment_begins_each_test_without_the_script_of_the_one_before(gguf_sandbox: Sandbox) -> None:
+    deployment = gguf_sandbox.deployment()
+    deployment.mock.faults.add("503")
+    deployment.mock.answers.add("Canned.")
+    deployment.mock.play([{"at": 0.001, "state": "paused"}])
+    gguf_sandbox.reset()
+    assert (len(deployment.mock.faults), len(deployment.mock.answers)) == (0, 0)
+    assert deployment.mock.state == "ready"
+
+
+async def test_an_answer_to_head_has_no_body_however_it_is_broken() -> None:
+    async with MockLlamaServer() as mock:
+        for line in ("gzip", "cut after_bytes=3", "trickle bytes_per_second=9", "content-length", "pings"):
+            mock.faults.add(line, times=1)
+            reader, writer = await connect(mock.url)
+            writer.write(encode("HEAD", "/v1/models", {"Connection": "close"}))
+            assert (await reader.read(-1)).partition(b"\r\n\r\n")[2] == b""
+            writer.close()
 
 
 # --- what each looks like on the wire
