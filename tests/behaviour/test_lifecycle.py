@@ -309,7 +309,7 @@ def test_L10_a_place_where_it_cannot_listen_is_one_sentence(
         port = port.format(taken=taken.getsockname()[1])
         arguments = ("--host", host, "--port", port)
         gateway = start_gateway(scene.config(upstream.url), arguments, serves=False, prefix=WITHOUT_RIGHTS)
-        assert gateway.wait() == 1
+        assert gateway.wait(20) == 1
     gateway.log.wait_for_end()
     assert re.search(said, gateway.log.since(0)), gateway.log.since(0)
     assert "Traceback" not in gateway.log.since(0)

@@ -109,7 +109,7 @@ def test_L12_in_a_folder_that_it_may_not_write_a_gateway_does_not_start_and_says
     database.parent.chmod(0o500)
     try:
         gateway = start_gateway(config_of(database), prefix=MORTAL, serves=False)
-        assert gateway.wait() == 1
+        assert gateway.wait(20) == 1
     finally:
         database.parent.chmod(0o700)
     gateway.log.wait_for_end()
