@@ -1,6 +1,6 @@
 # The commands of the project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install run test check conformance bench bench-quick soak format clean docs
+.PHONY: help install run test retest check conformance bench bench-quick soak format clean docs
 PORT ?= 8080
 CASES ?= some
 PYTHON ?= python3
@@ -25,6 +25,9 @@ run: $(STAMP) ## Serve the sandbox: gateway and mocks on this machine (PORT=8080
 
 test: $(STAMP) ## Run the tests (CASES=all for every case of the data-driven ones)
 	@$(VENV)/bin/python -m pytest -n 4 --dist worksteal --cases $(CASES)
+
+retest: ## Run again, one at a time, what failed last
+	@$(VENV)/bin/python -m pytest --last-failed --last-failed-no-failures none --cases all
 
 check: $(STAMP) ## Lint, format check, types, and the import floors; no test
 	@$(VENV)/bin/ruff check .

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 pytest_plugins = ["pytester"]
 
 # Over real sockets a case costs some 25 ms of a core, and the catalogue has thousands: by default each of its
-# tests runs this many, evenly chosen and always the same. `make test CASES=all`, and so CI, runs every one.
+# tests runs this many, evenly chosen and always the same. `make test CASES=all` runs every one.
 _CASES = 4
 _CATALOGUE = ("tests/behaviour/", "tests/endtoend/")
 
