@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -74,17 +75,27 @@ def measure(profile: Profile, say: Callable[[str], None]) -> Record:
         home = targets.GatewayHome(folder, direct)
         home.configure()
         bench = Bench(profile, record, folder, cores, say)
-        _measure_alone(bench, home)
+        _measure_alone(bench, home, direct)
         _measure_in_turn(bench, home, driven)
         for number in (1, 2):
             bench.workers(home, number)
     return record
 
 
-def _measure_alone(bench: Bench, home: GatewayHome) -> None:
-    bench.starts(home)
+def _measure_alone(bench: Bench, home: GatewayHome, direct: Target) -> None:
+    def gateway() -> AbstractContextManager[Target]:
+        return home.gateway(bench.cores.measured)
+
+    def nginx() -> AbstractContextManager[Target]:
+        return targets.nginx(bench.folder, direct, bench.cores.measured)
+
+    for start in (gateway, nginx) if targets.has_nginx() else (gateway,):
+        bench.starts(start)
+        bench.idle(start)
     bench.imports()
-    bench.idle(home)
+    home.configure(in_yaml=True)
+    bench.idle(gateway, "_yaml")
+    home.configure()
 
 
 def _measure_in_turn(bench: Bench, home: GatewayHome, others: list[Target]) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -95,13 +95,13 @@ class Bench:
 
     # --- the gateway alone
 
-    def starts(self, home: GatewayHome) -> None:
+    def starts(self, start: Callable[[], AbstractContextManager[Target]]) -> None:
         """From the command to the first good answer, keys looked up and all."""
         for number in range(self.profile.starts):
             self.say(f"start {number + 1} of {self.profile.starts}")
-            with home.gateway(self.cores.measured) as target:
+            with start() as target:
                 _ask_once(target)
-                self.record.add("start", "gateway", time.monotonic() - target.measured.started)
+                self.record.add("start", target.name, time.monotonic() - target.measured.started)
 
     def imports(self) -> None:
         """What importing takes, less what starting Python takes."""
@@ -111,22 +111,16 @@ class Bench:
                 bare, whole = _run_python("pass"), _run_python(f"import {module}")
                 self.record.add(figure, "gateway", max(0.0, whole - bare))
 
-    def idle(self, home: GatewayHome) -> None:
-        """Memory and CPU of a gateway that has answered one request and now has nothing to do."""
-        self.say("an idle gateway")
-        with home.gateway(self.cores.measured) as target:
+    def idle(self, start: Callable[[], AbstractContextManager[Target]], suffix: str = "") -> None:
+        """Memory and CPU of one that has answered a request and now has nothing to do."""
+        with start() as target:
+            self.say(f"{target.name}: idle")
             _ask_once(target)
             time.sleep(1)
             with self._cpu_of(target) as used:
                 time.sleep(self.profile.seconds)
-            self.record.add("idle_memory", "gateway", target.measured.memory())
-            self.record.add("idle_cpu", "gateway", used[0] / self.profile.seconds)
-        home.configure(in_yaml=True)
-        with home.gateway(self.cores.measured) as target:
-            _ask_once(target)
-            time.sleep(1)
-            self.record.add("idle_memory_yaml", "gateway", target.measured.memory())
-        home.configure()
+            self.record.add(f"idle_memory{suffix}", target.name, target.measured.memory())
+            self.record.add(f"idle_cpu{suffix}", target.name, used[0] / self.profile.seconds)
 
     # --- each target in turn
 

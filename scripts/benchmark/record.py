@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from scripts.benchmark.figures import Spread
@@ -52,8 +51,9 @@ KINDS: dict[str, Kind] = {
     "import": Kind("`import gateway`", "s", 1, 3),
     "import_all": Kind("import of all that serves", "s", 1, 2),
     "idle_memory": Kind("memory, idle", "MB", 1e-6),
-    "idle_memory_yaml": Kind("memory, idle, with a YAML file instead of a database", "MB", 1e-6),
     "idle_cpu": Kind("share of a core, idle", "%", 100, 2),
+    "idle_memory_yaml": Kind("memory, idle, from a YAML file", "MB", 1e-6),
+    "idle_cpu_yaml": Kind("share of a core, idle, from a YAML file", "%", 100, 2),
     "slow_reader": Kind("memory of a reader that reads nothing of 64 MiB", "MiB", 1 / 1024**2, 2),
     "slow_ping": Kind("slowest other answer beside it", "ms", _MS),
     "large_ping": Kind("slowest other answer beside 10 MB bodies", "ms", _MS),
@@ -90,10 +90,11 @@ class Record:
         scale = KINDS[figure].scale
         return Spread.of([(one - other) * scale for one, other in zip(values, direct, strict=True)])
 
-    def ratio(self, figure: str, target: str = "gateway", to: str = "nginx") -> float | None:
-        """Median to median."""
-        values, others = (self.values.get(figure, {}).get(name) for name in (target, to))
-        return median(values) / median(others) if values and others and median(others) else None
+    def ratio(self, figure: str) -> float | None:
+        """The gateway's figure as a multiple of nginx's, median to median; where figures are added ones, of those."""
+        told = self.added if figure in ADDED else self.spread
+        gateway, nginx = told(figure, "gateway"), told(figure, "nginx")
+        return gateway.median / nginx.median if gateway and nginx and nginx.median > 0 else None
 
     def dump(self) -> str:
         """As JSON."""
@@ -138,7 +139,8 @@ def demands(record: Record) -> Iterator[Demand]:
     yield Demand(f"added delay of an event at {streams} streams, p99, ms", 20, median_of("many_p99", added=True))
     yield Demand("start to first answered request, s", 0.6, median_of("start"))
     yield Demand("`import gateway`, s", 0.25, median_of("import"))
-    yield Demand("memory, idle, MB", 60, median_of("idle_memory"))
+    yield Demand("memory, idle, MB", 60, median_of("idle_memory_yaml"))
+    yield Demand("memory, idle, with a database, MB", 60, median_of("idle_memory"))
     yield Demand("memory of a slow reader, MiB", 1, median_of("slow_reader"))
     yield Demand("slowest other answer beside 10 MB bodies, ms", 100, median_of("large_ping"))
 

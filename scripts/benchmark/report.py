@@ -110,7 +110,7 @@ def _rows(record: Record, form: Callable[[Spread, int], str]) -> Iterator[tuple[
             spread = record.added(name, target) if is_added else record.spread(name, target)
             sign = "+" if is_added and spread is not None and spread.median >= 0 else ""
             cells.append("–" if spread is None else sign + form(spread, kind.digits))
-        ratio = None if name in ADDED else record.ratio(name)
+        ratio = record.ratio(name)
         unit = f", {kind.unit}" if kind.unit else ""
         yield (kind.label + unit, *cells, "–" if ratio is None else f"{ratio:.2f}")
 

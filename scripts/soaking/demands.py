@@ -13,7 +13,7 @@ from scripts.benchmark.process import Process
 
 MIB = 1024 * 1024
 _FREE_SECONDS = 15.0  # for idle connections to upstreams to be let go of, and everything else
-_ENOUGH = 20_000  # requests; fewer tell nothing of a slope
+_ENOUGH = 50_000  # requests; until then memory that was never used before still comes into use
 _SLOPE = 1.0  # MiB for 20,000 requests
 _COMPLAINTS = re.compile(r"Traceback|Unclosed|never retrieved|never awaited|\"traceback\"|ResourceWarning")
 

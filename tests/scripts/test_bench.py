@@ -65,7 +65,7 @@ def _check_what_is_written(record: Record, folder: Path) -> None:
     assert Record.load((folder / "performance.json").read_text()) == record
     page = (folder / "performance.md").read_text()
     assert "| memory of each of 8 streams, KiB | 32 | " in page
-    assert page.count("not measured") == 5  # nginx, start, import, idle
+    assert page.count("not measured") == 6  # twice beside nginx; start, import, twice idle
     ElementTree.parse(folder / "performance.svg")
 
 
