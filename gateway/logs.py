@@ -1,6 +1,7 @@
 """How the log looks: for people on a terminal, JSON otherwise; and no line of it with a key in it."""
 
 import asyncio
+import codecs
 import logging
 import re
 import sys
@@ -21,6 +22,7 @@ _SECRETS = re.compile(
 )
 # What could forge a line, or the look of one: controls, line and paragraph separators, changes of direction.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+codecs.lookup("unicode_escape")  # loads it now: later there may be no file descriptor left to do so
 _MAX_TEXT = 3000  # characters, so that a line stays below 4 KiB
 _BATCH_SECONDS = 0.05
 _FROM_OUTSIDE = ("id", "endpoint", "cause")  # the fields of a request that hold words of others

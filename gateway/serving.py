@@ -1,6 +1,8 @@
 """Runs the gateway until it is told to stop, and then lets it finish what it has begun."""
 
 import asyncio
+import contextlib
+import errno
 import gc
 import logging
 import os
@@ -22,6 +24,8 @@ from gateway.settings import Server
 log = logging.getLogger("gateway")
 
 _BACKLOG = 1024  # connections the kernel holds while the event loop is busy; its default of 128 drops bursts
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_SILENT_SECONDS = 60.0
 _CUT_SECONDS = 1.0  # for the last words of a stream that is cut to reach its client
 
 
@@ -31,12 +35,10 @@ class ListenError(Exception):
 
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Run on uvloop where it installs, on asyncio where it does not."""
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(main)
-    else:
-        uvloop.run(main)
+    run_on: Callable[[Coroutine[Any, Any, None]], None] = asyncio.run
+    with contextlib.suppress(ImportError):
+        from uvloop import run as run_on
+    run_on(main)
 
 
 async def serve(
@@ -53,6 +55,7 @@ async def serve(
     descriptor, counts as a signal: the process that holds its other end is gone. A `crew` shares the port.
     Raises SourceError if the registry cannot be read, ListenError if the address cannot be used.
     """
+    asyncio.get_running_loop().set_exception_handler(_LoopErrors())
     stop = _StopSignals(registry)
     if stop_pipe is not None:
         stop.watch(stop_pipe)
@@ -119,6 +122,25 @@ async def _drain(relay: Relay, seconds: float, hurry: asyncio.Event) -> None:
     await asyncio.wait((drained,), timeout=_CUT_SECONDS)
     drained.cancel()
     log.info("stopped: %d finished, %d cut", begun - cut, cut)
+
+
+class _LoopErrors:
+    """Logs what the event loop has nobody else to tell.
+
+    That no client can be accepted for want of descriptors or memory, asyncio says a thousand times over and with a
+    traceback; this says it once a minute.
+    """
+
+    def __init__(self) -> None:
+        self._silent_until = 0.0
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in _EXHAUSTED:
+            loop.default_exception_handler(context)
+        elif loop.time() > self._silent_until:
+            self._silent_until = loop.time() + _SILENT_SECONDS
+            log.error("new clients have to wait: %s", error.strerror)
 
 
 class _StopSignals:

@@ -350,10 +350,16 @@ def test_L17_durations_are_measured_on_a_clock_that_never_jumps() -> None:
         assert uses <= allowed.get(str(file.relative_to(root)), 0), file
 
 
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_L18_few_descriptors_refuse_some_and_it_recovers_by_itself(
-    start_gateway: StartGateway, upstream: ScriptedUpstream
+    start_gateway: StartGateway, upstream: ScriptedUpstream, tmp_path: Path, loop: str
 ) -> None:
-    gateway = start_gateway(scene.config(upstream.url), prefix=("prlimit", "--nofile=64"))
+    environ = {}
+    if loop == "asyncio":
+        (tmp_path / "uvloop.py").write_text("raise ImportError\n")
+        environ["PYTHONPATH"] = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+    gateway = start_gateway(scene.config(upstream.url), environ=environ, prefix=("prlimit", "--nofile=64"))
+    line = len(gateway.log.lines)
     many = []
     for _ in range(200):
         client = WireClient(gateway.port, 0.5)
@@ -366,6 +372,7 @@ def test_L18_few_descriptors_refuse_some_and_it_recovers_by_itself(
         client.close()
     wait_until(lambda: _is_answered(gateway), 5)
     assert gateway.ask(chat()).json() == FINE
+    assert gateway.log.since(line).count("new clients have to wait") <= 1
 
 
 def _is_answered(gateway: GatewayProcess) -> bool:
