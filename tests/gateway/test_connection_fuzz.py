@@ -1,0 +1,99 @@
+"""Answers spoiled at random, in reads of random sizes: whatever comes, a receiver hears of one end, and of it last."""
+
+import asyncio
+import random
+
+import pytest
+
+from gateway.connection import Connection, Head, UpstreamError
+
+ANSWERS = [
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\n\r\nhello",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n3;x=y\r\nabc\r\n0\r\nTrailer: 1\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
+    b"HTTP/1.0 200 OK\r\n\r\nuntil the connection closes",
+    b"HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n",
+]
+TOKENS = [
+    *(b"\r\n", b"\n", b"\r", b"\0", b": ", b"-1", b"0\r\n\r\n", b"ffffffffffffffff", b"HTTP/1.1 ", b"101"),
+    *(b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n", b"Upgrade: x\r\nConnection: upgrade\r\n"),
+]
+
+
+class Wire(asyncio.Transport):
+    """A transport that is open until it is aborted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = False
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        pass
+
+    def abort(self) -> None:
+        self.closed = True
+
+
+class Witness:
+    """A receiver that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.head: Head | None = None
+        self.body = b""
+
+    def head_received(self, head: Head) -> None:
+        self.told.append("head")
+        self.head = head
+
+    def body_received(self, data: bytes) -> None:
+        assert data, "a piece of nothing would end a chunked body"
+        self.told.append("body")
+        self.body += data
+
+    def ended(self) -> None:
+        self.told.append("end")
+
+    def broken(self, error: UpstreamError) -> None:
+        self.told.append("end")
+
+
+def spoiled(chance: random.Random, data: bytes) -> bytes:
+    """The data with up to three bytes changed, tokens put in, or pieces left out or doubled."""
+    spoilt = bytearray(data)
+    for _ in range(chance.randrange(4)):
+        at = chance.randrange(len(spoilt) + 1)
+        match chance.randrange(4):
+            case 0:
+                spoilt[at : at + 1] = bytes([chance.randrange(256)])
+            case 1:
+                spoilt[at:at] = chance.choice(TOKENS)
+            case 2:
+                del spoilt[at : at + chance.randrange(1, 8)]
+            case _:
+                spoilt[at:at] = spoilt[:at]
+    return bytes(spoilt)
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_whatever_comes_an_answer_ends_at_most_once_and_surely_with_its_connection(part: int) -> None:
+    for seed in range(part * 1000, part * 1000 + 1000):
+        chance = random.Random(seed)
+        data = spoiled(chance, chance.choice(ANSWERS))
+        connection, witness, wire = Connection(), Witness(), Wire()
+        connection.connection_made(wire)
+        connection.begin(witness, b"GET / HTTP/1.1\r\n\r\n")
+        while data:
+            size = chance.choice([1, 2, 7, 50, 1000])
+            connection.data_received(data[:size])
+            data = data[size:]
+        reusable = connection.may_be_reused()
+        connection.connection_lost(chance.choice([None, OSError("reset")]))
+        assert witness.told.count("end") == 1, seed
+        assert witness.told[-1] == "end", seed
+        if reusable:
+            assert witness.head is not None
+            assert witness.head.length in {None, len(witness.body)}, seed
