@@ -3,6 +3,7 @@
 import asyncio
 import codecs
 import logging
+import os
 import re
 import sys
 from datetime import UTC, datetime
@@ -158,3 +159,14 @@ def set_up(form: str, level: str, stream: TextIO | None = None) -> None:
     # What no line shows need not be found out for each (logging's own advice on optimization).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.raiseExceptions = False  # a full disk must not become a traceback, nor reach a request
+
+
+def let_go() -> None:
+    """Before the process ends: a log that cannot be written must not become its exit code.
+
+    Python flushes standard error once more at exit, and exits with 120 if that fails.
+    """
+    try:
+        sys.stderr.flush()
+    except OSError:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  open for as long as the process lives

@@ -41,6 +41,8 @@ def serve(path: Path, host: str | None, port: int | None, stop_with_stdin: bool)
         run(serve_until_stopped(seat.server, registry, seat.announce, seat.stop_pipe, seat.crew))
     except ListenError as error:
         raise click.ClickException(str(error)) from error
+    finally:
+        logs.let_go()
 
 
 def _with_options(settings: Settings, host: str | None, port: int | None) -> Settings:
