@@ -166,6 +166,7 @@ def let_go() -> None:
 
     Python flushes standard error once more at exit, and exits with 120 if that fails.
     """
+    logging.shutdown()
     try:
         sys.stderr.flush()
     except OSError:
