@@ -1,5 +1,6 @@
 """What people read: a table on the terminal, a page, a picture. All three come from the Record and nothing else."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 
 from rich.console import Console
@@ -70,6 +71,9 @@ def picture(record: Record) -> str:
     """The picture as SVG."""
     import pygal
     from pygal.style import Style
+
+    # It hangs a finder of the old kind into every later import of this process, which warns about it.
+    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
 
     names = [name for name in ("request_cpu", "event_cpu") if record.ratio(name) is not None]
     style = Style(
