@@ -173,11 +173,14 @@ class Upstreams:
     def of(self, deployment: Deployment) -> Upstream:
         """The upstream of this deployment."""
         known = self._known.get(deployment.id)
-        if known is not None and _same_upstream(known[0], deployment):
+        if known is not None and known[0] is deployment:
             return known[1]
-        if known is not None:
-            known[1].close()
-        upstream = Upstream(deployment, self._crew)
+        if known is not None and _same_upstream(known[0], deployment):
+            upstream = known[1]
+        else:
+            if known is not None:
+                known[1].close()
+            upstream = Upstream(deployment, self._crew)
         self._known[deployment.id] = (deployment, upstream)
         return upstream
 
@@ -199,7 +202,7 @@ UPSTREAMS = web.AppKey("upstreams", Upstreams)
 
 
 def _same_upstream(one: Deployment, other: Deployment) -> bool:
-    return one is other or replace(one, status=other.status, account=other.account) == other
+    return replace(one, status=other.status, account=other.account) == other
 
 
 class _WholeAnswer:

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from gateway import upstream as module
 from gateway.connection import Connection, Head, UpstreamError
 from gateway.deployment import Deployment, Limits
-from gateway.upstream import BusyError, Upstream
+from gateway.upstream import BusyError, Upstream, Upstreams
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -134,3 +135,12 @@ async def test_a_closed_upstream_keeps_no_connection(url: str) -> None:
     await done.event.wait()
     upstream.release(connection)
     assert connection.is_closing()
+
+
+def test_a_deployment_read_again_keeps_its_upstream_and_is_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every reload makes new objects of the same deployments; no request after the first may pay for that."""
+    upstreams, before = Upstreams(), Deployment("demo", "acme", "http://127.0.0.1:1")
+    kept, again = upstreams.of(before), replace(before)
+    assert upstreams.of(again) is kept
+    monkeypatch.setattr(module, "_same_upstream", lambda _one, _other: pytest.fail("compared once more"))
+    assert upstreams.of(again) is kept
