@@ -77,7 +77,8 @@ class Access:
 
     def _refusal(self, exchange: Exchange, refusal: Refusal) -> web.Response:
         row, seen = refusal.row, exchange
-        exchange.ending, exchange.reason, exchange.cause = Ending.REFUSED, row.reason, refusal.cause
+        exchange.ending = Ending.FAULT if row is errors.FAULT else Ending.REFUSED
+        exchange.reason, exchange.cause = row.reason, refusal.cause
         exchange.bytes_out = len(refusal.body)
         now = datetime.now(UTC)
         self.refused.append(
