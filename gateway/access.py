@@ -41,17 +41,14 @@ class Access:
         self._changes = changes
         self.refused: deque[Refused] = deque(maxlen=_REMEMBERED)
         self.metrics = Metrics()
-        self.under_way = 0
 
     def begin(self, request: web.Request) -> Exchange:
         """A request has come: name it."""
-        self.under_way += 1
         given = request.headers.get(REQUEST_ID)
         return Exchange(given if given is not None and is_sane_request_id(given) else os.urandom(8).hex())
 
     def end(self, exchange: Exchange, request: web.Request) -> None:
         """It has been answered, or given up: count it and write its line."""
-        self.under_way -= 1
         self.metrics.add(exchange)
         if log.isEnabledFor(logging.INFO):
             _write_line(exchange, exchange.endpoint or f"{request.method} {request.path}"[:120])
