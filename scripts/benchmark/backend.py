@@ -34,11 +34,24 @@ _PIECE = bytes(range(256)) * 256
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
+class _Upload:
+    """A body that is hashed as it comes: a model server that stood still over it would hold up the others."""
+
+    def __init__(self, size: int) -> None:
+        self.size = self.left = size
+        self.seen = hashlib.sha256()
+
+    def take(self, data: bytes) -> None:
+        self.seen.update(data)
+        self.left -= len(data)
+
+
 class Peer(asyncio.Protocol):
     """One connection."""
 
     def __init__(self) -> None:
         self._buffer = b""
+        self._unread: _Upload | None = None
         self._transport = asyncio.Transport()
         self._timer: asyncio.TimerHandle | None = None
         self._writable = asyncio.Event()
@@ -49,13 +62,20 @@ class Peer(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
+        if self._unread is not None:
+            data = self._read_on(self._unread, data)
         self._buffer = self._buffer + data if self._buffer else data
         while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
             length = _LENGTH.search(self._buffer, 0, end)
-            whole = end + 4 + (int(length[1]) if length else 0)
+            size = int(length[1]) if length else 0
+            path = self._buffer[: self._buffer.find(b"\r\n")].split(b" ")[1]
+            if path == b"/v1/rerank":
+                body, self._buffer = self._buffer[end + 4 :], b""
+                self._buffer = self._read_on(_Upload(size), body)
+                continue
+            whole = end + 4 + size
             if len(self._buffer) < whole:
                 return
-            path = self._buffer[: self._buffer.find(b"\r\n")].split(b" ")[1]
             body, self._buffer = self._buffer[end + 4 : whole], self._buffer[whole:]
             self._answer(path, body)
 
@@ -79,11 +99,17 @@ class Peer(asyncio.Protocol):
         elif path == b"/v1/completions":
             self._begin(b"application/octet-stream")
             self._bulk = asyncio.get_running_loop().create_task(self._send_bulk(int(json.loads(body)["bytes"])))
-        elif path == b"/v1/rerank":
-            said = {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
-            self._send_whole(json.dumps(said).encode())
         else:
             self._send_whole(HEALTHY if path == b"/health" else PLAIN)
+
+    def _read_on(self, upload: "_Upload", data: bytes) -> bytes:
+        """Hash what came of a long body, and answer at its end. What came behind it is returned."""
+        mine, rest = data[: upload.left], data[upload.left :]
+        upload.take(mine)
+        self._unread = upload if upload.left else None
+        if self._unread is None:
+            self._send_whole(json.dumps({"bytes": upload.size, "sha256": upload.seen.hexdigest()}).encode())
+        return rest
 
     def _send_whole(self, body: bytes) -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
