@@ -16,6 +16,7 @@ from gateway import errors
 from gateway.changes import Changes
 from gateway.deployment import Deployment, Status
 from gateway.errors import Refusal
+from gateway.health import ask_health
 from gateway.upstream import Upstreams
 
 _FIRST_PAUSE = 0.1  # seconds; doubled after each probe that was not healthy, up to the interval
@@ -106,7 +107,7 @@ class Readiness:
         pause = _FIRST_PAUSE
         while watched.deployment.status is not Status.PAUSED:
             watched.look.clear()
-            seen = await self._upstreams.of(watched.deployment).health(self._timeout)
+            seen = await ask_health(self._upstreams.of(watched.deployment), self._timeout)
             self._note(watched, seen)
             pause = self._interval if seen == "ok" else min(pause * 2, self._interval)
             if await _is_set_within(watched.look, pause):

@@ -15,9 +15,10 @@ from gateway.connection import Connection, Head, UpstreamError
 from gateway.endpoints import Endpoint
 from gateway.errors import Refusal
 from gateway.exchange import Ending, Exchange
+from gateway.health import says_loading
 from gateway.reply import Reply
 from gateway.upload import Upload
-from gateway.upstream import BusyError, Upstream, says_loading
+from gateway.upstream import BusyError, Upstream
 
 
 class Relay:

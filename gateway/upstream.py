@@ -1,4 +1,4 @@
-"""The gateway's side of one llama-server: its connections, the heads of its requests, its health.
+"""The gateway's side of one llama-server: its connections, and the heads of its requests.
 
 A connection is kept for the next request, but not for long: llama-server closes one after 5 idle seconds and
 after 100 requests (cpp-httplib's keep-alive defaults, seen in its `Keep-Alive` header).
@@ -6,7 +6,6 @@ after 100 requests (cpp-httplib's keep-alive defaults, seen in its `Keep-Alive` 
 
 import asyncio
 import contextlib
-import json
 from collections import deque
 from collections.abc import Container, Iterable
 from dataclasses import replace
@@ -14,13 +13,12 @@ from dataclasses import replace
 from aiohttp import web
 
 from gateway.address import Address
-from gateway.connection import Connection, Head, UpstreamError
+from gateway.connection import Connection
 from gateway.crew import ALONE, Crew
 from gateway.deployment import Deployment
 
 _IDLE_SECONDS = 4.0
 _EXCHANGES_PER_CONNECTION = 95
-_MAX_HEALTH_BYTES = 64 * 1024
 
 
 class BusyError(Exception):
@@ -71,6 +69,10 @@ class Upstream:
             self._give_place_back()
             raise
 
+    async def connect_apart(self) -> Connection:
+        """A connection outside the limits, for what is no request; `abort` it in the end. Raises UpstreamError."""
+        return await self._address.open(self.timeouts.connect)
+
     def release(self, connection: Connection, *, reusable: bool = True) -> None:
         """Take a connection back: keep it if its answer is complete and it may serve again, else close it.
 
@@ -85,17 +87,6 @@ class Upstream:
         connection.idle_since = asyncio.get_running_loop().time()
         self._idle.append(connection)
         self._sweep_later()
-
-    async def health(self, timeout: float) -> str:
-        """Ask `/health`: "ok", "loading", or what is wrong in a few words. Never raises, takes `timeout` s at most."""
-        try:
-            async with asyncio.timeout(timeout):
-                head, body = await self._ask_health()
-        except TimeoutError:
-            return f"no answer within {timeout:g} s"
-        except UpstreamError as error:
-            return str(error)
-        return _read_health(head.status, body)
 
     def close(self) -> None:
         """Close what is idle now, and what is in use when it is released."""
@@ -139,15 +130,6 @@ class Upstream:
                 place.set_result(None)
                 return
         self._in_use -= 1
-
-    async def _ask_health(self) -> tuple[Head, bytes]:
-        connection = await self._address.open(self.timeouts.connect)  # outside the limits: health is no request
-        answer = _WholeAnswer()
-        try:
-            connection.begin(answer, self.request_head("GET", "/health", (), b"Connection: close\r\n"))
-            return await answer.done
-        finally:
-            connection.abort()
 
     def _sweep_later(self) -> None:
         if self._sweep is None:
@@ -203,46 +185,3 @@ UPSTREAMS = web.AppKey("upstreams", Upstreams)
 
 def _same_upstream(one: Deployment, other: Deployment) -> bool:
     return replace(one, status=other.status, account=other.account) == other
-
-
-class _WholeAnswer:
-    """A receiver that collects a short answer."""
-
-    def __init__(self) -> None:
-        self.done: asyncio.Future[tuple[Head, bytes]] = asyncio.get_running_loop().create_future()
-        self._head: Head | None = None
-        self._body = b""
-
-    def head_received(self, head: Head) -> None:
-        self._head = head
-
-    def body_received(self, data: bytes) -> None:
-        self._body += data
-        if len(self._body) > _MAX_HEALTH_BYTES:
-            self.broken(UpstreamError("its /health answers without end"))
-
-    def ended(self) -> None:
-        if self._head is not None and not self.done.done():
-            self.done.set_result((self._head, self._body))
-
-    def broken(self, error: UpstreamError) -> None:
-        if not self.done.done():
-            self.done.set_exception(error)
-
-
-def _read_health(status: int, body: bytes) -> str:
-    """What an answer of `/health` means. A 200 alone is no proof: the body must be llama-server's own."""
-    if says_loading(status, body):
-        return "loading"
-    try:
-        answer = json.loads(body)
-    except ValueError:
-        answer = None
-    if status == 200 and isinstance(answer, dict) and answer.get("status") == "ok":
-        return "ok"
-    return f"/health answered {status}, not as a llama-server does"
-
-
-def says_loading(status: int, body: bytes) -> bool:
-    """Whether this is llama-server's 503 while it loads its model."""
-    return status == 503 and b"loading model" in body.lower()  # capital L since 2024: tools/server/server-http.cpp
