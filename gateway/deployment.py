@@ -26,12 +26,13 @@ class Timeouts:
     """Limits of one exchange with an upstream, in seconds. A stream as such has no limit.
 
     `connect`: until the connection stands. `first_byte`: from the request's last byte to the answer's first.
-    `silence`: between two bytes of the answer.
+    `silence`: between two bytes of the answer. `queue`: in line for a connection when all are in use.
     """
 
     connect: float = 5.0
     first_byte: float = 600.0
     silence: float = 600.0
+    queue: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)

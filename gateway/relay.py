@@ -108,7 +108,7 @@ async def _connect(upstream: Upstream) -> Connection:
     except UpstreamError as error:
         raise Refusal(errors.UNREACHABLE, cause=str(error)) from error
     except BusyError as error:
-        raise Refusal(errors.BUSY, cause="limits.waiting is reached") from error
+        raise Refusal(errors.BUSY, cause=str(error)) from error
 
 
 def _begin(connection: Connection, answer: Answer, data: bytes) -> None:

@@ -85,6 +85,9 @@ class DeploymentTimeouts(Model):
     silence: Seconds | None = Field(
         default=None, description="Longest pause between two bytes of an answer, in seconds."
     )
+    queue: Seconds | None = Field(
+        default=None, description="Seconds that a request waits for a connection; then it is answered 503."
+    )
 
     def over(self, server: ServerTimeouts) -> Timeouts:
         """These limits, with the server's where none is set."""
@@ -92,6 +95,7 @@ class DeploymentTimeouts(Model):
             connect=server.connect if self.connect is None else self.connect,
             first_byte=server.first_byte if self.first_byte is None else self.first_byte,
             silence=server.silence if self.silence is None else self.silence,
+            queue=server.queue if self.queue is None else self.queue,
         )
 
 

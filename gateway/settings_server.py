@@ -44,6 +44,10 @@ class ServerTimeouts(Model):
         default=600.0, description="Seconds from the request's last byte to the answer's first."
     )
     silence: Seconds = Field(default=600.0, description="Longest pause between two bytes of an answer, in seconds.")
+    queue: Seconds = Field(
+        default=60.0,
+        description="Seconds that a request waits for a connection to an upstream; then it is answered 503.",
+    )
     upload_silence: Seconds = Field(
         default=60.0, description="Longest pause between two bytes of a request body, in seconds."
     )

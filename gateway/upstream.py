@@ -22,7 +22,7 @@ _EXCHANGES_PER_CONNECTION = 95
 
 
 class BusyError(Exception):
-    """As many requests as may wait for this upstream are waiting already."""
+    """No connection is free: as many requests as may wait are waiting already, or this one has waited too long."""
 
 
 class Upstream:
@@ -56,11 +56,11 @@ class Upstream:
     async def connect(self) -> Connection:
         """A connection on which nothing has been sent yet; hand it to `release` in the end.
 
-        Raises BusyError at once if too many wait already, and UpstreamError if none stands within
-        `timeouts.connect` seconds.
+        Raises BusyError at once if too many wait already, or after `timeouts.queue` seconds in line, and
+        UpstreamError if none stands within `timeouts.connect` seconds.
         """
         if self._in_use >= self._limits.connections:
-            await self._wait_in_line()
+            await self._wait_for_a_place()
         else:
             self._in_use += 1
         try:
@@ -106,10 +106,17 @@ class Upstream:
             connection.abort()
         return None
 
+    async def _wait_for_a_place(self) -> None:
+        if len(self._waiting) >= self._limits.waiting:
+            raise BusyError("limits.waiting is reached")
+        try:
+            async with asyncio.timeout(self.timeouts.queue):
+                await self._wait_in_line()
+        except TimeoutError as error:
+            raise BusyError(f"no connection was free within {self.timeouts.queue:g} s") from error
+
     async def _wait_in_line(self) -> None:
         """First come, first served. Returns with a place in use taken."""
-        if len(self._waiting) >= self._limits.waiting:
-            raise BusyError
         place = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
         try:

@@ -30,6 +30,7 @@ def deployments() -> None:
 @click.option("--connect", type=float, metavar="SECONDS", help="Until the connection must stand.")
 @click.option("--first-byte", type=float, metavar="SECONDS", help="Until the answer's first byte.")
 @click.option("--silence", type=float, metavar="SECONDS", help="Between two bytes of the answer.")
+@click.option("--queue", type=float, metavar="SECONDS", help="In line for a connection.")
 @click.option("--connections", type=int, metavar="N", help="Connections in use at a time.")
 @click.option("--waiting", type=int, metavar="N", help="Requests that may wait for a connection.")
 @click.option("--ping", type=float, metavar="SECONDS", help="Silence after which a stream is kept alive.")
@@ -150,6 +151,7 @@ def _listed(one: Deployment) -> dict[str, object]:
             "connect": one.timeouts.connect,
             "first_byte": one.timeouts.first_byte,
             "silence": one.timeouts.silence,
+            "queue": one.timeouts.queue,
         },
         "limits": {"connections": one.limits.connections, "waiting": one.limits.waiting},
         "ping": one.ping,

@@ -37,7 +37,7 @@ WHY = MappingProxyType(
         errors.MISDIRECTED.reason: "asked for under a foreign host name",
         errors.FAULT.reason: "a fault of the gateway; its log has more",
         errors.DRAINING.reason: "the gateway is shutting down",
-        errors.BUSY.reason: "limits.waiting is reached",
+        errors.BUSY.reason: "no connection to the upstream was free",
         errors.TIMED_OUT.reason: "the upstream sent no first byte in time",
     }
 )

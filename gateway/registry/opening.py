@@ -21,7 +21,8 @@ def registry_of(settings: Settings, path: Path) -> Registry:
     from gateway.registry.tables import Defaults
 
     server = settings.server
-    timeouts = Timeouts(server.timeouts.connect, server.timeouts.first_byte, server.timeouts.silence)
+    given = server.timeouts
+    timeouts = Timeouts(given.connect, given.first_byte, given.silence, given.queue)
     limits = Limits(server.limits.connections, server.limits.waiting)
     return SqlRegistry(database_url(settings.database, path.parent), Defaults(timeouts, limits))
 

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from gateway.account import Key
 from gateway.deployment import Deployment, Limits, Status, Timeouts
 
-HEAD = "0001"  # the newest file in migrations/versions
+HEAD = "0002"  # the newest file in migrations/versions
 VERSION_TABLE = "gateway_schema"
 
 metadata = MetaData(
@@ -78,9 +78,10 @@ deployments = Table(
     Column("upstream", String(512), nullable=False),
     Column("upstream_key", String(4096)),  # the gateway must send it, so it must be able to read it
     Column("status", String(16), nullable=False),
-    Column("connect", Float),  # seconds, as the two below; NULL is the server's default
+    Column("connect", Float),  # seconds, as the three below; NULL is the server's default
     Column("first_byte", Float),
     Column("silence", Float),
+    Column("queue", Float),
     Column("connections", Integer),  # NULL is the server's default, as for the next
     Column("waiting", Integer),
     Column("ping", Float),  # seconds; NULL is never
@@ -130,6 +131,7 @@ def deployment_of(row: Row[tuple[object, ...]], default: Defaults) -> Deployment
             connect=default.timeouts.connect if row.connect is None else row.connect,
             first_byte=default.timeouts.first_byte if row.first_byte is None else row.first_byte,
             silence=default.timeouts.silence if row.silence is None else row.silence,
+            queue=default.timeouts.queue if row.queue is None else row.queue,
         ),
         limits=Limits(
             connections=default.limits.connections if row.connections is None else row.connections,

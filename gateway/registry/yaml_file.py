@@ -24,6 +24,7 @@ _LIVE = (
     "timeouts.connect",
     "timeouts.first_byte",
     "timeouts.silence",
+    "timeouts.queue",
     "limits.connections",
     "limits.waiting",
 )

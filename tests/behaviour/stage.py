@@ -127,6 +127,7 @@ class Stage:
             "brisk": f"upstream: {plain}, timeouts: {brisk}",
             "narrow": f"upstream: {plain}, limits: {{connections: 1, waiting: 2}}",
             "single": f"upstream: {plain}, limits: {{connections: 1, waiting: 0}}",
+            "hasty": f"upstream: {plain}, limits: {{connections: 1, waiting: 8}}, timeouts: {{queue: {BRISK}}}",
             "pair": f"upstream: {plain}, limits: {{connections: 2, waiting: 256}}",
             "pinged": f"upstream: {plain}, ping: {PING}",
             "pinged-brisk": f"upstream: {plain}, ping: {PING}, timeouts: {brisk}",

@@ -1,6 +1,6 @@
 """How much of an upstream is used at a time: places in turn, a fast no when there are too many, and nobody else slowed.
 
-`narrow` has one connection and lets two wait, `single` has one and lets nobody wait.
+`narrow` has one connection and lets two wait, `single` has one and lets nobody wait, `hasty` lets none wait for long.
 """
 
 import statistics
@@ -12,7 +12,7 @@ import pytest
 from tests.behaviour import contract
 from tests.behaviour.gateway_process import GatewayProcess
 from tests.behaviour.scripted_upstream import ScriptedUpstream, Visit, fine
-from tests.behaviour.stage import Stage, chat
+from tests.behaviour.stage import BRISK, Stage, chat
 from tests.behaviour.wire_client import WireClient
 
 FINE = {"object": "fine"}
@@ -142,6 +142,26 @@ def test_whatever_happens_to_a_request_its_place_is_given_back(
             relay_gateway.ask(chat("single", body=b""))
     for _ in range(3):
         assert relay_gateway.ask(chat("single")).json() == FINE
+
+
+def test_who_has_waited_too_long_in_line_is_refused_and_the_operator_is_told_why(
+    relay_gateway: GatewayProcess, upstream: ScriptedUpstream
+) -> None:
+    hold, line = Hold(), relay_gateway.mark_log()
+    with upstream.playing(hold):
+        one = say(relay_gateway, "one", "hasty")
+        assert upstream.wait_for(lambda upstream: any(seen.whole for seen in upstream.requests))
+        begun = time.monotonic()
+        late = [say(relay_gateway, "late", "hasty") for _ in range(3)]
+        for client in late:
+            assert contract.BUSY.is_kept_by(client.read_response())
+            assert time.monotonic() - begun > BRISK - 0.01
+        relay_gateway.log.wait_for(f"no connection was free within {BRISK:g} s", start=line)
+        assert waiting(relay_gateway, "hasty") == 0
+        hold.let_go(2)
+        assert one.read_response().body == b"one"
+        assert late[0].ask(chat("hasty", body=b"two")).body == b"two"
+    assert [seen.body for seen in upstream.requests] == [b"one", b"two"]
 
 
 def test_nobody_may_wait_where_none_is_to(relay_gateway: GatewayProcess, upstream: ScriptedUpstream) -> None:

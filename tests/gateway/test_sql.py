@@ -210,6 +210,18 @@ def test_the_newest_migration_is_the_one_the_code_knows() -> None:
     assert ScriptDirectory(str(MIGRATIONS)).get_heads() == [HEAD]
 
 
+async def test_an_older_schema_is_brought_up_to_date_and_nothing_is_lost(path: Path, change: SqlWriter) -> None:
+    await change.add_deployment("demo", DEMO)
+    _, text = await change.create_key("acme", "laptop")
+    with closing(sqlite3.connect(path)) as database, database:  # as the first version left it
+        database.execute("ALTER TABLE deployments DROP COLUMN queue")
+        database.execute(f"UPDATE {VERSION_TABLE} SET version_num = '0001'")
+    async with opened(SqlRegistry(str(path))) as registry:
+        assert accepts(registry, text)
+        assert registry.snapshot.deployments["demo"].timeouts == Timeouts()
+    assert rows(path, f"SELECT version_num FROM {VERSION_TABLE}") == [(HEAD,)]
+
+
 async def test_a_newer_schema_is_refused(path: Path, change: SqlWriter) -> None:
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
@@ -340,14 +352,14 @@ async def test_a_key_cannot_be_born_dead(change: SqlWriter) -> None:
 
 
 async def test_a_deployment_keeps_what_it_was_given(path: Path, change: SqlWriter) -> None:
-    limits = DeploymentTimeouts(connect=1, silence=3)
+    limits = DeploymentTimeouts(connect=1, silence=3, queue=4)
     given = {"upstream_key": "s3cret", "status": Status.READY, "timeouts": limits, "ping": 15.0}
     entry = DEMO.model_copy(update={**given, "limits": DeploymentLimits(waiting=7)})
     await change.add_deployment("demo", entry)
     defaults = Defaults(Timeouts(first_byte=20), Limits(connections=9))
     async with opened(SqlRegistry(str(path), defaults)) as registry:
         found = registry.snapshot.deployments["demo"]
-        assert (found.upstream_key, found.status, found.timeouts) == ("s3cret", Status.READY, Timeouts(1, 20, 3))
+        assert (found.upstream_key, found.status, found.timeouts) == ("s3cret", Status.READY, Timeouts(1, 20, 3, 4))
         assert (found.limits, found.ping, found.ca_file) == (Limits(9, 7), 15.0, None)
         paused = change.set_status("demo", Status.PAUSED)
         await in_force(registry, paused, lambda: registry.snapshot.deployments["demo"].status is Status.PAUSED)

@@ -8,7 +8,7 @@ import pytest
 
 from gateway import upstream as module
 from gateway.connection import Connection, Head, UpstreamError
-from gateway.deployment import Deployment, Limits
+from gateway.deployment import Deployment, Limits, Timeouts
 from gateway.upstream import BusyError, Upstream, Upstreams
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -116,6 +116,20 @@ async def test_who_leaves_the_line_in_the_moment_of_its_turn_is_passed_over(url:
     with pytest.raises(asyncio.CancelledError):
         await leaving
     assert upstream.connections == {"in_use": 0, "idle": 0, "waiting": 0}
+
+
+async def test_who_has_waited_too_long_leaves_the_line_and_keeps_no_place(url: str) -> None:
+    limits, timeouts = Limits(connections=1, waiting=2), Timeouts(queue=0.02)
+    upstream = Upstream(Deployment("demo", "acme", url, limits=limits, timeouts=timeouts))
+    held = await upstream.connect()
+    waiting = [asyncio.create_task(upstream.connect()) for _ in range(2)]
+    for late in waiting:
+        with pytest.raises(BusyError, match=r"no connection was free within 0\.02 s"):
+            await late
+    assert upstream.connections == {"in_use": 1, "idle": 0, "waiting": 0}
+    upstream.release(held)
+    upstream.release(await upstream.connect())
+    assert upstream.connections["in_use"] == 0
 
 
 async def test_an_upstream_that_is_away_keeps_no_place() -> None:
