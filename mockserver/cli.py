@@ -1,8 +1,6 @@
 """`mock-llama-server`: the command line, llama-server's options beside the mock's own."""
 
-import asyncio
 import os
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -10,10 +8,9 @@ from typing import Any
 import click
 
 from mockserver.command_line import DropIn, settings_from
-from mockserver.door import PortTaken
-from mockserver.server import MockLlamaServer
+from mockserver.port import Port, PortTaken
 from mockserver.settings import BUILD_INFO, Settings
-from mockserver.state import Phase, State
+from mockserver.state import CLOSED, State
 
 _SECONDS = click.FloatRange(min=0)
 
@@ -102,70 +99,28 @@ def main(context: click.Context, /, **options: Any) -> None:
         _say(f"main: ignored: {' '.join(context.obj)}")
     stop_with_stdin, tui = options.pop("stop_with_stdin"), options.pop("tui")
     try:
-        code = asyncio.run(_serve(settings_from(options, os.environ), stop_with_stdin, tui))
+        code = _serve(settings_from(options, os.environ), stop_with_stdin, tui)
     except (PortTaken, ValueError) as error:
         raise click.ClickException(str(error)) from error
     context.exit(code)
 
 
-async def _serve(settings: Settings, stop_with_stdin: bool, tui: bool) -> int:
-    """Run until SIGTERM or SIGINT, the end of standard input, or a crash; then cut the streams, as the real one does.
+def _serve(settings: Settings, stop_with_stdin: bool, tui: bool) -> int:
+    """Open the port, and only then import what serves it: whoever connects waits for that moment.
 
-    Returns the exit code.
+    Returns the exit code. Raises PortTaken, and ValueError for settings that cannot be served.
     """
-    stopped = asyncio.Event()
-    mock = MockLlamaServer(settings)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _on_signal, stopped)
-    if stop_with_stdin:
-        loop.add_reader(sys.stdin.fileno(), _on_input, sys.stdin.fileno(), stopped)
     _say(f"build_info: {BUILD_INFO} (mock)")
-    await mock.start()
+    port = Port(settings.host, settings.port)
+    port.hold()
+    if not settings.scenario and settings.state not in CLOSED:
+        port.listen()
     try:
-        _say(f"srv    load_model: loading model '{settings.model_path}'")
-        _say(f"main: control is listening on {mock.control_url}")
-        waiting = {Phase.LOADING: " (loading model)", Phase.DOWN: " (closed for now)"}.get(mock.phase, "")
-        _say(f"main: server is listening on {mock.url}{waiting}")
-        code = await (_end_in_view(mock, stopped) if tui else _end_of(mock, stopped))
-        was_loading = mock.phase is Phase.LOADING
-        _say("main: cleaning up before exit...")
+        from mockserver.lifetime import run
+
+        return run(settings, port, stop_with_stdin=stop_with_stdin, tui=tui)
     finally:
-        await mock.stop()
-    if was_loading:  # the real one handles signals only once it is loaded
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGTERM)
-    return code
-
-
-async def _end_of(mock: MockLlamaServer, stopped: asyncio.Event) -> int:
-    """Wait until it is told to stop, 0, or crashes, its exit code."""
-    crash, stop = asyncio.create_task(mock.wait_for_exit()), asyncio.create_task(stopped.wait())
-    await asyncio.wait((crash, stop), return_when=asyncio.FIRST_COMPLETED)
-    stop.cancel()
-    return crash.result() if crash.done() else 0
-
-
-async def _end_in_view(mock: MockLlamaServer, stopped: asyncio.Event) -> int:
-    """The same, with the terminal view until then."""
-    from mockserver.terminal import shown
-
-    async with shown(mock, stopped):
-        return await _end_of(mock, stopped)
-
-
-def _on_input(pipe: int, stopped: asyncio.Event) -> None:
-    """The end of a pipe: whoever held its other end is gone."""
-    if not os.read(pipe, 4096):
-        asyncio.get_running_loop().remove_reader(pipe)
-        stopped.set()
-
-
-def _on_signal(stopped: asyncio.Event) -> None:
-    if stopped.is_set():
-        _say("Received second interrupt, terminating immediately.")
-        os._exit(1)
-    stopped.set()
+        port.let_go()
 
 
 def _say(line: str) -> None:

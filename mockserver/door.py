@@ -10,8 +10,9 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from mockserver.port import BACKLOG, Port
+
 _TURNS_TO_MAKE_ONE = 4  # of the event loop: a task, a transport, its protocol, and one to spare
-_BACKLOG = 512
 _RESET = struct.pack("ii", 1, 0)
 _LOG = logging.getLogger("mockserver.http")
 
@@ -53,16 +54,10 @@ class _Connection(web.RequestHandler):
         return malformed
 
 
-class PortTaken(OSError):
-    """A port cannot be listened on; the message says which and why, in one sentence."""
-
-
 class Door:
-    """A port on one address or several, by commas. While closed it stays bound but does not listen:
-    connecting is refused, and no other process can take it.
-    """
+    """A port that is served while it is open. While closed it stays bound but does not listen."""
 
-    def __init__(self, app: web.Application, hosts: str, port: int) -> None:
+    def __init__(self, app: web.Application, port: Port) -> None:
         self._runner = web.AppRunner(
             app,
             handler_cancellation=True,
@@ -72,53 +67,31 @@ class Door:
             max_line_size=_LONGEST_LINE,
             max_field_size=_LONGEST_FIELD,
         )
-        self._hosts = [host.strip() for host in hosts.split(",")]
-        self.port = port
-        self._held: list[socket.socket] = []
+        self._port = port
         self._listeners: list[asyncio.Server] = []
+
+    @property
+    def port(self) -> int:
+        """Its number."""
+        return self._port.number
 
     @property
     def url(self) -> str:
         """The base URL on the first address, without a slash at the end."""
-        host = self._hosts[0]
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return self._port.url
 
     def hold(self) -> None:
         """Bind the port, and learn its number if it was 0; raises PortTaken."""
-        for host in self._hosts[len(self._held) :]:
-            self._held.append(self._bind(host))
-
-    def _bind(self, host: str) -> socket.socket:
-        held: socket.socket | None = None
-        try:
-            found = socket.getaddrinfo(host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            family, kind, protocol, _, address = found[0]
-            held = socket.socket(family, kind, protocol)
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            held.bind(address)
-        except OSError as error:
-            if held is not None:
-                held.close()
-            self._let_go()
-            raise PortTaken(f"Cannot listen on {host}:{self.port}: {error.strerror}.") from error
-        self.port = held.getsockname()[1]
-        return held
+        self._port.hold()
 
     async def open(self) -> None:
-        """Accept connections."""
+        """Accept connections; raises PortTaken."""
         if self._listeners:
             return
-        self.hold()
         server, loop = await self._server(), asyncio.get_running_loop()
         connect = partial(_Connection, server, loop=loop, **server._kwargs)  # as web.Server does itself
-        try:
-            while self._held:
-                listener = await loop.create_server(connect, sock=self._held[0], backlog=_BACKLOG)
-                self._listeners.append(listener)
-                self._held.pop(0)
-        except OSError as error:
-            self._let_go()
-            raise PortTaken(f"Cannot listen on port {self.port}: {error.strerror}.") from error
+        for listening in self._port.hand_over():
+            self._listeners.append(await loop.create_server(connect, sock=listening, backlog=BACKLOG))
 
     async def close(self, *, reset: bool = False) -> None:
         """Refuse connections and cut those there are, with a reset if wanted; returns when all are gone."""
@@ -126,7 +99,7 @@ class Door:
             for listener in self._listeners:
                 listener.close()
             self._listeners.clear()
-            self.hold()
+            self._port.hold()
             for _ in range(_TURNS_TO_MAKE_ONE):  # what was accepted just before has yet to become a connection
                 await asyncio.sleep(0)
         server = await self._server()
@@ -138,7 +111,7 @@ class Door:
     async def release(self) -> None:
         """Give the port up for good."""
         await self.close()
-        self._let_go()
+        self._port.let_go()
         await self._runner.cleanup()
 
     async def _server(self) -> web.Server:
@@ -147,11 +120,6 @@ class Door:
         if self._runner.server is None:
             raise RuntimeError("aiohttp made no server")
         return self._runner.server
-
-    def _let_go(self) -> None:
-        for held in self._held:
-            held.close()
-        self._held.clear()
 
 
 def _cut(transport: asyncio.Transport | None, reset: bool) -> None:

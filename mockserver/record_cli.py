@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import click
 from aiohttp import web
 
-from mockserver.door import Door, PortTaken
+from mockserver.door import Door
+from mockserver.port import Port, PortTaken
 from mockserver.recorder import Recorder
 from mockserver.recording import RecordingError
 from mockserver.replayer import Replayer
@@ -73,7 +74,7 @@ async def _serve(app: web.Application, host: str, port: int) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    door = Door(app, host, port)
+    door = Door(app, Port(host, port))
     await door.open()
     click.echo(f"main: server is listening on {door.url}")
     await stopped.wait()

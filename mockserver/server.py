@@ -15,6 +15,7 @@ from mockserver.faults import Faults
 from mockserver.har import as_har
 from mockserver.journal import Exchange, Filter, listing
 from mockserver.life_cycle import LifeCycle, Seconds
+from mockserver.port import Port
 from mockserver.script_api import add_script_routes
 from mockserver.settings import BUILD_INFO, Settings
 from mockserver.stage import Stage
@@ -30,10 +31,11 @@ class MockLlamaServer:
     """A llama-server double. `async with MockLlamaServer(parallel=1) as mock:` runs it in this event loop,
     `with MockLlamaServer(...) as mock:` in a thread of its own (see `BackgroundMock`).
 
-    The keyword arguments are the fields of `Settings`. Port 0 takes any free port. Raises PortTaken at start.
+    The keyword arguments are the fields of `Settings`. Port 0 takes any free port. `held` is a port to serve on that
+    was bound before. Raises PortTaken at start.
     """
 
-    def __init__(self, settings: Settings | None = None, **options: Any) -> None:
+    def __init__(self, settings: Settings | None = None, *, held: Port | None = None, **options: Any) -> None:
         if unknown := sorted(set(options) - {field.name for field in fields(Settings)}):
             raise TypeError(f"MockLlamaServer has no option {unknown[0]!r}")
         self.settings = settings or Settings(**options)
@@ -43,11 +45,11 @@ class MockLlamaServer:
         self.journal, self.machine = self._stage.journal, self._stage.machine
         for line in self.settings.faults:
             self.faults.add(line)
-        self._door = Door(create_app(self._stage), self.settings.host, self.settings.port)
+        self._door = Door(create_app(self._stage), held or Port(self.settings.host, self.settings.port))
         self._cycle = LifeCycle(self._stage, self._door, self.settings)
         control = create_control_app(self)
         add_script_routes(control, self)
-        self._control = Door(control, self.settings.host.partition(",")[0], self.settings.control_port)
+        self._control = Door(control, Port(self.settings.host.partition(",")[0], self.settings.control_port))
         self.performance: Performance | None = None
         self._background: BackgroundMock | None = None
 

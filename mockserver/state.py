@@ -53,6 +53,9 @@ _FOR_GOOD = {
     State.SLEEPING: Phase.UP,
 }
 
+CLOSED = frozenset((State.PAUSED, State.RESTARTING, State.CRASHED))
+"""The states that begin with a closed port."""
+
 
 def course(state: State, durations: Durations) -> Iterator[Step]:
     """The steps of a state in order; the last one has no end. `restarting` with `up` repeats for ever."""

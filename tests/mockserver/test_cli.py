@@ -11,6 +11,21 @@ import pytest
 from tests.mockserver.rawhttp import ask, connect, encode, read_head
 
 COMMAND = (sys.executable, "-m", "mockserver")
+STOPPED_BEFORE_AIOHTTP = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Pause(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "aiohttp":
+            sys.meta_path.remove(self)
+            print("importing aiohttp", flush=True)
+            sys.stdin.readline()
+
+sys.meta_path.insert(0, Pause())
+from mockserver.cli import main
+main()
+"""
 
 
 async def start(*options: str) -> tuple[asyncio.subprocess.Process, str, str]:
@@ -62,3 +77,46 @@ async def test_a_paused_mock_is_woken_over_the_control_port() -> None:
     assert (await ask(url, "GET", "/v1/models")).json()["data"][0]["id"] == "demo"
     process.terminate()
     assert await process.wait() == 0
+
+
+@pytest.mark.parametrize("state", ["ready", "deploying", "hung"])
+async def test_it_listens_before_it_imports_what_it_serves_with(state: str) -> None:
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port = str(reserved.getsockname()[1])
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", STOPPED_BEFORE_AIOHTTP, "--port", port, "--state", state), stdin=pipe, stdout=pipe
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        await process.stdout.readuntil(b"importing aiohttp\n")
+        reader, writer = await connect(f"http://127.0.0.1:{port}")
+        writer.write(encode("GET", "/health"))
+        process.stdin.write(b"go on\n")
+        await process.stdout.readuntil(b"server is listening")
+        if state != "hung":
+            assert (await read_head(reader)).status == {"ready": 200, "deploying": 503}[state]
+        writer.close()
+        process.terminate()
+        await process.wait()
+
+
+async def test_a_port_that_is_closed_at_first_does_not_listen_while_it_starts() -> None:
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port = str(reserved.getsockname()[1])
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", STOPPED_BEFORE_AIOHTTP, "--port", port, "--state", "paused"),
+            stdin=pipe,
+            stdout=pipe,
+        )
+        assert process.stdout is not None
+        await process.stdout.readuntil(b"importing aiohttp\n")
+        with pytest.raises(ConnectionRefusedError):
+            await connect(f"http://127.0.0.1:{port}")
+        process.kill()
+        await process.wait()

@@ -15,8 +15,9 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     """The settings a command would have served with."""
     seen: list[Settings] = []
 
-    async def serve(settings: Settings, *_: Any) -> None:
+    def serve(settings: Settings, *_: Any) -> int:
         seen.append(settings)
+        return 0
 
     monkeypatch.setattr(cli, "_serve", serve)
     return seen

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from mockserver import MockLlamaServer
 from mockserver.cli import main
 from mockserver.door import Door
+from mockserver.port import Port
 from mockserver.recorder import Recorder
 from mockserver.recording import RecordingError, files_of, read
 from mockserver.replayer import Replayer
@@ -27,7 +28,7 @@ CHAT = {"model": "any", "messages": [{"role": "user", "content": "Grüße"}], "m
 @asynccontextmanager
 async def served(app: web.Application) -> AsyncIterator[str]:
     """What the command serves, in this loop; its URL."""
-    door = Door(app, "127.0.0.1", 0)
+    door = Door(app, Port("127.0.0.1", 0))
     await door.open()
     yield door.url
     await door.release()
