@@ -61,6 +61,8 @@ def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
 @_option("-np", "--parallel", "slots", type=int, envvar="LLAMA_ARG_N_PARALLEL", help="Slots; 4 by default.")
 @_option("-c", "--ctx-size", "context", type=int, envvar="LLAMA_ARG_CTX_SIZE", help="Context in tokens (4096).")
 @_option("-kvu/-no-kvu", "--kv-unified/--no-kv-unified", "unified", help="Slots share the context.")
+@_option("--context-shift/--no-context-shift", help="Go on when the context is full, without the oldest tokens.")
+@_option("--keep", type=int, help="Tokens of the prompt that a shift keeps (0); -1: all.")
 @_option("-b", "--batch-size", "batch", type=int, help="Prompt tokens a step (2048).")
 @_option("-ub", "--ubatch-size", "ubatch", type=int, help="Most tokens of an embedding (512).")
 @_option("-n", "--predict", "--n-predict", "n_predict", type=int, help="Tokens to generate; -1: no limit.")

@@ -1,13 +1,15 @@
 """One task in its slot, from the first batch of the prompt to the last token."""
 
-import random
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 
-from mockserver import script, tokenizer
+from mockserver import context, script, tokenizer
 from mockserver.clock import Clock
 from mockserver.engine import dice
+from mockserver.errors import ApiError
 from mockserver.metrics import Metrics
+from mockserver.pace import Pace
 from mockserver.results import Begin, Final, Part, Piece, Progress, Result, Task
 from mockserver.script import Segment
 from mockserver.settings import Settings
@@ -15,16 +17,16 @@ from mockserver.slots import Slot
 from mockserver.stopping import Outlet
 from mockserver.timings import Timings
 
-_TURN = 8
-"""Tokens generated in one go where there is no speed to keep."""
-
 _INSTANT = 1e-6
 """Seconds that work takes at least, so that no rate is infinite."""
 
 
 @dataclass(slots=True)
 class Run:
-    """A task at work. Iterate `results()` once; leaving it early is a cancellation."""
+    """A task at work. Iterate `results()` once; leaving it early is a cancellation.
+
+    A choice that follows the first of its prompt takes part in what `leader` reads.
+    """
 
     task: Task
     slot: Slot
@@ -32,25 +34,27 @@ class Run:
     clock: Clock
     metrics: Metrics
     busy: Callable[[], int]
+    leader: "Run | None" = None
+    shared: bool = False
     timings: Timings = field(default_factory=Timings)
     tokens: list[int] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
-    _first: float = 0.0
-    _due: float = 0.0
-    _dice: random.Random = field(init=False)
+    prompt_read: asyncio.Event = field(default_factory=asyncio.Event)
+    _pace: Pace = field(init=False)
+    _shifted: bool = False
     _stop: str = ""
     _stopped_by: str = ""
 
     def __post_init__(self) -> None:
-        self._dice = dice(self.settings.seed, self.task.prompt)
+        self._pace = Pace(self.settings, self.clock, self.busy, dice(self.settings.seed, self.task.prompt))
 
     async def results(self) -> AsyncGenerator[Result]:
         """What happens, as it happens."""
-        started = self.clock.now()
         self._occupy()
         yield Begin(self.task)
-        async for progress in self._read_prompt(started):
+        async for progress in self._follow(self.leader) if self.leader else self._read_prompt():
             yield progress
+        self._pace.begin()
         try:
             async for result in self._write():
                 yield result
@@ -68,10 +72,11 @@ class Run:
         slot.new_line, slot.decoded = False, 0
         slot.cache = list(prompt)
 
-    async def _read_prompt(self, started: float) -> AsyncGenerator[Progress]:
+    async def _read_prompt(self) -> AsyncGenerator[Progress]:
         """Process the prompt batch by batch, reporting progress if wanted."""
-        wanted, self._due = self.task.params.return_progress, started
+        wanted, started = self.task.params.return_progress, self.clock.now()
         done, total = self.timings.cache_n, len(self.task.prompt)
+        self._pace.start()
         if wanted:
             yield Progress(self.task, self.timings.copy(), done)
         while done < total:
@@ -79,16 +84,22 @@ class Run:
             done += batch
             self.timings.prompt_n += batch
             self.slot.processed_tokens = self.timings.prompt_n
-            self._due += self._stretched(self.settings.ttft * batch / (total - self.timings.cache_n))
-            if speed := self.settings.prompt_tokens_per_second:
-                self._due += self._stretched(batch / speed)
-            await self.clock.sleep_until(self._due)
+            await self._pace.read(batch, batch / (total - self.timings.cache_n))
             self.timings.prompt_ms = self._milliseconds(started)
             self.metrics.decoded(self.busy())
             if wanted:
                 yield Progress(self.task, self.timings.copy(), done)
-        self._first = self._due = self.clock.now()
         self.metrics.prompt_done(self.timings.prompt_n, self.timings.cache_n, self.timings.prompt_ms / 1000)
+        self.prompt_read.set()
+
+    async def _follow(self, leader: "Run") -> AsyncGenerator[Progress]:
+        """Wait for the prompt that another reads, and take over what it has read."""
+        await leader.prompt_read.wait()
+        read = leader.timings
+        self.timings = Timings(cache_n=read.cache_n, prompt_n=read.prompt_n, prompt_ms=read.prompt_ms)
+        self.slot.cached_tokens, self.slot.processed_tokens = read.cache_n, read.prompt_n
+        if self.task.params.return_progress:
+            yield Progress(self.task, self.timings.copy(), len(self.task.prompt))
 
     async def _write(self) -> AsyncGenerator[Piece | Final]:
         """Generate until the end, a stop word, or the limit."""
@@ -123,15 +134,25 @@ class Run:
 
     async def _count(self, token: int) -> None:
         """One more token, at its time. The last one generated is not in the cache yet."""
-        await self._pause()
+        await self._pace.write(self.timings.predicted_n)
         if self.timings.predicted_n:
             self.metrics.decoded(self.busy())
+            self._make_room()
             self.slot.cache.append(self.tokens[-1])
         self.timings.predicted_n += 1
-        self.timings.predicted_ms = self._milliseconds(self._first)
+        self.timings.predicted_ms = self._milliseconds(self._pace.began)
         if token != tokenizer.EOS:
             self.tokens.append(token)
         self.slot.decoded = self.timings.predicted_n
+
+    def _make_room(self) -> None:
+        """Shift the context once it is full; raises the 500 of a prompt that several choices share."""
+        if not context.is_full(self.settings, len(self.slot.cache)):
+            return
+        if self.shared:
+            raise ApiError(500, "context shift cannot be used for shared prompt")
+        context.shift(self.slot.cache, self.task.params.shown, len(self.task.prompt), self.settings.slot_context)
+        self._shifted = True
 
     def _piece(self, segment: Segment, text: str, tokens: list[int], *, opens: bool) -> Piece:
         if "\n" in text:
@@ -140,38 +161,22 @@ class Run:
         return Piece(self.task, self.timings.copy(), text, tokens, *about)
 
     def _final(self) -> Final:
-        stop_type = self._stop or "limit"
         return Final(
             task=self.task,
             timings=self.timings,
             slot=self.slot.id,
-            stop_type=stop_type,
+            stop_type=self._stop or "limit",
             parts=self.parts,
             tokens=self.tokens,
             stopping_word=self._stopped_by,
-            truncated=stop_type == "limit" and len(self.tokens) != self.task.params.n_predict,
+            truncated=self._shifted or self.timings.predicted_n >= context.room(self.settings, len(self.task.prompt)),
             cached_after=len(self.slot.cache),
         )
 
     def _limit(self) -> int:
-        """Tokens that may be generated: what was asked for, and what the context still holds."""
-        room = self.settings.slot_context - len(self.task.prompt)
-        return room if self.task.params.n_predict < 0 else min(room, self.task.params.n_predict)
+        """Tokens that may be generated: what was asked for, and what the context holds."""
+        room, wanted = context.room(self.settings, len(self.task.prompt)), self.task.params.n_predict
+        return room if wanted < 0 else min(room, wanted)
 
     def _milliseconds(self, since: float) -> float:
         return round(max(self.clock.now() - since, _INSTANT) * 1000, 3)
-
-    async def _pause(self) -> None:
-        """Wait until the next token is due. Without a speed only let others have their turn."""
-        speed = self.settings.tokens_per_second
-        if speed and self.timings.predicted_n:
-            self._due += self._stretched(1 / speed)
-            await self.clock.sleep_until(self._due)
-        elif self.timings.predicted_n % _TURN == 0:
-            await self.clock.sleep_until(self._first)
-
-    def _stretched(self, seconds: float) -> float:
-        """A time under the load there is, and with the jitter of the dice."""
-        settings = self.settings
-        load = (settings.load_factor - 1) * (self.busy() - 1) / max(settings.slots - 1, 1)
-        return seconds * (1 + load) * (1 + settings.jitter * (2 * self._dice.random() - 1))

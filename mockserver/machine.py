@@ -71,7 +71,7 @@ class Machine:
 
     async def process(self, tokens: Sequence[int]) -> None:
         """Take tokens in without generating: a slot's time for an embedding."""
-        async with self._slot(tokens, -1) as slot:
+        async with self._slots(tokens) as (slot,):
             slot.cache = []
             start = self.clock.now()
             speed = self.settings.prompt_tokens_per_second
@@ -80,15 +80,26 @@ class Machine:
             self.metrics.prompt_done(len(tokens), 0, max(self.clock.now() - start, 1e-6))
 
     async def run(self, tasks: Sequence[Task]) -> AsyncGenerator[Result]:
-        """The results of all tasks, interleaved as they come. Closing the generator cancels them."""
+        """The results of all tasks, interleaved as they come. Closing the generator cancels them.
+
+        The choices of one prompt begin together, as soon as there is a slot for each, and end each for itself.
+        """
         merged = self._run_one(tasks[0]) if len(tasks) == 1 else self._merge(tasks)
         async with aclosing(merged) as results:
             async for result in results:
                 yield result
 
+    async def _run_one(self, task: Task) -> AsyncGenerator[Result]:
+        async with (
+            self._slots(task.prompt, task.params.id_slot) as held,
+            aclosing(self._runs([task], held)[0].results()) as results,
+        ):
+            async for result in results:
+                yield result
+
     async def _merge(self, tasks: Sequence[Task]) -> AsyncGenerator[Result]:
         queue: _Queue = asyncio.Queue()
-        workers = [asyncio.create_task(self._feed(task, queue)) for task in tasks]
+        workers = [asyncio.create_task(self._feed(choices, queue)) for choices in _by_prompt(tasks)]
         running = len(workers)
         try:
             while running:
@@ -104,33 +115,63 @@ class Machine:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
 
-    async def _feed(self, task: Task, queue: _Queue) -> None:
+    async def _feed(self, choices: Sequence[Task], queue: _Queue) -> None:
+        """Run the choices of one prompt, each in a slot that it gives back when it is done."""
+        first = choices[0]
         try:
-            async with aclosing(self._run_one(task)) as results:
-                async for result in results:
-                    queue.put_nowait(result)
+            async with (
+                self._slots(first.prompt, first.params.id_slot, len(choices)) as held,
+                asyncio.TaskGroup() as group,
+            ):
+                for run in self._runs(choices, held):
+                    group.create_task(self._feed_run(run, held, queue))
             queue.put_nowait(None)
+        except ExceptionGroup as errors:
+            queue.put_nowait(errors.exceptions[0])
         except Exception as error:  # noqa: BLE001  handed over, and raised by the reader
             queue.put_nowait(error)
 
-    async def _run_one(self, task: Task) -> AsyncGenerator[Result]:
-        async with self._slot(task.prompt, task.params.id_slot) as slot:
-            if len(task.prompt) >= self.settings.slot_context:
-                raise too_long(len(task.prompt), self.settings.slot_context)
+    async def _feed_run(self, run: Run, held: list[Slot], queue: _Queue) -> None:
+        async with aclosing(run.results()) as results:
+            async for result in results:
+                queue.put_nowait(result)
+        held.remove(run.slot)
+        if run.leader:
+            run.slot.cache = []  # what the choices share stays in the slot of the first
+        self.pool.release(run.slot)
+
+    def _runs(self, choices: Sequence[Task], slots: Sequence[Slot]) -> list[Run]:
+        """The choices of one prompt, each in its slot; raises the 400 of a prompt that no slot can hold."""
+        if len(choices[0].prompt) >= self.settings.slot_context:
+            raise too_long(len(choices[0].prompt), self.settings.slot_context)
+        runs = list[Run]()
+        for task, slot in zip(choices, slots, strict=True):
             self._tasks += 1
             slot.task = self._tasks
             run = Run(task, slot, self.settings, self.clock, self.metrics, lambda: self.pool.busy)
-            async with aclosing(run.results()) as results:
-                async for result in results:
-                    yield result
+            run.leader, run.shared = (runs[0] if runs else None), len(choices) > 1
+            runs.append(run)
+        return runs
 
     @asynccontextmanager
-    async def _slot(self, prompt: Sequence[int], pinned: int) -> AsyncIterator[Slot]:
-        slot = await self.pool.acquire(prompt, pinned)
+    async def _slots(self, prompt: Sequence[int], pinned: int = -1, count: int = 1) -> AsyncIterator[list[Slot]]:
+        """Slots for a prompt; those still in the list at the end are given back."""
+        held = await self.pool.acquire(prompt, pinned, count)
         try:
-            yield slot
+            yield held
         finally:
-            self.pool.release(slot)
+            for slot in held:
+                self.pool.release(slot)
+
+
+def _by_prompt(tasks: Sequence[Task]) -> list[list[Task]]:
+    """The tasks in groups, each a prompt's first choice and those after it."""
+    groups = list[list[Task]]()
+    for task in tasks:
+        if task.choice == 0:
+            groups.append([])
+        groups[-1].append(task)
+    return groups
 
 
 def _nothing() -> None:

@@ -1,5 +1,6 @@
 """The OpenAI endpoints: chat completions, text completions, responses, token counts, models."""
 
+from itertools import product
 from typing import Any
 
 from aiohttp import web
@@ -40,7 +41,8 @@ def completion_tasks(machine: Machine, body: Any) -> tuple[list[Task], params.Pa
     wanted = chat.constraints(machine, body)
     wanted.continues = True
     options = params.read(body, machine.settings)
-    return [Task(tokens, options, index, wanted=wanted) for index, tokens in enumerate(inputs)], options
+    answers = product(inputs, range(options.choices))
+    return [Task(tokens, options, i, choice, wanted) for i, (tokens, choice) in enumerate(answers)], options
 
 
 async def completions(request: web.Request) -> web.StreamResponse:

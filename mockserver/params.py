@@ -86,6 +86,7 @@ def defaults(settings: Settings) -> dict[str, Any]:
         temperature=float32(settings.temperature),
         max_tokens=settings.n_predict,
         n_predict=settings.n_predict,
+        n_keep=settings.keep,
         reasoning_format=settings.reasoning_format,
     )
     return shown

@@ -11,7 +11,7 @@ from mockserver.timings import Timings
 
 @dataclass(slots=True)
 class Task:
-    """A prompt to continue; `index` tells the choices of one request apart, `choice` is the dice to throw."""
+    """A prompt to continue; `index` tells the answers of one request apart, `choice` those of one prompt, from 0."""
 
     prompt: list[int]
     params: Params

@@ -43,6 +43,8 @@ class Settings:
     slots: int = 4
     context: int = 4096
     unified: bool = True
+    context_shift: bool = False
+    keep: int = 0
     n_predict: int = -1
     temperature: float = 0.8
     sampling_seed: int = 4294967295

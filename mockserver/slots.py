@@ -33,7 +33,8 @@ class Slot:
 class _Waiting:
     prompt: Sequence[int]
     pinned: int
-    granted: asyncio.Future[Slot]
+    count: int
+    granted: asyncio.Future[list[Slot]]
 
 
 class SlotPool:
@@ -53,10 +54,10 @@ class SlotPool:
         """Requests waiting in line."""
         return len(self._deferred)
 
-    async def acquire(self, prompt: Sequence[int], pinned: int = -1) -> Slot:
-        """A slot of one's own, after everyone who came before. Cancelling gives up the place in line."""
+    async def acquire(self, prompt: Sequence[int], pinned: int = -1, count: int = 1) -> list[Slot]:
+        """So many slots at once, after everyone who came before. Cancelling gives up the place in line."""
         pinned = pinned % len(self.slots) if pinned >= 0 else -1  # llama-server wraps around, too
-        waiting = _Waiting(prompt, pinned, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(prompt, pinned, count, asyncio.get_running_loop().create_future())
         self._deferred.append(waiting)
         self._grant()
         try:
@@ -65,7 +66,8 @@ class SlotPool:
             if waiting in self._deferred:
                 self._deferred.remove(waiting)
             elif waiting.granted.done() and not waiting.granted.cancelled():
-                self.release(waiting.granted.result())
+                for slot in waiting.granted.result():
+                    self.release(slot)
             raise
 
     def release(self, slot: Slot) -> None:
@@ -76,15 +78,17 @@ class SlotPool:
         self._grant()
 
     def _grant(self) -> None:
-        """Give free slots away, first come first served; who waits for one slot in particular holds up no other."""
+        """Give free slots away, first come first served; who waits for one in particular, or for several that are not
+        free at once, holds up no other.
+        """
         for waiting in list(self._deferred):
             if self.busy == len(self.slots):
                 return
-            chosen = None if waiting.granted.done() else self._choose(waiting.prompt, waiting.pinned)
+            chosen = [] if waiting.granted.done() else self._choose(waiting)
             if chosen or waiting.granted.done():
                 self._deferred.remove(waiting)
             if chosen:
-                waiting.granted.set_result(self._take(chosen))
+                waiting.granted.set_result([self._take(slot) for slot in chosen])
 
     def _take(self, slot: Slot) -> Slot:
         self._uses += 1
@@ -92,10 +96,16 @@ class SlotPool:
         slot.busy, slot.last_used = True, self._uses
         return slot
 
-    def _choose(self, prompt: Sequence[int], pinned: int) -> Slot | None:
-        free = [slot for slot in self.slots if not slot.busy and pinned in (-1, slot.id)]
-        if not free:
-            return None
+    def _choose(self, waiting: _Waiting) -> list[Slot]:
+        """The best slot and, if that is not enough, the first of the others; none if they are too few."""
+        free = [slot for slot in self.slots if not slot.busy]
+        fitting = [slot for slot in free if waiting.pinned in (-1, slot.id)]
+        if not fitting or len(free) < waiting.count:
+            return []
+        best = self._best(fitting, waiting.prompt)
+        return [best, *[slot for slot in free if slot is not best][: waiting.count - 1]]
+
+    def _best(self, free: list[Slot], prompt: Sequence[int]) -> Slot:
         best = max(free, key=lambda slot: common_prefix(slot.cache, prompt))
         if common_prefix(best.cache, prompt) > _WORTH_REUSING * len(prompt):
             return best

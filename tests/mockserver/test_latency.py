@@ -72,7 +72,7 @@ async def test_jitter_is_within_its_share_and_the_same_for_the_same_seed() -> No
 async def test_everything_takes_longer_when_all_slots_work() -> None:
     settings = Settings(slots=2, tokens_per_second=10, load_factor=3)
     machine = Machine(settings, FakeClock())
-    held = await machine.pool.acquire([])
+    (held,) = await machine.pool.acquire([])
     options = params.read({"n_predict": 3, "ignore_eos": True}, settings)
     finals = [result async for result in machine.run([Task([1, 300], options)]) if isinstance(result, Final)]
     assert finals[0].timings.predicted_ms == pytest.approx(600)
