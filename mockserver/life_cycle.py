@@ -22,7 +22,8 @@ class LifeCycle:
         self._stage, self._door, self._settings = stage, door, settings
         self._changing = asyncio.Lock()
         self._course: asyncio.Task[None] | None = None
-        stage.machine.on_wake = self._woken
+        self._dozing: asyncio.Task[None] | None = None
+        stage.machine.on_wake, stage.machine.on_idle = self._woken, self._idle
 
     def durations(
         self,
@@ -57,11 +58,12 @@ class LifeCycle:
 
     async def leave(self) -> None:
         """Take no further step."""
-        if self._course is not None:
-            self._course.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._course
-            self._course = None
+        for task in (self._course, self._dozing):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+        self._course = self._dozing = None
 
     async def _follow(self, seconds: float, steps: Iterator[Step]) -> None:
         """Take the further steps of a state, each after the time of the one before."""
@@ -89,11 +91,25 @@ class LifeCycle:
             await self._door.close(reset=step.state is State.CRASHED)
         if step.phase is not Phase.DOWN:
             await self._door.open()
+        self._idle()
 
     def _woken(self) -> None:
         """A request came while the model slept: it waits for the model, and the state says so."""
-        if self._stage.step.state is State.SLEEPING:
+        if self._stage.step.state in (State.SLEEPING, State.READY):
             steps = course(State.WAKING, self.durations())
             waking = next(steps)
             self._stage.enter(waking)
             self._course = asyncio.create_task(self._follow(waking.seconds or 0.0, steps))
+
+    def _idle(self) -> None:
+        """Nothing is asked any more: from now on it takes `sleep_idle_seconds` to fall asleep."""
+        if self._settings.sleep_idle_seconds >= 0 and self._stage.step.state is State.READY:
+            if self._dozing is not None:
+                self._dozing.cancel()
+            self._dozing = asyncio.create_task(self._doze(self._settings.sleep_idle_seconds))
+
+    async def _doze(self, seconds: float) -> None:
+        await self._stage.clock.sleep_until(self._stage.clock.now() + seconds)
+        if self._stage.machine.asleep and self._stage.step.state is State.READY:
+            self._stage.machine.sleep()
+            self._stage.enter(next(course(State.SLEEPING, self.durations())))

@@ -35,6 +35,7 @@ class Machine:
         self._last_active = self._awake_at = self.clock.now()
         self._was_sent_to_sleep = False
         self.on_wake: Callable[[], None] = _nothing
+        self.on_idle: Callable[[], None] = _nothing
 
     @property
     def asleep(self) -> bool:
@@ -62,12 +63,18 @@ class Machine:
             self.on_wake()
         self._active += 1
         try:
-            if self._awake_at > self.clock.now():
-                await self.clock.sleep_until(self._awake_at)
+            await self.returned()
             yield
         finally:
             self._active -= 1
             self._last_active = self.clock.now()
+            if not self._active:
+                self.on_idle()
+
+    async def returned(self) -> None:
+        """Wait for a model that is being loaded again after a sleep."""
+        if self._awake_at > self.clock.now():
+            await self.clock.sleep_until(self._awake_at)
 
     async def process(self, tokens: Sequence[int]) -> None:
         """Take tokens in without generating: a slot's time for an embedding."""

@@ -22,7 +22,7 @@ PUBLIC = frozenset({"/health", "/v1/health", "/"})
 """Paths that need no key."""
 
 WAKES_NOT = frozenset({"/health", "/v1/health", "/props", "/models", "/v1/models", "/metrics"})
-"""Paths that a sleeping server answers without waking."""
+"""Paths that a sleeping server answers without waking; while it wakes, all but `/health` wait as any other."""
 
 _EITHER: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/health", native_api.health),

@@ -10,7 +10,7 @@ from mockserver.answering import MACHINE
 from mockserver.fleet import Fleet
 from mockserver.jsontext import load
 from mockserver.machine import Machine
-from mockserver.routes import ROUTER_ROUTES, ROUTES, WAKES_NOT
+from mockserver.routes import PUBLIC, ROUTER_ROUTES, ROUTES, WAKES_NOT
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _PROPS = ("GET", "/props")
@@ -42,6 +42,8 @@ class SingleModel:
         """The machine, awake."""
         request[MACHINE] = self._machine
         if request.path in WAKES_NOT:
+            if request.path not in PUBLIC:
+                await self._machine.returned()
             yield
             return
         async with self._machine.awake():

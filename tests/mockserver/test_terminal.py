@@ -1,5 +1,6 @@
 """The terminal view, in a terminal."""
 
+import io
 import os
 import pty
 import re
@@ -13,6 +14,10 @@ from contextlib import contextmanager
 from urllib.request import urlopen
 
 import pytest
+from rich.console import Console
+
+from mockserver.server import MockLlamaServer
+from mockserver.terminal import view
 
 _COMMAND = (sys.executable, "-m", "mockserver", "--port", "0", "--alias", "demo", "--fault", "503 when.contains=x")
 
@@ -93,3 +98,13 @@ def test_without_a_terminal_it_says_so() -> None:
     )
     assert run.returncode == 1
     assert run.stderr == "Error: --tui needs a terminal: standard input and output are not both one.\n"
+
+
+async def test_the_view_says_that_an_idle_mock_sleeps() -> None:
+    drawn = io.StringIO()
+    console = Console(width=80, file=drawn)
+    async with MockLlamaServer(clock="virtual", sleep_idle_seconds=5) as mock:
+        for _ in range(2):
+            console.print(view(mock, 24))
+            await mock.advance(5)
+    assert drawn.getvalue().index("mock  ready  0 s  up") < drawn.getvalue().index("mock  sleeping  0 s  up")
