@@ -3,6 +3,7 @@
 .PHONY: help install run test retest check conformance bench bench-quick soak format clean docs
 PORT ?= 8080
 CASES ?= some
+LOOP ?= turns
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
@@ -23,11 +24,11 @@ install: $(STAMP) ## Create .venv with everything in it
 run: $(STAMP) ## Serve the sandbox: gateway and mocks on this machine (PORT=8080)
 	@exec $(VENV)/bin/gguf-gateway sandbox --port $(PORT)
 
-test: $(STAMP) ## Run the tests (CASES=all for every case of the data-driven ones)
-	@$(VENV)/bin/python -m pytest -n 4 --dist worksteal --cases $(CASES)
+test: $(STAMP) ## Run the tests (CASES=all for every case, LOOP=both for either event loop)
+	@$(VENV)/bin/python -m pytest -n 4 --dist worksteal --cases $(CASES) --loop $(LOOP)
 
 retest: ## Run again, one at a time, what failed last
-	@$(VENV)/bin/python -m pytest --last-failed --last-failed-no-failures none --cases all
+	@$(VENV)/bin/python -m pytest --last-failed --last-failed-no-failures none --cases all --loop both
 
 check: $(STAMP) ## Lint, format check, types, and the import floors; no test
 	@$(VENV)/bin/ruff check .

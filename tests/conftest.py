@@ -1,7 +1,9 @@
 """What all tests share. The plugin with `gguf_sandbox` is loaded as in any other project: because it is installed."""
 
 from collections import defaultdict
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import pytest
 
@@ -15,33 +17,76 @@ pytest_plugins = ["pytester"]
 _CASES = 4
 _CATALOGUE = ("tests/behaviour/", "tests/endtoend/")
 
+# The event loops a gateway can run on. A case that starts one has its loop in its name, and is by default run on one
+# of them: the cases of a test take turns, and so do the tests of one case.
+_LOOPS = ("asyncio", "uvloop") if find_spec("uvloop") else ("asyncio",)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--cases all` runs every case of the tests over real sockets."""
+    """`--cases all` runs every case of the tests over real sockets, `--loop both` each of them twice."""
     parser.addoption("--cases", choices=("some", "all"), default="some", help="cases of data-driven tests to run")
+    parser.addoption(
+        "--loop", choices=("turns", "both", *_LOOPS), default="turns", help="event loops of the gateways under test"
+    )
+
+
+@pytest.fixture
+def gateway_loop(request: pytest.FixtureRequest) -> str:
+    """The event loop of the gateways in this case: "asyncio" or "uvloop"."""
+    loop: str = request.param
+    return loop
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a case for each event loop out of each that starts a gateway."""
+    if "gateway_loop" in metafunc.fixturenames:
+        metafunc.parametrize("gateway_loop", _LOOPS, indirect=True)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep some cases of each data-driven test of the catalogue."""
-    if config.getoption("--cases") == "all" or any("[" in argument for argument in config.args):
+    """Keep some cases of each data-driven test of the catalogue, and of each the loops that are wanted."""
+    if any("[" in argument for argument in config.args):
         return
-    cases = defaultdict(list)
+    tests: defaultdict[str, defaultdict[str, list[pytest.Item]]] = defaultdict(lambda: defaultdict(list))
     for item in items:
         if item.nodeid.startswith(_CATALOGUE):
-            cases[item.nodeid.partition("[")[0]].append(item)
-    left_out = {id(item) for one in cases.values() for item in one} - {
-        id(item) for one in cases.values() for item in _spread(sorted(one, key=lambda item: item.nodeid))
-    }
-    config.hook.pytest_deselected(items=[item for item in items if id(item) in left_out])
-    items[:] = [item for item in items if id(item) not in left_out]
+            tests[item.nodeid.partition("[")[0]][_without_loop(item)].append(item)
+    kept = set[str]()
+    for test, cases in tests.items():
+        chosen = sorted(cases) if config.getoption("--cases") == "all" else _spread(sorted(cases))
+        for turn, case in enumerate(chosen, crc32(test.encode())):
+            kept.update(item.nodeid for item in _on_loops(cases[case], config.getoption("--loop"), turn))
+    left_out = [item for item in items if item.nodeid.startswith(_CATALOGUE) and item.nodeid not in kept]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not item.nodeid.startswith(_CATALOGUE) or item.nodeid in kept]
 
 
-def _spread(cases: list[pytest.Item]) -> list[pytest.Item]:
+def _spread(cases: list[str]) -> list[str]:
     """The first, the last, and what lies evenly between."""
     if len(cases) <= _CASES:
         return cases
     return [cases[round(turn * (len(cases) - 1) / (_CASES - 1))] for turn in range(_CASES)]
+
+
+def _on_loops(same: list[pytest.Item], loop: str, turn: int) -> list[pytest.Item]:
+    """One case on the loops that are wanted; as it is if it starts no gateway."""
+    if len(same) == 1 or loop == "both":
+        return same
+    wanted = _LOOPS[turn % len(_LOOPS)] if loop == "turns" else loop
+    return [item for item in same if _loop_of(item) == wanted]
+
+
+def _without_loop(item: pytest.Item) -> str:
+    """The name of a case, the same on either loop."""
+    test, _, case = item.nodeid.partition("[")
+    loop = _loop_of(item)
+    return test + "[" + "-".join(part for part in case.removesuffix("]").split("-") if part != loop)
+
+
+def _loop_of(item: pytest.Item) -> str:
+    call = getattr(item, "callspec", None)  # None: a case without parameters
+    return str(call.params.get("gateway_loop", "")) if call is not None else ""
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -35,27 +36,30 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, shared_upstream: ScriptedUps
 
 
 @pytest.fixture(scope="session")
-def gateway(
-    fleet: Fleet,
-    shared_upstream: ScriptedUpstream,
-    proxy_trap: socket.socket,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> GatewayProcess:
-    """The gateway that most cases meet: default limits, everything logged, and an environment that lures it away."""
+def lures(proxy_trap: socket.socket, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment that lures a client library away from where it was told to go."""
     home = tmp_path_factory.mktemp("home")
     (home / ".netrc").write_text(f"machine 127.0.0.1 login somebody password {scene.UPSTREAM_KEY}-netrc\n")
     (home / ".netrc").chmod(0o600)
     proxy = f"http://127.0.0.1:{proxy_trap.getsockname()[1]}"
-    lures = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"), proxy)
-    environ = {**lures, "NO_PROXY": "", "no_proxy": "", "HOME": str(home), "NETRC": str(home / ".netrc")}
-    return fleet.share(scene.config(shared_upstream.url, "log: {level: debug, format: json}"), environ)
+    proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"), proxy)
+    return {**proxies, "NO_PROXY": "", "no_proxy": "", "HOME": str(home), "NETRC": str(home / ".netrc")}
 
 
-@pytest.fixture(scope="session")
-def strict_gateway(fleet: Fleet, shared_upstream: ScriptedUpstream) -> GatewayProcess:
+@pytest.fixture
+def gateway(
+    fleet: Fleet, gateway_loop: str, shared_upstream: ScriptedUpstream, lures: dict[str, str]
+) -> GatewayProcess:
+    """The gateway that most cases meet: default limits, everything logged, and an environment that lures it away."""
+    config = scene.config(shared_upstream.url, "log: {level: debug, format: json}")
+    return fleet.share(gateway_loop, config, lures)
+
+
+@pytest.fixture
+def strict_gateway(fleet: Fleet, gateway_loop: str, shared_upstream: ScriptedUpstream) -> GatewayProcess:
     """A gateway of small limits: bodies of 1 MiB, pauses of half a second."""
     limits = "limits: {body_bytes: 1048576}, timeouts: {upload_silence: 0.5, keepalive: 1}"
-    return fleet.share(scene.config(shared_upstream.url, limits))
+    return fleet.share(gateway_loop, scene.config(shared_upstream.url, limits))
 
 
 @pytest.fixture(scope="session")
@@ -66,16 +70,16 @@ def stage(shared_upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFa
     stage.close()
 
 
-@pytest.fixture(scope="session")
-def relay_gateway(fleet: Fleet, stage: Stage) -> GatewayProcess:
+@pytest.fixture
+def relay_gateway(fleet: Fleet, gateway_loop: str, stage: Stage) -> GatewayProcess:
     """A gateway with a deployment for each upstream of the stage, and for each way to limit one."""
-    return fleet.share(stage.config())
+    return fleet.share(gateway_loop, stage.config())
 
 
 @pytest.fixture
-def start_gateway(fleet: Fleet) -> StartGateway:
+def start_gateway(fleet: Fleet, gateway_loop: str) -> StartGateway:
     """Starts a gateway for this case alone: `start_gateway(config, arguments, environ, serves=True)`."""
-    return fleet.borrow
+    return partial(fleet.borrow, gateway_loop)
 
 
 @pytest.fixture

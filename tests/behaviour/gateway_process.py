@@ -191,6 +191,10 @@ class GatewayProcess:
         clients = ports.count(self.port)
         return Descriptors(clients, len(ports) - clients, len(targets) - len(ports))
 
+    def is_on_uvloop(self) -> bool:
+        """Whether it has loaded uvloop, and so runs on it; on asyncio otherwise. Once it serves."""
+        return "/uvloop/" in Path(f"/proc/{self.pid}/maps").read_text()
+
     def command_line(self) -> bytes:
         """Its arguments, as any user of the machine can see them."""
         return Path(f"/proc/{self.pid}/cmdline").read_bytes()

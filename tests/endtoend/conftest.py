@@ -1,6 +1,7 @@
 """A gateway started as the command line starts it, before an upstream that does as its script says."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -24,22 +25,23 @@ def wire_fleet(tmp_path_factory: pytest.TempPathFactory, upstream_of_session: Sc
     fleet.close()
 
 
-@pytest.fixture(scope="session")
-def gateway(wire_fleet: Fleet, upstream_of_session: ScriptedUpstream) -> GatewayProcess:
+@pytest.fixture
+def gateway(wire_fleet: Fleet, gateway_loop: str, upstream_of_session: ScriptedUpstream) -> GatewayProcess:
     """Default limits; a gateway that most cases share."""
-    return wire_fleet.share(scene.config(upstream_of_session.url))
-
-
-@pytest.fixture(scope="session")
-def impatient_gateway(wire_fleet: Fleet, upstream_of_session: ScriptedUpstream) -> GatewayProcess:
-    """Waits 0.3 s for a first byte, and for the next."""
-    return wire_fleet.share(scene.config(upstream_of_session.url, "timeouts: {first_byte: 0.3, silence: 0.3}"))
+    return wire_fleet.share(gateway_loop, scene.config(upstream_of_session.url))
 
 
 @pytest.fixture
-def start_gateway(wire_fleet: Fleet) -> StartGateway:
+def impatient_gateway(wire_fleet: Fleet, gateway_loop: str, upstream_of_session: ScriptedUpstream) -> GatewayProcess:
+    """Waits 0.3 s for a first byte, and for the next."""
+    brisk = "timeouts: {first_byte: 0.3, silence: 0.3}"
+    return wire_fleet.share(gateway_loop, scene.config(upstream_of_session.url, brisk))
+
+
+@pytest.fixture
+def start_gateway(wire_fleet: Fleet, gateway_loop: str) -> StartGateway:
     """Starts a gateway for this case alone: `start_gateway(config, arguments, environ, serves=True)`."""
-    return wire_fleet.borrow
+    return partial(wire_fleet.borrow, gateway_loop)
 
 
 @pytest.fixture
