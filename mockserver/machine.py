@@ -9,6 +9,7 @@ from mockserver.clock import Clock
 from mockserver.engine import Ids
 from mockserver.errors import too_long
 from mockserver.generation import Run
+from mockserver.lora import Adapters, Scales
 from mockserver.metrics import Metrics
 from mockserver.results import Result, Task
 from mockserver.settings import Settings
@@ -27,7 +28,7 @@ class Machine:
         self.ids = Ids(settings.seed)
         self.metrics = Metrics()
         self.template = templates.find(settings.chat_template, settings.chat_template_source)
-        self.lora_scales = [1.0 for _ in settings.lora]
+        self.adapters = Adapters(settings.adapters)
         self.media_marker = f"<__media_{self.ids.new()}__>"
         self.started = self.clock.unix()
         self._tasks = 0
@@ -155,10 +156,18 @@ class Machine:
         for task, slot in zip(choices, slots, strict=True):
             self._tasks += 1
             slot.task = self._tasks
+            self._adapt(slot, task.params.lora)
             run = Run(task, slot, self.settings, self.clock, self.metrics, lambda: self.pool.busy)
             run.leader, run.shared = (runs[0] if runs else None), len(choices) > 1
             runs.append(run)
         return runs
+
+    def _adapt(self, slot: Slot, wanted: Scales) -> None:
+        """Apply the adapters of a request to a slot, whose cache is worth nothing with others."""
+        scales = self.adapters.for_request(wanted)
+        if wanted and scales != slot.scales:
+            slot.cache = []
+        slot.scales = scales
 
     @asynccontextmanager
     async def _slots(self, prompt: Sequence[int], pinned: int = -1, count: int = 1) -> AsyncIterator[list[Slot]]:

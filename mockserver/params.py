@@ -7,6 +7,7 @@ from typing import Any
 from mockserver import tokenizer
 from mockserver.errors import ApiError
 from mockserver.jsontext import float32, type_error
+from mockserver.lora import Scales, scales_of
 from mockserver.parameter_table import DEFAULTS, LONG_ONLY
 from mockserver.settings import Settings
 
@@ -44,6 +45,7 @@ class Params:
     id_slot: int = -1
     ping_seconds: int = 30
     response_fields: list[str] = field(default_factory=list)
+    lora: Scales = field(default_factory=dict)
 
     @property
     def timed(self) -> bool:
@@ -145,6 +147,17 @@ def _apply_biases(body: Mapping[str, Any], shown: dict[str, Any]) -> frozenset[i
     return frozenset(token for token, bias in biases if bias is None or bias <= _BANNED_AT)
 
 
+def _scales(body: Mapping[str, Any]) -> Scales:
+    """The scales of LoRA adapters for this request; empty for the server's own."""
+    wanted = body.get("lora")
+    if wanted is None:
+        return {}
+    if not isinstance(wanted, list):
+        message = "Error: 'lora' must be an array of objects with 'id' and 'scale' fields"
+        raise ApiError(400, f"Field 'lora': {message}")
+    return scales_of(wanted)
+
+
 def read(body: Mapping[str, Any], settings: Settings) -> Params:
     """The parameters of a request body; raises ApiError 400 naming the field that is wrong."""
     shown = defaults(settings)
@@ -158,7 +171,8 @@ def read(body: Mapping[str, Any], settings: Settings) -> Params:
             shown[name] = float32(value) if isinstance(default, float) else int(value)
     limit, stop, probabilities = _limit(body, settings.n_predict), _stop_words(body), _probabilities(body)
     shown.update(max_tokens=limit, n_predict=limit, stop=stop, n_probs=probabilities)
-    banned = _apply_biases(body, shown)
+    banned, scales = _apply_biases(body, shown), _scales(body)
+    shown["lora"] = [{"id": number, "scale": scale} for number, scale in scales.items()]
     sampled = shown["temperature"] > 0
     fields = body.get("response_fields")
     return Params(
@@ -177,4 +191,5 @@ def read(body: Mapping[str, Any], settings: Settings) -> Params:
         id_slot=int(number(body, "id_slot", -1)),
         ping_seconds=int(number(body, "sse_ping_interval", settings.sse_ping_interval)),
         response_fields=[name for name in fields if isinstance(name, str)] if isinstance(fields, list) else [],
+        lora=scales,
     )

@@ -66,6 +66,7 @@ class Settings:
     props_endpoint: bool = False
     slot_save_path: str = ""
     lora: Sequence[str] = ()
+    lora_scaled: Sequence[str] = ()
     infill: bool = False
     sleep_idle_seconds: float = -1
     wake_seconds: float = 0.0
@@ -107,6 +108,16 @@ class Settings:
     def tag_list(self) -> list[str]:
         """The tags given, in the order of the alphabet."""
         return sorted(tag for tag in self.tags.split(",") if tag)
+
+    @property
+    def adapters(self) -> list[tuple[str, float]]:
+        """The LoRA adapters and their scales. Raises ValueError for one that is not `PATH:SCALE`."""
+        scaled = [item.partition(":") for listed in self.lora_scaled for item in listed.split(",")]
+        try:
+            known = [(path, float(scale)) for path, _, scale in scaled]
+        except ValueError as error:
+            raise ValueError(f"--lora-scaled is PATH:SCALE, or several with commas: {error}.") from error
+        return [(path, 1.0) for listed in self.lora for path in listed.split(",")] + known
 
     @property
     def model_name(self) -> str:

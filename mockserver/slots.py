@@ -14,7 +14,9 @@ _WORTH_REUSING = 0.1
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """One slot. `cache` holds the tokens of its last sequence; the other fields are what `/slots` shows."""
+    """One slot. `cache` holds the tokens of its last sequence, `scales` are those of its adapters, the other fields
+    are what `/slots` shows.
+    """
 
     id: int
     cache: list[int] = field(default_factory=list)
@@ -27,6 +29,7 @@ class Slot:
     decoded: int = 0
     new_line: bool = False
     params: dict[str, Any] = field(default_factory=dict)
+    scales: list[float] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)

@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from mockserver import params, tokenizer
+from mockserver import lora, params, tokenizer
 from mockserver.answering import MACHINE, body_of, json_answer
 from mockserver.errors import ApiError
 from mockserver.machine import Machine
@@ -105,21 +105,13 @@ async def metrics(request: web.Request) -> web.Response:
 
 async def get_lora(request: web.Request) -> web.Response:
     """`GET /lora-adapters`."""
-    machine = request[MACHINE]
-    pairs = zip(machine.settings.lora, machine.lora_scales, strict=True)
-    return json_answer(
-        [
-            {"id": number, "path": path, "scale": scale, "task_name": "", "prompt_prefix": ""}
-            for number, (path, scale) in enumerate(pairs)
-        ]
-    )
+    return json_answer(request[MACHINE].adapters.as_json())
 
 
 async def set_lora(request: web.Request) -> web.Response:
     """`POST /lora-adapters`: scales by id; those not named are switched off."""
-    machine, body = request[MACHINE], await body_of(request)
+    body = await body_of(request)
     if not isinstance(body, list):
         raise ApiError(400, "Request body must be an array")
-    scales = {entry.get("id"): float(entry.get("scale", 0.0)) for entry in body if isinstance(entry, dict)}
-    machine.lora_scales = [scales.get(number, 0.0) for number in range(len(machine.settings.lora))]
+    request[MACHINE].adapters.set(lora.scales_of(body))
     return json_answer({"success": True})
