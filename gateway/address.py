@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from gateway.connection import Connection, UpstreamError
 from gateway.resolver import Resolver
+from gateway.tls import TlsConnection
 
 
 class Address:
@@ -57,8 +58,9 @@ class Address:
     async def _connect(self, address: str) -> Connection:
         context = self._context()
         name = self._host if context is not None else None
+        kind = Connection if context is None else TlsConnection
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(Connection, address, self._port, ssl=context, server_hostname=name)
+        _, connection = await loop.create_connection(kind, address, self._port, ssl=context, server_hostname=name)
         return connection
 
     def _context(self) -> ssl.SSLContext | None:

@@ -93,8 +93,12 @@ class Visit:
         self.send(b"%x\r\n%b\r\n" % (len(data), data))
 
     def close(self) -> None:
-        """Close the connection with a FIN."""
+        """Close the connection with a FIN; over TLS that is a cut, as anybody on the way could make it."""
         self._peer.close()
+
+    def close_tls(self) -> None:
+        """End TLS as its standard wants it, with a close_notify, and close the connection."""
+        self._peer.close_tls()
 
     def reset(self) -> None:
         """Close the connection with a RST."""
@@ -310,6 +314,12 @@ class _Peer:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+
+    def close_tls(self) -> None:
+        assert isinstance(self._socket, ssl.SSLSocket)
+        with contextlib.suppress(OSError):  # the gateway need not wait for the end of it
+            self._socket.unwrap()
+        self.close()
 
     def reset(self) -> None:
         self._open = False

@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -363,6 +364,59 @@ def test_a_stream_that_breaks_off_over_TLS_or_a_Unix_socket_is_seen_to(
         rest = first + client.read_to_end()
     assert b'data: {"error":' in rest
     assert not rest.endswith(b"0\r\n\r\n")
+
+
+UNFRAMED = {
+    "text": (b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n", b"half of it"),
+    "HTTP/1.0": (b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n", b"half of it"),
+    "a stream": (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", EVENT),
+    "long": (b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n", b"x" * 3 * MIB),
+}
+
+
+@pytest.mark.parametrize(("head", "body"), UNFRAMED.values(), ids=UNFRAMED)
+def test_U23_a_body_until_the_end_of_TLS_is_whole_with_a_close_notify(
+    relay_gateway: GatewayProcess, stage: Stage, head: bytes, body: bytes
+) -> None:
+    with stage.tls.playing(says(head + body, then=Visit.close_tls)):
+        response = relay_gateway.ask(chat("tls"))
+    assert (response.status, response.body, response.whole) == (200, body, True)
+
+
+@pytest.mark.parametrize("go", [Visit.close, Visit.reset])
+@pytest.mark.parametrize(("head", "body"), UNFRAMED.values(), ids=UNFRAMED)
+def test_U23_a_body_until_the_end_of_TLS_is_not_whole_without_a_close_notify(
+    relay_gateway: GatewayProcess, stage: Stage, head: bytes, body: bytes, go: Callable[[Visit], None]
+) -> None:
+    """RFC 9112 9.8: the FIN may be a stranger's, who wants half an answer to pass for one (a truncation attack)."""
+
+    def script(visit: Visit) -> None:
+        visit.read_body()
+        visit.send(head, body)
+        assert seen.wait(5)
+        go(visit)
+
+    seen = threading.Event()
+    with stage.tls.playing(script), relay_gateway.connect() as client:
+        client.send(chat("tls"))
+        client.read_head()
+        client.read_some()
+        seen.set()
+        rest = client.read_to_end()
+    assert not rest.endswith(b"0\r\n\r\n")
+    assert (b'data: {"error":' in rest) == (b"event-stream" in head)
+
+
+def test_U23_a_head_alone_is_an_empty_answer_with_a_close_notify_and_none_without(
+    relay_gateway: GatewayProcess, stage: Stage
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
+    with stage.tls.playing(says(head, then=Visit.close_tls)):
+        response = relay_gateway.ask(chat("tls"))
+    assert (response.status, response.body, response.whole) == (200, b"", True)
+    with stage.tls.playing(says(head, then=Visit.close)):
+        response = relay_gateway.ask(chat("tls"))
+    assert (response.status, response.whole) in {(502, True), (200, False)}  # the latter if the head came well before
 
 
 @pytest.mark.parametrize("deployment", ["tls", "unix"])
