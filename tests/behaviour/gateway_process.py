@@ -161,6 +161,10 @@ class GatewayProcess:
         """Resident memory in bytes."""
         return self._status("VmRSS") * 1024
 
+    def data(self) -> int:
+        """What a limit on its data (RLIMIT_DATA) counts, in bytes."""
+        return self._status("VmData") * 1024
+
     def peak_memory(self) -> int:
         """The most resident memory since the start, or since `forget_peak`, in bytes."""
         return self._status("VmHWM") * 1024

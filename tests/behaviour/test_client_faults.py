@@ -4,6 +4,7 @@ import json
 import random
 import re
 import socket
+import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,24 @@ def hose(visit: Visit) -> None:
 def ending_of(gateway: GatewayProcess, name: str, start: int) -> str:
     """How the log says that a request ended."""
     return gateway.log.wait_for(rf'"id": ?"{name}".*"ending": ?"(\w+)"', start=start)[1]
+
+
+# --- C13: TLS, where none is offered
+
+
+def test_C13_a_client_that_speaks_TLS_learns_at_once_that_this_is_not_TLS(
+    gateway: GatewayProcess, upstream: ScriptedUpstream
+) -> None:
+    context = ssl.create_default_context()
+    for name in ("gateway.test", None):
+        context.check_hostname = name is not None
+        with gateway.connect() as client:
+            begun = time.monotonic()
+            with pytest.raises((ssl.SSLError, ConnectionResetError)):
+                context.wrap_socket(client.socket, server_hostname=name)
+            assert time.monotonic() - begun < AT_ONCE
+    assert gateway.ask(chat()).json() == FINE
+    assert len(upstream.requests) == 1
 
 
 # --- C4: leaving at any moment

@@ -14,7 +14,8 @@ from tests.behaviour.gateway_process import GatewayProcess
 from tests.behaviour.scripted_upstream import ScriptedUpstream, Visit
 from tests.behaviour.wire_client import Response, chunked, request
 
-LIMIT = 64 * 1024 * 1024  # the default of server.limits.body_bytes
+MIB = 1024 * 1024
+LIMIT = 64 * MIB  # the default of server.limits.body_bytes
 JSON = "Content-Type: application/json"
 ALL_BYTES = bytes(range(256))
 
@@ -195,6 +196,37 @@ def test_an_answer_of_64_mib_comes_down_whole(
         response = ask(gateway, scene.BODY)
     assert response.whole
     assert sha256(response.body) == sha256(body)
+
+
+def test_U19_a_hose_of_200_mb_comes_down_whole_and_fills_no_memory(
+    gateway: GatewayProcess, upstream: ScriptedUpstream
+) -> None:
+    """Asked for in HTTP/1.0, so that what comes after the head is the body and nothing else."""
+    block, blocks = noise(MIB), 200
+    sent, received = hashlib.sha256(), hashlib.sha256()
+
+    def script(visit: Visit) -> None:
+        visit.read_body()
+        visit.begin_stream()
+        for number in range(blocks):
+            data = number.to_bytes(8, "big") + block[8:]
+            sent.update(data)
+            visit.chunk(data)
+        visit.chunk(b"")
+
+    before = gateway.memory()
+    gateway.forget_peak()
+    with upstream.playing(script), gateway.connect(30) as client:
+        client.send(request(scene.CHAT, JSON, key=scene.KEY, body=scene.BODY, version="HTTP/1.0"))
+        client.read_head()
+        size = len(begun := bytes(client.received).partition(b"\r\n\r\n")[2])
+        received.update(begun)
+        while data := client.socket.recv(MIB):
+            received.update(data)
+            size += len(data)
+    assert size == blocks * MIB
+    assert received.digest() == sent.digest()
+    assert gateway.peak_memory() - before < 4 * MIB
 
 
 def test_a_slow_reader_gets_every_byte_and_holds_up_nobody(gateway: GatewayProcess, upstream: ScriptedUpstream) -> None:

@@ -181,6 +181,31 @@ def shown(run: Run) -> dict[str, Any]:
     return listed[0]
 
 
+def test_L6_no_command_writes_the_configuration_so_none_can_leave_half_of_it(run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(GOOD)
+    config.chmod(0o400)
+    before = config.stat()
+    for command in (
+        ("check", "--config", str(config)),
+        ("keys", "list", "--config", str(config)),
+        ("keys", "create", "--config", str(config), "--account", "acme", "--name", "new"),
+        ("keys", "revoke", "--config", str(config), "acme/laptop"),
+        ("deployments", "add", "--config", str(config), "new", "--account", "acme", "--upstream", "http://h:1"),
+        ("deployments", "pause", "--config", str(config), "demo"),
+        ("deployments", "remove", "--config", str(config), "demo"),
+        ("import", str(config), "--database", "DB"),
+    ):
+        run(*command)
+        after = config.stat()
+        assert (after.st_ino, after.st_mtime_ns, after.st_ctime_ns) == (
+            before.st_ino,
+            before.st_mtime_ns,
+            before.st_ctime_ns,
+        ), command
+    assert config.read_text() == GOOD
+
+
 def test_a_deployment_goes_through_its_life(run: Run) -> None:
     assert add(run, "--connect", "1.5").exit_code == 0
     first = shown(run)
