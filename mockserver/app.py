@@ -97,7 +97,7 @@ def create_app(stage: Stage) -> web.Application:
     app[STAGE], app[SETTINGS], app[SESSIONS] = stage, settings, Sessions()
     app[JOURNAL], app[FAULTS], app[CLOCK] = stage.journal, stage.faults, machine.clock
     app[SERVING] = _serving(app, machine)
-    app.cleanup_ctx.append(_end_background_work)
+    app.cleanup_ctx.append(_background_work)
     app.on_response_prepare.extend((_close_used_up, arranger(settings.allowed_origins), note_answer))
     vertex = ((hdrs.METH_POST, settings.vertex_route, predict),) if settings.vertex_route else ()
     for method, path, handler in (*app[SERVING].routes(), *vertex):
@@ -111,12 +111,14 @@ def _serving(app: web.Application, machine: Machine) -> Serving:
     if not machine.settings.router:
         return SingleModel(machine)
     app[ROUTER] = machine.settings
-    app[FLEET] = Fleet(machine.settings, machine.settings.router_models, machine.clock)
+    app[FLEET] = Fleet(machine.settings, machine.clock)
     return Router(app[FLEET], machine)
 
 
-async def _end_background_work(app: web.Application) -> AsyncIterator[None]:
+async def _background_work(app: web.Application) -> AsyncIterator[None]:
     """Streams that outlive their client, and models being loaded, end with the server."""
+    if FLEET in app:
+        app[FLEET].load_startup_models()
     yield
     app[SESSIONS].stop_all()
     if FLEET in app:

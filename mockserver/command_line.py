@@ -89,6 +89,7 @@ def settings_from(options: dict[str, Any], environment: Mapping[str, str]) -> Se
         given["router_models"] = tuple(filter(None, given["router_models"].split(",")))
     if environment.get("AIP_MODE") == "PREDICTION":
         given["vertex_route"] = environment.get("AIP_PREDICT_ROUTE") or "/predict"
+    given["debug_delays"] = bool(environment.get("LLAMA_SERVER_DEBUG_FAKE_TIMING"))
     return Settings(**given)
 
 
@@ -107,5 +108,6 @@ def _model(given: dict[str, Any]) -> dict[str, Any]:
         path += ".gguf"
     infill = bool(given.get("infill")) or "infill" in repository
     strict = given.pop("strict", False) and not path and not given.get("alias")
-    router = bool(given.get("router") or strict)
+    of_models = not path and (given.get("models_dir") or given.get("models_preset"))
+    router = bool(given.get("router") or strict or of_models)
     return {"model": path, "infill": infill, "router": router}

@@ -1,76 +1,63 @@
 """A router's models: which are loaded, who waits for which, and who has to go when there is no room."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Any
 
+from mockserver.catalogue import Catalogue
 from mockserver.clock import Clock
 from mockserver.errors import ApiError
 from mockserver.machine import Machine
+from mockserver.member import Events, Member, Status, passing
+from mockserver.model_info import model_info
 from mockserver.settings import Settings
 
-
-class Status(StrEnum):
-    """What `GET /models` says of a model."""
-
-    UNLOADED = "unloaded"
-    LOADING = "loading"
-    LOADED = "loaded"
-    SLEEPING = "sleeping"
-
-
-@dataclass(slots=True, eq=False)
-class Member:
-    """One model. `busy` counts requests being served, `wanted` those that wait for it to be loaded."""
-
-    name: str
-    source: str = "cache"
-    state: Status = Status.UNLOADED
-    machine: Machine | None = None
-    loading: asyncio.Task[None] | None = None
-    busy: int = 0
-    wanted: int = 0
-    last_used: int = 0
-
-    @property
-    def status(self) -> Status:
-        """Its state; a loaded model that fell asleep is sleeping."""
-        asleep = self.state is Status.LOADED and self.machine is not None and self.machine.asleep
-        return Status.SLEEPING if asleep else self.state
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether it may be unloaded to make room."""
-        return self.state is Status.LOADED and not self.busy and not self.wanted
+_REPORTS = 0.2
+_DEBUG_SECONDS = 2.0
 
 
 class Fleet:
-    """The models of a router. At most `models_max` are loaded; requests for others wait, first come first served."""
+    """The models of a router. At most `models_max` are loaded; requests for others wait, first come first served.
 
-    def __init__(self, settings: Settings, names: Sequence[str], clock: Clock) -> None:
+    Raises ValueError for presets that cannot be read.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings, self._clock = settings, clock
-        self.members = {name: Member(name) for name in names}
-        self.listeners: set[asyncio.Queue[dict[str, Any]]] = set()
+        self.events = Events()
+        self._catalogue = Catalogue(settings, clock, self.events)
         self._queue: list[Member] = []
         self._changed = asyncio.Event()
         self._uses = 0
+        self._on_startup = [member.name for member in self._catalogue if member.preset.is_on("load-on-startup")]
+        if len(self._on_startup) > settings.models_max > 0:
+            count = f"({len(self._on_startup)}) exceeds models_max ({settings.models_max})"
+            raise ValueError(f"number of models to load on startup {count}")
 
-    def find(self, name: str) -> Member:
-        """A model by name; raises the 400 of an unknown one."""
-        if not name:
-            raise ApiError(400, "model name is missing from the request")
-        if name not in self.members:
-            raise ApiError(400, f"model '{name}' not found")
-        return self.members[name]
+    def load_startup_models(self) -> None:
+        """Load those that a preset says are to be loaded from the start."""
+        for name in self._on_startup:
+            self.load(name)
+
+    def members(self) -> list[Member]:
+        """All models, in the order of the alphabet."""
+        self._take_in_downloads()
+        return list(self._catalogue)
+
+    def get(self, name: str) -> Member | None:
+        """A model by its name or one of its aliases."""
+        self._take_in_downloads()
+        return self._catalogue.get(name)
 
     @asynccontextmanager
     async def use(self, name: str, *, autoload: bool) -> AsyncIterator[Machine]:
         """The machine of a model, loaded first if it must be; it stays loaded as long as it is used."""
-        member = self.find(name)
-        if not autoload and member.state is Status.UNLOADED:
+        if not name:
+            raise ApiError(400, "model name is missing from the request")
+        if (member := self.get(name)) is None:
+            raise ApiError(400, f"model '{name}' not found")
+        if not autoload and not member.is_running:
             raise ApiError(400, "model is not loaded")
         member.wanted += 1
         try:
@@ -81,43 +68,78 @@ class Fleet:
             if not member.wanted and member in self._queue:
                 self._queue.remove(member)
         try:
+            await self._dawdle()
             machine = member.machine or Machine(self._settings, self._clock)
             async with machine.awake():
                 yield machine
         finally:
-            self._uses += 1
             member.busy -= 1
-            member.last_used = self._uses
+            self._note_use(member)
             self._schedule()
 
     def load(self, name: str) -> None:
-        """Load a model in the background; raises the 400 or 404 of one that cannot be."""
-        if name not in self.members:
-            raise ApiError(404, "File Not Found")
-        member = self.members[name]
-        if member.state is not Status.UNLOADED:
+        """Load a model in the background; raises the error of one that cannot be."""
+        if (member := self.get(name)) is None:
+            raise ApiError(404, "model is not found")
+        if member.is_running:
             raise ApiError(400, "model is already running")
-        self._queue.append(member)
-        self._schedule()
+        if member.state is Status.UNLOADED and member not in self._queue:
+            self._queue.append(member)
+            self._schedule()
+            if member in self._queue:
+                self._queue.remove(member)
+                raise ApiError(500, "model limit reached, try again later")
 
     def unload(self, name: str) -> None:
-        """Unload a model; raises the 400 of one that is not running."""
-        if name not in self.members:
+        """Unload a model, or end its download; raises the 400 of one that is not running."""
+        if (member := self.get(name)) is None:
             raise ApiError(400, "model is not found")
-        if self.members[name].state is Status.UNLOADED:
+        if member.state is Status.DOWNLOADING:
+            self._catalogue.end_download(member)
+        elif not member.is_running:
             raise ApiError(400, "model is not running")
-        self._drop(self.members[name])
+        else:
+            self._drop(member)
+            self._schedule()
+
+    def download(self, name: str) -> None:
+        """Fetch a model in the background; it is there with the next list. Raises the 400 of one there is."""
+        if self.get(name) is not None:
+            raise ApiError(400, f"model '{name}' already exists")
+        self._catalogue.download(name)
+
+    def remove(self, name: str) -> None:
+        """Delete a model of the cache, unloading it first; raises the 500 of one that cannot be."""
+        member = self._catalogue.get(name)
+        if member is None or member.name != name:
+            raise ApiError(500, f"model name={name} is not found")
+        if member.preset.source != "cache":
+            raise ApiError(500, f"model name={name} is not removable (not from cache)")
+        if member.state is Status.DOWNLOADING:
+            self._catalogue.end_download(member)
+        else:
+            if member.is_running:
+                self._drop(member)
+            self._catalogue.forget(member)
+        self.events.tell("model_remove", name)
+        self._schedule()
+
+    def reload(self) -> None:
+        """Read the presets again. Raises the 500 of what cannot be read."""
+        self._catalogue.reload(self._drop)
         self._schedule()
 
     async def close(self) -> None:
         """Break off what is loading."""
-        tasks = [member.loading for member in self.members.values() if member.loading is not None]
+        tasks = [member.work for member in self._catalogue if member.work is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _until_loaded(self, member: Member) -> None:
         while member.state is not Status.LOADED:
+            if member not in self._catalogue or member.state is Status.DOWNLOADING:
+                raise ApiError(400, f"model name={member.name} is not running")
             if member.state is Status.UNLOADED and member not in self._queue:
                 self._queue.append(member)
             self._schedule()
@@ -126,11 +148,13 @@ class Fleet:
     def _schedule(self) -> None:
         """Start what there is room for, making room by unloading the idle model unused for longest."""
         while self._queue:
-            running = [member for member in self.members.values() if member.state is not Status.UNLOADED]
-            if len(running) < self._settings.models_max:
+            running = [member for member in self._catalogue if member.is_running]
+            if len(running) < self._settings.models_max or self._settings.models_max <= 0:
                 member = self._queue.pop(0)
-                self._set(member, Status.LOADING)
-                member.loading = asyncio.create_task(self._load(member))
+                member.state = Status.LOADING
+                self._note_use(member)
+                self.events.tell("model_status", member.name, {"status": member.state.value})
+                member.work = asyncio.create_task(self._load(member))
                 continue
             idle = [member for member in running if member.is_idle]
             if not idle:
@@ -138,21 +162,35 @@ class Fleet:
             self._drop(min(idle, key=lambda member: member.last_used))
 
     async def _load(self, member: Member) -> None:
-        await self._clock.sleep_until(self._clock.now() + (self._settings.load_seconds or 0.0))
-        member.machine = Machine(replace(self._settings, alias=member.name, router=False), self._clock)
-        member.loading = None
-        self._set(member, Status.LOADED)
+        await self._dawdle()
+        async for share in passing(self._clock, self._settings.load_seconds or 0.0, _REPORTS):
+            progress = {"stages": ["text_model"], "current": "text_model", "value": share}
+            self._change(member, Status.LOADING, progress=progress)
+        settings = member.preset.settings(self._settings)
+        member.machine, member.work = Machine(settings, self._clock), None
+        member.info = model_info(settings, self._clock.unix())
+        self._change(member, Status.LOADED, info=member.info)
+
+    def _take_in_downloads(self) -> None:
+        """Know what was downloaded from the next question on, as llama-server does."""
+        if self._catalogue.take_in_downloads():
+            self.reload()
+
+    def _note_use(self, member: Member) -> None:
+        self._uses += 1
+        member.last_used = self._uses
 
     def _drop(self, member: Member) -> None:
-        if member.loading is not None:
-            member.loading.cancel()
-        member.machine = member.loading = None
-        self._set(member, Status.UNLOADED)
+        member.stop()
+        self._change(member, Status.UNLOADED, exit_code=0)
 
-    def _set(self, member: Member, state: Status) -> None:
+    def _change(self, member: Member, state: Status, **about: Any) -> None:
         member.state = state
-        event = {"model": member.name, "event": "status_change", "data": {"status": state.value}}
-        for listener in self.listeners:
-            listener.put_nowait(event)
+        self.events.tell("status_change", member.name, {"status": state.value} | about)
         self._changed.set()
         self._changed = asyncio.Event()
+
+    async def _dawdle(self) -> None:
+        """The delays with which llama.cpp's own tests widen what they look for."""
+        if self._settings.debug_delays:
+            await self._clock.sleep_until(self._clock.now() + _DEBUG_SECONDS)

@@ -12,6 +12,7 @@ from mockserver.conversion import from_responses
 from mockserver.errors import ApiError
 from mockserver.jsontext import kind
 from mockserver.machine import Machine
+from mockserver.model_info import model_info
 from mockserver.responses_shape import ResponseShape
 from mockserver.results import Task
 from mockserver.text_shape import TextShape
@@ -72,7 +73,7 @@ async def responses_input_tokens(request: web.Request) -> web.Response:
 async def models(request: web.Request) -> web.Response:
     """`GET /v1/models`: Ollama's list and OpenAI's in one object."""
     machine = request[MACHINE]
-    settings, name = machine.settings, machine.settings.model_name
+    name = machine.settings.model_name
     details: dict[str, Any] = {
         "parent_model": "",
         "format": "gguf",
@@ -83,20 +84,6 @@ async def models(request: web.Request) -> web.Response:
     }
     entry: dict[str, Any] = {"name": name, "model": name, "modified_at": "", "size": "", "digest": ""}
     entry |= {"type": "model", "description": "", "tags": [""], "capabilities": ["completion"]}
-    data: dict[str, Any] = {"id": name, "aliases": settings.aliases, "tags": settings.tag_list}
-    data |= {"object": "model", "created": machine.clock.unix(), "owned_by": "llamacpp", "meta": _meta(machine)}
     models = [entry | {"parameters": "", "details": details}]
-    return json_answer({"models": models, "object": "list", "data": [data]})
-
-
-def _meta(machine: Machine) -> dict[str, Any]:
-    return {
-        "vocab_type": 1,
-        "n_vocab": tokenizer.VOCABULARY_SIZE,
-        "n_ctx": machine.settings.slot_context,
-        "n_ctx_train": 131072,
-        "n_embd": 64,
-        "n_params": 4178240,
-        "size": 16712960,
-        "ftype": "(guessed) all F32",
-    }
+    data = [model_info(machine.settings, machine.clock.unix())]
+    return json_answer({"models": models, "object": "list", "data": data})

@@ -1,6 +1,5 @@
 """The endpoints only a router has: its models, loading and unloading them, and its own properties."""
 
-import asyncio
 from typing import Any
 
 from aiohttp import web
@@ -8,7 +7,8 @@ from aiohttp import web
 from mockserver.answering import body_of, json_answer
 from mockserver.clock import Clock
 from mockserver.errors import ApiError
-from mockserver.fleet import Fleet, Member, Status
+from mockserver.fleet import Fleet
+from mockserver.member import Member
 from mockserver.settings import BUILD_INFO, Settings
 from mockserver.sse import data_event
 
@@ -17,31 +17,41 @@ ROUTER = web.AppKey("router", Settings)
 
 
 def _shown(member: Member) -> dict[str, Any]:
-    return {
+    preset = member.preset
+    status = {"value": member.status.value, "args": preset.arguments(), "preset": preset.as_ini()}
+    shown = {
         "id": member.name,
-        "aliases": [],
-        "tags": [],
+        "aliases": preset.listed("alias"),
+        "tags": preset.listed("tags"),
         "object": "model",
         "owned_by": "llamacpp",
         "created": Clock().unix(),
-        "status": {"value": member.status.value, "args": []},
+        "status": status,
         "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
-        "source": member.source,
-        "can_remove": member.source == "cache",
+        "source": preset.source,
+        "can_remove": preset.source == "cache",
     }
+    return shown | {name: value for name, value in member.info.items() if member.is_running and name not in shown}
 
 
 async def models(request: web.Request) -> web.Response:
-    """`GET /models`."""
+    """`GET /models`; with `?reload=1` the presets are read again before."""
     fleet = request.app[FLEET]
-    return json_answer({"data": [_shown(member) for member in fleet.members.values()], "object": "list"})
+    if request.query.get("reload"):
+        fleet.reload()
+    shown = [_shown(member) for member in fleet.members() if not member.preset.hidden]
+    return json_answer({"data": shown, "object": "list"})
 
 
 async def _name(request: web.Request) -> str:
     body = await body_of(request)
     name = body.get("model") if isinstance(body, dict) else None
-    if not isinstance(name, str) or not name:
-        raise ApiError(400, "model name is missing from the request")
+    return name if isinstance(name, str) else ""
+
+
+def _required(name: str) -> str:
+    if not name:
+        raise ApiError(400, "model must be a non-empty string")
     return name
 
 
@@ -58,41 +68,25 @@ async def unload(request: web.Request) -> web.Response:
 
 
 async def download(request: web.Request) -> web.Response:
-    """`POST /models`: the model is there at once."""
-    name, fleet = await _name(request), request.app[FLEET]
-    if name in fleet.members:
-        raise ApiError(400, "model already exists")
-    fleet.members[name] = Member(name)
-    for listener in fleet.listeners:
-        listener.put_nowait({"model": name, "event": "download_finished", "data": {}})
+    """`POST /models`: answers at once, downloads (or rather waits) in the background."""
+    request.app[FLEET].download(_required(await _name(request)))
     return json_answer({"success": True})
 
 
 async def remove(request: web.Request) -> web.Response:
     """`DELETE /models?model=`."""
-    fleet = request.app[FLEET]
-    member = fleet.find(request.query.get("model", ""))
-    if member.state is not Status.UNLOADED:
-        fleet.unload(member.name)
-    del fleet.members[member.name]
-    for listener in fleet.listeners:
-        listener.put_nowait({"model": member.name, "event": "model_remove", "data": {}})
+    request.app[FLEET].remove(_required(request.query.get("model", "")))
     return json_answer({"success": True})
 
 
 async def events(request: web.Request) -> web.StreamResponse:
     """`GET /models/sse`: every change of a status, as it happens."""
-    fleet = request.app[FLEET]
     response = web.StreamResponse(headers={"X-Accel-Buffering": "no", "Content-Type": "text/event-stream"})
     response.enable_chunked_encoding()
-    queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    fleet.listeners.add(queue)
-    try:
+    with request.app[FLEET].events.heard() as queue:
         await response.prepare(request)
         while True:
             await response.write(data_event(await queue.get()))
-    finally:
-        fleet.listeners.discard(queue)
 
 
 async def props(request: web.Request) -> web.Response:

@@ -81,8 +81,11 @@ class Settings:
         "ggml-org/test-model-stories260K:F32",
         "ggml-org/test-model-stories260K-infill:F32",
     )
+    models_dir: str = ""
+    models_preset: str = ""
     models_max: int = 4
     models_autoload: bool = True
+    debug_delays: bool = False
 
     scenario: str = ""
     clock: str = "real"

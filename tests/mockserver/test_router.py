@@ -1,8 +1,14 @@
 """A router: models that are loaded when asked for, and make room for each other."""
 
 import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+import pytest
 
 from mockserver.server import MockLlamaServer
 from tests.mockserver.rawhttp import ask, connect, encode, read_head
@@ -38,6 +44,15 @@ async def test_the_model_unused_for_longest_makes_room() -> None:
         assert await statuses(mock) == {"a": "loaded", "b": "unloaded", "c": "loaded"}
 
 
+async def test_a_model_that_was_loaded_counts_as_used_then() -> None:
+    async with router(models_max=2) as mock:
+        for model in ("c", "b", "a"):
+            await ask(mock.url, "POST", "/models/load", {"model": model})
+            while (await statuses(mock))[model] != "loaded":
+                pass
+        assert await statuses(mock) == {"a": "loaded", "b": "loaded", "c": "unloaded"}
+
+
 async def test_a_busy_model_is_waited_for() -> None:
     async with router(models_max=1) as mock:
         reader, writer = await connect(mock.url)
@@ -60,7 +75,8 @@ async def test_models_are_loaded_and_unloaded_by_hand() -> None:
         reader, writer = await connect(mock.url)
         writer.write(encode("GET", "/models/sse"))
         await read_head(reader)
-        assert b'"status":"loaded"' in await reader.readuntil(b"\n\n")
+        while b'"status":"loaded"' not in await reader.readuntil(b"\n\n"):
+            pass
         writer.transport.abort()
         assert (await use(mock, "a"))["model"] == "a"
         assert (await ask(mock.url, "POST", "/models/unload", {"model": "a"})).json() == {"success": True}
@@ -93,3 +109,191 @@ async def test_a_stream_with_a_conversation_outlives_its_client_and_is_read_agai
         assert (known["is_done"], known["total_bytes"]) == (True, len(answer.body))
         assert (await ask(mock.url, "DELETE", f"/v1/stream?{query}")).status == 204
         assert (await ask(mock.url, "GET", f"/v1/stream?{query}")).status == 404
+
+
+PRESETS = """
+version = 1
+[*]
+temp = 0.5 ; for all
+
+[small]
+hf-repo = org/story
+c = 128
+alias = tiny, mini
+tags = cpu
+[Large:q4_k_m]
+LLAMA_ARG_CTX_SIZE = 8192 # a comment
+load-on-startup = true
+"""
+
+
+@asynccontextmanager
+async def listening(mock: MockLlamaServer) -> AsyncIterator[list[Any]]:
+    """The events of `/models/sse` as they come."""
+    reader, writer = await connect(mock.url)
+    writer.write(encode("GET", "/models/sse"))
+    await read_head(reader)
+    heard = list[Any]()
+
+    async def listen() -> None:
+        while True:
+            line = (await reader.readuntil(b"\n\n")).partition(b"data: ")[2]
+            heard.append(json.loads(line))
+
+    listener = asyncio.create_task(listen())
+    await mock.wait_for_requests(1, path="/models/sse")
+    yield heard
+    listener.cancel()
+    writer.transport.abort()
+
+
+async def listed(mock: MockLlamaServer, query: str = "") -> dict[str, Any]:
+    return {model["id"]: model for model in (await ask(mock.url, "GET", f"/models{query}")).json()["data"]}
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "models.ini"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+async def test_the_presets_of_a_file_are_models(tmp_path: Path) -> None:
+    async with router(models_preset=written(tmp_path, PRESETS)) as mock:
+        models = await listed(mock)
+        assert sorted(models) == ["Large:Q4_K_M", "a", "b", "c", "small"]
+        small = models["small"]
+        assert (small["aliases"], small["tags"], small["source"]) == (["mini", "tiny"], ["cpu"], "preset")
+        assert small["status"]["preset"] == "[small]\ntemp = 0.5\nhf-repo = org/story\nctx-size = 128\n\n"
+        assert small["status"]["args"][-6:] == ["--temp", "0.5", "--hf-repo", "org/story", "--ctx-size", "128"]
+        assert not small["can_remove"]
+        props = (await ask(mock.url, "GET", "/props?model=tiny")).json()
+        assert props["default_generation_settings"]["n_ctx"] == 128
+        assert props["default_generation_settings"]["params"]["temperature"] == 0.5
+        assert props["model_alias"] == "small"
+        assert models["Large:Q4_K_M"]["status"]["value"] in ("loading", "loaded")  # from the start
+
+
+async def test_a_reload_follows_the_file_and_unloads_what_was_changed(tmp_path: Path) -> None:
+    async with router(models_preset=written(tmp_path, "[x]\nc = 64\n[y]\nc = 64\n[z]\nc = 64\n")) as mock:
+        for model in ("x", "y", "z"):
+            await use(mock, model)
+        written(tmp_path, "[x]\nc = 64\n[y]\nc = 128\n[new]\n")
+        assert (await listed(mock))["y"]["meta"]["n_ctx"] == 64
+        async with listening(mock) as heard:
+            models = await listed(mock, "?reload=1")
+            assert {name: model["status"]["value"] for name, model in models.items()} == {
+                **dict.fromkeys(("a", "b", "c", "new", "y"), "unloaded"),
+                "x": "loaded",
+            }
+            assert heard[-1] == {"model": "*", "event": "models_reload"}
+        written(tmp_path, "what?")
+        refused = await ask(mock.url, "GET", "/models?reload=1")
+        assert refused.status == 500
+        assert "models.ini:1: this is neither [name] nor key = value: 'what?'" in refused.json()["error"]["message"]
+        assert "x" in await listed(mock)
+
+
+async def test_a_preset_hides_the_model_of_the_cache_that_it_uses(tmp_path: Path) -> None:
+    cache = ("org/one:Q8_0", "org/two:F32", "org/two:Q8_0")
+    text = "[mine]\nhf-repo = org/two\ndedup-cache-models = 1\n"
+    async with MockLlamaServer(
+        router=True, router_models=cache, models_preset=written(tmp_path, text), load_seconds=0
+    ) as mock:
+        assert sorted(await listed(mock)) == ["mine", "org/one:Q8_0", "org/two:Q8_0"]
+        assert (await use(mock, "org/two:F32"))["model"] == "org/two:F32"
+
+
+async def test_the_files_of_a_directory_are_models(tmp_path: Path) -> None:
+    (tmp_path / "sharded").mkdir()
+    for name in (
+        "one.gguf",
+        "mmproj-one.gguf",
+        "notes.txt",
+        "sharded/x-00001-of-00002.gguf",
+        "sharded/x-00002-of.gguf",
+    ):
+        (tmp_path / name).touch()
+    async with router(models_dir=str(tmp_path)) as mock:
+        models = await listed(mock)
+        assert {name: model["source"] for name, model in models.items()} == {
+            **dict.fromkeys(("a", "b", "c"), "cache"),
+            **dict.fromkeys(("one", "sharded"), "models_dir"),
+        }
+        assert (await ask(mock.url, "GET", "/props?model=sharded")).json()["model_path"].endswith("00001-of-00002.gguf")
+
+
+async def test_a_load_is_told_as_it_goes_on() -> None:
+    async with MockLlamaServer(router=True, router_models=("a",), load_seconds=0.5, clock="virtual") as mock:
+        async with listening(mock) as heard:
+            await ask(mock.url, "POST", "/models/load", {"model": "a"})
+            for _ in range(5):
+                await mock.advance(0.1)
+            assert (await statuses(mock)) == {"a": "loaded"}
+            await ask(mock.url, "POST", "/models/unload", {"model": "a"})
+            await ask(mock.url, "GET", "/health")
+        assert heard[0] == {"model": "a", "event": "model_status", "data": {"status": "loading"}}
+        values = [event["data"]["progress"]["value"] for event in heard[1:-2]]
+        assert values == [0.0, 0.4, 0.8, 1.0]
+        assert (heard[-2]["event"], heard[-2]["data"]["status"]) == ("status_change", "loaded")
+        assert heard[-2]["data"]["info"]["meta"]["n_ctx"] == 4096
+        assert heard[-1]["data"] == {"status": "unloaded", "exit_code": 0}
+
+
+async def test_a_download_is_told_as_it_goes_on_and_takes_no_model_s_place() -> None:
+    async with MockLlamaServer(router=True, router_models=("a",), models_max=1, load_seconds=0.2) as mock:
+        await use(mock, "a")
+        async with listening(mock) as heard:
+            assert (await ask(mock.url, "POST", "/models", {"model": "org/new:F16"})).json() == {"success": True}
+            assert await statuses(mock) == {"a": "loaded", "org/new:F16": "downloading"}
+            while heard[-1:] != [{"model": "org/new:F16", "event": "download_finished"}]:
+                await asyncio.sleep(0)
+        assert heard[0]["data"] == {"status": "downloading"}
+        done = [next(iter(event["data"]["progress"].values())) for event in heard[1:-1]]
+        assert [part["done"] / part["total"] for part in done] == [0.0, 0.5, 1.0]
+        assert await statuses(mock) == {"a": "loaded", "org/new:F16": "unloaded"}
+        again = (await ask(mock.url, "POST", "/models", {"model": "org/new:F16"})).json()["error"]
+        assert (again["code"], again["message"]) == (400, "model 'org/new:F16' already exists")
+        assert (await ask(mock.url, "DELETE", "/models?model=org/new:F16")).status == 200
+        assert await statuses(mock) == {"a": "loaded"}
+        missing = (await ask(mock.url, "DELETE", "/models?model=org/new:F16")).json()["error"]
+        assert (missing["code"], missing["message"]) == (500, "model name=org/new:F16 is not found")
+
+
+async def test_a_download_can_be_broken_off() -> None:
+    async with MockLlamaServer(router=True, router_models=(), load_seconds=60) as mock:
+        async with listening(mock) as heard:
+            await ask(mock.url, "POST", "/models", {"model": "new"})
+            assert (await ask(mock.url, "POST", "/models/unload", {"model": "new"})).status == 200
+            assert await statuses(mock) == {}
+        assert heard[-1] == {"model": "new", "event": "download_failed"}
+
+
+async def test_a_load_by_hand_needs_a_place_that_is_free_or_idle() -> None:
+    async with router(models_max=1) as mock:
+        reader, writer = await connect(mock.url)
+        body = b'{"model":"a","stream":true,"ignore_eos":true,"messages":[]}'
+        writer.write(encode("POST", "/v1/chat/completions", {}, body))
+        await read_head(reader)
+        refused = (await ask(mock.url, "POST", "/models/load", {"model": "b"})).json()["error"]
+        assert (refused["code"], refused["message"]) == (500, "model limit reached, try again later")
+        writer.transport.abort()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"models_preset": "no.ini"}, "no.ini: No such file or directory."),
+        ({"models_dir": "no-such-place"}, "--models-dir: 'no-such-place' does not exist or is not a directory."),
+    ],
+)
+def test_presets_that_cannot_be_read_are_one_sentence(options: dict[str, str], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        router(**options)
+
+
+def test_a_preset_is_checked_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="the model 'x': ctx-size: invalid literal"):
+        router(models_preset=written(tmp_path, "[x]\nctx-size = much\n"))
+    many = "".join(f"[{name}]\nload-on-startup = 1\n" for name in "xyz")
+    with pytest.raises(ValueError, match=r"load on startup \(3\) exceeds models_max \(2\)"):
+        router(models_max=2, models_preset=written(tmp_path, many))
