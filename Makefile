@@ -4,6 +4,7 @@
 PORT ?= 8080
 CASES ?= some
 LOOP ?= turns
+CONFORMANCE ?=
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
@@ -37,7 +38,7 @@ check: $(STAMP) ## Lint, format check, types, and the import floors; no test
 	@$(VENV)/bin/lint-imports --no-logo
 
 conformance: $(STAMP) ## Run llama.cpp's own server tests against the mock (downloads 77 MB once)
-	@$(VENV)/bin/python scripts/conformance.py
+	@$(VENV)/bin/python -m scripts.conformance $(CONFORMANCE)
 
 bench: $(STAMP) ## Measure the gateway beside nginx, and write docs/performance.* (8 minutes)
 	@$(VENV)/bin/python -m scripts.bench

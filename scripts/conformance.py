@@ -1,124 +1,105 @@
-"""Run llama.cpp's own server test-suite, unmodified, against the mock, and compare with what is known to pass.
+"""`make conformance`: llama.cpp's own server tests, unmodified, against the mock, compared with what is known of each.
 
-The suite is downloaded with pip (it lies in an sdist) into a cache outside the repository and is never committed.
-Exit status 1: a test that is expected to pass did not. `--update` adds new passes to the list, which only grows.
+Exit status 1 and a sentence: a test that is expected to pass did not, or nothing is said of one that does not.
 """
 
-import argparse
-import os
-import subprocess
+import signal
 import sys
-import tarfile
-from pathlib import Path
-from xml.etree import ElementTree
+from collections.abc import Sequence
 
-SDIST = "llama-cpp-python==0.3.36"
-CACHE = Path(os.environ.get("GGUF_GATEWAY_CACHE", Path.home() / ".cache" / "gguf-gateway"))
-REPOSITORY = Path(__file__).resolve().parent.parent
-EXPECTED = REPOSITORY / "tests" / "conformance" / "expected_pass.txt"
-WANTED = ("vendor/llama.cpp/tools/server/tests/", "vendor/llama.cpp/models/templates/")
-SUITE_TIMEOUT = "60"
-# What the mock does not play at all; why: tests/conformance/README.md. Passing these would be an accident.
-NOT_PLAYED = ("kv_keep_only_active", "lora", "mcp_servers", "speculative", "tools_builtin", "vision_api")
+import click
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from scripts.conforming import lists
+from scripts.conforming.running import Runner, log_path, mock_path
+from scripts.conforming.suite import SuiteError, environment, fetch
 
-def fetch() -> Path:
-    """The directory of the suite, downloaded and unpacked at the first run."""
-    unpacked = CACHE / "suite" / SDIST.replace("==", "-")
-    suite = unpacked / "vendor/llama.cpp/tools/server/tests"
-    if suite.is_dir():
-        return suite
-    print(f"Downloading {SDIST} (77 MB) into {CACHE} ...", flush=True)
-    downloads = CACHE / "downloads"
-    name = SDIST.partition("==")[0]
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", name]
-    subprocess.run([*pip, "--dest", str(downloads), SDIST], check=True)
-    archive = next(downloads.glob("llama_cpp_python-*.tar.gz"))
-    with tarfile.open(archive) as tar:
-        for member in tar.getmembers():
-            _, _, inner = member.name.partition("/")
-            if inner.startswith(WANTED):
-                member.name = inner
-                tar.extract(member, unpacked, filter="data")
-    (suite / "tmp").mkdir(exist_ok=True)  # the suite writes there, and expects a build to have made it
-    return suite
+# What the mock does not play at all. Passing one of these would be an accident; what each does: not_passed.txt.
+NOT_RUN = ("kv_keep_only_active", "lora", "mcp_servers", "speculative", "tools_builtin", "vision_api")
+# Waits longest; begun last, all would wait for it.
+FIRST = "unit/test_stream.py"
+_FEW = 20  # tests that are worth another try
 
 
-def environment_of(suite: Path) -> Path:
-    """The Python of a virtual environment that holds the suite's own requirements."""
-    home = CACHE / "venv"
-    python = home / "bin" / "python"
-    stamp = home / ".installed"
-    if not stamp.exists():
-        print("Installing the suite's requirements ...", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
-        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "-r", str(suite / "requirements.txt"), "pytest-timeout"], check=True)
-        stamp.touch()
-    return python
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option("--update", is_flag=True, help="Move what passes to the list of what is expected to.")
+@click.option("--promised", is_flag=True, help="Run only what is expected to pass: quicker, and CI's question.")
+@click.option("--workers", type=click.IntRange(min=1), default=3, show_default=True, help="Tests at a time.")
+def main(names: Sequence[str], update: bool, promised: bool, workers: int) -> None:
+    """Run all of the suite, or the tests named as pytest wants them (unit/test_basic.py)."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended, too
+    try:
+        wrong = _conform(names, update, promised, workers)
+    except (SuiteError, ValueError) as error:
+        sys.exit(f"conformance: {error}")
+    for sentence in wrong:
+        print(f"  {sentence}")
+    sys.exit(1 if wrong else 0)
 
 
-def run(suite: Path, python: Path, names: list[str], workers: int) -> dict[str, str]:
-    """Outcome by test name: passed, failed or skipped."""
-    report = CACHE / "report.xml"
-    report.unlink(missing_ok=True)
-    mock = Path(sys.executable).with_name("mock-llama-server")
-    environment = os.environ | {
-        "LLAMA_SERVER_BIN_PATH": str(mock),
-        "LLAMA_CACHE": str(CACHE / "models"),
-        "MOCK_LLAMA_SERVER_STRICT": "1",
-        "MOCK_LLAMA_SERVER_LOAD_SECONDS": "0.2",
-    }
-    command = [str(python), "-m", "pytest", "-q", "-m", "not slow", "--timeout", SUITE_TIMEOUT]
-    command += [f"--ignore=unit/test_{name}.py" for name in NOT_PLAYED]
-    command += ["-n", str(workers), "--dist", "worksteal", "--tb", "short", f"--junitxml={report}"]
-    log = CACHE / "suite.log"
-    with log.open("w") as output:
-        subprocess.run([*command, *names], cwd=suite, env=environment, stdout=output, stderr=output, check=False)
-    if not report.exists():
-        sys.exit(f"The suite did not run; see {log}.")
-    print(f"Log: {log}")
-    return dict(_outcomes(report))
-
-
-def _outcomes(report: Path) -> list[tuple[str, str]]:
-    found = []
-    for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314  written by pytest on this machine
-        module = case.get("classname", "").replace(".", "/")
-        kinds = {child.tag for child in case}
-        outcome = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
-        found.append((f"{module}.py::{case.get('name')}", outcome))
-    return found
-
-
-def compare(outcomes: dict[str, str], *, update: bool, partial: bool) -> int:
-    """Print the count; the number of broken promises."""
-    expected = set(EXPECTED.read_text().splitlines()) if EXPECTED.exists() else set()
-    passed = {name for name, outcome in outcomes.items() if outcome == "passed"}
-    missing = sorted((expected & set(outcomes) if partial else expected) - passed)
-    new = sorted(passed - expected)
-    print(f"{len(passed)} of {len(outcomes)} passed; {len(expected)} expected, {len(missing)} missing, {len(new)} new.")
-    for name in missing:
-        print(f"  no longer passes: {name}")
-    for name in new:
-        print(f"  new: {name}")
-    if update:
-        EXPECTED.parent.mkdir(parents=True, exist_ok=True)
-        EXPECTED.write_text("\n".join(sorted(expected | passed)) + "\n")
-    return len(missing)
-
-
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="tests to run, as pytest wants them; all by default")
-    parser.add_argument("--update", action="store_true", help="add what passes to the expected list")
-    parser.add_argument("--workers", type=int, default=2)
-    arguments = parser.parse_args()
+def _conform(names: Sequence[str], update: bool, promised: bool, workers: int) -> list[str]:
+    """What is wrong, in sentences."""
+    known = lists.load()
     suite = fetch()
-    outcomes = run(suite, environment_of(suite), arguments.names, arguments.workers)
-    broken = compare(outcomes, update=arguments.update, partial=bool(arguments.names))
-    sys.exit(1 if broken else 0)
+    runner = Runner(suite, environment(suite), mock_path())
+    collected = runner.collect()
+    wanted = [name for name in collected if _is_wanted(name, names) and (name in known.expected or not promised)]
+    if not wanted:
+        raise SuiteError(f"no test of the suite is named {' or '.join(names)}")
+    print(f"Running {len(wanted)} tests of {len(collected)}, {workers} at a time ...", flush=True)
+    log_path().unlink(missing_ok=True)
+    outcomes = _run(runner, wanted if promised else names or _modules(wanted), len(wanted), workers)
+    missing = known.missing(outcomes, wanted)
+    if 0 < len(missing) <= _FEW:
+        print(f"Again, one at a time: {len(missing)} that did not pass beside others ...", flush=True)
+        outcomes |= _run(runner, missing, len(missing), 1)
+        missing = known.missing(outcomes, wanted)
+    new = known.new(outcomes)
+    print(f"{len(lists.passed(outcomes))} of {len(outcomes)} passed, {len(missing)} missing. Log: {log_path()}")
+    for name in new:
+        print(f"  passes, though not_passed.txt says it does not: {name}")
+    if update:
+        known.move(new)
+        lists.store(known)
+    elif new:
+        print("  `python -m scripts.conformance --update` moves what passes to expected_pass.txt.")
+    gaps = known.gaps(collected)
+    print(_count(known, collected, gaps))
+    return [*(f"no longer passes: {name}" for name in missing), *gaps]
+
+
+def _is_wanted(test: str, names: Sequence[str]) -> bool:
+    if names:
+        return any(test == name or test.startswith((f"{name}::", f"{name}[")) for name in names)
+    return _module(test).removeprefix("unit/test_").removesuffix(".py") not in NOT_RUN
+
+
+def _module(test: str) -> str:
+    return test.partition("::")[0]
+
+
+def _modules(tests: Sequence[str]) -> list[str]:
+    return sorted({_module(test) for test in tests}, key=lambda module: (module != FIRST, module))
+
+
+def _run(runner: Runner, names: Sequence[str], count: int, workers: int) -> dict[str, str]:
+    """Outcomes, with a bar on a terminal."""
+    console = Console()
+    columns = TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("Tests run", total=count)
+        return runner.run(names, workers, lambda: progress.advance(bar))
+
+
+def _count(known: lists.Known, collected: Sequence[str], gaps: Sequence[str]) -> str:
+    """One line about both lists together."""
+    kept_out = sum(not _is_wanted(test, ()) for test in collected)
+    return (
+        f"{len(collected)} tests in the suite: {len(known.expected)} expected to pass, "
+        f"{len(known.reasons)} with a reason why not ({kept_out} of them not run), {len(gaps)} unexplained."
+    )
 
 
 if __name__ == "__main__":
