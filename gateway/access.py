@@ -1,5 +1,6 @@
 """Names every request, counts it and writes its line in the log, and makes an answer of a Refusal."""
 
+import asyncio
 import logging
 import os
 from collections import deque
@@ -15,6 +16,7 @@ from gateway.errors import Refusal
 from gateway.exchange import EXCHANGE, Ending, Exchange
 from gateway.headers import ALWAYS, REQUEST_ID, is_sane_request_id
 from gateway.metrics import Metrics
+from gateway.reply import in_one_piece
 
 _REMEMBERED = 50
 
@@ -42,37 +44,49 @@ class Access:
         self.refused: deque[Refused] = deque(maxlen=_REMEMBERED)
         self.metrics = Metrics()
 
-    def begin(self, request: web.Request) -> Exchange:
-        """A request has come: name it."""
-        given = request.headers.get(REQUEST_ID)
-        return Exchange(given if given is not None and is_sane_request_id(given) else os.urandom(8).hex())
+    def begin(self, given_id: str | None) -> Exchange:
+        """A request has come: name it, as its client has if that is a sane name."""
+        return Exchange(given_id if given_id is not None and is_sane_request_id(given_id) else os.urandom(8).hex())
 
-    def end(self, exchange: Exchange, request: web.Request) -> None:
-        """It has been answered, or given up: count it and write its line."""
+    def end(self, exchange: Exchange, request: web.Request | None = None) -> None:
+        """It has been answered, or given up: count it and write its line. `request` says what no endpoint says."""
         self.metrics.add(exchange)
         if log.isEnabledFor(logging.INFO):
-            _write_line(exchange, exchange.endpoint or f"{request.method} {request.path}"[:120])
+            asked = f"{request.method} {request.path}"[:120] if request is not None else "unreadable"
+            _write_line(exchange, exchange.endpoint or asked)
 
     def refuse(self, request: web.Request, refusal: Refusal) -> web.Response:
         """The refusal as an answer, noted. It closes the connection where what follows is not safe to read."""
-        exchange = request[EXCHANGE]
-        response = self._refusal(exchange, refusal)
+        response = self._refusal(request[EXCHANGE], refusal)
         # What is left of the request, or of something that only looked like one, is not read as the next request.
-        if not request.content.is_eof() or refusal.row.reason in _CLOSING or request.method == "CONNECT":
+        if not request.content.is_eof() or _closes(refusal) or request.method == "CONNECT":
             response.force_close()
         return response
 
     def refuse_unread(self, refusal: Refusal) -> web.Response:
         """The answer to bytes that are no HTTP request: there is none to name, and nothing of it is repeated."""
-        exchange = Exchange(os.urandom(8).hex(), status=refusal.row.status)
+        exchange = self.begin(None)
+        exchange.status = refusal.row.status
         response = self._refusal(exchange, refusal)
         response.force_close()
-        self.metrics.add(exchange)
-        if log.isEnabledFor(logging.INFO):
-            _write_line(exchange, "unreadable")
+        self.end(exchange)
         return response
 
+    def refuse_at_once(self, exchange: Exchange, refusal: Refusal, transport: asyncio.WriteTransport) -> None:
+        """Write, as aiohttp would, the refusal of a request that has been received whole, and note it."""
+        fields = self._note(exchange, refusal)
+        exchange.status = refusal.row.status
+        if _closes(refusal):
+            fields[hdrs.CONNECTION] = "close"
+        transport.write(in_one_piece(refusal.row.status, fields, refusal.body))
+        if _closes(refusal):
+            transport.close()
+
     def _refusal(self, exchange: Exchange, refusal: Refusal) -> web.Response:
+        return web.Response(status=refusal.row.status, body=refusal.body, headers=self._note(exchange, refusal))
+
+    def _note(self, exchange: Exchange, refusal: Refusal) -> dict[str, str]:
+        """Remember a refusal. Returns the headers it is told with."""
         row, seen = refusal.row, exchange
         exchange.ending = Ending.FAULT if row is errors.FAULT else Ending.REFUSED
         exchange.reason, exchange.cause = row.reason, refusal.cause
@@ -82,12 +96,16 @@ class Access:
             Refused(now, row.status, row.reason, seen.account, seen.deployment, seen.endpoint, refusal.cause)
         )
         self._changes.ring()
-        headers = {**ALWAYS, **refusal.headers, REQUEST_ID: exchange.id, hdrs.CONTENT_TYPE: _JSON}
-        return web.Response(status=row.status, body=refusal.body, headers=headers)
+        return {**ALWAYS, **refusal.headers, REQUEST_ID: exchange.id, hdrs.CONTENT_TYPE: _JSON}
 
 
 _JSON = "application/json; charset=utf-8"
 _CLOSING = {row.reason for row in (errors.BAD_REQUEST, errors.EXPECTATION, errors.DRAINING)}
+
+
+def _closes(refusal: Refusal) -> bool:
+    return refusal.row.reason in _CLOSING
+
 
 ACCESS = web.AppKey("access", Access)
 

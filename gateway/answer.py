@@ -1,17 +1,21 @@
 """Takes an upstream's answer and passes it on: from socket to socket in one call, with no task in between."""
 
 import asyncio
+from collections.abc import Callable
 from time import monotonic
 
 from gateway import errors, sse
+from gateway.client import Client
 from gateway.connection import Connection, Head, UpstreamError
-from gateway.endpoints import Protocol
+from gateway.endpoints import Endpoint
 from gateway.errors import Refusal
 from gateway.exchange import Ending, Exchange
+from gateway.health import says_loading
 from gateway.reply import Reply
+from gateway.upstream import Upstream
 from gateway.usage import FIRST_BYTES, LAST_BYTES, Usage, read_usage
 
-_EARLY_BYTES = 256 * 1024  # held before the client's answer has begun; then the upstream is told to wait
+_PEEKED_BYTES = 256 * 1024  # of a 503, to see whether it says "loading"
 
 # What the last event of a broken stream says. No words for a client that reads nothing.
 _WORDS = {
@@ -22,58 +26,77 @@ _WORDS = {
 
 
 class Answer:
-    """Receives an upstream's answer, and writes it to the client from `pass_to` on.
+    """The answer to one request: received on `connection`, of `upstream`, and written to `client`.
 
-    `head` and `done` are futures: the head, or the UpstreamError or Refusal that came instead; and how the answer
-    ended. `first_byte` and `silence` in seconds limit the wait for the one and between two pieces of the other.
+    `report` is called once, when all is over and the connection given back: with the Refusal that the client has to
+    be told instead of an answer, or with None if it was given one, whole or visibly broken (`exchange.ending`).
+    `owed` is to be True for as long as a part of the request has not been sent.
     """
 
-    def __init__(self, exchange: Exchange, connection: Connection, first_byte: float, silence: float) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.head: asyncio.Future[Head] = self._loop.create_future()
-        self.done: asyncio.Future[Ending] = self._loop.create_future()
+    def __init__(
+        self,
+        exchange: Exchange,
+        endpoint: Endpoint,
+        upstream: Upstream,
+        connection: Connection,
+        *,
+        client: Client,
+        report: "Callable[[Answer, Refusal | None], None]",
+    ) -> None:
         self.exchange = exchange
-        self._connection = connection
-        self._silence = silence
-        self._limit = first_byte
+        self.client = client
+        client.connection.answer = self
+        self.owed = False
+        self._endpoint = endpoint
+        self._upstream = upstream
+        self.connection = connection
+        self._report = report
+        self._loop = asyncio.get_running_loop()
         self._active_at = self._loop.time()
-        self._timer = self._loop.call_later(first_byte, self._check_silence)
-        self._early: list[bytes] = []
-        self._early_size = 0
-        self._held_up: asyncio.Future[None] | None = None
-        self._reply: Reply | None = None
+        self._limit = upstream.timeouts.first_byte
+        self._timer = self._loop.call_later(self._limit, self._check_silence)
+        self._head: Head | None = None
+        self._early = b""  # what came of the body before the client's answer could begin
+        self._whole = False
+        self._over = False
+        self.reply: Reply | None = None
+        self._plain_stream = False  # words of our own fit into a stream of events, of open length, uncompressed
         self._first = self._last = b""
-        self._draining: asyncio.Task[None] | None = None
+        self._held_back = False
         self._pinging: asyncio.TimerHandle | None = None
         self._pinged_at = 0.0
 
     # --- from the upstream
 
     def head_received(self, head: Head) -> None:
-        self._limit = self._silence
-        self._active_at = self._loop.time()
-        if not self.head.done():
-            self.head.set_result(head)
+        """Judge the head: what a client must not take at its word ends here."""
+        self._limit = self._upstream.timeouts.silence
+        self._head = head
+        if 300 <= head.status < 400 and head.status != 304:
+            self._refuse(f"it redirects ({head.status})")
+        elif head.status in {401, 403}:
+            self._refuse(f"it refuses the gateway's own upstream_key ({head.status})")
 
-    def body_received(self, data: bytes) -> None:
+    def body_received(self, data: bytes, last: bool) -> None:
+        """Pass on what came. Head, first piece and end leave together if they came together."""
         self._active_at = self._loop.time()
-        if self._reply is not None:
-            self._pass(self._reply, data)
-            return
-        self._early.append(data)
-        self._early_size += len(data)
-        if self._early_size > _EARLY_BYTES:
-            self._connection.pause_reading()
-            self._settle()
-
-    def ended(self) -> None:
-        if self._reply is not None and not self.done.done():  # done already: cut, in this very moment
-            self._reply.end()
-        self._finish(Ending.FINISHED)
+        self._whole = last
+        if self.reply is not None:
+            self._pass(self.reply, data)
+        elif not self._over:
+            self._early += data
+            self._begin_if_fit(self._early)
 
     def broken(self, error: UpstreamError) -> None:
+        """The answer ends here, and the client is shown so; as a refusal if it has seen nothing of it yet."""
         self.exchange.cause = str(error)
-        self._finish(Ending.UPSTREAM_CUT, error)
+        if self.reply is None and self._early and not self._says_loading():
+            self._begin()
+        if self.reply is None:
+            why = "it broke off after the head of its answer" if self._head is not None else str(error)
+            self._refuse(why if not self._early else "it is loading its model")
+        else:
+            self._end(Ending.UPSTREAM_CUT)
 
     # --- from the gateway
 
@@ -82,89 +105,76 @@ class Answer:
         self._active_at = self._loop.time()
 
     def fail(self, refusal: Refusal) -> None:
-        """End the wait for a head with a refusal. Does nothing once the head is there."""
-        if not self.head.done():
-            self.head.set_exception(refusal)
+        """Refuse instead of answering. Does nothing once the answer has begun."""
+        if self.reply is None:
+            self._end(None, refusal)
 
     def cut(self) -> None:
         """End the answer now because the gateway is shutting down; the client is shown so."""
-        self._finish(Ending.SHUTDOWN, Refusal(errors.DRAINING))
+        self._end(Ending.SHUTDOWN, Refusal(errors.DRAINING) if self.reply is None else None)
 
-    @property
-    def broke_unseen(self) -> bool:
-        """Whether the answer broke before a byte of its body came."""
-        return self.done.done() and self.done.result() is not Ending.FINISHED and not self._early
+    def client_left(self) -> None:
+        """There is nobody left to answer."""
+        self._end(Ending.CLIENT_LEFT)
 
-    async def peek(self) -> bytes:
-        """The beginning of the body, or all of it if it is short, before any of it is passed on."""
-        if not self.done.done():
-            self._held_up = self._loop.create_future()
-            await self._held_up
-        return b"".join(self._early)
+    def client_backed_up(self) -> None:
+        """Back pressure: the client's backlog holds up the upstream's socket, and nobody else's."""
+        if self.reply is not None and not self._over:
+            self._held_back = True
+            self.connection.pause_reading()
 
-    def pass_to(self, reply: Reply) -> None:
-        """Write to the client from now on. Head, what came early, and the end if it came too, leave in one piece."""
-        early, self._early = b"".join(self._early), []
-        self._note(early)
-        self.exchange.first_byte_at = monotonic()
-        reply.start(early, complete=self.done.done() and self.done.result() is Ending.FINISHED)
-        self._reply = reply
-        self._connection.resume_reading()
-        self._hold_back(reply)
-
-    def keep_alive(self, reply: Reply, protocol: Protocol, seconds: float) -> None:
-        """From now on, fill a silence of `seconds` with a ping; only between two events, and never before the first.
-
-        openai-python fails on a comment in a stream that uses `id:` lines; llama-server's streams have none.
-        """
-        silent_for = self._loop.time() - max(self._active_at, self._pinged_at)
-        if silent_for >= seconds and sse.ends_event(self._last) and self._draining is None:
-            reply.send(sse.ping(protocol))
-            self._pinged_at, silent_for = self._loop.time(), 0.0
-        self._pinging = self._loop.call_later(
-            max(seconds - silent_for, 0.01), self.keep_alive, reply, protocol, seconds
-        )
-
-    def show_broken(self, reply: Reply, ending: Ending, protocol: Protocol | None) -> None:
-        """Make an answer that broke look broken: an error event if it is a stream, and no proper end.
-
-        RFC 9112 8: a chunked body without its last chunk, and a body shorter than its length, are incomplete.
-        `protocol` is None for an answer that has no room for an event.
-        """
-        row = _WORDS.get(ending)
-        if row is not None and protocol is not None:
-            last_words = sse.finish_line(self._last[-sse.TAIL_BYTES :]) + sse.error_event(
-                protocol, row.type, row.message
-            )
-            self._note(last_words)
-            reply.send(last_words)
-            reply.close()
-        elif row is not None and reply.framed:
-            reply.close()
-        else:
-            reply.abort()
+    def client_caught_up(self) -> None:
+        """The client has read what it was sent."""
+        if self._held_back and not self._over:
+            self._held_back = False
+            self._active_at = self._loop.time()
+            self.connection.resume_reading()
 
     def usage(self) -> Usage | None:
         """The tokens the answer speaks of, once it has passed."""
         return read_usage(self._first, self._last)
 
-    def release(self) -> None:
-        """Let go of timer, task and futures. Call once, whatever happened."""
-        self._timer.cancel()
-        if self._pinging is not None:
-            self._pinging.cancel()
-        if self._draining is not None:
-            self._draining.cancel()
-        if not self.head.cancel() and not self.head.cancelled():
-            self.head.exception()  # seen: nobody may be left to await it
-        self.done.cancel()
-
     # --- inside
 
+    def _begin_if_fit(self, early: bytes) -> None:
+        if self._head is not None and self._head.status == 503 and not self._whole and len(early) <= _PEEKED_BYTES:
+            return
+        if self._says_loading():
+            self._refuse("it is loading its model")
+        elif early or self._whole:
+            self._begin()
+        else:
+            self._loop.call_soon(self._begin)  # it may break in this very moment, and then nobody has seen it
+
+    def _says_loading(self) -> bool:
+        return self._head is not None and says_loading(self._head.status, self._early)
+
+    def _begin(self) -> None:
+        """Write to the client from now on. Head, what came early, and the end if it came too, leave in one piece."""
+        if self._over or self.reply is not None or self._head is None:
+            return
+        head = self._head
+        streams = sse.is_event_stream(head.get(b"content-type"))
+        self._plain_stream = streams and head.length is None and not head.get(b"content-encoding")
+        self.reply = reply = Reply(self.client, head, self.exchange.id, streams=streams)
+        self.exchange.status = head.status
+        self.exchange.first_byte_at = monotonic()
+        early, self._early = self._early, b""
+        self._note(early)
+        reply.start(early, self._whole)
+        if self._whole:
+            self._end(Ending.FINISHED)
+            return
+        if self.client.is_backed_up:
+            self.client_backed_up()
+        if self._plain_stream and self._upstream.ping is not None:
+            self._keep_alive(reply, self._upstream.ping)
+
     def _pass(self, reply: Reply, data: bytes) -> None:
-        reply.send(data)
+        reply.send(data, self._whole)
         self._note(data)
-        self._hold_back(reply)
+        if self._whole:
+            self._end(Ending.FINISHED)
 
     def _note(self, data: bytes) -> None:
         self.exchange.bytes_out += len(data)
@@ -172,38 +182,59 @@ class Answer:
             self._first += data[: FIRST_BYTES - len(self._first)]
         self._last = (data if len(data) >= LAST_BYTES else self._last + data)[-LAST_BYTES:]
 
-    def _hold_back(self, reply: Reply) -> None:
-        """Back pressure: the client's backlog holds up the upstream's socket, and nobody else's."""
-        if reply.is_backed_up and self._draining is None:
-            self._connection.pause_reading()
-            self._draining = self._loop.create_task(self._wait_for_client(reply))
+    def _keep_alive(self, reply: Reply, seconds: float) -> None:
+        """From now on, fill a silence of `seconds` with a ping; only between two events, and never before the first.
 
-    async def _wait_for_client(self, reply: Reply) -> None:
-        try:
-            await reply.drained()
-        except ConnectionError:
-            return  # the client left: its handler is being cancelled
-        self._draining = None
-        self._active_at = self._loop.time()
-        self._connection.resume_reading()
+        openai-python fails on a comment in a stream that uses `id:` lines; llama-server's streams have none.
+        """
+        silent_for = self._loop.time() - max(self._active_at, self._pinged_at)
+        if silent_for >= seconds and sse.ends_event(self._last) and not self._held_back:
+            reply.send(sse.ping(self._endpoint.protocol), False)
+            self._pinged_at, silent_for = self._loop.time(), 0.0
+        self._pinging = self._loop.call_later(max(seconds - silent_for, 0.01), self._keep_alive, reply, seconds)
 
     def _check_silence(self) -> None:
         left = self._active_at + self._limit - self._loop.time()
         if left > 0:
             self._timer = self._loop.call_later(left, self._check_silence)
-        elif self._draining is not None:
-            self._finish(Ending.CLIENT_STALLED)
+        elif self._held_back:
+            self._end(Ending.CLIENT_STALLED)
         else:
             self.exchange.cause = f"no byte for {self._limit:g} s"
-            self._finish(Ending.TIMED_OUT, Refusal(errors.TIMED_OUT, cause=self.exchange.cause))
+            self._end(Ending.TIMED_OUT, Refusal(errors.TIMED_OUT, cause=self.exchange.cause))
 
-    def _finish(self, ending: Ending, error: Exception | None = None) -> None:
-        if error is not None and not self.head.done():
-            self.head.set_exception(error)
-        if not self.done.done():
-            self.done.set_result(ending)
-        self._settle()
+    def _refuse(self, why: str) -> None:
+        self._end(None, Refusal(errors.UNREACHABLE, cause=why))
 
-    def _settle(self) -> None:
-        if self._held_up is not None and not self._held_up.done():
-            self._held_up.set_result(None)
+    def _end(self, ending: Ending | None, refusal: Refusal | None = None) -> None:
+        """The one way an exchange ends. What has begun ends as `ending`; `refusal` is for what has not."""
+        if self._over:
+            return
+        self._over = True
+        self.client.connection.answer = None
+        self._timer.cancel()
+        if self._pinging is not None:
+            self._pinging.cancel()
+        if ending is not None:
+            self.exchange.ending = ending
+        self._upstream.release(self.connection, reusable=not self.owed)
+        self._report(self, refusal if self.reply is None else None)
+        if self.reply is not None and ending not in {Ending.FINISHED, Ending.CLIENT_LEFT}:
+            self._show_broken(self.reply)  # the last: it may end the client's connection, and all that hangs on it
+
+    def _show_broken(self, reply: Reply) -> None:
+        """Make an answer that broke look broken: an error event if it is a stream, and no proper end.
+
+        RFC 9112 8: a chunked body without its last chunk, and a body shorter than its length, are incomplete.
+        """
+        row = _WORDS.get(self.exchange.ending)
+        if row is not None and self._plain_stream:
+            words = sse.error_event(self._endpoint.protocol, row.type, row.message)
+            last_words = sse.finish_line(self._last[-sse.TAIL_BYTES :]) + words
+            self._note(last_words)
+            reply.send(last_words, False)
+            reply.close()
+        elif row is not None and reply.framed:
+            reply.close()
+        else:
+            reply.abort()

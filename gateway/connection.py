@@ -12,6 +12,7 @@ from typing import Protocol, cast
 import httptools
 
 MAX_HEAD_BYTES = 64 * 1024
+_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 _MAX_INTERIM_ANSWERS = 16  # 1xx before the real answer
 
 
@@ -38,14 +39,14 @@ class Head:
 
 
 class Receiver(Protocol):
-    """Who takes an answer. `head_received`, then `body_received` often, then one of `ended` and `broken`.
+    """Who takes an answer: `head_received`, then `body_received` for each read of the socket, then nothing more.
 
-    `broken` may come at any time, also instead of everything else.
+    The data is empty where a read brought none of the body: the head alone, or the `last` of it, after which the
+    connection is free. `broken` may come in place of any of these, and is the last then.
     """
 
     def head_received(self, head: Head) -> None: ...
-    def body_received(self, data: bytes) -> None: ...
-    def ended(self) -> None: ...
+    def body_received(self, data: bytes, last: bool) -> None: ...
     def broken(self, error: UpstreamError) -> None: ...
 
 
@@ -56,8 +57,9 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._receiver: Receiver | None = None
         self._poll = select.poll()
-        self._parser: httptools.HttpResponseParser | None = None
+        self._parser = httptools.HttpResponseParser(self)
         self._head: Head | None = None
+        self._head_told = False
         self._raw_headers: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0
         self._unfinished_bytes = 0
@@ -78,9 +80,10 @@ class Connection(asyncio.Protocol):
         if self.is_closing():
             raise UpstreamError("the connection closed before the request was sent")
         self._receiver = receiver
-        self._parser = httptools.HttpResponseParser(self)
         self._head = None
+        self._head_told = False
         self._raw_headers = []
+        self._pieces = []
         self._head_bytes = self._unfinished_bytes = self._interim_answers = 0
         self._complete = self._surplus = False
         self.exchanges += 1
@@ -110,7 +113,7 @@ class Connection(asyncio.Protocol):
             self.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        if self._receiver is None or self._parser is None:
+        if self._receiver is None:
             self.abort()  # nobody asked: whatever this is, it must not become part of the next answer
             return
         try:
@@ -126,8 +129,6 @@ class Connection(asyncio.Protocol):
                 return
             self._surplus = True
         self._hand_on()
-        if self._complete:
-            self._end()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -141,7 +142,8 @@ class Connection(asyncio.Protocol):
         if self._receiver is None:
             return
         if exc is None and head is not None and head.length is None and not head.chunked:
-            self._end()  # RFC 9112 6.3 item 8: the body was all that came before the close
+            self._complete = True
+            self._hand_on()  # RFC 9112 6.3 item 8: the body was all that came before the close
         else:
             self._fail("it closed the connection" if exc is None else f"the connection broke: {exc}")
 
@@ -180,7 +182,7 @@ class Connection(asyncio.Protocol):
 
     def release(self) -> None:
         """Forget the exchange; nothing is handed on any more. What the last client held back, the next must hear."""
-        self._receiver = self._parser = None
+        self._receiver = None
         self.resume_reading()
 
     def abort(self) -> None:
@@ -202,15 +204,13 @@ class Connection(asyncio.Protocol):
             self._limit_head(self._head_bytes)
 
     def on_headers_complete(self) -> None:
-        if self._complete or self._parser is None:
+        if self._complete:
             return
         status = self._parser.get_status_code()
         if status < 200:
             self._skip_interim()
             return
-        self._head = head = _checked_head(status, self._parser.get_http_version(), self._raw_headers)
-        if self._receiver is not None:
-            self._receiver.head_received(head)
+        self._head = _checked_head(status, self._parser.get_http_version(), self._raw_headers)
 
     def on_body(self, data: bytes) -> None:
         if not self._complete:
@@ -238,14 +238,20 @@ class Connection(asyncio.Protocol):
             raise UpstreamError("it sent interim answers without end")
 
     def _hand_on(self) -> None:
-        pieces, self._pieces = self._pieces, []
-        if pieces and self._receiver is not None:
-            self._receiver.body_received(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-
-    def _end(self) -> None:
-        receiver, self._receiver = self._receiver, None
-        if receiver is not None:
-            receiver.ended()
+        """Tell the receiver what this read has brought: all of it in one piece, and the end with the last one."""
+        if self._receiver is None or self._head is None:
+            return
+        is_news = not self._head_told
+        if is_news:
+            self._head_told = True
+            self._receiver.head_received(self._head)
+        receiver, pieces, last = self._receiver, self._pieces, self._complete
+        if receiver is None or not (pieces or last or is_news):
+            return
+        self._pieces = []
+        if last:
+            self._receiver = None
+        receiver.body_received(pieces[0] if len(pieces) == 1 else b"".join(pieces), last)
 
     def _fail(self, why: str) -> None:
         receiver = self._receiver
@@ -256,8 +262,10 @@ class Connection(asyncio.Protocol):
 
 def _checked_head(status: int, version: str, headers: list[tuple[bytes, bytes]]) -> Head:
     """The head, if its framing has one reading only. Raises UpstreamError."""
-    lengths = [value for name, value in headers if name == b"content-length"]
-    codings = [value for name, value in headers if name == b"transfer-encoding"]
+    framing = [header for header in headers if header[0] in _FRAMING]
+    lengths = [value for name, value in framing if name == b"content-length"]
+    codings = [value for name, value in framing if name == b"transfer-encoding"]
+    options = [value.lower() for name, value in framing if name == b"connection"]
     if version not in {"1.0", "1.1"}:
         raise UpstreamError(f"HTTP version {version}")
     if not 200 <= status <= 599:
@@ -271,13 +279,13 @@ def _checked_head(status: int, version: str, headers: list[tuple[bytes, bytes]])
     bodiless = status in {204, 304}
     length = 0 if bodiless else int(lengths[0]) if lengths else None
     chunked = bool(codings) and not bodiless
-    return Head(status, headers, length, chunked, _keeps_alive(version, headers) and (chunked or length is not None))
+    return Head(status, headers, length, chunked, _keeps_alive(version, options) and (chunked or length is not None))
 
 
-def _keeps_alive(version: str, headers: list[tuple[bytes, bytes]]) -> bool:
+def _keeps_alive(version: str, options: list[bytes]) -> bool:
     """RFC 9112 9.3: HTTP/1.1 unless `close` is said, HTTP/1.0 only if `keep-alive` is."""
-    options = b",".join([value.lower() for name, value in headers if name == b"connection"])
-    return b"close" not in options if version == "1.1" else b"keep-alive" in options
+    said = b",".join(options)
+    return b"close" not in said if version == "1.1" else b"keep-alive" in said
 
 
 def _innermost(error: BaseException) -> str:

@@ -16,6 +16,7 @@ from gateway.errors import Refusal
 from gateway.exchange import EXCHANGE, Ending
 from gateway.framing import refuse_ambiguous
 from gateway.handlers.inference import inference, target_of
+from gateway.headers import REQUEST_ID
 
 log = logging.getLogger("gateway")
 
@@ -30,7 +31,7 @@ class Entrance:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One exchange, one log line. A client that leaves is no error, whenever it does."""
-        exchange = self._access.begin(request)
+        exchange = self._access.begin(request.headers.get(REQUEST_ID))
         request[EXCHANGE] = exchange
         try:
             response = await self._answer(request)

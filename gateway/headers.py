@@ -34,7 +34,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
 REQUEST_ID = "x-request-id"
 # What every answer of the gateway carries, whoever wrote its body.
 ALWAYS = MappingProxyType({"Server": "gguf-gateway", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"})
-ALWAYS_LINES = "\r\n".join(f"{name}: {value}" for name, value in ALWAYS.items()).encode()
+ALWAYS_LINES = "".join(f"{name}: {value}\r\n" for name, value in ALWAYS.items()).encode() + b"\r\n"  # ends a head
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
@@ -72,6 +72,11 @@ def upward(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
     return [header for header in passed.items() if header[0] not in nominated]
 
 
+def lines_of(headers: RawHeaders) -> bytes:
+    """The headers as they stand in a head."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
 @lru_cache(maxsize=512)
 def _upward_name(raw_name: bytes) -> bytes | None:
     """A header's name in lower case if it may go up, or says which may not; else None."""
@@ -82,11 +87,23 @@ def _upward_name(raw_name: bytes) -> bytes | None:
 
 def downward(headers: RawHeaders) -> list[bytes]:
     """The model server's headers, names in lower case, that the client may see: each at most once, a line each."""
-    passed = {}
-    for name, value in headers:
-        if (name in _DOWN or name.startswith(_DOWN_PREFIXES)) and name not in passed and _PLAIN_VALUE(value):
-            passed[name] = b"%b: %b" % (_DOWN.get(name, name), value)
+    passed: dict[bytes, bytes] = {}
+    for raw_name, value in headers:
+        name = _downward_name(raw_name)
+        if name is not None and name not in passed and _PLAIN_VALUE(value):
+            passed[name] = b"%b: %b" % (name, value)
     return list(passed.values())
+
+
+@lru_cache(maxsize=512)
+def _downward_name(name: bytes) -> bytes | None:
+    """How a header that may go down is written; None for the others."""
+    return _DOWN.get(name, name if name.startswith(_DOWN_PREFIXES) else None)
+
+
+def request_id_line(request_id: str) -> bytes:
+    """The header that names the request, in the answer."""
+    return b"x-request-id: " + request_id.encode("ascii")
 
 
 def is_sane_request_id(value: str) -> bool:

@@ -43,7 +43,7 @@ async def _ask(upstream: Upstream) -> tuple[Head, bytes]:
     connection = await upstream.connect_apart()
     answer = _WholeAnswer()
     try:
-        connection.begin(answer, upstream.request_head("GET", "/health", (), b"Connection: close\r\n"))
+        connection.begin(answer, upstream.request_head("GET", "/health", b"Connection: close\r\n"))
         return await answer.done
     finally:
         connection.abort()
@@ -60,13 +60,11 @@ class _WholeAnswer:
     def head_received(self, head: Head) -> None:
         self._head = head
 
-    def body_received(self, data: bytes) -> None:
+    def body_received(self, data: bytes, last: bool) -> None:
         self._body += data
         if len(self._body) > _MAX_BYTES:
             self.broken(UpstreamError("its /health answers without end"))
-
-    def ended(self) -> None:
-        if self._head is not None and not self.done.done():
+        elif last and self._head is not None and not self.done.done():
             self.done.set_result((self._head, self._body))
 
     def broken(self, error: UpstreamError) -> None:

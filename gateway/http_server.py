@@ -9,8 +9,10 @@ from aiohttp.http import RawRequestMessage
 
 from gateway import errors
 from gateway.access import ACCESS
+from gateway.dispatch import Dispatch
 from gateway.entrance import Entrance
 from gateway.errors import Refusal
+from gateway.fast_path import FastPath
 from gateway.framing import without_surprises
 from gateway.settings import Server
 
@@ -21,20 +23,20 @@ _MAX_FRAMING_BYTES = 64 * 1024  # chunk sizes and extensions, beyond seven bytes
 _LINGER_SECONDS = 2.0  # how long the rest of a refused request is read away, so that its client sees the refusal
 
 
-class Protocol(web.RequestHandler):
+class Protocol(Dispatch):
     """One client connection."""
 
     __slots__ = ("_body_bytes", "app")
 
-    def __init__(self, app: web.Application, manager: web.Server, **kwargs: Any) -> None:
-        super().__init__(manager, **kwargs)
+    def __init__(self, app: web.Application, fast_path: FastPath, manager: web.Server, **kwargs: Any) -> None:
+        super().__init__(fast_path, manager, **kwargs)
         self.app = app
         self._body_bytes = 0  # on the wire, framing included, beyond those that came with the head
 
-    def data_received(self, data: bytes) -> None:
-        """Pass on what came, and see to it that whoever reads a body learns when no more of it can come."""
+    def feed_aiohttp(self, data: bytes) -> None:
+        """See to it that whoever reads a body learns when no more of it can come."""
         requests = self._request_count
-        super().data_received(data)
+        super().feed_aiohttp(data)
         if self._request_count != requests:
             self._body_bytes = 0
             if not isinstance(self._messages[-1][0], RawRequestMessage):
@@ -87,21 +89,23 @@ def _what_is_wrong(exc: BaseException | None) -> str:
 
 
 class _Server(web.Server):
-    def __init__(self, app: web.Application, made: web.Server, **kwargs: Any) -> None:
+    def __init__(self, app: web.Application, body_bytes: int, made: web.Server, **kwargs: Any) -> None:
         entrance = Entrance(app, made.request_handler)
         # aiohttp's type says BaseRequest; what an application's request_factory makes is a Request.
         handle = cast("Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]", entrance.handle)
         super().__init__(handle, request_factory=without_surprises(made.request_factory), **kwargs)
         self._app = app
+        self._fast_path = FastPath(app, body_bytes)
 
     def __call__(self) -> web.RequestHandler:
-        return Protocol(self._app, self, loop=self._loop, **self._kwargs)
+        return Protocol(self._app, self._fast_path, self, loop=self._loop, **self._kwargs)
 
 
 class Runner(web.AppRunner):
     """Runs the application the one way it is ever run, in production and in tests alike."""
 
     def __init__(self, app: web.Application, server: Server) -> None:
+        self._body_bytes = server.limits.body_bytes
         super().__init__(
             app,
             handle_signals=False,
@@ -116,4 +120,4 @@ class Runner(web.AppRunner):
         )
 
     async def _make_server(self) -> web.Server:
-        return _Server(self.app, await super()._make_server(), **self._kwargs)
+        return _Server(self.app, self._body_bytes, await super()._make_server(), **self._kwargs)

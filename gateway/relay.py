@@ -5,18 +5,19 @@ A request is sent once: after its first byte there is no second try.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import cast
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
-from gateway import errors, headers, sse
+from gateway import errors, headers
 from gateway.answer import Answer
-from gateway.connection import Connection, Head, UpstreamError
+from gateway.client import Client, ClientConnection
+from gateway.connection import Connection, UpstreamError
 from gateway.endpoints import Endpoint
 from gateway.errors import Refusal
 from gateway.exchange import Ending, Exchange
-from gateway.health import says_loading
-from gateway.reply import Reply
+from gateway.reply import Relayed
 from gateway.upload import Upload
 from gateway.upstream import BusyError, Upstream
 
@@ -47,9 +48,21 @@ class Relay:
     def cut_all(self) -> int:
         """End every exchange now, visibly for its client. Returns how many there were."""
         self._over = True
-        for answer in self._answers:
+        count = self.under_way
+        for answer in tuple(self._answers):
             answer.cut()
-        return self.under_way
+        return count
+
+    def begin(self, answer: Answer, data: bytes) -> None:
+        """Send a request that is whole and has its connection, and count it until `end`. Raises UpstreamError."""
+        answer.connection.begin(answer, data)
+        self.under_way += 1
+        self._answers.add(answer)
+
+    def end(self, answer: Answer) -> None:
+        """It is over."""
+        self._answers.discard(answer)
+        self._leave()
 
     async def carry(
         self, request: web.Request, exchange: Exchange, upstream: Upstream, endpoint: Endpoint
@@ -61,8 +74,7 @@ class Relay:
         try:
             return await self._carry(request, exchange, upstream, endpoint)
         finally:
-            self.under_way -= 1
-            self._all_done.set()
+            self._leave()
 
     async def _carry(
         self, request: web.Request, exchange: Exchange, upstream: Upstream, endpoint: Endpoint
@@ -74,19 +86,22 @@ class Relay:
             body, framing = await upload.begin(), upload.framing()
             exchange.bytes_in = upload.size
         connection = await _connect(upstream)
-        answer = Answer(exchange, connection, upstream.timeouts.first_byte, upstream.timeouts.silence)
+        outcome: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
+        answer = Answer(exchange, endpoint, upstream, connection, client=_client_of(request), report=_reporter(outcome))
         uploading = None
         self._answers.add(answer)
         try:
             if self._over:
                 raise Refusal(errors.DRAINING)
-            head = upstream.request_head(endpoint.method, endpoint.path, headers.upward(request.raw_headers), framing)
+            lines = headers.lines_of(headers.upward(request.raw_headers))
+            head = upstream.request_head(endpoint.method, endpoint.path, lines + framing)
             if upload is None or upload.complete:
-                _begin(connection, answer, head + body)
+                _begin(answer, head + body)
             else:
-                _begin(connection, answer, head)
-                uploading = asyncio.create_task(_continue(upload, connection, answer, body, exchange))
-            return await _pass_on(request, exchange, endpoint, answer, upstream.ping)
+                answer.owed = True
+                _begin(answer, head)
+                uploading = asyncio.create_task(_continue(upload, answer, body))
+            return _relayed(answer, await outcome)
         except asyncio.CancelledError:
             exchange.ending = Ending.CLIENT_LEFT
             raise
@@ -94,9 +109,11 @@ class Relay:
             if uploading is not None:
                 uploading.cancel()
             self._answers.discard(answer)
-            answer.release()
-            # Owed a part of its request, it would take the next one for that part.
-            upstream.release(connection, reusable=uploading is None or (upload is not None and upload.passed))
+            answer.client_left()  # if it is not over: whatever the reason, nobody is to be answered any more
+
+    def _leave(self) -> None:
+        self.under_way -= 1
+        self._all_done.set()
 
 
 RELAY = web.AppKey("relay", Relay)
@@ -111,58 +128,43 @@ async def _connect(upstream: Upstream) -> Connection:
         raise Refusal(errors.BUSY, cause=str(error)) from error
 
 
-def _begin(connection: Connection, answer: Answer, data: bytes) -> None:
+def _client_of(request: web.Request) -> Client:
+    connection = cast(ClientConnection, request.protocol)
+    return Client(connection, request.version >= HttpVersion11, request.keep_alive, request.content)
+
+
+def _reporter(outcome: "asyncio.Future[Refusal | None]") -> Callable[[Answer, Refusal | None], None]:
+    def report(answer: Answer, refusal: Refusal | None) -> None:
+        if answer.reply is None and refusal is None:
+            outcome.cancel()  # the client left
+        elif not outcome.done():
+            outcome.set_result(refusal)
+
+    return report
+
+
+def _relayed(answer: Answer, refusal: Refusal | None) -> web.StreamResponse:
+    if refusal is not None or answer.reply is None:
+        raise refusal or Refusal(errors.FAULT)
+    answer.exchange.usage = answer.usage()
+    return Relayed(answer.reply, answer.exchange.status or 0)
+
+
+def _begin(answer: Answer, data: bytes) -> None:
     try:
-        connection.begin(answer, data)
+        answer.connection.begin(answer, data)
     except UpstreamError as error:
         raise Refusal(errors.UNREACHABLE, cause=str(error)) from error
 
 
-async def _continue(upload: Upload, connection: Connection, answer: Answer, first: bytes, exchange: Exchange) -> None:
+async def _continue(upload: Upload, answer: Answer, first: bytes) -> None:
     """Stream the rest of a long body up. A client that breaks it ends the wait for the answer."""
     try:
-        await upload.continue_to(connection, first, answer.touch)
+        await upload.continue_to(answer.connection, first, answer.touch)
+        answer.owed = False
     except Refusal as refusal:
         answer.fail(refusal)
     except ConnectionError:
         return  # the client left: its handler is being cancelled
     finally:
-        exchange.bytes_in = upload.size
-
-
-async def _pass_on(
-    request: web.Request, exchange: Exchange, endpoint: Endpoint, answer: Answer, ping: float | None
-) -> web.StreamResponse:
-    head = await _fit_head(answer)
-    streams = sse.is_event_stream(head.get(b"content-type"))
-    # An early answer: what is left of the request is not worth waiting for.
-    reply = Reply(request, head, exchange.id, close=not request.content.is_eof(), streams=streams)
-    exchange.status = head.status
-    # Words of our own fit into a plain stream of open length only.
-    plain = streams and head.length is None and not head.get(b"content-encoding")
-    protocol = endpoint.protocol if plain else None
-    answer.pass_to(reply)
-    if protocol is not None and ping is not None:
-        answer.keep_alive(reply, protocol, ping)
-    exchange.ending = await answer.done
-    if exchange.ending is not Ending.FINISHED:
-        answer.show_broken(reply, exchange.ending, protocol)
-    exchange.usage = answer.usage()
-    return reply
-
-
-async def _fit_head(answer: Answer) -> Head:
-    """The head of an answer that is fit to be shown. Raises Refusal for what a client must not take at its word."""
-    try:
-        head = await answer.head
-    except UpstreamError as error:
-        raise Refusal(errors.UNREACHABLE, cause=str(error)) from error
-    if 300 <= head.status < 400 and head.status != 304:
-        raise Refusal(errors.UNREACHABLE, cause=f"it redirects ({head.status})")
-    if head.status in {401, 403}:
-        raise Refusal(errors.UNREACHABLE, cause=f"it refuses the gateway's own upstream_key ({head.status})")
-    if head.status == 503 and says_loading(503, await answer.peek()):
-        raise Refusal(errors.UNREACHABLE, cause="it is loading its model")
-    if answer.broke_unseen:
-        raise Refusal(errors.UNREACHABLE, cause="it broke off after the head of its answer")
-    return head
+        answer.exchange.bytes_in = upload.size

@@ -6,120 +6,117 @@ connection, and a head, a body and an end that are there together leave together
 
 import socket
 import struct
+from collections.abc import Mapping
 from contextlib import suppress
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 from time import time
 
-from aiohttp import HttpVersion11, web
+from aiohttp import web
 
 from gateway import headers
+from gateway.client import Client
 from gateway.connection import Head
 
 _RESET = struct.pack("ii", 1, 0)  # socket(7): lingering for no time at all makes the close a reset
+_LAST_CHUNK = b"0\r\n\r\n"
 
 
-class Reply(web.StreamResponse):
-    """An answer under way to the client of `request`. `close` ends the client's connection after it.
+class Reply:
+    """An answer under way to `client`. `persists`: its connection may serve another request after it.
 
     A body of unknown length is sent in chunks, or to an HTTP/1.0 client until the connection closes.
     """
 
-    def __init__(self, request: web.Request, head: Head, request_id: str, *, close: bool, streams: bool) -> None:
-        super().__init__(status=head.status)
-        self._transport = request.transport
-        self._protocol = request.protocol
-        self._drain = request.writer.drain
-        modern = request.version >= HttpVersion11
+    def __init__(self, client: Client, head: Head, request_id: str, *, streams: bool) -> None:
+        self._transport = client.connection.transport
         bodiless = head.status in {204, 304}
-        self._chunked_body = modern and head.length is None and not bodiless
-        self.framed = self._chunked_body or head.length is not None or bodiless
-        self._persists = request.keep_alive and self.framed and not close
-        version = b"HTTP/1.1" if modern else b"HTTP/1.0"
-        lines = [b"%b %b" % (version, _status(head.status)), *headers.downward(head.headers)]
-        if self._chunked_body:
+        self._chunked = client.modern and head.length is None and not bodiless
+        self.framed = self._chunked or head.length is not None or bodiless
+        self.persists = client.persists and self.framed and client.is_heard_out
+        lines = [_status_line(head.status, client.modern), *headers.downward(head.headers)]
+        if self._chunked:
             lines.append(b"Transfer-Encoding: chunked")
         elif head.length is not None and not bodiless:
             lines.append(b"Content-Length: %d" % head.length)
         if streams:
             lines.append(b"X-Accel-Buffering: no")  # for an nginx in front of us
-        if not self._persists:
+        if not self.persists:
             lines.append(b"Connection: close")
-        elif not modern:
+        elif not client.modern:
             lines.append(b"Connection: keep-alive")
-        lines.append(b"Date: %b" % _date(int(time())))
-        lines.append(b"%b: %b" % (headers.REQUEST_ID.encode(), request_id.encode()))
+        lines.append(_date_line(int(time())))
+        lines.append(headers.request_id_line(request_id))
         lines.append(headers.ALWAYS_LINES)
-        self._unsent = b"\r\n".join(lines) + b"\r\n\r\n"
+        self._unsent = b"\r\n".join(lines)
 
-    @property
-    def keep_alive(self) -> bool:
-        """Whether aiohttp may read the next request from this client."""
-        return self._persists
+    def start(self, early: bytes, last: bool) -> None:
+        """Send the head with what there is of the body already; `last` if that is all of it."""
+        self._send(self._unsent + self._framed(early, last))
 
-    async def prepare(self, request: web.BaseRequest) -> None:
-        """Nothing is left to do when aiohttp asks for it."""
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """The end, if it was a proper one, has been written by `end`."""
-
-    def start(self, early: bytes, *, complete: bool) -> None:
-        """Send the head with what there is of the body already; `complete` if that is all of it."""
-        data = self._unsent + (self._framed(early) if early else b"")
-        self._send(data + self._last_chunk if complete else data)
-
-    def send(self, data: bytes) -> None:
-        """Send a piece of the body now."""
-        self._send(self._framed(data))
-
-    def end(self) -> None:
-        """End the body as a whole one."""
-        if self._chunked_body:
-            self._send(self._last_chunk)
+    def send(self, data: bytes, last: bool) -> None:
+        """Send a piece of the body now, and its end with the `last` one."""
+        self._send(self._framed(data, last))
 
     def close(self) -> None:
         """Close the connection once all that was sent has left, with no end to the body."""
-        self._persists = False
+        self.persists = False
         if self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
         """Reset the connection: the one way to show an HTTP/1.0 client that a body is not whole."""
-        self._persists = False
+        self.persists = False
         if self._transport is not None and not self._transport.is_closing():
             with suppress(OSError):  # the client is gone already
                 self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._transport.abort()
 
-    @property
-    def is_backed_up(self) -> bool:
-        """Whether the client reads more slowly than it is sent to."""
-        return self._protocol.writing_paused
-
-    async def drained(self) -> None:
-        """Wait until the client has caught up. Raises ConnectionError if it left."""
-        await self._drain()
-
-    @property
-    def _last_chunk(self) -> bytes:
-        return b"0\r\n\r\n" if self._chunked_body else b""
-
-    def _framed(self, data: bytes) -> bytes:
-        return b"%x\r\n%b\r\n" % (len(data), data) if self._chunked_body else data
+    def _framed(self, data: bytes, last: bool) -> bytes:
+        if not self._chunked:
+            return data
+        chunk = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+        return chunk + _LAST_CHUNK if last else chunk
 
     def _send(self, data: bytes) -> None:
         if data and self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
 
+class Relayed(web.StreamResponse):
+    """What aiohttp is told of a reply: that it has been written."""
+
+    def __init__(self, reply: Reply, status: int) -> None:
+        super().__init__(status=status)
+        self._reply = reply
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether aiohttp may read the next request from this client."""
+        return self._reply.persists
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """The head has been sent."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """The end, if it was a proper one, has been sent."""
+
+
+def in_one_piece(status: int, fields: Mapping[str, str], body: bytes) -> bytes:
+    """An answer of the gateway's own, with the lines of its head in the order in which aiohttp writes them."""
+    lines = [_status_line(status, True), *(f"{name}: {value}".encode("ascii") for name, value in fields.items())]
+    lines += [b"Content-Length: %d" % len(body), _date_line(int(time()))]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
 @lru_cache(maxsize=64)
-def _status(status: int) -> bytes:
+def _status_line(status: int, modern: bool) -> bytes:
     """Status and our own words for it: the upstream's reason phrase is never repeated (RFC 9112 4)."""
     phrase = HTTPStatus(status).phrase if status in HTTPStatus.__members__.values() else ""
-    return f"{status} {phrase}".encode("ascii")
+    return f"HTTP/1.{modern:d} {status} {phrase}".encode("ascii")
 
 
 @lru_cache(maxsize=2)
-def _date(second: int) -> bytes:
-    return formatdate(second, usegmt=True).encode("ascii")
+def _date_line(second: int) -> bytes:
+    return f"Date: {formatdate(second, usegmt=True)}".encode("ascii")

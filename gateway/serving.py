@@ -16,6 +16,7 @@ from aiohttp import web
 
 from gateway.app import create_app
 from gateway.crew import ALONE, Crew
+from gateway.dispatch import PATIENCE_SECONDS
 from gateway.http_server import Runner
 from gateway.registry.base import Registry
 from gateway.relay import RELAY, Relay
@@ -112,6 +113,7 @@ def _url(runner: Runner) -> str:
 
 
 async def _drain(relay: Relay, seconds: float, hurry: asyncio.Event) -> None:
+    await asyncio.sleep(2 * PATIENCE_SECONDS)  # what has begun to arrive is received by then
     begun = relay.under_way
     log.info("stopping: %d under way get %g s to finish; a second signal cuts them now", begun, seconds)
     drained = asyncio.create_task(relay.drain())

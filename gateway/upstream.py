@@ -7,7 +7,7 @@ after 100 requests (cpp-httplib's keep-alive defaults, seen in its `Keep-Alive` 
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Container, Iterable
+from collections.abc import Container
 from dataclasses import replace
 
 from aiohttp import web
@@ -48,10 +48,17 @@ class Upstream:
         """Connections `in_use` and `idle`, and requests `waiting` for one."""
         return {"in_use": self._in_use, "idle": len(self._idle), "waiting": len(self._waiting)}
 
-    def request_head(self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]], framing: bytes) -> bytes:
-        """The bytes before a request's body. `framing` is the header line that says how long that is, or nothing."""
-        lines = b"".join(b"%s: %s\r\n" % header for header in headers)
-        return f"{method} {path} HTTP/1.1\r\n".encode("ascii") + self._fixed_headers + lines + framing + b"\r\n"
+    def request_head(self, method: str, path: str, lines: bytes) -> bytes:
+        """The bytes before a request's body. `lines` are its headers, the one that frames the body among them."""
+        return f"{method} {path} HTTP/1.1\r\n".encode("ascii") + self._fixed_headers + lines + b"\r\n"
+
+    def connect_at_once(self) -> Connection | None:
+        """As `connect`, if a connection is idle and nobody has to wait for it."""
+        if self._in_use >= self._limits.connections:
+            return None
+        connection = self._reused()
+        self._in_use += connection is not None
+        return connection
 
     async def connect(self) -> Connection:
         """A connection on which nothing has been sent yet; hand it to `release` in the end.

@@ -17,11 +17,10 @@ class Collector:
     def head_received(self, head: Head) -> None:
         self.end = None
 
-    def body_received(self, data: bytes) -> None:
+    def body_received(self, data: bytes, last: bool) -> None:
         self.body += data
-
-    def ended(self) -> None:
-        self.end = "ended"
+        if last:
+            self.end = "ended"
 
     def broken(self, error: UpstreamError) -> None:
         self.end = str(error)

@@ -1,76 +1,104 @@
 """An answer that is cut in the moment in which it ends: what no socket would do twice."""
 
+import asyncio
 from typing import cast
 
 import pytest
 
 from gateway.answer import Answer
+from gateway.client import Client, ClientConnection
 from gateway.connection import Connection, Head
-from gateway.endpoints import Protocol
+from gateway.deployment import Deployment
+from gateway.endpoints import ENDPOINTS
+from gateway.errors import Refusal
 from gateway.exchange import Ending, Exchange
-from gateway.reply import Reply
+from gateway.upstream import Upstream
 
 EVENT = b"data: 1\n\n"
+STREAM = Head(200, [(b"content-type", b"text/event-stream")], None, chunked=True, keep_alive=True)
 
 
-class Wire:
-    """Stands for the client's side: keeps what it is sent."""
-
-    is_backed_up = False
-    framed = True
+class Wire(asyncio.Transport):
+    """Stands for the client's socket: keeps what it is sent."""
 
     def __init__(self) -> None:
-        self.sent: list[bytes] = []
+        super().__init__()
+        self.sent = b""
+        self.closed = False
 
-    def start(self, early: bytes, *, complete: bool) -> None:
-        self.sent.append(b"<head>" + early + (b"<end>" if complete else b""))
-
-    def send(self, data: bytes) -> None:
-        self.sent.append(data)
-
-    def end(self) -> None:
-        self.sent.append(b"<end>")
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.sent += data
 
     def close(self) -> None:
-        self.sent.append(b"<close>")
-
-    abort = close
-
-
-class Open(Connection):
-    """A connection on which nothing happens."""
+        self.closed = True
 
     def is_closing(self) -> bool:
-        return True
+        return self.closed
+
+
+class Line:
+    """Stands for the client's connection."""
+
+    writing_paused = False
+    answer: object = None
+
+    def __init__(self) -> None:
+        self.transport = Wire()
+
+
+class Ended:
+    """What an answer reported."""
+
+    def __init__(self) -> None:
+        self.wire = Wire()
+        self.reports: list[Refusal | None] = []
+
+    def answer(self) -> Answer:
+        line = Line()
+        self.wire = line.transport
+        upstream = Upstream(Deployment("demo", "acme", "http://127.0.0.1:1"))
+        client = Client(cast(ClientConnection, line))
+        endpoint = ENDPOINTS["/v1/chat/completions"]
+        answer = Answer(Exchange("id"), endpoint, upstream, Connection(), client=client, report=self._report)
+        answer.head_received(STREAM)
+        return answer
+
+    def _report(self, answer: Answer, refusal: Refusal | None) -> None:
+        self.reports.append(refusal)
 
 
 @pytest.fixture
-async def answer() -> Answer:
-    answer = Answer(Exchange("id"), Open(), 600, 600)
-    answer.head_received(Head(200, [], None, chunked=True, keep_alive=True))
-    return answer
+def ended() -> Ended:
+    return Ended()
 
 
-async def test_what_is_cut_is_not_ended_as_well(answer: Answer) -> None:
-    wire = Wire()
-    answer.pass_to(cast(Reply, wire))
-    answer.body_received(EVENT)
+async def test_what_is_cut_is_not_ended_as_well(ended: Ended) -> None:
+    answer = ended.answer()
+    answer.body_received(EVENT, False)
     answer.cut()
-    answer.ended()  # came in the same turn of the event loop
-    assert await answer.done is Ending.SHUTDOWN
-    answer.show_broken(cast(Reply, wire), Ending.SHUTDOWN, Protocol.OPENAI)
-    answer.release()
-    assert wire.sent[:2] == [b"<head>", EVENT]
-    assert b"<end>" not in wire.sent
-    assert wire.sent[-1] == b"<close>"
+    answer.body_received(b"", True)  # came in the same turn of the event loop
+    assert answer.exchange.ending is Ending.SHUTDOWN
+    assert ended.reports == [None]
+    assert EVENT in ended.wire.sent
+    assert not ended.wire.sent.endswith(b"0\r\n\r\n")
+    assert ended.wire.closed
 
 
-async def test_what_has_ended_is_not_cut_as_well(answer: Answer) -> None:
-    wire = Wire()
-    answer.pass_to(cast(Reply, wire))
-    answer.body_received(EVENT)
-    answer.ended()
+async def test_what_has_ended_is_not_cut_as_well(ended: Ended) -> None:
+    answer = ended.answer()
+    answer.body_received(EVENT, False)
+    answer.body_received(b"", True)
     answer.cut()
-    assert await answer.done is Ending.FINISHED
-    answer.release()
-    assert wire.sent == [b"<head>", EVENT, b"<end>"]
+    assert answer.exchange.ending is Ending.FINISHED
+    assert ended.reports == [None]
+    assert ended.wire.sent.endswith(EVENT + b"\r\n0\r\n\r\n")
+    assert not ended.wire.closed
+
+
+async def test_an_answer_that_is_cut_before_it_began_is_a_refusal(ended: Ended) -> None:
+    answer = ended.answer()
+    answer.body_received(b"", False)
+    answer.cut()
+    await asyncio.sleep(0)  # the head alone would have been sent in this turn of the event loop
+    assert [refusal is not None and refusal.row.status for refusal in ended.reports] == [503]
+    assert ended.wire.sent == b""

@@ -22,10 +22,9 @@ class Done:
 
     def head_received(self, head: Head) -> None: ...
 
-    def body_received(self, data: bytes) -> None: ...
-
-    def ended(self) -> None:
-        self.event.set()
+    def body_received(self, data: bytes, last: bool) -> None:
+        if last:
+            self.event.set()
 
     def broken(self, error: UpstreamError) -> None:
         raise AssertionError(error)

@@ -1,0 +1,123 @@
+"""Which bytes of a client's connection take the fast path, and which are aiohttp's.
+
+aiohttp's parser is given whole requests, or everything from some byte on: what is decided on the fast path it never
+sees, and it is never left in the middle of a request. Requests of one connection are answered in their order.
+"""
+
+import asyncio
+import math
+from typing import Any
+
+from aiohttp import web
+
+from gateway.client import Client, ClientConnection
+from gateway.fast_path import FastPath
+from gateway.plain_request import MAX_BODY_BYTES, PlainRequest, plain_request
+
+PATIENCE_SECONDS = 0.02  # until the rest of a plain request has come: clients send head and body apart
+_TURNS_TO_REST = 8  # of the event loop: what aiohttp may take from its answer to its wait for the next request
+_MAX_AHEAD_BYTES = 64 * 1024  # kept of a client that sends on before it is answered; then its socket has to wait
+
+
+class Dispatch(ClientConnection):
+    """One client connection that knows both ways."""
+
+    __slots__ = ("_aiohttps", "_busy", "_fast_path", "_held", "_patience", "_turns")
+
+    def __init__(self, fast_path: FastPath, manager: web.Server, **kwargs: Any) -> None:
+        super().__init__(manager, **kwargs)
+        self._fast_path = fast_path
+        self._busy = False  # a request is under way by the fast path
+        self._held = b""  # came meanwhile, or is the beginning of a plain request
+        self._patience: asyncio.TimerHandle | None = None
+        self._turns = 0
+        self._aiohttps: float = 0  # so many of the next bytes: the rest of a request that it has begun, or all
+
+    def data_received(self, data: bytes) -> None:
+        if self._busy:
+            self._keep(data)
+        elif self._aiohttps or not data:
+            self._aiohttps -= len(data)
+            self._pass_on(data, self._aiohttps if self._aiohttps >= 0 else math.inf)
+        else:
+            self._dispatch(self._held + data if self._held else data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        begun = plain_request(self._take_held())
+        if begun is not None and not self._busy:
+            self._fast_path.note_leaving(begun)
+        super().connection_lost(exc)
+
+    def request_over(self) -> None:
+        self._busy = False
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        if self._held:
+            self._loop.call_soon(self._go_on)
+
+    def _dispatch(self, data: bytes) -> None:
+        """`data` begins with a request, and nothing is under way by the fast path."""
+        request = plain_request(data)
+        if request is not None and request.missing == 0:
+            self._take_held()
+            self._answer(request, data)
+            return
+        self._held = data
+        if request is None or request.missing > MAX_BODY_BYTES:
+            self._lose_patience(request)
+        elif self._patience is None:
+            self._patience = self._loop.call_later(PATIENCE_SECONDS, self._lose_patience, request)
+
+    def _answer(self, request: PlainRequest, data: bytes) -> None:
+        """A whole request, as `data`."""
+        if self._aiohttp_rests:
+            self._busy = self._fast_path.carry(request, Client(self))
+        elif self._current_request is None and self._turns < _TURNS_TO_REST:
+            self._turns += 1
+            self._held = data
+            self._loop.call_soon(self._go_on)
+            return
+        self._turns = 0
+        if not self._busy:
+            self._pass_on(data, 0)
+
+    def _lose_patience(self, request: PlainRequest | None) -> None:
+        """Give aiohttp what there is: the beginning of a `request`, or something whose end only aiohttp can find."""
+        held = self._take_held()
+        self._pass_on(held, math.inf if request is None else request.whole_size - len(held))
+
+    def _pass_on(self, data: bytes, more: float) -> None:
+        """Give aiohttp these bytes, and as many `more` when they come."""
+        self._aiohttps = more
+        self.feed_aiohttp(data)
+
+    def feed_aiohttp(self, data: bytes) -> None:
+        """Let aiohttp read, and answer, what came."""
+        super().data_received(data)
+
+    def _take_held(self) -> bytes:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        held, self._held = self._held, b""
+        return held
+
+    def _keep(self, data: bytes) -> None:
+        self._held += data
+        if len(self._held) > _MAX_AHEAD_BYTES and self.transport is not None:
+            self.transport.pause_reading()
+
+    def _go_on(self) -> None:
+        if self._held and not self._busy and self.transport is not None:
+            self.transport.resume_reading()
+            self.data_received(self._take_held())
+
+    @property
+    def _aiohttp_rests(self) -> bool:
+        """Whether it waits for a request."""
+        return self._waiter is not None and not self._waiter.done() and not self._messages
+
+    def _process_keepalive(self) -> None:
+        """aiohttp closes what waits for a request for too long; for it, this connection does while we are busy."""
+        if self._busy:
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        super()._process_keepalive()

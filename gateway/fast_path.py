@@ -1,0 +1,92 @@
+"""Begins a plain request in the very call that received it, if nothing stands in its way: no task, no waiting.
+
+This is the way of every request with all questions left out whose answer is yes: the key is good, the deployment is
+its account's and ready, a connection to it is idle. At the first no, nothing has been done, and `entrance` answers.
+"""
+
+import asyncio
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from gateway import errors
+from gateway.access import ACCESS
+from gateway.account import Key
+from gateway.answer import Answer
+from gateway.auth import REGISTRY
+from gateway.client import Client
+from gateway.deployment import Status
+from gateway.errors import Refusal
+from gateway.exchange import Ending, Exchange
+from gateway.plain_request import MAX_BODY_BYTES, PlainHead, PlainRequest
+from gateway.readiness import READINESS
+from gateway.relay import RELAY
+from gateway.upstream import UPSTREAMS
+
+
+class FastPath:
+    """Carries plain requests of one application."""
+
+    def __init__(self, app: web.Application, body_bytes: int) -> None:
+        self._access = app[ACCESS]
+        self._registry = app[REGISTRY]
+        self._readiness = app[READINESS]
+        self._relay = app[RELAY]
+        self._upstreams = app[UPSTREAMS]
+        self._body_bytes = min(body_bytes, MAX_BODY_BYTES)
+
+    def carry(self, request: PlainRequest, client: Client) -> bool:
+        """Send a whole request up. False: it cannot be done at once, and nothing has been done.
+
+        When its answer is over, `client.connection.request_over` is called.
+        """
+        head, snapshot = request.head, self._registry.snapshot
+        key = self._key(head)
+        deployment = snapshot.deployment(key.account, head.deployment_id) if key is not None else None
+        if key is None or deployment is None or self._readiness.status(deployment) is not Status.READY:
+            return False
+        if len(request.body) > self._body_bytes or self._relay.draining:
+            return False
+        upstream = self._upstreams.of(deployment)
+        connection = upstream.connect_at_once()
+        if connection is None:
+            return False
+        exchange = self._begin(request, key)
+        exchange.deployment = deployment.id
+        answer = Answer(exchange, head.endpoint, upstream, connection, client=client, report=self._report)
+        framing = b"Content-Length: %d\r\n" % len(request.body) if request.body else b""
+        up = upstream.request_head(head.endpoint.method, head.endpoint.path, head.upward + framing)
+        self._relay.begin(answer, up + request.body)
+        return True
+
+    def note_leaving(self, request: PlainRequest) -> None:
+        """Its client left before the request was whole."""
+        exchange = self._begin(request, self._key(request.head))
+        exchange.ending = Ending.CLIENT_LEFT
+        self._access.end(exchange)
+
+    def _key(self, head: PlainHead) -> Key | None:
+        return self._registry.snapshot.key(head.key_digest, datetime.now(UTC))
+
+    def _begin(self, request: PlainRequest, key: Key | None) -> Exchange:
+        exchange = self._access.begin(request.head.request_id)
+        if key is not None:
+            exchange.account, exchange.key = key.account, key.id
+        exchange.endpoint = request.head.endpoint.path
+        exchange.bytes_in = len(request.body)
+        return exchange
+
+    def _report(self, answer: Answer, refusal: Refusal | None) -> None:
+        self._relay.end(answer)
+        connection = answer.client.connection
+        if refusal is not None and connection.transport is not None:
+            if refusal.row is errors.UNREACHABLE:
+                self._readiness.doubt(answer.exchange.deployment or "")
+            self._access.refuse_at_once(answer.exchange, refusal, connection.transport)
+        # Once the client has its bytes: those of this turn of the event loop leave at its end.
+        asyncio.get_running_loop().call_soon(self._account, answer)
+        connection.request_over()
+
+    def _account(self, answer: Answer) -> None:
+        answer.exchange.usage = answer.usage()
+        self._access.end(answer.exchange)
