@@ -15,7 +15,7 @@ _VALUE = re.compile(r"[^-]|-\d|-$|$")
 _DEFAULT_SLOTS = 4
 _OWN = (
     *("--control-port", "--state", "--load-seconds", "--down-seconds", "--up-seconds", "--wake-seconds"),
-    *("--scenario", "--journal-entries", "--journal-bytes"),
+    *("--scenario", "--answers", "--journal-entries", "--journal-bytes"),
     *("--jitter", "--load-factor", "--endless", "--no-grammars", "--strict", "--router", "--router-models"),
 )
 

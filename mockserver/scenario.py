@@ -113,13 +113,30 @@ def load(source: "str | Path | Mapping[str, Any] | Sequence[Any] | Scenario") ->
         return source
     if not isinstance(source, str | Path):
         return parse(list(source) if isinstance(source, Sequence) else dict(source))
-    path = Path(source)
+    return parse(_yaml(Path(source)), str(source))
+
+
+def load_answers(path: str) -> list[Answer]:
+    """The canned answers of a file, a list, of which the first that fits is given. Raises BadRule."""
+    rules = _yaml(Path(path))
+    if not isinstance(rules, list):
+        raise BadRule(f"{path}: canned answers are a list, '- text: ...' and so on; got {type(rules).__name__}.")
+    answers = list[Answer]()
+    for number, rule in enumerate(rules, 1):
+        try:
+            answers += answers_of([rule])
+        except BadRule as error:
+            raise BadRule(f"{path}: answer {number}: {error}") from error
+    return answers
+
+
+def _yaml(path: Path) -> Any:
+    """What stands in a file. Raises BadRule."""
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadRule(f"{path}: {error.strerror}.") from error
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadRule(f"{path}: {getattr(error, 'strerror', error)}.") from error
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f":{where.line + 1}" if where else ""
         raise BadRule(f"{path}{line}: this is no YAML: {getattr(error, 'problem', error)}.") from error
-    return parse(value, str(path))

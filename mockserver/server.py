@@ -43,8 +43,7 @@ class MockLlamaServer:
         self.clock = VirtualClock() if self.settings.clock == "virtual" else Clock()
         self._stage = Stage(self.settings, self.clock)
         self.journal, self.machine = self._stage.journal, self._stage.machine
-        for line in self.settings.faults:
-            self.faults.add(line)
+        self._stage.arm()
         self._door = Door(create_app(self._stage), held or Port(self.settings.host, self.settings.port))
         self._cycle = LifeCycle(self._stage, self._door, self.settings)
         control = create_control_app(self)

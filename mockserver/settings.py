@@ -17,8 +17,9 @@ class Settings:
     `endless` is a model that never ends an answer by itself, `grammars=False` one whose vocabulary no grammar
     can be applied to: what a tiny model with random weights is like.
 
-    `scenario` is a YAML file, `clock` real or virtual, `faults` are lines as in docs/mock-faults.md. The journal keeps
-    `journal_entries` exchanges, `journal_body_bytes` of each body, and `journal_bytes` of all of them.
+    `scenario` is a YAML file, `answers` are several, `clock` is real or virtual, `faults` are lines as in
+    docs/mock-faults.md. The journal keeps `journal_entries` exchanges, `journal_body_bytes` of each body, and
+    `journal_bytes` of all of them.
     """
 
     host: str = "127.0.0.1"
@@ -90,6 +91,7 @@ class Settings:
     scenario: str = ""
     clock: str = "real"
     faults: Sequence[str] = ()
+    answers: Sequence[str] = ()
     journal_entries: int = 1000
     journal_body_bytes: int = 1024 * 1024
     journal_bytes: int = 64 * 1024 * 1024

@@ -27,6 +27,17 @@ class Stage:
         self.changed = asyncio.Event()
         self._since = self._step_since = clock.now()
 
+    def arm(self) -> None:
+        """Add the faults and the canned answers of the settings, of which the first goes before. Raises BadRule."""
+        settings = self.machine.settings
+        for line in settings.faults:
+            self.faults.add(line)
+        if settings.answers:
+            from mockserver.scenario import load_answers
+
+            for answer in reversed([one for path in settings.answers for one in load_answers(path)]):
+                self.answers.add(answer)
+
     def enter(self, step: Step, *, anew: bool = False) -> None:
         """Go on to a step; `anew`: of a state that was set, even if it is the same as before."""
         self._step_since = self.clock.now()

@@ -1,6 +1,8 @@
 """The snippets of docs/mock-scenarios.md."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from anthropic import Anthropic
@@ -54,3 +56,14 @@ def test_a_tool_is_called_and_its_result_is_used(mock: BackgroundMock) -> None:
     mock.answers.add(turns=[{"calls": [call]}, {"text": "It is sunny in Kyiv."}], when={"contains": "weather"})
     assert run_agent(mock.url, "How is the weather?") == "It is sunny in Kyiv."
     assert [exchange.path for exchange in mock.requests] == ["/v1/messages", "/v1/messages"]
+
+
+def test_the_file_of_answers_is_understood(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs/mock-scenarios.md"
+    written = re.search(r"```text\n(# answers.yaml\n.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert written is not None
+    (tmp_path / "answers.yaml").write_text(written[1], encoding="utf-8")
+    with MockLlamaServer(answers=[str(tmp_path / "answers.yaml")]) as mock:
+        client = OpenAI(base_url=f"{mock.url}/v1", api_key="none")
+        said = [client.completions.create(model="any", prompt=text).choices[0].text for text in ("weather?", "hi")]
+        assert said == ["It is sunny.", "I have nothing to say to that."]

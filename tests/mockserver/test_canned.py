@@ -192,3 +192,33 @@ def test_a_bad_answer_is_refused_with_a_sentence(fields: dict[str, Any], sentenc
     with pytest.raises(BadRule) as caught:
         MockLlamaServer().answers.add(**fields)
     assert sentence in str(caught.value)
+
+
+async def test_answers_come_from_a_file_of_which_the_first_that_fits_is_given(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.yaml", tmp_path / "other.yaml"
+    one.write_text("- text: It is sunny.\n  when: {contains: weather}\n- {text: Once., times: 1}\n", encoding="utf-8")
+    other.write_text('["Grüße.", "Never."]', encoding="utf-8")
+    async with MockLlamaServer(answers=[str(one), str(other)]) as mock:
+        assert [await said(mock, text) for text in ("the weather?", "hi", "hi")] == ["It is sunny.", "Once.", "Grüße."]
+        mock.answers.add("Newer.")
+        assert await said(mock, "the weather?") == "Newer."
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (None, "answers.yaml: No such file or directory."),
+        ("- text: x\n- texts: y\n", "answers.yaml: answer 2: Unknown field 'texts'."),
+        ("text: x", "answers.yaml: canned answers are a list, '- text: ...' and so on; got dict."),
+        ("- [", "answers.yaml:2: this is no YAML:"),
+        ("- 7", "answers.yaml: answer 1: "),
+    ],
+)
+def test_a_bad_file_of_answers_is_one_sentence(tmp_path: Path, text: str | None, sentence: str) -> None:
+    path = tmp_path / "answers.yaml"
+    if text is not None:
+        path.write_text(text + "\n", encoding="utf-8")
+    with pytest.raises(BadRule) as caught:
+        MockLlamaServer(answers=[str(path)])
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -120,3 +121,19 @@ async def test_a_port_that_is_closed_at_first_does_not_listen_while_it_starts() 
             await connect(f"http://127.0.0.1:{port}")
         process.kill()
         await process.wait()
+
+
+async def test_answers_are_given_on_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "answers.yaml").write_text("- It is sunny.\n")
+    process, url, _ = await start("--port", "0", "--answers", str(tmp_path / "answers.yaml"))
+    answer = (await ask(url, "POST", "/completion", {"prompt": "hi"})).json()
+    assert answer["content"] == "It is sunny."
+    process.terminate()
+    assert await process.wait() == 0
+
+
+async def test_a_missing_file_of_answers_is_one_sentence() -> None:
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*COMMAND, "--port", "0", "--answers", "no.yaml", stderr=pipe)
+    _, err = await process.communicate()
+    assert (process.returncode, err.decode()) == (1, "Error: no.yaml: No such file or directory.\n")
