@@ -1,5 +1,6 @@
 """The command line. A command's module is imported when the command runs, and not for `--help`."""
 
+import signal
 import sys
 from importlib import import_module
 from typing import Any
@@ -37,6 +38,8 @@ class LazyGroup(click.Group):
             return None
         module, name = _COMMANDS[cmd_name][0].split(":")
         command: click.Command = getattr(import_module(module), name)
+        if cmd_name != "serve":  # it has nothing to tidy up until it listens to signals by itself
+            _let_ctrl_c_interrupt()
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -60,3 +63,9 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="gguf-gateway")
 def main() -> None:
     """A key-protected gateway in front of llama-servers."""
+
+
+def _let_ctrl_c_interrupt() -> None:
+    """From here on Ctrl-C is a KeyboardInterrupt: until now it ended the process, see `gateway/__main__.py`."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -247,6 +247,38 @@ def test_L4_a_signal_at_any_moment_of_the_start_is_a_clean_end(tmp_path: Path, u
             assert "Traceback" not in said
 
 
+@pytest.mark.parametrize(
+    "module",
+    ["click.core", "pydantic", "aiohttp.web", "gateway.serving", "gateway.registry.opening", "signal handlers"],
+)
+def test_L4_ctrl_c_while_it_starts_ends_it_without_a_word(
+    tmp_path: Path, upstream: ScriptedUpstream, module: str
+) -> None:
+    """Python is made to say what it has imported, so that the moment is known."""
+    path = tmp_path / "gateway.yaml"
+    path.write_text(scene.config(upstream.url))
+    path.chmod(0o600)
+    with subprocess.Popen(
+        (*COMMAND, "--config", str(path)),
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"},
+    ) as process:
+        assert process.stderr is not None
+        wanted = "serving on" if module == "signal handlers" else rf"\| +{re.escape(module)}$"
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if re.search(wanted, line):
+                process.send_signal(signal.SIGINT)
+        assert process.wait(10) == (0 if module == "signal handlers" else -signal.SIGINT), said[-5:]
+    assert any(re.search(wanted, line) for line in said)
+    words = [line for line in said if not line.startswith("import time:")]
+    assert "Traceback" not in "".join(words)
+    assert words == [] or module == "signal handlers"
+
+
 # --- L8: reloads under load
 
 

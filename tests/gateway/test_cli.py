@@ -4,12 +4,14 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -179,6 +181,21 @@ def add(run: Run, *more: str, stdin: str = "", env: dict[str, str] | None = None
 def shown(run: Run) -> dict[str, Any]:
     listed: list[dict[str, Any]] = read(run("deployments", "list", "--database", "DB", "--json"))
     return listed[0]
+
+
+def test_ctrl_c_interrupts_a_command_that_tidies_up_and_kills_one_that_has_nothing_to() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    context = click.Context(main)
+    try:
+        for name, handler in (("serve", signal.SIG_DFL), ("keys", signal.default_int_handler)):
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # as gateway/__main__.py does
+            main.get_command(context, name)
+            assert signal.getsignal(signal.SIGINT) is handler
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        main.get_command(context, "keys")
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_L6_no_command_writes_the_configuration_so_none_can_leave_half_of_it(run: Run, tmp_path: Path) -> None:
