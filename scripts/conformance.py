@@ -59,7 +59,7 @@ def _conform(names: Sequence[str], update: bool, promised: bool, workers: int) -
     new = known.new(outcomes)
     print(f"{len(lists.passed(outcomes))} of {len(outcomes)} passed, {len(missing)} missing. Log: {log_path()}")
     for name in new:
-        print(f"  passes, though not_passed.txt says it does not: {name}")
+        print(f"  {'moved' if update else 'passes, though not_passed.txt says it does not'}: {name}")
     if update:
         known.move(new)
         lists.store(known)

@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 from scripts.conforming.suite import SuiteError, cache
 
 _TEST_SECONDS = 30
-_RUN_SECONDS = 480
+_RUN_SECONDS = 600
 _SLOTS = 400
 _DONE = re.compile(r"\[gw\d+\] \[ *\d+%\] [A-Z]+ ")
 
