@@ -96,12 +96,16 @@ class Door:
     async def close(self, *, reset: bool = False) -> None:
         """Refuse connections and cut those there are, with a reset if wanted; returns when all are gone."""
         if self._listeners:
-            for listener in self._listeners:
-                listener.close()
-            self._listeners.clear()
-            self._port.hold()
-            for _ in range(_TURNS_TO_MAKE_ONE):  # what was accepted just before has yet to become a connection
-                await asyncio.sleep(0)
+            listeners, self._listeners = self._listeners, []
+            for listener in listeners:
+                _accept_no_more(listener)
+            try:
+                for _ in range(_TURNS_TO_MAKE_ONE):  # what was accepted just before has yet to become a connection
+                    await asyncio.sleep(0)
+            finally:
+                for listener in listeners:
+                    listener.close()
+                self._port.hold()
         server = await self._server()
         for connection in server.connections:
             _cut(connection.transport, reset)
@@ -120,6 +124,13 @@ class Door:
         if self._runner.server is None:
             raise RuntimeError("aiohttp made no server")
         return self._runner.server
+
+
+def _accept_no_more(listener: asyncio.Server) -> None:
+    """Leave further clients to the kernel: asyncio loses what it has accepted if it closes the listener at once."""
+    loop = asyncio.get_running_loop()
+    for listening in listener.sockets:
+        loop.remove_reader(listening.fileno())
 
 
 def _cut(transport: asyncio.Transport | None, reset: bool) -> None:
