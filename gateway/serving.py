@@ -130,7 +130,8 @@ class _LoopErrors:
     """Logs what the event loop has nobody else to tell.
 
     That no client can be accepted for want of descriptors or memory, asyncio says a thousand times over and with a
-    traceback; this says it once a minute.
+    traceback; this says it once a minute. A second later asyncio tries again as often, and trips if the listener has
+    been closed meanwhile: that is nothing to tell.
     """
 
     def __init__(self) -> None:
@@ -138,6 +139,8 @@ class _LoopErrors:
 
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
+        if isinstance(error, ValueError) and "_start_serving" in context["message"]:
+            return
         if not isinstance(error, OSError) or error.errno not in _EXHAUSTED:
             loop.default_exception_handler(context)
         elif loop.time() > self._silent_until:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,6 +136,27 @@ class GatewayProcess:
             response = client.ask(data, to_head=to_head)
         self.responses.append(response)
         return response
+
+    def wait_until_read(self, client: WireClient, within: float = 2.0) -> None:
+        """Wait until it has taken all that a client of it has sent, and got round to it."""
+        deadline = time.monotonic() + within
+        while self._unread(client):
+            assert time.monotonic() < deadline, "it does not read"
+            time.sleep(0.002)  # no event tells of another process's socket
+        self.ask(request("/healthz", method="GET"))  # what it took before this, it has dealt with
+
+    def _unread(self, client: WireClient) -> int:
+        """Bytes from a client that lie in the kernel still, on this side or the other (proc(5): net/tcp)."""
+        here, there = (f":{port:04X}" for port in (self.port, client.socket.getsockname()[1]))
+        found = 0
+        for line in Path(f"/proc/{self.pid}/net/tcp").read_text().splitlines()[1:]:
+            fields = line.split()
+            waiting = int(fields[4].partition(":")[2], 16), int(fields[4].partition(":")[0], 16)
+            if fields[1].endswith(here) and fields[2].endswith(there):
+                found += waiting[0]
+            elif fields[1].endswith(there) and fields[2].endswith(here):
+                found += waiting[1]
+        return found
 
     def mark_log(self) -> int:
         """The number of lines in the log when all that was asked so far has its line there."""

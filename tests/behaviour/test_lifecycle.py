@@ -93,6 +93,7 @@ def test_L1_who_has_begun_otherwise_is_served_too(
         (streaming,) = begin(gateway, 1)
         if upload:
             client.send(upload[: len(upload) // 2])
+            gateway.wait_until_read(client)
             assert not seen or upstream.wait_for(lambda upstream: len(upstream.requests) == 2)
         else:
             client.send(chat())
@@ -391,6 +392,25 @@ def test_L18_few_descriptors_refuse_some_and_it_recovers_by_itself(
     wait_until(lambda: _is_answered(gateway), 5)
     assert gateway.ask(chat()).json() == FINE
     assert gateway.log.since(line).count("new clients have to wait") <= 1
+
+
+def test_L18_told_to_stop_while_descriptors_are_out_it_stops_without_complaint(
+    start_gateway: StartGateway, upstream: ScriptedUpstream
+) -> None:
+    """asyncio begins to accept again a second later, whether or not the listener is still there."""
+    limits = "timeouts: {drain: 1.5}"
+    gateway = start_gateway(scene.config(upstream.url, limits), prefix=("prlimit", "--nofile=64"))
+    streams = Streams()
+    with upstream.playing(streams):
+        (streaming,) = begin(gateway, 1)
+        many = [WireClient(gateway.port, 0.5) for _ in range(100)]
+        wait_until(lambda: gateway.count_descriptors() >= 63)
+        gateway.send_signal(signal.SIGTERM)
+        gateway.log.wait_for("stopping")
+        assert b"shutting down" in streaming.read_to_end()
+        assert gateway.wait() == 0
+    for client in many:
+        client.close()
 
 
 def _is_answered(gateway: GatewayProcess) -> bool:

@@ -124,7 +124,17 @@ class WireClient:
 
     def read_to_last_chunk(self) -> bytes:
         """The rest of a chunked body, to its proper end. Raises Closed, TimeoutError."""
-        return b"".join(iter(self._chunk, b""))
+        return b"".join(iter(self.read_chunk, b""))
+
+    def read_chunk(self) -> bytes:
+        """The next chunk of a chunked body, empty at its proper end. Raises Closed, TimeoutError."""
+        while (end := self.received.find(b"\r\n", self._read)) < 0:
+            self._receive()
+        size = int(self.received[self._read : end], 16)
+        self._read = end + 2
+        piece = self._exactly(size + 2)
+        assert piece.endswith(b"\r\n"), "a chunk without its line end"
+        return piece[:-2]
 
     def read_some(self) -> bytes:
         """What came beyond what has been read, at least a byte of it. Raises Closed, TimeoutError."""
@@ -158,7 +168,7 @@ class WireClient:
         length = bare.header("Content-Length")
         try:
             if bare.header("Transfer-Encoding") == "chunked":
-                while piece := self._chunk():
+                while piece := self.read_chunk():
                     pieces.append(piece)
             elif length is not None:
                 pieces.append(self._exactly(int(length)))
@@ -167,15 +177,6 @@ class WireClient:
         except Closed:
             return False
         return True
-
-    def _chunk(self) -> bytes:
-        while (end := self.received.find(b"\r\n", self._read)) < 0:
-            self._receive()
-        size = int(self.received[self._read : end], 16)
-        self._read = end + 2
-        piece = self._exactly(size + 2)
-        assert piece.endswith(b"\r\n"), "a chunk without its line end"
-        return piece[:-2]
 
     def _exactly(self, size: int) -> bytes:
         while len(self.received) < self._read + size:
