@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
+from typing import Any
 
 from aiohttp import hdrs, web
 
@@ -15,6 +16,7 @@ from gateway.changes import Changes
 from gateway.errors import Refusal
 from gateway.exchange import EXCHANGE, Ending, Exchange
 from gateway.headers import ALWAYS, REQUEST_ID, is_sane_request_id
+from gateway.logs import log_request
 from gateway.metrics import Metrics
 from gateway.reply import in_one_piece
 
@@ -53,7 +55,7 @@ class Access:
         self.metrics.add(exchange)
         if log.isEnabledFor(logging.INFO):
             asked = f"{request.method} {request.path}"[:120] if request is not None else "unreadable"
-            _write_line(exchange, exchange.endpoint or asked)
+            log_request(log_fields(exchange, exchange.endpoint or asked))
 
     def refuse(self, request: web.Request, refusal: Refusal) -> web.Response:
         """The refusal as an answer, noted. It closes the connection where what follows is not safe to read."""
@@ -119,14 +121,9 @@ async def stamp(request: web.Request, response: web.StreamResponse) -> None:
         headers.setdefault(name, value)
 
 
-def _write_line(exchange: Exchange, endpoint: str) -> None:
-    fields = {"request": log_fields(exchange, endpoint)}
-    log.handle(log.makeRecord(log.name, logging.INFO, "", 0, "request", (), None, extra=fields))
-
-
-def log_fields(exchange: Exchange, endpoint: str) -> dict[str, object]:
+def log_fields(exchange: Exchange, endpoint: str) -> dict[str, Any]:
     """What the log says of a request; `docs/operating.md` explains each."""
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "id": exchange.id,
         "account": exchange.account,
         "key": exchange.key,
@@ -137,7 +134,7 @@ def log_fields(exchange: Exchange, endpoint: str) -> dict[str, object]:
         "bytes_out": exchange.bytes_out,
         "first_byte_ms": _milliseconds(exchange.first_byte_at, exchange.started),
         "total_ms": _milliseconds(monotonic(), exchange.started),
-        "ending": exchange.ending.value,
+        "ending": exchange.ending._value_,
     }
     if exchange.usage is not None:
         fields["tokens_in"] = exchange.usage.tokens_in
@@ -151,4 +148,4 @@ def log_fields(exchange: Exchange, endpoint: str) -> dict[str, object]:
 
 
 def _milliseconds(at: float | None, start: float) -> float | None:
-    return None if at is None else round((at - start) * 1000, 2)
+    return None if at is None else int((at - start) * 100_000) / 100  # round() costs twenty times as much

@@ -33,6 +33,19 @@ class Answer:
     `owed` is to be True for as long as a part of the request has not been sent.
     """
 
+    # What most answers never need, they never set.
+    owed = False
+    _head: Head | None = None
+    _early = b""  # what came of the body before the client's answer could begin
+    _whole = False
+    _over = False
+    _plain_stream = False  # words of our own fit into a stream of events, of open length, uncompressed
+    _first = _last = b""
+    _held_back = False
+    _pinging: asyncio.TimerHandle | None = None
+    _pinged_at = 0.0
+    reply: Reply | None = None
+
     def __init__(
         self,
         exchange: Exchange,
@@ -46,7 +59,6 @@ class Answer:
         self.exchange = exchange
         self.client = client
         client.connection.answer = self
-        self.owed = False
         self._endpoint = endpoint
         self._upstream = upstream
         self.connection = connection
@@ -55,16 +67,6 @@ class Answer:
         self._active_at = self._loop.time()
         self._limit = upstream.timeouts.first_byte
         self._timer = self._loop.call_later(self._limit, self._check_silence)
-        self._head: Head | None = None
-        self._early = b""  # what came of the body before the client's answer could begin
-        self._whole = False
-        self._over = False
-        self.reply: Reply | None = None
-        self._plain_stream = False  # words of our own fit into a stream of events, of open length, uncompressed
-        self._first = self._last = b""
-        self._held_back = False
-        self._pinging: asyncio.TimerHandle | None = None
-        self._pinged_at = 0.0
 
     # --- from the upstream
 

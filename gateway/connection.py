@@ -12,7 +12,6 @@ from typing import Protocol, cast
 import httptools
 
 MAX_HEAD_BYTES = 64 * 1024
-_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 _MAX_INTERIM_ANSWERS = 16  # 1xx before the real answer
 
 
@@ -262,10 +261,11 @@ class Connection(asyncio.Protocol):
 
 def _checked_head(status: int, version: str, headers: list[tuple[bytes, bytes]]) -> Head:
     """The head, if its framing has one reading only. Raises UpstreamError."""
-    framing = [header for header in headers if header[0] in _FRAMING]
-    lengths = [value for name, value in framing if name == b"content-length"]
-    codings = [value for name, value in framing if name == b"transfer-encoding"]
-    options = [value.lower() for name, value in framing if name == b"connection"]
+    said: dict[bytes, list[bytes]] = {b"content-length": [], b"transfer-encoding": [], b"connection": []}
+    for name, value in headers:
+        if name in said:
+            said[name].append(value)
+    lengths, codings, options = said.values()
     if version not in {"1.0", "1.1"}:
         raise UpstreamError(f"HTTP version {version}")
     if not 200 <= status <= 599:
@@ -284,7 +284,7 @@ def _checked_head(status: int, version: str, headers: list[tuple[bytes, bytes]])
 
 def _keeps_alive(version: str, options: list[bytes]) -> bool:
     """RFC 9112 9.3: HTTP/1.1 unless `close` is said, HTTP/1.0 only if `keep-alive` is."""
-    said = b",".join(options)
+    said = b",".join(options).lower()
     return b"close" not in said if version == "1.1" else b"keep-alive" in said
 
 

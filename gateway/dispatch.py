@@ -71,7 +71,7 @@ class Dispatch(ClientConnection):
         """A whole request, as `data`."""
         if self._aiohttp_rests:
             self._busy = self._fast_path.carry(request, Client(self))
-        elif self._current_request is None and self._turns < _TURNS_TO_REST:
+        elif self.answer is None and self._turns < _TURNS_TO_REST:
             self._turns += 1
             self._held = data
             self._loop.call_soon(self._go_on)

@@ -90,9 +90,15 @@ def downward(headers: RawHeaders) -> list[bytes]:
     passed: dict[bytes, bytes] = {}
     for raw_name, value in headers:
         name = _downward_name(raw_name)
-        if name is not None and name not in passed and _PLAIN_VALUE(value):
-            passed[name] = b"%b: %b" % (name, value)
+        if name is not None and name not in passed and (line := _line(name, value)):
+            passed[name] = line
     return list(passed.values())
+
+
+@lru_cache(maxsize=512)
+def _line(name: bytes, value: bytes) -> bytes:
+    """The header as a line, or nothing if its value must not be repeated."""
+    return b"%b: %b" % (name, value) if _PLAIN_VALUE(value) else b""
 
 
 @lru_cache(maxsize=512)

@@ -62,7 +62,7 @@ class Metrics:
         deployment, endpoint = exchange.deployment, exchange.endpoint
         if deployment is None or endpoint is None:
             return
-        self.requests[(deployment, endpoint, str(exchange.status or ""), exchange.ending)] += 1
+        self.requests[(deployment, endpoint, str(exchange.status or ""), exchange.ending._value_)] += 1
         self.duration[(deployment, endpoint)].add(monotonic() - exchange.started)
         if exchange.first_byte_at is not None:
             self.first_byte[(deployment, endpoint)].add(exchange.first_byte_at - exchange.started)

@@ -7,6 +7,7 @@ error: it is aiohttp's parser and the door behind it that say what becomes of it
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
@@ -21,7 +22,8 @@ _MAX_HEAD_BYTES = 4000  # half of what aiohttp's parser takes for one line; real
 _REQUEST_LINE = re.compile(rb"(GET|POST) /api/gguf/([A-Za-z0-9._-]{1,64})(/[a-z0-9/_]{1,64}) HTTP/1\.1").fullmatch
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)").fullmatch
 # Cut out before the head is looked up: it is the one line in which a client's requests differ.
-_LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ([1-9][0-9]{0,10})(?=\r\n)").search
+_LENGTHS = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
+_DIGITS = re.compile(rb"[1-9][0-9]{0,10}").fullmatch
 _CONNECTION = {b"keep-alive", b"Keep-Alive"}
 # With any of these a request is not plain, nor with a second Content-Length.
 _NOT_PLAIN = frozenset(
@@ -49,8 +51,7 @@ class PlainHead:
     request_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class PlainRequest:
+class PlainRequest(NamedTuple):
     """A request, or the beginning of one. Sizes in bytes: `whole_size` with its head, `missing` 0 if it is whole."""
 
     head: PlainHead
@@ -64,16 +65,23 @@ def plain_request(data: bytes) -> PlainRequest | None:
     end = data.find(b"\r\n\r\n", 0, _MAX_HEAD_BYTES)
     if end < 0:
         return None
-    lines, size = data[: end + 2], 0
-    length = _LENGTH(lines)
-    if length is not None:
-        size = int(length[1])
-        lines = lines[: length.start()] + lines[length.end() :]
-    head = _plain_head(lines)
+    lines, digits = _without_length(data[: end + 2])
+    size = int(digits) if _DIGITS(digits) else 0
+    head = _plain_head(lines) if size or not digits else None
     whole_size = end + 4 + size
     if head is None or whole_size < len(data) or head.endpoint.has_body != bool(size):
         return None
     return PlainRequest(head, data[end + 4 :], whole_size, whole_size - len(data))
+
+
+def _without_length(lines: bytes) -> tuple[bytes, bytes]:
+    """The head without its `Content-Length`, and the value of that, or nothing."""
+    for name in _LENGTHS:
+        at = lines.find(name)
+        if at >= 0:
+            end = lines.find(b"\r\n", at + len(name))
+            return lines[:at] + lines[end:], lines[at + len(name) : end]
+    return lines, b""
 
 
 @lru_cache(maxsize=512)

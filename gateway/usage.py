@@ -4,9 +4,10 @@ Only the first and the last bytes of an answer are looked at. A `"usage":` insid
 for the real one: within a JSON string its quotes are escaped.
 """
 
-import json
-from dataclasses import dataclass
-from typing import Any
+import re
+from typing import Any, NamedTuple
+
+import orjson
 
 # A stream's first event and its last ones, or both ends of a JSON body, in all the shapes recorded of llama-server.
 FIRST_BYTES = 2048
@@ -15,11 +16,11 @@ LAST_BYTES = 4096
 _USAGE, _TIMINGS = b'"usage":', b'"timings":'
 _TOO_MANY = 2**53  # no count is as large; a larger number would not fit where counts are written
 
-_decoder = json.JSONDecoder()
+# An object of numbers and objects of numbers, as both are: no brace of it stands in a string.
+_OBJECT = re.compile(rb"\s*(\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})").match
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """Tokens of one exchange. `tokens_in` counts the whole prompt, `cached` is the part of it found in the cache.
 
     `tokens_per_second` is the model server's own figure for the generation.
@@ -38,7 +39,7 @@ def read_usage(first: bytes, last: bytes) -> Usage | None:
     Usage(tokens_in=51, tokens_out=4, cached=0, tokens_per_second=None)
     """
     usage = _object_at(last.rfind(_USAGE), _USAGE, last)
-    if "input_tokens" not in usage and "prompt_tokens" not in usage:  # an Anthropic stream, or embeddings
+    if "prompt_tokens" not in usage and "input_tokens" not in usage:  # an Anthropic stream, or embeddings
         usage = {**_object_at(first.find(_USAGE), _USAGE, first), **usage}
     timings = _object_at(last.rfind(_TIMINGS), _TIMINGS, last)
     if not usage and not timings:
@@ -50,11 +51,11 @@ def read_usage(first: bytes, last: bytes) -> Usage | None:
 
 def _prompt(usage: dict[str, Any], timings: dict[str, Any]) -> tuple[int, int]:
     """Tokens of the prompt, and how many of them were cached. Anthropic's `input_tokens` leaves those out."""
+    if "prompt_tokens" in usage:
+        return _whole(usage, "prompt_tokens"), _whole(usage.get("prompt_tokens_details"), "cached_tokens")
     if "cache_read_input_tokens" in usage:
         cached = _whole(usage, "cache_read_input_tokens")
         return _whole(usage, "input_tokens") + cached, cached
-    if "prompt_tokens" in usage:
-        return _whole(usage, "prompt_tokens"), _whole(usage.get("prompt_tokens_details"), "cached_tokens")
     if "input_tokens" in usage:
         return _whole(usage, "input_tokens"), _whole(usage.get("input_tokens_details"), "cached_tokens")
     cached = _whole(timings, "cache_n")
@@ -62,8 +63,8 @@ def _prompt(usage: dict[str, Any], timings: dict[str, Any]) -> tuple[int, int]:
 
 
 def _whole(fields: Any, name: str) -> int:
-    value = fields.get(name) if isinstance(fields, dict) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < _TOO_MANY else 0
+    value = fields.get(name) if fields.__class__ is dict else None
+    return value if value.__class__ is int and 0 < value < _TOO_MANY else 0
 
 
 def _speed(timings: dict[str, Any]) -> float | None:
@@ -73,10 +74,11 @@ def _speed(timings: dict[str, Any]) -> float | None:
 
 def _object_at(at: int, name: bytes, data: bytes) -> dict[str, Any]:
     """The JSON object behind a `name` that is `at` a place in `data`; empty if it is nowhere (-1), or only begun."""
-    if at < 0:
+    found = _OBJECT(data, at + len(name)) if at >= 0 else None
+    if found is None:
         return {}
     try:
-        found, _ = _decoder.raw_decode(data[at + len(name) :].decode("utf-8", "replace").lstrip())
-    except (ValueError, RecursionError):
+        value: dict[str, Any] = orjson.loads(found[1])
+    except orjson.JSONDecodeError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return value

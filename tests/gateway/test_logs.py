@@ -99,5 +99,5 @@ def test_a_request_is_one_aligned_line(line: io.StringIO) -> None:
         "ending": "refused",
         "cause": "x-api-key: s3cret",
     }
-    logging.getLogger("x").info("request", extra={"request": fields})
+    logs.log_request(fields)
     assert line.getvalue().endswith(" 404  GET /a\\n/b  - (acme)  0→74 B, 0 ms  refused: x-api-key: …  gw_…\n")
