@@ -1,6 +1,8 @@
 """What a client meets in each state, and that the control port is the way to change it."""
 
 import asyncio
+import gc
+import http.client
 from typing import Any
 
 import pytest
@@ -233,3 +235,16 @@ async def test_a_client_that_leaves_while_it_is_written_to_leaves_no_trace_in_th
             writer.transport.abort()
         await mock.wait_for_requests(5, ended="aborted")
     assert caplog.records == []
+
+
+def test_a_mock_in_a_thread_ends_with_all_that_it_does(caplog: pytest.LogCaptureFixture) -> None:
+    with MockLlamaServer(tokens_per_second=1) as mock:
+        connection = http.client.HTTPConnection("127.0.0.1", mock.port, timeout=5)
+        body = b'{"stream":true,"ignore_eos":true,"messages":[]}'
+        connection.request("POST", "/v1/chat/completions", body, {"X-Conversation-Id": "goes on"})
+        connection.getresponse()
+        connection.close()
+        mock.wait_for_requests(1, ended="aborted")
+    del mock
+    gc.collect()
+    assert [record.message for record in caplog.records] == []
