@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.behaviour import contract, scene
-from tests.behaviour.fleet import StartGateway
+from tests.behaviour.fleet import Fleet, StartGateway
 from tests.behaviour.gateway_process import COMMAND, GatewayProcess
 from tests.behaviour.scripted_upstream import ScriptedUpstream, Visit, fine
 from tests.behaviour.stage import DONE, EVENT, chat
@@ -278,6 +278,17 @@ def test_L4_ctrl_c_while_it_starts_ends_it_without_a_word(
     words = [line for line in said if not line.startswith("import time:")]
     assert "Traceback" not in "".join(words)
     assert words == [] or module == "signal handlers"
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_it_runs_on_uvloop_where_that_is_installed_and_on_asyncio_where_not(
+    fleet: Fleet, upstream: ScriptedUpstream, installed: bool
+) -> None:
+    if installed:
+        pytest.importorskip("uvloop")
+    gateway = fleet.borrow("uvloop" if installed else "asyncio", scene.config(upstream.url))
+    assert gateway.ask(chat()).json() == FINE
+    assert gateway.is_on_uvloop() == installed
 
 
 # --- L8: reloads under load
