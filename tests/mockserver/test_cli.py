@@ -1,6 +1,7 @@
 """The command, started as users start it."""
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -56,6 +57,24 @@ async def test_a_signal_ends_it_at_once_and_cuts_its_streams(number: signal.Sign
     assert time.monotonic() - asked < 5
     assert not rest.endswith(b"0\r\n\r\n")
     writer.close()
+
+
+@pytest.mark.parametrize("module", ["click.core", "mockserver.settings"])
+async def test_ctrl_c_while_it_is_imported_ends_it_without_a_word(module: str) -> None:
+    """Python is made to say what it has imported, so that the moment is known."""
+    environ = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, "--port", "0", stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE, env=environ
+    )
+    assert process.stderr is not None
+    words = []
+    async for line in process.stderr:
+        if line.endswith(f" {module}\n".encode()):
+            process.send_signal(signal.SIGINT)
+        elif not line.startswith(b"import time:"):
+            words.append(line)
+    assert await process.wait() == -signal.SIGINT
+    assert words == []
 
 
 async def test_a_taken_port_is_one_sentence() -> None:
