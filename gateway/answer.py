@@ -15,6 +15,7 @@ from gateway.reply import Reply
 from gateway.upstream import Upstream
 from gateway.usage import FIRST_BYTES, LAST_BYTES, Usage, read_usage
 
+_NEWEST_PIECES = 16  # kept apart: to join them for each event costs more than all the rest that is done for it
 _PEEKED_BYTES = 256 * 1024  # of a 503, to see whether it says "loading"
 
 # What the last event of a broken stream says. No words for a client that reads nothing.
@@ -40,7 +41,7 @@ class Answer:
     _whole = False
     _over = False
     _plain_stream = False  # words of our own fit into a stream of events, of open length, uncompressed
-    _first = _last = b""
+    _first = b""
     _held_back = False
     _pinging: asyncio.TimerHandle | None = None
     _pinged_at = 0.0
@@ -63,6 +64,7 @@ class Answer:
         self._upstream = upstream
         self.connection = connection
         self._report = report
+        self._newest: list[bytes] = []  # the last pieces that the client was sent
         self._loop = asyncio.get_running_loop()
         self._active_at = self._loop.time()
         self._limit = upstream.timeouts.first_byte
@@ -82,11 +84,14 @@ class Answer:
     def body_received(self, data: bytes, last: bool) -> None:
         """Pass on what came. Head, first piece and end leave together if they came together."""
         self._active_at = self._loop.time()
-        self._whole = last
         if self.reply is not None:
-            self._pass(self.reply, data)
+            self.reply.send(data, last)
+            self._note(data)
+            if last:
+                self._end(Ending.FINISHED)
         elif not self._over:
             self._early += data
+            self._whole = last
             self._begin_if_fit(self._early)
 
     def broken(self, error: UpstreamError) -> None:
@@ -134,7 +139,7 @@ class Answer:
 
     def usage(self) -> Usage | None:
         """The tokens the answer speaks of, once it has passed."""
-        return read_usage(self._first, self._last)
+        return read_usage(self._first, self._last())
 
     # --- inside
 
@@ -172,17 +177,17 @@ class Answer:
         if self._plain_stream and self._upstream.ping is not None:
             self._keep_alive(reply, self._upstream.ping)
 
-    def _pass(self, reply: Reply, data: bytes) -> None:
-        reply.send(data, self._whole)
-        self._note(data)
-        if self._whole:
-            self._end(Ending.FINISHED)
-
     def _note(self, data: bytes) -> None:
         self.exchange.bytes_out += len(data)
         if len(self._first) < FIRST_BYTES:
             self._first += data[: FIRST_BYTES - len(self._first)]
-        self._last = (data if len(data) >= LAST_BYTES else self._last + data)[-LAST_BYTES:]
+        self._newest.append(data if len(data) <= LAST_BYTES else data[-LAST_BYTES:])
+        if len(self._newest) > _NEWEST_PIECES:
+            self._newest = [self._last()]
+
+    def _last(self) -> bytes:
+        """The last bytes that the client was sent."""
+        return b"".join(self._newest)[-LAST_BYTES:]
 
     def _keep_alive(self, reply: Reply, seconds: float) -> None:
         """From now on, fill a silence of `seconds` with a ping; only between two events, and never before the first.
@@ -190,7 +195,7 @@ class Answer:
         openai-python fails on a comment in a stream that uses `id:` lines; llama-server's streams have none.
         """
         silent_for = self._loop.time() - max(self._active_at, self._pinged_at)
-        if silent_for >= seconds and sse.ends_event(self._last) and not self._held_back:
+        if silent_for >= seconds and sse.ends_event(self._last()) and not self._held_back:
             reply.send(sse.ping(self._endpoint.protocol), False)
             self._pinged_at, silent_for = self._loop.time(), 0.0
         self._pinging = self._loop.call_later(max(seconds - silent_for, 0.01), self._keep_alive, reply, seconds)
@@ -232,7 +237,7 @@ class Answer:
         row = _WORDS.get(self.exchange.ending)
         if row is not None and self._plain_stream:
             words = sse.error_event(self._endpoint.protocol, row.type, row.message)
-            last_words = sse.finish_line(self._last[-sse.TAIL_BYTES :]) + words
+            last_words = sse.finish_line(self._last()[-sse.TAIL_BYTES :]) + words
             self._note(last_words)
             reply.send(last_words, False)
             reply.close()

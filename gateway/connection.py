@@ -117,7 +117,8 @@ class Connection(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
-            self._count_unfinished(len(data))
+            if self._head is None:
+                self._count_unfinished(len(data))
         except httptools.HttpParserUpgrade:
             self._fail("it tried to switch protocols")
             return
@@ -222,9 +223,8 @@ class Connection(asyncio.Protocol):
 
     def _count_unfinished(self, size: int) -> None:
         """Count what came while the head is not over: a line without end is no header yet."""
-        if self._head is None:
-            self._unfinished_bytes += size
-            self._limit_head(self._unfinished_bytes)
+        self._unfinished_bytes += size
+        self._limit_head(self._unfinished_bytes)
 
     def _limit_head(self, size: int) -> None:
         if size > MAX_HEAD_BYTES:

@@ -34,6 +34,8 @@ class FastPath:
         self._relay = app[RELAY]
         self._upstreams = app[UPSTREAMS]
         self._body_bytes = min(body_bytes, MAX_BODY_BYTES)
+        self._loop = asyncio.get_running_loop()
+        self._ended: list[Answer] = []  # in this turn of the event loop
 
     def carry(self, request: PlainRequest, client: Client) -> bool:
         """Send a whole request up. False: it cannot be done at once, and nothing has been done.
@@ -83,10 +85,13 @@ class FastPath:
             if refusal.row is errors.UNREACHABLE:
                 self._readiness.doubt(answer.exchange.deployment or "")
             self._access.refuse_at_once(answer.exchange, refusal, connection.transport)
-        # Once the client has its bytes: those of this turn of the event loop leave at its end.
-        asyncio.get_running_loop().call_soon(self._account, answer)
+        if not self._ended:  # once the clients have their bytes: those of a turn of the event loop leave at its end
+            self._loop.call_soon(self._account)
+        self._ended.append(answer)
         connection.request_over()
 
-    def _account(self, answer: Answer) -> None:
-        answer.exchange.usage = answer.usage()
-        self._access.end(answer.exchange)
+    def _account(self) -> None:
+        ended, self._ended = self._ended, []
+        for answer in ended:
+            answer.exchange.usage = answer.usage()
+            self._access.end(answer.exchange)

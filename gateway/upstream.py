@@ -9,6 +9,7 @@ import contextlib
 from collections import deque
 from collections.abc import Container
 from dataclasses import replace
+from time import monotonic
 
 from aiohttp import web
 
@@ -91,7 +92,7 @@ class Upstream:
             connection.abort()
             return
         connection.release()
-        connection.idle_since = asyncio.get_running_loop().time()
+        connection.idle_since = monotonic()
         self._idle.append(connection)
         self._sweep_later()
 
@@ -105,7 +106,7 @@ class Upstream:
         self._idle.clear()
 
     def _reused(self) -> Connection | None:
-        oldest = asyncio.get_running_loop().time() - _IDLE_SECONDS
+        oldest = monotonic() - _IDLE_SECONDS
         while self._idle:
             connection = self._idle.pop()
             if connection.idle_since > oldest and not connection.is_stale():
@@ -151,7 +152,7 @@ class Upstream:
 
     def _sweep_idle(self) -> None:
         self._sweep = None
-        oldest = asyncio.get_running_loop().time() - _IDLE_SECONDS
+        oldest = monotonic() - _IDLE_SECONDS
         for connection in [idle for idle in self._idle if idle.idle_since < oldest or idle.is_closing()]:
             self._idle.remove(connection)
             connection.abort()
