@@ -68,8 +68,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return json_answer(LOADING, 503)
     if not _authorised(request):
         return json_answer(INVALID_KEY, 401)
-    async with request.app[SERVING].machine_for(request):
-        return await handler(request)
+    return await request.app[SERVING].serve(request, handler)
 
 
 def _authorised(request: web.Request) -> bool:
@@ -120,6 +119,7 @@ async def _background_work(app: web.Application) -> AsyncIterator[None]:
     if FLEET in app:
         app[FLEET].load_startup_models()
     yield
+    await app[SERVING].close()
     app[SESSIONS].stop_all()
     if FLEET in app:
         await app[FLEET].close()

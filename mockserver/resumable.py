@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,10 +71,30 @@ class Session:
 
 
 class Sessions:
-    """The streams of one server, by conversation."""
+    """The streams of one server, by conversation; in a router also those that still wait for their model."""
 
     def __init__(self) -> None:
         self._sessions: dict[str, Session] = {}
+        self._expected: dict[str, object] = {}
+
+    @contextmanager
+    def expected(self, conversation: str) -> Iterator[Callable[[], None]]:
+        """A stream will be opened once its model is loaded, which is to be said by calling what is given.
+
+        The call raises the 400 of a stream that was stopped meanwhile.
+        """
+        token = self._expected[conversation] = object()
+
+        def arrived() -> None:
+            if self._expected.get(conversation) is not token:
+                raise ApiError(400, "request cancelled by a stop while the model was loading")
+            del self._expected[conversation]
+
+        try:
+            yield arrived
+        finally:
+            if self._expected.get(conversation) is token:
+                del self._expected[conversation]
 
     def open(self, conversation: str, chunks: AsyncGenerator[bytes]) -> Session:
         """Begin a stream; one of the same conversation that still runs is stopped."""
@@ -83,14 +104,17 @@ class Sessions:
         return session
 
     def find(self, conversation: str) -> Session:
-        """A stream; raises 404."""
+        """A stream; raises 404, or 503 for one that is yet to come."""
         self._forget_old()
+        if conversation in self._expected:
+            raise ApiError(503, "Stream owner model is loading, retry later")
         if conversation not in self._sessions:
             raise ApiError(404, "File Not Found")
         return self._sessions[conversation]
 
     def stop(self, conversation: str) -> None:
         """End a stream and forget it; one that is not there is no error."""
+        self._expected.pop(conversation, None)
         session = self._sessions.pop(conversation, None)
         if session is not None and session.writer is not None:
             session.writer.cancel()
