@@ -8,13 +8,10 @@ from typing import Any
 from mockserver.catalogue import Catalogue
 from mockserver.clock import Clock
 from mockserver.errors import ApiError
+from mockserver.loader import Loader
 from mockserver.machine import Machine
-from mockserver.member import Events, Member, Status, passing
-from mockserver.model_info import model_info
+from mockserver.member import Events, Member, Status
 from mockserver.settings import Settings
-
-_REPORTS = 0.2
-_DEBUG_SECONDS = 2.0
 
 
 class Fleet:
@@ -27,6 +24,7 @@ class Fleet:
         self._settings, self._clock = settings, clock
         self.events = Events()
         self._catalogue = Catalogue(settings, clock, self.events)
+        self._loader = Loader(settings, clock, self._tell)
         self._queue: list[Member] = []
         self._changed = asyncio.Event()
         self._uses = 0
@@ -68,7 +66,7 @@ class Fleet:
             if not member.wanted and member in self._queue:
                 self._queue.remove(member)
         try:
-            await self._dawdle()
+            await self._loader.dawdle()
             machine = member.machine or Machine(self._settings, self._clock)
             async with machine.awake():
                 yield machine
@@ -130,11 +128,13 @@ class Fleet:
         self._schedule()
 
     async def close(self) -> None:
-        """Break off what is loading."""
-        tasks = [member.work for member in self._catalogue if member.work is not None]
+        """Break off what goes on."""
+        members = list(self._catalogue)
+        tasks = [member.work for member in members if member.work is not None]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        dozing = [member.dozing.stop() for member in members if member.dozing is not None]
+        await asyncio.gather(*tasks, *dozing, return_exceptions=True)
 
     async def _until_loaded(self, member: Member) -> None:
         while member.state is not Status.LOADED:
@@ -154,22 +154,12 @@ class Fleet:
                 member.state = Status.LOADING
                 self._note_use(member)
                 self.events.tell("model_status", member.name, {"status": member.state.value})
-                member.work = asyncio.create_task(self._load(member))
+                member.work = asyncio.create_task(self._loader.load(member))
                 continue
             idle = [member for member in running if member.is_idle]
             if not idle:
                 return
             self._drop(min(idle, key=lambda member: member.last_used))
-
-    async def _load(self, member: Member) -> None:
-        await self._dawdle()
-        async for share in passing(self._clock, self._settings.load_seconds or 0.0, _REPORTS):
-            progress = {"stages": ["text_model"], "current": "text_model", "value": share}
-            self._change(member, Status.LOADING, progress=progress)
-        settings = member.preset.settings(self._settings)
-        member.machine, member.work = Machine(settings, self._clock), None
-        member.info = model_info(settings, self._clock.unix())
-        self._change(member, Status.LOADED, info=member.info)
 
     def _take_in_downloads(self) -> None:
         """Know what was downloaded from the next question on, as llama-server does."""
@@ -182,15 +172,10 @@ class Fleet:
 
     def _drop(self, member: Member) -> None:
         member.stop()
-        self._change(member, Status.UNLOADED, exit_code=0)
+        member.state = Status.UNLOADED
+        self._tell(member, Status.UNLOADED, exit_code=0)
 
-    def _change(self, member: Member, state: Status, **about: Any) -> None:
-        member.state = state
-        self.events.tell("status_change", member.name, {"status": state.value} | about)
+    def _tell(self, member: Member, status: Status, **about: Any) -> None:
+        self.events.tell("status_change", member.name, {"status": status.value} | about)
         self._changed.set()
         self._changed = asyncio.Event()
-
-    async def _dawdle(self) -> None:
-        """The delays with which llama.cpp's own tests widen what they look for."""
-        if self._settings.debug_delays:
-            await self._clock.sleep_until(self._clock.now() + _DEBUG_SECONDS)

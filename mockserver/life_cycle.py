@@ -6,6 +6,7 @@ from contextlib import suppress
 from types import EllipsisType
 
 from mockserver.door import Door
+from mockserver.dozing import Dozing
 from mockserver.settings import Settings
 from mockserver.stage import Stage
 from mockserver.state import Durations, Phase, State, Step, course
@@ -22,7 +23,7 @@ class LifeCycle:
         self._stage, self._door, self._settings = stage, door, settings
         self._changing = asyncio.Lock()
         self._course: asyncio.Task[None] | None = None
-        self._dozing: asyncio.Task[None] | None = None
+        self._dozing = Dozing(stage.machine, self._slept)
         stage.machine.on_wake, stage.machine.on_idle = self._woken, self._idle
 
     def durations(
@@ -58,12 +59,12 @@ class LifeCycle:
 
     async def leave(self) -> None:
         """Take no further step."""
-        for task in (self._course, self._dozing):
-            if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
-        self._course = self._dozing = None
+        await self._dozing.stop()
+        if self._course is not None:
+            self._course.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._course
+            self._course = None
 
     async def _follow(self, seconds: float, steps: Iterator[Step]) -> None:
         """Take the further steps of a state, each after the time of the one before."""
@@ -102,14 +103,10 @@ class LifeCycle:
             self._course = asyncio.create_task(self._follow(waking.seconds or 0.0, steps))
 
     def _idle(self) -> None:
-        """Nothing is asked any more: from now on it takes `sleep_idle_seconds` to fall asleep."""
-        if self._settings.sleep_idle_seconds >= 0 and self._stage.step.state is State.READY:
-            if self._dozing is not None:
-                self._dozing.cancel()
-            self._dozing = asyncio.create_task(self._doze(self._settings.sleep_idle_seconds))
+        """Nothing is asked any more; a server that is ready may fall asleep."""
+        if self._stage.step.state is State.READY:
+            self._dozing.begin()
 
-    async def _doze(self, seconds: float) -> None:
-        await self._stage.clock.sleep_until(self._stage.clock.now() + seconds)
-        if self._stage.machine.asleep and self._stage.step.state is State.READY:
-            self._stage.machine.sleep()
+    def _slept(self) -> None:
+        if self._stage.step.state is State.READY:
             self._stage.enter(next(course(State.SLEEPING, self.durations())))

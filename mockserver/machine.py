@@ -46,6 +46,11 @@ class Machine:
         idle = self.settings.sleep_idle_seconds
         return idle >= 0 and not self._active and self.clock.now() - self._last_active >= idle
 
+    @property
+    def waking(self) -> bool:
+        """Whether the model is on its way back from a sleep."""
+        return self._awake_at > self.clock.now()
+
     def sleep(self) -> None:
         """Free the model: the next request wakes it."""
         self._was_sent_to_sleep = True
@@ -74,7 +79,7 @@ class Machine:
 
     async def returned(self) -> None:
         """Wait for a model that is being loaded again after a sleep."""
-        if self._awake_at > self.clock.now():
+        if self.waking:
             await self.clock.sleep_until(self._awake_at)
 
     async def process(self, tokens: Sequence[int]) -> None:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from mockserver.clock import Clock
+from mockserver.dozing import Dozing
 from mockserver.machine import Machine
 from mockserver.presets import Preset
 
@@ -30,14 +31,14 @@ _RUNNING = frozenset((Status.LOADING, Status.LOADED, Status.SLEEPING))
 
 @dataclass(slots=True, eq=False)
 class Member:
-    """One model. `work` loads or downloads it, `busy` counts requests being served, `wanted` those that wait for it.
-
-    `info` is what its server tells of itself while it runs, or how far its download is.
+    """One model. `work` loads or downloads it, `dozing` sends it to sleep; `busy` counts requests being served,
+    `wanted` those that wait for it. `info` is what its server tells of itself, or how far its download is.
     """
 
     preset: Preset
     state: Status = Status.UNLOADED
     machine: Machine | None = None
+    dozing: Dozing | None = None
     work: asyncio.Task[None] | None = None
     info: dict[str, Any] = field(default_factory=dict)
     busy: int = 0
@@ -51,9 +52,12 @@ class Member:
 
     @property
     def status(self) -> Status:
-        """Its state; a loaded model that fell asleep is sleeping."""
-        asleep = self.state is Status.LOADED and self.machine is not None and self.machine.asleep
-        return Status.SLEEPING if asleep else self.state
+        """Its state; a loaded model that fell asleep is sleeping, and loads again when it is woken."""
+        if self.state is not Status.LOADED or self.machine is None:
+            return self.state
+        if self.machine.asleep:
+            return Status.SLEEPING
+        return Status.LOADING if self.machine.waking else Status.LOADED
 
     @property
     def is_running(self) -> bool:
@@ -69,7 +73,9 @@ class Member:
         """End what it does."""
         if self.work is not None:
             self.work.cancel()
-        self.machine = self.work = None
+        if self.dozing is not None:
+            self.dozing.cancel()
+        self.machine = self.work = self.dozing = None
         self.info = {}
 
 

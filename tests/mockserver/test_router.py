@@ -239,6 +239,24 @@ async def test_a_load_is_told_as_it_goes_on() -> None:
         assert heard[-1]["data"] == {"status": "unloaded", "exit_code": 0}
 
 
+async def test_a_model_that_sleeps_and_wakes_is_told_and_listed_so() -> None:
+    options: dict[str, Any] = {"load_seconds": 0, "sleep_idle_seconds": 10, "wake_seconds": 0.4}
+    async with MockLlamaServer(router=True, router_models=("a",), clock="virtual", **options) as mock:
+        assert (await ask(mock.url, "POST", "/tokenize", {"model": "a", "content": "x"})).status == 200
+        async with listening(mock) as heard:
+            await mock.advance(10)
+            assert await statuses(mock) == {"a": "sleeping"}
+            asking = asyncio.create_task(ask(mock.url, "POST", "/tokenize", {"model": "a", "content": "x"}))
+            await mock.wait_for_requests(2, path="/tokenize")
+            await mock.advance(0.1)
+            assert await statuses(mock) == {"a": "loading"}
+            await mock.advance(0.3)
+            assert (await asking).status == 200
+            assert await statuses(mock) == {"a": "loaded"}
+        told = [(event["data"]["status"], event["data"].get("progress", {}).get("value")) for event in heard]
+        assert told == [("sleeping", None), ("loading", 0.0), ("loading", 0.5), ("loading", 1.0), ("loaded", None)]
+
+
 async def test_a_download_is_told_as_it_goes_on_and_takes_no_model_s_place() -> None:
     async with MockLlamaServer(router=True, router_models=("a",), models_max=1, load_seconds=0.2) as mock:
         await use(mock, "a")
