@@ -1,7 +1,10 @@
 """The command line. A command's module is imported when the command runs, and not for `--help`."""
 
+import contextlib
+import os
 import signal
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -37,9 +40,11 @@ class LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module, name = _COMMANDS[cmd_name][0].split(":")
-        command: click.Command = getattr(import_module(module), name)
-        if cmd_name != "serve":  # it has nothing to tidy up until it listens to signals by itself
-            _let_ctrl_c_interrupt()
+        if cmd_name == "serve":  # nothing to tidy up until it listens to signals by itself, and nobody to call
+            with _without_authorities():
+                return _command(module, name)
+        command = _command(module, name)
+        _let_ctrl_c_interrupt()
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -63,6 +68,27 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="gguf-gateway")
 def main() -> None:
     """A key-protected gateway in front of llama-servers."""
+
+
+def _command(module: str, name: str) -> click.Command:
+    command: click.Command = getattr(import_module(module), name)
+    return command
+
+
+@contextlib.contextmanager
+def _without_authorities() -> Iterator[None]:
+    """aiohttp reads the system's certificate authorities as it is imported, for its client: 40 ms and 2 MB.
+
+    `serve` has no use for that client. Upstreams of its own get contexts of their own, made later.
+    """
+    given = os.environ.get("SSL_CERT_FILE")
+    os.environ["SSL_CERT_FILE"] = os.devnull
+    try:
+        yield
+    finally:
+        del os.environ["SSL_CERT_FILE"]
+        if given is not None:
+            os.environ["SSL_CERT_FILE"] = given
 
 
 def _let_ctrl_c_interrupt() -> None:

@@ -2,16 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
+from importlib import import_module
 from importlib.resources import files
 from time import monotonic
 from types import MappingProxyType
 
-import aiohttp_jinja2
-import jinja2
 from aiohttp import hdrs, web
 
 from gateway import __version__, errors
@@ -80,16 +79,7 @@ PAGE = web.AppKey("status_page", StatusPage)
 
 
 def set_up(app: web.Application, server: Server, changes: Changes) -> None:
-    """Prepare the page's templates and files. Its routes stand with all others."""
-    aiohttp_jinja2.setup(
-        app,
-        loader=jinja2.PackageLoader("gateway"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        default_helpers=False,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """Prepare the page's files. Its routes stand with all others, its templates wait to be asked for."""
     app[PAGE] = StatusPage(server, changes)
     app.on_shutdown.append(app[PAGE].close)
 
@@ -98,8 +88,8 @@ def set_up(app: web.Application, server: Server, changes: Changes) -> None:
 async def page(request: web.Request) -> web.Response:
     """`/`: how things stand, complete without the script."""
     request.app[PAGE].door.let_in(request)
-    values = {"view": _look(request), "now": datetime.now(UTC), "version": __version__}
-    html = aiohttp_jinja2.render_string("status.html", request, values)
+    rendered = await _rendered()
+    html = rendered("status.html", view=_look(request), now=datetime.now(UTC), version=__version__)
     return _answer(html.encode("utf-8", "replace"), "text/html")
 
 
@@ -127,12 +117,12 @@ async def events(request: web.Request) -> web.StreamResponse:
 
 
 async def _keep_telling(request: web.Request, response: web.StreamResponse) -> None:
-    changes = request.app[PAGE].changes
+    changes, rendered = request.app[PAGE].changes, await _rendered()
     told, told_at = None, monotonic()
     await response.write(b"retry: 1000\n\n")
     while True:
         view = _look(request)
-        news = _news(request, told, view)
+        news = _news(rendered, told, view)
         if not news and monotonic() - told_at >= _KEEPALIVE_SECONDS:
             news = b": still here\n\n"
         if news:
@@ -146,12 +136,18 @@ async def _keep_telling(request: web.Request, response: web.StreamResponse) -> N
         await asyncio.sleep(told_at + _LEAST_SECONDS - monotonic())  # a negative time is none
 
 
-def _news(request: web.Request, told: View | None, view: View) -> bytes:
+async def _rendered() -> Callable[..., str]:
+    templates = await asyncio.to_thread(import_module, "gateway.handlers.templates")
+    render: Callable[..., str] = templates.rendered
+    return render
+
+
+def _news(rendered: Callable[..., str], told: View | None, view: View) -> bytes:
     """The events for the parts of the page that differ from what was told."""
     news = b""
     for part in (field.name for field in fields(View)):
         if told is None or getattr(told, part) != getattr(view, part):
-            html = aiohttp_jinja2.render_string(f"status_{part}.html", request, {"view": view})
+            html = rendered(f"status_{part}.html", view=view)
             news += b"event: part\ndata: %b\n\n" % json.dumps(html).encode()
     return news
 
