@@ -1,6 +1,9 @@
 """The snippets of docs/mock.md."""
 
 import http.client
+import json
+import re
+from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -28,3 +31,18 @@ def test_a_sandbox_of_ones_own() -> None:
         with pytest.raises(HTTPError, match="503") as caught:
             urlopen(request, timeout=5)
         caught.value.close()
+
+
+def test_the_presets_are_understood(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs/mock.md"
+    written = re.search(r"```ini\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert written is not None
+    (tmp_path / "models.ini").write_text(written[1], encoding="utf-8")
+    with (
+        MockLlamaServer(router=True, models_preset=str(tmp_path / "models.ini"), load_seconds=0) as mock,
+        urlopen(f"{mock.url}/props?model=tiny", timeout=5) as answer,
+    ):
+        props = json.load(answer)
+        assert props["model_alias"] == "small"
+        assert props["total_slots"] == 2
+        assert props["default_generation_settings"]["n_ctx"] == 512
