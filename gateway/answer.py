@@ -99,11 +99,12 @@ class Answer:
         self.exchange.cause = str(error)
         if self.reply is None and self._early and not self._says_loading():
             self._begin()
-        if self.reply is None:
-            why = "it broke off after the head of its answer" if self._head is not None else str(error)
-            self._refuse(why if not self._early else "it is loading its model")
-        else:
+        if self.reply is not None:
             self._end(Ending.UPSTREAM_CUT)
+        elif self._early:
+            self._refuse("it is loading its model")
+        else:
+            self._refuse("it broke off after the head of its answer" if self._head is not None else str(error))
 
     # --- from the gateway
 
