@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -248,6 +249,15 @@ def test_L4_a_signal_at_any_moment_of_the_start_is_a_clean_end(tmp_path: Path, u
             assert "Traceback" not in said
 
 
+@pytest.fixture
+def heard_ctrl_c() -> Iterator[None]:
+    """SIGINT as a terminal's programs have it; ignored, as in a shell's background, it would be so in children too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard_ctrl_c")
 @pytest.mark.parametrize(
     "module",
     ["click.core", "pydantic", "aiohttp.web", "gateway.serving", "gateway.registry.opening", "signal handlers"],

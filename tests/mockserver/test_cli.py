@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,15 @@ async def test_a_signal_ends_it_at_once_and_cuts_its_streams(number: signal.Sign
     writer.close()
 
 
+@pytest.fixture
+def heard_ctrl_c() -> Iterator[None]:
+    """SIGINT as a terminal's programs have it; ignored, as in a shell's background, it would be so in children too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard_ctrl_c")
 @pytest.mark.parametrize("module", ["click.core", "mockserver.settings"])
 async def test_ctrl_c_while_it_is_imported_ends_it_without_a_word(module: str) -> None:
     """Python is made to say what it has imported, so that the moment is known."""
