@@ -1,6 +1,8 @@
 """What all tests share. The plugin with `gguf_sandbox` is loaded as in any other project: because it is installed."""
 
+import signal
 from collections import defaultdict
+from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -35,6 +37,14 @@ def gateway_loop(request: pytest.FixtureRequest) -> str:
     """The event loop of the gateways in this case: "asyncio" or "uvloop"."""
     loop: str = request.param
     return loop
+
+
+@pytest.fixture
+def heard_ctrl_c() -> Iterator[None]:
+    """SIGINT as a terminal's programs have it; ignored, as in a shell's background, it would be so in children too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -247,14 +246,6 @@ def test_L4_a_signal_at_any_moment_of_the_start_is_a_clean_end(tmp_path: Path, u
         for status, said in starters.map(start_and_stop, range(1, 7)):
             assert status in {0, -signal.SIGTERM}
             assert "Traceback" not in said
-
-
-@pytest.fixture
-def heard_ctrl_c() -> Iterator[None]:
-    """SIGINT as a terminal's programs have it; ignored, as in a shell's background, it would be so in children too."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("heard_ctrl_c")

@@ -149,6 +149,7 @@ def test_a_failed_test_shows_what_was_received_and_a_dead_gateway_its_last_words
     )
 
 
+@pytest.mark.usefixtures("heard_ctrl_c")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_pytest_that_is_killed_leaves_no_gateway(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, number: signal.Signals

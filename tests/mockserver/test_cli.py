@@ -6,7 +6,6 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -58,14 +57,6 @@ async def test_a_signal_ends_it_at_once_and_cuts_its_streams(number: signal.Sign
     assert time.monotonic() - asked < 5
     assert not rest.endswith(b"0\r\n\r\n")
     writer.close()
-
-
-@pytest.fixture
-def heard_ctrl_c() -> Iterator[None]:
-    """SIGINT as a terminal's programs have it; ignored, as in a shell's background, it would be so in children too."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("heard_ctrl_c")
