@@ -1,8 +1,9 @@
 """`mock-llama-server`: the command line, llama-server's options beside the mock's own."""
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -122,11 +123,28 @@ def _serve(settings: Settings, stop_with_stdin: bool, tui: bool) -> int:
     if not settings.scenario and settings.state not in CLOSED:
         port.listen()
     try:
-        from mockserver.lifetime import run
+        with contextlib.nullcontext() if settings.ui_mcp_proxy else _without_authorities():
+            from mockserver.lifetime import run
 
         return run(settings, port, stop_with_stdin=stop_with_stdin, tui=tui)
     finally:
         port.let_go()
+
+
+@contextlib.contextmanager
+def _without_authorities() -> Iterator[None]:
+    """aiohttp reads the system's certificate authorities as it is imported, for its client: a tenth of the start.
+
+    Only the proxy of `--ui-mcp-proxy` has a use for that client.
+    """
+    given = os.environ.get("SSL_CERT_FILE")
+    os.environ["SSL_CERT_FILE"] = os.devnull
+    try:
+        yield
+    finally:
+        del os.environ["SSL_CERT_FILE"]
+        if given is not None:
+            os.environ["SSL_CERT_FILE"] = given
 
 
 def _say(line: str) -> None:

@@ -14,6 +14,7 @@ from tests.mockserver.rawhttp import ask, connect, encode, read_head
 
 COMMAND = (sys.executable, "-m", "mockserver")
 STOPPED_BEFORE_AIOHTTP = """
+import os
 import sys
 from importlib.abc import MetaPathFinder
 
@@ -21,7 +22,7 @@ class Pause(MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name == "aiohttp":
             sys.meta_path.remove(self)
-            print("importing aiohttp", flush=True)
+            print(os.environ.get("SSL_CERT_FILE"), "while importing aiohttp", flush=True)
             sys.stdin.readline()
 
 sys.meta_path.insert(0, Pause())
@@ -157,3 +158,21 @@ async def test_a_missing_file_of_answers_is_one_sentence() -> None:
     process = await asyncio.create_subprocess_exec(*COMMAND, "--port", "0", "--answers", "no.yaml", stderr=pipe)
     _, err = await process.communicate()
     assert (process.returncode, err.decode()) == (1, "Error: no.yaml: No such file or directory.\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "authorities"),
+    [((), b"/dev/null while"), (("--ui-mcp-proxy",), b"authorities.pem while")],
+    ids=["no client", "a client of its own"],
+)
+async def test_certificate_authorities_are_read_only_for_the_proxy(
+    options: tuple[str, ...], authorities: bytes
+) -> None:
+    command = (sys.executable, "-c", STOPPED_BEFORE_AIOHTTP, "--port", "0", *options)
+    environment = {**os.environ, "SSL_CERT_FILE": "authorities.pem"}
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, env=environment)
+    assert process.stdout is not None
+    assert authorities in await process.stdout.readuntil(b"importing aiohttp\n")
+    process.kill()
+    await process.wait()
