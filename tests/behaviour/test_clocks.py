@@ -41,12 +41,7 @@ JUMPS = {
 class WallClock:
     """The wall clock of one process, which a test moves."""
 
-    def __init__(self, folder: Path) -> None:
-        compiler, library = shutil.which("cc"), folder / "wall_clock.so"
-        if compiler is None:
-            pytest.skip("a C compiler is needed to move the clock of one process")
-        source = Path(__file__).with_name("wall_clock.c")
-        subprocess.run((compiler, "-O1", "-shared", "-fPIC", "-o", str(library), str(source)), check=True, timeout=30)
+    def __init__(self, folder: Path, library: Path) -> None:
         self._file = folder / "shift"
         self.move(0)
         self.environ = {"LD_PRELOAD": str(library), "WALL_CLOCK_SHIFT": str(self._file)}
@@ -57,9 +52,20 @@ class WallClock:
             file.write(struct.pack("=q", seconds))
 
 
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What moves the clock, compiled."""
+    compiler, built = shutil.which("cc"), tmp_path_factory.mktemp("clock") / "wall_clock.so"
+    if compiler is None:
+        pytest.skip("a C compiler is needed to move the clock of one process")
+    source = Path(__file__).with_name("wall_clock.c")
+    subprocess.run((compiler, "-O1", "-shared", "-fPIC", "-o", str(built), str(source)), check=True, timeout=30)
+    return built
+
+
 @pytest.fixture
-def clock(tmp_path: Path) -> WallClock:
-    return WallClock(tmp_path)
+def clock(tmp_path: Path, library: Path) -> WallClock:
+    return WallClock(tmp_path, library)
 
 
 def talk_while_wanted(go_on: threading.Event) -> Script:

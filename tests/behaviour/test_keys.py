@@ -4,10 +4,12 @@ import hashlib
 import itertools
 import json
 import os
+import sqlite3
 import statistics
 import subprocess
 import threading
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -293,7 +295,8 @@ def test_A15_a_key_revoked_in_the_database_is_401_in_every_gateway_within_a_seco
     where = ("--database", str(tmp_path / "gateway.db"))
     (tmp_path / "import.yaml").write_text(scene.config(upstream.url))
     _command("import", str(tmp_path / "import.yaml"), *where)
-    main = next(key["id"] for key in _command("keys", "list", "--account", "acme", *where) if key["name"] == "main")
+    with closing(sqlite3.connect(where[1])) as database:
+        ((main,),) = database.execute("SELECT id FROM keys WHERE account = 'acme' AND name = 'main'").fetchall()
     config = f"server: {{port: 0}}\ndatabase: sqlite+aiosqlite:///{where[1]}\n"
     gateways = [start_gateway(config) for _ in range(2)]
     for gateway in gateways:

@@ -183,10 +183,10 @@ def _until_close(visit: Visit, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("frame", [_with_length, _chunked, _until_close])
-def test_an_answer_of_64_mib_comes_down_whole(
+def test_an_answer_of_16_mib_comes_down_whole(
     gateway: GatewayProcess, upstream: ScriptedUpstream, frame: Callable[[Visit, bytes], None]
 ) -> None:
-    body = noise(LIMIT)
+    body = noise(16 * MIB)
 
     def script(visit: Visit) -> None:
         visit.read_body()
