@@ -107,7 +107,7 @@ class Dispatch(ClientConnection):
             self.transport.pause_reading()
 
     def _go_on(self) -> None:
-        if self._held and not self._busy and self.transport is not None:
+        if self._held and not self._busy and self.transport is not None and not self.transport.is_closing():
             self.transport.resume_reading()
             self.data_received(self._take_held())
 

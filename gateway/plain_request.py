@@ -25,6 +25,7 @@ _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x21-\x7e](?:[\x20
 _LENGTHS = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
 _DIGITS = re.compile(rb"[1-9][0-9]{0,10}").fullmatch
 _CONNECTION = {b"keep-alive", b"Keep-Alive"}
+_WEBSOCKET = re.compile(rb"sec-websocket-").match
 # With any of these a request is not plain, nor with a second Content-Length.
 _NOT_PLAIN = frozenset(
     {
@@ -32,6 +33,7 @@ _NOT_PLAIN = frozenset(
         b"content-length",
         b"expect",
         b"http2-settings",
+        b"proxy-connection",
         b"te",
         b"trailer",
         b"transfer-encoding",
@@ -66,22 +68,23 @@ def plain_request(data: bytes) -> PlainRequest | None:
     if end < 0:
         return None
     lines, digits = _without_length(data[: end + 2])
-    size = int(digits) if _DIGITS(digits) else 0
-    head = _plain_head(lines) if size or not digits else None
+    if digits is not None and not _DIGITS(digits):
+        return None
+    head, size = _plain_head(lines), int(digits or 0)
     whole_size = end + 4 + size
     if head is None or whole_size < len(data) or head.endpoint.has_body != bool(size):
         return None
     return PlainRequest(head, data[end + 4 :], whole_size, whole_size - len(data))
 
 
-def _without_length(lines: bytes) -> tuple[bytes, bytes]:
-    """The head without its `Content-Length`, and the value of that, or nothing."""
+def _without_length(lines: bytes) -> tuple[bytes, bytes | None]:
+    """The head without its `Content-Length`, and the value of that, if there is one."""
     for name in _LENGTHS:
         at = lines.find(name)
         if at >= 0:
             end = lines.find(b"\r\n", at + len(name))
             return lines[:at] + lines[end:], lines[at + len(name) : end]
-    return lines, b""
+    return lines, None
 
 
 @lru_cache(maxsize=512)
@@ -104,6 +107,8 @@ def _plain_head(lines: bytes) -> PlainHead | None:
 
 
 def _all_plain(headers: list[tuple[bytes, bytes]]) -> bool:
-    names = [name.lower() for name, _ in headers]
-    options = [value for name, value in headers if name.lower() == b"connection"]
-    return _NOT_PLAIN.isdisjoint(names) and all(option in _CONNECTION for option in options)
+    """No header twice (aiohttp refuses some that are), none that says more than itself."""
+    values = {name.lower(): value for name, value in headers}
+    if len(values) != len(headers) or not _NOT_PLAIN.isdisjoint(values):
+        return False
+    return values.get(b"connection", b"keep-alive") in _CONNECTION and not any(map(_WEBSOCKET, values))
