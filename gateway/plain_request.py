@@ -97,10 +97,8 @@ def _plain_head(lines: bytes) -> PlainHead | None:
         return None
     endpoint = ENDPOINTS.get(asked[3].decode())
     known = CIMultiDictProxy(CIMultiDict((name.decode(), value.decode()) for name, value in headers))
-    hosts, key = known.getall("Host", []), presented_key(known)
-    if endpoint is None or endpoint.method.encode() != asked[1] or key is None:
-        return None
-    if len(hosts) != 1 or not is_host(hosts[0]):
+    key = presented_key(known)
+    if endpoint is None or endpoint.method.encode() != asked[1] or key is None or not is_host(known.get("Host", "")):
         return None
     lines_up = lines_of(upward(headers))
     return PlainHead(asked[2].decode(), endpoint, digest_of(key), lines_up, known.get(REQUEST_ID))
