@@ -7,7 +7,8 @@ import socket
 import ssl
 from urllib.parse import urlsplit
 
-from gateway.connection import Connection, UpstreamError
+from gateway.answer_head import UpstreamError
+from gateway.connection import Connection
 from gateway.resolver import Resolver
 from gateway.tls import TlsConnection
 

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from time import monotonic
 
 from gateway import errors, sse
+from gateway.answer_head import Head, UpstreamError
 from gateway.client import Client
-from gateway.connection import Connection, Head, UpstreamError
+from gateway.connection import Connection
 from gateway.endpoints import Endpoint
 from gateway.errors import Refusal
 from gateway.exchange import Ending, Exchange

@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from gateway.connection import Head, UpstreamError
+from gateway.answer_head import Head, UpstreamError
 from gateway.upstream import Upstream
 
 _MAX_BYTES = 64 * 1024

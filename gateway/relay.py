@@ -12,8 +12,9 @@ from aiohttp import HttpVersion11, web
 
 from gateway import errors, headers
 from gateway.answer import Answer
+from gateway.answer_head import UpstreamError
 from gateway.client import Client, ClientConnection
-from gateway.connection import Connection, UpstreamError
+from gateway.connection import Connection
 from gateway.endpoints import Endpoint
 from gateway.errors import Refusal
 from gateway.exchange import Ending, Exchange

@@ -16,8 +16,8 @@ from time import time
 from aiohttp import web
 
 from gateway import headers
+from gateway.answer_head import Head
 from gateway.client import Client
-from gateway.connection import Head
 
 _RESET = struct.pack("ii", 1, 0)  # socket(7): lingering for no time at all makes the close a reset
 _LAST_CHUNK = b"0\r\n\r\n"

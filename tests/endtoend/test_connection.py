@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from gateway.connection import MAX_HEAD_BYTES, Connection, Head, UpstreamError
+from gateway.answer_head import Head, UpstreamError
+from gateway.connection import MAX_HEAD_BYTES, Connection
 
 
 class Collector:

@@ -6,8 +6,9 @@ from typing import cast
 import pytest
 
 from gateway.answer import Answer
+from gateway.answer_head import Head
 from gateway.client import Client, ClientConnection
-from gateway.connection import Connection, Head
+from gateway.connection import Connection
 from gateway.deployment import Deployment
 from gateway.endpoints import ENDPOINTS
 from gateway.errors import Refusal

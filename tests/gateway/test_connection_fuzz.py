@@ -5,7 +5,8 @@ import random
 
 import pytest
 
-from gateway.connection import Connection, Head, UpstreamError
+from gateway.answer_head import Head, UpstreamError
+from gateway.connection import Connection
 
 ANSWERS = [
     b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\n\r\nhello",

@@ -431,7 +431,14 @@ TOKENS = [
         b"Accept:\r\n",
         b"x-app: \r\n",
     ),
-    *(b"Keep-Alive: timeout=5\r\n", b"Proxy-Connection: close\r\n", b"Sec-WebSocket-Key: x\r\n", b"POST ", b".", b".."),
+    *(
+        b"Keep-Alive: timeout=5\r\n",
+        b"Proxy-Connection: close\r\n",
+        b"Sec-WebSocket-Key1: x\r\n",
+        b"POST ",
+        b".",
+        b"..",
+    ),
 ]
 
 
@@ -456,13 +463,6 @@ def spoiled(chance: random.Random, data: bytes) -> bytes:
     return bytes(spoilt)
 
 
-def is_in_a_gap(data: bytes) -> bool:
-    """Whether this is one of `GAPS`; to go with them."""
-    names = [line.partition(b":")[0].strip().lower() for line in data.partition(b"\r\n\r\n")[0].split(b"\r\n")]
-    doubled = any(names.count(name) > 1 for name in (b"content-type", b"user-agent"))
-    return doubled or b"proxy-connection" in names or b"content-length: \r\n" in data.lower()
-
-
 @pytest.mark.parametrize("part", range(4))
 async def test_whatever_is_plain_is_read_by_aiohttp_and_the_door_in_the_very_same_way(part: int) -> None:
     accepted = 0
@@ -470,7 +470,7 @@ async def test_whatever_is_plain_is_read_by_aiohttp_and_the_door_in_the_very_sam
         chance = random.Random(seed)
         data = spoiled(chance, chance.choice([*CLIENTS.values(), posted()]))
         request = plain_request(data)
-        if request is None or request.missing > 100 or is_in_a_gap(data):
+        if request is None or request.missing > 100:
             continue
         if request.missing:  # what comes is the rest of it, whatever it looks like
             data += bytes(chance.choices(b"\r\n0aG", k=request.missing))

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from gateway.address import Address
-from gateway.connection import UpstreamError
+from gateway.answer_head import UpstreamError
 from gateway.resolver import Resolver
 
 

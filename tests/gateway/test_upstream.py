@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from gateway import upstream as module
-from gateway.connection import Connection, Head, UpstreamError
+from gateway.answer_head import Head, UpstreamError
+from gateway.connection import Connection
 from gateway.deployment import Deployment, Limits, Timeouts
 from gateway.upstream import BusyError, Upstream, Upstreams
 
