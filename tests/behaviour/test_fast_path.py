@@ -8,6 +8,7 @@ import json
 import random
 import re
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -338,6 +339,23 @@ def test_two_requests_in_one_segment_are_both_answered_in_their_order(
     assert [received.body for received in upstream.requests[seen:]] == [b"first", b"second", b"third"]
 
 
+def test_what_is_no_http_is_refused_after_the_answer_that_is_under_way(
+    witnessed: GatewayProcess, upstream: ScriptedUpstream
+) -> None:
+    seen, start, held = warm(witnessed, upstream), len(witnessed.log.lines), Held()
+    with upstream.playing(held), witnessed.connect() as client:
+        client.send(chat("demo", "x-request-id: before-it", body=b"good"))
+        client.read_head()
+        client.send(b"no http at all\r\n\r\n" + chat(body=b"smuggled"))
+        witnessed.wait_until_read(client)
+        held.let_end.set()
+        assert client.read_to_last_chunk() == b"good"
+        assert contract.is_a_refusal(client.read_response(), 400)
+        assert client.is_closed()
+    assert was_fast(witnessed, "before-it", start)
+    assert [received.body for received in upstream.requests[seen:]] == [b"good"]
+
+
 class Held:
     """A script that echoes in a stream which ends when it is let."""
 
@@ -550,6 +568,62 @@ def test_a_client_that_leaves_takes_what_it_sent_ahead_with_it(
         assert upstream.wait_for(lambda upstream: upstream.busy == 0)
     witnessed.mark_log()
     assert [received.body for received in upstream.requests[seen:]] == [b"first"]
+
+
+_UNSEEN = pytest.mark.xfail(strict=True, reason="a socket that is not read from does not tell that its client left")
+
+
+@pytest.mark.parametrize("query", [pytest.param(b"", marks=_UNSEEN), b"?x=y"])
+def test_a_client_that_leaves_is_missed_though_it_has_sent_a_long_request_ahead(
+    witnessed: GatewayProcess, upstream: ScriptedUpstream, query: bytes
+) -> None:
+    freed = []
+
+    def wait(visit: Visit) -> None:
+        visit.read_body()
+        freed.append(visit.wait_until_left(AT_ONCE))
+        visit.close()
+
+    seen = warm(witnessed, upstream)
+    with upstream.playing(wait), witnessed.connect() as client:
+        client.send(chat().replace(b" HTTP", query + b" HTTP", 1))
+        assert upstream.wait_for(lambda upstream: len(upstream.requests) > seen and upstream.requests[-1].whole)
+        client.send(chat(body=b"x" * 90_000))
+        witnessed.wait_until_read(client)
+        client.reset()
+        assert upstream.wait_for(lambda upstream: upstream.busy == 0)
+    assert freed == [True]
+
+
+# --- clients that do not read
+
+_UNBOUNDED = pytest.mark.xfail(strict=True, reason="the next request is taken up though no answer is read")
+
+
+@pytest.mark.parametrize("query", [pytest.param(b"", marks=_UNBOUNDED), pytest.param(b"?x=y", marks=_UNBOUNDED)])
+def test_a_client_that_asks_on_and_reads_no_answer_is_held_up_before_it_costs_much(
+    witnessed: GatewayProcess, upstream: ScriptedUpstream, query: bytes
+) -> None:
+    body, most = b"x" * 20_000, 500  # the kernel keeps some 4 MiB of them
+    sent = chat("pair").replace(b" HTTP", query + b" HTTP", 1)
+    had = warm(witnessed, upstream, "pair")
+
+    def answer(visit: Visit) -> None:
+        visit.read_body()
+        visit.answer(body)
+
+    def has_come(upstream: ScriptedUpstream, number: int) -> bool:
+        return upstream.wait_for(lambda upstream: len(upstream.requests) >= had + number, 0.3)
+
+    with upstream.playing(answer), witnessed.connect() as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        asked = 0
+        while asked < most and has_come(upstream, asked):
+            client.send(sent)
+            asked += 1
+        for _ in range(asked):
+            assert client.read_response().body == body
+    assert asked < most
 
 
 # --- time
