@@ -14,9 +14,8 @@ from gateway.exchange import Ending, Exchange
 from gateway.health import says_loading
 from gateway.reply import Reply
 from gateway.upstream import Upstream
-from gateway.usage import FIRST_BYTES, LAST_BYTES, Usage, read_usage
+from gateway.usage import Excerpt, Usage, read_usage
 
-_NEWEST_PIECES = 16  # kept apart: to join them for each event costs more than all the rest that is done for it
 _PEEKED_BYTES = 256 * 1024  # of a 503, to see whether it says "loading"
 
 # What the last event of a broken stream says. No words for a client that reads nothing.
@@ -42,7 +41,6 @@ class Answer:
     _whole = False
     _over = False
     _plain_stream = False  # words of our own fit into a stream of events, of open length, uncompressed
-    _first = b""
     _held_back = False
     _pinging: asyncio.TimerHandle | None = None
     _pinged_at = 0.0
@@ -65,7 +63,7 @@ class Answer:
         self._upstream = upstream
         self.connection = connection
         self._report = report
-        self._newest: list[bytes] = []  # the last pieces that the client was sent
+        self._sent = Excerpt()
         self._loop = asyncio.get_running_loop()
         self._active_at = self._loop.time()
         self._limit = upstream.timeouts.first_byte
@@ -141,7 +139,7 @@ class Answer:
 
     def usage(self) -> Usage | None:
         """The tokens the answer speaks of, once it has passed."""
-        return read_usage(self._first, self._last())
+        return read_usage(self._sent.first, self._sent.last())
 
     # --- inside
 
@@ -181,15 +179,7 @@ class Answer:
 
     def _note(self, data: bytes) -> None:
         self.exchange.bytes_out += len(data)
-        if len(self._first) < FIRST_BYTES:
-            self._first += data[: FIRST_BYTES - len(self._first)]
-        self._newest.append(data if len(data) <= LAST_BYTES else data[-LAST_BYTES:])
-        if len(self._newest) > _NEWEST_PIECES:
-            self._newest = [self._last()]
-
-    def _last(self) -> bytes:
-        """The last bytes that the client was sent."""
-        return b"".join(self._newest)[-LAST_BYTES:]
+        self._sent.add(data)
 
     def _keep_alive(self, reply: Reply, seconds: float) -> None:
         """From now on, fill a silence of `seconds` with a ping; only between two events, and never before the first.
@@ -197,7 +187,7 @@ class Answer:
         openai-python fails on a comment in a stream that uses `id:` lines; llama-server's streams have none.
         """
         silent_for = self._loop.time() - max(self._active_at, self._pinged_at)
-        if silent_for >= seconds and sse.ends_event(self._last()) and not self._held_back:
+        if silent_for >= seconds and sse.ends_event(self._sent.last()) and not self._held_back:
             reply.send(sse.ping(self._endpoint.protocol), False)
             self._pinged_at, silent_for = self._loop.time(), 0.0
         self._pinging = self._loop.call_later(max(seconds - silent_for, 0.01), self._keep_alive, reply, seconds)
@@ -239,7 +229,7 @@ class Answer:
         row = _WORDS.get(self.exchange.ending)
         if row is not None and self._plain_stream:
             words = sse.error_event(self._endpoint.protocol, row.type, row.message)
-            last_words = sse.finish_line(self._last()[-sse.TAIL_BYTES :]) + words
+            last_words = sse.finish_line(self._sent.last()[-sse.TAIL_BYTES :]) + words
             self._note(last_words)
             reply.send(last_words, False)
             reply.close()

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import orjson
 
 # A stream's first event and its last ones, or both ends of a JSON body, in all the shapes recorded of llama-server.
-FIRST_BYTES = 2048
-LAST_BYTES = 4096
+_FIRST_BYTES = 2048
+_LAST_BYTES = 4096
+_LAST_PIECES = 16  # kept apart: to join them for every event costs more than all the rest that is done for it
 
 _USAGE, _TIMINGS = b'"usage":', b'"timings":'
 _TOO_MANY = 2**53  # no count is as large; a larger number would not fit where counts are written
@@ -30,6 +31,28 @@ class Usage(NamedTuple):
     tokens_out: int
     cached: int = 0
     tokens_per_second: float | None = None
+
+
+class Excerpt:
+    """The `first` and the last bytes of an answer, collected as it passes."""
+
+    __slots__ = ("_newest", "first")
+
+    def __init__(self) -> None:
+        self.first = b""
+        self._newest: list[bytes] = []
+
+    def add(self, data: bytes) -> None:
+        """So much more has passed."""
+        if len(self.first) < _FIRST_BYTES:
+            self.first += data[: _FIRST_BYTES - len(self.first)]
+        self._newest.append(data if len(data) <= _LAST_BYTES else data[-_LAST_BYTES:])
+        if len(self._newest) > _LAST_PIECES:
+            self._newest = [self.last()]
+
+    def last(self) -> bytes:
+        """The last bytes that have passed."""
+        return b"".join(self._newest)[-_LAST_BYTES:]
 
 
 def read_usage(first: bytes, last: bytes) -> Usage | None:
