@@ -16,7 +16,7 @@ from gateway.plain_request import MAX_BODY_BYTES, PlainRequest, plain_request
 
 PATIENCE_SECONDS = 0.02  # until the rest of a plain request has come: clients send head and body apart
 _TURNS_TO_REST = 8  # of the event loop: what aiohttp may take from its answer to its wait for the next request
-_MAX_AHEAD_BYTES = 64 * 1024  # kept of a client that sends on before it is answered; then its socket has to wait
+_MAX_AHEAD_BYTES = 256 * 1024  # kept of a client that sends on before it is answered; then its socket has to wait
 
 
 class Dispatch(ClientConnection):
@@ -41,6 +41,11 @@ class Dispatch(ClientConnection):
             self._pass_on(data, self._aiohttps if self._aiohttps >= 0 else math.inf)
         else:
             self._dispatch(self._held + data if self._held else data)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._held and self._patience is None:
+            self._loop.call_soon(self._go_on)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         begun = plain_request(self._take_held())
@@ -69,6 +74,9 @@ class Dispatch(ClientConnection):
 
     def _answer(self, request: PlainRequest, data: bytes) -> None:
         """A whole request, as `data`."""
+        if self.writing_paused:
+            self._held = data  # it has not read its last answer yet
+            return
         if self._aiohttp_rests:
             self._busy = self._fast_path.carry(request, Client(self))
         elif self.answer is None and self._turns < _TURNS_TO_REST:

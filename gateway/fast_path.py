@@ -63,7 +63,11 @@ class FastPath:
 
     def note_leaving(self, request: PlainRequest) -> None:
         """Its client left before the request was whole."""
-        exchange = self._begin(request, self._key(request.head))
+        key = self._key(request.head)
+        exchange = self._begin(request, key)
+        if key is not None:
+            deployment = self._registry.snapshot.deployment(key.account, request.head.deployment_id)
+            exchange.deployment = deployment.id if deployment is not None else None
         exchange.ending = Ending.CLIENT_LEFT
         self._access.end(exchange)
 

@@ -97,7 +97,8 @@ class Relayed(web.StreamResponse):
         return self._reply.persists
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        """The head has been sent."""
+        """The head has been sent. Wait for the client to read: the next answer must not pile up on this one."""
+        await request.writer.drain()
 
     async def write_eof(self, data: bytes = b"") -> None:
         """The end, if it was a proper one, has been sent."""
