@@ -11,11 +11,13 @@ from typing import Any
 from aiohttp import web
 
 from gateway.client import Client, ClientConnection
-from gateway.fast_path import FastPath
+from gateway.fast_path import Begun, FastPath
 from gateway.plain_request import MAX_BODY_BYTES, PlainRequest, plain_request
 
 PATIENCE_SECONDS = 0.02  # until the rest of a plain request has come: clients send head and body apart
-_TURNS_TO_REST = 8  # of the event loop: what aiohttp may take from its answer to its wait for the next request
+# Of the event loop, that a request waits for an idle connection, or for aiohttp to end the request before it: less
+# than the long way takes.
+_TURNS = 2
 _MAX_AHEAD_BYTES = 256 * 1024  # kept of a client that sends on before it is answered; then its socket has to wait
 
 
@@ -77,14 +79,14 @@ class Dispatch(ClientConnection):
         if self.writing_paused:
             self._held = data  # it has not read its last answer yet
             return
-        if self._aiohttp_rests:
-            self._busy = self._fast_path.carry(request, Client(self))
-        elif self.answer is None and self._turns < _TURNS_TO_REST:
+        begun = self._fast_path.carry(request, Client(self)) if self._aiohttp_rests else Begun.NOT_YET
+        if begun is Begun.NOT_YET and self.answer is None and self._turns < _TURNS:
             self._turns += 1
             self._held = data
             self._loop.call_soon(self._go_on)
             return
         self._turns = 0
+        self._busy = begun is Begun.YES
         if not self._busy:
             self._pass_on(data, 0)
 

@@ -6,6 +6,7 @@ its account's and ready, a connection to it is idle. At the first no, nothing ha
 
 import asyncio
 from datetime import UTC, datetime
+from enum import Enum, auto
 
 from aiohttp import web
 
@@ -24,6 +25,14 @@ from gateway.relay import RELAY
 from gateway.upstream import UPSTREAMS
 
 
+class Begun(Enum):
+    """Whether a request has been sent up. `NOT_YET`: a moment later it might be."""
+
+    YES = auto()
+    NOT_YET = auto()
+    NO = auto()
+
+
 class FastPath:
     """Carries plain requests of one application."""
 
@@ -37,8 +46,8 @@ class FastPath:
         self._loop = asyncio.get_running_loop()
         self._ended: list[Answer] = []  # in this turn of the event loop
 
-    def carry(self, request: PlainRequest, client: Client) -> bool:
-        """Send a whole request up. False: it cannot be done at once, and nothing has been done.
+    def carry(self, request: PlainRequest, client: Client) -> Begun:
+        """Send a whole request up, or do nothing.
 
         When its answer is over, `client.connection.request_over` is called.
         """
@@ -46,20 +55,20 @@ class FastPath:
         key = self._key(head)
         deployment = snapshot.deployment(key.account, head.deployment_id) if key is not None else None
         if key is None or deployment is None or self._readiness.status(deployment) is not Status.READY:
-            return False
+            return Begun.NO
         if len(request.body) > self._body_bytes or self._relay.draining:
-            return False
+            return Begun.NO
         upstream = self._upstreams.of(deployment)
         connection = upstream.connect_at_once()
         if connection is None:
-            return False
+            return Begun.NOT_YET
         exchange = self._begin(request, key)
         exchange.deployment = deployment.id
         answer = Answer(exchange, head.endpoint, upstream, connection, client=client, report=self._report)
         framing = b"Content-Length: %d\r\n" % len(request.body) if request.body else b""
         up = upstream.request_head(head.endpoint.method, head.endpoint.path, head.upward + framing)
         self._relay.begin(answer, up + request.body)
-        return True
+        return Begun.YES
 
     def note_leaving(self, request: PlainRequest) -> None:
         """Its client left before the request was whole."""
