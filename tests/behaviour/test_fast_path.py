@@ -39,7 +39,7 @@ _carry = fast_path.FastPath.carry
 
 def carry(self, request, client):
     carried = _carry(self, request, client)
-    if carried:
+    if carried is fast_path.Begun.YES:
         print("witness: fast", request.head.request_id, file=sys.stderr, flush=True)
     return carried
 
