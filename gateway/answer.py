@@ -85,7 +85,7 @@ class Answer:
         self._active_at = self._loop.time()
         if self.reply is not None:
             self.reply.send(data, last)
-            self._note(data)
+            self._sent.add(data)
             if last:
                 self._end(Ending.FINISHED)
         elif not self._over:
@@ -167,8 +167,8 @@ class Answer:
         self.exchange.status = head.status
         self.exchange.first_byte_at = monotonic()
         early, self._early = self._early, b""
-        self._note(early)
-        reply.start(early, self._whole)
+        self._sent.add(early)
+        reply.send(early, self._whole)
         if self._whole:
             self._end(Ending.FINISHED)
             return
@@ -176,10 +176,6 @@ class Answer:
             self.client_backed_up()
         if self._plain_stream and self._upstream.ping is not None:
             self._keep_alive(reply, self._upstream.ping)
-
-    def _note(self, data: bytes) -> None:
-        self.exchange.bytes_out += len(data)
-        self._sent.add(data)
 
     def _keep_alive(self, reply: Reply, seconds: float) -> None:
         """From now on, fill a silence of `seconds` with a ping; only between two events, and never before the first.
@@ -216,6 +212,7 @@ class Answer:
             self._pinging.cancel()
         if ending is not None:
             self.exchange.ending = ending
+        self.exchange.bytes_out = self._sent.size
         self._upstream.release(self.connection, reusable=not self.owed)
         self._report(self, refusal if self.reply is None else None)
         if self.reply is not None and ending not in {Ending.FINISHED, Ending.CLIENT_LEFT}:
@@ -230,7 +227,8 @@ class Answer:
         if row is not None and self._plain_stream:
             words = sse.error_event(self._endpoint.protocol, row.type, row.message)
             last_words = sse.finish_line(self._sent.last()[-sse.TAIL_BYTES :]) + words
-            self._note(last_words)
+            self._sent.add(last_words)
+            self.exchange.bytes_out = self._sent.size
             reply.send(last_words, False)
             reply.close()
         elif row is not None and reply.framed:

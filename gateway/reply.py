@@ -51,13 +51,16 @@ class Reply:
         lines.append(headers.ALWAYS_LINES)
         self._unsent = b"\r\n".join(lines)
 
-    def start(self, early: bytes, last: bool) -> None:
-        """Send the head with what there is of the body already; `last` if that is all of it."""
-        self._send(self._unsent + self._framed(early, last))
-
     def send(self, data: bytes, last: bool) -> None:
-        """Send a piece of the body now, and its end with the `last` one."""
-        self._send(self._framed(data, last))
+        """Send a piece of the body now: the head before the first, if only with nothing; the end after the `last`."""
+        if self._chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data) if data else data
+            if last:
+                data += _LAST_CHUNK
+        if self._unsent:
+            data, self._unsent = self._unsent + data, b""
+        if data and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
 
     def close(self) -> None:
         """Close the connection once all that was sent has left, with no end to the body."""
@@ -72,16 +75,6 @@ class Reply:
             with suppress(OSError):  # the client is gone already
                 self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._transport.abort()
-
-    def _framed(self, data: bytes, last: bool) -> bytes:
-        if not self._chunked:
-            return data
-        chunk = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
-        return chunk + _LAST_CHUNK if last else chunk
-
-    def _send(self, data: bytes) -> None:
-        if data and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
 
 
 class Relayed(web.StreamResponse):

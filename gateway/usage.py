@@ -34,18 +34,20 @@ class Usage(NamedTuple):
 
 
 class Excerpt:
-    """The `first` and the last bytes of an answer, collected as it passes."""
+    """The `size`, the `first` and the last bytes of an answer, collected as it passes."""
 
-    __slots__ = ("_newest", "first")
+    __slots__ = ("_newest", "first", "size")
 
     def __init__(self) -> None:
+        self.size = 0
         self.first = b""
         self._newest: list[bytes] = []
 
     def add(self, data: bytes) -> None:
         """So much more has passed."""
-        if len(self.first) < _FIRST_BYTES:
-            self.first += data[: _FIRST_BYTES - len(self.first)]
+        if self.size < _FIRST_BYTES:
+            self.first += data[: _FIRST_BYTES - self.size]
+        self.size += len(data)
         self._newest.append(data if len(data) <= _LAST_BYTES else data[-_LAST_BYTES:])
         if len(self._newest) > _LAST_PIECES:
             self._newest = [self.last()]
