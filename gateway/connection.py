@@ -10,6 +10,7 @@ from typing import Protocol, cast
 import httptools
 
 from gateway.answer_head import Head, UpstreamError, checked_head
+from gateway.chunk import whole_chunk
 
 MAX_HEAD_BYTES = 64 * 1024
 _MAX_INTERIM_ANSWERS = 16  # 1xx before the real answer
@@ -43,6 +44,8 @@ class Connection(asyncio.Protocol):
         self._interim_answers = 0
         self._pieces: list[bytes] = []
         self._complete = False
+        self._chunk_over = False
+        self._between_chunks = False
         self._surplus = False
         self._paused = False
         self._writable = asyncio.Event()
@@ -62,7 +65,7 @@ class Connection(asyncio.Protocol):
         self._raw_headers = []
         self._pieces = []
         self._head_bytes = self._unfinished_bytes = self._interim_answers = 0
-        self._complete = self._surplus = False
+        self._complete = self._surplus = self._chunk_over = self._between_chunks = False
         self.exchanges += 1
         self.transport.write(data)
 
@@ -93,8 +96,12 @@ class Connection(asyncio.Protocol):
         if self._receiver is None:
             self.abort()  # nobody asked: whatever this is, it must not become part of the next answer
             return
+        if self._between_chunks and (chunk := whole_chunk(data)) is not None:
+            self._receiver.body_received(chunk, False)  # the parser need not see it: it is between two chunks as before
+            return
         try:
             self._parser.feed_data(data)
+            self._between_chunks = self._chunk_over and data.endswith(b"\r\n")
             if self._head is None:
                 self._count_unfinished(len(data))
         except httptools.HttpParserUpgrade:
@@ -193,6 +200,12 @@ class Connection(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         if not self._complete:
             self._pieces.append(data)
+
+    def on_chunk_header(self) -> None:
+        self._chunk_over = False
+
+    def on_chunk_complete(self) -> None:
+        self._chunk_over = True
 
     def on_message_complete(self) -> None:
         self._complete = self._complete or self._head is not None

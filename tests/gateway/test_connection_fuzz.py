@@ -45,6 +45,7 @@ class Witness:
         self.told: list[str] = []
         self.head: Head | None = None
         self.body = b""
+        self.broke = False
 
     def head_received(self, head: Head) -> None:
         self.told.append("head")
@@ -57,6 +58,7 @@ class Witness:
 
     def broken(self, error: UpstreamError) -> None:
         self.told.append("end")
+        self.broke = True
 
 
 def spoiled(chance: random.Random, data: bytes) -> bytes:
@@ -95,3 +97,30 @@ def test_whatever_comes_an_answer_ends_at_most_once_and_surely_with_its_connecti
         if reusable:
             assert witness.head is not None
             assert witness.head.length in {None, len(witness.body)}, seed
+
+
+def chunked(chance: random.Random) -> list[bytes]:
+    """The head of a chunked answer, and pieces that are whole chunks but for what is spoiled in some."""
+    sizes = [chance.choice([1, 9, 10, 15, 16, 255, 256, 5000]) for _ in range(chance.randrange(1, 8))]
+    chunks = [b"%x\r\n%b\r\n" % (size, chance.randbytes(size)) for size in sizes]
+    if chance.random() < 0.5:
+        at = chance.randrange(len(chunks))
+        chunks[at] = spoiled(chance, chunks[at])
+    return [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", *filter(None, chunks), b"0\r\n\r\n"]
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_chunks_that_come_whole_are_read_as_if_they_came_byte_by_byte(part: int) -> None:
+    for seed in range(part * 1000, part * 1000 + 1000):
+        pieces = chunked(random.Random(seed))
+        whole, bytewise = Witness(), Witness()
+        for witness, reads in ((whole, pieces), (bytewise, [b"%c" % byte for byte in b"".join(pieces)])):
+            connection = Connection()
+            connection.connection_made(Wire())
+            connection.begin(witness, b"GET / HTTP/1.1\r\n\r\n")
+            for data in reads:
+                connection.data_received(data)
+            connection.connection_lost(OSError("reset"))
+        assert whole.body == bytewise.body, seed
+        assert (whole.head is None) == (bytewise.head is None), seed
+        assert whole.broke == bytewise.broke, seed
