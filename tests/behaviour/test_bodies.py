@@ -410,6 +410,8 @@ def upload(client: WireClient, begin: bytes, drip: bytes = b"", pause: float = 0
         try:
             client.socket.recv(1, 2)  # MSG_PEEK
             break
+        except ConnectionResetError:
+            break  # a drip that crossed the close
         except TimeoutError:
             client.send(drip)
     client.socket.settimeout(3)
