@@ -46,7 +46,7 @@ bench: $(STAMP) ## Measure the gateway beside nginx, and write docs/performance.
 bench-quick: $(STAMP) ## The same in a minute and a half; rough, and nothing is written
 	@$(VENV)/bin/python -m scripts.bench --quick
 
-soak: $(STAMP) ## 200,000 mixed requests, good and bad, and what they leave behind (10 minutes)
+soak: $(STAMP) ## 200,000 mixed requests, good and bad, and what they leave behind (2 minutes)
 	@$(VENV)/bin/python -m scripts.soak
 
 format: $(STAMP) ## Rewrite the code in the one format
