@@ -54,8 +54,7 @@ class Access:
         """It has been answered, or given up: count it and write its line. `request` says what no endpoint says."""
         self.metrics.add(exchange)
         if log.isEnabledFor(logging.INFO):
-            asked = f"{request.method} {request.path}"[:120] if request is not None else "unreadable"
-            log_request(log_fields(exchange, exchange.endpoint or asked))
+            log_request(log_fields(exchange, exchange.endpoint or _asked(request)))
 
     def refuse(self, request: web.Request, refusal: Refusal) -> web.Response:
         """The refusal as an answer, noted. It closes the connection where what follows is not safe to read."""
@@ -145,6 +144,10 @@ def log_fields(exchange: Exchange, endpoint: str) -> dict[str, Any]:
     if exchange.cause:
         fields["cause"] = exchange.cause
     return fields
+
+
+def _asked(request: web.Request | None) -> str:
+    return "unreadable" if request is None else f"{request.method} {request.path}"[:120]
 
 
 def _milliseconds(at: float | None, start: float) -> float | None:
