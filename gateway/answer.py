@@ -212,11 +212,13 @@ class Answer:
             self._pinging.cancel()
         if ending is not None:
             self.exchange.ending = ending
-        self.exchange.bytes_out = self._sent.size
         self._upstream.release(self.connection, reusable=not self.owed)
         self._report(self, refusal if self.reply is None else None)
-        if self.reply is not None and ending not in {Ending.FINISHED, Ending.CLIENT_LEFT}:
+        if self.reply is None:
+            return
+        if ending not in {Ending.FINISHED, Ending.CLIENT_LEFT}:
             self._show_broken(self.reply)  # the last: it may end the client's connection, and all that hangs on it
+        self.exchange.bytes_out = self._sent.size
 
     def _show_broken(self, reply: Reply) -> None:
         """Make an answer that broke look broken: an error event if it is a stream, and no proper end.
@@ -228,7 +230,6 @@ class Answer:
             words = sse.error_event(self._endpoint.protocol, row.type, row.message)
             last_words = sse.finish_line(self._sent.last()[-sse.TAIL_BYTES :]) + words
             self._sent.add(last_words)
-            self.exchange.bytes_out = self._sent.size
             reply.send(last_words, False)
             reply.close()
         elif row is not None and reply.framed:
