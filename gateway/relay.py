@@ -17,7 +17,7 @@ from gateway.client import Client, ClientConnection
 from gateway.connection import Connection
 from gateway.endpoints import Endpoint
 from gateway.errors import Refusal
-from gateway.exchange import Ending, Exchange
+from gateway.exchange import Exchange
 from gateway.reply import Relayed
 from gateway.upload import Upload
 from gateway.upstream import BusyError, Upstream
@@ -103,9 +103,6 @@ class Relay:
                 _begin(answer, head)
                 uploading = asyncio.create_task(_continue(upload, answer, body))
             return _relayed(answer, await outcome)
-        except asyncio.CancelledError:
-            exchange.ending = Ending.CLIENT_LEFT
-            raise
         finally:
             if uploading is not None:
                 uploading.cancel()
