@@ -12,7 +12,8 @@ from aiohttp import web
 
 from gateway.client import Client, ClientConnection
 from gateway.fast_path import Begun, FastPath
-from gateway.plain_request import MAX_BODY_BYTES, PlainRequest, plain_request
+from gateway.plain_request import PlainRequest, plain_request
+from gateway.upload import HELD_BYTES
 
 PATIENCE_SECONDS = 0.02  # until the rest of a plain request has come: clients send head and body apart
 # Of the event loop, that a request waits for an idle connection, or for aiohttp to end the request before it: less
@@ -69,7 +70,7 @@ class Dispatch(ClientConnection):
             self._answer(request, data)
             return
         self._held = data
-        if request is None or request.missing > MAX_BODY_BYTES:
+        if request is None or request.missing > HELD_BYTES:
             self._lose_patience(request)
         elif self._patience is None:
             self._patience = self._loop.call_later(PATIENCE_SECONDS, self._lose_patience, request)

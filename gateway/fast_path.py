@@ -19,9 +19,10 @@ from gateway.client import Client
 from gateway.deployment import Status
 from gateway.errors import Refusal
 from gateway.exchange import Ending, Exchange
-from gateway.plain_request import MAX_BODY_BYTES, PlainHead, PlainRequest
+from gateway.plain_request import PlainHead, PlainRequest
 from gateway.readiness import READINESS
 from gateway.relay import RELAY
+from gateway.upload import HELD_BYTES
 from gateway.upstream import UPSTREAMS
 
 
@@ -36,13 +37,13 @@ class Begun(Enum):
 class FastPath:
     """Carries plain requests of one application."""
 
-    def __init__(self, app: web.Application, body_bytes: int) -> None:
+    def __init__(self, app: web.Application) -> None:
         self._access = app[ACCESS]
         self._registry = app[REGISTRY]
         self._readiness = app[READINESS]
         self._relay = app[RELAY]
         self._upstreams = app[UPSTREAMS]
-        self._body_bytes = min(body_bytes, MAX_BODY_BYTES)
+        self._body_bytes = min(self._relay.body_bytes, HELD_BYTES)
         self._loop = asyncio.get_running_loop()
         self._ended: list[Answer] = []  # in this turn of the event loop
 

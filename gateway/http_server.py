@@ -89,13 +89,13 @@ def _what_is_wrong(exc: BaseException | None) -> str:
 
 
 class _Server(web.Server):
-    def __init__(self, app: web.Application, body_bytes: int, made: web.Server, **kwargs: Any) -> None:
+    def __init__(self, app: web.Application, made: web.Server, **kwargs: Any) -> None:
         entrance = Entrance(app, made.request_handler)
         # aiohttp's type says BaseRequest; what an application's request_factory makes is a Request.
         handle = cast("Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]", entrance.handle)
         super().__init__(handle, request_factory=without_surprises(made.request_factory), **kwargs)
         self._app = app
-        self._fast_path = FastPath(app, body_bytes)
+        self._fast_path = FastPath(app)
 
     def __call__(self) -> web.RequestHandler:
         return Protocol(self._app, self._fast_path, self, loop=self._loop, **self._kwargs)
@@ -105,7 +105,6 @@ class Runner(web.AppRunner):
     """Runs the application the one way it is ever run, in production and in tests alike."""
 
     def __init__(self, app: web.Application, server: Server) -> None:
-        self._body_bytes = server.limits.body_bytes
         super().__init__(
             app,
             handle_signals=False,
@@ -120,4 +119,4 @@ class Runner(web.AppRunner):
         )
 
     async def _make_server(self) -> web.Server:
-        return _Server(self.app, self._body_bytes, await super()._make_server(), **self._kwargs)
+        return _Server(self.app, await super()._make_server(), **self._kwargs)

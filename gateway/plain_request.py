@@ -16,7 +16,6 @@ from gateway.endpoints import ENDPOINTS, Endpoint
 from gateway.framing import is_host
 from gateway.headers import REQUEST_ID, lines_of, presented_key, upward
 
-MAX_BODY_BYTES = 256 * 1024  # larger ones are streamed up
 _MAX_HEAD_BYTES = 4000  # half of what aiohttp's parser takes for one line; real clients send less than 2000
 
 _REQUEST_LINE = re.compile(rb"(GET|POST) /api/gguf/([A-Za-z0-9._-]{1,64})(/[a-z0-9/_]{1,64}) HTTP/1\.1").fullmatch

@@ -27,7 +27,7 @@ class Relay:
     """Carries exchanges. `body_bytes` limits a request's body, `upload_silence` (s) the pauses in sending it."""
 
     def __init__(self, body_bytes: int, upload_silence: float) -> None:
-        self._body_bytes = body_bytes
+        self.body_bytes = body_bytes
         self._upload_silence = upload_silence
         self._answers: set[Answer] = set()
         self._all_done = asyncio.Event()
@@ -83,7 +83,7 @@ class Relay:
         upload = None
         body = framing = b""
         if endpoint.has_body:
-            upload = Upload(request, self._body_bytes, self._upload_silence)
+            upload = Upload(request, self.body_bytes, self._upload_silence)
             body, framing = await upload.begin(), upload.framing()
             exchange.bytes_in = upload.size
         connection = await _connect(upstream)

@@ -11,7 +11,7 @@ from gateway.errors import Refusal
 
 # A body up to this size is complete before the upstream hears of it, so that a slow or broken upload costs the
 # model server nothing. A larger one streams.
-_HELD_BYTES = 256 * 1024
+HELD_BYTES = 256 * 1024
 # Below this pace an upload is an attack or a dead line: 1 byte a second must not hold a connection for ever.
 _SLOWEST_BYTES_PER_SECOND = 4096
 
@@ -82,7 +82,7 @@ class Upload:
 
     async def _read_held(self) -> bytes:
         pieces = []
-        while self.size < _HELD_BYTES and (piece := await self._next()):
+        while self.size < HELD_BYTES and (piece := await self._next()):
             pieces.append(piece)
         return b"".join(pieces)
 

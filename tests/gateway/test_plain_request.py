@@ -13,8 +13,8 @@ from gateway.framing import refuse_ambiguous, without_surprises
 from gateway.handlers.inference import target_of
 from gateway.headers import REQUEST_ID, lines_of, presented_key, upward
 from gateway.http_server import MAX_LINE_BYTES
-from gateway.plain_request import MAX_BODY_BYTES, PlainRequest, plain_request
-from gateway.upload import Upload
+from gateway.plain_request import PlainRequest, plain_request
+from gateway.upload import HELD_BYTES, Upload
 
 KEY = "gw_plainrequest"
 CHAT = b"POST /api/gguf/demo/v1/chat/completions HTTP/1.1"
@@ -278,7 +278,7 @@ def test_a_beginning_says_how_much_is_missing(cut: int) -> None:
 
 
 def test_a_body_beyond_what_the_fast_path_carries_is_a_beginning_still() -> None:
-    size = MAX_BODY_BYTES + 1
+    size = HELD_BYTES + 1
     request = plain_request(posted().replace(b": 5", b": %d" % size))
     assert request is not None
     assert request.missing == size - 5
@@ -353,7 +353,7 @@ async def door(request: web.BaseRequest) -> Reading | str:
     deployment_id, endpoint = target
     body = framing = b""
     if endpoint.has_body:
-        upload = Upload(request, MAX_BODY_BYTES, 1.0)
+        upload = Upload(request, HELD_BYTES, 1.0)
         body, framing = await upload.begin(), upload.framing()
         if not upload.complete:
             return "a body that goes on"

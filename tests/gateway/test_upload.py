@@ -42,7 +42,7 @@ def begun_body() -> StreamReader:
     protocol = BaseProtocol(loop)
     protocol.connection_made(asyncio.Transport())
     body = StreamReader(protocol, limit=1 << 20, loop=loop)
-    body.feed_data(bytes(upload._HELD_BYTES))
+    body.feed_data(bytes(upload.HELD_BYTES))
     return body
 
 
