@@ -36,4 +36,5 @@ _TABLE = (
     Endpoint("POST", "/v1/rerank"),
     Endpoint("GET", "/v1/models"),
 )
+PREFIX = "/api/gguf/"  # then come a deployment's id and the path of an endpoint
 ENDPOINTS = MappingProxyType({endpoint.path: endpoint for endpoint in _TABLE})

@@ -12,13 +12,15 @@ from typing import NamedTuple
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.account import digest_of
-from gateway.endpoints import ENDPOINTS, Endpoint
+from gateway.endpoints import ENDPOINTS, PREFIX, Endpoint
 from gateway.framing import is_host
 from gateway.headers import REQUEST_ID, lines_of, presented_key, upward
 
 _MAX_HEAD_BYTES = 4000  # half of what aiohttp's parser takes for one line; real clients send less than 2000
 
-_REQUEST_LINE = re.compile(rb"(GET|POST) /api/gguf/([A-Za-z0-9._-]{1,64})(/[a-z0-9/_]{1,64}) HTTP/1\.1").fullmatch
+_REQUEST_LINE = re.compile(
+    rb"(GET|POST) %b([A-Za-z0-9._-]{1,64})(/[a-z0-9/_]{1,64}) HTTP/1\.1" % PREFIX.encode()
+).fullmatch
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)").fullmatch
 # Cut out before the head is looked up: it is the one line in which a client's requests differ.
 _LENGTHS = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")

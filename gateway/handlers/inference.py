@@ -4,14 +4,12 @@ from aiohttp import web
 
 from gateway import errors
 from gateway.auth import REGISTRY
-from gateway.endpoints import ENDPOINTS, Endpoint
+from gateway.endpoints import ENDPOINTS, PREFIX, Endpoint
 from gateway.errors import Refusal
 from gateway.exchange import EXCHANGE
 from gateway.readiness import READINESS
 from gateway.relay import RELAY
 from gateway.upstream import UPSTREAMS
-
-PREFIX = "/api/gguf/"
 
 
 def target_of(request: web.Request) -> tuple[str, Endpoint] | None:
