@@ -91,3 +91,18 @@ async def test_a_connection_held_back_to_its_last_byte_reads_again_when_it_is_re
     assert connection.may_be_reused()
     connection.release()
     assert wire.reads
+
+
+async def test_what_looks_like_a_chunk_in_a_body_of_stated_length_stays_as_it_is() -> None:
+    """The answer before it, on the same connection, was in chunks."""
+    connection, first, second = Connection(), Collector(), Collector()
+    connection.connection_made(Wire())
+    connection.begin(first, b"GET / HTTP/1.1\r\n\r\n")
+    for data in (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"2\r\nhi\r\n", b"0\r\n\r\n"):
+        connection.data_received(data)
+    assert (first.body, first.end) == (b"hi", "ended")
+    connection.release()
+    connection.begin(second, b"GET / HTTP/1.1\r\n\r\n")
+    for data in (b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n", b"\r\n", b"5\r\nhello\r\n"):
+        connection.data_received(data)
+    assert (second.body, second.end) == (b"\r\n5\r\nhello\r\n", "ended")
