@@ -7,7 +7,7 @@ from time import monotonic
 from gateway import errors, sse
 from gateway.answer_head import Head, UpstreamError
 from gateway.client import Client
-from gateway.connection import Connection
+from gateway.connection import Connection, Receiver
 from gateway.endpoints import Endpoint
 from gateway.errors import Refusal
 from gateway.exchange import Ending, Exchange
@@ -26,7 +26,7 @@ _WORDS = {
 }
 
 
-class Answer:
+class Answer(Receiver):
     """The answer to one request: received on `connection`, of `upstream`, and written to `client`.
 
     `report` is called once, when all is over and the connection given back: with the Refusal that the client has to
@@ -92,6 +92,15 @@ class Answer:
             self._early += data
             self._whole = last
             self._begin_if_fit(self._early)
+
+    def chunk_received(self, chunk: bytes, start: int) -> None:
+        """Pass on a chunk of which the content begins at `start`: as it came, to a client that is sent chunks."""
+        if self.reply is None or not self.reply.chunked:
+            super().chunk_received(chunk, start)
+            return
+        self._active_at = self._loop.time()
+        self.reply.send_chunk(chunk)
+        self._sent.add_chunk(chunk, start)
 
     def broken(self, error: UpstreamError) -> None:
         """The answer ends here, and the client is shown so; as a refusal if it has seen nothing of it yet."""

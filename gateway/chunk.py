@@ -1,23 +1,33 @@
 """A chunk of a body that has come whole, in one read: how a llama-server sends each event of a stream.
 
-RFC 9112 7.1. As with `plain_request`: what is not plain is no error, the parser reads it.
+RFC 9112 7.1. Such a chunk can be passed on as it is, frame and all, to a client that knows chunks. As with
+`plain_request`: what is not plain is no error, the parser reads it.
 """
 
-import re
+from functools import lru_cache
 
-_SIZE = re.compile(rb"([1-9a-f][0-9a-f]{0,6})\r\n").match
+# Smaller than any event, and larger than nearly all of them: only chunks in between are worth it.
+_LEAST, _MOST = 64, 4096
+_END = b"\r\n"
 
 
-def whole_chunk(data: bytes) -> bytes | None:
-    """What is in the chunk that `data` is; None if it is anything else, less, or more.
+def whole_chunk(data: bytes) -> int:
+    """Where the content begins, two bytes before the end it ends, if `data` is one chunk in its frame; 0 if it is not.
 
-    >>> whole_chunk(b"5\\r\\nhello\\r\\n")
-    b'hello'
-    >>> whole_chunk(b"0\\r\\n\\r\\n")
+    >>> chunk = b"40\\r\\n" + 64 * b"x" + b"\\r\\n"
+    >>> whole_chunk(chunk)
+    4
+    >>> whole_chunk(chunk + b"0\\r\\n\\r\\n")
+    0
     """
-    size = _SIZE(data)
-    if size is None:
-        return None
-    begin = size.end()
-    end = begin + int(size[1], 16)
-    return data[begin:end] if len(data) == end + 2 and data.endswith(b"\r\n") else None
+    beginning = _beginning(len(data))
+    return len(beginning) if beginning and data.startswith(beginning) and data.endswith(_END) else 0
+
+
+@lru_cache(maxsize=_MOST)
+def _beginning(size: int) -> bytes:
+    """The one line with which a chunk of `size` bytes, frame included, can begin; nothing if there is none."""
+    if not _LEAST <= size <= _MOST:
+        return b""
+    lines = (b"%x\r\n" % (size - overhead) for overhead in range(6, 8))
+    return next((line for line in lines if len(line) + int(line, 16) + len(_END) == size), b"")

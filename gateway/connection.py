@@ -20,12 +20,16 @@ class Receiver(Protocol):
     """Who takes an answer: `head_received`, then `body_received` for each read of the socket, then nothing more.
 
     The data is empty where a read brought none of the body: the head alone, or the `last` of it, after which the
-    connection is free. `broken` may come in place of any of these, and is the last then.
+    connection is free. A read that brought one chunk and nothing else may come as `chunk_received` instead, in its
+    frame; its content begins at `start`. `broken` may come in place of any of these, and is the last then.
     """
 
     def head_received(self, head: Head) -> None: ...
     def body_received(self, data: bytes, last: bool) -> None: ...
     def broken(self, error: UpstreamError) -> None: ...
+
+    def chunk_received(self, chunk: bytes, start: int) -> None:
+        self.body_received(chunk[start:-2], False)
 
 
 class Connection(asyncio.Protocol):
@@ -96,8 +100,8 @@ class Connection(asyncio.Protocol):
         if self._receiver is None:
             self.abort()  # nobody asked: whatever this is, it must not become part of the next answer
             return
-        if self._between_chunks and (chunk := whole_chunk(data)) is not None:
-            self._receiver.body_received(chunk, False)  # the parser need not see it: it is between two chunks as before
+        if self._between_chunks and (start := whole_chunk(data)):
+            self._receiver.chunk_received(data, start)  # the parser need not see it: it is between two chunks as before
             return
         try:
             self._parser.feed_data(data)

@@ -26,17 +26,17 @@ _LAST_CHUNK = b"0\r\n\r\n"
 class Reply:
     """An answer under way to `client`. `persists`: its connection may serve another request after it.
 
-    A body of unknown length is sent in chunks, or to an HTTP/1.0 client until the connection closes.
+    A body of unknown length is sent in chunks (`chunked`), or to an HTTP/1.0 client until the connection closes.
     """
 
     def __init__(self, client: Client, head: Head, request_id: str, *, streams: bool) -> None:
         self._transport = client.connection.transport
         bodiless = head.status in {204, 304}
-        self._chunked = client.modern and head.length is None and not bodiless
-        self.framed = self._chunked or head.length is not None or bodiless
+        self.chunked = client.modern and head.length is None and not bodiless
+        self.framed = self.chunked or head.length is not None or bodiless
         self.persists = client.persists and self.framed and client.is_heard_out
         lines = [_status_line(head.status, client.modern), *headers.downward(head.headers)]
-        if self._chunked:
+        if self.chunked:
             lines.append(b"Transfer-Encoding: chunked")
         elif head.length is not None and not bodiless:
             lines.append(b"Content-Length: %d" % head.length)
@@ -53,7 +53,7 @@ class Reply:
 
     def send(self, data: bytes, last: bool) -> None:
         """Send a piece of the body now: the head before the first, if only with nothing; the end after the `last`."""
-        if self._chunked:
+        if self.chunked:
             data = b"%x\r\n%b\r\n" % (len(data), data) if data else data
             if last:
                 data += _LAST_CHUNK
@@ -61,6 +61,11 @@ class Reply:
             data, self._unsent = self._unsent + data, b""
         if data and self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
+
+    def send_chunk(self, chunk: bytes) -> None:
+        """Send a chunk in its frame, after the head has been sent."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(chunk)
 
     def close(self) -> None:
         """Close the connection once all that was sent has left, with no end to the body."""

@@ -9,9 +9,12 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from gateway.chunk import whole_chunk
+
 # A stream's first event and its last ones, or both ends of a JSON body, in all the shapes recorded of llama-server.
 _FIRST_BYTES = 2048
 _LAST_BYTES = 4096
+_LAST_CHUNKS = 8  # are remembered; what an answer cost is said in the last three
 _LAST_PIECES = 16  # kept apart: to join them for every event costs more than all the rest that is done for it
 
 _USAGE, _TIMINGS = b'"usage":', b'"timings":'
@@ -36,15 +39,29 @@ class Usage(NamedTuple):
 class Excerpt:
     """The `size`, the `first` and the last bytes of an answer, collected as it passes."""
 
-    __slots__ = ("_newest", "first", "size")
+    __slots__ = ("_chunks", "_newest", "first", "size")
 
     def __init__(self) -> None:
         self.size = 0
         self.first = b""
         self._newest: list[bytes] = []
+        self._chunks: list[bytes] = []  # that came after those, in their frames
+
+    def add_chunk(self, chunk: bytes, start: int) -> None:
+        """A chunk in its frame has passed, as `chunk.whole_chunk` knows them: small, and not too small."""
+        if self.size < _FIRST_BYTES:
+            self.add(chunk[start:-2])
+            return
+        self.size += len(chunk) - start - 2
+        self._chunks.append(chunk)
+        if len(self._chunks) > 2 * _LAST_CHUNKS:
+            self._newest = []
+            del self._chunks[:-_LAST_CHUNKS]
 
     def add(self, data: bytes) -> None:
         """So much more has passed."""
+        if self._chunks:
+            self._newest, self._chunks = [self.last()], []
         if self.size < _FIRST_BYTES:
             self.first += data[: _FIRST_BYTES - self.size]
         self.size += len(data)
@@ -53,8 +70,9 @@ class Excerpt:
             self._newest = [self.last()]
 
     def last(self) -> bytes:
-        """The last bytes that have passed."""
-        return b"".join(self._newest)[-_LAST_BYTES:]
+        """The last bytes that have passed: 4 KiB, or a few events."""
+        contents = (chunk[whole_chunk(chunk) : -2] for chunk in self._chunks)
+        return b"".join((*self._newest, *contents))[-_LAST_BYTES:]
 
 
 def read_usage(first: bytes, last: bytes) -> Usage | None:
