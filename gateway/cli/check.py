@@ -43,10 +43,10 @@ def _check_database(settings: Settings, path: Path) -> None:
     """Whether the database is there; its content is looked at when the gateway starts."""
     if settings.database is None:
         return
-    from gateway.registry.database import check_file, database_url, file_of
+    from gateway.registry.sqlite_file import check_file, place_of
 
-    file = file_of(database_url(settings.database, path.parent))
-    if file is not None:
+    file = place_of(settings.database, path.parent)
+    if isinstance(file, Path):
         check_file(file, create=False)
 
 

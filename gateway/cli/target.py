@@ -13,8 +13,6 @@ from click.core import ParameterSource
 from gateway.registry.base import ChangeError, Snapshot
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL
-
     from gateway.registry.sql_writer import SqlWriter
 
 P = ParamSpec("P")
@@ -36,28 +34,28 @@ class Target:
             settings = read_settings(self.config)
             if settings.database is None:
                 return snapshot_of(settings)
-        return asyncio.run(_snapshot(self._url()))
+        return asyncio.run(_snapshot(self._place()))
 
     def change(self, make: "Callable[[SqlWriter], Awaitable[T]]", *, create: bool = False) -> T:
         """Make one change in the database; with `create`, in a new one if there is none.
 
         Raises ChangeError, and SourceError.
         """
-        return asyncio.run(_change(self._url(), make, create=create))
+        return asyncio.run(_change(self._place(), make, create=create))
 
-    def _url(self) -> "URL":
-        from gateway.registry.database import database_url
+    def _place(self) -> Path | str:
+        from gateway.registry.sqlite_file import place_of
         from gateway.registry.yaml_file import read_settings
 
         if self.config is None:
-            return database_url(self.database or "")
+            return place_of(self.database or "")
         settings = read_settings(self.config)
         if settings.database is None:
             raise ChangeError(
                 f"{self.config} holds its accounts itself: edit it (a running gateway follows within a second), or "
                 f"move them into a database: gguf-gateway import {self.config} --database gateway.db"
             )
-        return database_url(settings.database, self.config.parent)
+        return place_of(settings.database, self.config.parent)
 
 
 def with_target(command: Callable[Concatenate[Target, P], T]) -> Callable[P, T]:
@@ -101,10 +99,10 @@ def _target(config: Path | None, database: str | None) -> Target:
     return Target(config, database)
 
 
-async def _snapshot(url: "URL") -> Snapshot:
+async def _snapshot(place: Path | str) -> Snapshot:
     from gateway.registry.sql import SqlRegistry
 
-    registry = SqlRegistry(url)
+    registry = SqlRegistry(place)
     try:
         await registry.look()
         return registry.snapshot
@@ -112,8 +110,8 @@ async def _snapshot(url: "URL") -> Snapshot:
         await registry.close()
 
 
-async def _change(url: "URL", make: "Callable[[SqlWriter], Awaitable[T]]", *, create: bool) -> T:
+async def _change(place: Path | str, make: "Callable[[SqlWriter], Awaitable[T]]", *, create: bool) -> T:
     from gateway.registry.sql_writer import writer
 
-    async with writer(url, create=create) as change:
+    async with writer(place, create=create) as change:
         return await make(change)

@@ -10,7 +10,8 @@ from gateway.account import Key, digest_of, new_key_id, new_key_text
 from gateway.deployment import check_id
 from gateway.fields import check_label
 from gateway.registry.base import ChangeError
-from gateway.registry.tables import accounts, deployments, key_of, keys
+from gateway.registry.rows import key_of
+from gateway.registry.tables import accounts, deployments, keys
 from gateway.settings import DeploymentEntry, Settings
 
 
@@ -67,7 +68,7 @@ async def find_key(connection: AsyncConnection, key_id: str) -> Key:
     row = (await connection.execute(select(keys).where(keys.c.id == key_id))).first()
     if row is None:
         raise ChangeError("There is no key of this id; `gguf-gateway keys list` shows the ids.")
-    return key_of(row)
+    return key_of(row._mapping)
 
 
 async def owner_of(connection: AsyncConnection, deployment_id: str) -> str | None:

@@ -2,11 +2,8 @@
 
 import contextlib
 import logging
-import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, NullPool, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -14,39 +11,23 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from gateway.registry import sqlite_file
+from gateway.registry.sqlite_file import place_of, sentence, uri_of
 from gateway.source import SourceError
 
-WRITE_PATIENCE = 5.0  # seconds a writer waits for another to finish
-READ_PATIENCE = 1.0
-_SQLITE_HEADER = b"SQLite format 3\0"
-_SENTENCES = {
-    "database is locked": "is locked by another program",
-    "malformed": "is damaged; restore it from a backup",
-    "file is not a database": "is no SQLite database; it is left as it is",
-    "unable to open": "cannot be opened; is its folder there, and writable for this user?",
-    "readonly": "cannot be written by this user",
-    "disk is full": "cannot be written: the disk is full; nothing was changed",
-    "disk i/o error": "cannot be read or written: the disk reports an error",
-    "no such table": "lacks a table; it was not written by gguf-gateway, or not entirely",
-    "no such column": "lacks a column; it was not written by gguf-gateway, or not entirely",
-}
 
+def database_url(place: str | Path) -> URL:
+    """The SQLAlchemy URL of a database, from the path of an SQLite file, or a URL.
 
-def database_url(text: str, folder: Path | None = None) -> URL:
-    """The URL of a database, from an SQLAlchemy URL or the path of an SQLite file, relative to `folder`.
-
-    Raises SourceError, without quoting the text: it may hold a password.
+    Raises SourceError, without quoting what was given: it may hold a password.
     """
+    where = place_of(place) if isinstance(place, str) else place
+    if isinstance(where, Path):
+        return URL.create("sqlite+aiosqlite", database=str(where))
     try:
-        url = make_url(text) if "://" in text else URL.create("sqlite", database=text)
+        return make_url(where)
     except (ArgumentError, ValueError) as error:
         raise SourceError("database: is no SQLAlchemy URL like sqlite+aiosqlite:///gateway.db") from error
-    if url.get_backend_name() != "sqlite":
-        return url
-    if not url.database or url.database == ":memory:" or url.query:
-        raise SourceError("database: names no file, as in sqlite+aiosqlite:///gateway.db")
-    path = (folder or Path()).joinpath(Path(url.database).expanduser()).absolute()
-    return URL.create("sqlite+aiosqlite", database=str(path))
 
 
 def file_of(url: URL) -> Path | None:
@@ -69,10 +50,8 @@ def engine_for(url: URL, *, writing: bool) -> AsyncEngine:
     try:
         if url.get_backend_name() != "sqlite":
             return create_async_engine(url, poolclass=NullPool, hide_parameters=True)
-        existing = url.set(
-            database=f"file:{quote(os.fsencode(url.database or ''))}", query={"mode": "rw", "uri": "true"}
-        )
-        patience = WRITE_PATIENCE if writing else READ_PATIENCE
+        existing = url.set(database=uri_of(Path(url.database or "")), query={"uri": "true"})
+        patience = sqlite_file.WRITE_PATIENCE if writing else sqlite_file.READ_PATIENCE
         engine = create_async_engine(
             existing, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": patience}
         )
@@ -101,40 +80,12 @@ def _prepare_sqlite(engine: AsyncEngine, *, writing: bool) -> None:
             connection.exec_driver_sql(begin)
 
 
-def check_file(path: Path, *, create: bool) -> None:
-    """Make sure that an SQLite file is there and is one, before anything opens it. A new one gets mode 0600.
-
-    Raises SourceError; it never touches a file that is something else.
-    """
-    try:
-        if create:
-            with contextlib.suppress(FileExistsError):
-                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        seen = path.stat()
-        if not stat.S_ISREG(seen.st_mode):
-            raise SourceError(f"{path}: is not a file")
-        with path.open("rb") as file:
-            header = file.read(len(_SQLITE_HEADER))
-    except FileNotFoundError as error:
-        where = "its folder does not exist" if create else _MISSING
-        raise SourceError(f"{path}: {where}") from error
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be opened: {(error.strerror or 'unknown reason').lower()}") from error
-    if header != _SQLITE_HEADER and not (create and seen.st_size == 0):
-        raise SourceError(f"{path}: {_MISSING if seen.st_size == 0 else 'is no SQLite database; it is left as it is'}")
-
-
-_MISSING = "there is no such database; `gguf-gateway keys create --database FILE ...` makes one"
-
-
 @contextlib.contextmanager
 def in_sentences(name: str) -> Iterator[None]:
     """Turn what the database or its driver raises into a SourceError of one sentence."""
     try:
         yield
     except SQLAlchemyError as error:
-        said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        known = (sentence for part, sentence in _SENTENCES.items() if part in said.lower())
-        raise SourceError(f"{name}: {next(known, f'cannot be used: {said}')}") from error
+        raise SourceError(f"{name}: {sentence(str(getattr(error, 'orig', None) or error))}") from error
     except (OSError, ValueError) as error:
-        raise SourceError(f"{name}: cannot be used: {error}") from error
+        raise SourceError(f"{name}: {sentence(str(error))}") from error

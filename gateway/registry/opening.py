@@ -16,15 +16,15 @@ def registry_of(settings: Settings, path: Path) -> Registry:
     """
     if settings.database is None:
         return YamlRegistry(path)
-    from gateway.registry.database import database_url
+    from gateway.registry.rows import Defaults
     from gateway.registry.sql import SqlRegistry
-    from gateway.registry.tables import Defaults
+    from gateway.registry.sqlite_file import place_of
 
     server = settings.server
     given = server.timeouts
     timeouts = Timeouts(given.connect, given.first_byte, given.silence, given.queue)
     limits = Limits(server.limits.connections, server.limits.waiting)
-    return SqlRegistry(database_url(settings.database, path.parent), Defaults(timeouts, limits))
+    return SqlRegistry(place_of(settings.database, path.parent), Defaults(timeouts, limits))
 
 
 def cautions(settings: Settings, path: Path) -> tuple[str, ...]:
@@ -34,10 +34,10 @@ def cautions(settings: Settings, path: Path) -> tuple[str, ...]:
     if any(secret in text for secret in _secrets(settings)) and _open_to_others(path):
         found.append(f"{path} holds keys, and other users of this machine can read it: chmod 600 {path}")
     if settings.database is not None:
-        from gateway.registry.database import database_url, file_of
+        from gateway.registry.sqlite_file import place_of
 
-        file = file_of(database_url(settings.database, path.parent))
-        if file is not None and _open_to_others(file):
+        file = place_of(settings.database, path.parent)
+        if isinstance(file, Path) and _open_to_others(file):
             found.append(f"{file} can be read by other users of this machine: chmod 600 {file}")
     return tuple(found)
 

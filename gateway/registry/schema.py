@@ -8,8 +8,10 @@ from sqlalchemy import URL, Connection, Select, column, inspect, select, table
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.registry.database import WRITE_PATIENCE, check_file, engine_for, file_of, in_sentences, name_of
-from gateway.registry.tables import HEAD, VERSION_TABLE
+from gateway.registry import sqlite_file
+from gateway.registry.database import engine_for, file_of, in_sentences, name_of
+from gateway.registry.rows import HEAD, VERSION_TABLE
+from gateway.registry.sqlite_file import check_file
 from gateway.source import SourceError
 
 log = logging.getLogger("gateway.registry")
@@ -46,7 +48,7 @@ async def _prepare_sqlite(engine: AsyncEngine, path: Path) -> None:
         found = (await plain.exec_driver_sql("PRAGMA integrity_check(1)")).scalar()
         if found != "ok":
             raise SourceError(f"{path}: is damaged; restore it from a backup")
-        deadline = asyncio.get_running_loop().time() + WRITE_PATIENCE
+        deadline = asyncio.get_running_loop().time() + sqlite_file.WRITE_PATIENCE
         while True:
             try:
                 await plain.exec_driver_sql("PRAGMA journal_mode = WAL")

@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from sqlalchemy import URL, delete, insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.account import Key
@@ -34,16 +35,16 @@ GRACE = timedelta(hours=24)
 
 
 @asynccontextmanager
-async def writer(url: str | URL, *, create: bool = False) -> AsyncIterator["SqlWriter"]:
+async def writer(place: str | Path, *, create: bool = False) -> AsyncIterator["SqlWriter"]:
     """Open a database for changes, migrating it first. With `create`, an SQLite file that is missing is made.
 
     Raises SourceError if the database cannot be used.
     """
-    where = database_url(url) if isinstance(url, str) else url
-    await prepare(where, create=create)
-    engine = engine_for(where, writing=True)
+    url = database_url(place)
+    await prepare(url, create=create)
+    engine = engine_for(url, writing=True)
     try:
-        yield SqlWriter(engine, name_of(where))
+        yield SqlWriter(engine, name_of(url))
     finally:
         await engine.dispose()
 

@@ -1,7 +1,6 @@
 """The tables of the database: accounts, keys, deployments, and a counter that says when to read them again."""
 
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 from sqlalchemy import (
     CheckConstraint,
@@ -12,17 +11,10 @@ from sqlalchemy import (
     ForeignKey,
     Integer,
     MetaData,
-    Row,
     String,
     Table,
     TypeDecorator,
 )
-
-from gateway.account import Key
-from gateway.deployment import Deployment, Limits, Status, Timeouts
-
-HEAD = "0002"  # the newest file in migrations/versions
-VERSION_TABLE = "gateway_schema"
 
 metadata = MetaData(
     naming_convention={
@@ -96,47 +88,3 @@ revision = Table(
     Column("id", Integer, CheckConstraint("id = 1", name="single"), primary_key=True),
     Column("number", Integer, nullable=False),  # one more with every change committed
 )
-
-
-def key_of(row: Row[tuple[object, ...]]) -> Key:
-    """A key from its row. Raises ValueError if the row is not one the gateway wrote."""
-    return Key(
-        id=row.id,
-        name=row.name,
-        account=row.account,
-        digest=bytes.fromhex(row.digest),
-        expires_at=row.expires_at,
-        created_at=row.created_at,
-        revoked_at=row.revoked_at,
-        successor_of=row.successor_of,
-    )
-
-
-class Defaults(NamedTuple):
-    """What holds for a deployment that sets nothing of its own."""
-
-    timeouts: Timeouts = Timeouts()
-    limits: Limits = Limits()
-
-
-def deployment_of(row: Row[tuple[object, ...]], default: Defaults) -> Deployment:
-    """A deployment from its row. Raises ValueError if the row is not one the gateway wrote."""
-    return Deployment(
-        id=row.id,
-        account=row.account,
-        upstream=row.upstream,
-        upstream_key=row.upstream_key,
-        status=Status(row.status),
-        timeouts=Timeouts(
-            connect=default.timeouts.connect if row.connect is None else row.connect,
-            first_byte=default.timeouts.first_byte if row.first_byte is None else row.first_byte,
-            silence=default.timeouts.silence if row.silence is None else row.silence,
-            queue=default.timeouts.queue if row.queue is None else row.queue,
-        ),
-        limits=Limits(
-            connections=default.limits.connections if row.connections is None else row.connections,
-            waiting=default.limits.waiting if row.waiting is None else row.waiting,
-        ),
-        ping=row.ping,
-        ca_file=row.ca_file,
-    )

@@ -22,11 +22,14 @@ from sqlalchemy import create_engine, make_url
 
 from gateway.account import digest_of
 from gateway.deployment import Limits, Status, Timeouts
-from gateway.registry.database import name_of
+from gateway.registry.database import database_url, name_of
 from gateway.registry.opening import cautions, registry_of
+from gateway.registry.rows import HEAD, VERSION_TABLE, Defaults
+from gateway.registry.server_reader import ServerReader
 from gateway.registry.sql import SqlRegistry
 from gateway.registry.sql_writer import ChangeError, SqlWriter, writer
-from gateway.registry.tables import HEAD, VERSION_TABLE, Defaults, metadata
+from gateway.registry.sqlite_reader import SqliteReader
+from gateway.registry.tables import metadata
 from gateway.registry.yaml_file import read_settings
 from gateway.settings import DeploymentEntry, DeploymentLimits, DeploymentTimeouts, parse
 from gateway.source import SourceError
@@ -462,7 +465,7 @@ async def test_a_writer_that_holds_the_database_does_not_disturb_who_reads_it(pa
 async def test_a_writer_waits_for_another_and_then_says_so(
     path: Path, change: SqlWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.registry.database.WRITE_PATIENCE", 0.2)
+    monkeypatch.setattr("gateway.registry.sqlite_file.WRITE_PATIENCE", 0.2)
     with closing(sqlite3.connect(path, isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
         with pytest.raises(SourceError, match="is locked by another program"):
@@ -476,8 +479,8 @@ async def test_a_locked_database_keeps_the_last_snapshot_and_recovers(
     path: Path, change: SqlWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, text = await change.create_key("acme", "laptop")
-    monkeypatch.setattr("gateway.registry.database.READ_PATIENCE", 0.05)
-    monkeypatch.setattr("gateway.registry.database.WRITE_PATIENCE", 0.05)
+    monkeypatch.setattr("gateway.registry.sqlite_file.READ_PATIENCE", 0.05)
+    monkeypatch.setattr("gateway.registry.sqlite_file.WRITE_PATIENCE", 0.05)
     with closing(sqlite3.connect(path, isolation_level=None, timeout=5)) as holder:
         async with opened(SqlRegistry(str(path), interval=0.05)) as registry:
             await registry.close()  # SQLite gives an exclusive lock only while nobody else is connected
@@ -504,6 +507,58 @@ async def test_a_database_replaced_by_another_is_followed(path: Path, change: Sq
 
         await in_force(registry, replace(), lambda: accepts(registry, new))
         assert not accepts(registry, old)
+
+
+async def test_both_readers_read_the_same(path: Path, change: SqlWriter) -> None:
+    """SQLite is read without SQLAlchemy, a database server through it: an SQLite file can be read either way."""
+    await change.import_settings(parse(IMPORTED, "gw.yaml", {}))
+    limits = {"timeouts": DeploymentTimeouts(connect=1, queue=4), "limits": DeploymentLimits(waiting=7)}
+    await change.add_deployment("given", DEMO.model_copy(update={**limits, "ping": 15.0, "upstream_key": "s"}))
+    key, _ = await change.create_key("acme", "laptop", datetime.now(UTC) + timedelta(days=1))
+    await change.rotate_key(key.id)
+    await change.revoke_key((await change.create_key("beta", "gone"))[0].id)
+    defaults = Defaults(Timeouts(first_byte=20), Limits(connections=9))
+    one = await SqliteReader.open(path, defaults)
+    other = await ServerReader.open(database_url(path), defaults)
+    read = await one.read(None)
+    assert read is not None
+    assert (len(read[1].keys), len(read[1].deployments)) == (5, 3)
+    assert await other.read(None) == read
+    assert await one.read(read[0]) is await other.read(read[0]) is None
+    await one.close()
+    await other.close()
+
+
+_SERVED = """
+import asyncio, sys
+from gateway.registry.sql import SqlRegistry
+
+async def serve(path):
+    registry = SqlRegistry(path)
+    await registry.open()
+    await registry.close()
+
+asyncio.run(serve(sys.argv[1]))
+print("sqlalchemy" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("schema", [HEAD, "0001"])
+async def test_sqlalchemy_is_loaded_only_to_migrate(schema: str, path: Path, change: SqlWriter) -> None:
+    if schema != HEAD:
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute("ALTER TABLE deployments DROP COLUMN queue")
+            database.execute(f"UPDATE {VERSION_TABLE} SET version_num = ?", [schema])
+    served = await asyncio.create_subprocess_exec(sys.executable, "-c", _SERVED, str(path), stdout=PIPE)
+    said, _ = await served.communicate()
+    assert said.decode().strip() == str(schema != HEAD)
+
+
+async def test_what_reads_cannot_write(path: Path, change: SqlWriter) -> None:
+    reader = await SqliteReader.open(path, Defaults())
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        await reader._connection.execute("DELETE FROM keys")
+    await reader.close()
 
 
 async def test_a_deleted_database_is_not_made_again(path: Path, change: SqlWriter) -> None:

@@ -2,7 +2,8 @@
 
 from alembic import context
 
-from gateway.registry.tables import VERSION_TABLE, metadata
+from gateway.registry.rows import VERSION_TABLE
+from gateway.registry.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
