@@ -67,7 +67,7 @@ class Answer(Receiver):
         self._loop = asyncio.get_running_loop()
         self._active_at = self._loop.time()
         self._limit = upstream.timeouts.first_byte
-        self._timer = self._loop.call_later(self._limit, self._check_silence)
+        connection.silence.watch(self._check_silence, upstream.timeouts.shortest_silence)
 
     # --- from the upstream
 
@@ -197,15 +197,17 @@ class Answer(Receiver):
             self._pinged_at, silent_for = self._loop.time(), 0.0
         self._pinging = self._loop.call_later(max(seconds - silent_for, 0.01), self._keep_alive, reply, seconds)
 
-    def _check_silence(self) -> None:
+    def _check_silence(self) -> float | None:
+        """End the answer if it has been silent for too long; else, in how many seconds it will have been."""
         left = self._active_at + self._limit - self._loop.time()
         if left > 0:
-            self._timer = self._loop.call_later(left, self._check_silence)
-        elif self._held_back:
+            return left
+        if self._held_back:
             self._end(Ending.CLIENT_STALLED)
         else:
             self.exchange.cause = f"no byte for {self._limit:g} s"
             self._end(Ending.TIMED_OUT, Refusal(errors.TIMED_OUT, cause=self.exchange.cause))
+        return None
 
     def _refuse(self, why: str) -> None:
         self._end(None, Refusal(errors.UNREACHABLE, cause=why))
@@ -216,7 +218,7 @@ class Answer(Receiver):
             return
         self._over = True
         self.client.connection.answer = None
-        self._timer.cancel()
+        self.connection.silence.rest()
         if self._pinging is not None:
             self._pinging.cancel()
         if ending is not None:

@@ -11,6 +11,7 @@ import httptools
 
 from gateway.answer_head import Head, UpstreamError, checked_head
 from gateway.chunk import whole_chunk
+from gateway.silence import Silence
 
 MAX_HEAD_BYTES = 64 * 1024
 _MAX_INTERIM_ANSWERS = 16  # 1xx before the real answer
@@ -54,6 +55,7 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._writable = asyncio.Event()
         self._writable.set()
+        self.silence = Silence()
         self.idle_since = 0.0
         self.exchanges = 0
 
@@ -177,6 +179,7 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once, so that the upstream notices and frees its slot."""
         self.release()
+        self.silence.end()
         if self._transport is not None:
             self._transport.abort()
 

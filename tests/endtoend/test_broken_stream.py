@@ -2,12 +2,14 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 
 from tests.behaviour import scene
+from tests.behaviour.fleet import StartGateway
 from tests.behaviour.gateway_process import GatewayProcess
 from tests.behaviour.scripted_upstream import ScriptedUpstream, Visit
 from tests.behaviour.wire_client import Closed, Response, request
@@ -215,6 +217,41 @@ def test_a_stream_that_falls_silent_ends_in_the_error_event(
         response = impatient_gateway.ask(request(scene.CHAT, key=scene.KEY, body=scene.BODY))
     assert not response.whole
     assert response.body == speech.event + speech.error % (b"timeout_error", SILENT.encode())
+
+
+def test_a_stream_may_not_be_silent_for_as_long_as_its_first_byte_may_take(
+    start_gateway: StartGateway, upstream: ScriptedUpstream
+) -> None:
+    def script(visit: Visit) -> None:
+        visit.read_body()
+        visit.begin_stream()
+        visit.chunk(SPEECHES[0].event)
+        assert visit.wait_until_left(2)
+
+    gateway = start_gateway(scene.config(upstream.url, "timeouts: {first_byte: 30, silence: 0.3}"))
+    with upstream.playing(script):
+        response = gateway.ask(request(scene.CHAT, key=scene.KEY, body=scene.BODY))
+    assert SILENT.encode() in response.body
+
+
+def test_the_wait_of_a_request_begins_with_it_and_not_with_the_one_before_on_its_connection(
+    impatient_gateway: GatewayProcess, upstream: ScriptedUpstream
+) -> None:
+    waits: list[float] = []
+
+    def script(visit: Visit) -> None:
+        visit.read_body()
+        begun = time.monotonic()
+        assert visit.wait_until_left(2)
+        waits.append(time.monotonic() - begun)
+
+    for _ in range(3):
+        assert impatient_gateway.ask(request(scene.CHAT, key=scene.KEY, body=scene.BODY)).status == 200
+        time.sleep(0.2)  # of the 0.3 s that the connection's silence was watched for
+        with upstream.playing(script):
+            assert impatient_gateway.ask(request(scene.CHAT, key=scene.KEY, body=scene.BODY)).status == 504
+    assert all(0.25 < waited < 1 for waited in waits)
+    assert len({seen.connection for seen in upstream.requests}) == 3
 
 
 def test_no_answer_at_all_is_a_504_and_the_upstream_is_let_go(
