@@ -44,8 +44,8 @@ class Connection(asyncio.Protocol):
         self._head: Head | None = None
         self._head_told = False
         self._raw_headers: list[tuple[bytes, bytes]] = []
-        self._head_bytes = 0
-        self._unfinished_bytes = 0
+        self._head_bytes = 0  # of the headers, counted where it may matter
+        self._read_bytes = 0  # of all that came until the head was over
         self._interim_answers = 0
         self._pieces: list[bytes] = []
         self._complete = False
@@ -70,7 +70,7 @@ class Connection(asyncio.Protocol):
         self._head_told = False
         self._raw_headers = []
         self._pieces = []
-        self._head_bytes = self._unfinished_bytes = self._interim_answers = 0
+        self._head_bytes = self._read_bytes = self._interim_answers = 0
         self._complete = self._surplus = self._chunk_over = self._between_chunks = False
         self.exchanges += 1
         self.transport.write(data)
@@ -105,11 +105,13 @@ class Connection(asyncio.Protocol):
         if self._between_chunks and (start := whole_chunk(data)):
             self._receiver.chunk_received(data, start)  # the parser need not see it: it is between two chunks as before
             return
+        if self._head is None:
+            self._read_bytes += len(data)
         try:
             self._parser.feed_data(data)
             self._between_chunks = self._chunk_over and data.endswith(b"\r\n")
             if self._head is None:
-                self._count_unfinished(len(data))
+                _limit_head(self._read_bytes)  # a line without end is no header yet
         except httptools.HttpParserUpgrade:
             self._fail("it tried to switch protocols")
             return
@@ -192,12 +194,13 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._head is None:  # after it come trailers, which never become headers
             self._raw_headers.append((name.lower(), value))
-            self._head_bytes += len(name) + len(value)
-            self._limit_head(self._head_bytes)
 
     def on_headers_complete(self) -> None:
         if self._complete:
             return
+        if self._read_bytes > MAX_HEAD_BYTES:  # of which a part may be the body's
+            self._head_bytes += sum(len(name) + len(value) for name, value in self._raw_headers)
+            _limit_head(self._head_bytes)
         status = self._parser.get_status_code()
         if status < 200:
             self._skip_interim()
@@ -218,15 +221,6 @@ class Connection(asyncio.Protocol):
         self._complete = self._complete or self._head is not None
 
     # --- inside
-
-    def _count_unfinished(self, size: int) -> None:
-        """Count what came while the head is not over: a line without end is no header yet."""
-        self._unfinished_bytes += size
-        self._limit_head(self._unfinished_bytes)
-
-    def _limit_head(self, size: int) -> None:
-        if size > MAX_HEAD_BYTES:
-            raise UpstreamError(f"its headers exceed {MAX_HEAD_BYTES} bytes")
 
     def _skip_interim(self) -> None:
         self._raw_headers = []
@@ -255,6 +249,11 @@ class Connection(asyncio.Protocol):
         self.abort()
         if receiver is not None:
             receiver.broken(UpstreamError(why))
+
+
+def _limit_head(size: int) -> None:
+    if size > MAX_HEAD_BYTES:
+        raise UpstreamError(f"its headers exceed {MAX_HEAD_BYTES} bytes")
 
 
 def _innermost(error: BaseException) -> str:
