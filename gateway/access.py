@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-import os
 from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from random import Random
 from time import monotonic
 from typing import Any
 
@@ -45,10 +45,13 @@ class Access:
         self._changes = changes
         self.refused: deque[Refused] = deque(maxlen=_REMEMBERED)
         self.metrics = Metrics()
+        self._random = Random()  # noqa: S311  a name need not be unguessable, and the kernel is not asked for it
 
     def begin(self, given_id: str | None) -> Exchange:
         """A request has come: name it, as its client has if that is a sane name."""
-        return Exchange(given_id if given_id is not None and is_sane_request_id(given_id) else os.urandom(8).hex())
+        if given_id is not None and is_sane_request_id(given_id):
+            return Exchange(given_id)
+        return Exchange(f"{self._random.getrandbits(64):016x}")
 
     def end(self, exchange: Exchange, request: web.Request | None = None) -> None:
         """It has been answered, or given up: count it and write its line. `request` says what no endpoint says."""
