@@ -14,7 +14,7 @@ _TARGETS = ("direct", "nginx", "gateway")
 _METHOD = """
 `make bench` starts a backend (a bare `asyncio.Protocol`, which does as little as possible), nginx before it, and
 `gguf-gateway serve` before it, and drives the three in turn in one run, so that whatever the machine does besides hits
-all of them. It takes about eight minutes; `make bench-quick` takes one and a half, and writes nothing here.
+all of them. It takes about ten minutes; `make bench-quick` takes one and a half, and writes nothing here.
 
 - **The gateway has everything on**: keys and deployments in a database, ownership and readiness checked, request ids,
   a JSON log line for each request, usage noted, metrics, limits. nginx has nothing on: one process,
@@ -25,7 +25,10 @@ all of them. It takes about eight minutes; `make bench-quick` takes one and a ha
 - **Plain requests** (about 100 bytes up, 1 KB of JSON down) are driven by {tool}: each connection asks again as soon
   as it is answered. Such latency is that of a saturated gateway; at one connection it is the bare cost.
 - **Streams** are read by an asyncio client of our own. Each event says when the backend wrote it, and each stream holds
-  the SHA-256 of itself: a single wrong byte is counted as a failure.
+  the SHA-256 of itself: a single wrong byte is counted as a failure. Every event is written by itself, and the CPU of
+  one is measured at two rates. The higher is the one that is judged: nginx costs there what it did where the demands
+  come from (11–13 µs). At the lower, all processes sleep between any two events, and much of what is measured is how
+  they are woken.
 - {pinning}
 """
 
