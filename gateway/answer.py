@@ -7,11 +7,12 @@ from time import monotonic
 from gateway import errors, sse
 from gateway.answer_head import Head, UpstreamError
 from gateway.client import Client
-from gateway.connection import Connection, Receiver
+from gateway.connection import Connection
 from gateway.endpoints import Endpoint
 from gateway.errors import Refusal
 from gateway.exchange import Ending, Exchange
 from gateway.health import says_loading
+from gateway.pipe import pipe_to
 from gateway.reply import Reply
 from gateway.upstream import Upstream
 from gateway.usage import Excerpt, Usage, read_usage
@@ -26,7 +27,7 @@ _WORDS = {
 }
 
 
-class Answer(Receiver):
+class Answer:
     """The answer to one request: received on `connection`, of `upstream`, and written to `client`.
 
     `report` is called once, when all is over and the connection given back: with the Refusal that the client has to
@@ -88,19 +89,12 @@ class Answer(Receiver):
             self._sent.add(data)
             if last:
                 self._end(Ending.FINISHED)
+            elif self.connection.pipe is None and self.reply.chunked and self._sent.has_begun:
+                self._open_pipe()
         elif not self._over:
             self._early += data
             self._whole = last
             self._begin_if_fit(self._early)
-
-    def chunk_received(self, chunk: bytes, start: int) -> None:
-        """Pass on a chunk of which the content begins at `start`: as it came, to a client that is sent chunks."""
-        if self.reply is None or not self.reply.chunked:
-            super().chunk_received(chunk, start)
-            return
-        self._active_at = self._loop.time()
-        self.reply.send_chunk(chunk)
-        self._sent.add_chunk(chunk, start)
 
     def broken(self, error: UpstreamError) -> None:
         """The answer ends here, and the client is shown so; as a refusal if it has seen nothing of it yet."""
@@ -186,12 +180,22 @@ class Answer(Receiver):
         if self._plain_stream and self._upstream.ping is not None:
             self._keep_alive(reply, self._upstream.ping)
 
+    def _open_pipe(self) -> None:
+        """Events may take the short way from now on."""
+        transport = self.client.connection.transport
+        if transport is not None:
+            self.connection.pipe = pipe_to(transport, self._sent)
+
+    def _heard_at(self) -> float:
+        """When the exchange last was alive, in the event loop's time."""
+        return max(self._active_at, self._sent.heard_at)
+
     def _keep_alive(self, reply: Reply, seconds: float) -> None:
         """From now on, fill a silence of `seconds` with a ping; only between two events, and never before the first.
 
         openai-python fails on a comment in a stream that uses `id:` lines; llama-server's streams have none.
         """
-        silent_for = self._loop.time() - max(self._active_at, self._pinged_at)
+        silent_for = self._loop.time() - max(self._heard_at(), self._pinged_at)
         if silent_for >= seconds and sse.ends_event(self._sent.last()) and not self._held_back:
             reply.send(sse.ping(self._endpoint.protocol), False)
             self._pinged_at, silent_for = self._loop.time(), 0.0
@@ -199,7 +203,7 @@ class Answer(Receiver):
 
     def _check_silence(self) -> float | None:
         """End the answer if it has been silent for too long; else, in how many seconds it will have been."""
-        left = self._active_at + self._limit - self._loop.time()
+        left = self._heard_at() + self._limit - self._loop.time()
         if left > 0:
             return left
         if self._held_back:

@@ -10,7 +10,7 @@ from typing import Protocol, cast
 import httptools
 
 from gateway.answer_head import Head, UpstreamError, checked_head
-from gateway.chunk import whole_chunk
+from gateway.pipe import Pipe
 from gateway.silence import Silence
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -21,20 +21,19 @@ class Receiver(Protocol):
     """Who takes an answer: `head_received`, then `body_received` for each read of the socket, then nothing more.
 
     The data is empty where a read brought none of the body: the head alone, or the `last` of it, after which the
-    connection is free. A read that brought one chunk and nothing else may come as `chunk_received` instead, in its
-    frame; its content begins at `start`. `broken` may come in place of any of these, and is the last then.
+    connection is free. `broken` may come in place of any of these, and is the last then.
     """
 
     def head_received(self, head: Head) -> None: ...
     def body_received(self, data: bytes, last: bool) -> None: ...
     def broken(self, error: UpstreamError) -> None: ...
 
-    def chunk_received(self, chunk: bytes, start: int) -> None:
-        self.body_received(chunk[start:-2], False)
-
 
 class Connection(asyncio.Protocol):
-    """Send with `begin` and `write`; the answer arrives at the receiver given to `begin`."""
+    """Send with `begin` and `write`; the answer arrives at the receiver given to `begin`.
+
+    Once the receiver has set a `pipe`, chunks may go there instead, until it gives the connection back.
+    """
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
@@ -56,6 +55,7 @@ class Connection(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self.silence = Silence()
+        self.pipe: Pipe | None = None
         self.idle_since = 0.0
         self.exchanges = 0
 
@@ -99,11 +99,11 @@ class Connection(asyncio.Protocol):
             self.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
+        pipe = self.pipe
+        if pipe is not None and self._between_chunks and pipe(data):
+            return  # the parser need not have seen it: it is between two chunks, as before
         if self._receiver is None:
             self.abort()  # nobody asked: whatever this is, it must not become part of the next answer
-            return
-        if self._between_chunks and (start := whole_chunk(data)):
-            self._receiver.chunk_received(data, start)  # the parser need not see it: it is between two chunks as before
             return
         if self._head is None:
             self._read_bytes += len(data)
@@ -175,7 +175,7 @@ class Connection(asyncio.Protocol):
 
     def release(self) -> None:
         """Forget the exchange; nothing is handed on any more. What the last client held back, the next must hear."""
-        self._receiver = None
+        self._receiver = self.pipe = None
         self.resume_reading()
 
     def abort(self) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import json
 
 from gateway.answer_head import Head, UpstreamError
-from gateway.connection import Receiver
 from gateway.upstream import Upstream
 
 _MAX_BYTES = 64 * 1024
@@ -50,7 +49,7 @@ async def _ask(upstream: Upstream) -> tuple[Head, bytes]:
         connection.abort()
 
 
-class _WholeAnswer(Receiver):
+class _WholeAnswer:
     """A receiver that collects a short answer."""
 
     def __init__(self) -> None:

@@ -62,11 +62,6 @@ class Reply:
         if data and self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
-    def send_chunk(self, chunk: bytes) -> None:
-        """Send a chunk in its frame, after the head has been sent."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(chunk)
-
     def close(self) -> None:
         """Close the connection once all that was sent has left, with no end to the body."""
         self.persists = False

@@ -5,16 +5,14 @@ for the real one: within a JSON string its quotes are escaped.
 """
 
 import re
+from collections import deque
 from typing import Any, NamedTuple
 
 import orjson
 
-from gateway.chunk import whole_chunk
-
 # A stream's first event and its last ones, or both ends of a JSON body, in all the shapes recorded of llama-server.
 _FIRST_BYTES = 2048
 _LAST_BYTES = 4096
-_LAST_CHUNKS = 8  # are remembered; what an answer cost is said in the last three
 _LAST_PIECES = 16  # kept apart: to join them for every event costs more than all the rest that is done for it
 
 _USAGE, _TIMINGS = b'"usage":', b'"timings":'
@@ -37,31 +35,31 @@ class Usage(NamedTuple):
 
 
 class Excerpt:
-    """The `size`, the `first` and the last bytes of an answer, collected as it passes."""
+    """The `size`, the `first` and the last bytes of an answer, collected as it passes.
 
-    __slots__ = ("_chunks", "_newest", "first", "size")
+    `chunks` came after all that was added, in their frames. A `Pipe` puts them there, counts their content, and notes
+    when the last of them was `heard_at`, in the event loop's time.
+    """
+
+    __slots__ = ("_newest", "chunks", "first", "heard_at", "size")
 
     def __init__(self) -> None:
         self.size = 0
         self.first = b""
         self._newest: list[bytes] = []
-        self._chunks: list[bytes] = []  # that came after those, in their frames
+        self.chunks: deque[bytes] = deque(maxlen=_LAST_PIECES)
+        self.heard_at = 0.0
 
-    def add_chunk(self, chunk: bytes, start: int) -> None:
-        """A chunk in its frame has passed, as `chunk.whole_chunk` knows them: small, and not too small."""
-        if self.size < _FIRST_BYTES:
-            self.add(chunk[start:-2])
-            return
-        self.size += len(chunk) - start - 2
-        self._chunks.append(chunk)
-        if len(self._chunks) > 2 * _LAST_CHUNKS:
-            self._newest = []
-            del self._chunks[:-_LAST_CHUNKS]
+    @property
+    def has_begun(self) -> bool:
+        """Whether nothing more is wanted of the beginning."""
+        return self.size >= _FIRST_BYTES
 
     def add(self, data: bytes) -> None:
         """So much more has passed."""
-        if self._chunks:
-            self._newest, self._chunks = [self.last()], []
+        if self.chunks:
+            self._newest = [self.last()]
+            self.chunks.clear()
         if self.size < _FIRST_BYTES:
             self.first += data[: _FIRST_BYTES - self.size]
         self.size += len(data)
@@ -70,9 +68,10 @@ class Excerpt:
             self._newest = [self.last()]
 
     def last(self) -> bytes:
-        """The last bytes that have passed: 4 KiB, or a few events."""
-        contents = (chunk[whole_chunk(chunk) : -2] for chunk in self._chunks)
-        return b"".join((*self._newest, *contents))[-_LAST_BYTES:]
+        """The last bytes that have passed: 4 KiB, or 16 events."""
+        contents = [chunk[chunk.index(b"\n") + 1 : -2] for chunk in self.chunks]
+        before = self._newest if len(contents) < _LAST_PIECES else []  # else some may be missing in between
+        return b"".join((*before, *contents))[-_LAST_BYTES:]
 
 
 def read_usage(first: bytes, last: bytes) -> Usage | None:

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from gateway.answer_head import Head, UpstreamError
-from gateway.connection import MAX_HEAD_BYTES, Connection, Receiver
+from gateway.connection import MAX_HEAD_BYTES, Connection
 
 
-class Collector(Receiver):
+class Collector:
     """A receiver that keeps what it is handed."""
 
     def __init__(self) -> None:

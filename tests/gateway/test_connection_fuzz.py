@@ -6,7 +6,9 @@ import random
 import pytest
 
 from gateway.answer_head import Head, UpstreamError
-from gateway.connection import Connection, Receiver
+from gateway.connection import Connection
+from gateway.pipe import pipe_to
+from gateway.usage import Excerpt
 
 ANSWERS = [
     b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\n\r\nhello",
@@ -38,7 +40,7 @@ class Wire(asyncio.Transport):
         self.closed = True
 
 
-class Witness(Receiver):
+class Witness:
     """A receiver that writes down what it is told."""
 
     def __init__(self) -> None:
@@ -109,8 +111,19 @@ def chunked(chance: random.Random) -> list[bytes]:
     return [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", *filter(None, chunks), b"0\r\n\r\n"]
 
 
+class Client(Wire):
+    """Where a pipe leads: to the same witness."""
+
+    def __init__(self, witness: Witness) -> None:
+        super().__init__()
+        self._witness = witness
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._witness.body += bytes(data).partition(b"\r\n")[2][:-2]
+
+
 @pytest.mark.parametrize("part", range(2))
-def test_chunks_that_come_whole_are_read_as_if_they_came_byte_by_byte(part: int) -> None:
+async def test_chunks_that_come_whole_are_read_as_if_they_came_byte_by_byte(part: int) -> None:
     for seed in range(part * 400, part * 400 + 400):
         pieces = chunked(random.Random(seed))
         whole, bytewise = Witness(), Witness()
@@ -118,6 +131,7 @@ def test_chunks_that_come_whole_are_read_as_if_they_came_byte_by_byte(part: int)
             connection = Connection()
             connection.connection_made(Wire())
             connection.begin(witness, b"GET / HTTP/1.1\r\n\r\n")
+            connection.pipe = pipe_to(Client(witness), Excerpt())
             for data in reads:
                 connection.data_received(data)
             connection.connection_lost(OSError("reset"))

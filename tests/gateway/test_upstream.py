@@ -8,14 +8,14 @@ import pytest
 
 from gateway import upstream as module
 from gateway.answer_head import Head, UpstreamError
-from gateway.connection import Connection, Receiver
+from gateway.connection import Connection
 from gateway.deployment import Deployment, Limits, Timeouts
 from gateway.upstream import BusyError, Upstream, Upstreams
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
-class Done(Receiver):
+class Done:
     """A receiver that waits for the end of an answer."""
 
     def __init__(self) -> None:
