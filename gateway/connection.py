@@ -14,6 +14,7 @@ from gateway.pipe import Pipe
 from gateway.silence import Silence
 
 MAX_HEAD_BYTES = 64 * 1024
+_FULL_READ = 128 * 1024  # bytes; who reads as much at once has more to read (uvloop's buffer has twice that size)
 _MAX_INTERIM_ANSWERS = 16  # 1xx before the real answer
 
 
@@ -105,23 +106,12 @@ class Connection(asyncio.Protocol):
         if self._receiver is None:
             self.abort()  # nobody asked: whatever this is, it must not become part of the next answer
             return
-        if self._head is None:
-            self._read_bytes += len(data)
-        try:
-            self._parser.feed_data(data)
-            self._between_chunks = self._chunk_over and data.endswith(b"\r\n")
-            if self._head is None:
-                _limit_head(self._read_bytes)  # a line without end is no header yet
-        except httptools.HttpParserUpgrade:
-            self._fail("it tried to switch protocols")
-            return
-        except (httptools.HttpParserError, UpstreamError) as error:
-            if not self._complete:
-                self._hand_on()
-                self._fail(f"it does not speak valid HTTP: {_innermost(error)}")
-                return
-            self._surplus = True
+        wrong = self._parse(data)
         self._hand_on()
+        if wrong:
+            self._fail(wrong)
+        elif len(data) >= _FULL_READ:
+            self._let_others_read()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -221,6 +211,33 @@ class Connection(asyncio.Protocol):
         self._complete = self._complete or self._head is not None
 
     # --- inside
+
+    def _parse(self, data: bytes) -> str | None:
+        """Have the callbacks called; what is wrong, if something is, and matters to this answer."""
+        if self._head is None:
+            self._read_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+            self._between_chunks = self._chunk_over and data.endswith(b"\r\n")
+            if self._head is None:
+                _limit_head(self._read_bytes)  # a line without end is no header yet
+        except httptools.HttpParserUpgrade:
+            return "it tried to switch protocols"
+        except (httptools.HttpParserError, UpstreamError) as error:
+            if not self._complete:
+                return f"it does not speak valid HTTP: {_innermost(error)}"
+            self._surplus = True
+        return None
+
+    def _let_others_read(self) -> None:
+        """Read on in the next turn of the event loop: libuv would go on here for 32 reads as large as this."""
+        if not self._paused and not self.is_closing():
+            self.transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if not self._paused and not self.is_closing():
+            self.transport.resume_reading()
 
     def _skip_interim(self) -> None:
         self._raw_headers = []

@@ -139,6 +139,7 @@ class Peer(asyncio.Protocol):
             seen.update(piece)
             self._transport.write(_chunk(piece))
             await self._writable.wait()
+            await asyncio.sleep(0)  # others have to be answered, too, while this one is taken as fast as it is sent
         self._transport.write(_chunk(seen.digest()) + b"0\r\n\r\n")
 
 

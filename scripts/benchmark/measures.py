@@ -40,6 +40,7 @@ class Profile:
     firsts: int  # answers whose first byte is timed
     large_bodies: int
     slow_seconds: float
+    idle_seconds: float
 
 
 FULL = Profile(
@@ -53,6 +54,7 @@ FULL = Profile(
     firsts=300,
     large_bodies=20,
     slow_seconds=3,
+    idle_seconds=15,
 )
 QUICK = Profile(
     rounds=1,
@@ -65,6 +67,7 @@ QUICK = Profile(
     firsts=100,
     large_bodies=5,
     slow_seconds=1,
+    idle_seconds=2,
 )
 
 
@@ -119,9 +122,9 @@ class Bench:
             _ask_once(target)
             time.sleep(1)
             with self._cpu_of(target) as used:
-                time.sleep(self.profile.seconds)
+                time.sleep(self.profile.idle_seconds)
             self.record.add(f"idle_memory{suffix}", target.name, target.measured.memory())
-            self.record.add(f"idle_cpu{suffix}", target.name, used[0] / self.profile.seconds)
+            self.record.add(f"idle_cpu{suffix}", target.name, used[0] / self.profile.idle_seconds)
 
     # --- each target in turn
 

@@ -106,3 +106,31 @@ async def test_what_looks_like_a_chunk_in_a_body_of_stated_length_stays_as_it_is
     for data in (b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n", b"\r\n", b"5\r\nhello\r\n"):
         connection.data_received(data)
     assert (second.body, second.end) == (b"\r\n5\r\nhello\r\n", "ended")
+
+
+async def reading(*reads: bytes) -> tuple[Wire, Connection]:
+    """A connection in the middle of an answer, which begins with these reads."""
+    wire, connection = Wire(), Connection()
+    connection.connection_made(wire)
+    connection.begin(Collector(), b"GET / HTTP/1.1\r\n\r\n")
+    for data in (b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n", *reads):
+        connection.data_received(data)
+    return wire, connection
+
+
+async def test_after_a_large_read_others_have_their_turn() -> None:
+    wire, _ = await reading(b"x" * 1000)
+    assert wire.reads
+    wire, _ = await reading(b"x" * 256_000)
+    assert not wire.reads
+    await asyncio.sleep(0)
+    assert wire.reads
+
+
+async def test_the_turn_of_others_does_not_end_the_back_pressure_of_a_client() -> None:
+    wire, connection = await reading(b"x" * 256_000)
+    connection.pause_reading()
+    await asyncio.sleep(0)
+    assert not wire.reads
+    connection.resume_reading()
+    assert wire.reads

@@ -29,6 +29,7 @@ TINY = Profile(
     firsts=3,
     large_bodies=1,
     slow_seconds=0.1,
+    idle_seconds=0.3,
 )
 
 
