@@ -3,8 +3,8 @@
 A llama-server sends each event of a stream as one chunk (RFC 9112 7.1), and nearly all of them arrive alone, in one
 read. As with `plain_request`: what is not plain is no error, the parser reads it.
 
-This is run for every token of every stream. It is a closure, and compares slices, because that is what CPython does
-fastest: `self.write()`, `startswith()` and `endswith()` took a tenth of all that is done for an event.
+This is run for every token of every stream. It is a closure, compares slices and has them ready, because that is what
+CPython does fastest: `self.write()`, `startswith()` and `endswith()` took a tenth of all that is done for an event.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ Pipe = Callable[[bytes], bool]
 
 # Smaller than any event, and larger than nearly all of them: only chunks in between are worth it.
 _LEAST, _MOST = 64, 4096
-_END = b"\r\n"
+_TAIL = slice(-2, None)
 
 
 def pipe_to(client: asyncio.WriteTransport, excerpt: Excerpt) -> Pipe:
@@ -29,13 +29,15 @@ def pipe_to(client: asyncio.WriteTransport, excerpt: Excerpt) -> Pipe:
     write, keep, time = client.write, excerpt.chunks.append, asyncio.get_running_loop().time
 
     def passes(data: bytes) -> bool:
-        beginning = _beginning(len(data))
-        start = len(beginning)
-        if not start or data[:start] != beginning or data[-2:] != _END:
+        frame = _frame(len(data))
+        if frame is None:
+            return False
+        head, line, size = frame
+        if data[head] != line or data[_TAIL] != b"\r\n":
             return False
         write(data)
         keep(data)
-        excerpt.size += len(data) - start - 2
+        excerpt.size += size
         excerpt.heard_at = time()
         return True
 
@@ -43,13 +45,16 @@ def pipe_to(client: asyncio.WriteTransport, excerpt: Excerpt) -> Pipe:
 
 
 @lru_cache(maxsize=_MOST)
-def _beginning(size: int) -> bytes:
-    """The one line with which a chunk of `size` bytes, frame included, can begin; empty if there is none.
+def _frame(size: int) -> tuple[slice, bytes, int] | None:
+    """Of a chunk of `size` bytes, frame included: where its first line is, what that says, and how much is in it.
 
-    >>> _beginning(64 + 6)
-    b'40\\r\\n'
+    >>> _frame(64 + 6)
+    (slice(None, 4, None), b'40\\r\\n', 64)
     """
     if not _LEAST <= size <= _MOST:
-        return b""
-    lines = (b"%x\r\n" % (size - overhead) for overhead in range(6, 8))
-    return next((line for line in lines if len(line) + int(line, 16) + len(_END) == size), b"")
+        return None
+    for content in (size - 6, size - 7):
+        line = b"%x\r\n" % content
+        if len(line) + content + 2 == size:
+            return slice(len(line)), line, content
+    return None

@@ -17,7 +17,7 @@ _ROWS = 500  # taken at once; between two such portions the event loop serves re
 
 
 class ServerReader:
-    """An open connection. All its methods raise SourceError."""
+    """An open connection. `open` and `read` raise SourceError."""
 
     is_outdated = False
 

@@ -5,6 +5,7 @@ file again and again whether something is new, its import would add 21 MB and 0.
 """
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 from collections.abc import AsyncIterator
@@ -36,13 +37,15 @@ _ROWS = 500  # taken at once; between two such portions the event loop serves re
 
 
 class SqliteReader:
-    """An open connection that never writes. All its methods raise SourceError."""
+    """An open connection that never writes. `open` and `read` raise SourceError."""
 
-    def __init__(self, path: Path, connection: aiosqlite.Connection, defaults: Defaults) -> None:
+    def __init__(
+        self, path: Path, file: tuple[int, int] | None, connection: aiosqlite.Connection, defaults: Defaults
+    ) -> None:
         self._path = path
+        self._file = file
         self._connection = connection
         self._defaults = defaults
-        self._file = _identity(path)
 
     @classmethod
     async def open(cls, path: Path, defaults: Defaults) -> "SqliteReader":
@@ -54,8 +57,9 @@ class SqliteReader:
             from gateway.registry.schema import prepare
 
             await prepare(database_url(path), create=False)
+        file = _identity(path)  # first: one that takes its place meanwhile is noticed then
         with in_sentences(str(path)):
-            return cls(path, await _connect(path), defaults)
+            return cls(path, file, await _connect(path), defaults)
 
     @property
     def is_outdated(self) -> bool:
@@ -75,7 +79,7 @@ class SqliteReader:
 
     async def close(self) -> None:
         """Leave the file."""
-        with in_sentences(str(self._path)):
+        with contextlib.suppress(sqlite3.Error):
             await self._connection.close()
 
     async def _revision(self) -> int:
