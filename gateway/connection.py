@@ -50,7 +50,7 @@ class Connection(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._complete = False
         self._chunk_over = False
-        self._between_chunks = False
+        self._open_pipe: Pipe | None = None
         self._surplus = False
         self._paused = False
         self._writable = asyncio.Event()
@@ -72,7 +72,7 @@ class Connection(asyncio.Protocol):
         self._raw_headers = []
         self._pieces = []
         self._head_bytes = self._read_bytes = self._interim_answers = 0
-        self._complete = self._surplus = self._chunk_over = self._between_chunks = False
+        self._complete = self._surplus = self._chunk_over = False
         self.exchanges += 1
         self.transport.write(data)
 
@@ -100,8 +100,8 @@ class Connection(asyncio.Protocol):
             self.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        pipe = self.pipe
-        if pipe is not None and self._between_chunks and pipe(data):
+        pipe = self._open_pipe
+        if pipe is not None and pipe(data):
             return  # the parser need not have seen it: it is between two chunks, as before
         if self._receiver is None:
             self.abort()  # nobody asked: whatever this is, it must not become part of the next answer
@@ -165,7 +165,7 @@ class Connection(asyncio.Protocol):
 
     def release(self) -> None:
         """Forget the exchange; nothing is handed on any more. What the last client held back, the next must hear."""
-        self._receiver = self.pipe = None
+        self._receiver = self.pipe = self._open_pipe = None
         self.resume_reading()
 
     def abort(self) -> None:
@@ -218,7 +218,8 @@ class Connection(asyncio.Protocol):
             self._read_bytes += len(data)
         try:
             self._parser.feed_data(data)
-            self._between_chunks = self._chunk_over and data.endswith(b"\r\n")
+            between_chunks = self._chunk_over and data.endswith(b"\r\n")
+            self._open_pipe = self.pipe if between_chunks else None
             if self._head is None:
                 _limit_head(self._read_bytes)  # a line without end is no header yet
         except httptools.HttpParserUpgrade:
