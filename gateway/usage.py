@@ -13,6 +13,7 @@ import orjson
 # A stream's first event and its last ones, or both ends of a JSON body, in all the shapes recorded of llama-server.
 _FIRST_BYTES = 2048
 _LAST_BYTES = 4096
+_LAST_CHUNKS = 8  # what an answer cost is said in the last three
 _LAST_PIECES = 16  # kept apart: to join them for every event costs more than all the rest that is done for it
 
 _USAGE, _TIMINGS = b'"usage":', b'"timings":'
@@ -47,7 +48,7 @@ class Excerpt:
         self.size = 0
         self.first = b""
         self._newest: list[bytes] = []
-        self.chunks: deque[bytes] = deque(maxlen=_LAST_PIECES)
+        self.chunks: deque[bytes] = deque(maxlen=_LAST_CHUNKS)
         self.heard_at = 0.0
 
     @property
@@ -68,9 +69,9 @@ class Excerpt:
             self._newest = [self.last()]
 
     def last(self) -> bytes:
-        """The last bytes that have passed: 4 KiB, or 16 events."""
+        """The last bytes that have passed: 4 KiB, or 8 events."""
         contents = [chunk[chunk.index(b"\n") + 1 : -2] for chunk in self.chunks]
-        before = self._newest if len(contents) < _LAST_PIECES else []  # else some may be missing in between
+        before = self._newest if len(contents) < _LAST_CHUNKS else []  # else some may be missing in between
         return b"".join((*before, *contents))[-_LAST_BYTES:]
 
 

@@ -40,7 +40,7 @@ async def test_an_excerpt_holds_both_ends_of_what_has_passed_however_it_came(see
         assert excerpt.size == len(whole)
         assert excerpt.first == whole[:2048]
         assert whole.endswith(last)
-        assert 16 * 57 * piped <= len(last) <= 4096 or len(last) == min(len(whole), 4096)
+        assert 8 * 57 * piped <= len(last) <= 4096 or len(last) == min(len(whole), 4096)
     if len(whole) > 100_000:
         assert piped
 
