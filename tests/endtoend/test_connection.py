@@ -6,6 +6,8 @@ import pytest
 
 from gateway.answer_head import Head, UpstreamError
 from gateway.connection import MAX_HEAD_BYTES, Connection
+from gateway.pipe import pipe_to
+from gateway.usage import Excerpt
 
 
 class Collector:
@@ -93,9 +95,10 @@ async def test_a_connection_held_back_to_its_last_byte_reads_again_when_it_is_re
     assert wire.reads
 
 
-async def test_what_looks_like_a_chunk_in_a_body_of_stated_length_stays_as_it_is() -> None:
+@pytest.mark.parametrize("framing", [b"Content-Length: 72\r\n", b""], ids=["of stated length", "until the close"])
+async def test_what_looks_like_a_chunk_in_a_body_without_chunks_stays_as_it_is(framing: bytes) -> None:
     """The answer before it, on the same connection, was in chunks."""
-    connection, first, second = Connection(), Collector(), Collector()
+    connection, first, second, piped = Connection(), Collector(), Collector(), list[bytes]()
     connection.connection_made(Wire())
     connection.begin(first, b"GET / HTTP/1.1\r\n\r\n")
     for data in (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"2\r\nhi\r\n", b"0\r\n\r\n"):
@@ -103,9 +106,12 @@ async def test_what_looks_like_a_chunk_in_a_body_of_stated_length_stays_as_it_is
     assert (first.body, first.end) == (b"hi", "ended")
     connection.release()
     connection.begin(second, b"GET / HTTP/1.1\r\n\r\n")
-    for data in (b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n", b"\r\n", b"5\r\nhello\r\n"):
+    connection.pipe = pipe_to(Kept(piped), Excerpt())
+    for data in (b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n", b"\r\n", CHUNK):
         connection.data_received(data)
-    assert (second.body, second.end) == (b"\r\n5\r\nhello\r\n", "ended")
+    connection.connection_lost(None)
+    assert (second.body, second.end) == (b"\r\n" + CHUNK, "ended")
+    assert piped == []
 
 
 async def reading(*reads: bytes) -> tuple[Wire, Connection]:
@@ -134,3 +140,82 @@ async def test_the_turn_of_others_does_not_end_the_back_pressure_of_a_client() -
     assert not wire.reads
     connection.resume_reading()
     assert wire.reads
+
+
+CHUNK = b"40\r\n" + b"x" * 64 + b"\r\n"
+
+
+async def test_only_chunks_that_begin_and_end_with_a_read_take_the_pipe() -> None:
+    connection, receiver, piped = Connection(), Collector(), list[bytes]()
+    connection.connection_made(Wire())
+    connection.begin(receiver, b"GET / HTTP/1.1\r\n\r\n")
+    connection.pipe = pipe_to(Kept(piped), Excerpt())
+    connection.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    reads = {"first": CHUNK, "alone": CHUNK, "begun": CHUNK[:9], "ended": CHUNK[9:], "again": CHUNK, "two": CHUNK * 2}
+    took = [name for name, data in reads.items() if _is_piped(connection, data, piped)]
+    assert took == ["alone", "again"]
+    connection.data_received(b"0\r\n\r\n")
+    assert (len(receiver.body), receiver.end) == (4 * 64, "ended")
+
+
+async def test_a_read_that_ends_within_a_chunks_size_closes_the_pipe() -> None:
+    """The next read looks like a chunk of 0x40 bytes, and is the beginning of one of 0x140."""
+    connection, receiver, piped = Connection(), Collector(), list[bytes]()
+    connection.connection_made(Wire())
+    connection.begin(receiver, b"GET / HTTP/1.1\r\n\r\n")
+    connection.pipe = pipe_to(Kept(piped), Excerpt())
+    rest = b"y" * (0x140 - 66)
+    for data in (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        CHUNK + b"1",
+        CHUNK,
+        rest + b"\r\n0\r\n\r\n",
+    ):
+        connection.data_received(data)
+    assert piped == []
+    assert (receiver.body, receiver.end) == (b"x" * 128 + b"\r\n" + rest, "ended")
+
+
+async def test_a_pipe_ends_with_its_exchange() -> None:
+    """What it led to is another client's connection."""
+    connection, first, second, piped = Connection(), Collector(), Collector(), list[bytes]()
+    connection.connection_made(Wire())
+    connection.begin(first, b"GET / HTTP/1.1\r\n\r\n")
+    connection.pipe = pipe_to(Kept(piped), Excerpt())
+    for data in (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", CHUNK, CHUNK):
+        connection.data_received(data)
+    assert piped == [CHUNK]
+    connection.release()
+    connection.begin(second, b"GET / HTTP/1.1\r\n\r\n")
+    for data in (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", CHUNK, CHUNK):
+        connection.data_received(data)
+    assert piped == [CHUNK]
+
+
+async def test_a_connection_that_is_free_has_no_pipe_left() -> None:
+    connection, piped = Connection(), list[bytes]()
+    connection.connection_made(Wire())
+    connection.begin(Collector(), b"GET / HTTP/1.1\r\n\r\n")
+    connection.pipe = pipe_to(Kept(piped), Excerpt())
+    for data in (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", CHUNK):
+        connection.data_received(data)
+    connection.release()
+    connection.data_received(CHUNK)
+    assert piped == []
+
+
+class Kept(Wire):
+    """Keeps what it is sent."""
+
+    def __init__(self, sent: list[bytes]) -> None:
+        super().__init__()
+        self._sent = sent
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._sent.append(bytes(data))
+
+
+def _is_piped(connection: Connection, data: bytes, piped: list[bytes]) -> bool:
+    before = len(piped)
+    connection.data_received(data)
+    return len(piped) > before

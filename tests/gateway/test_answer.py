@@ -54,11 +54,11 @@ class Ended:
         self.wire = Wire()
         self.reports: list[Refusal | None] = []
 
-    def answer(self) -> Answer:
+    def answer(self, *, modern: bool = True) -> Answer:
         line = Line()
         self.wire = line.transport
         upstream = Upstream(Deployment("demo", "acme", "http://127.0.0.1:1"))
-        client = Client(cast(ClientConnection, line))
+        client = Client(cast(ClientConnection, line), modern=modern)
         endpoint = ENDPOINTS["/v1/chat/completions"]
         answer = Answer(Exchange("id"), endpoint, upstream, Connection(), client=client, report=self._report)
         answer.head_received(STREAM)
@@ -103,3 +103,16 @@ async def test_an_answer_that_is_cut_before_it_began_is_a_refusal(ended: Ended) 
     await asyncio.sleep(0)  # the head alone would have been sent in this turn of the event loop
     assert [refusal is not None and refusal.row.status for refusal in ended.reports] == [503]
     assert ended.wire.sent == b""
+
+
+@pytest.mark.parametrize("modern", [True, False])
+async def test_events_take_the_short_way_to_a_client_that_knows_chunks_once_the_beginning_is_known(
+    ended: Ended, modern: bool
+) -> None:
+    answer = ended.answer(modern=modern)
+    answer.body_received(EVENT, False)
+    assert answer.connection.pipe is None
+    answer.body_received(EVENT * 300, False)
+    assert (answer.connection.pipe is not None) == modern
+    answer.cut()
+    assert answer.connection.pipe is None
