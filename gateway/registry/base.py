@@ -1,7 +1,7 @@
 """The one face of a registry: an immutable snapshot in memory, replaced whole when its source changes."""
 
 import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -22,6 +22,14 @@ class Snapshot:
 
     keys: Mapping[bytes, Key] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     deployments: Mapping[str, Deployment] = field(default_factory=lambda: MappingProxyType({}))
+
+    @classmethod
+    def of(cls, keys: Iterable[Key], deployments: Iterable[Deployment]) -> "Snapshot":
+        """All of these. Of two keys with one digest, or two deployments with one id, the later counts."""
+        return cls(
+            MappingProxyType({key.digest: key for key in keys}),
+            MappingProxyType({deployment.id: deployment for deployment in deployments}),
+        )
 
     def key(self, digest: bytes, now: datetime) -> Key | None:
         """The valid key with this digest; None for unknown, revoked and expired alike."""

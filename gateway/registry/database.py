@@ -83,9 +83,8 @@ def _prepare_sqlite(engine: AsyncEngine, *, writing: bool) -> None:
 @contextlib.contextmanager
 def in_sentences(name: str) -> Iterator[None]:
     """Turn what the database or its driver raises into a SourceError of one sentence."""
-    try:
-        yield
-    except SQLAlchemyError as error:
-        raise SourceError(f"{name}: {sentence(str(getattr(error, 'orig', None) or error))}") from error
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{name}: {sentence(str(error))}") from error
+    with sqlite_file.in_sentences(name):
+        try:
+            yield
+        except SQLAlchemyError as error:
+            raise SourceError(f"{name}: {sentence(str(getattr(error, 'orig', None) or error))}") from error

@@ -8,6 +8,7 @@ from gateway.deployment import Deployment, Limits, Status, Timeouts
 
 HEAD = "0002"  # the newest file in migrations/versions
 VERSION_TABLE = "gateway_schema"
+PORTION = 500  # rows taken at once; between two such portions the event loop serves requests
 
 
 class Row(Protocol):

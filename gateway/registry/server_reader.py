@@ -1,19 +1,16 @@
 """Reads the tables of a database server, through SQLAlchemy."""
 
 import contextlib
-from types import MappingProxyType
 
 from sqlalchemy import URL, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.registry.base import Snapshot
 from gateway.registry.database import engine_for, in_sentences, name_of
-from gateway.registry.rows import Defaults, Row, deployment_of, key_of
+from gateway.registry.rows import PORTION, Defaults, Row, deployment_of, key_of
 from gateway.registry.schema import prepare
 from gateway.registry.tables import deployments, keys, revision
 from gateway.source import SourceError
-
-_ROWS = 500  # taken at once; between two such portions the event loop serves requests
 
 
 class ServerReader:
@@ -55,11 +52,8 @@ class ServerReader:
     async def _snapshot(self) -> Snapshot:
         read_keys = [key_of(row) for row in await self._rows(keys, "created_at", "id")]
         read_deployments = [deployment_of(row, self._defaults) for row in await self._rows(deployments, "id")]
-        return Snapshot(
-            MappingProxyType({key.digest: key for key in read_keys}),
-            MappingProxyType({deployment.id: deployment for deployment in read_deployments}),
-        )
+        return Snapshot.of(read_keys, read_deployments)
 
     async def _rows(self, table: Table, *order: str) -> list[Row]:
         found = await self._connection.stream(select(table).order_by(*(table.c[name] for name in order)))
-        return [row._mapping async for portion in found.partitions(_ROWS) for row in portion]
+        return [row._mapping async for portion in found.partitions(PORTION) for row in portion]

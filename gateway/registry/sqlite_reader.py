@@ -10,13 +10,12 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import MappingProxyType
 
 import aiosqlite
 
 from gateway.registry import sqlite_file
 from gateway.registry.base import Snapshot
-from gateway.registry.rows import HEAD, VERSION_TABLE, Defaults, deployment_of, key_of
+from gateway.registry.rows import HEAD, PORTION, VERSION_TABLE, Defaults, deployment_of, key_of
 from gateway.registry.sqlite_file import check_file, in_sentences, uri_of
 
 _KEYS = """
@@ -33,7 +32,6 @@ _READY = {
     "PRAGMA journal_mode": "wal",
     f"SELECT version_num FROM {VERSION_TABLE}": HEAD,  # noqa: S608  a constant
 }
-_ROWS = 500  # taken at once; between two such portions the event loop serves requests
 
 
 class SqliteReader:
@@ -89,14 +87,11 @@ class SqliteReader:
     async def _snapshot(self) -> Snapshot:
         keys = [key_of(row) async for row in self._rows(_KEYS)]
         deployments = [deployment_of(row, self._defaults) async for row in self._rows(_DEPLOYMENTS)]
-        return Snapshot(
-            MappingProxyType({key.digest: key for key in keys}),
-            MappingProxyType({deployment.id: deployment for deployment in deployments}),
-        )
+        return Snapshot.of(keys, deployments)
 
     async def _rows(self, query: str) -> AsyncIterator[sqlite3.Row]:
         async with self._connection.execute(query) as cursor:
-            while portion := await cursor.fetchmany(_ROWS):
+            while portion := await cursor.fetchmany(PORTION):
                 for row in portion:
                     yield row
 

@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 from gateway.account import Key
 from gateway.deployment import Deployment
@@ -37,8 +36,8 @@ def read_settings(path: Path, environ: Mapping[str, str] | None = None) -> Setti
 
 def snapshot_of(settings: Settings) -> Snapshot:
     """What a configuration with its accounts inside says. A key's id is `account/name`."""
-    deployments = {
-        name: Deployment(
+    deployments = (
+        Deployment(
             id=name,
             account=entry.account,
             upstream=entry.upstream,
@@ -50,9 +49,8 @@ def snapshot_of(settings: Settings) -> Snapshot:
             ca_file=entry.ca_file,
         )
         for name, entry in settings.deployments.items()
-    }
-    keys = {key.digest: key for key in _keys(settings)}
-    return Snapshot(MappingProxyType(keys), MappingProxyType(deployments))
+    )
+    return Snapshot.of(_keys(settings), deployments)
 
 
 class YamlRegistry(WatchingRegistry):
