@@ -48,16 +48,18 @@ class SqliteReader:
     @classmethod
     async def open(cls, path: Path, defaults: Defaults) -> "SqliteReader":
         """Read what is at `path`, which is migrated first where it has to be."""
+        file = _identity(path)  # first: one that takes its place meanwhile is noticed then
         await asyncio.to_thread(check_file, path, create=False)
         logging.getLogger("aiosqlite").setLevel(logging.WARNING)  # below, it logs rows: upstream keys are among them
-        if not await _is_ready(path):
+        connection = await _connect_if_ready(path)
+        if connection is None:
             from gateway.registry.database import database_url
             from gateway.registry.schema import prepare
 
             await prepare(database_url(path), create=False)
-        file = _identity(path)  # first: one that takes its place meanwhile is noticed then
-        with in_sentences(str(path)):
-            return cls(path, file, await _connect(path), defaults)
+            with in_sentences(str(path)):
+                connection = await _connect(path)
+        return cls(path, file, connection, defaults)
 
     @property
     def is_outdated(self) -> bool:
@@ -109,20 +111,25 @@ async def _connect(path: Path) -> aiosqlite.Connection:
     return connection
 
 
-async def _is_ready(path: Path) -> bool:
-    """Whether the file is whole and all is as this version wants it. If not, `prepare` says, or does, what it needs."""
+async def _connect_if_ready(path: Path) -> aiosqlite.Connection | None:
+    """A connection, if the file is whole and as this version wants it; else `prepare` says or does what it needs."""
     try:
         connection = await _connect(path)
     except sqlite3.Error:
-        return False
+        return None
+    if await _is_ready(connection):
+        return connection
+    await connection.close()
+    return None
+
+
+async def _is_ready(connection: aiosqlite.Connection) -> bool:
     try:
         for question, answer in _READY.items():
             if [tuple(row) for row in await connection.execute_fetchall(question)] != [(answer,)]:
                 return False
     except sqlite3.Error:
         return False
-    finally:
-        await connection.close()
     return True
 
 
