@@ -68,7 +68,7 @@ class Answer:
         self._loop = asyncio.get_running_loop()
         self._active_at = self._loop.time()
         self._limit = upstream.timeouts.first_byte
-        connection.silence.watch(self._check_silence, upstream.timeouts.shortest_silence)
+        connection.silence.watch(self._check_silence, upstream.shortest_silence)
 
     # --- from the upstream
 

@@ -34,11 +34,6 @@ class Timeouts:
     silence: float = 600.0
     queue: float = 60.0
 
-    @property
-    def shortest_silence(self) -> float:
-        """How long an exchange may be silent at least, whatever it waits for."""
-        return min(self.first_byte, self.silence)
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:

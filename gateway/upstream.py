@@ -31,6 +31,7 @@ class Upstream:
 
     def __init__(self, deployment: Deployment, crew: Crew = ALONE) -> None:
         self.timeouts = deployment.timeouts
+        self.shortest_silence = min(self.timeouts.first_byte, self.timeouts.silence)
         self.ping = deployment.ping
         self._limits = crew.share(deployment.limits)
         self._address = Address(deployment.upstream, deployment.ca_file)
