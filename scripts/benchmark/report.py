@@ -26,9 +26,9 @@ all of them. It takes about ten minutes; `make bench-quick` takes one and a half
   as it is answered. Such latency is that of a saturated gateway; at one connection it is the bare cost.
 - **Streams** are read by an asyncio client of our own. Each event says when the backend wrote it, and each stream holds
   the SHA-256 of itself: a single wrong byte is counted as a failure. Every event is written by itself, and the CPU of
-  one is measured at two rates. The higher is the one that is judged: nginx costs there what it did where the demands
-  come from (11–13 µs). At the lower, all processes sleep between any two events, and much of what is measured is how
-  they are woken.
+  one is measured at two rates. The higher is the one that is judged, chosen because nginx took 12 µs for an event at
+  it, as it did (11–13 µs) where the demands come from. At the lower, all processes sleep between any two events, and
+  much of what is measured is how they are woken.
 - {pinning}
 """
 
