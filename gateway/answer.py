@@ -184,7 +184,7 @@ class Answer:
         """Events may take the short way from now on."""
         transport = self.client.connection.transport
         if transport is not None:
-            self.connection.pipe = pipe_to(transport, self._sent)
+            self.connection.pipe = pipe_to(transport, self._sent, self.connection.parse)
 
     def _heard_at(self) -> float:
         """When the exchange last was alive, in the event loop's time."""

@@ -30,10 +30,11 @@ class Receiver(Protocol):
     def broken(self, error: UpstreamError) -> None: ...
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BaseProtocol):
     """Send with `begin` and `write`; the answer arrives at the receiver given to `begin`.
 
-    Once the receiver has set a `pipe`, chunks may go there instead, until it gives the connection back.
+    Once the receiver has set a `pipe`, chunks may go there instead, until it gives the connection back. What the pipe
+    does not pass on, it has to hand to `parse`.
     """
 
     def __init__(self) -> None:
@@ -99,14 +100,17 @@ class Connection(asyncio.Protocol):
             self._paused = False
             self.transport.resume_reading()
 
-    def data_received(self, data: bytes) -> None:
-        pipe = self._open_pipe
-        if pipe is not None and pipe(data):
-            return  # the parser need not have seen it: it is between two chunks, as before
+    @property
+    def data_received(self) -> Pipe:
+        """Who takes what the socket brings. uvloop asks this only when it is given a protocol (see `_read_by`)."""
+        return self._open_pipe or self.parse
+
+    def parse(self, data: bytes) -> None:
+        """Take a read of the socket. What has taken the pipe before it was whole chunks: the parser is between two."""
         if self._receiver is None:
             self.abort()  # nobody asked: whatever this is, it must not become part of the next answer
             return
-        wrong = self._parse(data)
+        wrong = self._feed(data)
         self._hand_on()
         if wrong:
             self._fail(wrong)
@@ -129,6 +133,9 @@ class Connection(asyncio.Protocol):
             self._hand_on()  # RFC 9112 6.3 item 8: the body was all that came before the close
         else:
             self._fail("it closed the connection" if exc is None else f"the connection broke: {exc}")
+
+    def eof_received(self) -> None:
+        """Nothing is sent to an upstream that has closed: what follows is `connection_lost`."""
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -165,7 +172,8 @@ class Connection(asyncio.Protocol):
 
     def release(self) -> None:
         """Forget the exchange; nothing is handed on any more. What the last client held back, the next must hear."""
-        self._receiver = self.pipe = self._open_pipe = None
+        self._receiver = self.pipe = None
+        self._read_by(None)
         self.resume_reading()
 
     def abort(self) -> None:
@@ -212,14 +220,20 @@ class Connection(asyncio.Protocol):
 
     # --- inside
 
-    def _parse(self, data: bytes) -> str | None:
+    def _read_by(self, pipe: Pipe | None) -> None:
+        """Open this pipe; None closes the one that is open."""
+        if pipe is not self._open_pipe:
+            self._open_pipe = pipe
+            self.transport.set_protocol(self)
+
+    def _feed(self, data: bytes) -> str | None:
         """Have the callbacks called; what is wrong, if something is, and matters to this answer."""
         if self._head is None:
             self._read_bytes += len(data)
         try:
             self._parser.feed_data(data)
             between_chunks = self._chunk_over and data.endswith(b"\r\n")
-            self._open_pipe = self.pipe if between_chunks else None
+            self._read_by(self.pipe if between_chunks else None)
             if self._head is None:
                 _limit_head(self._read_bytes)  # a line without end is no header yet
         except httptools.HttpParserUpgrade:

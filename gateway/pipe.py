@@ -9,52 +9,60 @@ CPython does fastest: `self.write()`, `startswith()` and `endswith()` took a ten
 
 import asyncio
 from collections.abc import Callable
-from functools import lru_cache
 
 from gateway.usage import Excerpt
 
-Pipe = Callable[[bytes], bool]
+Pipe = Callable[[bytes], None]
+Frame = tuple[slice, bytes, int]
 
 # Smaller than any event, and larger than nearly all of them: only chunks in between are worth it.
 _LEAST, _MOST = 64, 4096
 _TAIL = slice(-2, None)
+_NO_FRAME: Frame = (slice(0), b"none begins like this", 0)
 
 
-def pipe_to(client: asyncio.WriteTransport, excerpt: Excerpt) -> Pipe:
+def pipe_to(client: asyncio.WriteTransport, excerpt: Excerpt, otherwise: Pipe) -> Pipe:
     """A function that passes on to `client`, which is sent chunks, the one chunk that its argument is.
 
-    It returns False, and has done nothing, if that is anything else. A client that has just left costs nothing: its
-    transport drops what is written until the answer is told.
+    If that is anything else, `otherwise` is given it. A client that has just left costs nothing: its transport drops
+    what is written until the answer is told.
     """
     write, keep, time = client.write, excerpt.chunks.append, asyncio.get_running_loop().time
+    frames = _FRAMES
 
-    def passes(data: bytes) -> bool:
-        frame = _frame(len(data))
-        if frame is None:
-            return False
-        head, line, size = frame
+    def passes(data: bytes) -> None:
+        head, line, size = frames[len(data)]
         if data[head] != line or data[_TAIL] != b"\r\n":
-            return False
+            otherwise(data)
+            return
         write(data)
         keep(data)
         excerpt.size += size
         excerpt.heard_at = time()
-        return True
 
     return passes
 
 
-@lru_cache(maxsize=_MOST)
-def _frame(size: int) -> tuple[slice, bytes, int] | None:
-    """Of a chunk of `size` bytes, frame included: where its first line is, what that says, and how much is in it.
+class _Frames(dict[int, Frame]):
+    """Of a chunk of so many bytes, frame included: where its first line is, what that says, and how much is in it.
 
-    >>> _frame(64 + 6)
+    >>> _Frames()[64 + 6]
     (slice(None, 4, None), b'40\\r\\n', 64)
     """
-    if not _LEAST <= size <= _MOST:
-        return None
+
+    def __missing__(self, size: int) -> Frame:
+        if not _LEAST <= size <= _MOST:
+            return _NO_FRAME
+        self[size] = frame = _frame(size)
+        return frame
+
+
+def _frame(size: int) -> Frame:
     for content in (size - 6, size - 7):
         line = b"%x\r\n" % content
         if len(line) + content + 2 == size:
             return slice(len(line)), line, content
-    return None
+    return _NO_FRAME
+
+
+_FRAMES = _Frames()

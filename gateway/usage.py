@@ -12,6 +12,7 @@ import orjson
 
 # A stream's first event and its last ones, or both ends of a JSON body, in all the shapes recorded of llama-server.
 _FIRST_BYTES = 2048
+_EVENT_ENDS = b"}\n\n"  # no comment does
 _LAST_BYTES = 4096
 _LAST_CHUNKS = 8  # what an answer cost is said in the last three
 _LAST_PIECES = 16  # kept apart: to join them for every event costs more than all the rest that is done for it
@@ -53,15 +54,15 @@ class Excerpt:
 
     @property
     def has_begun(self) -> bool:
-        """Whether nothing more is wanted of the beginning."""
-        return self.size >= _FIRST_BYTES
+        """Whether nothing more is wanted of the beginning: of a stream its first event, of all else the first bytes."""
+        return self.size >= _FIRST_BYTES or _EVENT_ENDS in self.first
 
     def add(self, data: bytes) -> None:
         """So much more has passed."""
         if self.chunks:
             self._newest = [self.last()]
             self.chunks.clear()
-        if self.size < _FIRST_BYTES:
+        if not self.has_begun:
             self.first += data[: _FIRST_BYTES - self.size]
         self.size += len(data)
         self._newest.append(data if len(data) <= _LAST_BYTES else data[-_LAST_BYTES:])

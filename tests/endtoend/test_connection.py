@@ -8,6 +8,7 @@ from gateway.answer_head import Head, UpstreamError
 from gateway.connection import MAX_HEAD_BYTES, Connection
 from gateway.pipe import pipe_to
 from gateway.usage import Excerpt
+from tests.upstream_wire import UpstreamWire
 
 
 class Collector:
@@ -29,35 +30,12 @@ class Collector:
         self.end = str(error)
 
 
-class Wire(asyncio.Transport):
-    """A transport that is open and takes everything."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.reads = True
-
-    def pause_reading(self) -> None:
-        self.reads = False
-
-    def resume_reading(self) -> None:
-        self.reads = True
-
-    def is_closing(self) -> bool:
-        return False
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        pass
-
-    def abort(self) -> None:
-        pass
-
-
 async def answered(*reads: bytes) -> Collector:
     connection, receiver = Connection(), Collector()
-    connection.connection_made(Wire())
+    wire = UpstreamWire(connection)
     connection.begin(receiver, b"GET / HTTP/1.1\r\n\r\n")
     for data in reads:
-        connection.data_received(data)
+        wire.deliver(data)
     return receiver
 
 
@@ -84,11 +62,11 @@ async def test_a_head_that_is_too_long_is_an_error(head: bytes, step: int) -> No
 
 
 async def test_a_connection_held_back_to_its_last_byte_reads_again_when_it_is_released() -> None:
-    wire, connection, receiver = Wire(), Connection(), Collector()
-    connection.connection_made(wire)
+    connection, receiver = Connection(), Collector()
+    wire = UpstreamWire(connection)
     connection.begin(receiver, b"GET / HTTP/1.1\r\n\r\n")
     connection.pause_reading()
-    connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    wire.deliver(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     assert receiver.end == "ended"
     assert connection.may_be_reused()
     connection.release()
@@ -99,28 +77,28 @@ async def test_a_connection_held_back_to_its_last_byte_reads_again_when_it_is_re
 async def test_what_looks_like_a_chunk_in_a_body_without_chunks_stays_as_it_is(framing: bytes) -> None:
     """The answer before it, on the same connection, was in chunks."""
     connection, first, second, piped = Connection(), Collector(), Collector(), list[bytes]()
-    connection.connection_made(Wire())
+    wire = UpstreamWire(connection)
     connection.begin(first, b"GET / HTTP/1.1\r\n\r\n")
     for data in (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"2\r\nhi\r\n", b"0\r\n\r\n"):
-        connection.data_received(data)
+        wire.deliver(data)
     assert (first.body, first.end) == (b"hi", "ended")
     connection.release()
     connection.begin(second, b"GET / HTTP/1.1\r\n\r\n")
-    connection.pipe = pipe_to(Kept(piped), Excerpt())
+    connection.pipe = pipe_to(Client(piped), Excerpt(), connection.parse)
     for data in (b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n", b"\r\n", CHUNK):
-        connection.data_received(data)
+        wire.deliver(data)
     connection.connection_lost(None)
     assert (second.body, second.end) == (b"\r\n" + CHUNK, "ended")
     assert piped == []
 
 
-async def reading(*reads: bytes) -> tuple[Wire, Connection]:
+async def reading(*reads: bytes) -> tuple[UpstreamWire, Connection]:
     """A connection in the middle of an answer, which begins with these reads."""
-    wire, connection = Wire(), Connection()
-    connection.connection_made(wire)
+    connection = Connection()
+    wire = UpstreamWire(connection)
     connection.begin(Collector(), b"GET / HTTP/1.1\r\n\r\n")
     for data in (b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n", *reads):
-        connection.data_received(data)
+        wire.deliver(data)
     return wire, connection
 
 
@@ -147,23 +125,23 @@ CHUNK = b"40\r\n" + b"x" * 64 + b"\r\n"
 
 async def test_only_chunks_that_begin_and_end_with_a_read_take_the_pipe() -> None:
     connection, receiver, piped = Connection(), Collector(), list[bytes]()
-    connection.connection_made(Wire())
+    wire = UpstreamWire(connection)
     connection.begin(receiver, b"GET / HTTP/1.1\r\n\r\n")
-    connection.pipe = pipe_to(Kept(piped), Excerpt())
-    connection.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    connection.pipe = pipe_to(Client(piped), Excerpt(), connection.parse)
+    wire.deliver(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     reads = {"first": CHUNK, "alone": CHUNK, "begun": CHUNK[:9], "ended": CHUNK[9:], "again": CHUNK, "two": CHUNK * 2}
-    took = [name for name, data in reads.items() if _is_piped(connection, data, piped)]
+    took = [name for name, data in reads.items() if _is_piped(wire, data, piped)]
     assert took == ["alone", "again"]
-    connection.data_received(b"0\r\n\r\n")
+    wire.deliver(b"0\r\n\r\n")
     assert (len(receiver.body), receiver.end) == (4 * 64, "ended")
 
 
 async def test_a_read_that_ends_within_a_chunks_size_closes_the_pipe() -> None:
     """The next read looks like a chunk of 0x40 bytes, and is the beginning of one of 0x140."""
     connection, receiver, piped = Connection(), Collector(), list[bytes]()
-    connection.connection_made(Wire())
+    wire = UpstreamWire(connection)
     connection.begin(receiver, b"GET / HTTP/1.1\r\n\r\n")
-    connection.pipe = pipe_to(Kept(piped), Excerpt())
+    connection.pipe = pipe_to(Client(piped), Excerpt(), connection.parse)
     rest = b"y" * (0x140 - 66)
     for data in (
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -171,7 +149,7 @@ async def test_a_read_that_ends_within_a_chunks_size_closes_the_pipe() -> None:
         CHUNK,
         rest + b"\r\n0\r\n\r\n",
     ):
-        connection.data_received(data)
+        wire.deliver(data)
     assert piped == []
     assert (receiver.body, receiver.end) == (b"x" * 128 + b"\r\n" + rest, "ended")
 
@@ -179,32 +157,32 @@ async def test_a_read_that_ends_within_a_chunks_size_closes_the_pipe() -> None:
 async def test_a_pipe_ends_with_its_exchange() -> None:
     """What it led to is another client's connection."""
     connection, first, second, piped = Connection(), Collector(), Collector(), list[bytes]()
-    connection.connection_made(Wire())
+    wire = UpstreamWire(connection)
     connection.begin(first, b"GET / HTTP/1.1\r\n\r\n")
-    connection.pipe = pipe_to(Kept(piped), Excerpt())
+    connection.pipe = pipe_to(Client(piped), Excerpt(), connection.parse)
     for data in (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", CHUNK, CHUNK):
-        connection.data_received(data)
+        wire.deliver(data)
     assert piped == [CHUNK]
     connection.release()
     connection.begin(second, b"GET / HTTP/1.1\r\n\r\n")
     for data in (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", CHUNK, CHUNK):
-        connection.data_received(data)
+        wire.deliver(data)
     assert piped == [CHUNK]
 
 
 async def test_a_connection_that_is_free_has_no_pipe_left() -> None:
     connection, piped = Connection(), list[bytes]()
-    connection.connection_made(Wire())
+    wire = UpstreamWire(connection)
     connection.begin(Collector(), b"GET / HTTP/1.1\r\n\r\n")
-    connection.pipe = pipe_to(Kept(piped), Excerpt())
+    connection.pipe = pipe_to(Client(piped), Excerpt(), connection.parse)
     for data in (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", CHUNK):
-        connection.data_received(data)
+        wire.deliver(data)
     connection.release()
-    connection.data_received(CHUNK)
+    wire.deliver(CHUNK)
     assert piped == []
 
 
-class Kept(Wire):
+class Client(asyncio.Transport):
     """Keeps what it is sent."""
 
     def __init__(self, sent: list[bytes]) -> None:
@@ -215,7 +193,7 @@ class Kept(Wire):
         self._sent.append(bytes(data))
 
 
-def _is_piped(connection: Connection, data: bytes, piped: list[bytes]) -> bool:
+def _is_piped(wire: UpstreamWire, data: bytes, piped: list[bytes]) -> bool:
     before = len(piped)
-    connection.data_received(data)
+    wire.deliver(data)
     return len(piped) > before

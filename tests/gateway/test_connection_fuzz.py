@@ -9,6 +9,7 @@ from gateway.answer_head import Head, UpstreamError
 from gateway.connection import Connection
 from gateway.pipe import pipe_to
 from gateway.usage import Excerpt
+from tests.upstream_wire import UpstreamWire
 
 ANSWERS = [
     b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\n\r\nhello",
@@ -21,23 +22,6 @@ TOKENS = [
     *(b"\r\n", b"\n", b"\r", b"\0", b": ", b"-1", b"0\r\n\r\n", b"ffffffffffffffff", b"HTTP/1.1 ", b"101"),
     *(b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n", b"Upgrade: x\r\nConnection: upgrade\r\n"),
 ]
-
-
-class Wire(asyncio.Transport):
-    """A transport that is open until it is aborted."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.closed = False
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        pass
-
-    def abort(self) -> None:
-        self.closed = True
 
 
 class Witness:
@@ -85,12 +69,12 @@ def test_whatever_comes_an_answer_ends_at_most_once_and_surely_with_its_connecti
     for seed in range(part * 1000, part * 1000 + 1000):
         chance = random.Random(seed)
         data = spoiled(chance, chance.choice(ANSWERS))
-        connection, witness, wire = Connection(), Witness(), Wire()
-        connection.connection_made(wire)
+        connection, witness = Connection(), Witness()
+        wire = UpstreamWire(connection)
         connection.begin(witness, b"GET / HTTP/1.1\r\n\r\n")
         while data:
             size = chance.choice([1, 2, 7, 50, 1000])
-            connection.data_received(data[:size])
+            wire.deliver(data[:size])
             data = data[size:]
         reusable = connection.may_be_reused()
         connection.connection_lost(chance.choice([None, OSError("reset")]))
@@ -111,7 +95,7 @@ def chunked(chance: random.Random) -> list[bytes]:
     return [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", *filter(None, chunks), b"0\r\n\r\n"]
 
 
-class Client(Wire):
+class Client(asyncio.Transport):
     """Where a pipe leads: to the same witness."""
 
     def __init__(self, witness: Witness) -> None:
@@ -129,11 +113,11 @@ async def test_chunks_that_come_whole_are_read_as_if_they_came_byte_by_byte(part
         whole, bytewise = Witness(), Witness()
         for witness, reads in ((whole, pieces), (bytewise, [b"%c" % byte for byte in b"".join(pieces)])):
             connection = Connection()
-            connection.connection_made(Wire())
+            wire = UpstreamWire(connection)
             connection.begin(witness, b"GET / HTTP/1.1\r\n\r\n")
-            connection.pipe = pipe_to(Client(witness), Excerpt())
+            connection.pipe = pipe_to(Client(witness), Excerpt(), connection.parse)
             for data in reads:
-                connection.data_received(data)
+                wire.deliver(data)
             connection.connection_lost(OSError("reset"))
         assert whole.body == bytewise.body, seed
         assert (whole.head is None) == (bytewise.head is None), seed
