@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,7 +32,9 @@ class Profile:
 
     rounds: int
     seconds: float  # of plain load, each time
-    repeats: int  # of 32 streams
+    turns: int  # in a round, of those whose CPU time for an event is measured
+    repeats: int  # of 32 streams, in a turn
+    calm_repeats: int
     streams: int
     stream_seconds: float
     interval: float  # between two events of each of the many streams
@@ -46,7 +48,9 @@ class Profile:
 FULL = Profile(
     rounds=5,
     seconds=4,
-    repeats=8,
+    turns=10,
+    repeats=2,
+    calm_repeats=8,
     streams=1000,
     stream_seconds=60,
     interval=0.2,
@@ -59,7 +63,9 @@ FULL = Profile(
 QUICK = Profile(
     rounds=1,
     seconds=2,
+    turns=2,
     repeats=2,
+    calm_repeats=2,
     streams=200,
     stream_seconds=6,
     interval=0.2,
@@ -140,15 +146,20 @@ class Bench:
             self.record.add(f"p50_{connections}", target.name, latency.p50)
             self.record.add(f"p99_{connections}", target.name, latency.p99)
 
-    def events(self, target: Target) -> None:
-        """Streams: CPU for each event, and how late it comes; then the first byte of streams one after the other."""
-        self._streams(target, "event_cpu", _BUSY, 2 * self.profile.repeats)
-        report = self._streams(target, "event_cpu_calm", _CALM, self.profile.repeats)
+    def delays(self, target: Target) -> None:
+        """Streams: how late an event comes; then the first byte of streams one after the other."""
+        report = self._streams(target, "event_cpu_calm", _CALM, self.profile.calm_repeats)
         self.record.add("delay_p50", target.name, report.delays.p50)
         self.record.add("delay_p99", target.name, report.delays.p99)
         firsts = self._read(self._plan(target, 1, 1, 0.0, repeats=self.profile.firsts), target.name).first
         self.record.add("first_p50", target.name, firsts.p50)
         self.record.add("first_p99", target.name, firsts.p99)
+
+    def events(self, driven: Sequence[Target]) -> None:
+        """CPU for each event. The turns are short: what else the machine's host does changes within seconds."""
+        for _ in range(self.profile.turns):
+            for target in driven:
+                self._streams(target, "event_cpu", _BUSY, self.profile.repeats)
 
     def many_streams(self, target: Target) -> None:
         """A thousand streams at a time: memory, descriptors, CPU, how late events come, and whether all are whole."""
