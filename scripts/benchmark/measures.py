@@ -23,6 +23,7 @@ _BODY = '{"model":"bench","input":"How warm was it yesterday, and how warm will 
 _CONCURRENT = 32
 _EVENTS = 100  # of the streams whose CPU time is measured
 _CALM, _BUSY = 0.005, 0.002  # seconds between two events of each of them
+_APART = 0.1  # seconds over which they begin, where they do not begin together
 _SLOW_BYTES, _LARGE_BYTES = 64 * MIB, 10_000_000
 
 
@@ -48,9 +49,9 @@ class Profile:
 FULL = Profile(
     rounds=5,
     seconds=4,
-    turns=10,
+    turns=8,
     repeats=2,
-    calm_repeats=8,
+    calm_repeats=5,
     streams=1000,
     stream_seconds=60,
     interval=0.2,
@@ -148,7 +149,7 @@ class Bench:
 
     def delays(self, target: Target) -> None:
         """Streams: how late an event comes; then the first byte of streams one after the other."""
-        report = self._streams(target, "event_cpu_calm", _CALM, self.profile.calm_repeats)
+        report = self._streams(target, "event_cpu_calm", _CALM, _APART, self.profile.calm_repeats)
         self.record.add("delay_p50", target.name, report.delays.p50)
         self.record.add("delay_p99", target.name, report.delays.p99)
         firsts = self._read(self._plan(target, 1, 1, 0.0, repeats=self.profile.firsts), target.name).first
@@ -158,8 +159,9 @@ class Bench:
     def events(self, driven: Sequence[Target]) -> None:
         """CPU for each event. The turns are short: what else the machine's host does changes within seconds."""
         for _ in range(self.profile.turns):
-            for target in driven:
-                self._streams(target, "event_cpu", _BUSY, self.profile.repeats)
+            for figure, ramp in (("event_cpu", 0.0), ("event_cpu_apart", _APART)):
+                for target in driven:
+                    self._streams(target, figure, _BUSY, ramp, self.profile.repeats)
 
     def many_streams(self, target: Target) -> None:
         """A thousand streams at a time: memory, descriptors, CPU, how late events come, and whether all are whole."""
@@ -219,9 +221,9 @@ class Bench:
             self.record.failures.append(f"{target.name}: {result.errors} errors at {connections} connections")
         return result
 
-    def _streams(self, target: Target, figure: str, interval: float, repeats: int) -> Report:
+    def _streams(self, target: Target, figure: str, interval: float, ramp: float, repeats: int) -> Report:
         """Read 32 streams at a time, so many times; note the CPU time of an event."""
-        plan = self._plan(target, _CONCURRENT, _EVENTS, interval, ramp=0.1, repeats=repeats)
+        plan = self._plan(target, _CONCURRENT, _EVENTS, interval, ramp=ramp, repeats=repeats)
         with self._cpu_of(target) as used:
             report = self._read(plan, target.name)
         if target.process is not None:

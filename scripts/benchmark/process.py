@@ -14,7 +14,6 @@ from typing import IO
 
 _START_SECONDS = 20.0
 _STOP_SECONDS = 10.0
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class StartError(Exception):
@@ -97,7 +96,7 @@ class Process:
         return self.said.read_text(encoding="utf-8", errors="replace")
 
     def cpu_seconds(self) -> float:
-        """CPU time used so far, its own and the kernel's for it. In steps of 10 ms."""
+        """CPU time used so far, its own and the kernel's for it."""
         return sum(_cpu_seconds(pid) for pid in self._tree())
 
     def memory(self) -> int:
@@ -140,8 +139,8 @@ class Process:
 
 
 def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    """By the clock of another process, its id as clock_getcpuclockid(3) has it: /proc/PID/stat counts in 10 ms."""
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 def _status(pid: int, name: str) -> int:

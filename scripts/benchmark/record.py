@@ -34,8 +34,9 @@ CONNECTIONS = (1, 16, 64)
 
 KINDS: dict[str, Kind] = {
     "request_cpu": Kind("CPU per request, 32 connections", "µs", _US),
-    "event_cpu": Kind("CPU per event, 32 streams of 100, 16,000 events/s", "µs", _US),
-    "event_cpu_calm": Kind("CPU per event, the same at 6,400 events/s", "µs", _US),
+    "event_cpu": Kind("CPU per event, 32 streams of 100 begun together, 16,000 events/s", "µs", _US),
+    "event_cpu_apart": Kind("CPU per event, the same, begun one after the other", "µs", _US),
+    "event_cpu_calm": Kind("CPU per event, begun one after the other, 6,400 events/s", "µs", _US),
     "throughput": Kind("requests a second, 32 connections", "1/s", 1, 0),
     **{f"p50_{n}": Kind(f"p50 at {n} connection{'s' * (n > 1)}", "ms", _MS, 2) for n in CONNECTIONS},
     **{f"p99_{n}": Kind(f"p99 at {n} connection{'s' * (n > 1)}", "ms", _MS, 2) for n in CONNECTIONS},

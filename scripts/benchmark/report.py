@@ -19,16 +19,18 @@ all of them. It takes about ten minutes; `make bench-quick` takes one and a half
 - **The gateway has everything on**: keys and deployments in a database, ownership and readiness checked, request ids,
   a JSON log line for each request, usage noted, metrics, limits. nginx has nothing on: one process,
   `proxy_buffering off`, connections to the backend kept, no log.
-- **CPU** is `utime + stime` of the measured processes from `/proc/PID/stat` between two instants, divided by the
+- **CPU** is what the clocks of the measured processes say between two instants (`clock_getcpuclockid`), divided by the
   requests or events carried between them. **Added** figures are those of a target less those of the backend asked
   directly in the same round. The median of the rounds is told, and the lowest and highest in brackets.
 - **Plain requests** (about 100 bytes up, 1 KB of JSON down) are driven by {tool}: each connection asks again as soon
   as it is answered. Such latency is that of a saturated gateway; at one connection it is the bare cost.
 - **Streams** are read by an asyncio client of our own. Each event says when the backend wrote it, and each stream holds
-  the SHA-256 of itself: a single wrong byte is counted as a failure. Every event is written by itself, and the CPU of
-  one is measured at two rates. The higher is the one that is judged, chosen because nginx took 12 µs for an event at
-  it, as it did (11–13 µs) where the demands come from. At the lower, all processes sleep between any two events, and
-  much of what is measured is how they are woken.
+  the SHA-256 of itself: a single wrong byte is counted as a failure. Every event is written by itself. An event's share
+  in beginning and ending its stream is part of its CPU, and it is measured in three ways, in short turns. Judged is
+  what a load generator with 32 connections does: all begin together, and again when they end; and at a rate at which
+  nginx takes for an event what it took (11–13 µs) where the demands come from. Streams that begin one after the other
+  find the caches cold each time, which costs Python more than C; and at the lower rate all processes sleep between any
+  two events, and much of what is measured is how they are woken.
 - {pinning}
 """
 

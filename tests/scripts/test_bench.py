@@ -21,7 +21,9 @@ from scripts.benchmark.streams import Events
 TINY = Profile(
     rounds=1,
     seconds=0.2,
+    turns=1,
     repeats=1,
+    calm_repeats=1,
     streams=8,
     stream_seconds=1,
     interval=0.05,
@@ -44,8 +46,9 @@ def test_a_miniature_measures_every_target_and_finds_every_byte(tmp_path: Path) 
         with home.gateway(None) as gateway:
             for target in (direct, gateway):
                 parts.requests(target)
-                parts.events(target)
+                parts.delays(target)
                 parts.many_streams(target)
+            parts.events([gateway])
             parts.neighbours(gateway)
     assert record.failures == []
     measured = {name for name, values in record.values.items() if "gateway" in values}
@@ -75,7 +78,7 @@ def test_nginx_stands_before_the_backend_as_the_gateway_does(tmp_path: Path) -> 
     record = Record(machine(), {"streams": 1})
     parts = Bench(TINY, record, tmp_path, Cores(None, None, None), lambda _: None)
     with targets.backend(tmp_path, None) as direct, targets.nginx(tmp_path, direct, None) as nginx:
-        parts.events(nginx)
+        parts.events([nginx])
     assert record.failures == []
     assert record.values["event_cpu"]["nginx"][0] < 0.01
 
