@@ -114,7 +114,10 @@ class Connection(asyncio.BaseProtocol):
         self._hand_on()
         if wrong:
             self._fail(wrong)
-        elif len(data) >= _FULL_READ:
+            return
+        between_chunks = self._chunk_over and data.endswith(b"\r\n")
+        self._read_by(self.pipe if between_chunks else None)
+        if len(data) >= _FULL_READ:
             self._let_others_read()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -232,8 +235,6 @@ class Connection(asyncio.BaseProtocol):
             self._read_bytes += len(data)
         try:
             self._parser.feed_data(data)
-            between_chunks = self._chunk_over and data.endswith(b"\r\n")
-            self._read_by(self.pipe if between_chunks else None)
             if self._head is None:
                 _limit_head(self._read_bytes)  # a line without end is no header yet
         except httptools.HttpParserUpgrade:

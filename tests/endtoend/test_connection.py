@@ -136,6 +136,22 @@ async def test_only_chunks_that_begin_and_end_with_a_read_take_the_pipe() -> Non
     assert (len(receiver.body), receiver.end) == (4 * 64, "ended")
 
 
+async def test_a_pipe_is_open_to_the_read_after_the_one_for_which_it_was_set() -> None:
+    connection, piped = Connection(), list[bytes]()
+    wire = UpstreamWire(connection)
+
+    class Opener(Collector):
+        def body_received(self, data: bytes, last: bool) -> None:
+            super().body_received(data, last)
+            connection.pipe = connection.pipe or pipe_to(Client(piped), Excerpt(), connection.parse)
+
+    receiver = Opener()
+    connection.begin(receiver, b"GET / HTTP/1.1\r\n\r\n")
+    for data in (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNK, CHUNK, CHUNK):
+        wire.deliver(data)
+    assert (receiver.body, piped) == (b"x" * 64, [CHUNK, CHUNK])
+
+
 async def test_a_read_that_ends_within_a_chunks_size_closes_the_pipe() -> None:
     """The next read looks like a chunk of 0x40 bytes, and is the beginning of one of 0x140."""
     connection, receiver, piped = Connection(), Collector(), list[bytes]()
