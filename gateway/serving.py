@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import gc
 import logging
 import os
@@ -18,6 +17,7 @@ from gateway.app import create_app
 from gateway.crew import ALONE, Crew
 from gateway.dispatch import PATIENCE_SECONDS
 from gateway.http_server import Runner
+from gateway.loop_errors import LoopErrors
 from gateway.registry.base import Registry
 from gateway.relay import RELAY, Relay
 from gateway.settings import Server
@@ -25,8 +25,6 @@ from gateway.settings import Server
 log = logging.getLogger("gateway")
 
 _BACKLOG = 1024  # connections the kernel holds while the event loop is busy; its default of 128 drops bursts
-_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-_SILENT_SECONDS = 60.0
 _CUT_SECONDS = 1.0  # for the last words of a stream that is cut to reach its client
 
 
@@ -56,7 +54,7 @@ async def serve(
     descriptor, counts as a signal: the process that holds its other end is gone. A `crew` shares the port.
     Raises SourceError if the registry cannot be read, ListenError if the address cannot be used.
     """
-    asyncio.get_running_loop().set_exception_handler(_LoopErrors())
+    asyncio.get_running_loop().set_exception_handler(LoopErrors())
     stop = _StopSignals(registry)
     if stop_pipe is not None:
         stop.watch(stop_pipe)
@@ -124,28 +122,6 @@ async def _drain(relay: Relay, seconds: float, hurry: asyncio.Event) -> None:
     await asyncio.wait((drained,), timeout=_CUT_SECONDS)
     drained.cancel()
     log.info("stopped: %d finished, %d cut", begun - cut, cut)
-
-
-class _LoopErrors:
-    """Logs what the event loop has nobody else to tell.
-
-    That no client can be accepted for want of descriptors or memory, asyncio says a thousand times over and with a
-    traceback; this says it once a minute. A second later asyncio tries again as often, and trips if the listener has
-    been closed meanwhile: that is nothing to tell.
-    """
-
-    def __init__(self) -> None:
-        self._silent_until = 0.0
-
-    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        if isinstance(error, ValueError) and "_start_serving" in context["message"]:
-            return
-        if not isinstance(error, OSError) or error.errno not in _EXHAUSTED:
-            loop.default_exception_handler(context)
-        elif loop.time() > self._silent_until:
-            self._silent_until = loop.time() + _SILENT_SECONDS
-            log.error("new clients have to wait: %s", error.strerror)
 
 
 class _StopSignals:

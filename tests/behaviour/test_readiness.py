@@ -119,6 +119,7 @@ def test_U26_an_upstream_that_comes_and_goes_is_probed_no_more_often_and_said_on
 ) -> None:
     gateway = start(start_gateway, far)
     assert becomes(gateway, 200, 2)
+    gateway.log.wait_for("deployment auto: upstream ok", 2)  # the log comes in batches
     line, probes, begun = len(gateway.log.lines), len(far.probes), time.monotonic()
     statuses = set()
 
@@ -138,7 +139,7 @@ def test_U26_an_upstream_that_comes_and_goes_is_probed_no_more_often_and_said_on
     took = time.monotonic() - begun
     assert statuses == {200, 502}
     assert len(far.probes) - probes <= took / 0.1 + 3  # never closer than a tenth of a second, whoever asks for more
-    time.sleep(0.1)  # the log comes in batches
+    time.sleep(0.1)
     said = [text for text in gateway.log.lines[line:] if "deployment auto: upstream" in text]
     assert len(said) <= 4
 
