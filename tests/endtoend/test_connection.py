@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from gateway.answer_head import Head, UpstreamError
-from gateway.connection import MAX_HEAD_BYTES, Connection
+from gateway.answer_parser import MAX_HEAD_BYTES
+from gateway.connection import Connection
 from gateway.pipe import pipe_to
 from gateway.usage import Excerpt
 from tests.upstream_wire import UpstreamWire

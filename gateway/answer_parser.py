@@ -1,0 +1,115 @@
+"""Takes an upstream's answers apart as they arrive: httptools finds the parts, what they must not be is judged here."""
+
+import httptools
+
+from gateway.answer_head import Head, UpstreamError, checked_head
+
+MAX_HEAD_BYTES = 64 * 1024
+_MAX_INTERIM_ANSWERS = 16  # 1xx before the real answer
+
+
+class AnswerParser:
+    """The answers that come over one connection, one at a time: `begin`, then `feed` each read of the socket.
+
+    `head` is None until it is known; `complete` is set by the last byte of the body, and `surplus` by one after it.
+    """
+
+    def __init__(self) -> None:
+        self._http = httptools.HttpResponseParser(self)
+        self.begin()
+
+    def begin(self) -> None:
+        """The next answer is another one."""
+        self.head: Head | None = None
+        self.complete = self.surplus = False
+        self._raw_headers: list[tuple[bytes, bytes]] = []
+        self._head_bytes = 0  # of the headers, counted where it may matter
+        self._read_bytes = 0  # of all that came until the head was over
+        self._interim_answers = 0
+        self._pieces: list[bytes] = []
+        self._chunk_over = False
+
+    def feed(self, data: bytes) -> str | None:
+        """Take the next bytes. Returns what is wrong with them, if it matters to this answer."""
+        if self.head is None:
+            self._read_bytes += len(data)
+        try:
+            self._http.feed_data(data)
+            if self.head is None:
+                _limit_head(self._read_bytes)  # a line without end is no header yet
+        except httptools.HttpParserUpgrade:
+            return "it tried to switch protocols"
+        except (httptools.HttpParserError, UpstreamError) as error:
+            if not self.complete:
+                return f"it does not speak valid HTTP: {_innermost(error)}"
+            self.surplus = True
+        return None
+
+    def taken(self) -> bytes:
+        """What came of the body since this was last asked, in one piece."""
+        pieces, self._pieces = self._pieces, []
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def is_between_chunks(self, data: bytes) -> bool:
+        """Whether `data`, which was fed last, ended with a chunk and began no other: not even its size."""
+        return self._chunk_over and data.endswith(b"\r\n")
+
+    def ends_with_connection(self) -> bool:
+        """Whether the body is all that comes before the close (RFC 9112 6.3 item 8): then it is complete now."""
+        if self.head is None or self.head.length is not None or self.head.chunked:
+            return False
+        self.complete = True
+        return True
+
+    # --- httptools' callbacks
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self.surplus = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.head is None:  # after it come trailers, which never become headers
+            self._raw_headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        if self.complete:
+            return
+        if self._read_bytes > MAX_HEAD_BYTES:  # of which a part may be the body's
+            self._head_bytes += sum(len(name) + len(value) for name, value in self._raw_headers)
+            _limit_head(self._head_bytes)
+        status = self._http.get_status_code()
+        if status < 200:
+            self._skip_interim()
+            return
+        self.head = checked_head(status, self._http.get_http_version(), self._raw_headers)
+
+    def on_body(self, data: bytes) -> None:
+        if not self.complete:
+            self._pieces.append(data)
+
+    def on_chunk_header(self) -> None:
+        self._chunk_over = False
+
+    def on_chunk_complete(self) -> None:
+        self._chunk_over = True
+
+    def on_message_complete(self) -> None:
+        self.complete = self.complete or self.head is not None
+
+    # --- inside
+
+    def _skip_interim(self) -> None:
+        self._raw_headers = []
+        self._interim_answers += 1
+        if self._interim_answers > _MAX_INTERIM_ANSWERS:
+            raise UpstreamError("it sent interim answers without end")
+
+
+def _limit_head(size: int) -> None:
+    if size > MAX_HEAD_BYTES:
+        raise UpstreamError(f"its headers exceed {MAX_HEAD_BYTES} bytes")
+
+
+def _innermost(error: BaseException) -> str:
+    """What was really wrong: httptools wraps what its callbacks raise."""
+    return str(error.__context__ or error)
