@@ -103,8 +103,9 @@ def _measure_in_turn(bench: Bench, home: GatewayHome, others: list[Target]) -> N
         for number in range(bench.profile.rounds):
             bench.say(f"round {number + 1} of {bench.profile.rounds}")
             for target in (*others, gateway):
-                bench.requests(target)
+                bench.latencies(target)
                 bench.delays(target)
+            bench.requests((*others, gateway))
             bench.events((*others[1:], gateway))
     with home.gateway(bench.cores.measured) as gateway:  # a new one: no memory that others have grown
         for target in (*others, gateway):

@@ -32,8 +32,8 @@ class Profile:
     """How much of everything: seconds, rounds, streams."""
 
     rounds: int
-    seconds: float  # of plain load, each time
-    turns: int  # in a round, of those whose CPU time for an event is measured
+    turns: int  # in a round, of those whose CPU time is measured
+    seconds: float  # of plain load, in a turn
     repeats: int  # of 32 streams, in a turn
     calm_repeats: int
     streams: int
@@ -48,8 +48,8 @@ class Profile:
 
 FULL = Profile(
     rounds=5,
-    seconds=4,
     turns=8,
+    seconds=1,
     repeats=2,
     calm_repeats=5,
     streams=1000,
@@ -63,8 +63,8 @@ FULL = Profile(
 )
 QUICK = Profile(
     rounds=1,
-    seconds=2,
     turns=2,
+    seconds=1,
     repeats=2,
     calm_repeats=2,
     streams=200,
@@ -135,15 +135,23 @@ class Bench:
 
     # --- each target in turn
 
-    def requests(self, target: Target) -> None:
-        """Plain requests: CPU and throughput at 32 connections, latency at others. Each asks again once answered."""
-        with self._cpu_of(target) as used:
-            result = self._drive(target, _CONCURRENT, self.profile.seconds)
-        if target.process is not None:
-            self.record.add("request_cpu", target.name, used[0] / result.requests)
-        self.record.add("throughput", target.name, result.requests / result.seconds)
+    def requests(self, driven: Sequence[Target]) -> None:
+        """Plain requests, each connection asking again once it is answered: CPU for each, and throughput.
+
+        The turns are short, here as for events: what else the machine's host does changes within seconds.
+        """
+        for _ in range(self.profile.turns):
+            for target in driven:
+                with self._cpu_of(target) as used:
+                    result = self._drive(target, _CONCURRENT, self.profile.seconds)
+                if target.process is not None:
+                    self.record.add("request_cpu", target.name, used[0] / result.requests)
+                self.record.add("throughput", target.name, result.requests / result.seconds)
+
+    def latencies(self, target: Target) -> None:
+        """How long plain requests take at several numbers of connections."""
         for connections in CONNECTIONS:
-            latency = self._drive(target, connections, self.profile.seconds / 2).latency
+            latency = self._drive(target, connections, 2 * self.profile.seconds).latency
             self.record.add(f"p50_{connections}", target.name, latency.p50)
             self.record.add(f"p99_{connections}", target.name, latency.p99)
 
@@ -157,7 +165,7 @@ class Bench:
         self.record.add("first_p99", target.name, firsts.p99)
 
     def events(self, driven: Sequence[Target]) -> None:
-        """CPU for each event. The turns are short: what else the machine's host does changes within seconds."""
+        """CPU for each event of streams that begin together, and of such that begin one after the other."""
         for _ in range(self.profile.turns):
             for figure, ramp in (("event_cpu", 0.0), ("event_cpu_apart", _APART)):
                 for target in driven:
@@ -207,7 +215,7 @@ class Bench:
         with home.gateway(None, f"workers-{number}") as target:
             for _ in range(self.profile.rounds):
                 self.say(f"workers: {number}")
-                result = self._drive(target, _CONCURRENT, self.profile.seconds, unpinned=True)
+                result = self._drive(target, _CONCURRENT, 4 * self.profile.seconds, unpinned=True)
                 self.record.add(f"spread_{number}", "gateway", result.requests / result.seconds)
         home.configure()
 

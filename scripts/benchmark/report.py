@@ -14,23 +14,24 @@ _TARGETS = ("direct", "nginx", "gateway")
 _METHOD = """
 `make bench` starts a backend (a bare `asyncio.Protocol`, which does as little as possible), nginx before it, and
 `gguf-gateway serve` before it, and drives the three in turn in one run, so that whatever the machine does besides hits
-all of them. It takes about ten minutes; `make bench-quick` takes one and a half, and writes nothing here.
+all of them. It takes about eleven minutes; `make bench-quick` takes one and a half, and writes nothing here.
 
 - **The gateway has everything on**: keys and deployments in a database, ownership and readiness checked, request ids,
   a JSON log line for each request, usage noted, metrics, limits. nginx has nothing on: one process,
   `proxy_buffering off`, connections to the backend kept, no log.
 - **CPU** is what the clocks of the measured processes say between two instants (`clock_getcpuclockid`), divided by the
-  requests or events carried between them. **Added** figures are those of a target less those of the backend asked
-  directly in the same round. The median of the rounds is told, and the lowest and highest in brackets.
+  requests or events carried between them. nginx and the gateway take turns of a second or less: what else the host of
+  the machine does changes within seconds. **Added** figures are those of a target less those of the backend asked
+  directly in the same round. The median is told, and the lowest and highest in brackets.
 - **Plain requests** (about 100 bytes up, 1 KB of JSON down) are driven by {tool}: each connection asks again as soon
   as it is answered. Such latency is that of a saturated gateway; at one connection it is the bare cost.
 - **Streams** are read by an asyncio client of our own. Each event says when the backend wrote it, and each stream holds
-  the SHA-256 of itself: a single wrong byte is counted as a failure. Every event is written by itself. An event's share
-  in beginning and ending its stream is part of its CPU, and it is measured in three ways, in short turns. Judged is
-  what a load generator with 32 connections does: all begin together, and again when they end; and at a rate at which
-  nginx takes for an event what it took (11–13 µs) where the demands come from. Streams that begin one after the other
-  find the caches cold each time, which costs Python more than C; and at the lower rate all processes sleep between any
-  two events, and much of what is measured is how they are woken.
+  the SHA-256 of itself: a single wrong byte is counted as a failure. Every event is written by itself; to begin and to
+  end its stream is part of what it costs. That is measured in three ways. Judged are streams that begin together, as
+  those of a load generator with 32 connections do, at a rate at which nginx takes for an event what it took (11–13 µs)
+  where the demands come from. Streams that begin one after the other find the caches cold each time, which costs Python
+  more than C. At the lower rate all processes sleep between any two events, and much of what is measured is how they
+  are woken.
 - {pinning}
 """
 

@@ -20,8 +20,8 @@ from scripts.benchmark.streams import Events
 
 TINY = Profile(
     rounds=1,
-    seconds=0.2,
     turns=1,
+    seconds=0.2,
     repeats=1,
     calm_repeats=1,
     streams=8,
@@ -45,9 +45,10 @@ def test_a_miniature_measures_every_target_and_finds_every_byte(tmp_path: Path) 
         home.configure(in_yaml=True)
         with home.gateway(None) as gateway:
             for target in (direct, gateway):
-                parts.requests(target)
+                parts.latencies(target)
                 parts.delays(target)
                 parts.many_streams(target)
+            parts.requests([direct, gateway])
             parts.events([gateway])
             parts.neighbours(gateway)
     assert record.failures == []
