@@ -27,7 +27,7 @@ class Hold:
 
     def __call__(self, visit: Visit) -> None:
         body = visit.read_body()
-        assert self._free.acquire(timeout=5)
+        assert self._free.acquire(timeout=5), body
         visit.answer(body)
 
     def let_go(self, number: int = 1) -> None:
@@ -171,6 +171,7 @@ def test_nobody_may_wait_where_none_is_to(relay_gateway: GatewayProcess, upstrea
         assert upstream.wait_for(lambda upstream: any(seen.whole for seen in upstream.requests))
         for _ in range(20):
             assert contract.BUSY.is_kept_by(relay_gateway.ask(chat("single")))
+        assert [seen.body for seen in upstream.requests] == [b"one"]
         hold.let_go()
         assert one.read_response().body == b"one"
     assert relay_gateway.ask(chat("single")).json() == FINE
