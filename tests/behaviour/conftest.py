@@ -85,6 +85,7 @@ def start_gateway(fleet: Fleet, gateway_loop: str) -> StartGateway:
 @pytest.fixture
 def upstream(shared_upstream: ScriptedUpstream) -> ScriptedUpstream:
     """The upstream of every gateway, its record empty."""
+    assert shared_upstream.wait_for(ScriptedUpstream.is_quiet), "a request of the case before is still under way"
     shared_upstream.forget()
     return shared_upstream
 

@@ -79,11 +79,11 @@ class Invariants:
             time.sleep(0.002)  # no event tells of another process's descriptors
             if time.monotonic() - begun > 0.1:
                 seen = self._gateway.descriptors()
-                if seen.clients == 0 and seen.others <= self._others and self._upstream.busy == 0:
+                if seen.clients == 0 and seen.others <= self._others and self._upstream.is_quiet():
                     return
                 left = f"{seen}, {self._others} others at first, {self._upstream.busy} exchanges under way upstream"
                 assert time.monotonic() - begun < 2, left
 
     def _is_free(self) -> bool:
         """The quick answer, no by mistake if it has connections to other upstreams."""
-        return self._upstream.busy == 0 and self._gateway.count_descriptors() <= self._fixed + self._upstream.open
+        return self._upstream.is_quiet() and self._gateway.count_descriptors() <= self._fixed + self._upstream.open

@@ -5,6 +5,7 @@ It shares nothing with the bundled mock and knows nothing of HTTP but framing, s
 """
 
 import contextlib
+import select
 import socket
 import ssl
 import struct
@@ -132,6 +133,8 @@ class ScriptedUpstream:
             self._listener.bind(unix)
             self._listener.listen()
             self.url = f"unix:{unix}"
+        self._listener.setblocking(False)
+        self._peers: set[_Peer] = set()
         self.script: Script = fine
         self.health = _HEALTHY  # what /health answers; nothing: the connection is closed
         self.requests: list[Received] = []
@@ -157,6 +160,11 @@ class ScriptedUpstream:
         with self.changed:
             return self.changed.wait_for(lambda: condition(self), within)
 
+    def is_quiet(self) -> bool:
+        """Whether every connection waits for its next request, and none has bytes that nobody has looked at yet."""
+        with self.changed:
+            return not _is_readable(self._listener, 0) and all(peer.is_quiet() for peer in self._peers)
+
     @property
     def only_request(self) -> Received:
         """The one request there was."""
@@ -176,18 +184,32 @@ class ScriptedUpstream:
         self._listener.close()
 
     def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            client.settimeout(_PATIENCE)
-            if client.family != socket.AF_UNIX:
-                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with self.changed:
-                self.connections += 1
-                self.open += 1
-            threading.Thread(target=_Peer(self, client, self.connections, self._tls).serve, daemon=True).start()
+        with contextlib.suppress(OSError, ValueError):  # closed
+            while True:
+                _is_readable(self._listener)
+                with self.changed:
+                    self._accept_one()
+
+    def _accept_one(self) -> None:
+        try:
+            client, _ = self._listener.accept()
+        except BlockingIOError:  # who knocked has left
+            return
+        client.settimeout(_PATIENCE)
+        if client.family != socket.AF_UNIX:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.connections += 1
+        self.open += 1
+        peer = _Peer(self, client, self.connections, self._tls)
+        self._peers.add(peer)
+        threading.Thread(target=peer.serve, daemon=True).start()
+
+    def leave(self, peer: "_Peer") -> None:
+        """A connection is closed."""
+        with self.changed:
+            self._peers.remove(peer)
+            self.open -= 1
+            self.changed.notify_all()
 
     def play(self, visit: Visit) -> None:
         """Record a request, and run the script on it."""
@@ -208,6 +230,13 @@ class ScriptedUpstream:
                 self.changed.notify_all()
 
 
+def _is_readable(waiting: socket.socket, patience: float | None = None) -> bool:
+    """Whether an end, a byte or a connection is there to be taken, within so many seconds; without: in the end."""
+    poll = select.poll()
+    poll.register(waiting, select.POLLIN)
+    return bool(poll.poll(None if patience is None else patience * 1000))
+
+
 class _Peer:
     """One connection from the gateway, served by a thread of its own."""
 
@@ -220,6 +249,7 @@ class _Peer:
         self._number = number
         self._buffer = b""
         self._open = True
+        self._is_idle = False
 
     def serve(self) -> None:
         with contextlib.suppress(GatewayLeft):
@@ -227,9 +257,11 @@ class _Peer:
             while self._open:
                 self._serve_one()
         self.close()
-        with self._upstream.changed:
-            self._upstream.open -= 1
-            self._upstream.changed.notify_all()
+        self._upstream.leave(self)
+
+    def is_quiet(self) -> bool:
+        """Whether it waits for a request of which no byte has come. Under the lock of `changed`."""
+        return self._is_idle and not _is_readable(self._socket, 0)
 
     def _shake_hands(self) -> None:
         if self._tls is not None:
@@ -239,9 +271,8 @@ class _Peer:
                 raise GatewayLeft from error
 
     def _serve_one(self) -> None:
-        self._socket.settimeout(None)
+        self._wait_for_request()
         head, _, self._buffer = self._until(b"\r\n\r\n").partition(b"\r\n\r\n")
-        self._socket.settimeout(_PATIENCE)
         received = Received(head, self._number)
         if received.line == "GET /health HTTP/1.1":
             self._upstream.probes.append(received)
@@ -256,6 +287,14 @@ class _Peer:
         self._upstream.play(visit)
         if self._open and not received.whole:
             visit.read_body()
+
+    def _wait_for_request(self) -> None:
+        """Idle until bytes come; it is no longer by the time that they are read, so that `is_quiet` misses none."""
+        if not self._buffer:
+            self._is_idle = True
+            _is_readable(self._socket)
+            with self._upstream.changed:
+                self._is_idle = False
 
     def read_body(self, received: Received) -> None:
         try:

@@ -14,6 +14,7 @@ from gateway import errors
 from gateway.cli import main
 from mockserver import MockLlamaServer
 from mockserver.sandbox import Sandbox
+from tests.behaviour.stage import closed_port
 
 KEY = "gw_key_of_another_gateway"
 
@@ -82,9 +83,11 @@ async def test_a_gateway_that_is_nearly_right_is_told_what_is_wrong(monkeypatch:
 
 
 def test_a_gateway_that_is_not_there_is_one_sentence() -> None:
-    run = CliRunner().invoke(main, ["contract", "--check", "http://127.0.0.1:1/api/gguf/demo", "--key", KEY])
+    with closed_port() as closed:
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+        run = CliRunner().invoke(main, ["contract", "--check", f"http://{address}/api/gguf/demo", "--key", KEY])
     assert run.exit_code == 1
-    assert run.output.startswith("Error: Cannot connect to host 127.0.0.1:1")
+    assert run.output.startswith(f"Error: Cannot connect to host {address}")
     assert len(run.output.splitlines()) == 1
 
 
