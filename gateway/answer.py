@@ -206,6 +206,9 @@ class Answer:
         left = self._heard_at() + self._limit - self._loop.time()
         if left > 0:
             return left
+        if self.owed and self._head is None and self.connection.is_drained:
+            self.touch()  # it is the client that is waited for, and `Upload` has an eye on it
+            return self._limit
         if self._held_back:
             self._end(Ending.CLIENT_STALLED)
         else:
@@ -231,7 +234,7 @@ class Answer:
         self._report(self, refusal if self.reply is None else None)
         if self.reply is None:
             return
-        if ending not in {Ending.FINISHED, Ending.CLIENT_LEFT}:
+        if ending is not Ending.FINISHED:
             self._show_broken(self.reply)  # the last: it may end the client's connection, and all that hangs on it
         self.exchange.bytes_out = self._sent.size
 
@@ -247,7 +250,7 @@ class Answer:
             self._sent.add(last_words)
             reply.send(last_words, False)
             reply.close()
-        elif row is not None and reply.framed:
+        elif reply.framed and self.exchange.ending is not Ending.CLIENT_STALLED:
             reply.close()
         else:
             reply.abort()

@@ -1,9 +1,14 @@
 """A client's connection as an answer under way knows it: its socket, its back pressure, and that it is gone."""
 
+import socket
+import struct
 import typing
+from contextlib import suppress
 from dataclasses import dataclass
 
 from aiohttp import StreamReader, web
+
+_RESET = struct.pack("ii", 1, 0)  # socket(7): lingering for no time at all makes the close a reset
 
 
 class UnderWay(typing.Protocol):
@@ -33,14 +38,34 @@ class ClientConnection(web.RequestHandler):
         if self.answer is not None:
             self.answer.client_caught_up()
 
+    def eof_received(self) -> None:
+        """A client that has closed its side has left; it may still read what was sent to it before."""
+        super().eof_received()
+        self._leave()
+
+    def reset(self) -> None:
+        """Reset the connection: the one way to show an HTTP/1.0 client that a body is not whole."""
+        if self.transport is None:
+            return
+        with suppress(OSError):  # the client is gone already
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.transport.abort()
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether an answer is over of which a part has not left yet."""
+        return self.answer is None and self.transport is not None and self.transport.get_write_buffer_size() > 0
+
     def request_over(self) -> None:
         """The answer to a request that aiohttp has not seen is over."""
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        answer, self.answer = self.answer, None
         super().connection_lost(exc)
-        if answer is not None:
-            answer.client_left()
+        self._leave()
+
+    def _leave(self) -> None:
+        if self.answer is not None:
+            self.answer.client_left()
 
 
 @dataclass(slots=True)

@@ -66,8 +66,13 @@ class Connection(asyncio.BaseProtocol):
         if not self.is_closing():
             self.transport.write(data)
 
+    @property
+    def is_drained(self) -> bool:
+        """Whether the upstream has taken most of what was written, or is gone."""
+        return self._writable.is_set()
+
     async def drain(self) -> None:
-        """Wait until the upstream has taken most of what was written, or is gone."""
+        """Wait until `is_drained`."""
         await self._writable.wait()
 
     # --- the way down

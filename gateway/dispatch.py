@@ -98,6 +98,7 @@ class Dispatch(ClientConnection):
 
     def _pass_on(self, data: bytes, more: float) -> None:
         """Give aiohttp these bytes, and as many `more` when they come."""
+        self._turns = 0
         self._aiohttps = more
         self.feed_aiohttp(data)
 

@@ -9,6 +9,8 @@ from aiohttp.http import RawRequestMessage
 
 from gateway import errors
 from gateway.access import ACCESS
+from gateway.client import ClientConnection
+from gateway.departures import Departures
 from gateway.dispatch import Dispatch
 from gateway.entrance import Entrance
 from gateway.errors import Refusal
@@ -96,6 +98,11 @@ class _Server(web.Server):
         super().__init__(handle, request_factory=without_surprises(made.request_factory), **kwargs)
         self._app = app
         self._fast_path = FastPath(app)
+        self._departures = Departures(lambda: self.connections)
+
+    async def shutdown(self, timeout: float | None = None) -> None:
+        self._departures.stop()
+        await super().shutdown(timeout)
 
     def __call__(self) -> web.RequestHandler:
         return Protocol(self._app, self._fast_path, self, loop=self._loop, **self._kwargs)
@@ -117,6 +124,11 @@ class Runner(web.AppRunner):
             max_field_size=MAX_LINE_BYTES,
             shutdown_timeout=1.0,
         )
+
+    def unread(self) -> list[ClientConnection]:
+        """The connections whose client has yet to read the end of an answer that is over."""
+        connections = self.server.connections if self.server is not None else ()
+        return [each for each in connections if isinstance(each, ClientConnection) and each.is_unread]
 
     async def _make_server(self) -> web.Server:
         return _Server(self.app, await super()._make_server(), **self._kwargs)

@@ -30,6 +30,7 @@ class Relay:
         self.body_bytes = body_bytes
         self._upload_silence = upload_silence
         self._answers: set[Answer] = set()
+        self._preparing: set[asyncio.Timeout] = set()  # requests that have no connection yet
         self._all_done = asyncio.Event()
         self._over = False
         self.under_way = 0  # requests: being received, in line for a connection, waiting for an answer or receiving it
@@ -52,6 +53,8 @@ class Relay:
         count = self.under_way
         for answer in tuple(self._answers):
             answer.cut()
+        for preparing in self._preparing:
+            preparing.reschedule(0)
         return count
 
     def begin(self, answer: Answer, data: bytes) -> None:
@@ -80,13 +83,8 @@ class Relay:
     async def _carry(
         self, request: web.Request, exchange: Exchange, upstream: Upstream, endpoint: Endpoint
     ) -> web.StreamResponse:
-        upload = None
-        body = framing = b""
-        if endpoint.has_body:
-            upload = Upload(request, self.body_bytes, self._upload_silence)
-            body, framing = await upload.begin(), upload.framing()
-            exchange.bytes_in = upload.size
-        connection = await _connect(upstream)
+        upload = Upload(request, self.body_bytes, self._upload_silence) if endpoint.has_body else None
+        body, connection = await self._prepare(exchange, upload, upstream)
         outcome: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
         answer = Answer(exchange, endpoint, upstream, connection, client=_client_of(request), report=_reporter(outcome))
         uploading = None
@@ -95,6 +93,7 @@ class Relay:
             if self._over:
                 raise Refusal(errors.DRAINING)
             lines = headers.lines_of(headers.upward(request.raw_headers))
+            framing = b"" if upload is None else upload.framing()
             head = upstream.request_head(endpoint.method, endpoint.path, lines + framing)
             if upload is None or upload.complete:
                 _begin(answer, head + body)
@@ -107,7 +106,24 @@ class Relay:
             if uploading is not None:
                 uploading.cancel()
             self._answers.discard(answer)
+            exchange.usage = answer.usage()
             answer.client_left()  # if it is not over: whatever the reason, nobody is to be answered any more
+
+    async def _prepare(self, exchange: Exchange, upload: Upload | None, upstream: Upstream) -> tuple[bytes, Connection]:
+        """What the request's body begins with, and a connection for it. Raises Refusal, that of `cut_all` included."""
+        body = b""
+        preparing = asyncio.timeout(None)
+        self._preparing.add(preparing)
+        try:
+            async with preparing:
+                if upload is not None:
+                    body = await upload.begin()
+                    exchange.bytes_in = upload.size
+                return body, await _connect(upstream)
+        except TimeoutError as error:
+            raise Refusal(errors.DRAINING) from error
+        finally:
+            self._preparing.discard(preparing)
 
     def _leave(self) -> None:
         self.under_way -= 1
@@ -144,7 +160,6 @@ def _reporter(outcome: "asyncio.Future[Refusal | None]") -> Callable[[Answer, Re
 def _relayed(answer: Answer, refusal: Refusal | None) -> web.StreamResponse:
     if refusal is not None or answer.reply is None:
         raise refusal or Refusal(errors.FAULT)
-    answer.exchange.usage = answer.usage()
     return Relayed(answer.reply, answer.exchange.status or 0)
 
 

@@ -4,10 +4,7 @@ aiohttp's own response is made for bodies that a coroutine writes. Here they arr
 connection, and a head, a body and an end that are there together leave together, in one write.
 """
 
-import socket
-import struct
 from collections.abc import Mapping
-from contextlib import suppress
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -19,7 +16,6 @@ from gateway import headers
 from gateway.answer_head import Head
 from gateway.client import Client
 
-_RESET = struct.pack("ii", 1, 0)  # socket(7): lingering for no time at all makes the close a reset
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
@@ -30,6 +26,7 @@ class Reply:
     """
 
     def __init__(self, client: Client, head: Head, request_id: str, *, streams: bool) -> None:
+        self._connection = client.connection
         self._transport = client.connection.transport
         bodiless = head.status in {204, 304}
         self.chunked = client.modern and head.length is None and not bodiless
@@ -69,12 +66,9 @@ class Reply:
             self._transport.close()
 
     def abort(self) -> None:
-        """Reset the connection: the one way to show an HTTP/1.0 client that a body is not whole."""
+        """Reset the connection; what was sent and has not left is lost."""
         self.persists = False
-        if self._transport is not None and not self._transport.is_closing():
-            with suppress(OSError):  # the client is gone already
-                self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            self._transport.abort()
+        self._connection.reset()
 
 
 class Relayed(web.StreamResponse):

@@ -25,6 +25,7 @@ from gateway.settings import Server
 log = logging.getLogger("gateway")
 
 _BACKLOG = 1024  # connections the kernel holds while the event loop is busy; its default of 128 drops bursts
+_UNREAD_SECONDS = 0.02  # between two looks at whether clients have read on
 _CUT_SECONDS = 1.0  # for the last words of a stream that is cut to reach its client
 
 
@@ -67,7 +68,7 @@ async def serve(
         announce(_url(runner))
         await stop.first.wait()
         await site.stop()
-        await _drain(app[RELAY], server.timeouts.drain, stop.second)
+        await _drain(app[RELAY], runner, server.timeouts.drain, stop.second)
     finally:
         await runner.cleanup()
 
@@ -110,18 +111,27 @@ def _url(runner: Runner) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def _drain(relay: Relay, seconds: float, hurry: asyncio.Event) -> None:
+async def _drain(relay: Relay, runner: Runner, seconds: float, hurry: asyncio.Event) -> None:
     await asyncio.sleep(2 * PATIENCE_SECONDS)  # what has begun to arrive is received by then
-    begun = relay.under_way
+    begun = relay.under_way + len(runner.unread())
     log.info("stopping: %d under way get %g s to finish; a second signal cuts them now", begun, seconds)
-    drained = asyncio.create_task(relay.drain())
+    drained = asyncio.create_task(_finish(relay, runner))
     hurried = asyncio.create_task(hurry.wait())
     await asyncio.wait((drained, hurried), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     hurried.cancel()
-    cut = relay.cut_all()
+    cut = len(runner.unread()) + relay.cut_all()
     await asyncio.wait((drained,), timeout=_CUT_SECONDS)
     drained.cancel()
+    for connection in runner.unread():
+        connection.reset()  # closed properly, a part of a body without a length would look whole
     log.info("stopped: %d finished, %d cut", begun - cut, cut)
+
+
+async def _finish(relay: Relay, runner: Runner) -> None:
+    """Wait until nothing is under way, and clients have read what they were sent."""
+    await relay.drain()
+    while runner.unread():  # noqa: ASYNC110  no event tells that a transport's buffer is empty
+        await asyncio.sleep(_UNREAD_SECONDS)
 
 
 class _StopSignals:

@@ -28,9 +28,9 @@ class Upload:
         self._limit = limit
         self._silence = silence
         self._declared = request.content_length
-        self._started = asyncio.get_running_loop().time()
+        self._clock = asyncio.get_running_loop().time
+        self._waited = 0.0  # for the client, in seconds
         self.size = 0
-        self.passed = False  # whether `continue_to` has sent all of it
         if self._declared is not None and self._declared > limit:
             raise Refusal(errors.TOO_LARGE, limit)
         codings = request.headers.getall(hdrs.CONTENT_ENCODING, ())
@@ -66,19 +66,15 @@ class Upload:
 
         `touch` is called whenever the upstream has taken a piece.
         """
-        clock = asyncio.get_running_loop().time
         chunked = self._declared is None
         piece = first
         while piece:
             connection.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
-            held_up = clock()
             await connection.drain()
-            self._started += clock() - held_up  # not the client's time
             touch()
             piece = await self._next()
         if chunked:
             connection.write(b"0\r\n\r\n")
-        self.passed = True
 
     async def _read_held(self) -> bytes:
         pieces = []
@@ -87,15 +83,17 @@ class Upload:
         return b"".join(pieces)
 
     async def _next(self) -> bytes:
-        slowest = self._started + self._silence + self.size / _SLOWEST_BYTES_PER_SECOND
-        now = asyncio.get_running_loop().time()
+        left = self._silence + self.size / _SLOWEST_BYTES_PER_SECOND - self._waited
+        begun = self._clock()
         try:
-            async with asyncio.timeout_at(min(now + self._silence, slowest)):
+            async with asyncio.timeout(min(self._silence, left)):
                 return self._count(await self._content.readany())
         except TimeoutError as error:
             raise Refusal(errors.SLOW_UPLOAD) from error
         except web.RequestPayloadError as error:
             raise Refusal(errors.BAD_REQUEST, "its body is badly framed") from error
+        finally:
+            self._waited += self._clock() - begun
 
     def _count(self, piece: bytes) -> bytes:
         self.size += len(piece)

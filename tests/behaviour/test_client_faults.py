@@ -14,7 +14,7 @@ import pytest
 from tests.behaviour import contract, scene
 from tests.behaviour.gateway_process import GatewayProcess
 from tests.behaviour.scripted_upstream import ScriptedUpstream, Visit, fine
-from tests.behaviour.stage import EVENT, chat
+from tests.behaviour.stage import EVENT, chat, wait_until_blocked
 from tests.behaviour.wire_client import WireClient, chunked, request
 
 MIB = 1 << 20
@@ -179,16 +179,6 @@ def test_C6_readers_that_stall_cost_a_mebibyte_at_most_and_hold_up_nobody(
         for client in stalled:
             client.close()
         assert upstream.wait_for(lambda upstream: upstream.busy == 0)
-
-
-def wait_until_blocked(sent: list[int]) -> None:
-    """Wait until nothing more can be sent: all buffers on the way are full."""
-    deadline = time.monotonic() + 5
-    seen: list[int] = []
-    while not sent or seen != sent:
-        seen = list(sent)
-        assert time.monotonic() < deadline
-        time.sleep(0.1)  # no event tells that nothing happens
 
 
 def test_C6_a_reader_that_stalls_for_longer_than_the_limit_on_silence_is_cut(
