@@ -94,7 +94,7 @@ def check_upstream(value: str) -> str:
     if not parts.hostname or len(parts.hostname) > 253:
         raise ValueError("an upstream names a host of at most 253 characters")
     if _port(value) == 0:
-        raise ValueError("port 0 is no port an upstream can have")
+        raise ValueError("port 0 is not valid")
     return f"{parts.scheme}://{parts.netloc}"
 
 

@@ -62,10 +62,10 @@ def _unknown(path: Path, model: type[BaseModel]) -> str:
     name, known = str(path[-1]), list(_model_at(path[:-1], model).model_fields)
     near = difflib.get_close_matches(name, known, n=1)
     if ":" in name:
-        return "is no setting; is a space missing after a colon?"
+        return "unknown setting; is a space missing after a colon?"
     if near:
-        return f"is no setting here; `{near[0]}` is"
-    return f"is no setting here; known are {', '.join(known)}"
+        return f"unknown setting; did you mean `{near[0]}`?"
+    return f"unknown setting; valid settings: {', '.join(known)}"
 
 
 def _model_at(path: Path, model: type[BaseModel]) -> type[BaseModel]:

@@ -36,7 +36,7 @@ def _known_accounts(document: Document, top: dict[str, object]) -> None:
     for name, entry in _mapping(top.get("deployments")).items():
         account = _mapping(entry).get("account")
         if isinstance(account, str) and account not in accounts and "database" not in top:
-            document.blame(("deployments", name, "account"), "names no account of this file")
+            document.blame(("deployments", name, "account"), "is not an account in this file")
 
 
 def _keys_once(document: Document, top: dict[str, object]) -> None:

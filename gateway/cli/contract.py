@@ -75,7 +75,7 @@ def _key(variable: str | None, given: str | None) -> str:
         raise click.UsageError(f"The environment variable {variable} is not set.")
     key = os.environ[variable] if variable is not None else given if given is not None else read_secret("Key")
     if not (key.isascii() and key.isprintable() and key.strip()):
-        raise click.UsageError("This is no key: it is empty, or holds what cannot stand in a header.")
+        raise click.UsageError("Not a valid key: it is empty, or has characters not allowed in a header.")
     return key.strip()
 
 

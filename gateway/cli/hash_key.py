@@ -18,7 +18,7 @@ def hash_key(new: bool, as_json: bool) -> None:
     try:
         check_key_text(key)
     except ValueError as error:
-        raise ChangeError(f"This is no key: {error}.") from error
+        raise ChangeError(f"Not a valid key: {error}.") from error
     digest = digest_of(key).hex()
     if as_json:
         print_json({"key": key, "key_sha256": digest} if new else {"key_sha256": digest})

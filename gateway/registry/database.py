@@ -27,7 +27,7 @@ def database_url(place: str | Path) -> URL:
     try:
         return make_url(where)
     except (ArgumentError, ValueError) as error:
-        raise SourceError("database: is no SQLAlchemy URL like sqlite+aiosqlite:///gateway.db") from error
+        raise SourceError("database: is not an SQLAlchemy URL like sqlite+aiosqlite:///gateway.db") from error
 
 
 def file_of(url: URL) -> Path | None:

@@ -65,7 +65,7 @@ def _version(connection: Connection, name: str) -> str | None:
     tables = inspect(connection).get_table_names()
     if VERSION_TABLE not in tables:
         if tables:
-            raise SourceError(f"{name}: holds the tables of another program; it is left as it is")
+            raise SourceError(f"{name}: holds the tables of another program; left unchanged")
         return None
     version: str | None = connection.execute(_SELECT_VERSION).scalar()
     if version is not None and version > HEAD:

@@ -87,7 +87,7 @@ class SqlWriter:
         async with self._change() as connection:
             old = await find_key(connection, key_id)
             if not old.is_valid(now):
-                raise ChangeError(f"Key {key_id} has ended already; create a new one.")
+                raise ChangeError(f"Key {key_id} is already expired or revoked; create a new one.")
             if (await connection.execute(select(keys.c.id).where(keys.c.successor_of == key_id))).first():
                 raise ChangeError(f"Key {key_id} was rotated before; rotate its successor.")
             if expires_at is None and old.expires_at is not None and old.created_at is not None:

@@ -16,7 +16,7 @@ _HEADER = b"SQLite format 3\0"
 _SENTENCES = {
     "database is locked": "is locked by another program",
     "malformed": "is damaged; restore it from a backup",
-    "file is not a database": "is no SQLite database; it is left as it is",
+    "file is not a database": "is not an SQLite database; left unchanged",
     "unable to open": "cannot be opened; is its folder there, and writable for this user?",
     "readonly": "cannot be written by this user",
     "disk is full": "cannot be written: the disk is full; nothing was changed",
@@ -66,7 +66,7 @@ def check_file(path: Path, *, create: bool) -> None:
     except OSError as error:
         raise SourceError(f"{path}: cannot be opened: {(error.strerror or 'unknown reason').lower()}") from error
     if header != _HEADER and not (create and seen.st_size == 0):
-        raise SourceError(f"{path}: {_MISSING if seen.st_size == 0 else 'is no SQLite database; it is left as it is'}")
+        raise SourceError(f"{path}: {_MISSING if seen.st_size == 0 else 'is not an SQLite database; left unchanged'}")
 
 
 @contextlib.contextmanager
