@@ -102,7 +102,7 @@ class AnswerParser:
         self._raw_headers = []
         self._interim_answers += 1
         if self._interim_answers > _MAX_INTERIM_ANSWERS:
-            raise UpstreamError("it sent interim answers without end")
+            raise UpstreamError("it sent too many interim (1xx) responses")
 
 
 def _limit_head(size: int) -> None:

@@ -60,7 +60,7 @@ class Entrance:
         except web.HTTPNotFound:
             return self._access.refuse(request, Refusal(errors.NO_SUCH_PATH))
         except Exception:  # a fault of ours must not look like one of aiohttp's
-            log.exception("request %s: a fault of the gateway", request[EXCHANGE].id)
+            log.exception("request %s: internal error", request[EXCHANGE].id)
             if request[EXCHANGE].first_byte_at is not None and request.transport is not None:
                 request.transport.abort()  # a second answer would land inside the first
             return self._access.refuse(request, Refusal(errors.FAULT))

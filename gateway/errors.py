@@ -56,7 +56,7 @@ ENCODED_BODY = _row(
     "encoded_body", 415, "invalid_request_error", "Send the request body without Content-Encoding.", _NO_RETRY
 )
 EXPECTATION = _row(
-    "expectation", 417, "invalid_request_error", "The only expectation met here is 100-continue.", _NO_RETRY
+    "expectation", 417, "invalid_request_error", "The only supported expectation is 100-continue.", _NO_RETRY
 )
 MISDIRECTED = _row(
     "misdirected", 421, "invalid_request_error", "This page is not served under that host name.", _NO_RETRY

@@ -66,7 +66,7 @@ class Protocol(Dispatch):
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun; a second one would land inside it")
         if status != 400:
-            log.error("a fault of the gateway: %s", type(exc).__name__)
+            log.error("internal error: %s", type(exc).__name__)
             return self.app[ACCESS].refuse_unread(Refusal(errors.FAULT))
         return self.app[ACCESS].refuse_unread(Refusal(errors.BAD_REQUEST, _what_is_wrong(exc)))
 

@@ -34,4 +34,4 @@ class LoopErrors:
             loop.default_exception_handler(context)
         elif loop.time() > self._silent_until:
             self._silent_until = loop.time() + _SILENT_SECONDS
-            log.error("new clients have to wait: %s", error.strerror)
+            log.error("cannot accept new connections: %s", error.strerror)

@@ -113,7 +113,7 @@ def _url(runner: Runner) -> str:
 async def _drain(relay: Relay, seconds: float, hurry: asyncio.Event) -> None:
     await asyncio.sleep(2 * PATIENCE_SECONDS)  # what has begun to arrive is received by then
     begun = relay.under_way
-    log.info("stopping: %d under way get %g s to finish; a second signal cuts them now", begun, seconds)
+    log.info("stopping: %d requests in progress have %g s to finish; a second signal ends them now", begun, seconds)
     drained = asyncio.create_task(relay.drain())
     hurried = asyncio.create_task(hurry.wait())
     await asyncio.wait((drained, hurried), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

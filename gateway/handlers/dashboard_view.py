@@ -35,7 +35,7 @@ WHY = MappingProxyType(
         errors.ENCODED_BODY.reason: "the request body came with a Content-Encoding",
         errors.EXPECTATION.reason: "an Expect header other than 100-continue",
         errors.MISDIRECTED.reason: "asked for under a foreign host name",
-        errors.FAULT.reason: "a fault of the gateway; its log has more",
+        errors.FAULT.reason: "an internal error of the gateway; its log has more",
         errors.DRAINING.reason: "the gateway is shutting down",
         errors.BUSY.reason: "no connection to the upstream was free",
         errors.TIMED_OUT.reason: "the upstream sent no first byte in time",

@@ -66,7 +66,7 @@ class WatchingRegistry(Registry):
     def _complain(self, error: SourceError) -> None:
         if self.problem is not None and self.problem.lines == error.lines:
             return
-        log.error("what was in force stays in force, because %s", " | ".join(error.lines))
+        log.error("configuration not reloaded, keeping the previous one: %s", " | ".join(error.lines))
         self.replace(self.snapshot, SourceProblem(error.lines))
 
 

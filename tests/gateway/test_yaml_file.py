@@ -57,7 +57,7 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
     "an unknown field": (lambda path: path.write_text("x: 1\n" + GOOD), "gateway.yaml:1: x: unknown setting"),
     "a wrong type": (lambda path: path.write_text("server: 5\n" + GOOD), "gateway.yaml:1: server: must be a mapping"),
     "a doubled field": (lambda path: path.write_text(GOOD + GOOD), "gateway.yaml:7: accounts: is defined twice"),
-    "an object": (lambda path: path.write_text("server: !!python/object:x.Y {}\n"), "gateway.yaml:1: server: YAML tags"),
+    "an object": (lambda path: path.write_text("server: !!python/object:x.Y {}\n"), "gateway.yaml:1: server: YAML"),
     "not UTF-8": (lambda path: path.write_bytes(b"server:\n  host: \xff\n"), "gateway.yaml:2: the file is not UTF-8"),
     "100 MB": (lambda path: os.truncate(path, 100_000_000), "gateway.yaml: is larger than"),
     "gone": (lambda path: path.unlink(), "gateway.yaml: cannot be read: no such file"),
