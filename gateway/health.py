@@ -27,7 +27,7 @@ def says_loading(status: int, body: bytes) -> bool:
 
 
 def _meaning(status: int, body: bytes) -> str:
-    """A 200 alone is no proof: the body must be llama-server's own."""
+    """A 200 alone proves nothing: the body must be llama-server's own."""
     if says_loading(status, body):
         return "loading"
     try:

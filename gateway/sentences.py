@@ -1,6 +1,6 @@
 """A model's errors in sentences for the person who wrote the file. Pure: no I/O.
 
-No sentence quotes the value: whatever stands in the wrong place may be a key.
+No sentence quotes the value: a misplaced value may be a key.
 """
 
 import difflib
@@ -69,7 +69,7 @@ def _unknown(path: Path, model: type[BaseModel]) -> str:
 
 
 def _model_at(path: Path, model: type[BaseModel]) -> type[BaseModel]:
-    """The model whose fields stand at `path`: through the fields of models and the values of mappings and lists."""
+    """The model whose fields are at `path`: through the fields of models and the values of mappings and lists."""
     for part in path:
         if part in model.model_fields:
             model = _innermost(model.model_fields[str(part)].annotation) or model

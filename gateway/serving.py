@@ -125,7 +125,7 @@ async def _drain(relay: Relay, seconds: float, hurry: asyncio.Event) -> None:
 
 
 class _StopSignals:
-    """Events for the first and the second SIGTERM or SIGINT. SIGHUP only hurries the look at the registry's source."""
+    """Events for the first and the second SIGTERM or SIGINT. SIGHUP makes the registry look at its source now."""
 
     def __init__(self, registry: Registry) -> None:
         self.first = asyncio.Event()
@@ -137,7 +137,7 @@ class _StopSignals:
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
 
     def watch(self, pipe: int) -> None:
-        """Take the end of a pipe for a signal. What is no pipe (a file, /dev/null) has no end that would mean one."""
+        """Treat the end of a pipe as a signal. Anything but a pipe (a file, /dev/null) is ignored."""
         mode = os.fstat(pipe).st_mode
         if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
             return

@@ -28,7 +28,7 @@ def read_yaml(text: str, source: str, environ: Mapping[str, str]) -> Document:
     """Read one YAML document, with every `${NAME}` in a string replaced from `environ`.
 
     The document's `errors` may be filled already (doubled fields, missing variables, ...).
-    Raises SourceError where the text is no YAML at all.
+    Raises SourceError where the text is not YAML at all.
     """
     if len(text) > MAX_CHARS:
         raise SourceError(f"{source}:1: the file is longer than {MAX_CHARS} characters")
