@@ -64,7 +64,7 @@ def refuse_ambiguous(request: web.Request) -> None:
 def _fault_of(request: web.Request) -> Refusal | None:
     headers = request.headers
     if _ODD_VERSION in request:
-        return Refusal(errors.BAD_REQUEST, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+        return Refusal(errors.BAD_REQUEST, "only HTTP/1.0 and HTTP/1.1 are supported")
     if request.method == "CONNECT":
         return Refusal(errors.WRONG_METHOD, "other methods", Allow="GET, HEAD, POST")
     if hdrs.TRANSFER_ENCODING in headers and not _is_plain_chunked(request):

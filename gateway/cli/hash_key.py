@@ -10,7 +10,7 @@ from gateway.registry.base import ChangeError
 
 
 @click.command("hash-key")
-@click.option("--new", is_flag=True, help="Make a new key, and print it as well, this once.")
+@click.option("--new", is_flag=True, help="Make a new key, and print it as well, only this time.")
 @as_json
 def hash_key(new: bool, as_json: bool) -> None:
     """Read a key from standard input and print its `key_sha256`."""

@@ -1,4 +1,4 @@
-"""Connections to the database, and what it says when it cannot be used, in sentences."""
+"""Connections to the database, and its errors as sentences."""
 
 import contextlib
 import logging

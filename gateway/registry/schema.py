@@ -1,4 +1,4 @@
-"""The database brought to the schema of this version, before anything else is done with it."""
+"""Migrates the database to this version's schema, before anything else is done with it."""
 
 import asyncio
 import logging
@@ -74,7 +74,7 @@ def _version(connection: Connection, name: str) -> str | None:
 
 
 def _migrate(connection: Connection, name: str) -> None:
-    # Asked again now that nobody else can write: another process may have been quicker.
+    # Check again, now that nobody else can write: another process may have migrated it.
     if _version(connection, name) != HEAD:
         upgrade(connection)
         log.info("%s: the schema is now %s", name, HEAD)

@@ -1,4 +1,4 @@
-"""A database that is an SQLite file: how it is named, whether it is one at all, and what it says when it fails."""
+"""A database that is an SQLite file: its name, whether it is one at all, and its errors as sentences."""
 
 import contextlib
 import os
@@ -42,7 +42,7 @@ def place_of(text: str, folder: Path | None = None) -> Path | str:
 
 
 def uri_of(path: Path) -> str:
-    """The file for SQLite, which is not to create it."""
+    """The file as a URI with which SQLite does not create it."""
     return f"file:{quote(os.fsencode(path))}?mode=rw"
 
 
@@ -79,7 +79,7 @@ def in_sentences(name: str) -> Iterator[None]:
 
 
 def sentence(said: str) -> str:
-    """What SQLite has said, for somebody who has to do something about it."""
+    """An error of SQLite, for somebody who has to do something about it."""
     said = said.strip().partition("\n")[0]
     known = (known for part, known in _SENTENCES.items() if part in said.lower())
     return next(known, f"cannot be used: {said}")

@@ -377,7 +377,7 @@ def test_check_says_what_is_good_and_what_deserves_a_warning(run: Run, config: P
     answer = read(run("check", "--config", str(config), "--json"))
     assert answer["ok"] is True
     assert "plain text" in answer["warnings"][0]
-    assert "Warning: 1 key(s) stand in the configuration" in run("check", "--config", str(config)).stderr
+    assert "Warning: 1 key(s) are in the configuration" in run("check", "--config", str(config)).stderr
 
 
 def test_check_says_every_error_at_once(run: Run, config: Path) -> None:

@@ -106,7 +106,7 @@ WRONG = {
     "no choice": ("server: {log: {format: xml}}\n" + GOOD, "1: server.log.format: must be one of 'auto', 'human' or"),
     "a spaced host": ("server: {host: 'a b'}\n" + GOOD, "1: server.host: a host is a name or an address"),
     "nothing to serve": ("server: {}\n", "1: neither `database` nor `accounts`"),
-    "two sources": ("database: x.db\n" + GOOD, "2: accounts: cannot stand beside `database`"),
+    "two sources": ("database: x.db\n" + GOOD, "2: accounts: cannot be used with `database`"),
     "an empty database": ("database: ''\n", "1: database: must be a database URL"),
     "a null database": ("database:\n", "1: database: is empty"),
     "a NUL in the database": ('database: "a\\0b"\n', "1: database: must be a database URL"),
