@@ -10,7 +10,7 @@ from gateway import errors
 from gateway.errors import Refusal
 from gateway.settings import is_loopback
 
-# A proxy on this machine makes the whole world look like loopback; it gives itself away by one of these.
+# A proxy on this machine makes the whole world look like loopback; one of these headers shows that there is one.
 _SIGNS_OF_A_PROXY = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
 _PORT = re.compile(r":[0-9]+$")
 

@@ -24,8 +24,8 @@ _NO_FRAME: Frame = (slice(0), b"none begins like this", 0)
 def pipe_to(client: asyncio.WriteTransport, excerpt: Excerpt, otherwise: Pipe) -> Pipe:
     """A function that passes its argument on to `client`, which is sent chunks, if that is exactly one chunk.
 
-    Anything else goes to `otherwise`. A client that has just left costs nothing: its transport drops
-    what is written until the answer is told.
+    Anything else goes to `otherwise`. A client that has just left is harmless: its transport drops
+    what is written until the answer learns of it.
     """
     write, keep, time = client.write, excerpt.chunks.append, asyncio.get_running_loop().time
     frames = _FRAMES

@@ -78,7 +78,7 @@ class _Node:
 
 
 class _Composer:
-    """Makes a tree of events. An aliased node stands in it several times, as one object."""
+    """Makes a tree of events. An aliased node is in it several times, as one object."""
 
     def __init__(self, source: str) -> None:
         self.top = _Node("list", 1)

@@ -1,4 +1,4 @@
-"""`gguf-gateway hash-key`: what stands in a configuration file in place of a key."""
+"""`gguf-gateway hash-key`: what a configuration file holds in place of a key."""
 
 import click
 
