@@ -40,10 +40,10 @@ check: $(STAMP) ## Lint, format check, types, and the import floors; no test
 conformance: $(STAMP) ## Run llama.cpp's own server tests against the mock (downloads 77 MB once)
 	@$(VENV)/bin/python -m scripts.conformance $(CONFORMANCE)
 
-bench: $(STAMP) ## Measure the gateway beside nginx, and write docs/performance.* (8 minutes)
+bench: $(STAMP) ## Compare the gateway with nginx, and write docs/performance.* (11 minutes)
 	@$(VENV)/bin/python -m scripts.bench
 
-bench-quick: $(STAMP) ## The same in a minute and a half; rough, and nothing is written
+bench-quick: $(STAMP) ## The same, roughly: nothing is written (a minute and a half)
 	@$(VENV)/bin/python -m scripts.bench --quick
 
 soak: $(STAMP) ## 200,000 mixed requests, good and bad, and what they leave behind (2 minutes)
@@ -53,7 +53,7 @@ format: $(STAMP) ## Rewrite the code in the one format
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 
-docs: $(STAMP) ## Rewrite the tables of the documents from the code
+docs: $(STAMP) ## Regenerate the tables of the documents from the code
 	@$(VENV)/bin/python -m tests.docs_blocks
 
 clean: ## Remove .venv and caches

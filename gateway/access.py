@@ -1,4 +1,4 @@
-"""Names every request, counts it and writes its line in the log, and makes an answer of a Refusal."""
+"""Names, counts and logs every request, and turns a Refusal into a response."""
 
 import asyncio
 import logging
@@ -45,30 +45,30 @@ class Access:
         self._changes = changes
         self.refused: deque[Refused] = deque(maxlen=_REMEMBERED)
         self.metrics = Metrics()
-        self._random = Random()  # noqa: S311  a name need not be unguessable, and the kernel is not asked for it
+        self._random = Random()  # noqa: S311  an id may be guessable, and this saves a system call
 
     def begin(self, given_id: str | None) -> Exchange:
-        """A request has come: name it, as its client has if that is a sane name."""
+        """Note a new request. It keeps the id its client has given it, if that is a valid one."""
         if given_id is not None and is_sane_request_id(given_id):
             return Exchange(given_id)
         return Exchange(f"{self._random.getrandbits(64):016x}")
 
     def end(self, exchange: Exchange, request: web.Request | None = None) -> None:
-        """It has been answered, or given up: count it and write its line. `request` says what no endpoint says."""
+        """It has been answered, or given up: count and log it. `request` names the path where there is no endpoint."""
         self.metrics.add(exchange)
         if log.isEnabledFor(logging.INFO):
             log_request(log_fields(exchange, exchange.endpoint or _asked(request)))
 
     def refuse(self, request: web.Request, refusal: Refusal) -> web.Response:
-        """The refusal as an answer, noted. It closes the connection where what follows is not safe to read."""
+        """The response to a refused request. It closes the connection where what follows is not safe to read."""
         response = self._refusal(request[EXCHANGE], refusal)
-        # What is left of the request, or of something that only looked like one, is not read as the next request.
+        # What is left of this request, or of what only looked like one, must not be read as the next.
         if not request.content.is_eof() or _closes(refusal) or request.method == "CONNECT":
             response.force_close()
         return response
 
     def refuse_unread(self, refusal: Refusal) -> web.Response:
-        """The answer to bytes that are no HTTP request: there is none to name, and nothing of it is repeated."""
+        """The response to bytes that are not an HTTP request. It repeats none of them."""
         exchange = self.begin(None)
         exchange.status = refusal.row.status
         response = self._refusal(exchange, refusal)
@@ -90,7 +90,7 @@ class Access:
         return web.Response(status=refusal.row.status, body=refusal.body, headers=self._note(exchange, refusal))
 
     def _note(self, exchange: Exchange, refusal: Refusal) -> dict[str, str]:
-        """Remember a refusal. Returns the headers it is told with."""
+        """Remember a refusal. Returns the headers of its response."""
         row, seen = refusal.row, exchange
         exchange.ending = Ending.FAULT if row is errors.FAULT else Ending.REFUSED
         exchange.reason, exchange.cause = row.reason, refusal.cause
@@ -115,7 +115,7 @@ ACCESS = web.AppKey("access", Access)
 
 
 async def stamp(request: web.Request, response: web.StreamResponse) -> None:
-    """What every answer of a handler carries. Connected to aiohttp's `on_response_prepare`."""
+    """Set the headers that every answer of a handler carries. Connected to aiohttp's `on_response_prepare`."""
     headers = response.headers
     headers[REQUEST_ID] = request[EXCHANGE].id
     headers.pop(hdrs.SERVER, None)
@@ -124,7 +124,7 @@ async def stamp(request: web.Request, response: web.StreamResponse) -> None:
 
 
 def log_fields(exchange: Exchange, endpoint: str) -> dict[str, Any]:
-    """What the log says of a request; `docs/operating.md` explains each."""
+    """The fields of a request's log line; `docs/operating.md` explains each."""
     fields: dict[str, Any] = {
         "id": exchange.id,
         "account": exchange.account,

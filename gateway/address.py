@@ -31,7 +31,7 @@ class Address:
         self._tls: ssl.SSLContext | None = None
 
     async def open(self, timeout: float) -> Connection:
-        """A new connection. Raises UpstreamError if none stands within `timeout` seconds."""
+        """A new connection. Raises UpstreamError if there is none within `timeout` seconds."""
         try:
             async with asyncio.timeout(timeout):
                 return await self._open()
@@ -71,5 +71,5 @@ class Address:
 
 
 def _why(error: OSError) -> str:
-    """The system's words for it, without the address that asyncio adds."""
+    """The system's error message, without the address that asyncio adds."""
     return os.strerror(error.errno) if error.errno else "the address cannot be used"

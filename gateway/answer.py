@@ -19,7 +19,7 @@ from gateway.usage import Excerpt, Usage, read_usage
 
 _PEEKED_BYTES = 256 * 1024  # of a 503, to see whether it says "loading"
 
-# What the last event of a broken stream says. No words for a client that reads nothing.
+# The error that the last event of a broken stream reports. None for a client that reads nothing.
 _WORDS = {
     Ending.UPSTREAM_CUT: errors.CUT,
     Ending.TIMED_OUT: errors.SILENT,
@@ -30,18 +30,18 @@ _WORDS = {
 class Answer:
     """The answer to one request: received on `connection`, of `upstream`, and written to `client`.
 
-    `report` is called once, when all is over and the connection given back: with the Refusal that the client has to
-    be told instead of an answer, or with None if it was given one, whole or visibly broken (`exchange.ending`).
-    `owed` is to be True for as long as a part of the request has not been sent.
+    `report` is called once, when all is over and the connection given back: with the Refusal to send instead of an
+    answer, or with None if one was sent, whole or visibly broken (`exchange.ending`).
+    `owed` must be True while a part of the request has not been sent.
     """
 
-    # What most answers never need, they never set.
+    # Defaults on the class: most answers never set these.
     owed = False
     _head: Head | None = None
     _early = b""  # what came of the body before the client's answer could begin
     _whole = False
     _over = False
-    _plain_stream = False  # words of our own fit into a stream of events, of open length, uncompressed
+    _plain_stream = False  # an uncompressed event stream of open length: we may insert events
     _held_back = False
     _pinging: asyncio.TimerHandle | None = None
     _pinged_at = 0.0
@@ -73,7 +73,7 @@ class Answer:
     # --- from the upstream
 
     def head_received(self, head: Head) -> None:
-        """Judge the head: what a client must not take at its word ends here."""
+        """Judge the head: responses the client must not see (3xx, 401, 403) become refusals."""
         self._limit = self._upstream.timeouts.silence
         self._head = head
         if 300 <= head.status < 400 and head.status != 304:
@@ -97,7 +97,7 @@ class Answer:
             self._begin_if_fit(self._early)
 
     def broken(self, error: UpstreamError) -> None:
-        """The answer ends here, and the client is shown so; as a refusal if it has seen nothing of it yet."""
+        """The upstream broke off: end the answer visibly, or refuse if the client has seen nothing of it yet."""
         self.exchange.cause = str(error)
         if self.reply is None and self._early and not self._says_loading():
             self._begin()
@@ -111,7 +111,7 @@ class Answer:
     # --- from the gateway
 
     def touch(self) -> None:
-        """Note that the exchange is alive: the wait for the first byte begins anew."""
+        """Note that the exchange is alive: the wait for the first byte restarts."""
         self._active_at = self._loop.time()
 
     def fail(self, refusal: Refusal) -> None:
@@ -120,7 +120,7 @@ class Answer:
             self._end(None, refusal)
 
     def cut(self) -> None:
-        """End the answer now because the gateway is shutting down; the client is shown so."""
+        """End the answer now, visibly for the client: the gateway is shutting down."""
         self._end(Ending.SHUTDOWN, Refusal(errors.DRAINING) if self.reply is None else None)
 
     def client_left(self) -> None:
@@ -141,7 +141,7 @@ class Answer:
             self.connection.resume_reading()
 
     def usage(self) -> Usage | None:
-        """The tokens the answer speaks of, once it has passed."""
+        """The token usage that the answer reports, once it has passed."""
         return read_usage(self._sent.first, self._sent.last())
 
     # --- inside
@@ -154,13 +154,13 @@ class Answer:
         elif early or self._whole:
             self._begin()
         else:
-            self._loop.call_soon(self._begin)  # it may break in this very moment, and then nobody has seen it
+            self._loop.call_soon(self._begin)  # if it breaks right now, it can still be refused
 
     def _says_loading(self) -> bool:
         return self._head is not None and says_loading(self._head.status, self._early)
 
     def _begin(self) -> None:
-        """Write to the client from now on. Head, what came early, and the end if it came too, leave in one piece."""
+        """Start writing to the client: the head, what came early, and the end if it came too, in one piece."""
         if self._over or self.reply is not None or self._head is None:
             return
         head = self._head
@@ -181,13 +181,13 @@ class Answer:
             self._keep_alive(reply, self._upstream.ping)
 
     def _open_pipe(self) -> None:
-        """Events may take the short way from now on."""
+        """Let events bypass the parser from now on."""
         transport = self.client.connection.transport
         if transport is not None:
             self.connection.pipe = pipe_to(transport, self._sent, self.connection.parse)
 
     def _heard_at(self) -> float:
-        """When the exchange last was alive, in the event loop's time."""
+        """When the exchange was last active, in the event loop's time."""
         return max(self._active_at, self._sent.heard_at)
 
     def _keep_alive(self, reply: Reply, seconds: float) -> None:
@@ -202,7 +202,7 @@ class Answer:
         self._pinging = self._loop.call_later(max(seconds - silent_for, 0.01), self._keep_alive, reply, seconds)
 
     def _check_silence(self) -> float | None:
-        """End the answer if it has been silent for too long; else, in how many seconds it will have been."""
+        """End the answer if it has been silent for too long; else return in how many seconds it will have been."""
         left = self._heard_at() + self._limit - self._loop.time()
         if left > 0:
             return left
@@ -220,7 +220,7 @@ class Answer:
         self._end(None, Refusal(errors.UNREACHABLE, cause=why))
 
     def _end(self, ending: Ending | None, refusal: Refusal | None = None) -> None:
-        """The one way an exchange ends. What has begun ends as `ending`; `refusal` is for what has not."""
+        """Every exchange ends here: as `ending` if its answer has begun, else with `refusal`."""
         if self._over:
             return
         self._over = True
@@ -235,7 +235,7 @@ class Answer:
         if self.reply is None:
             return
         if ending is not Ending.FINISHED:
-            self._show_broken(self.reply)  # the last: it may end the client's connection, and all that hangs on it
+            self._show_broken(self.reply)  # last, because it may close the client's connection
         self.exchange.bytes_out = self._sent.size
 
     def _show_broken(self, reply: Reply) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 class UpstreamError(Exception):
-    """The model server cannot be reached, broke off, or spoke no valid HTTP. For the operator's eyes only."""
+    """The model server cannot be reached, broke off, or did not speak valid HTTP. For the operator's eyes only."""
 
 
 @dataclass(slots=True)
@@ -24,12 +24,12 @@ class Head:
     keep_alive: bool
 
     def get(self, name: bytes) -> bytes:
-        """The first value of a header given in lower case, or nothing."""
+        """The first value of a header given in lower case; empty if there is none."""
         return next((value for key, value in self.headers if key == name), b"")
 
 
 def checked_head(status: int, version: str, headers: list[tuple[bytes, bytes]]) -> Head:
-    """The head, if its framing has one reading only. Raises UpstreamError."""
+    """The head, if its framing is unambiguous. Raises UpstreamError."""
     said: dict[bytes, list[bytes]] = {b"content-length": [], b"transfer-encoding": [], b"connection": []}
     for name, value in headers:
         if name in said:

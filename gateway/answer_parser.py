@@ -1,4 +1,4 @@
-"""Takes an upstream's answers apart as they arrive: httptools finds the parts, what they must not be is judged here."""
+"""Parses an upstream's answers as they arrive: httptools finds the parts, this module checks them."""
 
 import httptools
 
@@ -19,7 +19,7 @@ class AnswerParser:
         self.begin()
 
     def begin(self) -> None:
-        """The next answer is another one."""
+        """Reset for the next answer."""
         self.head: Head | None = None
         self.complete = self.surplus = False
         self._raw_headers: list[tuple[bytes, bytes]] = []
@@ -36,7 +36,7 @@ class AnswerParser:
         try:
             self._http.feed_data(data)
             if self.head is None:
-                _limit_head(self._read_bytes)  # a line without end is no header yet
+                _limit_head(self._read_bytes)  # httptools reports a header only once its line has ended
         except httptools.HttpParserUpgrade:
             return "it tried to switch protocols"
         except (httptools.HttpParserError, UpstreamError) as error:
@@ -46,12 +46,12 @@ class AnswerParser:
         return None
 
     def taken(self) -> bytes:
-        """What came of the body since this was last asked, in one piece."""
+        """The part of the body that came since the last call, in one piece."""
         pieces, self._pieces = self._pieces, []
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def is_between_chunks(self, data: bytes) -> bool:
-        """Whether `data`, which was fed last, ended with a chunk and began no other: not even its size."""
+        """Whether `data`, which was fed last, ends exactly where a chunk ends."""
         return self._chunk_over and data.endswith(b"\r\n")
 
     def ends_with_connection(self) -> bool:
@@ -102,7 +102,7 @@ class AnswerParser:
         self._raw_headers = []
         self._interim_answers += 1
         if self._interim_answers > _MAX_INTERIM_ANSWERS:
-            raise UpstreamError("it sent interim answers without end")
+            raise UpstreamError("it sent too many interim (1xx) responses")
 
 
 def _limit_head(size: int) -> None:

@@ -27,7 +27,7 @@ def public(handler: _Handler) -> _Handler:
 
 
 def is_public(handler: object) -> bool:
-    """Whether `public` was said of this handler."""
+    """Whether this handler is marked `public`."""
     return handler in _public
 
 
@@ -46,7 +46,7 @@ def identify(app: web.Application, request: web.Request) -> str:
     Raises Refusal (401): a missing, unknown, revoked, expired or contradictory key all take the same path.
     """
     presented = presented_key(request.headers)
-    # No key has no digest: the SHA-256 of nothing may stand in a configuration by mistake, and must open nothing.
+    # Without a key the digest is empty: a configuration may hold the SHA-256 of "" by mistake; it must open nothing.
     digest = b"" if presented is None else digest_of(presented)
     key = app[REGISTRY].snapshot.key(digest, datetime.now(UTC))
     if key is None:

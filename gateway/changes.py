@@ -1,4 +1,4 @@
-"""A bell: those who watch the gateway's state sleep until something about it has changed."""
+"""Wakes tasks that wait for a state change."""
 
 import asyncio
 

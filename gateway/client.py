@@ -1,4 +1,4 @@
-"""A client's connection as an answer under way knows it: its socket, its back pressure, and that it is gone."""
+"""A client's connection as an answer under way sees it: its socket, its back pressure, and its loss."""
 
 import socket
 import struct
@@ -20,7 +20,7 @@ class UnderWay(typing.Protocol):
 
 
 class ClientConnection(web.RequestHandler):
-    """Tells `answer`, while one is under way, what befalls the connection."""
+    """Reports the connection's events to `answer` while one is under way."""
 
     __slots__ = ("answer",)
 
@@ -57,7 +57,7 @@ class ClientConnection(web.RequestHandler):
         return self.answer is None and self.transport is not None and self.transport.get_write_buffer_size() > 0
 
     def request_over(self) -> None:
-        """The answer to a request that aiohttp has not seen is over."""
+        """Called when the answer to a request that aiohttp has not seen is over."""
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
@@ -70,7 +70,7 @@ class ClientConnection(web.RequestHandler):
 
 @dataclass(slots=True)
 class Client:
-    """Whom one answer is for. Before HTTP/1.1 (`modern`) a client knows no chunks.
+    """The client of one answer. One older than HTTP/1.1 (not `modern`) does not understand chunks.
 
     `persists`: it wants to use the connection again. `content` is the part of its request that may be unread.
     """
@@ -87,5 +87,5 @@ class Client:
 
     @property
     def is_heard_out(self) -> bool:
-        """Whether all of its request has come; the next one cannot be read otherwise."""
+        """Whether its whole request has come; only then can the next one be read."""
         return self.content is None or self.content.is_eof()

@@ -12,7 +12,7 @@ from gateway.answer_parser import AnswerParser
 from gateway.pipe import Pipe
 from gateway.silence import Silence
 
-_FULL_READ = 128 * 1024  # bytes; who reads as much at once has more to read (uvloop's buffer has twice that size)
+_FULL_READ = 128 * 1024  # bytes; a read this large means more is waiting (uvloop's buffer has twice that size)
 
 
 class Receiver(Protocol):
@@ -91,11 +91,11 @@ class Connection(asyncio.BaseProtocol):
 
     @property
     def data_received(self) -> Pipe:
-        """Who takes what the socket brings. uvloop asks this only when it is given a protocol (see `_read_by`)."""
+        """What is called with the bytes of each read. uvloop looks it up only in `set_protocol` (see `_read_by`)."""
         return self._open_pipe or self.parse
 
     def parse(self, data: bytes) -> None:
-        """Take a read of the socket. What has taken the pipe before it was whole chunks: the parser is between two."""
+        """Parse a read of the socket. A pipe before it took whole chunks only: the parser is still between two."""
         if self._receiver is None:
             self.abort()  # nobody asked: whatever this is, it must not become part of the next answer
             return
@@ -136,7 +136,7 @@ class Connection(asyncio.BaseProtocol):
 
     @property
     def transport(self) -> asyncio.Transport:
-        """The socket's transport. Raises UpstreamError before the connection stands."""
+        """The socket's transport. Raises UpstreamError before it is connected."""
         if self._transport is None:
             raise UpstreamError("not connected")
         return self._transport
@@ -161,7 +161,7 @@ class Connection(asyncio.BaseProtocol):
         return is_over and parser.head is not None and parser.head.keep_alive
 
     def release(self) -> None:
-        """Forget the exchange; nothing is handed on any more. What the last client held back, the next must hear."""
+        """Forget the exchange; nothing is handed on any more. Resume reading: the last client may have paused it."""
         self._receiver = self.pipe = None
         self._read_by(None)
         self.resume_reading()

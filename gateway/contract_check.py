@@ -172,6 +172,6 @@ def _answer_rows(base_url: str, good: Headers) -> list[Check]:
         Check(
             f"{REQUEST_ID} comes back", [Ask("GET", models, (*good, named)), Ask("GET", models, (named,))], has_id(name)
         ),
-        Check(f"{REQUEST_ID} is replaced if it is none", [Ask("GET", models, (*good, garbled))], has_id(None)),
+        Check(f"{REQUEST_ID} is replaced if it is not valid", [Ask("GET", models, (*good, garbled))], has_id(None)),
         Check("nosniff and no-store on every answer", [Ask("GET", models, good), Ask("GET", models)], guarded),
     ]

@@ -1,4 +1,4 @@
-"""Who says whether an answer is what the contract promises, and if not, what is wrong with it."""
+"""Judges whether an answer is what the contract promises, and if not, what is wrong with it."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -58,7 +58,7 @@ def _differs(answer: Answer, refusal: Refusal) -> str:
 
 
 def _pairs(body: bytes) -> object:
-    """JSON with the order of its keys; None if it is none."""
+    """JSON with the order of its keys; None if it is not JSON."""
     try:
         return json.loads(body.decode(), object_pairs_hook=tuple)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a worker knows of the others: how many they are, which part of a limit is its own, what they have counted.
+"""What a worker knows of the others: how many there are, its own share of a limit, and their counts.
 
 Each worker posts its counts into an unnamed file that all of them inherited; no one writes into another's.
 """
@@ -13,7 +13,7 @@ from aiohttp import web
 from gateway.deployment import Limits
 
 _HEADER = struct.Struct("<II")  # length and CRC-32 of what follows
-_TRIES = 100  # a post is written within microseconds; one that stays torn is its dead writer's last
+_TRIES = 100  # a post is written within microseconds; one that stays incomplete is the last of a worker that died
 
 
 class Crew:

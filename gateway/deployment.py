@@ -1,4 +1,4 @@
-"""What a caller names in the URL, and what may stand behind it. Pure: no I/O."""
+"""What a caller names in the URL, and what may be behind it. Pure: no I/O."""
 
 import re
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class Status(StrEnum):
 class Timeouts:
     """Limits of one exchange with an upstream, in seconds. A stream as such has no limit.
 
-    `connect`: until the connection stands. `first_byte`: from the request's last byte to the answer's first.
+    `connect`: until the connection is established. `first_byte`: from the request's last byte to the answer's first.
     `silence`: between two bytes of the answer. `queue`: in line for a connection when all are in use.
     """
 
@@ -94,7 +94,7 @@ def check_upstream(value: str) -> str:
     if not parts.hostname or len(parts.hostname) > 253:
         raise ValueError("an upstream names a host of at most 253 characters")
     if _port(value) == 0:
-        raise ValueError("port 0 is no port an upstream can have")
+        raise ValueError("port 0 is not valid")
     return f"{parts.scheme}://{parts.netloc}"
 
 
@@ -108,7 +108,7 @@ def _check_socket(value: str) -> str:
 
 
 def check_upstream_key(value: str) -> str:
-    """Return a key that may stand in a header. Raises ValueError, without quoting it."""
+    """Return a key that a header may hold. Raises ValueError, without quoting it."""
     if not _PRINTABLE.fullmatch(value):
         raise ValueError("an upstream key is printable ASCII without spaces (it travels in a header)")
     return value

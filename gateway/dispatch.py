@@ -1,7 +1,7 @@
-"""Which bytes of a client's connection take the fast path, and which are aiohttp's.
+"""Decides which bytes of a client's connection take the fast path, and which aiohttp gets.
 
-aiohttp's parser is given whole requests, or everything from some byte on: what is decided on the fast path it never
-sees, and it is never left in the middle of a request. Requests of one connection are answered in their order.
+aiohttp's parser is given whole requests, or everything from some byte on: it never sees what the fast path has taken,
+and it is never left in the middle of a request. Requests of one connection are answered in their order.
 """
 
 import asyncio
@@ -16,25 +16,25 @@ from gateway.plain_request import PlainRequest, plain_request
 from gateway.upload import HELD_BYTES
 
 PATIENCE_SECONDS = 0.02  # until the rest of a plain request has come: clients send head and body apart
-# Of the event loop, that a request waits for an idle connection, or for aiohttp to end the request before it: less
-# than the long way takes.
+# How many turns of the event loop a request waits for an idle connection, or for aiohttp to end the request before
+# it: this takes less time than aiohttp's way.
 _TURNS = 2
-_MAX_AHEAD_BYTES = 256 * 1024  # kept of a client that sends on before it is answered; then its socket has to wait
+_MAX_AHEAD_BYTES = 256 * 1024  # kept of a client that sends on before it is answered; then its socket is paused
 
 
 class Dispatch(ClientConnection):
-    """One client connection that knows both ways."""
+    """One client connection that can take either path."""
 
     __slots__ = ("_aiohttps", "_busy", "_fast_path", "_held", "_patience", "_turns")
 
     def __init__(self, fast_path: FastPath, manager: web.Server, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
         self._fast_path = fast_path
-        self._busy = False  # a request is under way by the fast path
+        self._busy = False  # a request is under way on the fast path
         self._held = b""  # came meanwhile, or is the beginning of a plain request
         self._patience: asyncio.TimerHandle | None = None
         self._turns = 0
-        self._aiohttps: float = 0  # so many of the next bytes: the rest of a request that it has begun, or all
+        self._aiohttps: float = 0  # how many of the next bytes are aiohttp's: the rest of a request, or all
 
     def data_received(self, data: bytes) -> None:
         if self._busy:
@@ -63,7 +63,7 @@ class Dispatch(ClientConnection):
             self._loop.call_soon(self._go_on)
 
     def _dispatch(self, data: bytes) -> None:
-        """`data` begins with a request, and nothing is under way by the fast path."""
+        """Route `data`, which begins with a request, while nothing is under way on the fast path."""
         request = plain_request(data)
         if request is not None and request.missing == 0:
             self._take_held()
@@ -76,9 +76,9 @@ class Dispatch(ClientConnection):
             self._patience = self._loop.call_later(PATIENCE_SECONDS, self._lose_patience, request)
 
     def _answer(self, request: PlainRequest, data: bytes) -> None:
-        """A whole request, as `data`."""
+        """Carry a whole request, or give its bytes, `data`, to aiohttp."""
         if self.writing_paused:
-            self._held = data  # it has not read its last answer yet
+            self._held = data  # the client has not read its last answer yet
             return
         begun = self._fast_path.carry(request, Client(self)) if self._aiohttp_rests else Begun.NOT_YET
         if begun is Begun.NOT_YET and self.answer is None and self._turns < _TURNS:
@@ -125,11 +125,11 @@ class Dispatch(ClientConnection):
 
     @property
     def _aiohttp_rests(self) -> bool:
-        """Whether it waits for a request."""
+        """Whether aiohttp waits for a request."""
         return self._waiter is not None and not self._waiter.done() and not self._messages
 
     def _process_keepalive(self) -> None:
-        """aiohttp closes what waits for a request for too long; for it, this connection does while we are busy."""
+        """Keep aiohttp from closing the connection as idle while the fast path is busy on it."""
         if self._busy:
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         super()._process_keepalive()

@@ -1,4 +1,4 @@
-"""Who may see what is the operator's. To anybody else its paths look like any other that is not served."""
+"""Decides who may see the operator's pages. To anybody else their paths look like ones that are not served."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from gateway import errors
 from gateway.errors import Refusal
 from gateway.settings import is_loopback
 
-# A proxy on this machine makes the whole world look like loopback; it gives itself away by one of these.
+# A proxy on this machine makes the whole world look like loopback; one of these headers shows that there is one.
 _SIGNS_OF_A_PROXY = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
 _PORT = re.compile(r":[0-9]+$")
 
@@ -49,7 +49,7 @@ class Door:
 
 
 def is_from_here(peer: str | None) -> bool:
-    """Whether an address is this machine's loopback, IPv4 in IPv6's clothes (`::ffff:127.0.0.1`) included."""
+    """Whether an address is this machine's loopback, an IPv4-mapped one (`::ffff:127.0.0.1`) included."""
     try:
         address = ip_address(peer or "")
     except ValueError:

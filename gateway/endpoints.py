@@ -14,7 +14,7 @@ class Protocol(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One proxied endpoint. `path` follows the deployment's base URL, and is what the upstream is asked."""
+    """One proxied endpoint. `path` follows the deployment's base URL, and is the path asked of the upstream."""
 
     method: str
     path: str
@@ -22,7 +22,7 @@ class Endpoint:
 
     @property
     def has_body(self) -> bool:
-        """Whether a request to it carries one."""
+        """Whether a request to it has a body."""
         return self.method == "POST"
 
 

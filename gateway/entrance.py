@@ -30,7 +30,7 @@ class Entrance:
         self._route = route
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """One exchange, one log line. A client that leaves is no error, whenever it does."""
+        """One exchange, one log line. A client that leaves is not an error, whenever it does."""
         exchange = self._access.begin(request.headers.get(REQUEST_ID))
         request[EXCHANGE] = exchange
         try:
@@ -59,8 +59,8 @@ class Entrance:
             return self._access.refuse(request, Refusal(errors.WRONG_METHOD, methods, Allow=methods))
         except web.HTTPNotFound:
             return self._access.refuse(request, Refusal(errors.NO_SUCH_PATH))
-        except Exception:  # a fault of ours must not look like one of aiohttp's
-            log.exception("request %s: a fault of the gateway", request[EXCHANGE].id)
+        except Exception:  # our own faults must not get aiohttp's error page
+            log.exception("request %s: internal error", request[EXCHANGE].id)
             if request[EXCHANGE].first_byte_at is not None and request.transport is not None:
                 request.transport.abort()  # a second answer would land inside the first
             return self._access.refuse(request, Refusal(errors.FAULT))

@@ -1,4 +1,4 @@
-"""The contract: every error of the gateway's own, as one table. Its numbers and words stand nowhere else.
+"""The contract: every error of the gateway's own, as one table. Its numbers and words are defined nowhere else.
 
 The body is `{"error": {"type": ..., "message": ...}}`, UTF-8, in that key order; the type names are Anthropic's.
 """
@@ -56,7 +56,7 @@ ENCODED_BODY = _row(
     "encoded_body", 415, "invalid_request_error", "Send the request body without Content-Encoding.", _NO_RETRY
 )
 EXPECTATION = _row(
-    "expectation", 417, "invalid_request_error", "The only expectation met here is 100-continue.", _NO_RETRY
+    "expectation", 417, "invalid_request_error", "The only supported expectation is 100-continue.", _NO_RETRY
 )
 MISDIRECTED = _row(
     "misdirected", 421, "invalid_request_error", "This page is not served under that host name.", _NO_RETRY
@@ -84,7 +84,7 @@ TIMED_OUT = _row(
     _NO_RETRY,  # SDKs repeat a 5xx, and the model server would do all the work again
 )
 
-# What the error event of a stream that broke says; the status has long been sent by then.
+# For the error event of a broken stream; the status has long been sent by then.
 CUT = _row("upstream_cut", 502, "api_error", "The model endpoint broke off in the middle of its answer.")
 SILENT = _row("upstream_silent", 504, "timeout_error", "The model endpoint fell silent in the middle of its answer.")
 

@@ -19,7 +19,7 @@ class Ending(StrEnum):
     TIMED_OUT = "timed_out"  # silence beyond the limit, after the answer had begun
     CLIENT_STALLED = "client_stalled"  # the client read nothing for as long as the limit on silence
     SHUTDOWN = "shutdown"  # cut when the gateway's time to drain was over
-    FAULT = "fault"  # a fault of the gateway's own
+    FAULT = "fault"  # an internal error of the gateway
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ Gauges = Mapping[str, tuple[str, Labels, Mapping[Labels, float]]]
 
 
 def expose(metrics: Metrics, gauges: Gauges) -> bytes:
-    """Everything that was counted, and how things stand."""
+    """All counters and gauges."""
     registry = CollectorRegistry()
     registry.register(_Collector(lambda: _families(metrics, gauges)))
     return generate_latest(registry)

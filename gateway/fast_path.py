@@ -1,7 +1,7 @@
 """Begins a plain request in the very call that received it, if nothing stands in its way: no task, no waiting.
 
-This is the way of every request with all questions left out whose answer is yes: the key is good, the deployment is
-its account's and ready, a connection to it is idle. At the first no, nothing has been done, and `entrance` answers.
+It serves the good case only: the key is good, the deployment is its account's and ready, a connection to it is idle.
+If any of these is not so, nothing has been done, and `entrance` answers.
 """
 
 import asyncio
@@ -99,7 +99,7 @@ class FastPath:
             if refusal.row is errors.UNREACHABLE:
                 self._readiness.doubt(answer.exchange.deployment or "")
             self._access.refuse_at_once(answer.exchange, refusal, connection.transport)
-        if not self._ended:  # once the clients have their bytes: those of a turn of the event loop leave at its end
+        if not self._ended:  # later: the clients get their bytes at the end of this turn of the event loop
             self._loop.call_soon(self._account)
         self._ended.append(answer)
         connection.request_over()

@@ -48,7 +48,7 @@ def _pem_file(value: str) -> str:
     try:
         ssl.create_default_context(cafile=value)
     except ssl.SSLError as error:
-        raise ValueError("is no PEM file of certificates") from error
+        raise ValueError("is not a PEM certificate file") from error
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from error
     return value

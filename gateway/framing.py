@@ -1,4 +1,4 @@
-"""Refuses what could be read in two ways, before anyone reads it: the gateway and its upstreams must never differ.
+"""Refuses ambiguous requests: the gateway and its upstreams must never read one differently.
 
 aiohttp's parser already refuses most of it (RFC 9112 6: duplicate and conflicting lengths, bad chunks, bare line
 feeds); here is what it lets through.
@@ -30,7 +30,7 @@ _RequestFactory = Callable[..., web.BaseRequest]
 
 
 def without_surprises(make: _RequestFactory) -> _RequestFactory:
-    """Wrap aiohttp's maker of requests: what aiohttp would act upon before any middleware has run is set aside.
+    """Wrap aiohttp's request factory: set aside what aiohttp would act upon before any middleware has run.
 
     It answers `Expect` by inviting the body, or with an error page of its own, before the key has been looked at;
     it loses the bytes after an `Upgrade` that it does not know; and it answers in any version it is spoken to.
@@ -55,7 +55,7 @@ def without_surprises(make: _RequestFactory) -> _RequestFactory:
 
 
 def refuse_ambiguous(request: web.Request) -> None:
-    """Raise a 400, 405 or 417 for a request whose meaning is not beyond doubt; all of them end the connection."""
+    """Raise a 400, 405 or 417 for an ambiguous request; all of them close the connection."""
     fault = _fault_of(request)
     if fault is not None:
         raise fault
@@ -64,7 +64,7 @@ def refuse_ambiguous(request: web.Request) -> None:
 def _fault_of(request: web.Request) -> Refusal | None:
     headers = request.headers
     if _ODD_VERSION in request:
-        return Refusal(errors.BAD_REQUEST, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+        return Refusal(errors.BAD_REQUEST, "only HTTP/1.0 and HTTP/1.1 are supported")
     if request.method == "CONNECT":
         return Refusal(errors.WRONG_METHOD, "other methods", Allow="GET, HEAD, POST")
     if hdrs.TRANSFER_ENCODING in headers and not _is_plain_chunked(request):

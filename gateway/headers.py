@@ -1,4 +1,4 @@
-"""Which headers carry a key, and which may pass, up and down. Allowlists: what is not named here stays here."""
+"""Which headers carry a key, and which may pass, up and down. Allowlists: what is not named here does not pass."""
 
 import re
 from collections.abc import Iterable
@@ -43,7 +43,7 @@ def presented_key(headers: "CIMultiDictProxy[str]") -> str | None:
     """The one key a request presents; None if there is none, an empty one, or if its headers disagree.
 
     A bearer scheme is matched in any case (RFC 9110 11.1); any other scheme, and a bare key in
-    `Authorization`, is no key. Spaces around a key are not part of it.
+    `Authorization`, is not a key. Spaces around a key are not part of it.
     """
     keys = {
         _bearer(value) if name == "authorization" else value.strip(" \t")
@@ -73,13 +73,13 @@ def upward(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
 
 
 def lines_of(headers: RawHeaders) -> bytes:
-    """The headers as they stand in a head."""
+    """The headers as lines of a head."""
     return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 @lru_cache(maxsize=512)
 def _upward_name(raw_name: bytes) -> bytes | None:
-    """A header's name in lower case if it may go up, or says which may not; else None."""
+    """A header's name in lower case if it may go up, or is `connection`; else None."""
     name = raw_name.lower()
     passes = name in _UP or name == b"connection" or (name.startswith(_UP_PREFIXES) and name not in _NEVER_UP)
     return name if passes else None
@@ -113,5 +113,5 @@ def request_id_line(request_id: str) -> bytes:
 
 
 def is_sane_request_id(value: str) -> bool:
-    """Whether a client's `x-request-id` may stand in our log and answer: up to 128 of `A-Z a-z 0-9 . _ -`."""
+    """Whether a client's `x-request-id` may appear in our log and answer: up to 128 of `A-Z a-z 0-9 . _ -`."""
     return _REQUEST_ID(value) is not None

@@ -27,7 +27,7 @@ def says_loading(status: int, body: bytes) -> bool:
 
 
 def _meaning(status: int, body: bytes) -> str:
-    """A 200 alone is no proof: the body must be llama-server's own."""
+    """A 200 alone proves nothing: the body must be llama-server's own."""
     if says_loading(status, body):
         return "loading"
     try:
@@ -63,7 +63,7 @@ class _WholeAnswer:
     def body_received(self, data: bytes, last: bool) -> None:
         self._body += data
         if len(self._body) > _MAX_BYTES:
-            self.broken(UpstreamError("its /health answers without end"))
+            self.broken(UpstreamError("its /health response is too large"))
         elif last and self._head is not None and not self.done.done():
             self.done.set_result((self._head, self._body))
 

@@ -1,4 +1,4 @@
-"""aiohttp's HTTP server with our manners: errors in the contract's shape, nothing echoed, no traceback for a client."""
+"""aiohttp's HTTP server configured for the contract: errors in its shape, nothing echoed, no traceback for a client."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -22,7 +22,7 @@ log = logging.getLogger("gateway.http")
 
 MAX_LINE_BYTES = 8190  # of the request line, and of one header (aiohttp's own default, stated because we answer for it)
 _MAX_FRAMING_BYTES = 64 * 1024  # chunk sizes and extensions, beyond seven bytes for every one of the body
-_LINGER_SECONDS = 2.0  # how long the rest of a refused request is read away, so that its client sees the refusal
+_LINGER_SECONDS = 2.0  # how long the rest of a refused request is read and dropped, so that its client sees the refusal
 
 
 class Protocol(Dispatch):
@@ -36,7 +36,7 @@ class Protocol(Dispatch):
         self._body_bytes = 0  # on the wire, framing included, beyond those that came with the head
 
     def feed_aiohttp(self, data: bytes) -> None:
-        """See to it that whoever reads a body learns when no more of it can come."""
+        """Make sure that the reader of a body is told when no more of it can come."""
         requests = self._request_count
         super().feed_aiohttp(data)
         if self._request_count != requests:
@@ -68,7 +68,7 @@ class Protocol(Dispatch):
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun; a second one would land inside it")
         if status != 400:
-            log.error("a fault of the gateway: %s", type(exc).__name__)
+            log.error("internal error: %s", type(exc).__name__)
             return self.app[ACCESS].refuse_unread(Refusal(errors.FAULT))
         return self.app[ACCESS].refuse_unread(Refusal(errors.BAD_REQUEST, _what_is_wrong(exc)))
 

@@ -15,7 +15,7 @@ import orjson
 
 from gateway.account import KEY_PREFIX
 
-# Anything that looks like one of our keys, or stands where a key stands in a header, wherever it came from.
+# Anything that looks like one of our keys, or is in the place of a key in a header, wherever it came from.
 _SECRETS = re.compile(
     rf"({re.escape(KEY_PREFIX)})[A-Za-z0-9_]{{8,}}"
     r"|((?:authorization|x-api-key|\bkey)(?:['\"]?\s*[:=]\s*(?:b?['\"])?|['\"]\s*,\s*b?['\"])(?:(?:bearer|basic)\s+)?)"
@@ -27,7 +27,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 codecs.lookup("unicode_escape")  # loads it now: later there may be no file descriptor left to do so
 _MAX_TEXT = 3000  # characters, so that a line stays below 4 KiB
 _BATCH_SECONDS = 0.05
-_FROM_OUTSIDE = ("id", "endpoint", "cause")  # the fields of a request that hold words of others
+_FROM_OUTSIDE = ("id", "endpoint", "cause")  # the fields of a request that hold untrusted text
 _requests = logging.getLogger("gateway.access")
 _COLOURS = {"2": "32", "3": "36", "4": "33", "5": "31"}
 
@@ -165,9 +165,9 @@ class HumanLines(logging.Formatter):
 
 
 def log_request(fields: dict[str, Any]) -> None:
-    """Write the line of a request. Words of others in it are masked here.
+    """Write the line of a request. Untrusted text in it is masked here.
 
-    With our own handler it goes straight there: a LogRecord and its way cost more than all the rest of the line.
+    It goes straight to our own handler, if that is set up: a LogRecord costs more than all the rest of the line.
     """
     for name in _FROM_OUTSIDE:
         if name in fields:
@@ -190,7 +190,7 @@ def set_up(form: str, level: str, stream: TextIO | None = None) -> None:
     root.setLevel(level.upper())
     for noisy in ("asyncio", "aiosqlite", "sqlalchemy", "alembic", "aiohttp"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
-    # What no line shows need not be found out for each (logging's own advice on optimization).
+    # Do not collect what no line shows (logging's own advice on optimization).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.raiseExceptions = False  # a full disk must not become a traceback, nor reach a request
 

@@ -1,4 +1,4 @@
-"""What the event loop has nobody else to tell: what of it the operator is told, and how often."""
+"""The event loop's exception handler: what is logged, how often."""
 
 import asyncio
 import errno
@@ -12,13 +12,13 @@ log = logging.getLogger("gateway")
 
 
 class LoopErrors:
-    """An event loop's exception handler: what it does not know it leaves to the loop's own, which logs a traceback.
+    """What it does not know it leaves to the loop's default handler, which logs a traceback.
 
-    That no client can be accepted for want of descriptors or memory, asyncio says a thousand times over and with a
-    traceback; this says it once a minute. Nothing is said of two errors that are none:
+    When descriptors or memory run out, asyncio logs a traceback for each of a thousand attempts to accept a client;
+    this logs one line a minute. Two errors are harmless and not logged:
 
-    - A second after it could accept none, asyncio tries again as often, and trips over a listener closed meanwhile.
-    - A connection fails after it was given up, as uvloop's TLS handshakes do: who gave it up has said why.
+    - A second after it could accept none, asyncio tries again, though the listener may have been closed meanwhile.
+    - A connection fails after it was given up, as uvloop's TLS handshakes do: whoever gave it up has reported why.
     """
 
     def __init__(self) -> None:
@@ -34,4 +34,4 @@ class LoopErrors:
             loop.default_exception_handler(context)
         elif loop.time() > self._silent_until:
             self._silent_until = loop.time() + _SILENT_SECONDS
-            log.error("new clients have to wait: %s", error.strerror)
+            log.error("cannot accept new connections: %s", error.strerror)

@@ -1,4 +1,4 @@
-"""What Prometheus will want to know, counted on the way in plain numbers; `exposition` puts it into its format.
+"""Counts for Prometheus, kept as plain numbers; `exposition` puts them into its format.
 
 Label values are bounded: deployments are those of the registry, endpoints those of the table, endings and reasons
 those of the code.
@@ -45,7 +45,7 @@ class Histogram:
 
 
 class Metrics:
-    """Counts of ended exchanges. One that names no deployment of its caller's counts as a refusal only."""
+    """Counts of ended exchanges. One without a deployment counts as a refusal only."""
 
     def __init__(self) -> None:
         self.requests: defaultdict[Labels, int] = defaultdict(int)  # deployment, endpoint, status, ending

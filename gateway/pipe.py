@@ -1,7 +1,7 @@
-"""The short way of an event: from an upstream's socket to its client's, in the frame it came in.
+"""Lets an event bypass the parser: from an upstream's socket to its client's, in the frame it came in.
 
 A llama-server sends each event of a stream as one chunk (RFC 9112 7.1), and nearly all of them arrive alone, in one
-read. As with `plain_request`: what is not plain is no error, the parser reads it.
+read. As with `plain_request`: what is not plain is not an error, the parser reads it.
 
 This is run for every token of every stream. It is a closure, compares slices and has them ready, because that is what
 CPython does fastest: `self.write()`, `startswith()` and `endswith()` took a tenth of an event's instructions.
@@ -15,17 +15,17 @@ from gateway.usage import Excerpt
 Pipe = Callable[[bytes], None]
 Frame = tuple[slice, bytes, int]
 
-# Smaller than any event, and larger than nearly all of them: only chunks in between are worth it.
+# Bytes of a read with its chunk's framing, so 58 to 4089 bytes of content: other chunks are rare.
 _LEAST, _MOST = 64, 4096
 _TAIL = slice(-2, None)
 _NO_FRAME: Frame = (slice(0), b"none begins like this", 0)
 
 
 def pipe_to(client: asyncio.WriteTransport, excerpt: Excerpt, otherwise: Pipe) -> Pipe:
-    """A function that passes on to `client`, which is sent chunks, the one chunk that its argument is.
+    """A function that passes its argument on to `client`, which is sent chunks, if that is exactly one chunk.
 
-    If that is anything else, `otherwise` is given it. A client that has just left costs nothing: its transport drops
-    what is written until the answer is told.
+    Anything else goes to `otherwise`. A client that has just left is harmless: its transport drops
+    what is written until the answer learns of it.
     """
     write, keep, time = client.write, excerpt.chunks.append, asyncio.get_running_loop().time
     frames = _FRAMES
@@ -44,7 +44,7 @@ def pipe_to(client: asyncio.WriteTransport, excerpt: Excerpt, otherwise: Pipe) -
 
 
 class _Frames(dict[int, Frame]):
-    """Of a chunk of so many bytes, frame included: where its first line is, what that says, and how much is in it.
+    """By a chunk's size, frame included: where its first line is, what that must be, and the size of its content.
 
     >>> _Frames()[64 + 6]
     (slice(None, 4, None), b'40\\r\\n', 64)

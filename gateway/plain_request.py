@@ -1,7 +1,7 @@
-"""Recognizes a plain request: to a proxied endpoint, whole, with nothing in it that would need a second thought.
+"""Recognizes a plain request: to a proxied endpoint, whole, with nothing unusual in it.
 
-Nearly every request is one. What is not (chunks, `Expect`, a query, two keys that differ, bytes that look odd) is no
-error: it is aiohttp's parser and the door behind it that say what becomes of it. So this may be as narrow as it likes.
+Nearly every request is one. What is not (chunks, `Expect`, a query, two keys that differ, bytes that look odd) is not
+an error: aiohttp's parser and `entrance` decide what becomes of it. So this may be as narrow as it likes.
 """
 
 import re
@@ -79,7 +79,7 @@ def plain_request(data: bytes) -> PlainRequest | None:
 
 
 def _without_length(lines: bytes) -> tuple[bytes, bytes | None]:
-    """The head without its `Content-Length`, and the value of that, if there is one."""
+    """The head without its `Content-Length`, and that header's value, if there is one."""
     for name in _LENGTHS:
         at = lines.find(name)
         if at >= 0:
@@ -106,7 +106,7 @@ def _plain_head(lines: bytes) -> PlainHead | None:
 
 
 def _all_plain(headers: list[tuple[bytes, bytes]]) -> bool:
-    """No header twice (aiohttp refuses some that are), none that says more than itself."""
+    """No header twice (aiohttp refuses some of these), none with an effect beyond its own value."""
     values = {name.lower(): value for name, value in headers}
     if len(values) != len(headers) or not _NOT_PLAIN.isdisjoint(values):
         return False

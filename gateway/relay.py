@@ -1,4 +1,4 @@
-"""The way of one proxied request: body up, head down, answer through, and the truth about how it ended.
+"""Carries one proxied request and records how it ended.
 
 A client that leaves takes its upstream connection with it. An upstream that breaks off is never made to look whole.
 A request is sent once: after its first byte there is no second try.
@@ -107,7 +107,7 @@ class Relay:
                 uploading.cancel()
             self._answers.discard(answer)
             exchange.usage = answer.usage()
-            answer.client_left()  # if it is not over: whatever the reason, nobody is to be answered any more
+            answer.client_left()  # if it is not over: whatever the reason, there is nobody left to answer
 
     async def _prepare(self, exchange: Exchange, upload: Upload | None, upstream: Upstream) -> tuple[bytes, Connection]:
         """What the request's body begins with, and a connection for it. Raises Refusal, that of `cut_all` included."""

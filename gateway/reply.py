@@ -72,7 +72,7 @@ class Reply:
 
 
 class Relayed(web.StreamResponse):
-    """What aiohttp is told of a reply: that it has been written."""
+    """What aiohttp gets for a reply that has been written already."""
 
     def __init__(self, reply: Reply, status: int) -> None:
         super().__init__(status=status)

@@ -11,7 +11,7 @@ class Resolver:
     """Looks up one host. Raises OSError if it has no address.
 
     All who ask at a time share one lookup, in a thread of its own. The event loop's lookups would share a few
-    threads among all names, so that one name server that hangs held up every upstream, and the end of the process.
+    threads among all names: one name server that hangs would hold up every upstream, and the end of the process.
     """
 
     def __init__(self, host: str, port: int) -> None:

@@ -118,7 +118,7 @@ class _Mock:
         raise SandboxError(f"A mock llama-server did not start: {said[-1] if said else 'it said nothing'}")
 
     async def stop(self) -> None:
-        """End it, gently and then not."""
+        """Terminate it; kill it if that does not help."""
         process = self._process
         if process is None or process.returncode is not None:
             return

@@ -1,6 +1,6 @@
 """A model's errors in sentences for the person who wrote the file. Pure: no I/O.
 
-No sentence quotes the value: whatever stands in the wrong place may be a key.
+No sentence quotes the value: a misplaced value may be a key.
 """
 
 import difflib
@@ -62,14 +62,14 @@ def _unknown(path: Path, model: type[BaseModel]) -> str:
     name, known = str(path[-1]), list(_model_at(path[:-1], model).model_fields)
     near = difflib.get_close_matches(name, known, n=1)
     if ":" in name:
-        return "is no setting; is a space missing after a colon?"
+        return "unknown setting; is a space missing after a colon?"
     if near:
-        return f"is no setting here; `{near[0]}` is"
-    return f"is no setting here; known are {', '.join(known)}"
+        return f"unknown setting; did you mean `{near[0]}`?"
+    return f"unknown setting; valid settings: {', '.join(known)}"
 
 
 def _model_at(path: Path, model: type[BaseModel]) -> type[BaseModel]:
-    """The model whose fields stand at `path`: through the fields of models and the values of mappings and lists."""
+    """The model whose fields are at `path`: through the fields of models and the values of mappings and lists."""
     for part in path:
         if part in model.model_fields:
             model = _innermost(model.model_fields[str(part)].annotation) or model

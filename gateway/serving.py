@@ -114,7 +114,7 @@ def _url(runner: Runner) -> str:
 async def _drain(relay: Relay, runner: Runner, seconds: float, hurry: asyncio.Event) -> None:
     await asyncio.sleep(2 * PATIENCE_SECONDS)  # what has begun to arrive is received by then
     begun = relay.under_way + len(runner.unread())
-    log.info("stopping: %d under way get %g s to finish; a second signal cuts them now", begun, seconds)
+    log.info("stopping: %d requests in progress have %g s to finish; a second signal ends them now", begun, seconds)
     drained = asyncio.create_task(_finish(relay, runner))
     hurried = asyncio.create_task(hurry.wait())
     await asyncio.wait((drained, hurried), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -135,7 +135,7 @@ async def _finish(relay: Relay, runner: Runner) -> None:
 
 
 class _StopSignals:
-    """Events for the first and the second SIGTERM or SIGINT. SIGHUP only hurries the look at the registry's source."""
+    """Events for the first and the second SIGTERM or SIGINT. SIGHUP makes the registry look at its source now."""
 
     def __init__(self, registry: Registry) -> None:
         self.first = asyncio.Event()
@@ -147,7 +147,7 @@ class _StopSignals:
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
 
     def watch(self, pipe: int) -> None:
-        """Take the end of a pipe for a signal. What is no pipe (a file, /dev/null) has no end that would mean one."""
+        """Treat the end of a pipe as a signal. Anything but a pipe (a file, /dev/null) is ignored."""
         mode = os.fstat(pipe).st_mode
         if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
             return

@@ -76,9 +76,7 @@ class AccountEntry(Model):
 class DeploymentTimeouts(Model):
     """Limits of one deployment, in seconds; the server's where left out."""
 
-    connect: Seconds | None = Field(
-        default=None, description="Seconds until the connection to the upstream must stand."
-    )
+    connect: Seconds | None = Field(default=None, description="Seconds to establish a connection to the upstream.")
     first_byte: Seconds | None = Field(
         default=None, description="Seconds from the request's last byte to the answer's first."
     )
@@ -194,13 +192,13 @@ def json_schema() -> dict[str, object]:
 
 
 def warnings(settings: Settings) -> tuple[str, ...]:
-    """What is allowed but deserves to be said loudly at start: a sentence each."""
+    """Warnings for the start, about what is allowed but risky: a sentence each."""
     keys = [(name, key) for name, account in settings.accounts.items() for key in account.keys]
     plain = [f"{name}/{key.name}" for name, key in keys if key.key is not None]
     found = []
     if plain and not is_loopback(settings.server.host):
         found.append(
-            f"{len(plain)} key(s) stand in the configuration as plain text ({', '.join(plain[:3])}) while the gateway "
+            f"{len(plain)} key(s) are in the configuration as plain text ({', '.join(plain[:3])}) while the gateway "
             "listens beyond this machine: replace each `key` by its `key_sha256` (gguf-gateway hash-key)."
         )
     if settings.database is None and not keys:

@@ -1,6 +1,6 @@
 """Rules of the configuration file that hold between its fields. Pure: no I/O.
 
-They read the plain values and not the models, so that one wrong field elsewhere does not hide what they have to say.
+They read the plain values and not the models, so that one wrong field elsewhere does not hide their errors.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def _one_source(document: Document, top: dict[str, object]) -> None:
             document.blame(("database",), "is empty; give it a value or leave the line out")
         for name in ("accounts", "deployments"):
             if name in top:
-                document.blame((name,), "cannot stand beside `database`; `gguf-gateway import` moves it in there")
+                document.blame((name,), "cannot be used with `database`; `gguf-gateway import` moves it there")
     elif "accounts" not in top:
         document.blame((), _NO_SOURCE)
 
@@ -36,7 +36,7 @@ def _known_accounts(document: Document, top: dict[str, object]) -> None:
     for name, entry in _mapping(top.get("deployments")).items():
         account = _mapping(entry).get("account")
         if isinstance(account, str) and account not in accounts and "database" not in top:
-            document.blame(("deployments", name, "account"), "names no account of this file")
+            document.blame(("deployments", name, "account"), "is not an account in this file")
 
 
 def _keys_once(document: Document, top: dict[str, object]) -> None:
@@ -75,6 +75,6 @@ def _mapping(value: object) -> dict[str, object]:
 
 _EMPTY = "the file is empty; it needs `database`, or `accounts` with keys"
 _NO_SOURCE = (
-    "neither `database` nor `accounts` is here: nobody would have a key, and the gateway never runs open; "
+    "neither `database` nor `accounts` is set: nobody would have a key, and the gateway never runs open; "
     "name a database, or accounts with keys"
 )

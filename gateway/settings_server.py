@@ -16,7 +16,7 @@ ShownTo = Annotated[Literal["loopback", "everyone", "off"], BeforeValidator(_off
 
 
 class Model(BaseModel):
-    """What every section is: frozen, and closed to unknown fields."""
+    """The base of every section: frozen, unknown fields forbidden."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -37,9 +37,9 @@ class ServerLimits(Model):
 
 
 class ServerTimeouts(Model):
-    """How long the gateway waits, in seconds. An answer as such may last for ever."""
+    """How long the gateway waits, in seconds. An answer as a whole has no limit."""
 
-    connect: Seconds = Field(default=5.0, description="Seconds until the connection to an upstream must stand.")
+    connect: Seconds = Field(default=5.0, description="Seconds to establish a connection to an upstream.")
     first_byte: Seconds = Field(
         default=600.0, description="Seconds from the request's last byte to the answer's first."
     )
@@ -78,7 +78,7 @@ class Probes(Model):
 
 
 class Server(Model):
-    """The gateway itself. What stands here takes effect at the next start."""
+    """The gateway itself. Most changes here take effect at the next start."""
 
     host: Host = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 is every IPv4 one.")
     port: Annotated[int, Field(ge=0, le=65535), NO_BOOL] = Field(

@@ -26,7 +26,7 @@ class Silence:
         self._check = None
 
     def end(self) -> None:
-        """Rest for ever: the connection is gone."""
+        """Rest forever: the connection is gone."""
         self.rest()
         if self._timer is not None:
             self._timer.cancel()

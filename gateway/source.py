@@ -28,7 +28,7 @@ class Document:
     errors: dict[tuple[int, Path], str] = field(default_factory=dict)
 
     def blame(self, path: Path, sentence: str, line: int | None = None) -> None:
-        """Note an error. The first one at a place stands: what follows from it is not worth a line."""
+        """Note an error. Only the first at a place is kept: what follows from it is not worth a line."""
         self.errors.setdefault((self.line_of(path) if line is None else line, path), sentence)
 
     def line_of(self, path: Path) -> int:
@@ -49,7 +49,7 @@ class Document:
 def field_name(path: Path) -> str:
     """A path in writing: `accounts.acme.keys[0].key`.
 
-    A name that is no plain word is shown as `?`: in `{key:gw_...}`, the space forgotten, it is the key itself.
+    A name that is not a plain word is shown as `?`: in `{key:gw_...}`, the space forgotten, it is the key itself.
     """
     name = ""
     for part in path:

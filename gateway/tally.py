@@ -19,7 +19,7 @@ Standing = Mapping[str, dict[Labels, float]]  # by the name of a gauge
 
 
 def packed(metrics: Metrics, standing: Standing) -> bytes:
-    """One worker's counts, and how things stand with it."""
+    """One worker's counts and gauges."""
     return orjson.dumps(
         {
             "pid": os.getpid(),
@@ -45,7 +45,7 @@ def add_counts(metrics: Metrics, post: bytes) -> None:
 
 
 def add_standing(standing: Standing, post: bytes) -> None:
-    """Add how things stand with the worker of a post, unless it is gone."""
+    """Add the gauges of the worker of a post, unless it is gone."""
     packet = _unpacked(post)
     if not Path(f"/proc/{packet.get('pid')}").exists():
         return

@@ -1,4 +1,4 @@
-"""A connection to an upstream over TLS: who ends it has to say so, or what came may be half of it."""
+"""A connection to an upstream over TLS: without a close_notify at its end, an answer may be truncated."""
 
 import ssl
 
@@ -6,7 +6,7 @@ from gateway.connection import Connection
 
 
 class TlsConnection(Connection):
-    """Breaks, where a plain connection would end, if TLS has not been closed by a close_notify.
+    """Treats an end without a close_notify as an error, where a plain connection would just end.
 
     A FIN can come from anybody on the way (RFC 9112 9.8). Event loops do not tell the two apart.
     """

@@ -12,7 +12,7 @@ from gateway.errors import Refusal
 # A body up to this size is complete before the upstream hears of it, so that a slow or broken upload costs the
 # model server nothing. A larger one streams.
 HELD_BYTES = 256 * 1024
-# Below this pace an upload is an attack or a dead line: 1 byte a second must not hold a connection for ever.
+# Below this pace an upload is an attack or a dead line: 1 byte a second must not hold a connection forever.
 _SLOWEST_BYTES_PER_SECOND = 4096
 
 # What the client's `Expect` headers said. Set where the request is made: aiohttp itself must not see them.

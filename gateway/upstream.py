@@ -66,7 +66,7 @@ class Upstream:
         """A connection on which nothing has been sent yet; hand it to `release` in the end.
 
         Raises BusyError at once if too many wait already, or after `timeouts.queue` seconds in line, and
-        UpstreamError if none stands within `timeouts.connect` seconds.
+        UpstreamError if there is none within `timeouts.connect` seconds.
         """
         if self._in_use >= self._limits.connections:
             await self._wait_for_a_place()
@@ -79,7 +79,7 @@ class Upstream:
             raise
 
     async def connect_apart(self) -> Connection:
-        """A connection outside the limits, for what is no request; `abort` it in the end. Raises UpstreamError."""
+        """A connection outside the limits, for what is not a request; `abort` it in the end. Raises UpstreamError."""
         return await self._address.open(self.timeouts.connect)
 
     def release(self, connection: Connection, *, reusable: bool = True) -> None:
@@ -132,14 +132,14 @@ class Upstream:
             await place
         except asyncio.CancelledError:
             if place.cancelled():
-                with contextlib.suppress(ValueError):  # its turn had come, and it was passed over
+                with contextlib.suppress(ValueError):  # it may have been taken off the queue already
                     self._waiting.remove(place)
             else:
-                self._give_place_back()  # it was given in the very moment its request was cancelled
+                self._give_place_back()  # the place was given just when the request was cancelled
             raise
 
     def _give_place_back(self) -> None:
-        """To the next in line, if somebody waits: the number in use stays as it is then."""
+        """Give it to the next in line, if somebody waits: then the number in use stays the same."""
         while self._waiting:
             place = self._waiting.popleft()
             if not place.done():
@@ -183,7 +183,7 @@ class Upstreams:
         return upstream
 
     def known(self) -> dict[str, Upstream]:
-        """The upstreams in being, by deployment id."""
+        """The upstreams that exist, by deployment id."""
         return {name: upstream for name, (_, upstream) in self._known.items()}
 
     def keep_only(self, deployment_ids: Container[str]) -> None:

@@ -1,4 +1,4 @@
-"""What an answer cost, read from its own words once it has passed: `usage` and `timings`. Pure bytes.
+"""Token usage, read from the relayed response: its `usage` and `timings`. Pure bytes.
 
 Only the first and the last bytes of an answer are looked at. A `"usage":` inside generated text cannot be mistaken
 for the real one: within a JSON string its quotes are escaped.
@@ -12,15 +12,15 @@ import orjson
 
 # A stream's first event and its last ones, or both ends of a JSON body, in all the shapes recorded of llama-server.
 _FIRST_BYTES = 2048
-_EVENT_ENDS = b"}\n\n"  # no comment does
+_EVENT_ENDS = b"}\n\n"  # a comment never ends like this
 _LAST_BYTES = 4096
-_LAST_CHUNKS = 8  # what an answer cost is said in the last three
-_LAST_PIECES = 16  # kept apart: to join them for every event costs more than all the rest that is done for it
+_LAST_CHUNKS = 8  # the usage is in one of the last three
+_LAST_PIECES = 16  # kept apart: joining them for every event would cost more than all the rest done for it
 
 _USAGE, _TIMINGS = b'"usage":', b'"timings":'
-_TOO_MANY = 2**53  # no count is as large; a larger number would not fit where counts are written
+_TOO_MANY = 2**53  # no real count is as large, and a larger number would not fit where counts are written
 
-# An object of numbers and objects of numbers, as both are: no brace of it stands in a string.
+# An object of numbers and objects of numbers, as both are: none of its braces is in a string.
 _OBJECT = re.compile(rb"\s*(\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})").match
 
 
@@ -54,11 +54,11 @@ class Excerpt:
 
     @property
     def has_begun(self) -> bool:
-        """Whether nothing more is wanted of the beginning: of a stream its first event, of all else the first bytes."""
+        """Whether enough of the beginning is kept: of a stream its first event, of all else the first bytes."""
         return self.size >= _FIRST_BYTES or _EVENT_ENDS in self.first
 
     def add(self, data: bytes) -> None:
-        """So much more has passed."""
+        """Note a piece that has passed."""
         if self.chunks:
             self._newest = [self.last()]
             self.chunks.clear()

@@ -43,7 +43,7 @@ def spread(server: Server, announce: Callable[[str], None], stop_pipe: int | Non
     """Make `server.workers` processes out of this one. Returns in each of them; in this one only if one is enough.
 
     This one starts again whichever dies, passes signals on, and exits once all have ended: with 0 if all went well.
-    `announce` gets the URL once all serve. The end of `stop_pipe` counts as a signal; that of a seat's is our death.
+    `announce` gets the URL once all serve. The end of `stop_pipe` counts as a signal; a seat's ends with this process.
     Raises ListenError, before anything is started, if the port is taken.
     """
     if server.workers == 1:
@@ -89,7 +89,7 @@ class _Worker:
 
 
 class _Supervisor:
-    """Runs no event loop and no thread: it forks."""
+    """Runs no event loop and no thread, because it forks."""
 
     def __init__(self, server: Server, announce: Callable[[str], None], stop_pipe: int | None) -> None:
         self.status = 0
@@ -202,7 +202,7 @@ class _Supervisor:
 
     def _pass_on(self, number: signal.Signals) -> None:
         for pid in self._workers:
-            os.kill(pid, number)  # one that has ended is a zombie until it is buried, and takes no offence
+            os.kill(pid, number)  # an ended one stays a zombie until reaped, so kill() cannot fail
 
     def _bury(self) -> None:
         while self._workers:
@@ -212,12 +212,12 @@ class _Supervisor:
             self._succeed(self._workers.pop(pid), os.waitstatus_to_exitcode(status))
 
     def _succeed(self, worker: _Worker, status: int) -> None:
-        """Draw the consequences of a worker's end."""
+        """Handle a worker's exit."""
         if self._stop_signals:
             if status not in {0, -signal.SIGTERM}:  # the latter: before it listened to signals
                 self.status = 1
         elif not self._has_served:
-            self.status = 1  # it has said why
+            self.status = 1  # it has logged why
             self._stop()
         else:
             steady = monotonic() - worker.started > _STEADY_SECONDS
@@ -229,5 +229,5 @@ class _Supervisor:
 
 
 def _say(pipe: int, text: str) -> None:
-    with suppress(BrokenPipeError):  # the supervisor is gone, which the other end of the pipe will tell
+    with suppress(BrokenPipeError):  # the supervisor is gone; the end of the pipe will stop this worker
         os.write(pipe, text.encode())

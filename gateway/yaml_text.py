@@ -28,7 +28,7 @@ def read_yaml(text: str, source: str, environ: Mapping[str, str]) -> Document:
     """Read one YAML document, with every `${NAME}` in a string replaced from `environ`.
 
     The document's `errors` may be filled already (doubled fields, missing variables, ...).
-    Raises SourceError where the text is no YAML at all.
+    Raises SourceError where the text is not YAML at all.
     """
     if len(text) > MAX_CHARS:
         raise SourceError(f"{source}:1: the file is longer than {MAX_CHARS} characters")
@@ -47,7 +47,7 @@ def _events(text: str, source: str) -> Iterator[yaml.Event]:
         yield from yaml.parse(text, Loader=_LOADER)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise SourceError(f"{source}:{line}: a character stands here which no YAML text may hold") from error
+        raise SourceError(f"{source}:{line}: this character is not allowed in YAML") from error
     except UnicodeError as error:
         raise SourceError(f"{source}:1: the file is not UTF-8") from error
     except yaml.MarkedYAMLError as error:
@@ -78,7 +78,7 @@ class _Node:
 
 
 class _Composer:
-    """Makes a tree of events. An aliased node stands in it several times, as one object."""
+    """Makes a tree of events. An aliased node is in it several times, as one object."""
 
     def __init__(self, source: str) -> None:
         self.top = _Node("list", 1)
@@ -103,7 +103,7 @@ class _Composer:
             self._close()
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
-                raise SourceError(f"{self._source}:{line}: this alias (*) stands for nothing defined above it")
+                raise SourceError(f"{self._source}:{line}: undefined alias")
             self._open[-1].items.append(self._anchors[event.anchor])
         elif isinstance(event, yaml.DocumentStartEvent) and self.top.items:
             raise SourceError(f"{self._source}:{line}: a second document begins here; one is all a file may hold")
@@ -142,11 +142,11 @@ class _Reader:
         self._document.lines.setdefault(path, node.line)
         self._left -= 1
         if self._left < 0 or len(path) > _MAX_DEPTH:
-            raise SourceError(f"{self._document.source}:{node.line}: the aliases (*) of this file expand too far")
+            raise SourceError(f"{self._document.source}:{node.line}: aliases expand to too many or too deep values")
         if node.kind == "scalar":
             return self._scalar(node, path)
         if node.tag:
-            self._document.blame(path, "carries a YAML tag (!); plain values only")
+            self._document.blame(path, "YAML tags are not allowed")
             return None
         if node.kind == "list":
             return [self.value(item, (*path, index)) for index, item in enumerate(node.items)]
@@ -158,7 +158,7 @@ class _Reader:
             if key.kind != "scalar" or key.tag != _TAG + "str":
                 self._document.blame(path, _ODD_KEY, key.line)
             elif key.text in fields:
-                self._document.blame((*path, key.text), "stands here a second time", key.line)
+                self._document.blame((*path, key.text), "is defined twice", key.line)
             else:
                 self._document.lines[(*path, key.text)] = key.line
                 fields[key.text] = self.value(value, (*path, key.text))
@@ -175,11 +175,9 @@ class _Reader:
                 case "int" | "float" | "bool":
                     return getattr(_SCALARS, f"construct_yaml_{kind}")(yaml.ScalarNode(node.tag, node.text))
         except (ValueError, OverflowError):
-            self._document.blame(path, "is no number that can be read")
+            self._document.blame(path, "is not a valid number")
             return None
-        self._document.blame(
-            path, _MERGE if kind in {"merge", "value"} else "carries a YAML tag (!); plain values only"
-        )
+        self._document.blame(path, _MERGE if kind in {"merge", "value"} else "YAML tags are not allowed")
         return None
 
     def _variable(self, name: str, path: Path) -> str:
@@ -191,4 +189,4 @@ class _Reader:
 
 
 _ODD_KEY = "a name here is read as something other than text; put it in quotes"
-_MERGE = "YAML's merge key (<<) and value key (=) are not understood here"
+_MERGE = "YAML's merge key (<<) and value key (=) are not supported"

@@ -54,7 +54,7 @@ def read_state(body: Mapping[str, Any]) -> tuple[str, dict[str, float | None], i
     """The state, the durations and the exit code of a PUT body; raises BadControlRequest naming what is wrong."""
     unknown = sorted(set(body) - {"state", "exit_code", *_DURATIONS})
     if unknown:
-        raise BadControlRequest(f"Unknown field {unknown[0]!r}; known are state, {', '.join(_DURATIONS)}, exit_code.")
+        raise BadControlRequest(f"Unknown field {unknown[0]!r}; valid are state, {', '.join(_DURATIONS)}, exit_code.")
     if body.get("state") not in list(State):
         raise BadControlRequest(f"'state' must be one of {_STATES}; got {body.get('state')!r}.")
     if body.get("wake_seconds", 0) is None:

@@ -32,7 +32,7 @@ _KEPT_HEADERS = 1000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """One way to break an answer, and when. Raises ValueError for fields that its kind has no use for.
+    """One way to break an answer, and when. Raises ValueError for fields that its kind does not take.
 
     `times`: the next so many; `every`: each so-manieth only; `skip`: not the first so many. `label` tells the counts of
     equal faults apart that come by header. `"503"` is short for `status` with `status=503`.
@@ -76,7 +76,7 @@ class Fault:
     def _check_fields(self) -> None:
         given = {name for name in self.__slots__ if getattr(self, name) != _DEFAULTS.get(name)}
         if strange := sorted(given - KINDS[self.fault] - _WHEN):
-            raise ValueError(f"'{self.fault}' has no use for '{strange[0]}'")
+            raise ValueError(f"'{self.fault}' does not take '{strange[0]}'")
         if self.fault == "cut" and not given & set(_PLACES):
             raise ValueError(f"'cut' needs one of {', '.join(_PLACES)}")
         for name, kind in (("status", "status"), ("to", "redirect"), ("bytes_per_second", "trickle")):

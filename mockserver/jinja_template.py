@@ -40,7 +40,7 @@ class JinjaTemplate:
         try:
             self._template = _environment().from_string(source)
         except jinja2.TemplateSyntaxError as error:
-            raise ValueError(f"the chat template is no Jinja: {error.message}, line {error.lineno}") from error
+            raise ValueError(f"the chat template is not valid Jinja: {error.message}, line {error.lineno}") from error
         self.thinks = any(tag in source for tag in _THINKING_TAGS)
 
     def render(self, conversation: Conversation) -> str:

@@ -136,7 +136,7 @@ def read(path: Path) -> Recording:
     except KeyError as error:
         raise RecordingError(f"{path}: {error} is missing.") from error
     except (OSError, ValueError, TypeError) as error:
-        raise RecordingError(f"{path} is no recording: {error}.") from error
+        raise RecordingError(f"{path} is not a recording: {error}.") from error
 
 
 def _as_json(recording: Recording) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def _words(text: str, first: str) -> dict[str, Any]:
     for pair in pairs:
         name, sign, value = pair.partition("=")
         if not sign:
-            raise BadRule(f"{pair!r} in {text!r} is no key=value.")
+            raise BadRule(f"{pair!r} in {text!r} is not key=value.")
         *outer, inner = name.split(".")
         target = found
         for part in outer:

@@ -139,4 +139,4 @@ def _yaml(path: Path) -> Any:
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f":{where.line + 1}" if where else ""
-        raise BadRule(f"{path}{line}: this is no YAML: {getattr(error, 'problem', error)}.") from error
+        raise BadRule(f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}.") from error

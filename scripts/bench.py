@@ -1,4 +1,4 @@
-"""`make bench`: what the gateway costs, beside nginx and beside nothing, in one run on this machine.
+"""`make bench`: what the gateway costs, compared with nginx and with no gateway, in one run on this machine.
 
 `--quick` is a short run that writes nothing into `docs/`. Method and figures of the last whole run:
 docs/performance.md.
@@ -29,13 +29,13 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="About a minute, to see that it works: the figures are rough.")
+@click.option("--quick", is_flag=True, help="A minute and a half, to see that it works: the figures are rough.")
 @click.option("--rounds", type=click.IntRange(1), help="How often each target is driven.")
 @click.option("--streams", type=click.IntRange(1), help="How many streams at a time, instead of 1,000.")
 @click.option("--seconds", type=click.FloatRange(1), help="How long those last, instead of 60.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where JSON, page and picture go.")
 def main(quick: bool, rounds: int | None, streams: int | None, seconds: float | None, out: Path | None) -> None:
-    """Measure the gateway beside nginx and beside nothing."""
+    """Compare the gateway with nginx and with no gateway."""
     console = Console()
     out = out or (None if quick else DOCS)
     profile = QUICK if quick else FULL
@@ -71,7 +71,7 @@ def measure(profile: Profile, say: Callable[[str], None]) -> Record:
         if targets.has_nginx():
             driven.append(stack.enter_context(targets.nginx(folder, direct, cores.measured)))
         else:
-            say("nginx is not installed (apt-get install nginx): going on without what to compare with")
+            say("nginx is not installed (apt-get install nginx): continuing without a comparison")
         home = targets.GatewayHome(folder, direct)
         home.configure()
         bench = Bench(profile, record, folder, cores, say)

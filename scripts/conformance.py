@@ -17,7 +17,7 @@ from scripts.conforming.suite import SuiteError, environment, fetch
 
 # What the mock does not play at all. Passing one of these would be an accident; what each does: not_passed.txt.
 NOT_RUN = ("kv_keep_only_active", "lora", "mcp_servers", "speculative", "tools_builtin", "vision_api")
-# Waits longest; begun last, all would wait for it.
+# It takes longest: started last, it would make the whole run wait.
 FIRST = "unit/test_stream.py"
 _FEW = 20  # tests that are worth another try
 
@@ -25,7 +25,7 @@ _FEW = 20  # tests that are worth another try
 @click.command()
 @click.argument("names", nargs=-1)
 @click.option("--update", is_flag=True, help="Move what passes to the list of what is expected to.")
-@click.option("--promised", is_flag=True, help="Run only what is expected to pass: quicker, and CI's question.")
+@click.option("--promised", is_flag=True, help="Run only what is expected to pass, as CI does: quicker.")
 @click.option("--workers", type=click.IntRange(min=1), default=3, show_default=True, help="Tests at a time.")
 def main(names: Sequence[str], update: bool, promised: bool, workers: int) -> None:
     """Run all of the suite, or the tests named as pytest wants them (unit/test_basic.py)."""

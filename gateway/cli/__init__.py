@@ -18,7 +18,7 @@ from gateway.source import SourceError
 _COMMANDS = {
     "serve": ("gateway.cli.serve:serve", "Serve the deployments of a configuration."),
     "sandbox": ("gateway.cli.sandbox:sandbox", "Serve a gateway and mock llama-servers on this machine."),
-    "check": ("gateway.cli.check:check", "Say everything that is wrong with a configuration file."),
+    "check": ("gateway.cli.check:check", "Report everything that is wrong with a configuration file."),
     "keys": ("gateway.cli.keys:keys", "Create, list, revoke and rotate keys."),
     "deployments": ("gateway.cli.deployments:deployments", "Add, list, pause, resume and remove deployments."),
     "import": ("gateway.cli.importing:import_", "Move a configuration's accounts into a database."),
@@ -32,7 +32,7 @@ class LazyGroup(click.Group):
     """A group that knows its commands by name, and turns the gateway's own errors into lines on standard error."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names, in the order in which one needs them."""
+        """All names, in the order in which they are needed."""
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -53,7 +53,7 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. Exit code 1 and one line an error for what is wrong with a source or a change."""
+        """Run the command. For an error of a source or a change: a line each, and exit code 1."""
         try:
             return super().invoke(ctx)
         except SourceError as error:

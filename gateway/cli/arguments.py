@@ -17,7 +17,7 @@ class Moment(click.ParamType[datetime]):
     name = "time"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """The time in UTC; a usage error if it is none."""
+        """The time in UTC; a usage error if it is not one."""
         try:
             return moment(value)
         except ValueError as error:
@@ -30,7 +30,7 @@ class Span(click.ParamType[timedelta]):
     name = "duration"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """The length; a usage error if it is none, or more than ten years."""
+        """The length; a usage error if it is not one, or more than ten years."""
         if isinstance(value, timedelta):
             return value
         found = re.fullmatch(r"([0-9]{1,9})([smhd])|0", str(value))

@@ -18,9 +18,9 @@ from gateway.source import SourceError
 )
 @as_json
 def check(path: Path, as_json: bool) -> None:
-    """Say everything that is wrong with a configuration file, each with file, line and field.
+    """Report everything that is wrong with a configuration file, each error with file, line and field.
 
-    Exit code 1 if anything is. Nothing is changed, and no upstream is asked.
+    Exit code 1 if there is an error. Nothing is changed, and no upstream is asked.
     """
     try:
         settings = read_settings(path)

@@ -24,7 +24,7 @@ def _base_url(_context: click.Context, _parameter: click.Parameter, value: str |
     url = value.rstrip("/").removesuffix("/v1")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or len(parts.path) < 2:
-        raise click.BadParameter("a deployment's base URL is wanted, like http://127.0.0.1:8080/api/gguf/demo")
+        raise click.BadParameter("must be a deployment's base URL, like http://127.0.0.1:8080/api/gguf/demo")
     return url
 
 
@@ -32,8 +32,8 @@ def _base_url(_context: click.Context, _parameter: click.Parameter, value: str |
 @click.option(
     "--check", "base_url", metavar="BASE_URL", callback=_base_url, help="Base URL of a deployment that is ready."
 )
-@click.option("--key-env", metavar="NAME", help="Environment variable that holds the key; else standard input does.")
-@click.option("--key", help="The key itself. Others on this machine can see it there: rather use --key-env.")
+@click.option("--key-env", metavar="NAME", help="Environment variable with the key; else it is read from stdin.")
+@click.option("--key", help="The key itself. Other users of this machine can see it: prefer --key-env.")
 @click.option("--deploying", metavar="BASE_URL", callback=_base_url, help="One that is deploying: checks its 503.")
 @click.option("--paused", metavar="BASE_URL", callback=_base_url, help="One that is paused: checks its 503.")
 @click.option("--restarting", metavar="BASE_URL", callback=_base_url, help="One whose llama-server is away: the 502.")
@@ -46,7 +46,7 @@ def contract(
 ) -> None:
     """Print the contract, or check which of its rows a gateway keeps. Exit code 1 if one does not hold.
 
-    Asks for a few tokens of the model. Any gateway will do that promises the same, here or elsewhere.
+    Asks for a few tokens of the model. Works with any gateway that keeps the same contract.
     """
     if base_url is None:
         _print_contract(as_json)
@@ -68,14 +68,14 @@ def contract(
 
 
 def _key(variable: str | None, given: str | None) -> str:
-    """The key, from one place. What cannot stand in a header is no key."""
+    """The key, from one place. What a header cannot hold is not a key."""
     if variable is not None and given is not None:
         raise click.UsageError("Give either --key-env or --key, not both.")
     if variable is not None and not os.environ.get(variable):
         raise click.UsageError(f"The environment variable {variable} is not set.")
     key = os.environ[variable] if variable is not None else given if given is not None else read_secret("Key")
     if not (key.isascii() and key.isprintable() and key.strip()):
-        raise click.UsageError("This is no key: it is empty, or holds what cannot stand in a header.")
+        raise click.UsageError("Not a valid key: it is empty, or has characters not allowed in a header.")
     return key.strip()
 
 
@@ -100,7 +100,7 @@ def _print_contract(as_json: bool) -> None:
         shown = [(row.reason, row.status, row.type, row.message, dict(row.headers)) for row in every]
         print_json([dict(zip(("reason", "status", "type", "message", "headers"), one, strict=True)) for one in shown])
         return
-    stated = {errors.DEPLOYING.reason, errors.PAUSED.reason}  # whose reason is the status they tell
+    stated = {errors.DEPLOYING.reason, errors.PAUSED.reason}  # whose reason is the status that the message names
     details = [row.reason if row.reason in stated else "…" for row in every]
     cells = [(str(row.status), row.type, row.message.format(detail=it)) for row, it in zip(every, details, strict=True)]
     print_table(("status", "type", "message"), cells, empty="")

@@ -27,7 +27,7 @@ def deployments() -> None:
 @click.option("--upstream-key-env", metavar="NAME", help="The environment variable with the llama-server's own key.")
 @click.option("--upstream-key-stdin", is_flag=True, help="Read the llama-server's own key from standard input.")
 @click.option("--status", type=click.Choice([str(status) for status in Status]), default="auto", show_default=True)
-@click.option("--connect", type=float, metavar="SECONDS", help="Until the connection must stand.")
+@click.option("--connect", type=float, metavar="SECONDS", help="To establish a connection.")
 @click.option("--first-byte", type=float, metavar="SECONDS", help="Until the answer's first byte.")
 @click.option("--silence", type=float, metavar="SECONDS", help="Between two bytes of the answer.")
 @click.option("--queue", type=float, metavar="SECONDS", help="In line for a connection.")

@@ -1,4 +1,4 @@
-"""`gguf-gateway hash-key`: what stands in a configuration file in place of a key."""
+"""`gguf-gateway hash-key`: what a configuration file holds in place of a key."""
 
 import click
 
@@ -10,7 +10,7 @@ from gateway.registry.base import ChangeError
 
 
 @click.command("hash-key")
-@click.option("--new", is_flag=True, help="Make a new key, and print it as well, this once.")
+@click.option("--new", is_flag=True, help="Make a new key, and print it as well, only this time.")
 @as_json
 def hash_key(new: bool, as_json: bool) -> None:
     """Read a key from standard input and print its `key_sha256`."""
@@ -18,7 +18,7 @@ def hash_key(new: bool, as_json: bool) -> None:
     try:
         check_key_text(key)
     except ValueError as error:
-        raise ChangeError(f"This is no key: {error}.") from error
+        raise ChangeError(f"Not a valid key: {error}.") from error
     digest = digest_of(key).hex()
     if as_json:
         print_json({"key": key, "key_sha256": digest} if new else {"key_sha256": digest})

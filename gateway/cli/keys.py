@@ -22,11 +22,11 @@ def keys() -> None:
 @keys.command()
 @with_target
 @click.option("--account", required=True, help="The account it proves; made if it is new.")
-@click.option("--name", required=True, help="What lists and logs call it.")
+@click.option("--name", required=True, help="Its name in lists and logs.")
 @_EXPIRES
 @as_json
 def create(target: Target, account: str, name: str, expires_at: datetime | None, as_json: bool) -> None:
-    """Make a key and print it, this once. The database is made if there is none."""
+    """Make a key and print it, only this time. The database is made if there is none."""
     key, text = target.change(lambda change: change.create_key(account, name, expires_at), create=True)
     if as_json:
         print_json(_shown(key, text))
@@ -40,7 +40,7 @@ def create(target: Target, account: str, name: str, expires_at: datetime | None,
 @click.option("--account", help="Only this account's.")
 @as_json
 def list_(target: Target, account: str | None, as_json: bool) -> None:
-    """List all keys, ended ones too. No key's text is known any more."""
+    """List all keys, revoked and expired ones too. The text of a key is stored nowhere."""
     now = datetime.now(UTC)
     found = [key for key in target.snapshot().keys.values() if account in {None, key.account}]
     if as_json:
@@ -61,7 +61,7 @@ def list_(target: Target, account: str | None, as_json: bool) -> None:
 @click.argument("key_id", metavar="ID")
 @as_json
 def revoke(target: Target, key_id: str, as_json: bool) -> None:
-    """End a key now."""
+    """Revoke a key now."""
     key = target.change(lambda change: change.revoke_key(key_id))
     if as_json:
         print_json(_listed(key, datetime.now(UTC)))
@@ -76,7 +76,7 @@ def revoke(target: Target, key_id: str, as_json: bool) -> None:
 @_EXPIRES
 @as_json
 def rotate(target: Target, key_id: str, grace: timedelta, expires_at: datetime | None, as_json: bool) -> None:
-    """Make a successor, print it this once, and let the old key run out.
+    """Make a successor, print it, only this time, and let the old key expire.
 
     The successor of a key with a lifetime gets the same lifetime, unless --expires-at says otherwise.
     """

@@ -1,4 +1,4 @@
-"""Secrets come from standard input and never from an argument: arguments are for everyone to see."""
+"""Secrets come from standard input and never from an argument: everyone can see arguments."""
 
 import sys
 

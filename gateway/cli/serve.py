@@ -30,7 +30,7 @@ def serve(path: Path, host: str | None, port: int | None, stop_with_stdin: bool)
     """Serve the deployments of a configuration until SIGTERM or Ctrl-C."""
     settings = _with_options(read_settings(path), host, port)
     for number in (signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)  # to other servers they mean something; here they would kill
+        signal.signal(number, signal.SIG_IGN)  # for other servers they have a meaning; here they would kill
     logs.set_up(settings.server.log.format, settings.server.log.level)
     for caution in cautions(settings, path):
         log.warning("%s", caution)

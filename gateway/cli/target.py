@@ -1,4 +1,4 @@
-"""Which registry a command speaks of: that of `--config`, or the database of `--database`."""
+"""Which registry a command works on: that of `--config`, or the database of `--database`."""
 
 import asyncio
 import functools
@@ -83,7 +83,7 @@ def with_target(command: Callable[Concatenate[Target, P], T]) -> Callable[P, T]:
 
 
 def _target(config: Path | None, database: str | None) -> Target:
-    """One of the two; what stands on the command line goes before what stands in the environment."""
+    """One of the two; the command line takes precedence over the environment."""
     context = click.get_current_context()
     if config is not None and database is not None:
         typed = {

@@ -26,8 +26,8 @@ from gateway.readiness import READINESS
 from gateway.relay import RELAY
 from gateway.settings import Server
 
-_LEAST_SECONDS = 0.25  # between two updates: what changes meanwhile is told at once
-_GLANCE_SECONDS = 1.0  # between two looks at what rings no bell: how many requests are under way
+_LEAST_SECONDS = 0.25  # between two updates: the changes meanwhile are sent together
+_GLANCE_SECONDS = 1.0  # between two looks at what notifies nobody: how many requests are under way
 _KEEPALIVE_SECONDS = 15.0
 
 _FILES = {"status.css": "text/css", "status.js": "text/javascript", "favicon.svg": "image/svg+xml"}
@@ -58,7 +58,7 @@ class StatusPage:
 
     @asynccontextmanager
     async def until_closed(self) -> AsyncIterator[None]:
-        """Run the block until the gateway shuts down, wherever it is waiting then."""
+        """Cancel the block when the gateway shuts down, wherever it is waiting then."""
         try:
             async with asyncio.timeout(0 if self._closed else None) as limit:
                 self._watchers.add(limit)
@@ -69,7 +69,7 @@ class StatusPage:
             self._watchers.discard(limit)
 
     async def close(self, _app: web.Application) -> None:
-        """Let go of everybody who watches."""
+        """Disconnect everybody who watches."""
         self._closed = True
         for limit in self._watchers:
             limit.reschedule(0)
@@ -79,7 +79,7 @@ PAGE = web.AppKey("status_page", StatusPage)
 
 
 def set_up(app: web.Application, server: Server, changes: Changes) -> None:
-    """Prepare the page's files. Its routes stand with all others, its templates wait to be asked for."""
+    """Prepare the page's files. Its routes are in `routes`; its templates are loaded on first use."""
     app[PAGE] = StatusPage(server, changes)
     app.on_shutdown.append(app[PAGE].close)
 
@@ -133,7 +133,7 @@ async def _keep_telling(request: web.Request, response: web.StreamResponse) -> N
                 await changes.wait()
         except TimeoutError:
             continue
-        await asyncio.sleep(told_at + _LEAST_SECONDS - monotonic())  # a negative time is none
+        await asyncio.sleep(told_at + _LEAST_SECONDS - monotonic())  # does not wait if this is negative
 
 
 async def _rendered() -> Callable[..., str]:
@@ -143,7 +143,7 @@ async def _rendered() -> Callable[..., str]:
 
 
 def _news(rendered: Callable[..., str], told: View | None, view: View) -> bytes:
-    """The events for the parts of the page that differ from what was told."""
+    """The events for the parts of the page that differ from what was sent."""
     news = b""
     for part in (field.name for field in fields(View)):
         if told is None or getattr(told, part) != getattr(view, part):

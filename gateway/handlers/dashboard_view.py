@@ -35,7 +35,7 @@ WHY = MappingProxyType(
         errors.ENCODED_BODY.reason: "the request body came with a Content-Encoding",
         errors.EXPECTATION.reason: "an Expect header other than 100-continue",
         errors.MISDIRECTED.reason: "asked for under a foreign host name",
-        errors.FAULT.reason: "a fault of the gateway; its log has more",
+        errors.FAULT.reason: "an internal error of the gateway; its log has more",
         errors.DRAINING.reason: "the gateway is shutting down",
         errors.BUSY.reason: "no connection to the upstream was free",
         errors.TIMED_OUT.reason: "the upstream sent no first byte in time",
@@ -83,7 +83,7 @@ class Row:
 class Summary:
     """The page in a sentence and a few numbers. `refused` counts from `started` on.
 
-    `worker` says which of several answers: all it shows is its own.
+    `worker` names the one that answered, if there are several: all that is shown is its own.
     """
 
     headline: str
@@ -144,7 +144,7 @@ def summary(
     draining: bool = False,
     worker: str = "",
 ) -> Summary:
-    """What the page says above all else."""
+    """What the top of the page shows."""
     tones = [card.tone for card in cards]
     worst = next((tone for tone in _WORST_FIRST if tone in tones), "unknown")
     up, total = tones.count("up"), len(tones)
@@ -172,7 +172,7 @@ def _headline(up: int, total: int) -> str:
 
 
 def _verdict(status: Status, seen: str) -> tuple[str, str, str]:
-    """The sign, the words, and what a caller gets."""
+    """The tone, the label, and what a caller gets."""
     if status is Status.PAUSED:
         return "paused", "Paused", _refusal_in_words(errors.PAUSED)
     if status is not Status.READY:

@@ -1,4 +1,4 @@
-"""The one face of a registry: an immutable snapshot in memory, replaced whole when its source changes."""
+"""The interface of every registry: an immutable snapshot in memory, replaced whole when its source changes."""
 
 import abc
 from collections.abc import Callable, Iterable, Mapping

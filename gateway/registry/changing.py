@@ -30,7 +30,7 @@ def check_key(account: str, name: str, expires_at: datetime | None) -> None:
         try:
             check(value)
         except ValueError as error:
-            raise ChangeError(f"This {what} cannot be: {error}.") from error
+            raise ChangeError(f"Invalid {what}: {error}.") from error
     if expires_at is not None and expires_at <= datetime.now(UTC):
         raise ChangeError("The key would have expired before it was made.")
 
@@ -39,7 +39,7 @@ def check_deployment_id(deployment_id: str) -> None:
     try:
         check_id(deployment_id)
     except ValueError as error:
-        raise ChangeError(f"This id cannot be: {error}.") from error
+        raise ChangeError(f"Invalid id: {error}.") from error
 
 
 def no_deployment(deployment_id: str) -> ChangeError:

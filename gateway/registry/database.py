@@ -1,4 +1,4 @@
-"""Connections to the database, and what it says when it cannot be used, in sentences."""
+"""Connections to the database, and its errors as sentences."""
 
 import contextlib
 import logging
@@ -27,7 +27,7 @@ def database_url(place: str | Path) -> URL:
     try:
         return make_url(where)
     except (ArgumentError, ValueError) as error:
-        raise SourceError("database: is no SQLAlchemy URL like sqlite+aiosqlite:///gateway.db") from error
+        raise SourceError("database: is not an SQLAlchemy URL like sqlite+aiosqlite:///gateway.db") from error
 
 
 def file_of(url: URL) -> Path | None:

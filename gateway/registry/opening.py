@@ -10,7 +10,7 @@ from gateway.settings import Settings, warnings
 
 
 def registry_of(settings: Settings, path: Path) -> Registry:
-    """The registry of the configuration file at `path`, not yet open. Raises SourceError for a URL that is none.
+    """The registry of the configuration file at `path`, not yet open. Raises SourceError for an invalid URL.
 
     A relative path in `database` starts at the configuration's folder, wherever the gateway is started from.
     """
@@ -28,7 +28,7 @@ def registry_of(settings: Settings, path: Path) -> Registry:
 
 
 def cautions(settings: Settings, path: Path) -> tuple[str, ...]:
-    """What to say loudly at start: keys in plain text, files with secrets that others can read."""
+    """Warnings for the start: keys in plain text, files with secrets that others can read."""
     found = list(warnings(settings))
     text = path.read_text(encoding="utf-8-sig")
     if any(secret in text for secret in _secrets(settings)) and _open_to_others(path):
@@ -43,7 +43,7 @@ def cautions(settings: Settings, path: Path) -> tuple[str, ...]:
 
 
 def _secrets(settings: Settings) -> list[str]:
-    """What nobody else may read, as the file would spell it. One that came from the environment is not in there."""
+    """The secrets, as the file would spell them. One that came from the environment is not in the file."""
     keys = [key.key for account in settings.accounts.values() for key in account.keys if key.key]
     upstream_keys = [entry.upstream_key for entry in settings.deployments.values() if entry.upstream_key]
     return keys + upstream_keys

@@ -1,4 +1,4 @@
-"""What the rows of the database mean, whoever has read them."""
+"""What the rows of the database mean, whichever reader has read them."""
 
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
@@ -32,7 +32,7 @@ def key_of(row: Row) -> Key:
 
 
 class Defaults(NamedTuple):
-    """What holds for a deployment that sets nothing of its own."""
+    """The defaults for a deployment that sets nothing of its own."""
 
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()

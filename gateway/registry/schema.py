@@ -1,4 +1,4 @@
-"""The database brought to the schema of this version, before anything else is done with it."""
+"""Migrates the database to this version's schema, before anything else is done with it."""
 
 import asyncio
 import logging
@@ -65,7 +65,7 @@ def _version(connection: Connection, name: str) -> str | None:
     tables = inspect(connection).get_table_names()
     if VERSION_TABLE not in tables:
         if tables:
-            raise SourceError(f"{name}: holds the tables of another program; it is left as it is")
+            raise SourceError(f"{name}: holds the tables of another program; left unchanged")
         return None
     version: str | None = connection.execute(_SELECT_VERSION).scalar()
     if version is not None and version > HEAD:
@@ -74,7 +74,7 @@ def _version(connection: Connection, name: str) -> str | None:
 
 
 def _migrate(connection: Connection, name: str) -> None:
-    # Asked again now that nobody else can write: another process may have been quicker.
+    # Check again, now that nobody else can write: another process may have migrated it.
     if _version(connection, name) != HEAD:
         upgrade(connection)
         log.info("%s: the schema is now %s", name, HEAD)

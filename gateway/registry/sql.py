@@ -25,10 +25,10 @@ class Reader(Protocol):
 
 
 class SqlRegistry(WatchingRegistry):
-    """Serves what a database says, and what it is changed to say within a second, by whatever process.
+    """Serves what a database holds; a change by any process takes effect within a second.
 
     `place` is the path of an SQLite file, or an SQLAlchemy URL; `defaults` hold where a deployment sets nothing.
-    A database that is locked, damaged or gone changes nothing but `problem`. Raises SourceError if it is no place.
+    A database that is locked, damaged or gone changes nothing but `problem`. Raises SourceError for an invalid `place`.
     """
 
     def __init__(self, place: str | Path, defaults: Defaults = _DEFAULTS, interval: float = INTERVAL) -> None:

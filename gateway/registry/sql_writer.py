@@ -1,4 +1,4 @@
-"""Changes to the database: each one transaction which moves the revision on, so that every gateway sees it."""
+"""Changes to the database: each is one transaction that increments the revision, so that every gateway sees it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -52,7 +52,7 @@ async def writer(place: str | Path, *, create: bool = False) -> AsyncIterator["S
 class SqlWriter:
     """Every method is one transaction: when it returns, the change is on disk; when it raises, there is none.
 
-    All raise ChangeError for what cannot be, SourceError for a database that fails.
+    All raise ChangeError for an impossible change, SourceError for a database that fails.
     """
 
     def __init__(self, engine: AsyncEngine, name: str) -> None:
@@ -87,7 +87,7 @@ class SqlWriter:
         async with self._change() as connection:
             old = await find_key(connection, key_id)
             if not old.is_valid(now):
-                raise ChangeError(f"Key {key_id} has ended already; create a new one.")
+                raise ChangeError(f"Key {key_id} is already expired or revoked; create a new one.")
             if (await connection.execute(select(keys.c.id).where(keys.c.successor_of == key_id))).first():
                 raise ChangeError(f"Key {key_id} was rotated before; rotate its successor.")
             if expires_at is None and old.expires_at is not None and old.created_at is not None:

@@ -1,4 +1,4 @@
-"""A database that is an SQLite file: how it is named, whether it is one at all, and what it says when it fails."""
+"""A database that is an SQLite file: its name, whether it is one at all, and its errors as sentences."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ _HEADER = b"SQLite format 3\0"
 _SENTENCES = {
     "database is locked": "is locked by another program",
     "malformed": "is damaged; restore it from a backup",
-    "file is not a database": "is no SQLite database; it is left as it is",
+    "file is not a database": "is not an SQLite database; left unchanged",
     "unable to open": "cannot be opened; is its folder there, and writable for this user?",
     "readonly": "cannot be written by this user",
     "disk is full": "cannot be written: the disk is full; nothing was changed",
@@ -42,7 +42,7 @@ def place_of(text: str, folder: Path | None = None) -> Path | str:
 
 
 def uri_of(path: Path) -> str:
-    """The file for SQLite, which is not to create it."""
+    """The file as a URI with which SQLite does not create it."""
     return f"file:{quote(os.fsencode(path))}?mode=rw"
 
 
@@ -66,7 +66,7 @@ def check_file(path: Path, *, create: bool) -> None:
     except OSError as error:
         raise SourceError(f"{path}: cannot be opened: {(error.strerror or 'unknown reason').lower()}") from error
     if header != _HEADER and not (create and seen.st_size == 0):
-        raise SourceError(f"{path}: {_MISSING if seen.st_size == 0 else 'is no SQLite database; it is left as it is'}")
+        raise SourceError(f"{path}: {_MISSING if seen.st_size == 0 else 'is not an SQLite database; left unchanged'}")
 
 
 @contextlib.contextmanager
@@ -79,7 +79,7 @@ def in_sentences(name: str) -> Iterator[None]:
 
 
 def sentence(said: str) -> str:
-    """What SQLite has said, for somebody who has to do something about it."""
+    """An error of SQLite, for somebody who has to do something about it."""
     said = said.strip().partition("\n")[0]
     known = (known for part, known in _SENTENCES.items() if part in said.lower())
     return next(known, f"cannot be used: {said}")

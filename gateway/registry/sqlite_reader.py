@@ -1,7 +1,7 @@
-"""Reads an SQLite database of the newest schema as a gateway does all day, with nothing between it and the driver.
+"""Reads an SQLite database of the newest schema directly through the driver, as a gateway does all day.
 
-SQLAlchemy changes the tables, migrates them, and reads those of database servers. To a process that only asks this one
-file again and again whether something is new, its import would add 21 MB and 0.2 s (docs/decisions/0015).
+SQLAlchemy changes the tables, migrates them, and reads those of database servers. To a process that only polls
+this one file for changes, its import would add 21 MB and 0.2 s (docs/decisions/0015).
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _DEPLOYMENTS = """
            ca_file
     FROM deployments ORDER BY id
 """
-# What tells that nothing has to be done to a file before it is read.
+# The answers of a file that can be read as it is.
 _READY = {
     "PRAGMA integrity_check(1)": "ok",
     "PRAGMA journal_mode": "wal",
@@ -48,9 +48,9 @@ class SqliteReader:
     @classmethod
     async def open(cls, path: Path, defaults: Defaults) -> "SqliteReader":
         """Read what is at `path`, which is migrated first where it has to be."""
-        file = _identity(path)  # first: one that takes its place meanwhile is noticed then
+        file = _identity(path)  # first, so that a file that replaces it meanwhile is noticed
         await asyncio.to_thread(check_file, path, create=False)
-        logging.getLogger("aiosqlite").setLevel(logging.WARNING)  # below, it logs rows: upstream keys are among them
+        logging.getLogger("aiosqlite").setLevel(logging.WARNING)  # below, it logs rows, and so upstream keys
         connection = await _connect_if_ready(path)
         if connection is None:
             from gateway.registry.database import database_url
@@ -63,7 +63,7 @@ class SqliteReader:
 
     @property
     def is_outdated(self) -> bool:
-        """Whether the file is another one now, or gone: whoever has it open could read it for ever."""
+        """Whether the file was replaced or removed: an open connection would go on reading the old one."""
         return self._file != _identity(self._path)
 
     async def read(self, known: int | None) -> tuple[int, Snapshot] | None:

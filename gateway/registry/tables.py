@@ -28,7 +28,7 @@ metadata = MetaData(
 
 
 class Moment(TypeDecorator[datetime]):
-    """An aware datetime in UTC, stored without its zone: SQLite has none to store."""
+    """An aware datetime in UTC, stored without its zone: SQLite cannot store one."""
 
     impl = DateTime
     cache_ok = True

@@ -16,7 +16,7 @@ log = logging.getLogger("gateway.registry")
 class WatchingRegistry(Registry):
     """A registry that calls `look` every `interval` seconds while it is open.
 
-    A source that turns bad is said once in the log, and so is its return; the last good snapshot serves meanwhile.
+    A source that turns bad is logged once, and so is its recovery; the last good snapshot serves meanwhile.
     """
 
     def __init__(self, name: str, interval: float = INTERVAL) -> None:
@@ -66,7 +66,7 @@ class WatchingRegistry(Registry):
     def _complain(self, error: SourceError) -> None:
         if self.problem is not None and self.problem.lines == error.lines:
             return
-        log.error("what was in force stays in force, because %s", " | ".join(error.lines))
+        log.error("configuration not reloaded, keeping the previous one: %s", " | ".join(error.lines))
         self.replace(self.snapshot, SourceProblem(error.lines))
 
 

@@ -16,7 +16,7 @@ from gateway.settings import Settings, parse
 from gateway.source import SourceError
 from gateway.yaml_text import MAX_CHARS
 
-_SETTLE = 0.1  # seconds that a file must lie still: an editor may be half-way through writing it
+_SETTLE = 0.1  # seconds that a file must be unchanged: an editor may be half-way through writing it
 _FRESH_NS = 2_000_000_000  # a file this young can change again without its timestamps showing it
 # Server settings that need no restart: they reach deployments through the snapshot.
 _LIVE = (
@@ -54,7 +54,7 @@ def snapshot_of(settings: Settings) -> Snapshot:
 
 
 class YamlRegistry(WatchingRegistry):
-    """Serves what a YAML file says, and what it is edited to say within a second.
+    """Serves what a YAML file says; an edit takes effect within a second.
 
     `settings` is the newest valid content. An edit that is invalid, half-written, unreadable or gone changes
     nothing but `problem`.
@@ -126,7 +126,7 @@ def _parse(path: Path, content: bytes, environ: Mapping[str, str] | None) -> Set
 
 
 def _read(path: Path) -> bytes:
-    """The content of a regular file of bearable size; a pipe or a device would hang the reader."""
+    """The content of a regular file of acceptable size; a pipe or a device would hang the reader."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise SourceError(f"{path}: is not a file")
@@ -140,7 +140,7 @@ def _read(path: Path) -> bytes:
 
 
 def _signature(path: Path) -> tuple[int, ...] | None:
-    """What changes when a file does; None if there is none. The ctime betrays an edit that keeps the mtime."""
+    """A value that changes when the file does; None if there is no file. The ctime shows edits that keep the mtime."""
     try:
         seen = path.stat()
     except OSError:

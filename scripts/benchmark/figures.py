@@ -15,7 +15,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 @dataclass(frozen=True)
 class Summary:
-    """What is told of many delays, in seconds."""
+    """What is reported of many delays, in seconds."""
 
     p50: float
     p99: float
@@ -29,7 +29,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Spread:
-    """One figure in several rounds: the median is told, the extremes show how far to trust it."""
+    """One figure in several rounds: the median is reported, the extremes show how far to trust it."""
 
     median: float
     low: float

@@ -138,7 +138,7 @@ class Bench:
     def requests(self, driven: Sequence[Target]) -> None:
         """Plain requests, each connection asking again once it is answered: CPU for each, and throughput.
 
-        The turns are short, here as for events: what else the machine's host does changes within seconds.
+        The turns are short, here as for events: other load on the machine's host changes within seconds.
         """
         for _ in range(self.profile.turns):
             for target in driven:
@@ -165,7 +165,7 @@ class Bench:
         self.record.add("first_p99", target.name, firsts.p99)
 
     def events(self, driven: Sequence[Target]) -> None:
-        """CPU for each event of streams that begin together, and of such that begin one after the other."""
+        """CPU for each event of streams that begin together, and of streams that begin one after the other."""
         for _ in range(self.profile.turns):
             for figure, ramp in (("event_cpu", 0.0), ("event_cpu_apart", _APART)):
                 for target in driven:

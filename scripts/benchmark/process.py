@@ -21,7 +21,7 @@ class StartError(Exception):
 
 
 def pinned(core: int | None) -> tuple[str, ...]:
-    """The command before a command that keeps it on one core, and ends it when its parent ends; where installed."""
+    """The prefix of a command that keeps it on one core, and ends it when its parent ends; where installed."""
     prefix: tuple[str, ...] = ()
     if shutil.which("setpriv"):
         prefix += ("setpriv", "--pdeathsig", "TERM")
@@ -108,7 +108,7 @@ class Process:
         return sum(_status(pid, "VmHWM") for pid in self._tree()) * 1024
 
     def forget_peak(self) -> None:
-        """Begin to measure the peak anew (proc(5): clear_refs)."""
+        """Restart the measurement of the peak (proc(5): clear_refs)."""
         for pid in self._tree():
             Path(f"/proc/{pid}/clear_refs").write_text("5")
 
@@ -121,7 +121,7 @@ class Process:
         self._process.send_signal(signal.SIGHUP)
 
     def stop(self) -> int:
-        """End it, gently and then not; its exit status."""
+        """Terminate it, and kill it if that does not help; its exit status."""
         if self.is_alive:
             self._process.terminate()
         try:

@@ -133,14 +133,14 @@ def demands(record: Record) -> Iterator[Demand]:
 
     streams = record.method["streams"]
     yield Demand("CPU per request, times nginx", 4.0, record.ratio("request_cpu"))
-    yield Demand("CPU per event, times nginx", 1.5, record.ratio("event_cpu"))
+    yield Demand("CPU per event, streams begun together, times nginx", 1.5, record.ratio("event_cpu"))
     yield Demand("CPU per request, µs (vLLM's router in Rust)", ROUTER_REQUEST_US, median_of("request_cpu"))
     yield Demand("CPU per event, µs (vLLM's router in Rust)", ROUTER_EVENT_US, median_of("event_cpu"))
     yield Demand("answers and streams that were not whole, or not identical", 0, float(len(record.failures)))
     yield Demand(f"memory of each of {streams} streams, KiB", 32, median_of("stream_memory"))
     yield Demand(f"added delay of an event at {streams} streams, p99, ms", 20, median_of("many_p99", added=True))
     yield Demand("start to first answered request, s", 0.6, median_of("start"))
-    yield Demand("`import gateway`, s", 0.25, median_of("import"))
+    yield Demand("`import gateway` (its `__init__` imports nothing), s", 0.25, median_of("import"))
     yield Demand("memory, idle, MB", 60, median_of("idle_memory_yaml"))
     yield Demand("memory, idle, with a database, MB", 60, median_of("idle_memory"))
     yield Demand("memory of a slow reader, MiB", 1, median_of("slow_reader"))

@@ -1,4 +1,4 @@
-"""What is driven: the backend itself, nginx before it, the gateway before it."""
+"""What is driven: the backend itself, nginx in front of it, the gateway in front of it."""
 
 import contextlib
 import os

@@ -264,13 +264,13 @@ async def late(site: Site) -> None:
 
 
 async def slow_stream(site: Site) -> None:
-    """Seldom a word."""
+    """A stream with long silences."""
     play = site.play("stream", events=8, pause=0.05)
     _must_be_whole(play, await _ask(site, play, site.whole(play)))
 
 
 async def slow_reader(site: Site) -> None:
-    """Reads a long answer in sips."""
+    """Reads a long answer a little at a time."""
     play = site.play("plain", size=site.random.randrange(300_000, 1_500_000))
     client = await Client.connect(site.port, receive_buffer=16 * 1024)
     data = site.whole(play, "Connection: close")

@@ -38,7 +38,7 @@ NO_DEPLOYMENT = Promise(404, "not_found_error", "No deployment found for this en
 NO_SUCH_PATH = Promise(404, "not_found_error", "Nothing is served at this path.")
 EMPTY_BODY = Promise(400, "invalid_request_error", "The request body is empty.")
 ENCODED_BODY = Promise(415, "invalid_request_error", "Send the request body without Content-Encoding.")
-EXPECTATION = Promise(417, "invalid_request_error", "The only expectation met here is 100-continue.")
+EXPECTATION = Promise(417, "invalid_request_error", "The only supported expectation is 100-continue.")
 _NOT_READY = "Endpoint is not ready (status: {}). It may still be deploying or paused."
 DEPLOYING = Promise(
     503, "overloaded_error", _NOT_READY.format("deploying"), (("Retry-After", "5"), ("x-should-retry", "true"))

@@ -94,11 +94,11 @@ def test_a_gateway_that_is_not_there_is_one_sentence() -> None:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["--check", "ftp://here/api/gguf/demo"], "a deployment's base URL is wanted"),
-        (["--check", "http://here/", "--key", KEY], "a deployment's base URL is wanted"),
+        (["--check", "ftp://here/api/gguf/demo"], "must be a deployment's base URL"),
+        (["--check", "http://here/", "--key", KEY], "must be a deployment's base URL"),
         (["--check", "http://here/a/b", "--key", KEY, "--key-env", "A"], "not both"),
         (["--check", "http://here/a/b", "--key-env", "NOT_SET"], "NOT_SET is not set"),
-        (["--check", "http://here/a/b", "--key", "a\nb"], "This is no key"),
+        (["--check", "http://here/a/b", "--key", "a\nb"], "Not a valid key"),
     ],
 )
 def test_what_cannot_be_checked_is_said_in_one_line(words: list[str], complaint: str) -> None:

@@ -67,7 +67,7 @@ def test_L1_a_hundred_streams_finish_and_are_counted(upstream: ScriptedUpstream,
     with upstream.playing(streams):
         clients = begin(gateway, 100)
         gateway.send_signal(signal.SIGTERM)
-        gateway.log.wait_for("stopping: 100 under way get 30 s to finish")
+        gateway.log.wait_for("stopping: 100 requests in progress have 30 s to finish")
         streams.let_end.set()
         for at, client in enumerate(clients):
             assert client.read_to_last_chunk() == b"%d\n\n" % at + DONE
@@ -99,7 +99,7 @@ def test_L1_who_has_begun_otherwise_is_served_too(
             client.send(chat())
             wait_until(lambda: 'deployment="demo",state="waiting"} 1.0' in gateway.metrics())
         gateway.send_signal(signal.SIGTERM)
-        gateway.log.wait_for("stopping: 2 under way")
+        gateway.log.wait_for("stopping: 2 requests in progress")
         streams.let_end.set()
         assert streaming.read_to_last_chunk().endswith(DONE)
         time.sleep(0.1)  # nothing else is under way now
@@ -403,7 +403,7 @@ def test_L18_few_descriptors_refuse_some_and_it_recovers_by_itself(
         client.close()
     wait_until(lambda: _is_answered(gateway), 5)
     assert gateway.ask(chat()).json() == FINE
-    assert gateway.log.since(line).count("new clients have to wait") <= 1
+    assert gateway.log.since(line).count("cannot accept new connections") <= 1
 
 
 def test_L18_told_to_stop_while_descriptors_are_out_it_stops_without_complaint(

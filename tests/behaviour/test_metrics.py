@@ -244,7 +244,7 @@ def test_a_configuration_that_cannot_be_used_is_told_until_it_can(
     stale = sample("gguf_configuration_stale")
     gateway.config.write_text("server: [\n")
     gateway.send_signal(signal.SIGHUP)
-    gateway.log.wait_for("what was in force stays in force")
+    gateway.log.wait_for("configuration not reloaded, keeping the previous one")
     assert samples(gateway)[stale] == 1
     assert gateway.ask(chat()).status == 200
     gateway.config.write_text(good + "  late: {account: acme, upstream: 'http://127.0.0.1:1', status: paused}\n")

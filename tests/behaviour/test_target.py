@@ -13,7 +13,7 @@ from tests.behaviour.wire_client import Response, request
 
 BAD_TARGET = contract.bad_request("its target is not a valid URL")
 BAD_HOST = contract.bad_request("its Host header is not valid")
-BAD_VERSION = contract.bad_request("only HTTP/1.0 and HTTP/1.1 are spoken here")
+BAD_VERSION = contract.bad_request("only HTTP/1.0 and HTTP/1.1 are supported")
 
 
 def get(target: str | bytes, *headers: str, key: str | None = scene.KEY, method: str = "GET") -> bytes:

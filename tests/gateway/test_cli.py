@@ -336,9 +336,9 @@ FAILURES = [
     (["check", "--config", "/"], "is not a file"),
     (["keys", "create", "--database", "/proc/x.db", "--account", "a", "--name", "n"], "/proc/x.db"),
     (["keys", "create", "--database", "/nowhere/x.db", "--account", "a", "--name", "n"], "its folder does not exist"),
-    (["keys", "create", "--database", "DB", "--account", "a b", "--name", "n"], "This account cannot be"),
-    (["keys", "create", "--database", "DB", "--account", "a", "--name", "\x1b[31m"], "This name cannot be"),
-    (["keys", "create", "--database", "DB", "--account", "a", "--name", "\udcff"], "This name cannot be"),
+    (["keys", "create", "--database", "DB", "--account", "a b", "--name", "n"], "Invalid account"),
+    (["keys", "create", "--database", "DB", "--account", "a", "--name", "\x1b[31m"], "Invalid name"),
+    (["keys", "create", "--database", "DB", "--account", "a", "--name", "\udcff"], "Invalid name"),
     (["import", "/nowhere.yaml", "--database", "DB"], "cannot be read: no such file or directory"),
 ]
 
@@ -377,14 +377,14 @@ def test_check_says_what_is_good_and_what_deserves_a_warning(run: Run, config: P
     answer = read(run("check", "--config", str(config), "--json"))
     assert answer["ok"] is True
     assert "plain text" in answer["warnings"][0]
-    assert "Warning: 1 key(s) stand in the configuration" in run("check", "--config", str(config)).stderr
+    assert "Warning: 1 key(s) are in the configuration" in run("check", "--config", str(config)).stderr
 
 
 def test_check_says_every_error_at_once(run: Run, config: Path) -> None:
     config.write_text("server: {prot: 1}\n" + GOOD.replace("acme, up", "beta, up"))
     said = [
-        f"{config}:1: server.prot: is no setting here; `port` is",
-        f"{config}:7: deployments.demo.account: names no account of this file",
+        f"{config}:1: server.prot: unknown setting; did you mean `port`?",
+        f"{config}:7: deployments.demo.account: is not an account in this file",
     ]
     plain, as_json = run("check", "--config", str(config)), run("check", "--config", str(config), "--json")
     assert (plain.exit_code, plain.stderr.splitlines()) == (1, said)

@@ -34,4 +34,4 @@ async def test_that_no_client_can_be_accepted_is_said_once(caplog: pytest.LogCap
     accepting: dict[str, Any] = {"message": "socket.accept() out of system resource"}
     for _ in range(3):
         tell(loop, {**accepting, "exception": OSError(errno.EMFILE, "Too many open files")})
-    assert [record.getMessage() for record in caplog.records] == ["new clients have to wait: Too many open files"]
+    assert [record.getMessage() for record in caplog.records] == ["cannot accept new connections: Too many open files"]

@@ -64,14 +64,14 @@ NOT_YAML = {
     "an open bracket": ("accounts: {acme: [", ":1: not valid YAML"),
     "an open quote": ("accounts: 'acme", ":1: not valid YAML"),
     "two colons": ("server: port: 1", ":1: not valid YAML: mapping values are not allowed"),
-    "a control character": ("server:\n  host: \x01", ":2: a character stands here which no YAML text may hold"),
+    "a control character": ("server:\n  host: \x01", ":2: this character is not allowed in YAML"),
     "two documents": (GOOD + "---\n" + GOOD, ":7: a second document"),
-    "an object": ("server: !!python/object/apply:os.system ['true']", ":1: server: carries a YAML tag"),
-    "a tagged text": ("server: {host: !secret x}\n" + GOOD, ":1: server.host: carries a YAML tag"),
+    "an object": ("server: !!python/object/apply:os.system ['true']", ":1: server: YAML tags are not allowed"),
+    "a tagged text": ("server: {host: !secret x}\n" + GOOD, ":1: server.host: YAML tags are not allowed"),
     "a tag handle": ("server: !a!b x\n", ":1: not valid YAML"),
-    "an unknown alias": ("server: *nothing\n", r":1: this alias \(\*\) stands for nothing"),
-    "an alias of itself": ("server: &a [*a]\n", r":1: this alias \(\*\) stands for nothing"),
-    "an alias bomb": (BOMB, r":1: the aliases \(\*\) of this file expand too far"),
+    "an unknown alias": ("server: *nothing\n", r":1: undefined alias"),
+    "an alias of itself": ("server: &a [*a]\n", r":1: undefined alias"),
+    "an alias bomb": (BOMB, r":1: aliases expand to too many"),
     "brackets": ("[" * 100_000, ":1: values are nested more than 32 deep"),
     "dashes": ("- " * 100_000, ":1: values are nested more than 32 deep"),
     "too much": ("#" * (MAX_CHARS + 1), ":1: the file is longer than"),
@@ -79,7 +79,7 @@ NOT_YAML = {
     "a merge key": (GOOD + "  x:\n    <<: {account: acme}\n", ":8: deployments.x: a name here is read as"),
     "a number as a name": ("accounts: {1: {}}", ":1: accounts: a name here is read as something other than text"),
     "a list as a name": ("? [a]\n: 1\n", ":1: a name here is read as"),
-    "a long number": ("server: {port: " + "9" * 5000 + "}\n" + GOOD, ":1: server.port: is no number"),
+    "a long number": ("server: {port: " + "9" * 5000 + "}\n" + GOOD, ":1: server.port: is not a valid number"),
 }
 
 
@@ -89,9 +89,9 @@ def test_what_is_no_plain_yaml_is_refused_with_its_line(text: str, said: str) ->
 
 
 WRONG = {
-    "unknown field": ("server: {prot: 1}\n" + GOOD, "1: server.prot: is no setting here; `port` is"),
-    "unknown section": (GOOD + "key: x\n", "7: key: is no setting here; known are server, database, accounts"),
-    "doubled field": ("server: {port: 1}\nserver: {port: 2}\n" + GOOD, "2: server: stands here a second time"),
+    "unknown field": ("server: {prot: 1}\n" + GOOD, "1: server.prot: unknown setting; did you mean `port`?"),
+    "unknown section": (GOOD + "key: x\n", "7: key: unknown setting; valid settings: server, database, accounts"),
+    "doubled field": ("server: {port: 1}\nserver: {port: 2}\n" + GOOD, "2: server: is defined twice"),
     "empty section": ("server:\n" + GOOD, "1: server: is empty"),
     "a list for a mapping": ("server: []\n" + GOOD, "1: server: must be a mapping"),
     "a text for a number": ("server: {port: x}\n" + GOOD, "1: server.port: must be a whole number"),
@@ -106,7 +106,7 @@ WRONG = {
     "no choice": ("server: {log: {format: xml}}\n" + GOOD, "1: server.log.format: must be one of 'auto', 'human' or"),
     "a spaced host": ("server: {host: 'a b'}\n" + GOOD, "1: server.host: a host is a name or an address"),
     "nothing to serve": ("server: {}\n", "1: neither `database` nor `accounts`"),
-    "two sources": ("database: x.db\n" + GOOD, "2: accounts: cannot stand beside `database`"),
+    "two sources": ("database: x.db\n" + GOOD, "2: accounts: cannot be used with `database`"),
     "an empty database": ("database: ''\n", "1: database: must be a database URL"),
     "a null database": ("database:\n", "1: database: is empty"),
     "a NUL in the database": ('database: "a\\0b"\n', "1: database: must be a database URL"),
@@ -156,7 +156,7 @@ WRONG = {
     ),
     "someone's deployment": (
         demo("account: beta, upstream: 'http://h'"),
-        "7: deployments.two.account: names no account",
+        "7: deployments.two.account: is not an account in this file",
     ),
     "no account": (demo("upstream: 'http://h'"), "7: deployments.two.account: is required"),
     "no upstream": (demo("account: acme"), "7: deployments.two.upstream: is required"),

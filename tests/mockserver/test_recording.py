@@ -186,9 +186,9 @@ async def test_recording_goes_on_after_the_last_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("{", "0001.json is no recording"),
+        ("{", "0001.json is not a recording"),
         ("{}", "'request' is missing"),
-        ("[]", "is no recording"),
+        ("[]", "is not a recording"),
         (None, "no recording in"),
     ],
 )

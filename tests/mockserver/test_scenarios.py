@@ -177,7 +177,7 @@ async def test_a_bad_advance_is_refused_with_a_sentence(body: Any) -> None:
         ("answers: [{}]", "an answer needs 'text', "),
         ("answers: [{file: nowhere.txt}]", "there is no file nowhere.txt."),
         ("tmeline: []", "Unknown field 'tmeline'."),
-        ("timeline: [", "scenario.yaml:2: this is no YAML: "),
+        ("timeline: [", "scenario.yaml:2: not valid YAML: "),
         ("just a line", "scenario.yaml: a scenario is a mapping, "),
     ],
 )

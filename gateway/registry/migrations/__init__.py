@@ -1,1 +1,1 @@
-"""The history of the database's schema, run by Alembic. A new file: `alembic revision` is not needed, copy the last."""
+"""The history of the database's schema, run by Alembic. To add one, copy the last; no `alembic revision` is needed."""

@@ -1,6 +1,6 @@
 """Accounts, keys, deployments, and the revision counter.
 
-A migration spells its tables out, and does not import them: it must do the same for ever.
+A migration spells its tables out, and does not import them: it must do the same forever.
 """
 
 import sqlalchemy as sa

@@ -8,5 +8,5 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Add the column; NULL, for every deployment there is, means the server's default."""
+    """Add the column. It is NULL in every existing row: the server's default."""
     op.add_column("deployments", sa.Column("queue", sa.Float()))
