@@ -14,13 +14,13 @@ from typing import Any
 from aiohttp import web
 
 from gateway.app import create_app
-from gateway.crew import ALONE, Crew
 from gateway.dispatch import PATIENCE_SECONDS
 from gateway.http_server import Runner
 from gateway.loop_errors import LoopErrors
 from gateway.registry.base import Registry
 from gateway.relay import RELAY, Relay
 from gateway.settings import Server
+from gateway.worker_group import ALONE, WorkerGroup
 
 log = logging.getLogger("gateway")
 
@@ -45,24 +45,24 @@ async def serve(
     registry: Registry,
     announce: Callable[[str], None],
     stop_pipe: int | None = None,
-    crew: Crew = ALONE,
+    group: WorkerGroup = ALONE,
 ) -> None:
     """Serve until SIGTERM or SIGINT; `announce` gets the gateway's URL once it accepts connections.
 
     At the first signal the gateway stops accepting and lets answers finish for `server.timeouts.drain` seconds,
     then cuts them so that their clients see it. A second signal cuts at once. The end of `stop_pipe`, a file
-    descriptor, counts as a signal: the process that holds its other end is gone. A `crew` shares the port.
+    descriptor, counts as a signal: the process that holds its other end is gone. A `group` shares the port.
     Raises SourceError if the registry cannot be read, ListenError if the address cannot be used.
     """
     asyncio.get_running_loop().set_exception_handler(LoopErrors())
     stop = _StopSignals(registry)
     if stop_pipe is not None:
         stop.watch(stop_pipe)
-    app = create_app(server, registry, crew)
+    app = create_app(server, registry, group)
     runner = Runner(app, server)
     try:
         await runner.setup()
-        site = await _listen(runner, server.host, server.port, reuse_port=crew.size > 1)
+        site = await _listen(runner, server.host, server.port, reuse_port=group.size > 1)
         _spare_the_collector()
         announce(_url(runner))
         await stop.first.wait()

@@ -17,9 +17,9 @@ from functools import partial
 from time import monotonic
 from typing import NamedTuple
 
-from gateway.crew import ALONE, Crew
 from gateway.serving import ListenError, why_not
 from gateway.settings import Server
+from gateway.worker_group import ALONE, WorkerGroup
 
 log = logging.getLogger("gateway.workers")
 
@@ -30,33 +30,33 @@ _LATE_SECONDS = 10.0  # how long after its time to drain a worker that hangs is 
 _HURRY_SECONDS = 5.0  # the same after a second signal
 
 
-class Seat(NamedTuple):
-    """What a worker serves with: the arguments of `serve`, all but the registry."""
+class ServeArguments(NamedTuple):
+    """What a process serves with: the arguments of `serve`, all but the registry."""
 
     server: Server
     announce: Callable[[str], None]
     stop_pipe: int | None
-    crew: Crew = ALONE
+    group: WorkerGroup = ALONE
 
 
-def spread(server: Server, announce: Callable[[str], None], stop_pipe: int | None) -> Seat:
+def fork_workers(server: Server, announce: Callable[[str], None], stop_pipe: int | None) -> ServeArguments:
     """Make `server.workers` processes out of this one. Returns in each of them; in this one only if one is enough.
 
     This one starts again whichever dies, passes signals on, and exits once all have ended: with 0 if all went well.
-    `announce` gets the URL once all serve. The end of `stop_pipe` counts as a signal; that of a seat's is our death.
+    `announce` gets the URL once all serve. The end of `stop_pipe` counts as a signal; a worker's ends with our death.
     Raises ListenError, before anything is started, if the port is taken.
     """
     if server.workers == 1:
-        return Seat(server, announce, stop_pipe)
+        return ServeArguments(server, announce, stop_pipe)
     reserved = _reserve(server.host, server.port)
     server = server.model_copy(update={"port": reserved[0].getsockname()[1]})
     supervisor = _Supervisor(server, announce, stop_pipe)
-    while (number := supervisor.next_vacancy()) is not None:
-        seat = supervisor.start(number)
-        if seat is not None:
+    while (number := supervisor.next_worker_to_start()) is not None:
+        arguments = supervisor.start(number)
+        if arguments is not None:
             for one in reserved:
                 one.close()
-            return seat
+            return arguments
     sys.exit(supervisor.status)
 
 
@@ -95,7 +95,7 @@ class _Supervisor:
         self.status = 0
         self._server = server
         self._announce = announce
-        self._board = [os.memfd_create(f"worker-{number}") for number in range(server.workers)]
+        self._counter_files = [os.memfd_create(f"worker-{number}") for number in range(server.workers)]
         self._workers: dict[int, _Worker] = {}  # by process id
         self._due = {0: 0.0}  # number of a worker, when to start it; the first one alone finds out if all is well
         self._pauses = dict.fromkeys(range(server.workers), _SHORTEST_PAUSE)
@@ -113,7 +113,7 @@ class _Supervisor:
         for number in _SIGNALS:
             signal.signal(number, lambda *_: None)
 
-    def next_vacancy(self) -> int | None:
+    def next_worker_to_start(self) -> int | None:
         """Watch until a worker has to be started, and return its number; None once all have ended for good."""
         while self._workers or self._due:
             number = min(self._due, key=self._due.__getitem__, default=None)
@@ -128,25 +128,25 @@ class _Supervisor:
                 self._kill()
         return None
 
-    def start(self, number: int) -> Seat | None:
-        """Fork. Returns the worker's seat in the worker, None here."""
+    def start(self, number: int) -> ServeArguments | None:
+        """Fork. Returns what to serve with in the worker, None here."""
         ours, theirs = socket.socketpair()
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         pid = os.fork()
         if pid == 0:
             ours.close()
-            self._let_go()
+            self._close_inherited()
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             pipe = theirs.detach()
-            crew = Crew(number, self._server.workers, self._board)
-            return Seat(self._server, lambda url: _say(pipe, url), pipe, crew)
+            group = WorkerGroup(number, self._server.workers, self._counter_files)
+            return ServeArguments(self._server, lambda url: _say(pipe, url), pipe, group)
         self._workers[pid] = worker = _Worker(number, pid, ours)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         theirs.close()
         self._selector.register(ours, selectors.EVENT_READ, partial(self._hear, worker))
         return None
 
-    def _let_go(self) -> None:
+    def _close_inherited(self) -> None:
         """In a worker: forget what is the supervisor's."""
         signal.set_wakeup_fd(-1)
         for number in _SIGNALS:
@@ -177,7 +177,7 @@ class _Supervisor:
     def _take_signals(self) -> None:
         for number in self._wakeup.recv(4096):
             if number == signal.SIGCHLD:
-                self._bury()
+                self._reap()
             elif number == signal.SIGHUP:
                 self._pass_on(signal.SIGHUP)
             else:
@@ -202,17 +202,16 @@ class _Supervisor:
 
     def _pass_on(self, number: signal.Signals) -> None:
         for pid in self._workers:
-            os.kill(pid, number)  # one that has ended is a zombie until it is buried, and takes no offence
+            os.kill(pid, number)  # one that has ended is a zombie until it is reaped, and takes no offence
 
-    def _bury(self) -> None:
+    def _reap(self) -> None:
         while self._workers:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
-            self._succeed(self._workers.pop(pid), os.waitstatus_to_exitcode(status))
+            self._handle_exit(self._workers.pop(pid), os.waitstatus_to_exitcode(status))
 
-    def _succeed(self, worker: _Worker, status: int) -> None:
-        """Draw the consequences of a worker's end."""
+    def _handle_exit(self, worker: _Worker, status: int) -> None:
         if self._stop_signals:
             if status not in {0, -signal.SIGTERM}:  # the latter: before it listened to signals
                 self.status = 1

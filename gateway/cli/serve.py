@@ -16,7 +16,7 @@ from gateway.serving import ListenError, run
 from gateway.serving import serve as serve_until_stopped
 from gateway.settings import Server, Settings
 from gateway.source import SourceError
-from gateway.workers import spread
+from gateway.workers import fork_workers
 
 log = logging.getLogger("gateway")
 
@@ -36,9 +36,9 @@ def serve(path: Path, host: str | None, port: int | None, stop_with_stdin: bool)
         log.warning("%s", caution)
     stop_pipe = sys.stdin.fileno() if stop_with_stdin else None
     try:
-        seat = spread(settings.server, _announce, stop_pipe)
+        own = fork_workers(settings.server, _announce, stop_pipe)
         registry = registry_of(settings, path)
-        run(serve_until_stopped(seat.server, registry, seat.announce, seat.stop_pipe, seat.crew))
+        run(serve_until_stopped(own.server, registry, own.announce, own.stop_pipe, own.group))
     except ListenError as error:
         raise click.ClickException(str(error)) from error
     finally:

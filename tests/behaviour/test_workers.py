@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import tally
-from gateway.crew import Crew
 from gateway.deployment import Limits
 from gateway.exchange import Exchange
 from gateway.metrics import Metrics
+from gateway.worker_group import WorkerGroup
 from tests.behaviour import scene
 from tests.behaviour.fleet import StartGateway
 from tests.behaviour.gateway_process import COMMAND, GatewayProcess
@@ -92,13 +92,13 @@ def begin_in_each_worker(gateway: GatewayProcess, upstream: ScriptedUpstream) ->
 
 @given(st.integers(1, 64), st.integers(1, 70000), st.integers(0, 70000))
 def test_the_workers_parts_of_a_limit_add_up_to_it(size: int, connections: int, waiting: int) -> None:
-    parts = [Crew(number, size).share(Limits(connections, waiting)) for number in range(size)]
+    parts = [WorkerGroup(number, size).share(Limits(connections, waiting)) for number in range(size)]
     assert sum(part.connections for part in parts) == max(size, connections)
     assert sum(part.waiting for part in parts) == waiting
     assert min(part.connections for part in parts) >= 1
 
 
-def test_counts_that_were_posted_add_up_histograms_too() -> None:
+def test_counts_that_were_published_add_up_histograms_too() -> None:
     one = Metrics()
     one.add(Exchange("id", deployment="demo", endpoint="/v1/models", status=200, bytes_out=7, first_byte_at=1.0))
     both = tally.summed(one, [tally.packed(one, {})])
@@ -169,7 +169,7 @@ def test_a_worker_that_dies_is_started_again_and_what_it_had_counted_stays(
     gateway = start_gateway(scene.config(upstream.url, TWO))
     for _ in range(12):
         assert gateway.ask(CHAT).status == 200
-    until(lambda: all(counted(gateway) == 12 for _ in range(10)))  # each worker has posted, within a second
+    until(lambda: all(counted(gateway) == 12 for _ in range(10)))  # each worker has published, within a second
     victim = workers_of(gateway)[0]
     os.kill(victim, signal.SIGKILL)
     gateway.log.wait_for(rf"process {victim}\) was ended by signal 9; starting it again")
