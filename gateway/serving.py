@@ -6,7 +6,6 @@ import gc
 import logging
 import os
 import signal
-import socket
 import stat
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -16,6 +15,7 @@ from aiohttp import web
 from gateway.app import create_app
 from gateway.dispatch import PATIENCE_SECONDS
 from gateway.http_server import Runner
+from gateway.listening import ListenError, why_not
 from gateway.loop_errors import LoopErrors
 from gateway.registry.base import Registry
 from gateway.relay import RELAY, Relay
@@ -26,10 +26,6 @@ log = logging.getLogger("gateway")
 
 _BACKLOG = 1024  # connections the kernel holds while the event loop is busy; its default of 128 drops bursts
 _CUT_SECONDS = 1.0  # for the last words of a stream that is cut to reach its client
-
-
-class ListenError(Exception):
-    """The address cannot be listened on. The message is one sentence for a terminal."""
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -79,14 +75,6 @@ def _spare_the_collector() -> None:
     gc.set_threshold(10_000, 20, 50)  # a request leaves no cycles behind; young objects are few and die young
 
 
-def check_free(host: str, port: int) -> None:
-    """Raise ListenError if the address cannot be listened on now: before anything costly is begun for it."""
-    try:
-        socket.create_server((host, port)).close()
-    except OSError as error:
-        raise ListenError(why_not(error, host, port)) from error
-
-
 async def _listen(runner: Runner, host: str, port: int, *, reuse_port: bool) -> web.TCPSite:
     site = web.TCPSite(runner, host, port, backlog=_BACKLOG, reuse_port=reuse_port or None)
     try:
@@ -94,15 +82,6 @@ async def _listen(runner: Runner, host: str, port: int, *, reuse_port: bool) -> 
     except OSError as error:
         raise ListenError(why_not(error, host, port)) from error
     return site
-
-
-def why_not(error: OSError, host: str, port: int) -> str:
-    """Why an address cannot be listened on, in one sentence."""
-    if isinstance(error, PermissionError):
-        return f"Port {port} needs more rights than this user has; choose one above 1023."
-    if "already in use" in str(error):
-        return f"Port {port} on {host} is taken. Stop what is using it, or choose another with --port."
-    return f"Cannot listen on {host}, port {port}: {error.strerror or error}."
 
 
 def _url(runner: Runner) -> str:

@@ -17,7 +17,7 @@ from functools import partial
 from time import monotonic
 from typing import NamedTuple
 
-from gateway.serving import ListenError, why_not
+from gateway.listening import reserve
 from gateway.settings import Server
 from gateway.worker_group import ALONE, WorkerGroup
 
@@ -48,7 +48,7 @@ def fork_workers(server: Server, announce: Callable[[str], None], stop_pipe: int
     """
     if server.workers == 1:
         return ServeArguments(server, announce, stop_pipe)
-    reserved = _reserve(server.host, server.port)
+    reserved = reserve(server.host, server.port)
     server = server.model_copy(update={"port": reserved[0].getsockname()[1]})
     supervisor = _Supervisor(server, announce, stop_pipe)
     while (number := supervisor.next_worker_to_start()) is not None:
@@ -58,25 +58,6 @@ def fork_workers(server: Server, announce: Callable[[str], None], stop_pipe: int
                 one.close()
             return arguments
     sys.exit(supervisor.status)
-
-
-def _reserve(host: str, port: int) -> list[socket.socket]:
-    """Take the port and keep it, without listening. It is bound before SO_REUSEPORT is set, so a taken port shows."""
-    if sys.platform != "linux":
-        raise ListenError("server.workers above 1 needs Linux, whose kernel shares a port out among processes.")
-    held: list[socket.socket] = []
-    try:
-        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            held.append(one := socket.socket(family, kind, protocol))
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            one.bind((address[0], port, *address[2:]))
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            port = one.getsockname()[1]
-    except OSError as error:
-        raise ListenError(why_not(error, host, port)) from error
-    return held
 
 
 @dataclass

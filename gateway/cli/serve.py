@@ -9,10 +9,11 @@ import click
 from pydantic import ValidationError
 
 from gateway import logs
+from gateway.listening import ListenError
 from gateway.registry.opening import cautions, registry_of
 from gateway.registry.yaml_file import read_settings
 from gateway.sentences import sentences
-from gateway.serving import ListenError, run
+from gateway.serving import run
 from gateway.serving import serve as serve_until_stopped
 from gateway.settings import Server, Settings
 from gateway.source import SourceError
