@@ -1,4 +1,4 @@
-"""The address that is listened on: whether it is free, why it cannot be used, and how workers come to share it."""
+"""The address to listen on: whether it is free, why it cannot be used, and how it is reserved for workers."""
 
 import socket
 import sys

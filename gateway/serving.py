@@ -4,9 +4,6 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
-import signal
-import stat
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -20,6 +17,7 @@ from gateway.loop_errors import LoopErrors
 from gateway.registry.base import Registry
 from gateway.relay import RELAY, Relay
 from gateway.settings import Server
+from gateway.stopping import StopRequests
 from gateway.worker_group import ALONE, WorkerGroup
 
 log = logging.getLogger("gateway")
@@ -47,13 +45,18 @@ async def serve(
 
     At the first signal the gateway stops accepting and lets answers finish for `server.timeouts.drain` seconds,
     then cuts them so that their clients see it. A second signal cuts at once. The end of `stop_pipe`, a file
-    descriptor, counts as a signal: the process that holds its other end is gone. A `group` shares the port.
+    descriptor, counts as a signal: the process that holds its other end is gone. A worker of a `group` shares the
+    port, and is told by its supervisor instead of by signals.
     Raises SourceError if the registry cannot be read, ListenError if the address cannot be used.
     """
     asyncio.get_running_loop().set_exception_handler(LoopErrors())
-    stop = _StopSignals(registry)
+    stop = StopRequests(registry)
+    if group.supervisor is None:
+        stop.listen_to_signals()
+    else:
+        stop.listen_to_supervisor(group.supervisor)
     if stop_pipe is not None:
-        stop.watch(stop_pipe)
+        stop.listen_to_pipe(stop_pipe)
     app = create_app(server, registry, group)
     runner = Runner(app, server)
     try:
@@ -101,37 +104,3 @@ async def _drain(relay: Relay, seconds: float, hurry: asyncio.Event) -> None:
     await asyncio.wait((drained,), timeout=_CUT_SECONDS)
     drained.cancel()
     log.info("stopped: %d finished, %d cut", begun - cut, cut)
-
-
-class _StopSignals:
-    """Events for the first and the second SIGTERM or SIGINT. SIGHUP only hurries the look at the registry's source."""
-
-    def __init__(self, registry: Registry) -> None:
-        self.first = asyncio.Event()
-        self.second = asyncio.Event()
-        self._registry = registry
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop)
-        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
-
-    def watch(self, pipe: int) -> None:
-        """Take the end of a pipe for a signal. What is no pipe (a file, /dev/null) has no end that would mean one."""
-        mode = os.fstat(pipe).st_mode
-        if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
-            return
-        asyncio.get_running_loop().add_reader(pipe, self._read, pipe)
-
-    def _read(self, pipe: int) -> None:
-        if not os.read(pipe, 4096):
-            asyncio.get_running_loop().remove_reader(pipe)
-            self._stop()
-
-    def _stop(self) -> None:
-        if self.first.is_set():
-            self.second.set()
-        self.first.set()
-
-    def _hang_up(self) -> None:
-        log.debug("SIGHUP: looking for a change of the configuration now")
-        self._registry.look_soon()

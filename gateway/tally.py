@@ -19,7 +19,7 @@ Standing = Mapping[str, dict[Labels, float]]  # by the name of a gauge
 
 
 def packed(metrics: Metrics, standing: Standing) -> bytes:
-    """One worker's counts, and how things stand with it."""
+    """One worker's counts and gauges."""
     return orjson.dumps(
         {
             "pid": os.getpid(),
@@ -45,7 +45,7 @@ def add_counts(metrics: Metrics, packet: bytes) -> None:
 
 
 def add_standing(standing: Standing, packet: bytes) -> None:
-    """Add how things stand with the worker of a packet, unless it is gone."""
+    """Add the gauges of the worker of a packet, unless it is gone."""
     worker = _unpacked(packet)
     if not Path(f"/proc/{worker.get('pid')}").exists():
         return

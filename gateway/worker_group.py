@@ -1,4 +1,4 @@
-"""What a worker knows of the others: how many they are, which part of a limit is its own, what they have counted.
+"""What a worker knows of the others: how many there are, its own share of a limit, and their counts.
 
 Each worker publishes its counters in a file of its own: unnamed, in memory, and inherited by all of them.
 """
@@ -13,15 +13,21 @@ from aiohttp import web
 from gateway.deployment import Limits
 
 _HEADER = struct.Struct("<II")  # length and CRC-32 of what follows
-_TRIES = 100  # a write takes microseconds; counters that stay torn are the last of a worker that died
+_TRIES = 100  # a write takes microseconds; one that stays incomplete is the last of a worker that died
 
 
 class WorkerGroup:
-    """Worker `number`, from 0, of `size`, with one open file of counters for each of them; alone there is none."""
+    """Worker `number`, from 0, of `size`, with one open file of counters for each of them.
 
-    def __init__(self, number: int = 0, size: int = 1, counter_files: Sequence[int] = ()) -> None:
+    `supervisor` is the file descriptor of a socket to it. A process that serves alone has neither.
+    """
+
+    def __init__(
+        self, number: int = 0, size: int = 1, counter_files: Sequence[int] = (), supervisor: int | None = None
+    ) -> None:
         self.number = number
         self.size = size
+        self.supervisor = supervisor
         self._counter_files = counter_files
 
     def share(self, whole: Limits) -> Limits:

@@ -1,4 +1,4 @@
-"""`/metrics` for Prometheus: what was counted, and how things stand at this moment, in all workers together."""
+"""`/metrics` for Prometheus: the counters and current gauges of all workers together."""
 
 import asyncio
 from collections import Counter
