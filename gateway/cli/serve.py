@@ -1,8 +1,8 @@
 """`gguf-gateway serve`: the gateway, until it is told to stop."""
 
 import logging
+import os
 import signal
-import sys
 from pathlib import Path
 
 import click
@@ -21,6 +21,8 @@ from gateway.workers import fork_workers
 
 log = logging.getLogger("gateway")
 
+_STDIN, _STDERR = 0, 2
+
 
 @click.command()
 @click.option("--config", "path", required=True, type=click.Path(path_type=Path), help="The YAML configuration file.")
@@ -29,13 +31,14 @@ log = logging.getLogger("gateway")
 @click.option("--stop-with-stdin", is_flag=True, help="Stop, too, when standard input (a pipe) is closed.")
 def serve(path: Path, host: str | None, port: int | None, stop_with_stdin: bool) -> None:
     """Serve the deployments of a configuration until SIGTERM or Ctrl-C."""
+    _fill_closed_streams()
     settings = _with_options(read_settings(path), host, port)
     for number in (signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)  # to other servers they mean something; here they would kill
     logs.set_up(settings.server.log.format, settings.server.log.level)
     for caution in cautions(settings, path):
         log.warning("%s", caution)
-    stop_pipe = sys.stdin.fileno() if stop_with_stdin else None
+    stop_pipe = _STDIN if stop_with_stdin else None
     try:
         own = fork_workers(settings.server, _announce, stop_pipe)
         registry = registry_of(settings, path)
@@ -44,6 +47,13 @@ def serve(path: Path, host: str | None, port: int | None, stop_with_stdin: bool)
         raise click.ClickException(str(error)) from error
     finally:
         logs.let_go()
+
+
+def _fill_closed_streams() -> None:
+    """Open /dev/null for closed standard streams. A socket would take the place of one, which makes uvloop abort."""
+    while (file := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        pass
+    os.close(file)
 
 
 def _with_options(settings: Settings, host: str | None, port: int | None) -> Settings:

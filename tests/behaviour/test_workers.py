@@ -334,14 +334,15 @@ def test_the_end_of_standard_input_stops_all_workers(tmp_path: Path) -> None:
         assert process.wait(5) == 0
 
 
-STDIN = {"a device": 'exec "$@" </dev/null', "a file": 'exec "$@" </etc/hostname'}
+STDIN = {"a device": 'exec "$@" </dev/null', "a file": 'exec "$@" </etc/hostname', "closed": 'exec "$@" <&-'}
 
 
+@pytest.mark.parametrize("workers", [TWO, ""], ids=["two-workers", "alone"])
 @pytest.mark.parametrize("shell", STDIN.values(), ids=STDIN)
 def test_a_standard_input_without_an_end_is_not_waited_for(
-    upstream: ScriptedUpstream, start_gateway: StartGateway, shell: str
+    upstream: ScriptedUpstream, start_gateway: StartGateway, shell: str, workers: str
 ) -> None:
-    config = scene.config(upstream.url, TWO)
+    config = scene.config(upstream.url, workers)
     gateway = start_gateway(config, ("--stop-with-stdin",), prefix=("sh", "-c", shell, "sh"))
     assert gateway.ask(CHAT).status == 200
     gateway.send_signal(signal.SIGTERM)
