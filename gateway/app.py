@@ -6,13 +6,13 @@ from aiohttp import web
 
 from gateway import access, auth, readiness
 from gateway.changes import Changes
-from gateway.crew import ALONE, CREW, Crew
 from gateway.handlers import dashboard, scrape
 from gateway.registry.base import Registry
 from gateway.relay import RELAY, Relay
 from gateway.routes import add_routes
 from gateway.settings import Server
 from gateway.upstream import UPSTREAMS, Upstreams
+from gateway.worker_group import ALONE, WORKER_GROUP, WorkerGroup
 
 # Only for what the router answers: the proxied endpoints do not come this way (see `entrance`).
 MIDDLEWARES = (auth.authenticate,)
@@ -21,12 +21,12 @@ CHANGES = web.AppKey("changes", Changes)
 _FIRST_LOOK_SECONDS = 0.3  # so that a restarted gateway does not call healthy deployments "deploying"
 
 
-def create_app(server: Server, registry: Registry, crew: Crew = ALONE) -> web.Application:
+def create_app(server: Server, registry: Registry, group: WorkerGroup = ALONE) -> web.Application:
     """The gateway as an aiohttp application. `registry` is opened and closed with it."""
     app = web.Application(middlewares=MIDDLEWARES)
-    changes, upstreams = Changes(), Upstreams(crew)
+    changes, upstreams = Changes(), Upstreams(group)
     app[CHANGES] = changes
-    app[CREW] = crew
+    app[WORKER_GROUP] = group
     app[auth.REGISTRY] = registry
     app[access.ACCESS] = access.Access(changes)
     app[UPSTREAMS] = upstreams

@@ -12,8 +12,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.listening import check_free
 from gateway.registry.yaml_file import YamlRegistry, read_settings
-from gateway.serving import check_free, serve
+from gateway.serving import serve
 from gateway.settings import AccountEntry, Server
 
 DEFINITION = Path(__file__).with_name("sandbox.yaml")

@@ -4,33 +4,27 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
-import signal
-import socket
-import stat
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from aiohttp import web
 
 from gateway.app import create_app
-from gateway.crew import ALONE, Crew
 from gateway.dispatch import PATIENCE_SECONDS
 from gateway.http_server import Runner
+from gateway.listening import ListenError, why_not
 from gateway.loop_errors import LoopErrors
 from gateway.registry.base import Registry
 from gateway.relay import RELAY, Relay
 from gateway.settings import Server
+from gateway.stopping import StopRequests
+from gateway.worker_group import ALONE, WorkerGroup
 
 log = logging.getLogger("gateway")
 
 _BACKLOG = 1024  # connections the kernel holds while the event loop is busy; its default of 128 drops bursts
 _UNREAD_SECONDS = 0.02  # between two looks at whether clients have read on
 _CUT_SECONDS = 1.0  # for the last words of a stream that is cut to reach its client
-
-
-class ListenError(Exception):
-    """The address cannot be listened on. The message is one sentence for a terminal."""
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -46,24 +40,29 @@ async def serve(
     registry: Registry,
     announce: Callable[[str], None],
     stop_pipe: int | None = None,
-    crew: Crew = ALONE,
+    group: WorkerGroup = ALONE,
 ) -> None:
     """Serve until SIGTERM or SIGINT; `announce` gets the gateway's URL once it accepts connections.
 
     At the first signal the gateway stops accepting and lets answers finish for `server.timeouts.drain` seconds,
     then cuts them so that their clients see it. A second signal cuts at once. The end of `stop_pipe`, a file
-    descriptor, counts as a signal: the process that holds its other end is gone. A `crew` shares the port.
+    descriptor, counts as a signal: the process that holds its other end is gone. A worker of a `group` shares the
+    port, and is told by its supervisor instead of by signals.
     Raises SourceError if the registry cannot be read, ListenError if the address cannot be used.
     """
     asyncio.get_running_loop().set_exception_handler(LoopErrors())
-    stop = _StopSignals(registry)
+    stop = StopRequests(registry)
+    if group.supervisor is None:
+        stop.listen_to_signals()
+    else:
+        stop.listen_to_supervisor(group.supervisor)
     if stop_pipe is not None:
-        stop.watch(stop_pipe)
-    app = create_app(server, registry, crew)
+        stop.listen_to_pipe(stop_pipe)
+    app = create_app(server, registry, group)
     runner = Runner(app, server)
     try:
         await runner.setup()
-        site = await _listen(runner, server.host, server.port, reuse_port=crew.size > 1)
+        site = await _listen(runner, server.host, server.port, reuse_port=group.size > 1)
         _spare_the_collector()
         announce(_url(runner))
         await stop.first.wait()
@@ -80,14 +79,6 @@ def _spare_the_collector() -> None:
     gc.set_threshold(10_000, 20, 50)  # a request leaves no cycles behind; young objects are few and die young
 
 
-def check_free(host: str, port: int) -> None:
-    """Raise ListenError if the address cannot be listened on now: before anything costly is begun for it."""
-    try:
-        socket.create_server((host, port)).close()
-    except OSError as error:
-        raise ListenError(why_not(error, host, port)) from error
-
-
 async def _listen(runner: Runner, host: str, port: int, *, reuse_port: bool) -> web.TCPSite:
     site = web.TCPSite(runner, host, port, backlog=_BACKLOG, reuse_port=reuse_port or None)
     try:
@@ -95,15 +86,6 @@ async def _listen(runner: Runner, host: str, port: int, *, reuse_port: bool) -> 
     except OSError as error:
         raise ListenError(why_not(error, host, port)) from error
     return site
-
-
-def why_not(error: OSError, host: str, port: int) -> str:
-    """Why an address cannot be listened on, in one sentence."""
-    if isinstance(error, PermissionError):
-        return f"Port {port} needs more rights than this user has; choose one above 1023."
-    if "already in use" in str(error):
-        return f"Port {port} on {host} is taken. Stop what is using it, or choose another with --port."
-    return f"Cannot listen on {host}, port {port}: {error.strerror or error}."
 
 
 def _url(runner: Runner) -> str:
@@ -132,37 +114,3 @@ async def _finish(relay: Relay, runner: Runner) -> None:
     await relay.drain()
     while runner.unread():  # noqa: ASYNC110  no event tells that a transport's buffer is empty
         await asyncio.sleep(_UNREAD_SECONDS)
-
-
-class _StopSignals:
-    """Events for the first and the second SIGTERM or SIGINT. SIGHUP makes the registry look at its source now."""
-
-    def __init__(self, registry: Registry) -> None:
-        self.first = asyncio.Event()
-        self.second = asyncio.Event()
-        self._registry = registry
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop)
-        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
-
-    def watch(self, pipe: int) -> None:
-        """Treat the end of a pipe as a signal. Anything but a pipe (a file, /dev/null) is ignored."""
-        mode = os.fstat(pipe).st_mode
-        if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
-            return
-        asyncio.get_running_loop().add_reader(pipe, self._read, pipe)
-
-    def _read(self, pipe: int) -> None:
-        if not os.read(pipe, 4096):
-            asyncio.get_running_loop().remove_reader(pipe)
-            self._stop()
-
-    def _stop(self) -> None:
-        if self.first.is_set():
-            self.second.set()
-        self.first.set()
-
-    def _hang_up(self) -> None:
-        log.debug("SIGHUP: looking for a change of the configuration now")
-        self._registry.look_soon()

@@ -1,4 +1,4 @@
-"""The counts of all workers together: packed to be posted for the others, and added up when one of them is asked.
+"""The counts of all workers together: packed to be published for the others, and added up when one of them is asked.
 
 A worker started in the place of one that died takes over its counts, so that a sum never goes back.
 """
@@ -33,36 +33,36 @@ def packed(metrics: Metrics, standing: Standing) -> bytes:
     )
 
 
-def add_counts(metrics: Metrics, post: bytes) -> None:
-    """Add what a post counts."""
-    packet = _unpacked(post)
-    for name, rows in packet.get("counters", {}).items():
+def add_counts(metrics: Metrics, packet: bytes) -> None:
+    """Add what a packet counts."""
+    worker = _unpacked(packet)
+    for name, rows in worker.get("counters", {}).items():
         for labels, count in rows:
             getattr(metrics, name)[tuple(labels)] += count
-    for name, rows in packet.get("histograms", {}).items():
+    for name, rows in worker.get("histograms", {}).items():
         for labels, counts, total in rows:
             getattr(metrics, name)[tuple(labels)].add_all(counts, total)
 
 
-def add_standing(standing: Standing, post: bytes) -> None:
-    """Add the gauges of the worker of a post, unless it is gone."""
-    packet = _unpacked(post)
-    if not Path(f"/proc/{packet.get('pid')}").exists():
+def add_standing(standing: Standing, packet: bytes) -> None:
+    """Add the gauges of the worker of a packet, unless it is gone."""
+    worker = _unpacked(packet)
+    if not Path(f"/proc/{worker.get('pid')}").exists():
         return
-    for name, rows in packet["standing"].items():
+    for name, rows in worker["standing"].items():
         for labels, number in rows:
             values = standing.get(name, {})
             values[tuple(labels)] = values.get(tuple(labels), 0.0) + number
 
 
-def summed(metrics: Metrics, posts: Iterable[bytes]) -> Metrics:
-    """New metrics that hold one worker's own and those posted by the others."""
+def summed(metrics: Metrics, packets: Iterable[bytes]) -> Metrics:
+    """New metrics that hold one worker's own and those published by the others."""
     total = Metrics()
-    for post in (packed(metrics, {}), *posts):
-        add_counts(total, post)
+    for packet in (packed(metrics, {}), *packets):
+        add_counts(total, packet)
     return total
 
 
-def _unpacked(post: bytes) -> dict[str, Any]:
-    packet: dict[str, Any] = orjson.loads(post) if post else {}
-    return packet
+def _unpacked(packet: bytes) -> dict[str, Any]:
+    counts: dict[str, Any] = orjson.loads(packet) if packet else {}
+    return counts

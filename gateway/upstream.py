@@ -15,8 +15,8 @@ from aiohttp import web
 
 from gateway.address import Address
 from gateway.connection import Connection
-from gateway.crew import ALONE, Crew
 from gateway.deployment import Deployment
+from gateway.worker_group import ALONE, WorkerGroup
 
 _IDLE_SECONDS = 4.0
 _EXCHANGES_PER_CONNECTION = 95
@@ -29,11 +29,11 @@ class BusyError(Exception):
 class Upstream:
     """Opens, keeps and reuses connections to the llama-server of one deployment."""
 
-    def __init__(self, deployment: Deployment, crew: Crew = ALONE) -> None:
+    def __init__(self, deployment: Deployment, group: WorkerGroup = ALONE) -> None:
         self.timeouts = deployment.timeouts
         self.shortest_silence = min(self.timeouts.first_byte, self.timeouts.silence)
         self.ping = deployment.ping
-        self._limits = crew.share(deployment.limits)
+        self._limits = group.share(deployment.limits)
         self._address = Address(deployment.upstream, deployment.ca_file)
         fixed = f"Host: {self._address.authority}\r\n"
         if deployment.upstream_key is not None:
@@ -164,8 +164,8 @@ class Upstream:
 class Upstreams:
     """One Upstream for each deployment, made when first asked for and remade when the deployment changes."""
 
-    def __init__(self, crew: Crew = ALONE) -> None:
-        self._crew = crew
+    def __init__(self, group: WorkerGroup = ALONE) -> None:
+        self._group = group
         self._known: dict[str, tuple[Deployment, Upstream]] = {}
 
     def of(self, deployment: Deployment) -> Upstream:
@@ -178,7 +178,7 @@ class Upstreams:
         else:
             if known is not None:
                 known[1].close()
-            upstream = Upstream(deployment, self._crew)
+            upstream = Upstream(deployment, self._group)
         self._known[deployment.id] = (deployment, upstream)
         return upstream
 

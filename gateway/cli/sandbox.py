@@ -8,8 +8,9 @@ import click
 from rich.console import Console
 
 from gateway import logs
+from gateway.listening import ListenError
 from gateway.sandbox import Definition, SandboxError, read_definition, serve_sandbox
-from gateway.serving import ListenError, run
+from gateway.serving import run
 
 _PROMPT = """{"stream": true, "messages": [{"role": "user", "content": "Tell me a story."}]}"""
 

@@ -1,24 +1,27 @@
 """`gguf-gateway serve`: the gateway, until it is told to stop."""
 
 import logging
+import os
 import signal
-import sys
 from pathlib import Path
 
 import click
 from pydantic import ValidationError
 
 from gateway import logs
+from gateway.listening import ListenError
 from gateway.registry.opening import cautions, registry_of
 from gateway.registry.yaml_file import read_settings
 from gateway.sentences import sentences
-from gateway.serving import ListenError, run
+from gateway.serving import run
 from gateway.serving import serve as serve_until_stopped
 from gateway.settings import Server, Settings
 from gateway.source import SourceError
-from gateway.workers import spread
+from gateway.workers import fork_workers
 
 log = logging.getLogger("gateway")
+
+_STDIN, _STDERR = 0, 2
 
 
 @click.command()
@@ -28,21 +31,29 @@ log = logging.getLogger("gateway")
 @click.option("--stop-with-stdin", is_flag=True, help="Stop, too, when standard input (a pipe) is closed.")
 def serve(path: Path, host: str | None, port: int | None, stop_with_stdin: bool) -> None:
     """Serve the deployments of a configuration until SIGTERM or Ctrl-C."""
+    _fill_closed_streams()
     settings = _with_options(read_settings(path), host, port)
     for number in (signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)  # for other servers they have a meaning; here they would kill
     logs.set_up(settings.server.log.format, settings.server.log.level)
     for caution in cautions(settings, path):
         log.warning("%s", caution)
-    stop_pipe = sys.stdin.fileno() if stop_with_stdin else None
+    stop_pipe = _STDIN if stop_with_stdin else None
     try:
-        seat = spread(settings.server, _announce, stop_pipe)
+        own = fork_workers(settings.server, _announce, stop_pipe)
         registry = registry_of(settings, path)
-        run(serve_until_stopped(seat.server, registry, seat.announce, seat.stop_pipe, seat.crew))
+        run(serve_until_stopped(own.server, registry, own.announce, own.stop_pipe, own.group))
     except ListenError as error:
         raise click.ClickException(str(error)) from error
     finally:
         logs.let_go()
+
+
+def _fill_closed_streams() -> None:
+    """Open /dev/null for closed standard streams. A socket would take the place of one, which makes uvloop abort."""
+    while (file := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        pass
+    os.close(file)
 
 
 def _with_options(settings: Settings, host: str | None, port: int | None) -> Settings:

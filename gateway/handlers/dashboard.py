@@ -17,7 +17,6 @@ from gateway import __version__, errors
 from gateway.access import ACCESS
 from gateway.auth import REGISTRY, public
 from gateway.changes import Changes
-from gateway.crew import CREW, Crew
 from gateway.door import Door
 from gateway.errors import Refusal
 from gateway.handlers import dashboard_view
@@ -25,6 +24,7 @@ from gateway.handlers.dashboard_view import View
 from gateway.readiness import READINESS
 from gateway.relay import RELAY
 from gateway.settings import Server
+from gateway.worker_group import WORKER_GROUP, WorkerGroup
 
 _LEAST_SECONDS = 0.25  # between two updates: the changes meanwhile are sent together
 _GLANCE_SECONDS = 1.0  # between two looks at what notifies nobody: how many requests are under way
@@ -167,7 +167,7 @@ def _look(request: web.Request) -> View:
             refused=sum(access.metrics.refusals.values()),
             started=app[PAGE].started,
             draining=app[RELAY].draining,
-            worker=_worker(app[CREW]),
+            worker=_worker(app[WORKER_GROUP]),
         ),
         problem=registry.problem,
         deployments=cards,
@@ -175,8 +175,8 @@ def _look(request: web.Request) -> View:
     )
 
 
-def _worker(crew: Crew) -> str:
-    return f"{crew.number + 1} of {crew.size}" if crew.size > 1 else ""
+def _worker(group: WorkerGroup) -> str:
+    return f"{group.number + 1} of {group.size}" if group.size > 1 else ""
 
 
 def _origin(request: web.Request) -> str:

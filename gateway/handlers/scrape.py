@@ -10,16 +10,16 @@ from aiohttp import hdrs, web
 from gateway import tally
 from gateway.access import ACCESS
 from gateway.auth import REGISTRY, public
-from gateway.crew import CREW
 from gateway.door import Door
 from gateway.readiness import READINESS
 from gateway.relay import RELAY
 from gateway.settings import Server
 from gateway.upstream import UPSTREAMS
+from gateway.worker_group import WORKER_GROUP
 
 DOOR = web.AppKey("metrics_door", Door)
 
-_POST_SECONDS = 1.0  # how old the other workers' numbers may be
+_PUBLISH_SECONDS = 1.0  # how old the other workers' numbers may be
 _SUMMED = ("gguf_open_exchanges", "gguf_upstream_connections")  # the other gauges are the same in every worker
 
 _Gauges = dict[str, tuple[str, tuple[str, ...], dict[tuple[str, ...], float]]]
@@ -28,8 +28,8 @@ _Gauges = dict[str, tuple[str, tuple[str, ...], dict[tuple[str, ...], float]]]
 def set_up(app: web.Application, server: Server) -> None:
     """Decide who may scrape."""
     app[DOOR] = Door("/metrics", server.metrics, server.status_page_hosts)
-    if app[CREW].size > 1:
-        app.cleanup_ctx.append(_keep_posted)
+    if app[WORKER_GROUP].size > 1:
+        app.cleanup_ctx.append(_publish_counters)
 
 
 @public
@@ -38,29 +38,29 @@ async def scrape(request: web.Request) -> web.Response:
     app = request.app
     app[DOOR].let_in(request)
     exposition = await asyncio.to_thread(import_module, "gateway.exposition")
-    gauges, posts = _gauges(app), tuple(app[CREW].other_posts())
-    for post in posts:
-        tally.add_standing(_standing(gauges), post)
+    gauges, others = _gauges(app), tuple(app[WORKER_GROUP].other_counters())
+    for other in others:
+        tally.add_standing(_standing(gauges), other)
     return web.Response(
-        body=exposition.expose(tally.summed(app[ACCESS].metrics, posts), gauges),
+        body=exposition.expose(tally.summed(app[ACCESS].metrics, others), gauges),
         headers={hdrs.CONTENT_TYPE: exposition.CONTENT_TYPE},
     )
 
 
-async def _keep_posted(app: web.Application) -> AsyncIterator[None]:
-    """Take over what a dead worker of this number had counted, and post what this one counts."""
-    crew, metrics = app[CREW], app[ACCESS].metrics
-    tally.add_counts(metrics, crew.own_post())
+async def _publish_counters(app: web.Application) -> AsyncIterator[None]:
+    """Take over what a dead worker of this number had counted, and publish what this one counts."""
+    group, metrics = app[WORKER_GROUP], app[ACCESS].metrics
+    tally.add_counts(metrics, group.own_counters())
 
-    async def post_for_ever() -> None:
+    async def publish_for_ever() -> None:
         while True:
-            crew.post(tally.packed(metrics, _standing(_gauges(app))))
-            await asyncio.sleep(_POST_SECONDS)
+            group.publish_counters(tally.packed(metrics, _standing(_gauges(app))))
+            await asyncio.sleep(_PUBLISH_SECONDS)
 
-    posting = asyncio.create_task(post_for_ever(), name="metrics")
+    publishing = asyncio.create_task(publish_for_ever(), name="metrics")
     yield
-    posting.cancel()
-    await asyncio.wait([posting])
+    publishing.cancel()
+    await asyncio.wait([publishing])
 
 
 def _standing(gauges: _Gauges) -> tally.Standing:

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import tally
-from gateway.crew import Crew
 from gateway.deployment import Limits
 from gateway.exchange import Exchange
 from gateway.metrics import Metrics
+from gateway.worker_group import WorkerGroup
 from tests.behaviour import scene
 from tests.behaviour.fleet import StartGateway
 from tests.behaviour.gateway_process import COMMAND, GatewayProcess
@@ -85,20 +85,21 @@ def begin(gateway: GatewayProcess) -> WireClient:
 
 def begin_in_each_worker(gateway: GatewayProcess, upstream: ScriptedUpstream) -> list[WireClient]:
     """Streams under way, at least one in each worker: with so many, luck alone cannot miss one."""
+    before = upstream.busy
     clients = [begin(gateway) for _ in range(24)]
-    assert upstream.busy == len(clients)
+    assert upstream.busy == before + len(clients)
     return clients
 
 
 @given(st.integers(1, 64), st.integers(1, 70000), st.integers(0, 70000))
 def test_the_workers_parts_of_a_limit_add_up_to_it(size: int, connections: int, waiting: int) -> None:
-    parts = [Crew(number, size).share(Limits(connections, waiting)) for number in range(size)]
+    parts = [WorkerGroup(number, size).share(Limits(connections, waiting)) for number in range(size)]
     assert sum(part.connections for part in parts) == max(size, connections)
     assert sum(part.waiting for part in parts) == waiting
     assert min(part.connections for part in parts) >= 1
 
 
-def test_counts_that_were_posted_add_up_histograms_too() -> None:
+def test_counts_that_were_published_add_up_histograms_too() -> None:
     one = Metrics()
     one.add(Exchange("id", deployment="demo", endpoint="/v1/models", status=200, bytes_out=7, first_byte_at=1.0))
     both = tally.summed(one, [tally.packed(one, {})])
@@ -169,7 +170,7 @@ def test_a_worker_that_dies_is_started_again_and_what_it_had_counted_stays(
     gateway = start_gateway(scene.config(upstream.url, TWO))
     for _ in range(12):
         assert gateway.ask(CHAT).status == 200
-    until(lambda: all(counted(gateway) == 12 for _ in range(10)))  # each worker has posted, within a second
+    until(lambda: all(counted(gateway) == 12 for _ in range(10)))  # each worker has published, within a second
     victim = workers_of(gateway)[0]
     os.kill(victim, signal.SIGKILL)
     gateway.log.wait_for(rf"process {victim}\) was ended by signal 9; starting it again")
@@ -220,6 +221,86 @@ def test_a_second_signal_cuts_in_all_workers(upstream: ScriptedUpstream, start_g
         assert gateway.wait() == 0
 
 
+def wait_until_both_stop(gateway: GatewayProcess) -> None:
+    until(lambda: len(re.findall("stopping: ", gateway.log.since(0))) == 2)
+
+
+def test_a_stop_that_reaches_the_workers_too_is_one_stop(
+    upstream: ScriptedUpstream, start_gateway: StartGateway
+) -> None:
+    """systemd signals every process of a unit, in any order. Here the workers are signalled once they are stopping."""
+    gateway = start_gateway(scene.config(upstream.url, TWO))
+    pids = workers_of(gateway)
+    held = HeldStreams()
+    with upstream.playing(held):
+        clients = begin_in_each_worker(gateway, upstream)
+        os.kill(gateway.pid, signal.SIGTERM)
+        wait_until_both_stop(gateway)
+        for pid in pids:
+            os.kill(pid, signal.SIGTERM)
+        held.let_end.set()
+        for client in clients:
+            assert client.read_to_last_chunk().endswith(b"data: [DONE]\n\n")
+        assert gateway.wait() == 0
+
+
+def test_ctrl_c_in_a_terminal_stops_and_a_second_one_cuts(
+    upstream: ScriptedUpstream, start_gateway: StartGateway
+) -> None:
+    gateway = start_gateway(scene.config(upstream.url, TWO), prefix=("setsid",))
+    pids = {gateway.pid, *workers_of(gateway)}
+    assert {os.getpgid(pid) for pid in pids} == {gateway.pid}  # a terminal signals a process group
+    with upstream.playing(HeldStreams()):
+        clients = begin_in_each_worker(gateway, upstream)
+        os.killpg(gateway.pid, signal.SIGINT)
+        wait_until_both_stop(gateway)
+        assert upstream.busy == len(clients)
+        os.killpg(gateway.pid, signal.SIGINT)
+        for client in clients:
+            assert b"The gateway is shutting down." in client.read_to_end()
+        assert gateway.wait() == 0
+
+
+def test_two_signals_at_the_same_time_cut(upstream: ScriptedUpstream, start_gateway: StartGateway) -> None:
+    gateway = start_gateway(scene.config(upstream.url, TWO))
+    with upstream.playing(HeldStreams()):
+        clients = begin_in_each_worker(gateway, upstream)
+        for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
+            os.kill(gateway.pid, number)  # going on, it finds both
+        for client in clients:
+            assert b"The gateway is shutting down." in client.read_to_end()
+        assert gateway.wait() == 0
+
+
+def test_a_worker_ignores_signals_to_itself(upstream: ScriptedUpstream, start_gateway: StartGateway) -> None:
+    gateway = start_gateway(scene.config(upstream.url, TWO))
+    pids = workers_of(gateway)
+    held = HeldStreams()
+    with upstream.playing(held):
+        clients = begin_in_each_worker(gateway, upstream)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP) * 2:
+            for pid in pids:
+                os.kill(pid, number)
+        clients.extend(begin_in_each_worker(gateway, upstream))
+        held.let_end.set()
+        for client in clients:
+            assert client.read_to_last_chunk().endswith(b"data: [DONE]\n\n")
+    assert workers_of(gateway) == pids
+    assert "stopping" not in gateway.log.since(0)
+
+
+@pytest.mark.parametrize("number", range(1, 7))
+def test_a_stop_at_any_moment_of_the_start_is_a_clean_end(
+    upstream: ScriptedUpstream, start_gateway: StartGateway, number: int
+) -> None:
+    gateway = start_gateway(scene.config(upstream.url, TWO), serves=False)
+    time.sleep(0.2 * number)  # any moment will do
+    gateway.send_signal(signal.SIGTERM)
+    assert gateway.wait() in {0, -signal.SIGTERM}
+    assert "Traceback" not in gateway.log.since(0)
+    assert "killed" not in gateway.log.since(0)
+
+
 def test_a_hangup_makes_all_workers_look_at_the_configuration(
     upstream: ScriptedUpstream, start_gateway: StartGateway
 ) -> None:
@@ -251,3 +332,33 @@ def test_the_end_of_standard_input_stops_all_workers(tmp_path: Path) -> None:
             if "serving on" in line:
                 process.stdin.close()
         assert process.wait(5) == 0
+
+
+STDIN = {"a device": 'exec "$@" </dev/null', "a file": 'exec "$@" </etc/hostname', "closed": 'exec "$@" <&-'}
+
+
+@pytest.mark.parametrize("workers", [TWO, ""], ids=["two-workers", "alone"])
+@pytest.mark.parametrize("shell", STDIN.values(), ids=STDIN)
+def test_a_standard_input_without_an_end_is_not_waited_for(
+    upstream: ScriptedUpstream, start_gateway: StartGateway, shell: str, workers: str
+) -> None:
+    config = scene.config(upstream.url, workers)
+    gateway = start_gateway(config, ("--stop-with-stdin",), prefix=("sh", "-c", shell, "sh"))
+    assert gateway.ask(CHAT).status == 200
+    gateway.send_signal(signal.SIGTERM)
+    assert gateway.wait() == 0
+
+
+def test_the_end_of_a_child_that_is_not_a_worker_is_ignored(
+    upstream: ScriptedUpstream, start_gateway: StartGateway
+) -> None:
+    """A shell that became the gateway may have left it one; as a container's process 1 it adopts orphans."""
+    gateway = start_gateway(
+        scene.config(upstream.url, TWO), prefix=("sh", "-c", 'sleep 60 >/dev/null 2>&1 & exec "$@"', "sh")
+    )
+    (stranger,) = [pid for pid in workers_of(gateway) if Path(f"/proc/{pid}/comm").read_text() == "sleep\n"]
+    os.kill(stranger, signal.SIGKILL)
+    until(lambda: stranger not in workers_of(gateway))
+    assert gateway.ask(CHAT).status == 200
+    gateway.send_signal(signal.SIGTERM)
+    assert gateway.wait() == 0
