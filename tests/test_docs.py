@@ -81,6 +81,17 @@ def test_the_request_walk_names_every_status_a_proxied_request_can_be_refused_wi
     assert not [name for name in modules if not list((ROOT / "gateway").glob(f"**/{name}*.py"))]
 
 
+def test_sdks_try_again_what_the_contract_lets_them() -> None:
+    told = {
+        row.status: row.headers.get("x-should-retry") == "true"
+        for row in (*errors.CONTRACT, *errors.FURTHER)
+        if row not in (errors.CUT, errors.SILENT)  # in a stream, which has no headers any more
+    }
+    rows = re.findall(r"^\| (\d[\d, ]*) \|.*\| (yes|no)\b[^|]*\|$", prose(ROOT / "docs" / "sdks.md"), re.MULTILINE)
+    said = {int(status): again == "yes" for statuses, again in rows for status in statuses.split(", ")}
+    assert said == {status: told[status] for status in (401, 404, 502, 503, 504)}
+
+
 @pytest.mark.parametrize("page", sorted(ROOT.glob("docs/decisions/*.md")), ids=name_of)
 def test_a_decision_is_one_page_of_five_headings(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
