@@ -4,10 +4,13 @@ import logging
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from gateway import entrance, errors
 from gateway.access import ACCESS
+from gateway.account import Key, digest_of
 from gateway.deployment import Deployment, Status
+from gateway.registry.base import Snapshot
 from tests.gateway.status_pages import KEY, NOWHERE, serving
 
 
@@ -28,3 +31,33 @@ async def test_a_fault_of_ours_is_a_500_of_the_contract_and_counted_as_one(
     assert [record.levelno for record in caplog.records if record.exc_info] == [logging.ERROR]
     endings = [record.__dict__["request"]["ending"] for record in caplog.records if "request" in record.__dict__]
     assert endings == ["fault"]
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "named"),
+    [
+        ("no-such.thing", "no-such.thing"),
+        ("theirs", "theirs"),
+        ("x" * 64, "x" * 64),
+        ("x" * 65, "what was asked for"),
+        ("%0a", "what was asked for"),
+        ("<b>", "what was asked for"),
+        (KEY, "what was asked for"),
+        ("gw_a_key_that_nobody_knows", "what was asked for"),
+        ("homemade-secret", "what was asked for"),
+    ],
+)
+async def test_the_operator_is_told_which_deployment_there_was_not(
+    caplog: pytest.LogCaptureFixture, asked_for: str, named: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with serving([Deployment("theirs", "widgets", NOWHERE, status=Status.READY)]) as gateway:
+        snapshot, key = gateway.registry.snapshot, Key("k2", "old", "acme", digest_of("homemade-secret"))
+        gateway.registry.replace(Snapshot.of([*snapshot.keys.values(), key], snapshot.deployments.values()))
+        url = URL(f"{gateway.url}/api/gguf/{asked_for}/v1/models", encoded=True)
+        async with aiohttp.ClientSession() as client, client.get(url, headers={"key": KEY}) as answer:
+            assert (answer.status, await answer.read()) == (404, errors.Refusal(errors.NO_DEPLOYMENT).body)
+        (refused,) = gateway.app[ACCESS].refused
+    (line,) = [record.__dict__["request"] for record in caplog.records if "request" in record.__dict__]
+    assert line["cause"] == refused.cause == f"{named} is no deployment of this account"
+    assert line["deployment"] is None
