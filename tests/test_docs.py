@@ -81,6 +81,15 @@ def test_the_request_walk_names_every_status_a_proxied_request_can_be_refused_wi
     assert not [name for name in modules if not list((ROOT / "gateway").glob(f"**/{name}*.py"))]
 
 
+def test_the_contract_says_which_of_its_rows_are_not_played() -> None:
+    code = (ROOT / "gateway" / "contract_check.py").read_text(encoding="utf-8")
+    rows = {name: row.reason for name, row in vars(errors).items() if isinstance(row, errors.Row)}
+    said = re.search(r"Not\s+played are ([^.]+)\.", prose(ROOT / "docs" / "contract.md"))
+    assert said is not None
+    not_played = {reason for name, reason in rows.items() if not re.search(rf"errors\.{name}\b", code)}
+    assert set(re.findall(r"`(\w+)`", said[1])) == not_played
+
+
 def test_sdks_try_again_what_the_contract_lets_them() -> None:
     told = {
         row.status: row.headers.get("x-should-retry") == "true"
