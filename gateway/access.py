@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any
 
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 
 from gateway import errors
 from gateway.changes import Changes
@@ -62,6 +63,8 @@ class Access:
     def refuse(self, request: web.Request, refusal: Refusal) -> web.Response:
         """The response to a refused request. It closes the connection where what follows is not safe to read."""
         response = self._refusal(request[EXCHANGE], refusal)
+        if request.method == hdrs.METH_HEAD:
+            request[EXCHANGE].bytes_out = 0
         # What is left of this request, or of what only looked like one, must not be read as the next.
         if not request.content.is_eof() or _closes(refusal) or request.method == "CONNECT":
             response.force_close()
@@ -112,6 +115,17 @@ def _closes(refusal: Refusal) -> bool:
 
 
 ACCESS = web.AppKey("access", Access)
+
+
+@web.middleware
+async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Note when the answer of a handler begins and how long it is. A stream's handler notes that itself."""
+    response = await handler(request)
+    if isinstance(response, web.Response):
+        exchange = request[EXCHANGE]
+        exchange.first_byte_at = monotonic()
+        exchange.bytes_out = response.content_length or 0
+    return response
 
 
 async def stamp(request: web.Request, response: web.StreamResponse) -> None:

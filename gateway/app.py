@@ -15,7 +15,7 @@ from gateway.upstream import UPSTREAMS, Upstreams
 from gateway.worker_group import ALONE, WORKER_GROUP, WorkerGroup
 
 # Only for what the router answers: the proxied endpoints do not come this way (see `entrance`).
-MIDDLEWARES = (auth.authenticate,)
+MIDDLEWARES = (access.measure, auth.authenticate)
 
 CHANGES = web.AppKey("changes", Changes)
 _FIRST_LOOK_SECONDS = 0.3  # so that a restarted gateway does not call healthy deployments "deploying"

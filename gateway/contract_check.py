@@ -16,6 +16,7 @@ _PROMPT = f'{{"model": "any", {_MESSAGES}}}'.encode()
 _STREAMED = f'{{"model": "any", "stream": true, {_MESSAGES}}}'.encode()
 _CHAT, _MODELS = "/v1/chat/completions", "/v1/models"
 _JSON = ("Content-Type", "application/json")
+_PRESENTED = "a key in "
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -72,6 +73,12 @@ async def _answer(session: aiohttp.ClientSession, ask: Ask) -> Answer:
         return Answer(response.status, response.headers, response.raw_headers, await response.read())
 
 
+def refuses_the_key(findings: Sequence[Finding]) -> bool:
+    """Whether the key that should be good was turned away in every header it may stand in."""
+    presented = [finding for finding in findings if finding.name.startswith(_PRESENTED)]
+    return all(finding.wrong.startswith("401") for finding in presented)
+
+
 # --- the rows
 
 
@@ -113,7 +120,7 @@ def _key_rows(base_url: str, key: str) -> list[Check]:
     }
     url = base_url + _MODELS
     return [
-        *(Check(f"a key in {name}", [Ask("GET", url, headers)], status(200)) for name, headers in accepted.items()),
+        *(Check(f"{_PRESENTED}{name}", [Ask("GET", url, headers)], status(200)) for name, headers in accepted.items()),
         *(Check(f"401 {why}", [Ask("GET", url, sent)], refused(errors.BAD_KEY)) for why, sent in turned_away.items()),
         Check(
             "401 no key, whether or not there is such a deployment",

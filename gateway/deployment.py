@@ -62,12 +62,17 @@ class Deployment:
     ca_file: str | None = None
 
 
+def is_id(value: str) -> bool:
+    """Whether this could be a deployment's id."""
+    return _ID.fullmatch(value) is not None
+
+
 def check_id(value: str) -> str:
     """Return a well-formed deployment id.
 
     Raises ValueError, in words for the person who wrote it.
     """
-    if not _ID.fullmatch(value):
+    if not is_id(value):
         raise ValueError(
             "use 1 to 64 letters, digits, dots, underscores or hyphens, beginning and ending with a letter or digit"
         )

@@ -14,6 +14,7 @@ from mockserver.settings import BUILD_INFO, Settings
 from mockserver.state import CLOSED, State
 
 _SECONDS = click.FloatRange(min=0)
+_PORT = click.IntRange(0, 65535)
 
 
 Command = Callable[..., None]
@@ -27,8 +28,8 @@ def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
 @click.command(cls=DropIn, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(BUILD_INFO, "--version", message="version: %(version)s (mock)")
 @_option("--host", envvar="LLAMA_ARG_HOST", help="Address to listen on, or several with commas.")
-@_option("--port", type=int, default=8080, show_default=True, envvar="LLAMA_ARG_PORT", help="0: any free one.")
-@_option("--control-port", type=int, help="Port of the control API; any free one by default.")
+@_option("--port", type=_PORT, default=8080, show_default=True, envvar="LLAMA_ARG_PORT", help="0: any free one.")
+@_option("--control-port", type=_PORT, help="Port of the control API; any free one by default.")
 @_option("--state", type=click.Choice([state.value for state in State]), help="The state to begin with.")
 @_option("--load-seconds", type=_SECONDS, envvar="MOCK_LLAMA_SERVER_LOAD_SECONDS", help="Time a load takes (2).")
 @_option("--down-seconds", type=_SECONDS, help="Time a restart is down (2).")

@@ -1,7 +1,7 @@
 """llama-server's command line, read: what a mock makes of it, and what it leaves out."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from mockserver.known_options import NAMES
 from mockserver.settings import Settings
 
 _VALUE = re.compile(r"[^-]|-\d|-$|$")
@@ -50,20 +51,27 @@ class DropIn(click.Command):
         kept, ignored = list[str](), list[str]()
         target = kept
         for argument in args:
-            if not _VALUE.match(argument):
-                target = kept if argument.partition("=")[0] in known else ignored
-            target.append(argument)
-            if target is ignored:
-                _check_spelling(argument)
+            if _VALUE.match(argument):
+                target.append(argument)
+                continue
+            name, equals, value = argument.partition("=")
+            name = name.replace("_", "-")  # as llama.cpp reads it
+            target = kept if name in known else ignored
+            target.append(name + equals + value)
+            if name not in known and name not in NAMES:
+                _check_spelling(name, known)
         ctx.obj = ignored
         return super().parse_args(ctx, kept)
 
 
-def _check_spelling(argument: str) -> None:
-    """Refuse what is nearly an option of the mock's own: to leave that out would be no kindness."""
-    near = get_close_matches(argument.partition("=")[0], _OWN, n=1, cutoff=0.85)
+def _check_spelling(name: str, played: Collection[str]) -> None:
+    """Refuse what is nearly an option of the mock's own; warn of the rest, which a newer llama-server may have."""
+    near = get_close_matches(name, _OWN, n=1, cutoff=0.85)
     if near:
-        raise click.UsageError(f"No such option {argument!r}. Did you mean {near[0]!r}?")
+        raise click.UsageError(f"No such option {name!r}. Did you mean {near[0]!r}?")
+    near = get_close_matches(name, played, n=1, cutoff=0.75) or get_close_matches(name, NAMES, n=1, cutoff=0.75)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    click.echo(f"warning: {name} is no option of llama-server and is ignored{hint}", err=True)
 
 
 def settings_from(options: dict[str, Any], environment: Mapping[str, str]) -> Settings:

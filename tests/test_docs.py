@@ -29,7 +29,7 @@ _MOCK = sorted(ROOT.glob("docs/mock*.md"))
 _SESSIONS = [ROOT / "docs" / name for name in ("configuration.md", "operating.md", "security.md")]
 _HEADINGS = ("Date", "Status", "Context", "Decision", "Consequences")
 _COMMANDS = {"gguf-gateway": gateway_cli, "mock-llama-server": mock_cli}
-_OTHERS = {"chmod", "claude", "curl", "export", "pip", "python", "python3", "sqlite3"}
+_OTHERS = {"chmod", "claude", "curl", "export", "install", "pip", "python", "python3", "sqlite3", "useradd"}
 _SANDBOX_URL = "http://127.0.0.1:8080"
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -81,6 +81,26 @@ def test_the_request_walk_names_every_status_a_proxied_request_can_be_refused_wi
     assert not [name for name in modules if not list((ROOT / "gateway").glob(f"**/{name}*.py"))]
 
 
+def test_the_contract_says_which_of_its_rows_are_not_played() -> None:
+    code = (ROOT / "gateway" / "contract_check.py").read_text(encoding="utf-8")
+    rows = {name: row.reason for name, row in vars(errors).items() if isinstance(row, errors.Row)}
+    said = re.search(r"Not\s+played are ([^.]+)\.", prose(ROOT / "docs" / "contract.md"))
+    assert said is not None
+    not_played = {reason for name, reason in rows.items() if not re.search(rf"errors\.{name}\b", code)}
+    assert set(re.findall(r"`(\w+)`", said[1])) == not_played
+
+
+def test_sdks_try_again_what_the_contract_lets_them() -> None:
+    told = {
+        row.status: row.headers.get("x-should-retry") == "true"
+        for row in (*errors.CONTRACT, *errors.FURTHER)
+        if row not in (errors.CUT, errors.SILENT)  # in a stream, which has no headers any more
+    }
+    rows = re.findall(r"^\| (\d[\d, ]*) \|.*\| (yes|no)\b[^|]*\|$", prose(ROOT / "docs" / "sdks.md"), re.MULTILINE)
+    said = {int(status): again == "yes" for statuses, again in rows for status in statuses.split(", ")}
+    assert said == {status: told[status] for status in (401, 404, 502, 503, 504)}
+
+
 @pytest.mark.parametrize("page", sorted(ROOT.glob("docs/decisions/*.md")), ids=name_of)
 def test_a_decision_is_one_page_of_five_headings(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
@@ -118,7 +138,8 @@ def test_python_in_the_documents_is_a_piece_of_a_test(example: Example) -> None:
 
 @pytest.mark.parametrize("example", examples("shell", "console"), ids=str)
 def test_commands_in_the_documents_are_understood(example: Example) -> None:
-    for command in commands(example):
+    for words in commands(example):
+        command = words[words.index("--") + 1 :] if words[0] == "runuser" else words
         name = Path(command[0]).name
         if name in _COMMANDS:
             _understand(_COMMANDS[name], command[1:])

@@ -12,7 +12,7 @@ import click
 from gateway import errors
 from gateway.cli.output import as_json, print_json, print_table
 from gateway.cli.secret import read_secret
-from gateway.contract_check import Check, Finding, play, rows
+from gateway.contract_check import Check, Finding, play, refuses_the_key, rows
 
 _COLUMNS = ("row", "", "found")
 
@@ -32,8 +32,7 @@ def _base_url(_context: click.Context, _parameter: click.Parameter, value: str |
 @click.option(
     "--check", "base_url", metavar="BASE_URL", callback=_base_url, help="Base URL of a deployment that is ready."
 )
-@click.option("--key-env", metavar="NAME", help="Environment variable with the key; else it is read from stdin.")
-@click.option("--key", help="The key itself. Other users of this machine can see it: prefer --key-env.")
+@click.option("--key-env", metavar="NAME", help="Environment variable that holds the key; else standard input does.")
 @click.option("--deploying", metavar="BASE_URL", callback=_base_url, help="One that is deploying: checks its 503.")
 @click.option("--paused", metavar="BASE_URL", callback=_base_url, help="One that is paused: checks its 503.")
 @click.option("--restarting", metavar="BASE_URL", callback=_base_url, help="One whose llama-server is away: the 502.")
@@ -41,9 +40,7 @@ def _base_url(_context: click.Context, _parameter: click.Parameter, value: str |
     "--timeout", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds for an answer."
 )
 @as_json
-def contract(
-    base_url: str | None, key_env: str | None, key: str | None, timeout: float, as_json: bool, **in_state: str | None
-) -> None:
+def contract(base_url: str | None, key_env: str | None, timeout: float, as_json: bool, **in_state: str | None) -> None:
     """Print the contract, or check which of its rows a gateway keeps. Exit code 1 if one does not hold.
 
     Asks for a few tokens of the model. Works with any gateway that keeps the same contract.
@@ -53,9 +50,11 @@ def contract(
         return
     states = {state: url for state, url in in_state.items() if url is not None}
     try:
-        findings = asyncio.run(_play(rows(base_url, _key(key_env, key), states), timeout))
+        findings = asyncio.run(_play(rows(base_url, _key(key_env), states), timeout))
     except aiohttp.ClientConnectorError as error:
-        raise click.ClickException(f"{error}.") from error
+        raise click.ClickException(f"No connection to {error.host}:{error.port}: {_why(error)}.") from error
+    if refuses_the_key(findings):
+        click.echo("The gateway refuses this key (401), so most rows cannot hold.", err=True)
     broken = [finding for finding in findings if finding.wrong]
     if as_json:
         shown = [{"row": one.name, "holds": not one.wrong, "found": one.wrong} for one in findings]
@@ -67,13 +66,22 @@ def contract(
     sys.exit(1 if broken else 0)
 
 
-def _key(variable: str | None, given: str | None) -> str:
+def _why(error: aiohttp.ClientConnectorError) -> str:
+    """Why there is no connection, in a few words."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "the host name does not resolve"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"its certificate is not trusted ({getattr(error.certificate_error, 'verify_message', 'unreadable')})"
+    if isinstance(error, aiohttp.ClientSSLError):
+        return f"TLS failed ({getattr(error.os_error, 'reason', None) or 'no handshake'})"
+    return os.strerror(error.errno) if error.errno else "the address cannot be used"
+
+
+def _key(variable: str | None) -> str:
     """The key, from one place. What a header cannot hold is not a key."""
-    if variable is not None and given is not None:
-        raise click.UsageError("Give either --key-env or --key, not both.")
     if variable is not None and not os.environ.get(variable):
         raise click.UsageError(f"The environment variable {variable} is not set.")
-    key = os.environ[variable] if variable is not None else given if given is not None else read_secret("Key")
+    key = os.environ[variable] if variable is not None else read_secret("Key")
     if not (key.isascii() and key.isprintable() and key.strip()):
         raise click.UsageError("Not a valid key: it is empty, or has characters not allowed in a header.")
     return key.strip()

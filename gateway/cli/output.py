@@ -4,8 +4,13 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
@@ -34,16 +39,43 @@ def when(moment: datetime | None, never: str = "never") -> str:
 
 
 def _print_rich(columns: Sequence[str], rows: list[Sequence[str]]) -> None:
+    """A table in which only long cells are folded; where the rest does not fit, one block of lines a row."""
+    from rich.cells import cell_len
     from rich.console import Console
+
+    console = Console(highlight=False)
+    widths = [max(cell_len(row[index]) for row in (columns, *rows)) for index in range(len(columns))]
+    folded = [width > _LONG for width in widths]
+    least = sum(_SHORTEST if fold else width for width, fold in zip(widths, folded, strict=True))
+    gap = 2 if sum(widths) + 2 * len(columns) <= console.width else 1
+    if least + gap * len(columns) - gap <= console.width:
+        console.print(_table(columns, rows, folded, gap))
+    else:
+        for row in rows:
+            console.print(_block(columns, row), soft_wrap=True)
+
+
+def _table(columns: Sequence[str], rows: list[Sequence[str]], folded: list[bool], gap: int) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, gap, 0, 0))
+    for column, fold in zip(columns, folded, strict=True):
+        table.add_column(column, no_wrap=not fold, overflow="fold", min_width=_SHORTEST if fold else None)
     for row in rows:
         table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-    Console().print(table)
+    return table
+
+
+def _block(columns: Sequence[str], row: Sequence[str]) -> "Text":
+    from rich.text import Text
+
+    width = max(map(len, columns))
+    block = Text()
+    for column, cell in zip(columns, row, strict=True):
+        if cell:
+            block.append(f"{column:<{width}}  ", style="bold").append(f"{cell}\n", style=_STYLES.get(cell, ""))
+    return block
 
 
 def _plain(value: object) -> str:
@@ -51,6 +83,9 @@ def _plain(value: object) -> str:
         return value.isoformat().replace("+00:00", "Z")
     raise TypeError(f"{type(value).__name__} has no place in JSON")
 
+
+_LONG = 24  # characters; what is longer may be folded, ids and times may not
+_SHORTEST = 16  # to which it is folded
 
 _STYLES = {
     "valid": "green",

@@ -32,7 +32,9 @@ def sandbox(port: int) -> None:
     waiting.start()
     try:
         run(serve_sandbox(definition, port, announce))
-    except (SandboxError, ListenError) as error:
+    except ListenError as error:
+        raise click.ClickException(f"{error} With make, that is: make run PORT=8081") from error
+    except SandboxError as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
         raise click.exceptions.Exit(130) from None

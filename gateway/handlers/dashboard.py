@@ -19,6 +19,7 @@ from gateway.auth import REGISTRY, public
 from gateway.changes import Changes
 from gateway.door import Door
 from gateway.errors import Refusal
+from gateway.exchange import EXCHANGE
 from gateway.handlers import dashboard_view
 from gateway.handlers.dashboard_view import View
 from gateway.readiness import READINESS
@@ -112,6 +113,7 @@ async def events(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(headers={**_HEADERS, hdrs.CONTENT_TYPE: "text/event-stream"})
     async with status_page.until_closed():
         await response.prepare(request)
+        request[EXCHANGE].first_byte_at = monotonic()
         await _keep_telling(request, response)
     return response
 
@@ -119,7 +121,7 @@ async def events(request: web.Request) -> web.StreamResponse:
 async def _keep_telling(request: web.Request, response: web.StreamResponse) -> None:
     changes, rendered = request.app[PAGE].changes, await _rendered()
     told, told_at = None, monotonic()
-    await response.write(b"retry: 1000\n\n")
+    await _write(request, response, b"retry: 1000\n\n")
     while True:
         view = _look(request)
         news = _news(rendered, told, view)
@@ -127,13 +129,18 @@ async def _keep_telling(request: web.Request, response: web.StreamResponse) -> N
             news = b": still here\n\n"
         if news:
             told, told_at = view, monotonic()
-            await response.write(news)
+            await _write(request, response, news)
         try:
             async with asyncio.timeout(_GLANCE_SECONDS):
                 await changes.wait()
         except TimeoutError:
             continue
         await asyncio.sleep(told_at + _LEAST_SECONDS - monotonic())  # does not wait if this is negative
+
+
+async def _write(request: web.Request, response: web.StreamResponse, data: bytes) -> None:
+    await response.write(data)
+    request[EXCHANGE].bytes_out += len(data)
 
 
 async def _rendered() -> Callable[..., str]:

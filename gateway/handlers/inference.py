@@ -3,11 +3,15 @@
 from aiohttp import web
 
 from gateway import errors
+from gateway.account import digest_of
 from gateway.auth import REGISTRY
+from gateway.deployment import is_id
 from gateway.endpoints import ENDPOINTS, PREFIX, Endpoint
 from gateway.errors import Refusal
 from gateway.exchange import EXCHANGE
+from gateway.logs import masked
 from gateway.readiness import READINESS
+from gateway.registry.base import Snapshot
 from gateway.relay import RELAY
 from gateway.upstream import UPSTREAMS
 
@@ -29,9 +33,11 @@ async def inference(
     """Answer a request of `account` to a deployment. Raises Refusal: 404, 503, and all of the relay's."""
     exchange = request[EXCHANGE]
     exchange.endpoint = endpoint.path
-    deployment = app[REGISTRY].snapshot.deployment(account, deployment_id)
+    snapshot = app[REGISTRY].snapshot
+    deployment = snapshot.deployment(account, deployment_id)
     if deployment is None:
-        raise Refusal(errors.NO_DEPLOYMENT)
+        named = _named(deployment_id, snapshot)
+        raise Refusal(errors.NO_DEPLOYMENT, cause=f"{named} is no deployment of this account")
     exchange.deployment = deployment.id
     app[READINESS].require_ready(deployment)
     try:
@@ -40,6 +46,13 @@ async def inference(
         if refusal.row is errors.UNREACHABLE:
             app[READINESS].doubt(deployment.id)
         raise
+
+
+def _named(asked_for: str, snapshot: Snapshot) -> str:
+    """What log and status page call a deployment that there is not: by its id, unless that may be a pasted key."""
+    if not is_id(asked_for) or digest_of(asked_for) in snapshot.keys or masked(asked_for) != asked_for:
+        return "what was asked for"
+    return asked_for
 
 
 async def not_proxied(request: web.Request) -> web.StreamResponse:

@@ -51,7 +51,7 @@ UNREACHABLE = Promise(
 )
 DRAINING = Promise(503, "overloaded_error", "The gateway is shutting down.", _SOON)
 BUSY = Promise(503, "overloaded_error", "Too many requests are waiting for this endpoint.", _SOON)
-TIMED_OUT = Promise(504, "timeout_error", "The model server sent no answer within the time limit.", ())
+TIMED_OUT = Promise(504, "timeout_error", "The model server sent no answer within the time limit.")
 SLOW_UPLOAD = Promise(408, "timeout_error", "The request body did not arrive in time.", ())
 
 

@@ -1,6 +1,7 @@
 """`gguf-gateway contract`: our gateway keeps its contract, and one that does not is told where."""
 
 import json
+import re
 import sys
 from asyncio import create_subprocess_exec
 from asyncio.subprocess import PIPE
@@ -85,24 +86,43 @@ async def test_a_gateway_that_is_nearly_right_is_told_what_is_wrong(monkeypatch:
 def test_a_gateway_that_is_not_there_is_one_sentence() -> None:
     with closed_port() as closed:
         address = f"127.0.0.1:{closed.getsockname()[1]}"
-        run = CliRunner().invoke(main, ["contract", "--check", f"http://{address}/api/gguf/demo", "--key", KEY])
+        run = CliRunner().invoke(main, ["contract", "--check", f"http://{address}/api/gguf/demo"], input=f"{KEY}\n")
     assert run.exit_code == 1
-    assert run.output.startswith(f"Error: Cannot connect to host {address}")
-    assert len(run.output.splitlines()) == 1
+    assert run.output == f"Error: No connection to {address}: Connection refused.\n"
+
+
+async def test_a_gateway_without_tls_is_one_sentence() -> None:
+    async with TestServer(web.Application()) as server:
+        address = server.make_url("").authority
+        words = ["contract", "--check", f"https://{address}/api/gguf/demo"]
+        run = await create_subprocess_exec(sys.executable, "-m", "gateway", *words, stdin=PIPE, stderr=PIPE)
+        _, complaints = await run.communicate(f"{KEY}\n".encode())
+    assert run.returncode == 1
+    expected = rf"Error: No connection to {address}: TLS failed \([^()]+\)\.\n"
+    assert re.fullmatch(expected, complaints.decode())
+
+
+def test_a_key_that_is_refused_is_said_so_first(gguf_sandbox: Sandbox) -> None:
+    words = ["contract", "--check", gguf_sandbox.deployment().base_url]
+    run = CliRunner().invoke(main, words, input="gw_a_wrong_key\n")
+    assert run.exit_code == 1
+    assert run.stderr == "The gateway refuses this key (401), so most rows cannot hold.\n"
+    assert run.output.startswith(run.stderr)
+    assert run.stdout.splitlines()[-1] == "14 of 28 rows hold."
 
 
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
         (["--check", "ftp://here/api/gguf/demo"], "must be a deployment's base URL"),
-        (["--check", "http://here/", "--key", KEY], "must be a deployment's base URL"),
-        (["--check", "http://here/a/b", "--key", KEY, "--key-env", "A"], "not both"),
+        (["--check", "http://here/"], "must be a deployment's base URL"),
         (["--check", "http://here/a/b", "--key-env", "NOT_SET"], "NOT_SET is not set"),
-        (["--check", "http://here/a/b", "--key", "a\nb"], "Not a valid key"),
+        (["--check", "http://here/a/b", "--key-env", "ODD"], "Not a valid key"),
+        (["--check", "http://here/a/b", "--key", "gw_in_an_argument"], "No such option"),
     ],
 )
 def test_what_cannot_be_checked_is_said_in_one_line(words: list[str], complaint: str) -> None:
-    run = CliRunner().invoke(main, ["contract", *words])
+    run = CliRunner().invoke(main, ["contract", *words], env={"ODD": "a\nb"})
     assert run.exit_code == 2
     assert complaint in run.output
     assert KEY not in run.output

@@ -27,6 +27,7 @@ def everything(gateway: GatewayProcess) -> None:
         *(request(f"/{scene.KEY}", method="GET"), request(f"{scene.MODELS}?key={scene.KEY}", method="GET")),
         *(request(scene.MODELS, f"Cookie: a={scene.COOKIE}", method="GET", key=scene.KEY), request(scene.MODELS)),
         *(request(scene.CHAT, f"x-api-key: {scene.KEY}\x01", body=scene.BODY), request(scene.CHAT, "X: \xff", key="é")),
+        *(request(f"/api/gguf/{key}/v1/models", method="GET", key=scene.KEY) for key in (scene.KEY, scene.EXPIRED_KEY)),
         *(request(f"{scene.BASE}/{scene.KEY}", key=scene.KEY), request(scene.CHAT, "Content-Length: x", key=scene.KEY)),
         *(request("/", f"Host: {scene.KEY}", host=None), request("/", f"User-Agent: {scene.KEY}\x7f", method="GET")),
         *(request(scene.CHAT, f"X-Request-ID: {scene.KEY}", "Expect: x"), good[: len(good) // 2]),

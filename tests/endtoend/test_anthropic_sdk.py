@@ -108,6 +108,18 @@ def test_a_crashed_model_server_is_an_internal_server_error_502(demo: Deployment
     assert (caught.value.status_code, caught.value.type) == (502, "api_error")
 
 
+def test_a_model_server_that_takes_too_long_is_asked_once() -> None:
+    with Sandbox(server={"timeouts": {"first_byte": 0.2}}, ttft=5) as sandbox:
+        demo = sandbox.deployment()
+        with (
+            Anthropic(base_url=demo.base_url, api_key=sandbox.key) as client,
+            pytest.raises(anthropic.InternalServerError, match="no answer within the time limit") as caught,
+        ):
+            client.messages.create(model="any", messages=MESSAGES, max_tokens=200)
+        assert caught.value.status_code == 504
+        assert len(demo.requests) == 1
+
+
 def test_retries_ride_out_a_restart_and_wait_as_long_as_told(demo: Deployment, client: Anthropic) -> None:
     demo.restart(down_seconds=0.5)
     asked = time.monotonic()

@@ -157,6 +157,18 @@ def test_retries_that_do_not_help_end_in_the_error(demo: Deployment, client: Ope
     assert _retries(caught.value) == "1"
 
 
+def test_a_model_server_that_takes_too_long_is_asked_once() -> None:
+    with Sandbox(server={"timeouts": {"first_byte": 0.2}}, ttft=5) as sandbox:
+        demo = sandbox.deployment()
+        with (
+            OpenAI(base_url=demo.openai_base_url, api_key=sandbox.key) as client,
+            pytest.raises(openai.InternalServerError, match="no answer within the time limit") as caught,
+        ):
+            client.chat.completions.create(model="any", messages=MESSAGES)
+        assert caught.value.status_code == 504
+        assert len(demo.requests) == 1
+
+
 # --- where the key may stand
 
 

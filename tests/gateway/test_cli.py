@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -502,3 +503,43 @@ def test_a_closed_pipe_is_no_traceback(tmp_path: Path) -> None:
     )
     os.close(writer)
     assert "Traceback" not in done.stderr
+
+
+def test_a_sandbox_whose_port_is_taken_says_how_to_choose_another() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "gateway", "sandbox", "--port", str(port)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: Port {port} on 127.0.0.1 is taken.")
+    assert done.stderr.endswith("with --port. With make, that is: make run PORT=8081\n")
+
+
+def on_a_terminal(columns: int, *arguments: str) -> list[str]:
+    """The lines that a command shows on a terminal so wide, without their colours."""
+    ours, theirs = pty.openpty()
+    environ = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns)}
+    subprocess.run([sys.executable, "-m", "gateway", *arguments], stdout=theirs, env=environ, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 65_536).decode()
+    os.close(ours)
+    return [line.rstrip() for line in re.sub(r"\x1b\[[\d;]*m", "", shown).splitlines()]
+
+
+@pytest.mark.parametrize("columns", [30, 60, 80, 200])
+def test_on_a_terminal_of_any_width_no_id_time_or_heading_is_broken(run: Run, tmp_path: Path, columns: int) -> None:
+    key = create(run)
+    successor = read(run("keys", "rotate", key["id"], "--database", "DB", "--json"))
+    lines = on_a_terminal(columns, "keys", "list", "--database", str(tmp_path / "gateway.db"))
+    assert all(len(line) <= columns or columns < 40 for line in lines)
+    assert len(lines) == (3 if columns >= 80 else 11 + lines.count(""))
+    words = "\n".join(lines)
+    for word in (key["id"], successor["id"], "SUCCESSOR OF", "EXPIRES", "laptop", "never"):
+        assert word in words
+    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", words)
+
+
+def test_on_a_terminal_long_cells_are_folded_and_others_not() -> None:
+    lines = on_a_terminal(80, "contract")
+    assert all(len(line) <= 80 for line in lines)
+    assert any(line.startswith("503") and "overloaded_error" in line for line in lines)

@@ -4,10 +4,14 @@ import logging
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from gateway import entrance, errors
 from gateway.access import ACCESS
+from gateway.account import Key, digest_of
 from gateway.deployment import Deployment, Status
+from gateway.registry.base import Snapshot
+from gateway.relay import RELAY
 from tests.gateway.status_pages import KEY, NOWHERE, serving
 
 
@@ -28,3 +32,76 @@ async def test_a_fault_of_ours_is_a_500_of_the_contract_and_counted_as_one(
     assert [record.levelno for record in caplog.records if record.exc_info] == [logging.ERROR]
     endings = [record.__dict__["request"]["ending"] for record in caplog.records if "request" in record.__dict__]
     assert endings == ["fault"]
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "named"),
+    [
+        ("no-such.thing", "no-such.thing"),
+        ("theirs", "theirs"),
+        ("x" * 64, "x" * 64),
+        ("x" * 65, "what was asked for"),
+        ("%0a", "what was asked for"),
+        ("<b>", "what was asked for"),
+        (KEY, "what was asked for"),
+        ("gw_a_key_that_nobody_knows", "what was asked for"),
+        ("homemade-secret", "what was asked for"),
+    ],
+)
+async def test_the_operator_is_told_which_deployment_there_was_not(
+    caplog: pytest.LogCaptureFixture, asked_for: str, named: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with serving([Deployment("theirs", "widgets", NOWHERE, status=Status.READY)]) as gateway:
+        snapshot, key = gateway.registry.snapshot, Key("k2", "old", "acme", digest_of("homemade-secret"))
+        gateway.registry.replace(Snapshot.of([*snapshot.keys.values(), key], snapshot.deployments.values()))
+        url = URL(f"{gateway.url}/api/gguf/{asked_for}/v1/models", encoded=True)
+        async with aiohttp.ClientSession() as client, client.get(url, headers={"key": KEY}) as answer:
+            assert (answer.status, await answer.read()) == (404, errors.Refusal(errors.NO_DEPLOYMENT).body)
+        (refused,) = gateway.app[ACCESS].refused
+    (line,) = [record.__dict__["request"] for record in caplog.records if "request" in record.__dict__]
+    assert line["cause"] == refused.cause == f"{named} is no deployment of this account"
+    assert line["deployment"] is None
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 200),
+        ("GET", "/static/status.css", 200),
+        ("GET", "/metrics", 200),
+        ("GET", "/healthz", 200),
+        ("GET", "/readyz", 503),
+        ("HEAD", "/", 204),
+        ("GET", "/nowhere", 404),
+        ("HEAD", "/healthz", 405),
+    ],
+)
+async def test_a_page_of_the_gateways_own_is_measured_as_any_answer(
+    caplog: pytest.LogCaptureFixture, method: str, path: str, status: int
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with serving() as gateway, aiohttp.ClientSession() as client:
+        if path == "/readyz":
+            gateway.app[RELAY].draining = True
+        async with client.request(method, gateway.url + path) as answer:
+            assert answer.status == status
+            size = len(await answer.read())
+    (line,) = [record.__dict__["request"] for record in caplog.records if "request" in record.__dict__]
+    assert line["bytes_out"] == size
+    assert (line["first_byte_ms"] is None) == (status in {404, 405})
+
+
+async def test_the_status_pages_stream_is_measured_too(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with (
+        serving() as gateway,
+        aiohttp.ClientSession() as client,
+        client.get(f"{gateway.url}/events") as events,
+    ):
+        first = await events.content.readuntil(b"\n\n")
+        await gateway.stop()
+        size = len(first + await events.read())
+    (line,) = [record.__dict__["request"] for record in caplog.records if "request" in record.__dict__]
+    assert line["bytes_out"] == size > 1000
+    assert 0 <= line["first_byte_ms"] <= line["total_ms"]

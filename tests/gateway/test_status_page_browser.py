@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +13,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright, expect
 
 from gateway.deployment import Deployment, Status
+from gateway.handlers import dashboard
 from gateway.registry.base import SourceProblem
 from mockserver import MockLlamaServer
 from tests.gateway.status_pages import HOSTILE, NOWHERE, Gateway, serving
@@ -227,6 +229,28 @@ async def test_no_width_needs_scrolling_sideways(browser: Browser) -> None:
                 await page.set_viewport_size({"width": width, "height": 800})
                 assert await page.evaluate("document.documentElement.scrollWidth") == width
                 assert await page.evaluate(f"{outside}.map((e) => e.className)") == []
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["live", "snapshot"])
+@pytest.mark.parametrize("worker", ["", "64 of 64"], ids=["alone", "one of many"])
+async def test_the_figures_fit_a_small_screen_and_stand_in_rows(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch, worker: str, script: bool
+) -> None:
+    monkeypatch.setattr(dashboard, "_worker", lambda _crew: worker)
+    tops = "[...document.querySelectorAll('.figures dd')].map((e) => e.offsetTop)"
+    async with (
+        serving([PAUSED]) as gateway,
+        visiting(browser, gateway, live=script, java_script_enabled=script) as page,
+    ):
+        if script:
+            await page.evaluate("() => { const now = Date.now; Date.now = () => now() + 59 * 60_000; }")
+            await expect(page.locator("#summary time")).to_have_text("59 min ago")
+            await page.evaluate("document.getElementById('under-way').textContent = '16384'")
+        for width in (360, 420, 540, 560, 768, 1280):
+            await page.set_viewport_size({"width": width, "height": 800})
+            assert await page.evaluate("document.documentElement.scrollWidth") == width
+            *whole_rows, _last = Counter(await page.evaluate(tops)).values()
+            assert all(number > 1 for number in whole_rows), whole_rows
 
 
 async def test_without_script_the_page_is_a_readable_snapshot(browser: Browser) -> None:

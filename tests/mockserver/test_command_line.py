@@ -81,7 +81,18 @@ def test_a_template_that_is_none_is_one_sentence(tmp_path: Path) -> None:
     assert result.output.startswith("build_info") or result.output.startswith("Error: the chat template is not")
 
 
-@pytest.mark.parametrize("arguments", [["--state", "on fire"], ["--tps", "-1"], ["--port", "x"], ["--jitter", "2"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--state", "on fire"],
+        ["--tps", "-1"],
+        ["--port", "x"],
+        ["--port", "70000"],
+        ["--control-port", "70001"],
+        ["--port", "-1"],
+        ["--jitter", "2"],
+    ],
+)
 def test_a_bad_value_is_refused(arguments: list[str]) -> None:
     result = run(*arguments)
     assert result.exit_code == 2
@@ -92,3 +103,29 @@ def test_an_option_of_the_mocks_own_that_is_misspelt_is_refused() -> None:
     result = run("--load-second", "5")
     assert result.exit_code == 2
     assert "Did you mean '--load-seconds'?" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "warning"),
+    [
+        (["--prot", "1234"], "warning: --prot is no option of llama-server and is ignored; did you mean --port?"),
+        (["--n-gpu-layer=9"], "warning: --n-gpu-layer is no option of llama-server and is ignored; did you mean "),
+        (["--frobnicate"], "warning: --frobnicate is no option of llama-server and is ignored\n"),
+        (["-Z", "x"], "warning: -Z is no option of llama-server and is ignored\n"),
+        (["--chat-template-kwargs", "{}", "--spec-type", "none", "--grp_attn_n", "4"], ""),
+    ],
+)
+def test_an_option_that_llama_server_has_not_either_is_warned_of(
+    started: list[Settings], arguments: list[str], warning: str
+) -> None:
+    result = run(*arguments, "--tps", "5")
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    assert result.stderr.startswith(warning)
+    assert len(result.stderr.splitlines()) == bool(warning)
+    assert started[0].tokens_per_second == 5
+
+
+def test_an_underscore_is_as_good_as_a_hyphen(started: list[Settings]) -> None:
+    run("--ctx_size", "512", "--chat_template=a_b")
+    assert (started[0].slot_context, started[0].chat_template) == (512, "a_b")
