@@ -402,17 +402,30 @@ def test_check_looks_for_the_database_and_does_not_touch_it(run: Run, tmp_path: 
 
 def test_import_moves_a_file_into_a_database(run: Run, config: Path, tmp_path: Path) -> None:
     first = run("import", str(config), "--database", "DB")
-    assert first.output == "1 keys added (0 were there), 1 deployments added, 0 brought up to date.\n"
+    assert first.output == "Keys: 1 added, 0 were there. Deployments: 1 added, 0 were there.\n"
     assert read(run("import", str(config), "--database", "DB", "--json")) == {
         "keys_added": 0,
         "keys_known": 1,
         "deployments_added": 0,
-        "deployments_updated": 1,
+        "deployments_known": 1,
+        "deployments_kept": {},
+        "deployments_overwritten": {},
     }
     assert shown(run)["id"] == "demo"
     assert KEY.encode() not in b"".join(file.read_bytes() for file in tmp_path.glob("gateway.db*"))
     config.write_text("database: gateway.db")
     assert "names a database itself" in run("import", str(config), "--database", "DB").stderr
+
+
+def test_import_leaves_a_paused_deployment_paused_and_says_so(run: Run, config: Path) -> None:
+    run("import", str(config), "--database", "DB")
+    run("deployments", "pause", "demo", "--database", "DB")
+    again = run("import", str(config), "--database", "DB")
+    assert again.stdout.splitlines()[1:] == ["Kept, though it differs from the file: demo (status)."]
+    assert shown(run)["status"] == "paused"
+    overwriting = run("import", str(config), "--database", "DB", "--overwrite")
+    assert overwriting.stdout.splitlines()[1:] == ["Overwritten with what the file says: demo (status)."]
+    assert shown(run)["status"] == "auto"
 
 
 @pytest.mark.parametrize("typed", [KEY, KEY + "\n", KEY + "\r\n"])

@@ -22,6 +22,7 @@ from sqlalchemy import create_engine, make_url
 
 from gateway.account import digest_of
 from gateway.deployment import Limits, Status, Timeouts
+from gateway.registry.changing import Imported
 from gateway.registry.database import database_url, name_of
 from gateway.registry.opening import cautions, registry_of
 from gateway.registry.rows import HEAD, VERSION_TABLE, Defaults
@@ -407,15 +408,34 @@ deployments:
 
 async def test_an_import_takes_all_and_doing_it_again_changes_nothing(path: Path, change: SqlWriter) -> None:
     settings = parse(IMPORTED, "gw.yaml", {})
-    await change.add_deployment("demo", DEMO)
-    first = await change.import_settings(settings)
-    assert (first.keys_added, first.keys_known, first.deployments_added, first.deployments_updated) == (2, 0, 1, 1)
-    again = await change.import_settings(settings)
-    assert (again.keys_added, again.keys_known, again.deployments_added, again.deployments_updated) == (0, 2, 0, 2)
+    assert await change.import_settings(settings) == Imported(keys_added=2, deployments_added=2)
+    before = rows(path, "SELECT * FROM deployments"), rows(path, "SELECT * FROM keys")
+    assert await change.import_settings(settings) == Imported(keys_known=2, deployments_known=2)
+    assert await change.import_settings(settings, overwrite=True) == Imported(keys_known=2, deployments_known=2)
+    assert (rows(path, "SELECT * FROM deployments"), rows(path, "SELECT * FROM keys")) == before
     async with opened(SqlRegistry(str(path))) as registry:
         assert accepts(registry, "gw_CANARY_secret_0123456789", "acme")
         assert registry.snapshot.deployments["demo"].status is Status.PAUSED
     assert not any(b"CANARY" in file.read_bytes() for file in path.parent.iterdir())
+
+
+async def test_an_import_keeps_what_was_changed_in_the_database_unless_it_is_told_to_overwrite(
+    path: Path, change: SqlWriter
+) -> None:
+    settings = parse(IMPORTED, "gw.yaml", {})
+    await change.import_settings(settings)
+    changed = settings.deployments["next"].model_copy(update={"upstream": "http://127.0.0.1:3", "ping": 15.0})
+    await change.update_deployment("next", changed)
+    await change.set_status("next", Status.PAUSED)
+    differing = {"next": ("upstream", "status", "ping")}
+    before = rows(path, "SELECT * FROM deployments")
+    kept = await change.import_settings(settings)
+    assert kept == Imported(keys_known=2, deployments_known=2, deployments_kept=differing)
+    assert rows(path, "SELECT * FROM deployments") == before
+    done = await change.import_settings(settings, overwrite=True)
+    assert done == Imported(keys_known=2, deployments_known=2, deployments_overwritten=differing)
+    now = rows(path, "SELECT upstream, status, ping FROM deployments WHERE id = 'next'")
+    assert now == [("http://127.0.0.1:2", "auto", None)]
 
 
 async def test_an_import_that_would_take_from_another_account_changes_nothing(path: Path, change: SqlWriter) -> None:
