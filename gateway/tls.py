@@ -1,14 +1,56 @@
-"""A connection to an upstream over TLS: who ends it has to say so, or what came may be half of it."""
+"""A connection to an upstream over TLS: whom it trusts, and how it ends."""
 
+import logging
 import ssl
+from pathlib import Path
 
+from gateway.answer_head import UpstreamError
 from gateway.connection import Connection
+
+log = logging.getLogger("gateway.upstream")
+
+
+class Trust:
+    """Whom an upstream's certificate is verified against: the authorities of a PEM file, or the system's.
+
+    A file that is replaced counts from the next connection on. One that turns bad changes nothing but the log.
+    """
+
+    def __init__(self, ca_file: str | None) -> None:
+        self._ca_file = ca_file
+        self._signature: tuple[int, ...] | None = None
+        self._context: ssl.SSLContext | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """What a new connection is opened with. Raises UpstreamError if the file was never a good one."""
+        signature = _signature(self._ca_file)
+        if self._context is not None and signature == self._signature:
+            return self._context
+        self._signature = signature
+        try:
+            self._context = ssl.create_default_context(cafile=self._ca_file)
+        except OSError as error:  # an SSLError, too, is one
+            why = "it is no PEM file of certificates" if isinstance(error, ssl.SSLError) else error.strerror
+            if self._context is None:
+                raise UpstreamError(f"its ca_file cannot be used: {why}") from error
+            log.error("%s: cannot be used: %s; what was in force stays in force", self._ca_file, why)
+        return self._context
+
+
+def _signature(ca_file: str | None) -> tuple[int, ...] | None:
+    """What changes when a file does; None if there is none, or none is wanted."""
+    try:
+        seen = Path(ca_file).stat() if ca_file is not None else None
+    except OSError:
+        return None
+    return seen and (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
 
 
 class TlsConnection(Connection):
     """Breaks, where a plain connection would end, if TLS has not been closed by a close_notify.
 
-    A FIN can come from anybody on the way (RFC 9112 9.8). Event loops do not tell the two apart.
+    A FIN can come from anybody on the way (RFC 9112 9.8), so what came may be half of the answer. Event loops do not
+    tell the two apart.
     """
 
     _said_goodbye = False
