@@ -71,9 +71,9 @@ class YamlRegistry(WatchingRegistry):
         self._told: list[str] = []
 
     async def look(self) -> None:
-        """Read the file if it has changed since the last look."""
+        """Read the file if it has changed since the last look, or cannot be used: the cause may lie outside of it."""
         signature = await asyncio.to_thread(_signature, self._path)
-        if signature == self._signature and not _fresh(signature):
+        if signature == self._signature and self.problem is None and not _fresh(signature):
             return
         if self._started is not None and signature != self._signature:
             await asyncio.sleep(_SETTLE)
