@@ -5,6 +5,7 @@ The JSON Schema of it is `config/gateway.schema.json`, written by `gguf-gateway 
 
 from collections.abc import Mapping
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
@@ -171,15 +172,17 @@ class Settings(Model):
     )
 
 
-def parse(text: str, source: str, environ: Mapping[str, str]) -> Settings:
+def parse(text: str, source: str, environ: Mapping[str, str], folder: Path = Path()) -> Settings:
     """Read a configuration file's text. `source` is its name in errors; `environ` fills in `${NAME}`.
+
+    The path of a `ca_file` starts at `folder`, unless it is a whole one.
 
     Raises SourceError with every error at once, each line as `FILE:LINE: FIELD: sentence`; no value is ever quoted.
     """
     document = read_yaml(text, source, environ)
     settings_rules.blame(document)
     try:
-        settings = Settings.model_validate(document.value)
+        settings = Settings.model_validate(document.value, context={"folder": folder})
     except ValidationError as error:
         blame_fields(document, error, Settings)
         document.raise_errors()

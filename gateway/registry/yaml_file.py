@@ -122,7 +122,7 @@ def _parse(path: Path, content: bytes, environ: Mapping[str, str] | None) -> Set
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise SourceError(f"{path}:{line}: the file is not UTF-8") from error
-    return parse(text, str(path), os.environ if environ is None else environ)
+    return parse(text, str(path), os.environ if environ is None else environ, path.parent)
 
 
 def _read(path: Path) -> bytes:

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 import pytest
+import trustme
 from click.testing import CliRunner, Result
 
 from gateway import __version__
@@ -270,6 +271,8 @@ def test_an_upstream_key_comes_from_the_environment_or_from_standard_input(run: 
         (["--upstream-key-stdin"], {}, "CANARY ключ\n", "--upstream-key: an upstream key is printable ASCII"),
         (["--upstream", "http://u:CANARY@h"], {}, "", "--upstream: an upstream carries no user or password"),
         (["--connect", "nan"], {}, "", "--connect: must be"),
+        (["--ca-file", "nowhere.pem"], {}, "", "--ca-file: cannot be read: No such file or directory"),
+        (["--ca-file", ""], {}, "", "--ca-file: cannot be read"),
         (["--silence", "-1"], {}, "", "--silence: must be more than 0"),
         (["--account", "a/b"], {}, "", "--account: use 1 to 64 letters"),
     ],
@@ -281,6 +284,21 @@ def test_what_a_deployment_cannot_be_is_said_in_a_sentence(
     assert result.exit_code == 1
     assert said in result.stderr
     assert "CANARY" not in result.output
+
+
+def test_a_ca_file_is_kept_by_its_whole_path(
+    run: Run, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("here", "elsewhere"):
+        (tmp_path / folder).mkdir()
+        trustme.CA().cert_pem.write_to_path(str(tmp_path / folder / "ca.pem"))
+    monkeypatch.chdir(tmp_path / "here")
+    assert add(run, "--ca-file", "ca.pem").exit_code == 0
+    assert shown(run)["ca_file"] == str(tmp_path / "here" / "ca.pem")
+    config = config.rename(tmp_path / "elsewhere" / "gateway.yaml")
+    config.write_text(GOOD.replace('"}', '", ca_file: ca.pem}'))
+    run("import", str(config), "--database", "DB", "--overwrite")
+    assert shown(run)["ca_file"] == str(tmp_path / "elsewhere" / "ca.pem")
 
 
 # Which registry.

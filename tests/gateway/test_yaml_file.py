@@ -242,6 +242,14 @@ async def test_looking_at_a_big_file_does_not_hold_up_the_event_loop(path: Path)
     await registry.close()
 
 
+def test_a_relative_ca_file_starts_at_the_files_folder(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trustme.CA().cert_pem.write_to_path(str(path.with_name("ca.pem")))
+    path.write_text(GOOD.replace('"}', '", ca_file: ca.pem}'))
+    for folder, given in (("/", path), (path.parent, Path(path.name))):
+        monkeypatch.chdir(folder)
+        assert read_settings(given, {}).deployments["demo"].ca_file == str(path.with_name("ca.pem"))
+
+
 def test_keys_of_the_same_name_have_ids_of_their_own(path: Path) -> None:
     path.write_text("accounts: {acme: {keys: [{name: ci, key: gw_12345678}, {name: ci, key: gw_87654321}]}}")
     assert [key.id for key in snapshot_of(read_settings(path, {})).keys.values()] == ["acme/ci", "acme/ci#2"]
