@@ -1,5 +1,6 @@
 """`gguf-gateway check`: would the gateway start with this file, and with what."""
 
+import asyncio
 import sys
 from pathlib import Path
 
@@ -40,14 +41,14 @@ def check(path: Path, as_json: bool) -> None:
 
 
 def _check_database(settings: Settings, path: Path) -> None:
-    """Whether the database is there; its content is looked at when the gateway starts."""
+    """Whether the gateway could use the database, which it would migrate and this does not."""
     if settings.database is None:
         return
-    from gateway.registry.sqlite_file import check_file, place_of
+    from gateway.registry import schema
+    from gateway.registry.database import database_url
+    from gateway.registry.sqlite_file import place_of
 
-    file = place_of(settings.database, path.parent)
-    if isinstance(file, Path):
-        check_file(file, create=False)
+    asyncio.run(schema.check(database_url(place_of(settings.database, path.parent))))
 
 
 def _counts(settings: Settings) -> dict[str, object]:

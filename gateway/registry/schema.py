@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import URL, Connection, Select, column, inspect, select, table
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.registry import sqlite_file
 from gateway.registry.database import engine_for, file_of, in_sentences, name_of
@@ -42,12 +42,27 @@ async def prepare(url: URL, *, create: bool) -> None:
         await engine.dispose()
 
 
+async def check(url: URL) -> None:
+    """Raise SourceError for a database that `prepare` would refuse. It changes nothing."""
+    path = file_of(url)
+    if path is not None:
+        check_file(path, create=False)
+    engine = engine_for(url, writing=False)
+    try:
+        with in_sentences(name_of(url)):
+            async with engine.connect() as connection:
+                plain = await connection.execution_options(isolation_level="AUTOCOMMIT")
+                if path is not None:
+                    await _check_whole(plain, path)
+                await plain.run_sync(_version, name_of(url))
+    finally:
+        await engine.dispose()
+
+
 async def _prepare_sqlite(engine: AsyncEngine, path: Path) -> None:
     async with engine.connect() as connection:
         plain = await connection.execution_options(isolation_level="AUTOCOMMIT")
-        found = (await plain.exec_driver_sql("PRAGMA integrity_check(1)")).scalar()
-        if found != "ok":
-            raise SourceError(f"{path}: is damaged; restore it from a backup")
+        await _check_whole(plain, path)
         deadline = asyncio.get_running_loop().time() + sqlite_file.WRITE_PATIENCE
         while True:
             try:
@@ -58,6 +73,12 @@ async def _prepare_sqlite(engine: AsyncEngine, path: Path) -> None:
                 if asyncio.get_running_loop().time() > deadline:
                     raise
                 await asyncio.sleep(0.02)
+
+
+async def _check_whole(connection: AsyncConnection, path: Path) -> None:
+    found = (await connection.exec_driver_sql("PRAGMA integrity_check(1)")).scalar()
+    if found != "ok":
+        raise SourceError(f"{path}: is damaged; restore it from a backup")
 
 
 def _version(connection: Connection, name: str) -> str | None:

@@ -5,9 +5,11 @@ import os
 import pty
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -416,6 +418,46 @@ def test_check_looks_for_the_database_and_does_not_touch_it(run: Run, tmp_path: 
     assert not (tmp_path / "gateway.db").exists()
     create(run)
     assert "accounts and deployments in a database" in run("check", "--config", str(config)).output
+
+
+REFUSED_BY_SERVE = {
+    "a newer schema": ("UPDATE gateway_schema SET version_num = '9999'", "was written by a newer gguf-gateway"),
+    "another program's": ("DROP TABLE gateway_schema", "holds the tables of another program"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "said"), REFUSED_BY_SERVE.values(), ids=REFUSED_BY_SERVE)
+def test_check_refuses_a_database_that_serve_would_refuse(spoil: str, said: str, run: Run, tmp_path: Path) -> None:
+    create(run)
+    with closing(sqlite3.connect(tmp_path / "gateway.db")) as database, database:
+        database.execute(spoil)
+    config = tmp_path / "gateway.yaml"
+    config.write_text("database: gateway.db")
+    result = run("check", "--config", str(config))
+    assert result.exit_code == 1
+    assert said in result.stderr
+
+
+def test_check_migrates_nothing_and_leaves_nothing_behind(run: Run, tmp_path: Path) -> None:
+    create(run)
+    with closing(sqlite3.connect(tmp_path / "gateway.db")) as database, database:
+        database.execute("ALTER TABLE deployments DROP COLUMN queue")  # as the first version left it
+        database.execute("UPDATE gateway_schema SET version_num = '0001'")
+    config = tmp_path / "gateway.yaml"
+    config.write_text("database: gateway.db")
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    assert run("check", "--config", str(config)).exit_code == 0
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("url", ["nosuchdb://u:CANARY@h/d", "mssql+aioodbc://u:CANARY@h/d"])
+def test_check_refuses_a_database_without_a_driver(url: str, run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(f"database: {url}")
+    result = run("check", "--config", str(config))
+    assert result.exit_code == 1
+    assert "install an async SQLAlchemy driver for it" in result.stderr
+    assert "CANARY" not in result.output
 
 
 def test_import_moves_a_file_into_a_database(run: Run, config: Path, tmp_path: Path) -> None:
