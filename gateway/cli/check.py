@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from gateway.cli.arguments import FILE
 from gateway.cli.output import as_json, print_json
 from gateway.registry.opening import cautions
 from gateway.registry.yaml_file import read_settings
@@ -14,9 +15,7 @@ from gateway.source import SourceError
 
 
 @click.command()
-@click.option(
-    "--config", "path", required=True, type=click.Path(path_type=Path), envvar="GGUF_GATEWAY_CONFIG", show_envvar=True
-)
+@click.option("--config", "path", required=True, type=FILE, envvar="GGUF_GATEWAY_CONFIG", show_envvar=True)
 @as_json
 def check(path: Path, as_json: bool) -> None:
     """Say everything that is wrong with a configuration file, each with file, line and field.

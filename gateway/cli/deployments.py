@@ -34,7 +34,7 @@ def deployments() -> None:
 @click.option("--connections", type=int, metavar="N", help="Connections in use at a time.")
 @click.option("--waiting", type=int, metavar="N", help="Requests that may wait for a connection.")
 @click.option("--ping", type=float, metavar="SECONDS", help="Silence after which a stream is kept alive.")
-@click.option("--ca-file", type=click.Path(), help="PEM file to verify an https upstream with.")
+@click.option("--ca-file", type=click.Path(readable=False), help="PEM file to verify an https upstream with.")
 @as_json
 def add(
     target: Target,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from gateway.cli.arguments import FILE
 from gateway.cli.output import as_json, print_json
 from gateway.cli.target import Target, with_target
 from gateway.registry.base import ChangeError
@@ -11,7 +12,7 @@ from gateway.registry.base import ChangeError
 
 @click.command("import")
 @with_target
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @click.option("--overwrite", is_flag=True, help="Make deployments that differ what FILE says: status, upstream, all.")
 @as_json
 def import_(target: Target, file: Path, overwrite: bool, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 import click
 from click.core import ParameterSource
 
+from gateway.cli.arguments import FILE
 from gateway.registry.base import ChangeError, Snapshot
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def with_target(command: Callable[Concatenate[Target, P], T]) -> Callable[P, T]:
 
     @click.option(
         "--config",
-        type=click.Path(path_type=Path),
+        type=FILE,
         envvar="GGUF_GATEWAY_CONFIG",
         show_envvar=True,
         help="The gateway's YAML file, which names the database.",

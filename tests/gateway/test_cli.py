@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -524,6 +525,34 @@ def test_no_option_takes_a_secret() -> None:
         walk(main.get_command(None, name))  # type: ignore[arg-type]
     assert "upstream-key-env" in options
     assert not named & set(options)
+
+
+_AS_NOBODY = """
+import os, sys
+from gateway.cli import check, deployments, importing, keys, main, serve  # the code may be hidden from that user, too
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["check", "--config"], ["serve", "--config"], ["keys", "list", "--config"], ["import", "--database", "x.db"]],
+    ids=lambda command: command[0],
+)
+def test_a_configuration_that_the_user_may_not_read_is_one_line_and_no_usage_error(command: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # `tmp_path` is closed to other users
+        Path(folder).chmod(0o755)
+        path = Path(folder, "gateway.yaml")
+        path.write_text(GOOD)
+        path.chmod(0)
+        done = subprocess.run(
+            [sys.executable, "-c", _AS_NOBODY, *command, str(path)], capture_output=True, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, f"{path}: cannot be read: permission denied\n")
 
 
 def test_the_command_works_in_bare_surroundings(tmp_path: Path) -> None:
