@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from gateway.cli.output import as_json, print_json, print_table
 from gateway.cli.secret import read_secret
-from gateway.cli.target import Target, with_target
+from gateway.cli.target import Target, nothing_there, with_target
 from gateway.deployment import Deployment, Status
 from gateway.registry.base import ChangeError
 from gateway.sentences import sentences
@@ -74,14 +74,15 @@ def add(
 @as_json
 def list_(target: Target, account: str | None, as_json: bool) -> None:
     """List all deployments."""
-    found = [one for one in target.snapshot().deployments.values() if account in {None, one.account}]
+    snapshot = target.snapshot()
+    found = [one for one in snapshot.deployments.values() if account in {None, one.account}]
     if as_json:
         print_json([_listed(one) for one in found])
         return
     print_table(
         ("ID", "ACCOUNT", "STATUS", "UPSTREAM", "UPSTREAM KEY"),
         ((one.id, one.account, one.status, one.upstream, "set" if one.upstream_key else "") for one in found),
-        empty="There is no deployment.",
+        empty=nothing_there("deployment", account, snapshot),
     )
 
 

@@ -7,7 +7,7 @@ import click
 from gateway.account import Key
 from gateway.cli.arguments import Moment, Span
 from gateway.cli.output import as_json, print_json, print_table, when
-from gateway.cli.target import Target, with_target
+from gateway.cli.target import Target, nothing_there, with_target
 
 _EXPIRES = click.option(
     "--expires-at", type=Moment(), help="When it ends, like 2027-01-01T00:00:00Z; never by default."
@@ -42,7 +42,8 @@ def create(target: Target, account: str, name: str, expires_at: datetime | None,
 def list_(target: Target, account: str | None, as_json: bool) -> None:
     """List all keys, ended ones too. No key's text is known any more."""
     now = datetime.now(UTC)
-    found = [key for key in target.snapshot().keys.values() if account in {None, key.account}]
+    snapshot = target.snapshot()
+    found = [key for key in snapshot.keys.values() if account in {None, key.account}]
     if as_json:
         print_json([_listed(key, now) for key in found])
         return
@@ -52,7 +53,7 @@ def list_(target: Target, account: str | None, as_json: bool) -> None:
             (key.id, key.name, key.account, _state(key, now), when(key.expires_at), key.successor_of or "")
             for key in found
         ),
-        empty="There is no key.",
+        empty=nothing_there("key", account, snapshot),
     )
 
 

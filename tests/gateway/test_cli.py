@@ -304,6 +304,18 @@ def test_a_ca_file_is_kept_by_its_whole_path(
     assert shown(run)["ca_file"] == str(tmp_path / "elsewhere" / "ca.pem")
 
 
+@pytest.mark.parametrize("what", ["key", "deployment"])
+def test_an_empty_list_tells_an_account_that_has_none_from_one_that_is_not_there(what: str, run: Run) -> None:
+    add(run)
+    create(run)
+    run("keys", "create", "--database", "DB", "--account", "keys-only", "--name", "x")
+    run("deployments", "add", "x", "--database", "DB", "--account", "deployments-only", "--upstream", "http://h:1")
+    listing = (f"{what}s", "list", "--database", "DB", "--account")
+    other = "keys-only" if what == "deployment" else "deployments-only"
+    assert run(*listing, other).stderr == f"Account '{other}' has no {what}.\n"
+    assert run(*listing, "nobody").stderr == "There is no account 'nobody' that has keys or deployments.\n"
+
+
 # Which registry.
 
 
@@ -352,6 +364,8 @@ FAILURES = [
     (["keys", "revoke", "x", "--database", "DB"], "there is no such database"),
     (["deployments", "pause", "x", "--database", "DB"], "there is no such database"),
     (["keys", "list", "--database", "/"], "is not a file"),
+    (["keys", "list", "--database", os.devnull], "is not a file"),
+    (["keys", "list", "--database", "sqlite+aiosqlite:///x.db?mode=ro&key=CANARY"], "parameters (`?...`) are not"),
     (["keys", "list", "--database", "nosuchdb://u:CANARY@h/d"], "this kind of database is unknown"),
     (["keys", "list", "--config", "/nowhere.yaml"], "cannot be read: no such file or directory"),
     (["check", "--config", "/"], "is not a file"),
@@ -372,6 +386,15 @@ def test_a_failure_is_one_line_and_no_traceback(arguments: list[str], said: str,
     assert result.stdout == ""
     assert len(result.stderr.splitlines()) == 1
     assert "CANARY" not in result.stderr
+
+
+def test_an_empty_file_is_said_to_hold_nothing_yet_and_the_command_named_fills_it(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "gateway.db").touch()
+    result = run("keys", "list", "--database", "DB")
+    assert result.exit_code == 1
+    assert "gateway.db: holds nothing yet; `gguf-gateway keys create --database FILE ...`" in result.stderr
+    create(run)
+    assert run("keys", "list", "--database", "DB").exit_code == 0
 
 
 @pytest.mark.parametrize(
