@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Select, column, inspect, select, table
@@ -15,6 +16,7 @@ from gateway.registry.sqlite_file import check_file
 from gateway.source import SourceError
 
 log = logging.getLogger("gateway.registry")
+_VERSION = re.compile(r"(?!0000)[0-9]{4}")
 _SELECT_VERSION: Select[str] = select(column("version_num")).select_from(table(VERSION_TABLE))
 
 
@@ -88,8 +90,10 @@ def _version(connection: Connection, name: str) -> str | None:
         if tables:
             raise SourceError(f"{name}: holds the tables of another program; it is left as it is")
         return None
-    version: str | None = connection.execute(_SELECT_VERSION).scalar()
-    if version is not None and version > HEAD:
+    version = str(connection.execute(_SELECT_VERSION).scalar())
+    if not _VERSION.fullmatch(version):
+        raise SourceError(f"{name}: does not say which schema it has; restore it from a backup")
+    if version > HEAD:
         raise SourceError(f"{name}: was written by a newer gguf-gateway (schema {version}; known here: {HEAD})")
     return version
 

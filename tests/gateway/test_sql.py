@@ -232,6 +232,17 @@ async def test_a_newer_schema_is_refused(path: Path, change: SqlWriter) -> None:
     assert "written by a newer gguf-gateway (schema 9999" in await refused(path)
 
 
+@pytest.mark.parametrize("stated", ["''", "'0000'", "'x'", "NULL"])
+async def test_a_schema_that_no_version_ever_had_is_said_in_a_sentence(
+    stated: str, path: Path, change: SqlWriter
+) -> None:
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(f"DELETE FROM {VERSION_TABLE}")
+        if stated != "NULL":
+            database.execute(f"INSERT INTO {VERSION_TABLE} VALUES ({stated})")
+    assert "does not say which schema it has; restore it from a backup" in await refused(path)
+
+
 async def test_a_missing_column_is_said_in_a_sentence(path: Path, change: SqlWriter) -> None:
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("ALTER TABLE deployments DROP COLUMN silence")
