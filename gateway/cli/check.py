@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.arguments import FILE
-from gateway.cli.output import as_json, print_json
+from gateway.cli.output import as_json, print_json, say
 from gateway.registry.opening import cautions
 from gateway.registry.yaml_file import read_settings
 from gateway.settings import Settings
@@ -36,7 +36,7 @@ def check(path: Path, as_json: bool) -> None:
         return
     for warning in warnings:
         click.echo(f"Warning: {warning}", err=True)
-    click.echo(f"{path} is good: {_summary(settings)}.")
+    say(f"{path} is good: {_summary(settings)}.")
 
 
 def _check_database(settings: Settings, path: Path) -> None:

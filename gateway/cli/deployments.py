@@ -5,7 +5,7 @@ import os
 import click
 from pydantic import ValidationError
 
-from gateway.cli.output import as_json, print_json, print_table
+from gateway.cli.output import as_json, print_json, print_table, say
 from gateway.cli.secret import read_secret
 from gateway.cli.target import Target, nothing_there, with_target
 from gateway.deployment import Deployment, Status
@@ -138,7 +138,7 @@ def _say(as_json: bool, deployment_id: str, done: str, more: str = "") -> None:
     if as_json:
         print_json({"id": deployment_id, "done": done})
     else:
-        click.echo(f"Deployment {deployment_id} is {done}. {more}".rstrip())
+        say(f"Deployment {deployment_id} is {done}. {more}".rstrip())
 
 
 def _listed(one: Deployment) -> dict[str, object]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.arguments import FILE
-from gateway.cli.output import as_json, print_json
+from gateway.cli.output import as_json, print_json, say
 from gateway.cli.target import Target, with_target
 from gateway.registry.base import ChangeError
 
@@ -31,11 +31,11 @@ def import_(target: Target, file: Path, overwrite: bool, as_json: bool) -> None:
     if as_json:
         print_json({name: getattr(done, name) for name in done.__slots__})
         return
-    click.echo(
+    say(
         f"Keys: {done.keys_added} added, {done.keys_known} were there. "
         f"Deployments: {done.deployments_added} added, {done.deployments_known} were there."
     )
     for name, columns in done.deployments_kept.items():
-        click.echo(f"Kept, though it differs from the file: {name} ({', '.join(columns)}).")
+        say(f"Kept, though it differs from the file: {name} ({', '.join(columns)}).")
     for name, columns in done.deployments_overwritten.items():
-        click.echo(f"Overwritten with what the file says: {name} ({', '.join(columns)}).")
+        say(f"Overwritten with what the file says: {name} ({', '.join(columns)}).")

@@ -9,8 +9,8 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -548,6 +548,83 @@ def test_no_option_takes_a_secret() -> None:
         walk(main.get_command(None, name))  # type: ignore[arg-type]
     assert "upstream-key-env" in options
     assert not named & set(options)
+
+
+def process(*arguments: str, stdout: Any, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", *arguments],
+        env={**os.environ, **environ},
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+
+@contextmanager
+def full() -> Iterator[int]:
+    """A device on which no space is left."""
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    device = os.open("/dev/full", os.O_WRONLY)
+    yield device
+    os.close(device)
+
+
+@contextmanager
+def left() -> Iterator[int]:
+    """A pipe that nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    yield writing
+    os.close(writing)
+
+
+@pytest.mark.parametrize(("unwritable", "as_json"), [(full, ()), (left, ("--json",))])
+def test_a_key_that_could_not_be_printed_is_revoked_again(
+    unwritable: Callable[[], AbstractContextManager[int]], as_json: tuple[str, ...], run: Run, tmp_path: Path
+) -> None:
+    old, database = create(run)["id"], str(tmp_path / "gateway.db")
+    for command in (["create", "--account", "acme", "--name", "new"], ["rotate", old]):
+        with unwritable() as stdout:
+            done = process("keys", *command, "--database", database, *as_json, stdout=stdout)
+        assert done.returncode == 1
+        key = read(run("keys", "list", "--database", "DB", "--json"))[-1]
+        assert key["state"] == "revoked"
+        assert len(done.stderr.splitlines()) == 1
+        assert done.stderr.startswith("Standard output cannot be written: ")
+        called = f"Key {key['id']} ({key['name']}) of account acme"
+        assert f"{called} was shown to nobody and is revoked again." in done.stderr
+    assert f"The old one, {old}, works until" in done.stderr
+
+
+@pytest.mark.parametrize("command", [("schema",), ("contract",), ("contract", "--json")])
+def test_a_full_disk_is_said_in_one_line(command: tuple[str, ...]) -> None:
+    with full() as stdout:
+        done = process(*command, stdout=stdout)
+    said = "Standard output cannot be written: no space left on device.\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
+def test_who_reads_only_a_part_is_told_nothing() -> None:
+    with left() as stdout:
+        done = process("schema", stdout=stdout)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_closed_standard_output_is_said_in_one_line() -> None:
+    shell = f"{sys.executable} -m gateway schema >&-"
+    done = subprocess.run(["/bin/sh", "-c", shell], stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "Standard output cannot be written: it is closed.\n")
+
+
+def test_what_the_encoding_cannot_say_is_replaced_and_in_json_escaped() -> None:
+    table = process("contract", stdout=subprocess.PIPE, PYTHONIOENCODING="latin-1")
+    assert (table.returncode, table.stderr) == (0, "")
+    assert "?" in table.stdout
+    said = process("schema", stdout=subprocess.PIPE, PYTHONIOENCODING="latin-1")
+    assert json.loads(said.stdout) == json_schema()
 
 
 _AS_NOBODY = """
