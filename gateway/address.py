@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from gateway.answer_head import UpstreamError
 from gateway.connection import Connection
 from gateway.resolver import Resolver
-from gateway.tls import TlsConnection
+from gateway.tls import TlsConnection, Trust
 
 
 class Address:
@@ -27,8 +27,7 @@ class Address:
         self._secure = parts.scheme == "https"
         self._port = parts.port or (443 if self._secure else 80)
         self._resolver = Resolver(self._host, self._port)
-        self._ca_file = ca_file
-        self._tls: ssl.SSLContext | None = None
+        self._trust = Trust(ca_file)
 
     async def open(self, timeout: float) -> Connection:
         """A new connection. Raises UpstreamError if there is none within `timeout` seconds."""
@@ -57,17 +56,12 @@ class Address:
         return await self._connect(last)
 
     async def _connect(self, address: str) -> Connection:
-        context = self._context()
+        context = self._trust.context() if self._secure else None
         name = self._host if context is not None else None
         kind = Connection if context is None else TlsConnection
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(kind, address, self._port, ssl=context, server_hostname=name)
         return connection
-
-    def _context(self) -> ssl.SSLContext | None:
-        if self._secure and self._tls is None:
-            self._tls = ssl.create_default_context(cafile=self._ca_file)
-        return self._tls
 
 
 def _why(error: OSError) -> str:

@@ -2,9 +2,10 @@
 
 import ssl
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
 from gateway.deployment import ID_PATTERN, check_id, check_upstream, check_upstream_key
 
@@ -44,14 +45,16 @@ def _host(value: str) -> str:
     return value
 
 
-def _pem_file(value: str) -> str:
+def _pem_file(value: str, info: ValidationInfo) -> str:
+    """The whole path of a file. A relative one starts at the `folder` of the validation's context, or else here."""
     try:
-        ssl.create_default_context(cafile=value)
+        path = str(Path((info.context or {}).get("folder", ""), value).absolute())
+        ssl.create_default_context(cafile=path)
     except ssl.SSLError as error:
         raise ValueError("is not a PEM certificate file") from error
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from error
-    return value
+    return path
 
 
 def _database(value: str) -> str:

@@ -5,6 +5,7 @@ The JSON Schema of it is `config/gateway.schema.json`, written by `gguf-gateway 
 
 from collections.abc import Mapping
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
@@ -13,7 +14,7 @@ from gateway import settings_rules
 from gateway.account import digest_of
 from gateway.deployment import Limits, Status, Timeouts
 from gateway.fields import NO_BOOL, CaFile, Database, Digest, Id, KeyText, Label, Moment, Seconds, Upstream, UpstreamKey
-from gateway.sentences import blame_fields
+from gateway.sentences import blame_fields, counted
 from gateway.settings_server import Log, Model, Probes, Server, ServerLimits, ServerTimeouts
 from gateway.yaml_text import read_yaml
 
@@ -169,15 +170,17 @@ class Settings(Model):
     )
 
 
-def parse(text: str, source: str, environ: Mapping[str, str]) -> Settings:
+def parse(text: str, source: str, environ: Mapping[str, str], folder: Path = Path()) -> Settings:
     """Read a configuration file's text. `source` is its name in errors; `environ` fills in `${NAME}`.
+
+    The path of a `ca_file` starts at `folder`, unless it is a whole one.
 
     Raises SourceError with every error at once, each line as `FILE:LINE: FIELD: sentence`; no value is ever quoted.
     """
     document = read_yaml(text, source, environ)
     settings_rules.blame(document)
     try:
-        settings = Settings.model_validate(document.value)
+        settings = Settings.model_validate(document.value, context={"folder": folder})
     except ValidationError as error:
         blame_fields(document, error, Settings)
         document.raise_errors()
@@ -198,8 +201,8 @@ def warnings(settings: Settings) -> tuple[str, ...]:
     found = []
     if plain and not is_loopback(settings.server.host):
         found.append(
-            f"{len(plain)} key(s) are in the configuration as plain text ({', '.join(plain[:3])}) while the gateway "
-            "listens beyond this machine: replace each `key` by its `key_sha256` (gguf-gateway hash-key)."
+            f"The configuration holds {counted(len(plain), 'key')} as plain text ({', '.join(plain[:3])}) while the "
+            "gateway listens beyond this machine: replace each `key` by its `key_sha256` (gguf-gateway hash-key)."
         )
     if settings.database is None and not keys:
         found.append("No key is configured: every request will be answered 401.")

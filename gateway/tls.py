@@ -1,14 +1,56 @@
-"""A connection to an upstream over TLS: without a close_notify at its end, an answer may be truncated."""
+"""A connection to an upstream over TLS: which certificates it trusts, and how it ends."""
 
+import logging
 import ssl
+from pathlib import Path
 
+from gateway.answer_head import UpstreamError
 from gateway.connection import Connection
+
+log = logging.getLogger("gateway.upstream")
+
+
+class Trust:
+    """Whom an upstream's certificate is verified against: the authorities of a PEM file, or the system's.
+
+    A file that is replaced counts from the next connection on. One that turns bad changes nothing but the log.
+    """
+
+    def __init__(self, ca_file: str | None) -> None:
+        self._ca_file = ca_file
+        self._signature: tuple[int, ...] | None = None
+        self._context: ssl.SSLContext | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """What a new connection is opened with. Raises UpstreamError if the file was never a good one."""
+        signature = _signature(self._ca_file)
+        if self._context is not None and signature == self._signature:
+            return self._context
+        self._signature = signature
+        try:
+            self._context = ssl.create_default_context(cafile=self._ca_file)
+        except OSError as error:  # an SSLError, too, is one
+            why = "it is not a PEM certificate file" if isinstance(error, ssl.SSLError) else error.strerror
+            if self._context is None:
+                raise UpstreamError(f"its ca_file cannot be used: {why}") from error
+            log.error("%s: cannot be used: %s; keeping the previous certificates", self._ca_file, why)
+        return self._context
+
+
+def _signature(ca_file: str | None) -> tuple[int, ...] | None:
+    """What changes when a file does; None if there is none, or none is wanted."""
+    try:
+        seen = Path(ca_file).stat() if ca_file is not None else None
+    except OSError:
+        return None
+    return seen and (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
 
 
 class TlsConnection(Connection):
     """Treats an end without a close_notify as an error, where a plain connection would just end.
 
-    A FIN can come from anybody on the way (RFC 9112 9.8). Event loops do not tell the two apart.
+    A FIN can come from anybody on the way (RFC 9112 9.8), so what came may be half of the answer. Event loops do not
+    tell the two apart.
     """
 
     _said_goodbye = False

@@ -28,7 +28,7 @@ def read_yaml(text: str, source: str, environ: Mapping[str, str]) -> Document:
     """Read one YAML document, with every `${NAME}` in a string replaced from `environ`.
 
     The document's `errors` may be filled already (doubled fields, missing variables, ...).
-    Raises SourceError where the text is not YAML at all.
+    Raises SourceError where the text is not YAML at all, or has merge keys: fields missing for them are not reported.
     """
     if len(text) > MAX_CHARS:
         raise SourceError(f"{source}:1: the file is longer than {MAX_CHARS} characters")
@@ -39,6 +39,8 @@ def read_yaml(text: str, source: str, environ: Mapping[str, str]) -> Document:
     if composer.top.items:
         reader = _Reader(document, environ, composer.written + _MAX_ALIASED)
         document.value = reader.value(composer.top.items[0], ())
+        if reader.merges:
+            document.raise_errors()
     return document
 
 
@@ -136,6 +138,7 @@ class _Reader:
         self._document = document
         self._environ = environ
         self._left = most
+        self.merges = False
 
     def value(self, node: _Node, path: Path) -> object:
         """The plain value of a node: dict, list, str, int, float, bool or None."""
@@ -155,7 +158,10 @@ class _Reader:
     def _mapping(self, node: _Node, path: Path) -> dict[str, object]:
         fields: dict[str, object] = {}
         for key, value in zip(node.items[::2], node.items[1::2], strict=True):
-            if key.kind != "scalar" or key.tag != _TAG + "str":
+            if key.tag == _TAG + "merge":
+                self.merges = True
+                self._document.blame(path, _MERGE, key.line)
+            elif key.kind != "scalar" or key.tag != _TAG + "str":
                 self._document.blame(path, _ODD_KEY, key.line)
             elif key.text in fields:
                 self._document.blame((*path, key.text), "is defined twice", key.line)
@@ -177,7 +183,7 @@ class _Reader:
         except (ValueError, OverflowError):
             self._document.blame(path, "is not a valid number")
             return None
-        self._document.blame(path, _MERGE if kind in {"merge", "value"} else "YAML tags are not allowed")
+        self._document.blame(path, _RESERVED if kind in {"merge", "value"} else "YAML tags are not allowed")
         return None
 
     def _variable(self, name: str, path: Path) -> str:
@@ -189,4 +195,5 @@ class _Reader:
 
 
 _ODD_KEY = "a name here is read as something other than text; put it in quotes"
-_MERGE = "YAML's merge key (<<) and value key (=) are not supported"
+_MERGE = "merge keys (`<<`) are not supported; write the settings out"
+_RESERVED = "`<<` and `=` mean something of their own in YAML; put it in quotes"

@@ -1,6 +1,7 @@
 """The command line. A command's module is imported when the command runs, and not for `--help`."""
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import click
 
 from gateway import __version__
+from gateway.cli.output import OutputError, replace_what_cannot_be_encoded
 from gateway.registry.base import ChangeError
 from gateway.source import SourceError
 
@@ -61,6 +63,9 @@ class LazyGroup(click.Group):
                 click.echo(line, err=True)
         except ChangeError as error:
             click.echo(str(error), err=True)
+        except OutputError as error:
+            if error.errno != errno.EPIPE:  # else who reads has seen enough, as `head` does
+                click.echo(error.strerror, err=True)
         sys.exit(1)
 
 
@@ -68,6 +73,7 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="gguf-gateway")
 def main() -> None:
     """A key-protected gateway in front of llama-servers."""
+    replace_what_cannot_be_encoded()
 
 
 def _command(module: str, name: str) -> click.Command:

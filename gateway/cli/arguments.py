@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import click
 
@@ -9,6 +10,9 @@ from gateway.fields import moment
 
 _MOST = timedelta(days=3653)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+# Not `readable`: click would call a file that may not be read a wrong command line.
+FILE = click.Path(path_type=Path, readable=False)
 
 
 class Moment(click.ParamType[datetime]):

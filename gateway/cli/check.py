@@ -1,21 +1,21 @@
 """`gguf-gateway check`: would the gateway start with this file, and with what."""
 
+import asyncio
 import sys
 from pathlib import Path
 
 import click
 
-from gateway.cli.output import as_json, print_json
+from gateway.cli.arguments import FILE
+from gateway.cli.output import as_json, print_json, say
 from gateway.registry.opening import cautions
-from gateway.registry.yaml_file import read_settings
+from gateway.registry.yaml_file import content_of, read_settings
 from gateway.settings import Settings
 from gateway.source import SourceError
 
 
 @click.command()
-@click.option(
-    "--config", "path", required=True, type=click.Path(path_type=Path), envvar="GGUF_GATEWAY_CONFIG", show_envvar=True
-)
+@click.option("--config", "path", required=True, type=FILE, envvar="GGUF_GATEWAY_CONFIG", show_envvar=True)
 @as_json
 def check(path: Path, as_json: bool) -> None:
     """Report everything that is wrong with a configuration file, each error with file, line and field.
@@ -36,18 +36,18 @@ def check(path: Path, as_json: bool) -> None:
         return
     for warning in warnings:
         click.echo(f"Warning: {warning}", err=True)
-    click.echo(f"{path} is good: {_summary(settings)}.")
+    say(f"{path} is good: {_summary(settings)}.")
 
 
 def _check_database(settings: Settings, path: Path) -> None:
-    """Whether the database is there; its content is looked at when the gateway starts."""
+    """Whether the gateway could use the database, which it would migrate and this does not."""
     if settings.database is None:
         return
-    from gateway.registry.sqlite_file import check_file, place_of
+    from gateway.registry import schema
+    from gateway.registry.database import database_url
+    from gateway.registry.sqlite_file import place_of
 
-    file = place_of(settings.database, path.parent)
-    if isinstance(file, Path):
-        check_file(file, create=False)
+    asyncio.run(schema.check(database_url(place_of(settings.database, path.parent))))
 
 
 def _counts(settings: Settings) -> dict[str, object]:
@@ -64,5 +64,4 @@ def _summary(settings: Settings) -> str:
     address = f"listens on {settings.server.host}:{settings.server.port}"
     if settings.database is not None:
         return f"{address}, accounts and deployments in a database"
-    counts = _counts(settings)
-    return f"{address}, {counts['accounts']} accounts, {counts['keys']} keys, {counts['deployments']} deployments"
+    return f"{address}, {content_of(settings)}"

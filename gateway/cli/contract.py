@@ -10,7 +10,7 @@ import aiohttp
 import click
 
 from gateway import errors
-from gateway.cli.output import as_json, print_json, print_table
+from gateway.cli.output import as_json, print_json, print_table, say
 from gateway.cli.secret import read_secret
 from gateway.contract_check import Check, Finding, play, refuses_the_key, rows
 
@@ -62,7 +62,7 @@ def contract(base_url: str | None, key_env: str | None, timeout: float, as_json:
     else:
         cells = [(one.name, "broken" if one.wrong else "holds", one.wrong) for one in findings]
         print_table(_COLUMNS, cells, empty="")
-        click.echo(f"{len(findings) - len(broken)} of {len(findings)} rows hold.")
+        say(f"{len(findings) - len(broken)} of {len(findings)} rows hold.")
     sys.exit(1 if broken else 0)
 
 

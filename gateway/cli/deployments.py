@@ -5,9 +5,9 @@ import os
 import click
 from pydantic import ValidationError
 
-from gateway.cli.output import as_json, print_json, print_table
+from gateway.cli.output import as_json, print_json, print_table, say
 from gateway.cli.secret import read_secret
-from gateway.cli.target import Target, with_target
+from gateway.cli.target import Target, nothing_there, with_target
 from gateway.deployment import Deployment, Status
 from gateway.registry.base import ChangeError
 from gateway.sentences import sentences
@@ -23,7 +23,12 @@ def deployments() -> None:
 @with_target
 @click.argument("deployment_id", metavar="ID")
 @click.option("--account", required=True, help="The account it belongs to; made if it is new.")
-@click.option("--upstream", required=True, metavar="URL", help="Where its llama-server listens: http[s]://host[:port].")
+@click.option(
+    "--upstream",
+    required=True,
+    metavar="URL",
+    help="Where its llama-server listens: http[s]://host[:port] or unix:/path.",
+)
 @click.option("--upstream-key-env", metavar="NAME", help="The environment variable with the llama-server's own key.")
 @click.option("--upstream-key-stdin", is_flag=True, help="Read the llama-server's own key from standard input.")
 @click.option("--status", type=click.Choice([str(status) for status in Status]), default="auto", show_default=True)
@@ -34,7 +39,7 @@ def deployments() -> None:
 @click.option("--connections", type=int, metavar="N", help="Connections in use at a time.")
 @click.option("--waiting", type=int, metavar="N", help="Requests that may wait for a connection.")
 @click.option("--ping", type=float, metavar="SECONDS", help="Silence after which a stream is kept alive.")
-@click.option("--ca-file", type=click.Path(), help="PEM file to verify an https upstream with.")
+@click.option("--ca-file", type=click.Path(readable=False), help="PEM file to verify an https upstream with.")
 @as_json
 def add(
     target: Target,
@@ -74,14 +79,15 @@ def add(
 @as_json
 def list_(target: Target, account: str | None, as_json: bool) -> None:
     """List all deployments."""
-    found = [one for one in target.snapshot().deployments.values() if account in {None, one.account}]
+    snapshot = target.snapshot()
+    found = [one for one in snapshot.deployments.values() if account in {None, one.account}]
     if as_json:
         print_json([_listed(one) for one in found])
         return
     print_table(
         ("ID", "ACCOUNT", "STATUS", "UPSTREAM", "UPSTREAM KEY"),
         ((one.id, one.account, one.status, one.upstream, "set" if one.upstream_key else "") for one in found),
-        empty="There is no deployment.",
+        empty=nothing_there("deployment", account, snapshot),
     )
 
 
@@ -137,7 +143,7 @@ def _say(as_json: bool, deployment_id: str, done: str, more: str = "") -> None:
     if as_json:
         print_json({"id": deployment_id, "done": done})
     else:
-        click.echo(f"Deployment {deployment_id} is {done}. {more}".rstrip())
+        say(f"Deployment {deployment_id} is {done}. {more}".rstrip())
 
 
 def _listed(one: Deployment) -> dict[str, object]:

@@ -3,7 +3,7 @@
 import click
 
 from gateway.account import digest_of, new_key_text
-from gateway.cli.output import as_json, print_json
+from gateway.cli.output import as_json, print_json, say
 from gateway.cli.secret import read_secret
 from gateway.fields import check_key_text
 from gateway.registry.base import ChangeError
@@ -25,4 +25,4 @@ def hash_key(new: bool, as_json: bool) -> None:
         return
     if new:
         click.echo(f"The key, which is not shown again: {key}", err=True)
-    click.echo(digest)
+    say(digest)

@@ -6,12 +6,9 @@ import click
 
 from gateway.account import Key
 from gateway.cli.arguments import Moment, Span
-from gateway.cli.output import as_json, print_json, print_table, when
-from gateway.cli.target import Target, with_target
-
-_EXPIRES = click.option(
-    "--expires-at", type=Moment(), help="When it ends, like 2027-01-01T00:00:00Z; never by default."
-)
+from gateway.cli.output import OutputError, as_json, print_json, print_table, say, when
+from gateway.cli.target import Target, nothing_there, with_target
+from gateway.registry.base import ChangeError, SourceError
 
 
 @click.group()
@@ -23,16 +20,14 @@ def keys() -> None:
 @with_target
 @click.option("--account", required=True, help="The account it proves; made if it is new.")
 @click.option("--name", required=True, help="Its name in lists and logs.")
-@_EXPIRES
+@click.option("--expires-at", type=Moment(), help="When it ends, like 2027-01-01T00:00:00Z; never by default.")
 @as_json
 def create(target: Target, account: str, name: str, expires_at: datetime | None, as_json: bool) -> None:
     """Make a key and print it, only this time. The database is made if there is none."""
     key, text = target.change(lambda change: change.create_key(account, name, expires_at), create=True)
-    if as_json:
-        print_json(_shown(key, text))
-        return
-    click.echo(text)
-    click.echo(f"{_called(key)}, expires: {when(key.expires_at)}. It is not shown again: keep it now.", err=True)
+    _show(target, key, text, as_json)
+    if not as_json:
+        click.echo(f"{_called(key)}, expires: {when(key.expires_at)}. It is not shown again: keep it now.", err=True)
 
 
 @keys.command("list")
@@ -42,7 +37,8 @@ def create(target: Target, account: str, name: str, expires_at: datetime | None,
 def list_(target: Target, account: str | None, as_json: bool) -> None:
     """List all keys, revoked and expired ones too. The text of a key is stored nowhere."""
     now = datetime.now(UTC)
-    found = [key for key in target.snapshot().keys.values() if account in {None, key.account}]
+    snapshot = target.snapshot()
+    found = [key for key in snapshot.keys.values() if account in {None, key.account}]
     if as_json:
         print_json([_listed(key, now) for key in found])
         return
@@ -52,7 +48,7 @@ def list_(target: Target, account: str | None, as_json: bool) -> None:
             (key.id, key.name, key.account, _state(key, now), when(key.expires_at), key.successor_of or "")
             for key in found
         ),
-        empty="There is no key.",
+        empty=nothing_there("key", account, snapshot),
     )
 
 
@@ -66,34 +62,42 @@ def revoke(target: Target, key_id: str, as_json: bool) -> None:
     if as_json:
         print_json(_listed(key, datetime.now(UTC)))
         return
-    click.echo(f"{_called(key)} is revoked.")
+    say(f"{_called(key)} is revoked.")
 
 
 @keys.command()
 @with_target
 @click.argument("key_id", metavar="ID")
 @click.option("--grace", type=Span(), default="24h", show_default=True, help="How long the old one still works.")
-@_EXPIRES
+@click.option(
+    "--expires-at",
+    type=Moment(),
+    help="When the successor ends, like 2027-01-01T00:00:00Z; by default it gets the old one's lifetime, if any.",
+)
 @as_json
 def rotate(target: Target, key_id: str, grace: timedelta, expires_at: datetime | None, as_json: bool) -> None:
-    """Make a successor, print it, only this time, and let the old key expire.
-
-    The successor of a key with a lifetime gets the same lifetime, unless --expires-at says otherwise.
-    """
+    """Make a successor, print it, only this time, and let the old key expire."""
     key, text, old = target.change(lambda change: change.rotate_key(key_id, grace, expires_at))
-    if as_json:
-        print_json({**_shown(key, text), "successor_of": old.id, "old_expires_at": old.expires_at})
-        return
-    click.echo(text)
-    click.echo(
-        f"{_called(key)}, expires: {when(key.expires_at)}. It is not shown again: keep it now. "
-        f"The old one, {old.id}, works until {when(old.expires_at)}.",
-        err=True,
-    )
+    old_one = f" The old one, {old.id}, works until {when(old.expires_at)}."
+    _show(target, key, text, as_json, old_one, successor_of=old.id, old_expires_at=old.expires_at)
+    if not as_json:
+        click.echo(
+            f"{_called(key)}, expires: {when(key.expires_at)}. It is not shown again: keep it now.{old_one}", err=True
+        )
 
 
-def _shown(key: Key, text: str) -> dict[str, object]:
-    return {"id": key.id, "key": text, "name": key.name, "account": key.account, "expires_at": key.expires_at}
+def _show(target: Target, key: Key, text: str, as_json: bool, old_one: str = "", **more: object) -> None:
+    """Print a new key. One that nobody has seen is revoked again: it would stay valid, and be lost."""
+    said = {"id": key.id, "key": text, "name": key.name, "account": key.account, "expires_at": key.expires_at, **more}
+    try:
+        print_json(said) if as_json else say(text)
+    except OutputError as error:
+        unseen = f"{error.strerror} {_called(key)} was shown to nobody and"
+        try:
+            target.change(lambda change: change.revoke_key(key.id))
+        except (SourceError, ChangeError) as failure:
+            raise OutputError(None, f"{unseen} could not be revoked ({failure}): revoke it.{old_one}") from error
+        raise OutputError(None, f"{unseen} is revoked again.{old_one}") from error
 
 
 def _listed(key: Key, now: datetime) -> dict[str, object]:

@@ -1,8 +1,12 @@
 """What commands print: JSON for scripts, a table on a terminal, bare columns in a pipe."""
 
+import contextlib
+import errno
+import io
 import json
+import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -15,9 +19,26 @@ if TYPE_CHECKING:
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 
+class OutputError(OSError):
+    """Standard output cannot be written; `strerror` is a sentence that says why."""
+
+
+def say(text: str) -> None:
+    """Print a line on standard output. Raises OutputError if it cannot be written."""
+    with _written():
+        click.echo(text)
+
+
+def replace_what_cannot_be_encoded() -> None:
+    """Print a `?` in place of what the encoding of standard output lacks."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")
+
+
 def print_json(value: object) -> None:
     """Print a value as JSON; points in time as ISO 8601."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+    unicode = str(getattr(sys.stdout, "encoding", "")).lower().startswith("utf")
+    say(json.dumps(value, indent=2, ensure_ascii=not unicode, default=_plain))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
@@ -25,17 +46,41 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty:
     content = list(rows)
     if not content:
         click.echo(empty, err=True)
-    elif sys.stdout.isatty():
-        _print_rich(columns, content)
-    else:
-        widths = [max(len(row[index]) for row in (columns, *content)) for index in range(len(columns))]
-        for row in (columns, *content):
-            click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        return
+    with _written():
+        if sys.stdout.isatty():
+            _print_rich(columns, content)
+        else:
+            _print_plain(columns, content)
 
 
 def when(moment: datetime | None, never: str = "never") -> str:
     """A point in time as people read it, in UTC."""
     return never if moment is None else moment.strftime("%Y-%m-%d %H:%M UTC")
+
+
+@contextlib.contextmanager
+def _written() -> Iterator[None]:
+    if sys.stdout is None:
+        raise OutputError(errno.EBADF, "Standard output cannot be written: it is closed.")
+    try:
+        yield
+    except OSError as error:
+        _give_up_output()
+        why = (error.strerror or "unknown reason").lower()
+        raise OutputError(error.errno, f"Standard output cannot be written: {why}.") from error
+
+
+def _give_up_output() -> None:
+    """Send what is still to be written nowhere, or Python would try again as it ends, and print a traceback."""
+    with contextlib.suppress(OSError):  # it is no file of the system's
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print_plain(columns: Sequence[str], rows: list[Sequence[str]]) -> None:
+    widths = [max(len(row[index]) for row in (columns, *rows)) for index in range(len(columns))]
+    for row in (columns, *rows):
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _print_rich(columns: Sequence[str], rows: list[Sequence[str]]) -> None:

@@ -9,6 +9,7 @@ import click
 from pydantic import ValidationError
 
 from gateway import logs
+from gateway.cli.arguments import FILE
 from gateway.listening import ListenError
 from gateway.registry.opening import cautions, registry_of
 from gateway.registry.yaml_file import read_settings
@@ -25,7 +26,7 @@ _STDIN, _STDERR = 0, 2
 
 
 @click.command()
-@click.option("--config", "path", required=True, type=click.Path(path_type=Path), help="The YAML configuration file.")
+@click.option("--config", "path", required=True, type=FILE, help="The YAML configuration file.")
 @click.option("--host", help="Address to listen on, instead of the configured one.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, instead of the configured one.")
 @click.option("--stop-with-stdin", is_flag=True, help="Stop, too, when standard input (a pipe) is closed.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 import click
 from click.core import ParameterSource
 
+from gateway.cli.arguments import FILE
 from gateway.registry.base import ChangeError, Snapshot
 
 if TYPE_CHECKING:
@@ -58,12 +59,22 @@ class Target:
         return place_of(settings.database, self.config.parent)
 
 
+def nothing_there(what: str, account: str | None, snapshot: Snapshot) -> str:
+    """What to say where a list, of one account or of all, is empty."""
+    if account is None:
+        return f"There is no {what}."
+    owners = {key.account for key in snapshot.keys.values()} | {one.account for one in snapshot.deployments.values()}
+    if account in owners:
+        return f"Account {account!r} has no {what}."
+    return f"There is no account {account!r} that has keys or deployments."
+
+
 def with_target(command: Callable[Concatenate[Target, P], T]) -> Callable[P, T]:
     """Give a command `--config` and `--database`, and as its first argument what they name."""
 
     @click.option(
         "--config",
-        type=click.Path(path_type=Path),
+        type=FILE,
         envvar="GGUF_GATEWAY_CONFIG",
         show_envvar=True,
         help="The gateway's YAML file, which names the database.",

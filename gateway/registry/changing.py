@@ -1,6 +1,7 @@
 """The single steps that changes to the database are made of; the transaction around them is the writer's."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from sqlalchemy import insert, select, update
@@ -17,12 +18,18 @@ from gateway.settings import DeploymentEntry, Settings
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """How many keys and deployments an import added, and how many it found there (deployments: brought up to date)."""
+    """How many keys and deployments an import added, and how many of them were there.
+
+    Of the deployments that were there, those that differ from the file, and in what: `kept` as they were, or
+    `overwritten` with what the file says.
+    """
 
     keys_added: int = 0
     keys_known: int = 0
     deployments_added: int = 0
-    deployments_updated: int = 0
+    deployments_known: int = 0
+    deployments_kept: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    deployments_overwritten: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def check_key(account: str, name: str, expires_at: datetime | None) -> None:
@@ -84,7 +91,25 @@ async def ensure_accounts(connection: AsyncConnection, names: set[str]) -> None:
 
 async def put_deployment(connection: AsyncConnection, deployment_id: str, entry: DeploymentEntry, *, new: bool) -> None:
     now = datetime.now(UTC)
-    values = {
+    values = {**_columns(entry), "updated_at": now}
+    if new:
+        await connection.execute(insert(deployments).values(id=deployment_id, created_at=now, **values))
+    else:
+        await connection.execute(update(deployments).where(deployments.c.id == deployment_id).values(**values))
+
+
+async def difference(connection: AsyncConnection, deployment_id: str, entry: DeploymentEntry) -> tuple[str, ...] | None:
+    """The columns in which the database differs from the entry; None for a deployment that is not there."""
+    row = (await connection.execute(select(deployments).where(deployments.c.id == deployment_id))).first()
+    if row is None:
+        return None
+    if row.account != entry.account:
+        raise ChangeError(f"Deployment {deployment_id} belongs to another account in the database.")
+    return tuple(name for name, value in _columns(entry).items() if row._mapping[name] != value)
+
+
+def _columns(entry: DeploymentEntry) -> dict[str, object]:
+    return {
         "account": entry.account,
         "upstream": entry.upstream,
         "upstream_key": entry.upstream_key,
@@ -93,12 +118,7 @@ async def put_deployment(connection: AsyncConnection, deployment_id: str, entry:
         **entry.limits.model_dump(),
         "ping": entry.ping,
         "ca_file": entry.ca_file,
-        "updated_at": now,
     }
-    if new:
-        await connection.execute(insert(deployments).values(id=deployment_id, created_at=now, **values))
-    else:
-        await connection.execute(update(deployments).where(deployments.c.id == deployment_id).values(**values))
 
 
 async def put_keys(connection: AsyncConnection, settings: Settings) -> tuple[int, int]:

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+import re
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Select, column, inspect, select, table
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.registry import sqlite_file
 from gateway.registry.database import engine_for, file_of, in_sentences, name_of
@@ -15,6 +16,7 @@ from gateway.registry.sqlite_file import check_file
 from gateway.source import SourceError
 
 log = logging.getLogger("gateway.registry")
+_VERSION = re.compile(r"(?!0000)[0-9]{4}")
 _SELECT_VERSION: Select[str] = select(column("version_num")).select_from(table(VERSION_TABLE))
 
 
@@ -42,12 +44,27 @@ async def prepare(url: URL, *, create: bool) -> None:
         await engine.dispose()
 
 
+async def check(url: URL) -> None:
+    """Raise SourceError for a database that `prepare` would refuse. It changes nothing."""
+    path = file_of(url)
+    if path is not None:
+        check_file(path, create=False)
+    engine = engine_for(url, writing=False)
+    try:
+        with in_sentences(name_of(url)):
+            async with engine.connect() as connection:
+                plain = await connection.execution_options(isolation_level="AUTOCOMMIT")
+                if path is not None:
+                    await _check_whole(plain, path)
+                await plain.run_sync(_version, name_of(url))
+    finally:
+        await engine.dispose()
+
+
 async def _prepare_sqlite(engine: AsyncEngine, path: Path) -> None:
     async with engine.connect() as connection:
         plain = await connection.execution_options(isolation_level="AUTOCOMMIT")
-        found = (await plain.exec_driver_sql("PRAGMA integrity_check(1)")).scalar()
-        if found != "ok":
-            raise SourceError(f"{path}: is damaged; restore it from a backup")
+        await _check_whole(plain, path)
         deadline = asyncio.get_running_loop().time() + sqlite_file.WRITE_PATIENCE
         while True:
             try:
@@ -60,6 +77,12 @@ async def _prepare_sqlite(engine: AsyncEngine, path: Path) -> None:
                 await asyncio.sleep(0.02)
 
 
+async def _check_whole(connection: AsyncConnection, path: Path) -> None:
+    found = (await connection.exec_driver_sql("PRAGMA integrity_check(1)")).scalar()
+    if found != "ok":
+        raise SourceError(f"{path}: is damaged; restore it from a backup")
+
+
 def _version(connection: Connection, name: str) -> str | None:
     """The schema's version; None for a database without tables. Raises SourceError for someone else's, or a newer."""
     tables = inspect(connection).get_table_names()
@@ -67,8 +90,10 @@ def _version(connection: Connection, name: str) -> str | None:
         if tables:
             raise SourceError(f"{name}: holds the tables of another program; left unchanged")
         return None
-    version: str | None = connection.execute(_SELECT_VERSION).scalar()
-    if version is not None and version > HEAD:
+    version = str(connection.execute(_SELECT_VERSION).scalar())
+    if not _VERSION.fullmatch(version):
+        raise SourceError(f"{name}: does not say which schema it has; restore it from a backup")
+    if version > HEAD:
         raise SourceError(f"{name}: was written by a newer gguf-gateway (schema {version}; known here: {HEAD})")
     return version
 

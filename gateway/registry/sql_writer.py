@@ -15,6 +15,7 @@ from gateway.registry.changing import (
     Imported,
     check_deployment_id,
     check_key,
+    difference,
     ensure_accounts,
     find_key,
     key_row,
@@ -130,22 +131,22 @@ class SqlWriter:
             if done.rowcount == 0:
                 raise no_deployment(deployment_id)
 
-    async def import_settings(self, settings: Settings) -> Imported:
+    async def import_settings(self, settings: Settings, *, overwrite: bool = False) -> Imported:
         """Take over the accounts, keys and deployments of a configuration file, all or nothing.
 
-        What is there already stays: a key as it is, a deployment brought up to date.
+        What is there stays as it is: it may have been changed since, by command. With `overwrite`, a deployment
+        becomes what the file says; a key never does, or one that was revoked could work again.
         """
         async with self._change() as connection:
             await ensure_accounts(connection, set(settings.accounts))
             added, known = await put_keys(connection, settings)
-            new, updated = 0, 0
-            for deployment_id, entry in settings.deployments.items():
-                owner = await owner_of(connection, deployment_id)
-                if owner not in {None, entry.account}:
-                    raise ChangeError(f"Deployment {deployment_id} belongs to another account in the database.")
-                await put_deployment(connection, deployment_id, entry, new=owner is None)
-                new, updated = new + (owner is None), updated + (owner is not None)
-            return Imported(added, known, new, updated)
+            found = {name: await difference(connection, name, entry) for name, entry in settings.deployments.items()}
+            new = [name for name, columns in found.items() if columns is None]
+            differing = {name: columns for name, columns in found.items() if columns}
+            for name in [*new, *(differing if overwrite else ())]:
+                await put_deployment(connection, name, settings.deployments[name], new=name in new)
+            kept, overwritten = ({}, differing) if overwrite else (differing, {})
+            return Imported(added, known, len(new), len(found) - len(new), kept, overwritten)
 
     @asynccontextmanager
     async def _change(self) -> AsyncIterator[AsyncConnection]:

@@ -25,6 +25,7 @@ _SENTENCES = {
     "no such column": "lacks a column; it was not written by gguf-gateway, or not entirely",
 }
 _MISSING = "there is no such database; `gguf-gateway keys create --database FILE ...` makes one"
+_EMPTY = "holds nothing yet; `gguf-gateway keys create --database FILE ...` makes a database of it"
 
 
 def place_of(text: str, folder: Path | None = None) -> Path | str:
@@ -36,7 +37,9 @@ def place_of(text: str, folder: Path | None = None) -> Path | str:
     if separator and scheme.partition("+")[0] != "sqlite":
         return text
     path = rest.removeprefix("/") if separator else text
-    if path in {"", ":memory:"} or (separator and ("?" in path or not rest.startswith("/"))):
+    if separator and "?" in path:
+        raise SourceError("database: parameters (`?...`) are not supported for an SQLite file; leave them out")
+    if path in {"", ":memory:"} or (separator and not rest.startswith("/")):
         raise SourceError("database: names no file, as in sqlite+aiosqlite:///gateway.db")
     return (folder or Path()).joinpath(Path(path).expanduser()).absolute()
 
@@ -66,7 +69,7 @@ def check_file(path: Path, *, create: bool) -> None:
     except OSError as error:
         raise SourceError(f"{path}: cannot be opened: {(error.strerror or 'unknown reason').lower()}") from error
     if header != _HEADER and not (create and seen.st_size == 0):
-        raise SourceError(f"{path}: {_MISSING if seen.st_size == 0 else 'is not an SQLite database; left unchanged'}")
+        raise SourceError(f"{path}: {_EMPTY if seen.st_size == 0 else 'is not an SQLite database; left unchanged'}")
 
 
 @contextlib.contextmanager

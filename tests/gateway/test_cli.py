@@ -6,14 +6,18 @@ import pty
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+import trustme
 from click.testing import CliRunner, Result
 
 from gateway import __version__
@@ -83,6 +87,16 @@ def test_help_lists_every_command_without_importing_any() -> None:
 @pytest.mark.parametrize("name", ["serve", "check", "keys", "deployments", "import", "hash-key", "schema"])
 def test_every_command_has_help(name: str, run: Run) -> None:
     assert run(name, "--help").output.startswith(f"Usage: main {name}")
+
+
+def test_help_says_what_an_upstream_may_be_and_when_keys_end(run: Run) -> None:
+    def said(*command: str) -> str:
+        return " ".join(run(*command, "--help").output.split())
+
+    assert "http[s]://host[:port] or unix:/path" in said("deployments", "add")
+    assert "like 2027-01-01T00:00:00Z; never by default" in said("keys", "create")
+    assert "never by default" not in said("keys", "rotate")
+    assert "by default it gets the old one's lifetime" in said("keys", "rotate")
 
 
 def test_the_version_is_that_of_the_package(run: Run) -> None:
@@ -271,6 +285,8 @@ def test_an_upstream_key_comes_from_the_environment_or_from_standard_input(run: 
         (["--upstream-key-stdin"], {}, "CANARY ключ\n", "--upstream-key: an upstream key is printable ASCII"),
         (["--upstream", "http://u:CANARY@h"], {}, "", "--upstream: an upstream carries no user or password"),
         (["--connect", "nan"], {}, "", "--connect: must be"),
+        (["--ca-file", "nowhere.pem"], {}, "", "--ca-file: cannot be read: No such file or directory"),
+        (["--ca-file", ""], {}, "", "--ca-file: cannot be read"),
         (["--silence", "-1"], {}, "", "--silence: must be more than 0"),
         (["--account", "a/b"], {}, "", "--account: use 1 to 64 letters"),
     ],
@@ -282,6 +298,33 @@ def test_what_a_deployment_cannot_be_is_said_in_a_sentence(
     assert result.exit_code == 1
     assert said in result.stderr
     assert "CANARY" not in result.output
+
+
+def test_a_ca_file_is_kept_by_its_whole_path(
+    run: Run, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("here", "elsewhere"):
+        (tmp_path / folder).mkdir()
+        trustme.CA().cert_pem.write_to_path(str(tmp_path / folder / "ca.pem"))
+    monkeypatch.chdir(tmp_path / "here")
+    assert add(run, "--ca-file", "ca.pem").exit_code == 0
+    assert shown(run)["ca_file"] == str(tmp_path / "here" / "ca.pem")
+    config = config.rename(tmp_path / "elsewhere" / "gateway.yaml")
+    config.write_text(GOOD.replace('"}', '", ca_file: ca.pem}'))
+    run("import", str(config), "--database", "DB", "--overwrite")
+    assert shown(run)["ca_file"] == str(tmp_path / "elsewhere" / "ca.pem")
+
+
+@pytest.mark.parametrize("what", ["key", "deployment"])
+def test_an_empty_list_tells_an_account_that_has_none_from_one_that_is_not_there(what: str, run: Run) -> None:
+    add(run)
+    create(run)
+    run("keys", "create", "--database", "DB", "--account", "keys-only", "--name", "x")
+    run("deployments", "add", "x", "--database", "DB", "--account", "deployments-only", "--upstream", "http://h:1")
+    listing = (f"{what}s", "list", "--database", "DB", "--account")
+    other = "keys-only" if what == "deployment" else "deployments-only"
+    assert run(*listing, other).stderr == f"Account '{other}' has no {what}.\n"
+    assert run(*listing, "nobody").stderr == "There is no account 'nobody' that has keys or deployments.\n"
 
 
 # Which registry.
@@ -332,6 +375,8 @@ FAILURES = [
     (["keys", "revoke", "x", "--database", "DB"], "there is no such database"),
     (["deployments", "pause", "x", "--database", "DB"], "there is no such database"),
     (["keys", "list", "--database", "/"], "is not a file"),
+    (["keys", "list", "--database", os.devnull], "is not a file"),
+    (["keys", "list", "--database", "sqlite+aiosqlite:///x.db?mode=ro&key=CANARY"], "parameters (`?...`) are not"),
     (["keys", "list", "--database", "nosuchdb://u:CANARY@h/d"], "this kind of database is unknown"),
     (["keys", "list", "--config", "/nowhere.yaml"], "cannot be read: no such file or directory"),
     (["check", "--config", "/"], "is not a file"),
@@ -354,6 +399,15 @@ def test_a_failure_is_one_line_and_no_traceback(arguments: list[str], said: str,
     assert "CANARY" not in result.stderr
 
 
+def test_an_empty_file_is_said_to_hold_nothing_yet_and_the_command_named_fills_it(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "gateway.db").touch()
+    result = run("keys", "list", "--database", "DB")
+    assert result.exit_code == 1
+    assert "gateway.db: holds nothing yet; `gguf-gateway keys create --database FILE ...`" in result.stderr
+    create(run)
+    assert run("keys", "list", "--database", "DB").exit_code == 0
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -373,12 +427,14 @@ def test_an_argument_that_is_wrong_in_itself_is_a_usage_error(arguments: list[st
 
 def test_check_says_what_is_good_and_what_deserves_a_warning(run: Run, config: Path) -> None:
     result = run("check", "--config", str(config))
-    assert result.output == f"{config} is good: listens on 127.0.0.1:8080, 1 accounts, 1 keys, 1 deployments.\n"
+    assert result.output == f"{config} is good: listens on 127.0.0.1:8080, 1 account, 1 key, 1 deployment.\n"
     config.write_text("server: {host: 0.0.0.0}\n" + GOOD)
     answer = read(run("check", "--config", str(config), "--json"))
     assert answer["ok"] is True
     assert "plain text" in answer["warnings"][0]
-    assert "Warning: 1 key(s) are in the configuration" in run("check", "--config", str(config)).stderr
+    assert "Warning: The configuration holds 1 key as plain text (" in run("check", "--config", str(config)).stderr
+    config.write_text("accounts: {acme: {}, beta: {}}")
+    assert "2 accounts, 0 keys, 0 deployments.\n" in run("check", "--config", str(config)).stdout
 
 
 def test_check_says_every_error_at_once(run: Run, config: Path) -> None:
@@ -401,19 +457,72 @@ def test_check_looks_for_the_database_and_does_not_touch_it(run: Run, tmp_path: 
     assert "accounts and deployments in a database" in run("check", "--config", str(config)).output
 
 
+REFUSED_BY_SERVE = {
+    "a newer schema": ("UPDATE gateway_schema SET version_num = '9999'", "was written by a newer gguf-gateway"),
+    "another program's": ("DROP TABLE gateway_schema", "holds the tables of another program"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "said"), REFUSED_BY_SERVE.values(), ids=REFUSED_BY_SERVE)
+def test_check_refuses_a_database_that_serve_would_refuse(spoil: str, said: str, run: Run, tmp_path: Path) -> None:
+    create(run)
+    with closing(sqlite3.connect(tmp_path / "gateway.db")) as database, database:
+        database.execute(spoil)
+    config = tmp_path / "gateway.yaml"
+    config.write_text("database: gateway.db")
+    result = run("check", "--config", str(config))
+    assert result.exit_code == 1
+    assert said in result.stderr
+
+
+def test_check_migrates_nothing_and_leaves_nothing_behind(run: Run, tmp_path: Path) -> None:
+    create(run)
+    with closing(sqlite3.connect(tmp_path / "gateway.db")) as database, database:
+        database.execute("ALTER TABLE deployments DROP COLUMN queue")  # as the first version left it
+        database.execute("UPDATE gateway_schema SET version_num = '0001'")
+    config = tmp_path / "gateway.yaml"
+    config.write_text("database: gateway.db")
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    assert run("check", "--config", str(config)).exit_code == 0
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("url", ["nosuchdb://u:CANARY@h/d", "mssql+aioodbc://u:CANARY@h/d"])
+def test_check_refuses_a_database_without_a_driver(url: str, run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(f"database: {url}")
+    result = run("check", "--config", str(config))
+    assert result.exit_code == 1
+    assert "install an async SQLAlchemy driver for it" in result.stderr
+    assert "CANARY" not in result.output
+
+
 def test_import_moves_a_file_into_a_database(run: Run, config: Path, tmp_path: Path) -> None:
     first = run("import", str(config), "--database", "DB")
-    assert first.output == "1 keys added (0 were there), 1 deployments added, 0 brought up to date.\n"
+    assert first.output == "Keys: 1 added, 0 were there. Deployments: 1 added, 0 were there.\n"
     assert read(run("import", str(config), "--database", "DB", "--json")) == {
         "keys_added": 0,
         "keys_known": 1,
         "deployments_added": 0,
-        "deployments_updated": 1,
+        "deployments_known": 1,
+        "deployments_kept": {},
+        "deployments_overwritten": {},
     }
     assert shown(run)["id"] == "demo"
     assert KEY.encode() not in b"".join(file.read_bytes() for file in tmp_path.glob("gateway.db*"))
     config.write_text("database: gateway.db")
     assert "names a database itself" in run("import", str(config), "--database", "DB").stderr
+
+
+def test_import_leaves_a_paused_deployment_paused_and_says_so(run: Run, config: Path) -> None:
+    run("import", str(config), "--database", "DB")
+    run("deployments", "pause", "demo", "--database", "DB")
+    again = run("import", str(config), "--database", "DB")
+    assert again.stdout.splitlines()[1:] == ["Kept, though it differs from the file: demo (status)."]
+    assert shown(run)["status"] == "paused"
+    overwriting = run("import", str(config), "--database", "DB", "--overwrite")
+    assert overwriting.stdout.splitlines()[1:] == ["Overwritten with what the file says: demo (status)."]
+    assert shown(run)["status"] == "auto"
 
 
 @pytest.mark.parametrize("typed", [KEY, KEY + "\n", KEY + "\r\n"])
@@ -452,6 +561,111 @@ def test_no_option_takes_a_secret() -> None:
         walk(main.get_command(None, name))  # type: ignore[arg-type]
     assert "upstream-key-env" in options
     assert not named & set(options)
+
+
+def process(*arguments: str, stdout: Any, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", *arguments],
+        env={**os.environ, **environ},
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+
+@contextmanager
+def full() -> Iterator[int]:
+    """A device on which no space is left."""
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    device = os.open("/dev/full", os.O_WRONLY)
+    yield device
+    os.close(device)
+
+
+@contextmanager
+def left() -> Iterator[int]:
+    """A pipe that nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    yield writing
+    os.close(writing)
+
+
+@pytest.mark.parametrize(("unwritable", "as_json"), [(full, ()), (left, ("--json",))])
+def test_a_key_that_could_not_be_printed_is_revoked_again(
+    unwritable: Callable[[], AbstractContextManager[int]], as_json: tuple[str, ...], run: Run, tmp_path: Path
+) -> None:
+    old, database = create(run)["id"], str(tmp_path / "gateway.db")
+    for command in (["create", "--account", "acme", "--name", "new"], ["rotate", old]):
+        with unwritable() as stdout:
+            done = process("keys", *command, "--database", database, *as_json, stdout=stdout)
+        assert done.returncode == 1
+        key = read(run("keys", "list", "--database", "DB", "--json"))[-1]
+        assert key["state"] == "revoked"
+        assert len(done.stderr.splitlines()) == 1
+        assert done.stderr.startswith("Standard output cannot be written: ")
+        called = f"Key {key['id']} ({key['name']}) of account acme"
+        assert f"{called} was shown to nobody and is revoked again." in done.stderr
+    assert f"The old one, {old}, works until" in done.stderr
+
+
+@pytest.mark.parametrize("command", [("schema",), ("contract",), ("contract", "--json")])
+def test_a_full_disk_is_said_in_one_line(command: tuple[str, ...]) -> None:
+    with full() as stdout:
+        done = process(*command, stdout=stdout)
+    said = "Standard output cannot be written: no space left on device.\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
+def test_who_reads_only_a_part_is_told_nothing() -> None:
+    with left() as stdout:
+        done = process("schema", stdout=stdout)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_closed_standard_output_is_said_in_one_line() -> None:
+    shell = f"{sys.executable} -m gateway schema >&-"
+    done = subprocess.run(["/bin/sh", "-c", shell], stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "Standard output cannot be written: it is closed.\n")
+
+
+def test_what_the_encoding_cannot_say_is_replaced_and_in_json_escaped() -> None:
+    table = process("contract", stdout=subprocess.PIPE, PYTHONIOENCODING="latin-1")
+    assert (table.returncode, table.stderr) == (0, "")
+    assert "?" in table.stdout
+    said = process("schema", stdout=subprocess.PIPE, PYTHONIOENCODING="latin-1")
+    assert json.loads(said.stdout) == json_schema()
+
+
+_AS_NOBODY = """
+import os, sys
+from gateway.cli import check, deployments, importing, keys, main, serve  # the code may be hidden from that user, too
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["check", "--config"], ["serve", "--config"], ["keys", "list", "--config"], ["import", "--database", "x.db"]],
+    ids=lambda command: command[0],
+)
+def test_a_configuration_that_the_user_may_not_read_is_one_line_and_no_usage_error(command: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # `tmp_path` is closed to other users
+        Path(folder).chmod(0o755)
+        path = Path(folder, "gateway.yaml")
+        path.write_text(GOOD)
+        path.chmod(0)
+        done = subprocess.run(
+            [sys.executable, "-c", _AS_NOBODY, *command, str(path)], capture_output=True, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, f"{path}: cannot be read: permission denied\n")
 
 
 def test_the_command_works_in_bare_surroundings(tmp_path: Path) -> None:

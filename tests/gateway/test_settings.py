@@ -76,7 +76,7 @@ NOT_YAML = {
     "dashes": ("- " * 100_000, ":1: values are nested more than 32 deep"),
     "too much": ("#" * (MAX_CHARS + 1), ":1: the file is longer than"),
     "half a character": ("server: \ud800", ":1: the file is not UTF-8"),
-    "a merge key": (GOOD + "  x:\n    <<: {account: acme}\n", ":8: deployments.x: a name here is read as"),
+    "a merge key": (GOOD + "  x:\n    <<: {account: acme}\n", ":8: deployments.x: merge keys"),
     "a number as a name": ("accounts: {1: {}}", ":1: accounts: a name here is read as something other than text"),
     "a list as a name": ("? [a]\n: 1\n", ":1: a name here is read as"),
     "a long number": ("server: {port: " + "9" * 5000 + "}\n" + GOOD, ":1: server.port: is not a valid number"),
@@ -86,6 +86,14 @@ NOT_YAML = {
 @pytest.mark.parametrize(("text", "said"), NOT_YAML.values(), ids=NOT_YAML.keys())
 def test_what_is_no_plain_yaml_is_refused_with_its_line(text: str, said: str) -> None:
     assert re.search("^gw.yaml" + said, "\n".join(errors_of(text)), re.MULTILINE)
+
+
+def test_every_merge_key_is_named_and_nothing_that_follows_from_it() -> None:
+    merged = GOOD.replace("demo: {", "demo: &d {") + "  x:\n    <<: *d\n  y: {<<: [*d], account: acme}\n"
+    assert errors_of(merged) == (
+        "gw.yaml:8: deployments.x: merge keys (`<<`) are not supported; write the settings out",
+        "gw.yaml:9: deployments.y: merge keys (`<<`) are not supported; write the settings out",
+    )
 
 
 WRONG = {

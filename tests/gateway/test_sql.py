@@ -22,6 +22,7 @@ from sqlalchemy import create_engine, make_url
 
 from gateway.account import digest_of
 from gateway.deployment import Limits, Status, Timeouts
+from gateway.registry.changing import Imported
 from gateway.registry.database import database_url, name_of
 from gateway.registry.opening import cautions, registry_of
 from gateway.registry.rows import HEAD, VERSION_TABLE, Defaults
@@ -231,6 +232,17 @@ async def test_a_newer_schema_is_refused(path: Path, change: SqlWriter) -> None:
     assert "written by a newer gguf-gateway (schema 9999" in await refused(path)
 
 
+@pytest.mark.parametrize("stated", ["''", "'0000'", "'x'", "NULL"])
+async def test_a_schema_that_no_version_ever_had_is_said_in_a_sentence(
+    stated: str, path: Path, change: SqlWriter
+) -> None:
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(f"DELETE FROM {VERSION_TABLE}")
+        if stated != "NULL":
+            database.execute(f"INSERT INTO {VERSION_TABLE} VALUES ({stated})")
+    assert "does not say which schema it has; restore it from a backup" in await refused(path)
+
+
 async def test_a_missing_column_is_said_in_a_sentence(path: Path, change: SqlWriter) -> None:
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("ALTER TABLE deployments DROP COLUMN silence")
@@ -407,15 +419,34 @@ deployments:
 
 async def test_an_import_takes_all_and_doing_it_again_changes_nothing(path: Path, change: SqlWriter) -> None:
     settings = parse(IMPORTED, "gw.yaml", {})
-    await change.add_deployment("demo", DEMO)
-    first = await change.import_settings(settings)
-    assert (first.keys_added, first.keys_known, first.deployments_added, first.deployments_updated) == (2, 0, 1, 1)
-    again = await change.import_settings(settings)
-    assert (again.keys_added, again.keys_known, again.deployments_added, again.deployments_updated) == (0, 2, 0, 2)
+    assert await change.import_settings(settings) == Imported(keys_added=2, deployments_added=2)
+    before = rows(path, "SELECT * FROM deployments"), rows(path, "SELECT * FROM keys")
+    assert await change.import_settings(settings) == Imported(keys_known=2, deployments_known=2)
+    assert await change.import_settings(settings, overwrite=True) == Imported(keys_known=2, deployments_known=2)
+    assert (rows(path, "SELECT * FROM deployments"), rows(path, "SELECT * FROM keys")) == before
     async with opened(SqlRegistry(str(path))) as registry:
         assert accepts(registry, "gw_CANARY_secret_0123456789", "acme")
         assert registry.snapshot.deployments["demo"].status is Status.PAUSED
     assert not any(b"CANARY" in file.read_bytes() for file in path.parent.iterdir())
+
+
+async def test_an_import_keeps_what_was_changed_in_the_database_unless_it_is_told_to_overwrite(
+    path: Path, change: SqlWriter
+) -> None:
+    settings = parse(IMPORTED, "gw.yaml", {})
+    await change.import_settings(settings)
+    changed = settings.deployments["next"].model_copy(update={"upstream": "http://127.0.0.1:3", "ping": 15.0})
+    await change.update_deployment("next", changed)
+    await change.set_status("next", Status.PAUSED)
+    differing = {"next": ("upstream", "status", "ping")}
+    before = rows(path, "SELECT * FROM deployments")
+    kept = await change.import_settings(settings)
+    assert kept == Imported(keys_known=2, deployments_known=2, deployments_kept=differing)
+    assert rows(path, "SELECT * FROM deployments") == before
+    done = await change.import_settings(settings, overwrite=True)
+    assert done == Imported(keys_known=2, deployments_known=2, deployments_overwritten=differing)
+    now = rows(path, "SELECT upstream, status, ping FROM deployments WHERE id = 'next'")
+    assert now == [("http://127.0.0.1:2", "auto", None)]
 
 
 async def test_an_import_that_would_take_from_another_account_changes_nothing(path: Path, change: SqlWriter) -> None:

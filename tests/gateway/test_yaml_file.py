@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import trustme
 
 from gateway.registry.opening import cautions
 from gateway.registry.yaml_file import YamlRegistry, read_settings, snapshot_of
@@ -96,6 +97,31 @@ async def test_a_bad_file_is_refused_at_start_within_two_seconds(
         with pytest.raises(SourceError) as raised:
             await registry.open()
     assert said in raised.value.lines[0]
+
+
+async def test_a_cause_outside_the_file_is_gone_as_soon_as_it_is_put_right(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.registry.yaml_file._FRESH_NS", 0)  # as if it had been edited long ago
+    caplog.set_level(logging.INFO, "gateway.registry")
+    missing, away = path.with_name("ca.pem"), path.with_name("away.pem")
+    trustme.CA().cert_pem.write_to_path(str(away))
+    async with opened(YamlRegistry(path, {}, interval=0.05)) as registry:
+
+        async def edit() -> None:
+            path.write_text(OTHER.replace('"}', f'", ca_file: "{missing}"}}'))
+
+        async def put_back() -> None:
+            away.replace(missing)
+
+        await in_force(registry, edit(), lambda: registry.problem is not None)
+        await in_force(registry, put_back(), lambda: registry.problem is None)
+        assert "next" in registry.snapshot.deployments
+    said = [record.getMessage() for record in caplog.records]
+    assert [("ca_file: cannot be read" in line, "is in force" in line) for line in said] == [
+        (True, False),
+        (False, True),
+    ]
 
 
 def _rewrite(path: Path) -> None:
@@ -214,6 +240,14 @@ async def test_looking_at_a_big_file_does_not_hold_up_the_event_loop(path: Path)
     assert len(registry.snapshot.keys) == 2_000
     assert slowest < 0.1
     await registry.close()
+
+
+def test_a_relative_ca_file_starts_at_the_files_folder(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trustme.CA().cert_pem.write_to_path(str(path.with_name("ca.pem")))
+    path.write_text(GOOD.replace('"}', '", ca_file: ca.pem}'))
+    for folder, given in (("/", path), (path.parent, Path(path.name))):
+        monkeypatch.chdir(folder)
+        assert read_settings(given, {}).deployments["demo"].ca_file == str(path.with_name("ca.pem"))
 
 
 def test_keys_of_the_same_name_have_ids_of_their_own(path: Path) -> None:
