@@ -212,15 +212,13 @@ class ScriptedUpstream:
             self.changed.notify_all()
 
     def play(self, visit: Visit) -> None:
-        """Record a request, and run the script on it."""
+        """Record a request, and run the script on it. Raises GatewayLeft."""
         with self.changed:
             self.requests.append(visit.received)
             self.busy += 1
             self.changed.notify_all()
         try:
             self.script(visit)
-        except GatewayLeft:
-            pass
         except (AssertionError, OSError, ValueError) as error:
             self.errors.append(f"{visit.received.line}: {error!r}")
             visit.close()
@@ -252,12 +250,17 @@ class _Peer:
         self._is_idle = False
 
     def serve(self) -> None:
-        with contextlib.suppress(GatewayLeft):
+        try:
             self._shake_hands()
             while self._open:
                 self._serve_one()
-        self.close()
-        self._upstream.leave(self)
+        except GatewayLeft:
+            pass
+        except (AssertionError, ValueError) as error:
+            self._upstream.errors.append(f"not HTTP: {error!r}")
+        finally:
+            self.close()
+            self._upstream.leave(self)
 
     def is_quiet(self) -> bool:
         """Whether it waits for a request of which no byte has come. Under the lock of `changed`."""
