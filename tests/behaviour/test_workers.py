@@ -6,8 +6,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +20,7 @@ from gateway.metrics import Metrics
 from tests.behaviour import scene
 from tests.behaviour.fleet import StartGateway
 from tests.behaviour.gateway_process import COMMAND, GatewayProcess
+from tests.behaviour.patience import wait_until
 from tests.behaviour.scripted_upstream import ScriptedUpstream, Visit
 from tests.behaviour.wire_client import WireClient, request
 
@@ -34,14 +33,6 @@ EVENT = b'data: {"choices":[{"delta":{"content":"word "}}]}\n\n'
 def workers_of(gateway: GatewayProcess) -> list[int]:
     """The processes that serve."""
     return [int(pid) for pid in Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text().split()]
-
-
-def until(condition: Callable[[], bool], within: float = 5.0) -> None:
-    """Wait for what no event tells of."""
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, condition
-        time.sleep(0.01)
 
 
 def is_gone(pid: int) -> bool:
@@ -169,13 +160,13 @@ def test_a_worker_that_dies_is_started_again_and_what_it_had_counted_stays(
     gateway = start_gateway(scene.config(upstream.url, TWO))
     for _ in range(12):
         assert gateway.ask(CHAT).status == 200
-    until(lambda: all(counted(gateway) == 12 for _ in range(10)))  # each worker has posted, within a second
+    wait_until(lambda: all(counted(gateway) == 12 for _ in range(10)), 5)  # each worker has posted, within a second
     victim = workers_of(gateway)[0]
     os.kill(victim, signal.SIGKILL)
     gateway.log.wait_for(rf"process {victim}\) was ended by signal 9; starting it again")
     gateway.log.wait_for("serves again", within=5)
     assert gateway.ask(CHAT).status == 200
-    until(lambda: counted(gateway) == 13)
+    wait_until(lambda: counted(gateway) == 13, 5)
     assert len(workers_of(gateway)) == 2
 
 
@@ -191,7 +182,7 @@ def test_limits_of_an_upstream_hold_for_all_workers_together(
         statuses = [int(client.read_head().split()[1]) for client in clients]
         assert upstream.busy == statuses.count(200) == 4
         assert statuses.count(503) == 20
-        until(lambda: b'gguf_open_exchanges{deployment="demo"} 4.0' in gateway.ask(METRICS).body)
+        wait_until(lambda: b'gguf_open_exchanges{deployment="demo"} 4.0' in gateway.ask(METRICS).body, 5)
         held.let_end.set()
 
 
@@ -225,7 +216,7 @@ def test_a_hangup_makes_all_workers_look_at_the_configuration(
 ) -> None:
     gateway = start_gateway(scene.config(upstream.url, f"{TWO}, log: {{level: debug}}"))
     os.kill(gateway.pid, signal.SIGHUP)
-    until(lambda: len(re.findall("SIGHUP", gateway.log.since(0))) == 2)
+    wait_until(lambda: len(re.findall("SIGHUP", gateway.log.since(0))) == 2, 5)
     assert gateway.ask(CHAT).status == 200
 
 
@@ -236,7 +227,7 @@ def test_workers_end_with_their_supervisor_even_if_it_is_killed(
     pids = workers_of(gateway)
     os.kill(gateway.pid, signal.SIGKILL)
     assert gateway.wait() == -signal.SIGKILL
-    until(lambda: all(is_gone(pid) for pid in pids))
+    wait_until(lambda: all(is_gone(pid) for pid in pids), 5)
 
 
 def test_the_end_of_standard_input_stops_all_workers(tmp_path: Path) -> None:
