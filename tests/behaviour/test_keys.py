@@ -257,6 +257,7 @@ def test_A15_a_key_taken_out_of_the_file_is_401_within_a_second(
         assert client.ask(ask_models(key="CANARYKEY-another-one")).status == 200
 
 
+@pytest.mark.long
 def test_A15_a_key_that_runs_out_is_401_and_its_running_stream_finishes(
     start_gateway: StartGateway, upstream: ScriptedUpstream
 ) -> None:
@@ -289,6 +290,7 @@ def _command(*words: str) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.long
 def test_A15_a_key_revoked_in_the_database_is_401_in_every_gateway_within_a_second(
     start_gateway: StartGateway, upstream: ScriptedUpstream, tmp_path: Path
 ) -> None:

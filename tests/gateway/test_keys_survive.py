@@ -9,6 +9,8 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from gateway.account import digest_of
 
 KILLS = 50
@@ -46,6 +48,7 @@ for kill, pause in enumerate(map(float, sys.argv[2:])):
 """
 
 
+@pytest.mark.long
 def test_fifty_kills_lose_no_acknowledged_key_and_leave_no_text_of_one(tmp_path: Path) -> None:
     path = tmp_path / "gateway.db"
     seed = random.randrange(2**32)  # shown by pytest if the test fails
