@@ -1,6 +1,7 @@
 """What all tests share. The plugin with `gguf_sandbox` is loaded as in any other project: because it is installed."""
 
 import os
+import random
 import signal
 import sys
 from collections import defaultdict
@@ -50,6 +51,14 @@ def gateway_loop(request: pytest.FixtureRequest) -> str:
     """The event loop of the gateways in this case: "asyncio" or "uvloop"."""
     loop: str = request.param
     return loop
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """What to draw chances from, another number in each run. It is shown where a case fails."""
+    drawn = random.randrange(2**32)
+    request.node.add_report_section("call", "seed", str(drawn))
+    return drawn
 
 
 @pytest.fixture
