@@ -382,7 +382,7 @@ def test_L18_few_descriptors_refuse_some_and_it_recovers_by_itself(
     start_gateway: StartGateway, upstream: ScriptedUpstream
 ) -> None:
     gateway = start_gateway(scene.config(upstream.url), prefix=("prlimit", "--nofile=64"))
-    line = len(gateway.log.lines)
+    line = gateway.mark_log()
     many = []
     for _ in range(200):
         client = WireClient(gateway.port, 0.5)
