@@ -29,12 +29,20 @@ LOADING_BODY = b'{"error":{"message":"Loading model","type":"unavailable_error",
 LOADING = answer("503 Service Unavailable", LOADING_BODY)
 
 
+@pytest.fixture(scope="module")
+def all_far() -> Iterator[list[ScriptedUpstream]]:
+    """The upstreams of these cases. They outlast their gateways, which would knock at closed ones while looked at."""
+    all_far: list[ScriptedUpstream] = []
+    yield all_far
+    for far in all_far:
+        far.close()
+
+
 @pytest.fixture
-def far() -> Iterator[ScriptedUpstream]:
+def far(all_far: list[ScriptedUpstream]) -> ScriptedUpstream:
     """The upstream of one deployment, `auto`, that is the case's alone."""
-    far = ScriptedUpstream()
-    yield far
-    far.close()
+    all_far.append(ScriptedUpstream())
+    return all_far[-1]
 
 
 def start(start_gateway: StartGateway, far: ScriptedUpstream) -> GatewayProcess:
@@ -85,12 +93,14 @@ NOT_HEALTHY = {
 }
 
 
-def test_only_a_llama_server_that_says_so_is_ready(start_gateway: StartGateway, upstream: ScriptedUpstream) -> None:
+def test_only_a_llama_server_that_says_so_is_ready(
+    start_gateway: StartGateway, upstream: ScriptedUpstream, all_far: list[ScriptedUpstream]
+) -> None:
     """One upstream for each way not to be healthy, and a deployment before each."""
-    upstreams = []
-    for health in NOT_HEALTHY.values():
-        upstreams.append(ScriptedUpstream())
-        upstreams[-1].health = health
+    upstreams = [ScriptedUpstream() for _ in NOT_HEALTHY]
+    all_far += upstreams
+    for far, health in zip(upstreams, NOT_HEALTHY.values(), strict=True):
+        far.health = health
     rows = [f"  auto-{at}: {{account: acme, upstream: '{far.url}'}}\n" for at, far in enumerate(upstreams)]
     gateway = start_gateway(SERVER + scene.ACCOUNTS + "deployments:\n" + "".join(rows))
     for at, far in enumerate(upstreams):
@@ -98,9 +108,8 @@ def test_only_a_llama_server_that_says_so_is_ready(start_gateway: StartGateway, 
         assert contract.DEPLOYING.is_kept_by(gateway.ask(chat(f"auto-{at}"))), list(NOT_HEALTHY)[at]
     for far in upstreams:
         far.health = OK
-    for at, far in enumerate(upstreams):
+    for at in range(len(upstreams)):
         assert becomes(gateway, 200, 2 * INTERVAL + 1, f"auto-{at}")
-        far.close()
 
 
 def test_U1_an_upstream_that_goes_is_a_502_at_once_and_the_log_says_so_within_the_interval(
