@@ -1,8 +1,11 @@
 """What all tests share. The plugin with `gguf_sandbox` is loaded as in any other project: because it is installed."""
 
+import os
+import random
 import signal
+import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -32,11 +35,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marker, and let Python keep what it compiles, even where its environment says otherwise (Docker's do).
+
+    The tests start gateways by the hundred, on workers that each read all of the tests: compiling every time anew
+    would be a fifth of all the work.
+    """
+    config.addinivalue_line("markers", "long: takes seconds, and is begun first: all would wait for it in the end")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+
+
 @pytest.fixture
 def gateway_loop(request: pytest.FixtureRequest) -> str:
     """The event loop of the gateways in this case: "asyncio" or "uvloop"."""
     loop: str = request.param
     return loop
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """What to draw chances from, another number in each run. It is shown where a case fails."""
+    drawn = random.randrange(2**32)
+    request.node.add_report_section("call", "seed", str(drawn))
+    return drawn
 
 
 @pytest.fixture
@@ -53,8 +75,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("gateway_loop", _LOOPS, indirect=True)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
+    """Leave out what is not to run; once the rest is shuffled, put the long ones first."""
+    _choose(config, items)
+    yield
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+def _choose(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep some cases of each data-driven test of the catalogue, and of each the loops that are wanted."""
     if any("[" in argument for argument in config.args):
         return

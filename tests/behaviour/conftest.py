@@ -11,6 +11,7 @@ from tests.behaviour.fleet import Fleet, StartGateway
 from tests.behaviour.gateway_process import GatewayProcess
 from tests.behaviour.scripted_upstream import ScriptedUpstream
 from tests.behaviour.stage import Stage
+from tests.behaviour.witness import WITNESS, warm, witnessed_config
 
 
 @pytest.fixture(scope="session")
@@ -88,6 +89,30 @@ def upstream(shared_upstream: ScriptedUpstream) -> ScriptedUpstream:
     assert shared_upstream.wait_for(ScriptedUpstream.is_quiet), "a request of the case before is still under way"
     shared_upstream.forget()
     return shared_upstream
+
+
+@pytest.fixture(scope="session")
+def witness(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a gateway that tells who takes the fast path."""
+    folder = tmp_path_factory.mktemp("witness")
+    (folder / "sitecustomize.py").write_text(WITNESS)
+    return {"PYTHONPATH": str(folder)}
+
+
+@pytest.fixture
+def witnessed(
+    fleet: Fleet, gateway_loop: str, shared_upstream: ScriptedUpstream, witness: dict[str, str]
+) -> GatewayProcess:
+    """A gateway that tells who takes the fast path."""
+    return fleet.share(gateway_loop, witnessed_config(shared_upstream.url), witness)
+
+
+@pytest.fixture
+def stopping(start_gateway: StartGateway, upstream: ScriptedUpstream, witness: dict[str, str]) -> GatewayProcess:
+    """A gateway of its own that tells who takes the fast path, and has an idle connection to its upstream."""
+    gateway = start_gateway(witnessed_config(upstream.url), (), witness)
+    warm(gateway, upstream)
+    return gateway
 
 
 @pytest.fixture(autouse=True)

@@ -98,7 +98,6 @@ class Fleet:
         return gateway
 
     def _environ(self, loop: str, environ: dict[str, str]) -> dict[str, str]:
-        if loop == "uvloop":
-            return environ
-        paths = (str(self._without_uvloop), environ.get("PYTHONPATH"), os.environ.get("PYTHONPATH"))
-        return {**environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        without = str(self._without_uvloop) if loop == "asyncio" else None
+        paths = filter(None, (without, environ.get("PYTHONPATH"), os.environ.get("PYTHONPATH")))
+        return {**environ, "PYTHONPATH": os.pathsep.join(paths)}

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.behaviour.patience import wait_until
 from tests.behaviour.wire_client import Response, WireClient, request
 
 COMMAND = (str(Path(sys.executable).with_name("gguf-gateway")), "serve")
@@ -139,7 +140,7 @@ class GatewayProcess:
 
     def wait_until_read(self, client: WireClient, within: float = 2.0) -> None:
         """Wait until it has taken all that a client of it has sent, and got round to it."""
-        assert not self.is_behind(client, within), "it does not read"
+        wait_until(lambda: not self._unread(client), within, "it does not read")
         self.ask(request("/healthz", method="GET"))  # what it took before this, it has dealt with
 
     def is_behind(self, client: WireClient, within: float = 0.2) -> bool:
@@ -176,6 +177,18 @@ class GatewayProcess:
     def metrics(self) -> str:
         """What /metrics says."""
         return self.ask(request("/metrics", method="GET", host=f"127.0.0.1:{self.port}")).body.decode()
+
+    def connections(self, deployment: str, state: str) -> int:
+        """Connections to an upstream that are `in_use` or `idle`, or requests `waiting` for one, as it counts them."""
+        line = f'gguf_upstream_connections{{deployment="{deployment}",state="{state}"}} '
+        for text in self.metrics().splitlines():
+            if text.startswith(line):
+                return int(float(text.removeprefix(line)))
+        return 0  # nobody has asked that deployment for anything yet
+
+    def wait_until_waiting(self, number: int, deployment: str) -> None:
+        """Wait until so many requests are in line for a connection to the upstream of a deployment."""
+        wait_until(lambda: self.connections(deployment, "waiting") == number, what=f"never {number} in line")
 
     @property
     def pid(self) -> int:

@@ -156,7 +156,7 @@ class ScriptedUpstream:
             self.script = before
 
     def wait_for(self, condition: Callable[["ScriptedUpstream"], bool], within: float = 2.0) -> bool:
-        """Wait until something is true of this upstream; asked again whenever a request comes, grows or ends."""
+        """Wait until something is true of it; asked again when a request comes, grows or ends, a connection idles."""
         with self.changed:
             return self.changed.wait_for(lambda: condition(self), within)
 
@@ -164,6 +164,11 @@ class ScriptedUpstream:
         """Whether every connection waits for its next request, and none has bytes that nobody has looked at yet."""
         with self.changed:
             return not _is_readable(self._listener, 0) and all(peer.is_quiet() for peer in self._peers)
+
+    def has_read(self, body: bytes) -> bool:
+        """Whether a request with this body has come, all of it."""
+        with self.changed:
+            return any(seen.whole and seen.body == body for seen in self.requests)
 
     @property
     def only_request(self) -> Received:
@@ -212,15 +217,13 @@ class ScriptedUpstream:
             self.changed.notify_all()
 
     def play(self, visit: Visit) -> None:
-        """Record a request, and run the script on it."""
+        """Record a request, and run the script on it. Raises GatewayLeft."""
         with self.changed:
             self.requests.append(visit.received)
             self.busy += 1
             self.changed.notify_all()
         try:
             self.script(visit)
-        except GatewayLeft:
-            pass
         except (AssertionError, OSError, ValueError) as error:
             self.errors.append(f"{visit.received.line}: {error!r}")
             visit.close()
@@ -252,12 +255,17 @@ class _Peer:
         self._is_idle = False
 
     def serve(self) -> None:
-        with contextlib.suppress(GatewayLeft):
+        try:
             self._shake_hands()
             while self._open:
                 self._serve_one()
-        self.close()
-        self._upstream.leave(self)
+        except GatewayLeft:
+            pass
+        except (AssertionError, ValueError) as error:
+            self._upstream.errors.append(f"not HTTP: {error!r}")
+        finally:
+            self.close()
+            self._upstream.leave(self)
 
     def is_quiet(self) -> bool:
         """Whether it waits for a request of which no byte has come. Under the lock of `changed`."""
@@ -291,7 +299,9 @@ class _Peer:
     def _wait_for_request(self) -> None:
         """Idle until bytes come; it is no longer by the time that they are read, so that `is_quiet` misses none."""
         if not self._buffer:
-            self._is_idle = True
+            with self._upstream.changed:
+                self._is_idle = True
+                self._upstream.changed.notify_all()
             _is_readable(self._socket)
             with self._upstream.changed:
                 self._is_idle = False

@@ -3,7 +3,6 @@
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,16 +41,6 @@ def says(*said: bytes, then: Callable[[Visit], object] = lambda _: None) -> Scri
         then(visit)
 
     return script
-
-
-def wait_until_blocked(sent: list[int]) -> None:
-    """Wait until nothing more can be sent: all buffers on the way are full."""
-    deadline = time.monotonic() + 5
-    seen: list[int] = []
-    while not sent or seen != sent:
-        seen = list(sent)
-        assert time.monotonic() < deadline
-        time.sleep(0.1)  # no event tells that nothing happens
 
 
 class Slammer:

@@ -99,7 +99,7 @@ def test_L17_expiry_follows_the_wall_clock_and_nothing_else_does(
         through_a_jump(gateway, upstream, clock, seconds)
         if seconds > 0:
             assert contract.BAD_KEY.is_kept_by(gateway.ask(chat(key=scene.EXPIRED_KEY)))
-        line = len(gateway.log.lines)
+        line = gateway.mark_log()
         gateway.config.write_text(
             f"{text}  new-{number}: {{account: acme, upstream: '{upstream.url}', status: ready}}\n"
         )

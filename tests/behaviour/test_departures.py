@@ -7,8 +7,9 @@ import pytest
 from tests.behaviour import scene
 from tests.behaviour.fleet import StartGateway
 from tests.behaviour.gateway_process import GatewayProcess
+from tests.behaviour.patience import wait_until_blocked
 from tests.behaviour.scripted_upstream import ScriptedUpstream, Visit
-from tests.behaviour.stage import EVENT, chat, says, wait_until_blocked
+from tests.behaviour.stage import EVENT, chat, says
 from tests.behaviour.wire_client import Closed, WireClient
 
 LONG = f"Content-Length: {64 << 20}"

@@ -19,6 +19,7 @@ import pytest
 from tests.behaviour import contract, scene
 from tests.behaviour.fleet import Fleet, StartGateway
 from tests.behaviour.gateway_process import COMMAND, GatewayProcess
+from tests.behaviour.patience import wait_until
 from tests.behaviour.scripted_upstream import ScriptedUpstream, Visit, fine
 from tests.behaviour.stage import DONE, EVENT, chat
 from tests.behaviour.wire_client import Closed, WireClient, request
@@ -97,7 +98,7 @@ def test_L1_who_has_begun_otherwise_is_served_too(
             assert not seen or upstream.wait_for(lambda upstream: len(upstream.requests) == 2)
         else:
             client.send(chat())
-            wait_until(lambda: 'deployment="demo",state="waiting"} 1.0' in gateway.metrics())
+            gateway.wait_until_waiting(1, "demo")
         gateway.send_signal(signal.SIGTERM)
         gateway.log.wait_for("stopping: 2 requests in progress")
         streams.let_end.set()
@@ -121,22 +122,13 @@ def test_L1_who_waits_in_line_when_the_drain_is_over_is_told_so(
         waiting = [gateway.connect() for _ in range(5)]
         for client in waiting:
             client.send(chat())
-        wait_until(lambda: 'deployment="demo",state="waiting"} 5.0' in gateway.metrics())
+        gateway.wait_until_waiting(5, "demo")
         gateway.send_signal(signal.SIGTERM)
         assert SHUTTING_DOWN in streaming.read_to_end()
         for client in waiting:
             assert contract.DRAINING.is_kept_by(client.read_response())
         assert gateway.wait(3) == 0
     assert len(upstream.requests) == 1
-
-
-def wait_until(holds: object, within: float = 2.0) -> None:
-    """Wait for what no event tells of."""
-    assert callable(holds)
-    deadline = time.monotonic() + within
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("drain", [0, 0.3])
@@ -390,7 +382,7 @@ def test_L18_few_descriptors_refuse_some_and_it_recovers_by_itself(
     start_gateway: StartGateway, upstream: ScriptedUpstream
 ) -> None:
     gateway = start_gateway(scene.config(upstream.url), prefix=("prlimit", "--nofile=64"))
-    line = len(gateway.log.lines)
+    line = gateway.mark_log()
     many = []
     for _ in range(200):
         client = WireClient(gateway.port, 0.5)

@@ -56,7 +56,7 @@ def _finish(visit: Visit) -> None:
 def test_every_event_comes_as_it_was_sent_and_is_accounted_for(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
-    told, start = OneByOne([*events(60), USAGE, DONE.rjust(70)], _finish), len(relay_gateway.log.lines)
+    told, start = OneByOne([*events(60), USAGE, DONE.rjust(70)], _finish), relay_gateway.mark_log()
     with upstream.playing(told), relay_gateway.connect() as client:
         client.send(chat("demo", "x-request-id: one-by-one"))
         assert list(told.heard_by(client)) == told.events

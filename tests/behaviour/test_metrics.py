@@ -113,7 +113,7 @@ def test_the_tokens_of_every_recorded_answer_are_noted_and_its_bytes_untouched(
 def test_the_tokens_of_json_that_is_written_with_spaces_are_noted_too(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
-    start = len(relay_gateway.log.lines)
+    start = relay_gateway.mark_log()
     with upstream.playing(lambda visit: visit.answer(b'{ "usage" : {"x":1}, "usage": { "prompt_tokens": 3 } }')):
         relay_gateway.ask(chat("demo", "x-request-id: spaced"))
     assert line_of(relay_gateway, "spaced", start)["tokens_in"] == 3

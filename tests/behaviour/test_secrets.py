@@ -168,7 +168,7 @@ def test_G6_no_prompt_and_no_answer_is_logged(gateway: GatewayProcess, upstream:
     def parrot(visit: Visit) -> None:
         visit.answer(visit.read_body() + b"CANARYPROMPT-answer", "400 Bad Request")
 
-    line = len(gateway.log.lines)
+    line = gateway.mark_log()
     with upstream.playing(parrot):
         response = gateway.ask(request(scene.CHAT, "x-request-id: parrot", key=scene.KEY, body=scene.BODY))
     assert response.status == 400

@@ -13,6 +13,7 @@ import pytest
 from tests.behaviour import contract, scene
 from tests.behaviour.fleet import StartGateway
 from tests.behaviour.gateway_process import COMMAND, GatewayProcess
+from tests.behaviour.patience import wait_until
 from tests.behaviour.scripted_upstream import ScriptedUpstream
 from tests.behaviour.stage import chat
 
@@ -67,10 +68,7 @@ def test_L11_a_database_that_another_program_holds_disturbs_no_request(
             assert serves(gateway)
             holder.execute("ROLLBACK")  # the command has waited for its turn
             assert pausing.wait(10) == 0
-        deadline = time.monotonic() + 3
-        while gateway.ask(chat()).status != 503:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: gateway.ask(chat()).status == 503, 3)
 
 
 def test_L12_a_database_that_may_not_be_written_any_more_is_served_from_as_before(

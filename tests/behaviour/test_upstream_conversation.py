@@ -222,7 +222,7 @@ def test_U20_a_connection_that_is_owed_a_part_of_a_request_is_never_used_again(
         visit.wait_until_left(0.5)
 
     upload_is_broken = threading.Event()
-    line = len(relay_gateway.log.lines)
+    line = relay_gateway.mark_log()
     with upstream.playing(answer_unread), relay_gateway.connect() as client:
         client.send(chat("demo", "Transfer-Encoding: chunked", "x-request-id: owing", body=None))
         client.send(b"%x\r\n" % MIB + bytes(MIB) + b"\r\n")

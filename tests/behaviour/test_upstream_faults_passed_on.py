@@ -249,7 +249,7 @@ def test_U14_a_redirect_is_a_502_and_neither_followed_nor_shown(
 def test_U15_a_refusal_of_the_gateways_own_key_is_a_502_that_the_operator_reads_of(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream, status: str
 ) -> None:
-    line = len(relay_gateway.log.lines)
+    line = relay_gateway.mark_log()
     with upstream.playing(lambda visit: visit.answer(b"CANARYUPSTREAM is wrong", status, b"WWW-Authenticate: Bearer")):
         response = relay_gateway.ask(chat())
     assert contract.UNREACHABLE.is_kept_by(response)

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from gateway.worker_group import WorkerGroup
 from tests.behaviour import scene
 from tests.behaviour.fleet import StartGateway
 from tests.behaviour.gateway_process import COMMAND, GatewayProcess
+from tests.behaviour.patience import wait_until
 from tests.behaviour.scripted_upstream import ScriptedUpstream, Visit
 from tests.behaviour.wire_client import WireClient, request
 
@@ -34,14 +34,6 @@ EVENT = b'data: {"choices":[{"delta":{"content":"word "}}]}\n\n'
 def workers_of(gateway: GatewayProcess) -> list[int]:
     """The processes that serve."""
     return [int(pid) for pid in Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text().split()]
-
-
-def until(condition: Callable[[], bool], within: float = 5.0) -> None:
-    """Wait for what no event tells of."""
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, condition
-        time.sleep(0.01)
 
 
 def is_gone(pid: int) -> bool:
@@ -170,13 +162,13 @@ def test_a_worker_that_dies_is_started_again_and_what_it_had_counted_stays(
     gateway = start_gateway(scene.config(upstream.url, TWO))
     for _ in range(12):
         assert gateway.ask(CHAT).status == 200
-    until(lambda: all(counted(gateway) == 12 for _ in range(10)))  # each worker has published, within a second
+    wait_until(lambda: all(counted(gateway) == 12 for _ in range(10)), 5)  # each worker publishes within a second
     victim = workers_of(gateway)[0]
     os.kill(victim, signal.SIGKILL)
     gateway.log.wait_for(rf"process {victim}\) was ended by signal 9; starting it again")
     gateway.log.wait_for("serves again", within=5)
     assert gateway.ask(CHAT).status == 200
-    until(lambda: counted(gateway) == 13)
+    wait_until(lambda: counted(gateway) == 13, 5)
     assert len(workers_of(gateway)) == 2
 
 
@@ -192,7 +184,7 @@ def test_limits_of_an_upstream_hold_for_all_workers_together(
         statuses = [int(client.read_head().split()[1]) for client in clients]
         assert upstream.busy == statuses.count(200) == 4
         assert statuses.count(503) == 20
-        until(lambda: b'gguf_open_exchanges{deployment="demo"} 4.0' in gateway.ask(METRICS).body)
+        wait_until(lambda: b'gguf_open_exchanges{deployment="demo"} 4.0' in gateway.ask(METRICS).body, 5)
         held.let_end.set()
 
 
@@ -222,7 +214,7 @@ def test_a_second_signal_cuts_in_all_workers(upstream: ScriptedUpstream, start_g
 
 
 def wait_until_both_stop(gateway: GatewayProcess) -> None:
-    until(lambda: len(re.findall("stopping: ", gateway.log.since(0))) == 2)
+    wait_until(lambda: len(re.findall("stopping: ", gateway.log.since(0))) == 2, 5)
 
 
 def test_a_stop_that_reaches_the_workers_too_is_one_stop(
@@ -306,7 +298,7 @@ def test_a_hangup_makes_all_workers_look_at_the_configuration(
 ) -> None:
     gateway = start_gateway(scene.config(upstream.url, f"{TWO}, log: {{level: debug}}"))
     os.kill(gateway.pid, signal.SIGHUP)
-    until(lambda: len(re.findall("SIGHUP", gateway.log.since(0))) == 2)
+    wait_until(lambda: len(re.findall("SIGHUP", gateway.log.since(0))) == 2, 5)
     assert gateway.ask(CHAT).status == 200
 
 
@@ -317,7 +309,7 @@ def test_workers_end_with_their_supervisor_even_if_it_is_killed(
     pids = workers_of(gateway)
     os.kill(gateway.pid, signal.SIGKILL)
     assert gateway.wait() == -signal.SIGKILL
-    until(lambda: all(is_gone(pid) for pid in pids))
+    wait_until(lambda: all(is_gone(pid) for pid in pids), 5)
 
 
 def test_the_end_of_standard_input_stops_all_workers(tmp_path: Path) -> None:
@@ -358,7 +350,7 @@ def test_the_end_of_a_child_that_is_not_a_worker_is_ignored(
     )
     (stranger,) = [pid for pid in workers_of(gateway) if Path(f"/proc/{pid}/comm").read_text() == "sleep\n"]
     os.kill(stranger, signal.SIGKILL)
-    until(lambda: stranger not in workers_of(gateway))
+    wait_until(lambda: stranger not in workers_of(gateway), 5)
     assert gateway.ask(CHAT).status == 200
     gateway.send_signal(signal.SIGTERM)
     assert gateway.wait() == 0

@@ -172,7 +172,7 @@ def test_during_a_long_upload(
 def test_during_a_short_upload_the_upstream_never_hears_of_it(
     gateway: GatewayProcess, upstream: ScriptedUpstream, client: WireClient, leave: Callable[[WireClient], None]
 ) -> None:
-    line = len(gateway.log.lines)
+    line = gateway.mark_log()
     client.send(request(scene.CHAT, "Content-Length: 1000", "x-request-id: short", key=scene.KEY) + b" " * 500)
     leave(client)
     gateway.log.wait_for(r'"id": ?"short".*"ending": ?"client_left"', start=line)

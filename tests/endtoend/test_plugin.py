@@ -118,6 +118,7 @@ def test_importing_the_plugin_imports_nothing_but_pytest() -> None:
     assert run.stdout.split() == ["mockserver", "mockserver.pytest_plugin"]
 
 
+@pytest.mark.long
 def test_sync_and_async_tests_unittest_and_xdist(pytester: pytest.Pytester) -> None:
     pytester.makeini(INI)
     pytester.makepyfile(PROJECT)

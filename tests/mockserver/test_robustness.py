@@ -69,6 +69,7 @@ def loop() -> Iterator[asyncio.Runner]:
         yield runner
 
 
+@pytest.mark.long
 @settings(
     deadline=None, max_examples=400, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -16,6 +16,7 @@ from scripts.soaking.plays import Play
 REFUSAL = b'{"error": {"type": "authentication_error", "message": "Invalid API key."}}'
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 def test_a_thousand_mixed_requests_leave_nothing_behind() -> None:
     said: list[str] = []
