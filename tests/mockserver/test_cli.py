@@ -61,8 +61,8 @@ async def test_a_signal_ends_it_at_once_and_cuts_its_streams(number: signal.Sign
 
 
 @pytest.mark.usefixtures("heard_ctrl_c")
-@pytest.mark.parametrize("module", ["click.core", "mockserver.settings"])
-async def test_ctrl_c_while_it_is_imported_ends_it_without_a_word(module: str) -> None:
+@pytest.mark.parametrize("module", ["click.core", "mockserver.settings", "aiohttp"])
+async def test_ctrl_c_while_it_starts_ends_it_without_a_word(module: str) -> None:
     """Python is made to say what it has imported, so that the moment is known."""
     environ = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}
     process = await asyncio.create_subprocess_exec(
