@@ -19,6 +19,7 @@ from gateway.errors import Refusal
 from gateway.health import ask_health
 from gateway.upstream import Upstreams
 
+_FAULT = "the gateway failed to probe it"
 _FIRST_PAUSE = 0.1  # seconds; doubled after each probe that was not healthy, up to the interval
 
 log = logging.getLogger("gateway.readiness")
@@ -107,12 +108,21 @@ class Readiness:
         pause = _FIRST_PAUSE
         while watched.deployment.status is not Status.PAUSED:
             watched.look.clear()
-            seen = await ask_health(self._upstreams.of(watched.deployment), self._timeout)
+            seen = await self._ask(watched)
             self._note(watched, seen)
             pause = self._interval if seen == "ok" else min(pause * 2, self._interval)
             if await _is_set_within(watched.look, pause):
                 await asyncio.sleep(_FIRST_PAUSE)  # many doubts at once are one
         watched.looked.set()
+
+    async def _ask(self, watched: "_Watched") -> str:
+        """One probe. A fault of ours must not end the probing: its deployment would stay as it is for ever."""
+        try:
+            return await ask_health(self._upstreams.of(watched.deployment), self._timeout)
+        except Exception:
+            if watched.health.seen != _FAULT:
+                log.exception("deployment %s: a fault of the gateway in a probe", watched.deployment.id)
+            return _FAULT
 
     def _note(self, watched: "_Watched", seen: str) -> None:
         watched.looked.set()

@@ -73,6 +73,7 @@ NOT_HEALTHY = {
     "nothing": answer("200 OK", b""),
     "another status": answer("200 OK", b'{"status":"no slot available"}'),
     "a list": answer("200 OK", b'["ok"]'),
+    "lists without end": answer("200 OK", b"[" * 60_000),
     "a redirect": answer("302 Found", b'{"status":"ok"}'),
     "a refusal": answer("401 Unauthorized", b'{"status":"ok"}'),
     "no HTTP": b"ok\r\n\r\n",
