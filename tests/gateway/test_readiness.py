@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import pairwise
 
 import pytest
 
@@ -56,3 +57,27 @@ async def test_a_fault_in_a_probe_is_said_once_with_its_traceback_and_probing_go
     assert "demo" in said[0].getMessage()
     assert said[0].exc_info is not None
     assert said[0].exc_info[0] is RecursionError
+
+
+async def test_pauses_grow_up_to_the_interval_while_it_is_away_and_are_short_again_when_it_goes_again(
+    probes: Callable[[float, Ask], Readiness],
+) -> None:
+    seen = iter(["away", "away", "away", "away", "ok", "ok", "away", "ok"])
+    times, over = [], asyncio.Event()
+
+    async def ask(_upstream: object, _timeout: float) -> str:
+        times.append(asyncio.get_running_loop().time())
+        word = next(seen, "")
+        if not word:
+            over.set()
+        return word
+
+    interval = 0.5
+    probes(interval, ask)
+    async with asyncio.timeout(10):
+        await over.wait()
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    for pause, least in zip(pauses, (0.1, 0.2, 0.4, interval, interval, interval, 0.1, interval), strict=True):
+        assert pause > least - 0.01
+    assert pauses[0] < interval
+    assert pauses[6] < interval
