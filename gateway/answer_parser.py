@@ -25,17 +25,23 @@ class AnswerParser:
         self._raw_headers: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0  # of the headers, counted where it may matter
         self._read_bytes = 0  # of all that came until the head was over
+        self._framing_bytes = 0  # that came later, since the last of the body
         self._interim_answers = 0
         self._pieces: list[bytes] = []
         self._chunk_over = False
 
     def feed(self, data: bytes) -> str | None:
         """Take the next bytes. Returns what is wrong with them, if it matters to this answer."""
-        if self.head is None:
+        has_head = self.head is not None
+        if not has_head:
             self._read_bytes += len(data)
         try:
             self._http.feed_data(data)
-            if self.head is None:
+            if self._pieces:
+                self._framing_bytes = 0
+            elif has_head:
+                self._limit_framing(len(data))
+            elif self.head is None:
                 _limit_head(self._read_bytes)  # a line without end is no header yet
         except httptools.HttpParserUpgrade:
             return "it tried to switch protocols"
@@ -97,6 +103,12 @@ class AnswerParser:
         self.complete = self.complete or self.head is not None
 
     # --- inside
+
+    def _limit_framing(self, size: int) -> None:
+        """A chunk's size and its extensions, or the trailers, may be as long as a head."""
+        self._framing_bytes += size
+        if self._framing_bytes > MAX_HEAD_BYTES:
+            raise UpstreamError(f"the framing of its answer exceeds {MAX_HEAD_BYTES} bytes")
 
     def _skip_interim(self) -> None:
         self._raw_headers = []
