@@ -5,6 +5,7 @@ import httptools
 from gateway.answer_head import Head, UpstreamError, checked_head
 
 MAX_HEAD_BYTES = 64 * 1024
+_START_BYTES = 64  # enough for the protocol's name, and some empty lines before it
 _MAX_INTERIM_ANSWERS = 16  # 1xx before the real answer
 
 
@@ -24,6 +25,7 @@ class AnswerParser:
         self.complete = self.surplus = False
         self._raw_headers: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0  # of the headers, counted where it may matter
+        self._start = b""  # the first bytes of the first reads
         self._read_bytes = 0  # of all that came until the head was over
         self._framing_bytes = 0  # that came later, since the last of the body
         self._interim_answers = 0
@@ -35,6 +37,7 @@ class AnswerParser:
         has_head = self.head is not None
         if not has_head:
             self._read_bytes += len(data)
+            self._start += data[:_START_BYTES]
         try:
             self._http.feed_data(data)
             if self._pieces:
@@ -83,6 +86,8 @@ class AnswerParser:
         if self._read_bytes > MAX_HEAD_BYTES:  # of which a part may be the body's
             self._head_bytes += sum(len(name) + len(value) for name, value in self._raw_headers)
             _limit_head(self._head_bytes)
+        if not self._start.lstrip(b"\r\n").startswith(b"HTTP/"):  # httptools reads RTSP and ICE as well
+            raise UpstreamError("another protocol")
         status = self._http.get_status_code()
         if status < 200:
             self._skip_interim()

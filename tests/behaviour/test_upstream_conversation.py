@@ -118,6 +118,7 @@ ANSWERS = {
         False,
         True,
     ),
+    "an empty line first": (b"\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", False, True),
     "a length with spaces": (b"HTTP/1.1 200 OK\r\nContent-Length:  \t2 \r\n\r\n{}", False, True),
     "chunks with extensions": (
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n1;a=b\r\n{\r\n01;c\r\n}\r\n0\r\nX-Trailer: a\r\n\r\n",
