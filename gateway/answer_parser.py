@@ -5,6 +5,7 @@ import httptools
 from gateway.answer_head import Head, UpstreamError, checked_head
 
 MAX_HEAD_BYTES = 64 * 1024
+_START_BYTES = 64  # enough for the protocol's name, and some empty lines before it
 _MAX_INTERIM_ANSWERS = 16  # 1xx before the real answer
 
 
@@ -24,18 +25,26 @@ class AnswerParser:
         self.complete = self.surplus = False
         self._raw_headers: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0  # of the headers, counted where it may matter
+        self._start = b""  # the first bytes of the first reads
         self._read_bytes = 0  # of all that came until the head was over
+        self._framing_bytes = 0  # that came later, since the last of the body
         self._interim_answers = 0
         self._pieces: list[bytes] = []
         self._chunk_over = False
 
     def feed(self, data: bytes) -> str | None:
         """Take the next bytes. Returns what is wrong with them, if it matters to this answer."""
-        if self.head is None:
+        has_head = self.head is not None
+        if not has_head:
             self._read_bytes += len(data)
+            self._start += data[:_START_BYTES]
         try:
             self._http.feed_data(data)
-            if self.head is None:
+            if self._pieces:
+                self._framing_bytes = 0
+            elif has_head:
+                self._limit_framing(len(data))
+            elif self.head is None:
                 _limit_head(self._read_bytes)  # httptools reports a header only once its line has ended
         except httptools.HttpParserUpgrade:
             return "it tried to switch protocols"
@@ -77,6 +86,8 @@ class AnswerParser:
         if self._read_bytes > MAX_HEAD_BYTES:  # of which a part may be the body's
             self._head_bytes += sum(len(name) + len(value) for name, value in self._raw_headers)
             _limit_head(self._head_bytes)
+        if not self._start.lstrip(b"\r\n").startswith(b"HTTP/"):  # httptools reads RTSP and ICE as well
+            raise UpstreamError("another protocol")
         status = self._http.get_status_code()
         if status < 200:
             self._skip_interim()
@@ -97,6 +108,12 @@ class AnswerParser:
         self.complete = self.complete or self.head is not None
 
     # --- inside
+
+    def _limit_framing(self, size: int) -> None:
+        """A chunk's size and its extensions, or the trailers, may be as long as a head."""
+        self._framing_bytes += size
+        if self._framing_bytes > MAX_HEAD_BYTES:
+            raise UpstreamError(f"the framing of its answer exceeds {MAX_HEAD_BYTES} bytes")
 
     def _skip_interim(self) -> None:
         self._raw_headers = []

@@ -1,7 +1,8 @@
 """What an upstream says of its own health, and what that means."""
 
 import asyncio
-import json
+
+import orjson
 
 from gateway.answer_head import Head, UpstreamError
 from gateway.upstream import Upstream
@@ -31,8 +32,8 @@ def _meaning(status: int, body: bytes) -> str:
     if says_loading(status, body):
         return "loading"
     try:
-        answer = json.loads(body)
-    except ValueError:
+        answer = orjson.loads(body)  # json's would fail on nested brackets with an error that is no ValueError
+    except orjson.JSONDecodeError:
         answer = None
     if status == 200 and isinstance(answer, dict) and answer.get("status") == "ok":
         return "ok"

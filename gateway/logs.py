@@ -86,7 +86,7 @@ class Batches(logging.StreamHandler[TextIO]):
         self.setFormatter(form)
         self._form = form
         self._lines: list[str] = []
-        self._timer: asyncio.TimerHandle | None = None
+        self._due_in: asyncio.AbstractEventLoop | None = None  # the event loop that will write what is kept
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the line, or write it with all that were kept."""
@@ -106,7 +106,7 @@ class Batches(logging.StreamHandler[TextIO]):
     def flush(self) -> None:
         """Write what was kept."""
         lines, self._lines = self._lines, []
-        self._timer = None
+        self._due_in = None
         if lines:
             try:
                 self.stream.write("".join(lines))
@@ -115,12 +115,13 @@ class Batches(logging.StreamHandler[TextIO]):
                 return  # a full disk or a closed pipe: the gateway goes on without its log
 
     def _is_due_later(self) -> bool:
-        if self._timer is None:
-            try:
-                loop = asyncio.get_running_loop()
-            except RuntimeError:
-                return False
-            self._timer = loop.call_later(_BATCH_SECONDS, self.flush)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        if self._due_in is not loop:  # not yet, or in one that has ended
+            self._due_in = loop
+            loop.call_later(_BATCH_SECONDS, self.flush)
         return True
 
 

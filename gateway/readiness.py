@@ -19,7 +19,8 @@ from gateway.errors import Refusal
 from gateway.health import ask_health
 from gateway.upstream import Upstreams
 
-_FIRST_PAUSE = 0.1  # seconds; doubled after each probe that was not healthy, up to the interval
+_FAULT = "the gateway failed to probe it"
+_FIRST_PAUSE = 0.1  # seconds; while an upstream is not healthy, each pause is twice the one before
 
 log = logging.getLogger("gateway.readiness")
 
@@ -34,7 +35,10 @@ class Health:
 
 
 class Readiness:
-    """Probes the deployments it is told to `watch`. `interval` and `timeout` in seconds."""
+    """Probes the deployments it is told to `watch`. `interval` and `timeout` in seconds.
+
+    Every `interval` while an upstream is healthy; quickly at first, and then more slowly up to `interval`, while not.
+    """
 
     def __init__(self, upstreams: Upstreams, changes: Changes, interval: float, timeout: float) -> None:
         self._upstreams = upstreams
@@ -104,15 +108,24 @@ class Readiness:
         watched.task = asyncio.create_task(self._probe_for_ever(watched))
 
     async def _probe_for_ever(self, watched: "_Watched") -> None:
-        pause = _FIRST_PAUSE
+        pause = 0.0
         while watched.deployment.status is not Status.PAUSED:
             watched.look.clear()
-            seen = await ask_health(self._upstreams.of(watched.deployment), self._timeout)
+            seen = await self._ask(watched)
             self._note(watched, seen)
-            pause = self._interval if seen == "ok" else min(pause * 2, self._interval)
-            if await _is_set_within(watched.look, pause):
+            pause = 0.0 if seen == "ok" else min(max(pause * 2, _FIRST_PAUSE), self._interval)
+            if await _is_set_within(watched.look, pause or self._interval):
                 await asyncio.sleep(_FIRST_PAUSE)  # many doubts at once are one
         watched.looked.set()
+
+    async def _ask(self, watched: "_Watched") -> str:
+        """One probe. A fault of ours must not end the probing: its deployment would stay as it is for ever."""
+        try:
+            return await ask_health(self._upstreams.of(watched.deployment), self._timeout)
+        except Exception:
+            if watched.health.seen != _FAULT:
+                log.exception("deployment %s: a fault of the gateway in a probe", watched.deployment.id)
+            return _FAULT
 
     def _note(self, watched: "_Watched", seen: str) -> None:
         watched.looked.set()

@@ -6,9 +6,11 @@ import socket
 import threading
 from ipaddress import ip_address
 
+from gateway.answer_head import UpstreamError
+
 
 class Resolver:
-    """Looks up one host. Raises OSError if it has no address.
+    """Looks up one host. Raises OSError if it has no address, and UpstreamError if it cannot be looked up now.
 
     All who ask at a time share one lookup, in a thread of its own. The event loop's lookups would share a few
     threads among all names: one name server that hangs would hold up every upstream, and the end of the process.
@@ -25,9 +27,16 @@ class Resolver:
         if self._numeric:
             return [self._host]
         if self._lookup is None:
-            self._lookup = asyncio.get_running_loop().create_future()
-            threading.Thread(target=self._look_up, args=(self._lookup,), name="resolver", daemon=True).start()
+            self._lookup = self._begin()
         return await asyncio.shield(self._lookup)
+
+    def _begin(self) -> "asyncio.Future[list[str]]":
+        lookup = asyncio.get_running_loop().create_future()
+        try:
+            threading.Thread(target=self._look_up, args=(lookup,), name="resolver", daemon=True).start()
+        except RuntimeError as error:  # the system's limit; nobody may wait for a lookup that has not begun
+            raise UpstreamError("no thread could be started to look up its host name") from error
+        return lookup
 
     def _look_up(self, lookup: "asyncio.Future[list[str]]") -> None:
         found: list[str] | OSError

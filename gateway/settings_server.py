@@ -72,7 +72,9 @@ class Probes(Model):
     """How upstreams are asked for their health."""
 
     interval: Seconds = Field(
-        default=5.0, description="Seconds between two probes of one upstream; grows while it stays away."
+        default=5.0,
+        description="Seconds between two probes of a healthy upstream. One that is not healthy is probed again after "
+        "0.1 s, and then after twice as long each time, up to this.",
     )
     timeout: Seconds = Field(default=2.0, description="Seconds within which a probe must be answered.")
 

@@ -1,5 +1,6 @@
 """Which registry a configuration asks for, and what deserves a warning before it is opened."""
 
+import re
 import stat
 from pathlib import Path
 
@@ -7,6 +8,9 @@ from gateway.deployment import Limits, Timeouts
 from gateway.registry.base import Registry
 from gateway.registry.yaml_file import YamlRegistry
 from gateway.settings import Settings, warnings
+
+# Where the password stands in the URL of a database: before its host, or among its options.
+_PASSWORD = re.compile(r"(?<=:)(?!//)[^@]+@|(?:password|passwd)=[^&]+")
 
 
 def registry_of(settings: Settings, path: Path) -> Registry:
@@ -32,7 +36,7 @@ def cautions(settings: Settings, path: Path) -> tuple[str, ...]:
     found = list(warnings(settings))
     text = path.read_text(encoding="utf-8-sig")
     if any(secret in text for secret in _secrets(settings)) and _open_to_others(path):
-        found.append(f"{path} holds keys, and other users of this machine can read it: chmod 600 {path}")
+        found.append(f"{path} holds secrets, and other users of this machine can read it: chmod 600 {path}")
     if settings.database is not None:
         from gateway.registry.sqlite_file import place_of
 
@@ -46,7 +50,7 @@ def _secrets(settings: Settings) -> list[str]:
     """The secrets, as the file would spell them. One that came from the environment is not in the file."""
     keys = [key.key for account in settings.accounts.values() for key in account.keys if key.key]
     upstream_keys = [entry.upstream_key for entry in settings.deployments.values() if entry.upstream_key]
-    return keys + upstream_keys
+    return keys + upstream_keys + _PASSWORD.findall(settings.database or "")
 
 
 def _open_to_others(path: Path) -> bool:

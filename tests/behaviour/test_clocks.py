@@ -1,10 +1,8 @@
 """L17: the wall clock jumps, by hours, days or centuries, under a gateway that serves."""
 
 import re
-import shutil
 import signal
 import struct
-import subprocess
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -15,6 +13,7 @@ import pytest
 from tests.behaviour import contract, scene
 from tests.behaviour.fleet import StartGateway
 from tests.behaviour.gateway_process import GatewayProcess
+from tests.behaviour.preloading import built
 from tests.behaviour.scripted_upstream import Script, ScriptedUpstream, Visit
 from tests.behaviour.stage import DONE, EVENT, chat
 from tests.behaviour.wire_client import WireClient
@@ -55,12 +54,7 @@ class WallClock:
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What moves the clock, compiled."""
-    compiler, built = shutil.which("cc"), tmp_path_factory.mktemp("clock") / "wall_clock.so"
-    if compiler is None:
-        pytest.skip("a C compiler is needed to move the clock of one process")
-    source = Path(__file__).with_name("wall_clock.c")
-    subprocess.run((compiler, "-O1", "-shared", "-fPIC", "-o", str(built), str(source)), check=True, timeout=30)
-    return built
+    return built("wall_clock.c", tmp_path_factory.mktemp("clock"))
 
 
 @pytest.fixture

@@ -15,10 +15,14 @@ from tests.behaviour.scripted_upstream import ScriptedUpstream, Visit
 from tests.behaviour.stage import chat
 
 INTERVAL = 0.1  # seconds
-SERVER = f"server: {{port: 0, probes: {{interval: {INTERVAL}, timeout: 0.2}}}}\n"
 FINE = {"object": "fine"}
 OK = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{"status":"ok"}'
 AWAY = b""
+
+
+def server(interval: float) -> str:
+    """The `server:` section."""
+    return f"server: {{port: 0, probes: {{interval: {interval}, timeout: 0.2}}}}\n"
 
 
 def answer(status: str, body: bytes) -> bytes:
@@ -45,9 +49,9 @@ def far(all_far: list[ScriptedUpstream]) -> ScriptedUpstream:
     return all_far[-1]
 
 
-def start(start_gateway: StartGateway, far: ScriptedUpstream) -> GatewayProcess:
+def start(start_gateway: StartGateway, far: ScriptedUpstream, interval: float = INTERVAL) -> GatewayProcess:
     deployment = f"deployments:\n  auto: {{account: acme, upstream: '{far.url}'}}\n"
-    return start_gateway(SERVER + scene.ACCOUNTS + deployment)
+    return start_gateway(server(interval) + scene.ACCOUNTS + deployment)
 
 
 def becomes(gateway: GatewayProcess, status: int, within: float, deployment: str = "auto") -> bool:
@@ -84,6 +88,7 @@ NOT_HEALTHY = {
     "nothing": answer("200 OK", b""),
     "another status": answer("200 OK", b'{"status":"no slot available"}'),
     "a list": answer("200 OK", b'["ok"]'),
+    "lists without end": answer("200 OK", b"[" * 60_000),
     "a redirect": answer("302 Found", b'{"status":"ok"}'),
     "a refusal": answer("401 Unauthorized", b'{"status":"ok"}'),
     "no HTTP": b"ok\r\n\r\n",
@@ -102,7 +107,7 @@ def test_only_a_llama_server_that_says_so_is_ready(
     for far, health in zip(upstreams, NOT_HEALTHY.values(), strict=True):
         far.health = health
     rows = [f"  auto-{at}: {{account: acme, upstream: '{far.url}'}}\n" for at, far in enumerate(upstreams)]
-    gateway = start_gateway(SERVER + scene.ACCOUNTS + "deployments:\n" + "".join(rows))
+    gateway = start_gateway(server(INTERVAL) + scene.ACCOUNTS + "deployments:\n" + "".join(rows))
     for at, far in enumerate(upstreams):
         assert far.wait_for(lambda far: len(far.probes) > 2, 3)
         assert contract.DEPLOYING.is_kept_by(gateway.ask(chat(f"auto-{at}"))), list(NOT_HEALTHY)[at]
@@ -124,6 +129,23 @@ def test_U1_an_upstream_that_goes_is_a_502_at_once_and_the_log_says_so_within_th
     assert contract.UNREACHABLE.is_kept_by(gateway.ask(chat("auto")))
     gateway.log.wait_for("deployment auto: upstream no connection", 2 * INTERVAL + 1, start=line)
     assert time.monotonic() - begun < 2 * INTERVAL + 1
+
+
+def test_an_upstream_that_went_away_is_probed_quickly_and_is_healthy_again_long_before_the_interval_is_over(
+    start_gateway: StartGateway, upstream: ScriptedUpstream, far: ScriptedUpstream
+) -> None:
+    gateway = start(start_gateway, far, interval=30)
+    gateway.log.wait_for("deployment auto: upstream ok", 2)
+    for _ in range(2):
+        far.health = AWAY
+        line = len(gateway.log.lines)
+        with far.playing(Visit.close):
+            assert contract.UNREACHABLE.is_kept_by(gateway.ask(chat("auto")))
+        gateway.log.wait_for("deployment auto: upstream it closed the connection", 2, start=line)
+        far.forget()
+        assert far.wait_for(lambda far: len(far.probes) > 2, 3)
+        far.health = OK
+        gateway.log.wait_for("deployment auto: upstream ok", 3, start=line)
 
 
 def test_U26_an_upstream_that_comes_and_goes_is_probed_no_more_often_and_said_once_a_change(

@@ -96,6 +96,7 @@ def test_a_connection_that_is_said_to_close_is_closed(
 
 # --- framing
 
+TRAILERS = b"".join(b"X-%d: %b\r\n" % (number, b"a" * 1000) for number in range(60))
 ANSWERS = {
     "HTTP/1.0 by length": (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", False, False),
     "HTTP/1.0 by length, kept": (
@@ -117,9 +118,15 @@ ANSWERS = {
         False,
         True,
     ),
+    "an empty line first": (b"\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", False, True),
     "a length with spaces": (b"HTTP/1.1 200 OK\r\nContent-Length:  \t2 \r\n\r\n{}", False, True),
     "chunks with extensions": (
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n1;a=b\r\n{\r\n01;c\r\n}\r\n0\r\nX-Trailer: a\r\n\r\n",
+        False,
+        True,
+    ),
+    "many trailers": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n" + TRAILERS + b"\r\n",
         False,
         True,
     ),

@@ -2,11 +2,14 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.behaviour import contract
+from tests.behaviour import contract, scene
+from tests.behaviour.fleet import StartGateway
 from tests.behaviour.gateway_process import GatewayProcess
+from tests.behaviour.preloading import built
 from tests.behaviour.scripted_upstream import GatewayLeft, ScriptedUpstream, Visit
 from tests.behaviour.stage import BRISK, Stage, chat
 
@@ -48,6 +51,25 @@ def test_an_upstream_that_cannot_be_reached_is_a_502_in_time(
     assert time.monotonic() - begun < within
     assert not stage.tls.requests
     assert not stage.misnamed.requests
+
+
+def test_U2_a_name_that_no_thread_can_look_up_is_a_502_until_one_can(
+    start_gateway: StartGateway, upstream: ScriptedUpstream, tmp_path: Path
+) -> None:
+    no_threads = tmp_path / "no-threads"
+    environ = {"LD_PRELOAD": str(built("no_threads.c", tmp_path)), "NO_THREADS": str(no_threads)}
+    named = scene.config(f"http://localhost:{upstream.port}", "probes: {interval: 0.1}, log: {format: json}")
+    gateway = start_gateway(named, environ=environ)
+    gateway.log.wait_for("deployment demo: upstream ok")
+    no_threads.touch()
+    for _ in range(2):
+        assert contract.UNREACHABLE.is_kept_by(gateway.ask(chat()))
+    gateway.log.wait_for('"cause":"no thread could be started to look up its host name"')
+    gateway.log.wait_for("deployment demo: upstream no thread could be started")
+    line = len(gateway.log.lines)
+    no_threads.unlink()
+    assert gateway.ask(chat()).json() == {"object": "fine"}
+    gateway.log.wait_for("deployment demo: upstream ok", start=line)
 
 
 # --- no answer: it goes before one is there
@@ -113,6 +135,10 @@ INVALID: dict[str, bytes] = {
     "U10 HTTP/2.0": b"HTTP/2.0 200 OK\r\n" + BODY,
     "U10 HTTP/1.2": b"HTTP/1.2 200 OK\r\n" + BODY,
     "U10 ICY": b"ICY 200 OK\r\n" + BODY,
+    "U10 ICE": b"ICE/1.0 200 OK\r\n" + BODY,
+    "U10 RTSP/1.0": b"RTSP/1.0 200 OK\r\n" + BODY,
+    "U10 RTSP/1.1": b"\r\nRTSP/1.1 200 OK\r\n" + BODY,
+    "U10 RTSP first": b"RTSP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n" + BODY,
     "U10 status 99": b"HTTP/1.1 99 Low\r\n" + BODY,
     "U10 status 600": b"HTTP/1.1 600 High\r\n" + BODY,
     "U10 status 999": b"HTTP/1.1 999 Highest\r\n" + BODY,

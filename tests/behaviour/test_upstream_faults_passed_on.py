@@ -7,13 +7,14 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
 
 from tests.behaviour import contract
 from tests.behaviour.gateway_process import GatewayProcess
-from tests.behaviour.scripted_upstream import ScriptedUpstream, Visit, fine
+from tests.behaviour.scripted_upstream import GatewayLeft, ScriptedUpstream, Visit, fine
 from tests.behaviour.stage import BRISK, DONE, EVENT, chat, says
 from tests.behaviour.wire_client import Response
 
@@ -96,6 +97,47 @@ def test_U12_a_body_that_is_not_whole_is_passed_on_and_not_made_to_look_whole(
     before = upstream.only_request.connection
     assert relay_gateway.ask(chat()).json() == {"object": "fine"}
     assert upstream.requests[1].connection != before
+
+
+ENDLESS = {
+    "a trailer": (b"0\r\nX-Trailer: ", b"a"),
+    "trailers": (b"0\r\n", b"X-Trailer: aaaa\r\n"),
+    "an extension": (b"5;", b"a"),
+    "an extension of the last chunk": (b"0;", b"a"),
+    "zeros before a size": (b"0", b"0"),
+}
+
+
+@pytest.mark.parametrize(("begins", "goes_on"), ENDLESS.values(), ids=ENDLESS)
+def test_U12_what_frames_a_body_has_an_end_or_the_stream_is_broken(
+    relay_gateway: GatewayProcess, upstream: ScriptedUpstream, begins: bytes, goes_on: bytes
+) -> None:
+    sent: list[int] = []
+    piece = goes_on * (64 * 1024 // len(goes_on))
+
+    def script(visit: Visit) -> None:
+        visit.read_body()
+        visit.begin_stream()
+        visit.chunk(EVENT)
+        assert seen.wait(2)
+        with suppress(GatewayLeft):
+            visit.send(begins, *[piece] * 128)
+            sent.append(len(piece) * 128)
+
+    seen = threading.Event()
+    line = len(relay_gateway.log.lines)
+    with upstream.playing(script), relay_gateway.connect() as client:
+        client.send(chat())
+        client.read_head()
+        assert client.read_some() == b"%x\r\n%b\r\n" % (len(EVENT), EVENT)
+        seen.set()
+        rest = client.read_to_end()
+        assert upstream.wait_for(lambda upstream: upstream.busy == 0)
+    assert b"The model endpoint broke off" in rest
+    assert not rest.endswith(b"0\r\n\r\n")
+    assert sent == []
+    relay_gateway.log.wait_for("the framing of its answer exceeds 65536 bytes", start=line)
+    assert relay_gateway.ask(chat()).json() == {"object": "fine"}
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,31 @@ async def test_a_head_that_is_too_long_is_an_error(head: bytes, step: int) -> No
     assert receiver.end == "it does not speak valid HTTP: its headers exceed 65536 bytes"
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+async def test_what_frames_many_chunks_may_be_long_in_all_and_come_apart_from_them() -> None:
+    size = b"1;%b\r\n" % (b"a" * (MAX_HEAD_BYTES // 10))
+    receiver = await answered(CHUNKED, *[size, b"x", b"\r\n"] * 30, b"0\r\n", b"A: %b\r\n" % (b"a" * 60_000), b"\r\n")
+    assert receiver.end == "ended"
+    assert receiver.body == b"x" * 30
+
+
+async def test_a_long_head_leaves_what_frames_the_first_chunk_its_own_length() -> None:
+    head = CHUNKED.replace(b"\r\n\r\n", b"\r\nA: %b\r\n\r\n" % (b"a" * (MAX_HEAD_BYTES - 200)))
+    receiver = await answered(head, b"1;%b\r\n" % (b"a" * 1000), b"x\r\n0\r\n\r\n")
+    assert receiver.end == "ended"
+
+
+@pytest.mark.parametrize("step", [1 << 20, 5000])
+@pytest.mark.parametrize("framing", [b"0\r\nA: ", b"0;", b"1;", b"0"], ids=["trailer", "last", "extension", "zeros"])
+async def test_what_frames_a_chunk_and_is_too_long_is_an_error(framing: bytes, step: int) -> None:
+    endless = framing + b"0" * 70_000
+    receiver = await answered(CHUNKED, b"1\r\nx\r\n", *(endless[at : at + step] for at in range(0, len(endless), step)))
+    assert receiver.body == b"x"
+    assert receiver.end == "it does not speak valid HTTP: the framing of its answer exceeds 65536 bytes"
+
+
 async def test_a_connection_held_back_to_its_last_byte_reads_again_when_it_is_released() -> None:
     connection, receiver = Connection(), Collector()
     wire = UpstreamWire(connection)

@@ -1,5 +1,6 @@
 """The log: no key in it, one line an event, whoever chose the words."""
 
+import asyncio
 import io
 import json
 import logging
@@ -101,3 +102,26 @@ def test_a_request_is_one_aligned_line(line: io.StringIO) -> None:
     }
     logs.log_request(fields)
     assert line.getvalue().endswith(" 404  GET /a\\n/b  - (acme)  0→74 B, 0 ms  refused: x-api-key: …  gw_…\n")
+
+
+def test_lines_wait_for_each_other_in_an_event_loop_and_for_nothing_without_one(line: io.StringIO) -> None:
+    """An event loop that has ended may have left lines behind, and a timer that nobody minds any more."""
+    logs.set_up("human", "info", line)
+    log = logging.getLogger("x")
+
+    async def say(text: str) -> str:
+        log.info(text)
+        return line.getvalue()
+
+    async def say_and_wait(text: str) -> None:
+        log.info(text)
+        async with asyncio.timeout(5):
+            while text not in line.getvalue():
+                await asyncio.sleep(0.01)
+
+    assert asyncio.run(say("first")) == ""
+    log.info("second")
+    assert [text.rpartition(" ")[2] for text in line.getvalue().splitlines()] == ["first", "second"]
+    assert "third" not in asyncio.run(say("third"))
+    asyncio.run(say_and_wait("fourth"))
+    assert line.getvalue().count("\n") == 4

@@ -74,6 +74,23 @@ def test_a_lookup_that_hangs_does_not_keep_the_event_loop_from_closing(lookups: 
     lookups.free.set()
 
 
+async def test_a_lookup_for_which_no_thread_can_be_started_fails_and_the_next_is_tried_anew(
+    lookups: Lookups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    address = Address("http://other.test", None)
+    for _ in range(2):
+        with monkeypatch.context() as limit:
+            limit.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(UpstreamError, match="no thread could be started to look up its host name"):
+                await address.open(5)
+    with pytest.raises(UpstreamError, match="no connection"):  # it has an address, where nobody listens
+        await address.open(5)
+    assert lookups.asked == ["other.test"]
+
+
 @pytest.mark.parametrize("host", ["l" * 70 + ".test", "a..b", "nowhere.invalid", "xn--a.test"])
 async def test_a_name_that_cannot_be_is_a_name_that_does_not_resolve(host: str) -> None:
     with pytest.raises(UpstreamError, match="its host name does not resolve"):

@@ -263,11 +263,18 @@ def test_keys_of_the_same_name_have_ids_of_their_own(path: Path) -> None:
         (0o600, GOOD, False),
         (0o644, GOOD.replace(f"key: {CANARY}", f"key_sha256: {'ab' * 32}"), False),
         (0o644, GOOD.replace(CANARY, "'${KEY}'"), False),
+        (0o644, f"database: postgresql+asyncpg://gateway:{CANARY}@db.test/gateway", True),
+        (0o644, f"database: postgresql+asyncpg://gateway:{CANARY}@${{HOST}}/gateway", True),
+        (0o644, f"database: mysql+aiomysql://db.test/gateway?user=gateway&password={CANARY}&ssl=1", True),
+        (0o600, f"database: postgresql+asyncpg://gateway:{CANARY}@db.test/gateway", False),
+        (0o644, "database: postgresql+asyncpg://gateway:${KEY}@db.test/gateway", False),
+        (0o644, "database: postgresql+asyncpg://gateway@db.test/gateway", False),
+        (0o644, "database: postgresql+asyncpg:///gateway?user=gateway", False),
     ],
 )
-def test_a_file_with_keys_that_others_can_read_is_warned_of(mode: int, text: str, warned: bool, path: Path) -> None:
+def test_a_file_with_secrets_that_others_can_read_is_warned_of(mode: int, text: str, warned: bool, path: Path) -> None:
     path.write_text(text)
     path.chmod(mode)
-    said = cautions(read_settings(path, {"KEY": CANARY}), path)
+    said = cautions(read_settings(path, {"KEY": CANARY, "HOST": "db.test"}), path)
     assert any("chmod 600" in sentence for sentence in said) is warned
     assert "CANARY" not in "".join(said)
