@@ -1,4 +1,4 @@
-"""A model's errors in sentences for the person who wrote the file. Pure: no I/O.
+"""A model's errors in sentences for the person who wrote the file, and numbers of things. Pure: no I/O.
 
 No sentence quotes the value: whatever stands in the wrong place may be a key.
 """
@@ -32,6 +32,11 @@ _SENTENCES = {
     "dict_type": "must be a mapping, with lines like `name: ...`",
     "model_type": "must be a mapping, with lines like `name: ...`",
 }
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 key`, `2 keys`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def blame_fields(document: Document, error: ValidationError, model: type[BaseModel]) -> None:

@@ -14,7 +14,7 @@ from gateway import settings_rules
 from gateway.account import digest_of
 from gateway.deployment import Limits, Status, Timeouts
 from gateway.fields import NO_BOOL, CaFile, Database, Digest, Id, KeyText, Label, Moment, Seconds, Upstream, UpstreamKey
-from gateway.sentences import blame_fields
+from gateway.sentences import blame_fields, counted
 from gateway.settings_server import Log, Model, Probes, Server, ServerLimits, ServerTimeouts
 from gateway.yaml_text import read_yaml
 
@@ -203,8 +203,8 @@ def warnings(settings: Settings) -> tuple[str, ...]:
     found = []
     if plain and not is_loopback(settings.server.host):
         found.append(
-            f"{len(plain)} key(s) stand in the configuration as plain text ({', '.join(plain[:3])}) while the gateway "
-            "listens beyond this machine: replace each `key` by its `key_sha256` (gguf-gateway hash-key)."
+            f"The configuration holds {counted(len(plain), 'key')} as plain text ({', '.join(plain[:3])}) while the "
+            "gateway listens beyond this machine: replace each `key` by its `key_sha256` (gguf-gateway hash-key)."
         )
     if settings.database is None and not keys:
         found.append("No key is configured: every request will be answered 401.")

@@ -9,7 +9,7 @@ import click
 from gateway.cli.arguments import FILE
 from gateway.cli.output import as_json, print_json, say
 from gateway.registry.opening import cautions
-from gateway.registry.yaml_file import read_settings
+from gateway.registry.yaml_file import content_of, read_settings
 from gateway.settings import Settings
 from gateway.source import SourceError
 
@@ -64,5 +64,4 @@ def _summary(settings: Settings) -> str:
     address = f"listens on {settings.server.host}:{settings.server.port}"
     if settings.database is not None:
         return f"{address}, accounts and deployments in a database"
-    counts = _counts(settings)
-    return f"{address}, {counts['accounts']} accounts, {counts['keys']} keys, {counts['deployments']} deployments"
+    return f"{address}, {content_of(settings)}"

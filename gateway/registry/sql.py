@@ -8,6 +8,7 @@ from gateway.registry.rows import Defaults
 from gateway.registry.sqlite_file import place_of
 from gateway.registry.sqlite_reader import SqliteReader
 from gateway.registry.watching import INTERVAL, WatchingRegistry, log
+from gateway.sentences import counted
 from gateway.source import SourceError
 
 _DEFAULTS = Defaults()
@@ -66,7 +67,8 @@ class SqlRegistry(WatchingRegistry):
 
     def _take(self, revision: int, snapshot: Snapshot) -> None:
         if self._revision is not None or self.problem is not None:
-            log.info("%s: %d keys, %d deployments", self.name, len(snapshot.keys), len(snapshot.deployments))
+            keys, deployments = counted(len(snapshot.keys), "key"), counted(len(snapshot.deployments), "deployment")
+            log.info("%s: %s, %s", self.name, keys, deployments)
         self._revision = revision
         self.replace(snapshot)
 

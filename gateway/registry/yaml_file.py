@@ -12,6 +12,7 @@ from gateway.account import Key
 from gateway.deployment import Deployment
 from gateway.registry.base import Snapshot
 from gateway.registry.watching import INTERVAL, WatchingRegistry, log
+from gateway.sentences import counted
 from gateway.settings import Settings, parse
 from gateway.source import SourceError
 from gateway.yaml_text import MAX_CHARS
@@ -53,6 +54,13 @@ def snapshot_of(settings: Settings) -> Snapshot:
     return Snapshot.of(_keys(settings), deployments)
 
 
+def content_of(settings: Settings) -> str:
+    """How many accounts, keys and deployments there are, in words."""
+    keys = sum(len(account.keys) for account in settings.accounts.values())
+    content = ((len(settings.accounts), "account"), (keys, "key"), (len(settings.deployments), "deployment"))
+    return ", ".join(counted(number, thing) for number, thing in content)
+
+
 class YamlRegistry(WatchingRegistry):
     """Serves what a YAML file says, and what it is edited to say within a second.
 
@@ -92,7 +100,7 @@ class YamlRegistry(WatchingRegistry):
         if self._started is None:
             self._started = settings
         elif settings != self.settings or self.problem is not None:
-            log.info("%s is in force: %s", self._path, _count(settings))
+            log.info("%s is in force: %s", self._path, content_of(settings))
         self.settings = settings
         self._tell_what_waits(self._started, settings)
         self.replace(snapshot_of(settings))
@@ -158,8 +166,3 @@ def _flat(section: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
-
-
-def _count(settings: Settings) -> str:
-    keys = sum(len(account.keys) for account in settings.accounts.values())
-    return f"{len(settings.accounts)} accounts, {keys} keys, {len(settings.deployments)} deployments"

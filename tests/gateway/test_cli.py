@@ -416,12 +416,14 @@ def test_an_argument_that_is_wrong_in_itself_is_a_usage_error(arguments: list[st
 
 def test_check_says_what_is_good_and_what_deserves_a_warning(run: Run, config: Path) -> None:
     result = run("check", "--config", str(config))
-    assert result.output == f"{config} is good: listens on 127.0.0.1:8080, 1 accounts, 1 keys, 1 deployments.\n"
+    assert result.output == f"{config} is good: listens on 127.0.0.1:8080, 1 account, 1 key, 1 deployment.\n"
     config.write_text("server: {host: 0.0.0.0}\n" + GOOD)
     answer = read(run("check", "--config", str(config), "--json"))
     assert answer["ok"] is True
     assert "plain text" in answer["warnings"][0]
-    assert "Warning: 1 key(s) stand in the configuration" in run("check", "--config", str(config)).stderr
+    assert "Warning: The configuration holds 1 key as plain text (" in run("check", "--config", str(config)).stderr
+    config.write_text("accounts: {acme: {}, beta: {}}")
+    assert "2 accounts, 0 keys, 0 deployments.\n" in run("check", "--config", str(config)).stdout
 
 
 def test_check_says_every_error_at_once(run: Run, config: Path) -> None:
@@ -486,7 +488,7 @@ def test_check_refuses_a_database_without_a_driver(url: str, run: Run, tmp_path:
 
 def test_import_moves_a_file_into_a_database(run: Run, config: Path, tmp_path: Path) -> None:
     first = run("import", str(config), "--database", "DB")
-    assert first.output == "Keys: 1 added, 0 were there. Deployments: 1 added, 0 were there.\n"
+    assert first.output == "Keys: 1 added, 0 already there. Deployments: 1 added, 0 already there.\n"
     assert read(run("import", str(config), "--database", "DB", "--json")) == {
         "keys_added": 0,
         "keys_known": 1,
