@@ -23,7 +23,12 @@ def deployments() -> None:
 @with_target
 @click.argument("deployment_id", metavar="ID")
 @click.option("--account", required=True, help="The account it belongs to; made if it is new.")
-@click.option("--upstream", required=True, metavar="URL", help="Where its llama-server listens: http[s]://host[:port].")
+@click.option(
+    "--upstream",
+    required=True,
+    metavar="URL",
+    help="Where its llama-server listens: http[s]://host[:port] or unix:/path.",
+)
 @click.option("--upstream-key-env", metavar="NAME", help="The environment variable with the llama-server's own key.")
 @click.option("--upstream-key-stdin", is_flag=True, help="Read the llama-server's own key from standard input.")
 @click.option("--status", type=click.Choice([str(status) for status in Status]), default="auto", show_default=True)

@@ -10,10 +10,6 @@ from gateway.cli.output import OutputError, as_json, print_json, print_table, sa
 from gateway.cli.target import Target, nothing_there, with_target
 from gateway.registry.base import ChangeError, SourceError
 
-_EXPIRES = click.option(
-    "--expires-at", type=Moment(), help="When it ends, like 2027-01-01T00:00:00Z; never by default."
-)
-
 
 @click.group()
 def keys() -> None:
@@ -24,7 +20,7 @@ def keys() -> None:
 @with_target
 @click.option("--account", required=True, help="The account it proves; made if it is new.")
 @click.option("--name", required=True, help="What lists and logs call it.")
-@_EXPIRES
+@click.option("--expires-at", type=Moment(), help="When it ends, like 2027-01-01T00:00:00Z; never by default.")
 @as_json
 def create(target: Target, account: str, name: str, expires_at: datetime | None, as_json: bool) -> None:
     """Make a key and print it, this once. The database is made if there is none."""
@@ -73,13 +69,14 @@ def revoke(target: Target, key_id: str, as_json: bool) -> None:
 @with_target
 @click.argument("key_id", metavar="ID")
 @click.option("--grace", type=Span(), default="24h", show_default=True, help="How long the old one still works.")
-@_EXPIRES
+@click.option(
+    "--expires-at",
+    type=Moment(),
+    help="When the successor ends, like 2027-01-01T00:00:00Z; by default it gets the old one's lifetime, if any.",
+)
 @as_json
 def rotate(target: Target, key_id: str, grace: timedelta, expires_at: datetime | None, as_json: bool) -> None:
-    """Make a successor, print it this once, and let the old key run out.
-
-    The successor of a key with a lifetime gets the same lifetime, unless --expires-at says otherwise.
-    """
+    """Make a successor, print it this once, and let the old key run out."""
     key, text, old = target.change(lambda change: change.rotate_key(key_id, grace, expires_at))
     old_one = f" The old one, {old.id}, works until {when(old.expires_at)}."
     _show(target, key, text, as_json, old_one, successor_of=old.id, old_expires_at=old.expires_at)

@@ -88,6 +88,16 @@ def test_every_command_has_help(name: str, run: Run) -> None:
     assert run(name, "--help").output.startswith(f"Usage: main {name}")
 
 
+def test_help_says_what_an_upstream_may_be_and_when_keys_end(run: Run) -> None:
+    def said(*command: str) -> str:
+        return " ".join(run(*command, "--help").output.split())
+
+    assert "http[s]://host[:port] or unix:/path" in said("deployments", "add")
+    assert "like 2027-01-01T00:00:00Z; never by default" in said("keys", "create")
+    assert "never by default" not in said("keys", "rotate")
+    assert "by default it gets the old one's lifetime" in said("keys", "rotate")
+
+
 def test_the_version_is_that_of_the_package(run: Run) -> None:
     assert __version__ in run("--version").output
 
