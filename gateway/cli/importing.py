@@ -13,7 +13,7 @@ from gateway.registry.base import ChangeError
 @click.command("import")
 @with_target
 @click.argument("file", type=FILE)
-@click.option("--overwrite", is_flag=True, help="Make deployments that differ what FILE says: status, upstream, all.")
+@click.option("--overwrite", is_flag=True, help="Change deployments that differ to what FILE says, their status too.")
 @as_json
 def import_(target: Target, file: Path, overwrite: bool, as_json: bool) -> None:
     """Take the accounts, keys and deployments of FILE over into a database, all or nothing.
@@ -32,8 +32,8 @@ def import_(target: Target, file: Path, overwrite: bool, as_json: bool) -> None:
         print_json({name: getattr(done, name) for name in done.__slots__})
         return
     say(
-        f"Keys: {done.keys_added} added, {done.keys_known} were there. "
-        f"Deployments: {done.deployments_added} added, {done.deployments_known} were there."
+        f"Keys: {done.keys_added} added, {done.keys_known} already there. "
+        f"Deployments: {done.deployments_added} added, {done.deployments_known} already there."
     )
     for name, columns in done.deployments_kept.items():
         say(f"Kept, though it differs from the file: {name} ({', '.join(columns)}).")

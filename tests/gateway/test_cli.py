@@ -499,7 +499,7 @@ def test_check_refuses_a_database_without_a_driver(url: str, run: Run, tmp_path:
 
 def test_import_moves_a_file_into_a_database(run: Run, config: Path, tmp_path: Path) -> None:
     first = run("import", str(config), "--database", "DB")
-    assert first.output == "Keys: 1 added, 0 were there. Deployments: 1 added, 0 were there.\n"
+    assert first.output == "Keys: 1 added, 0 already there. Deployments: 1 added, 0 already there.\n"
     assert read(run("import", str(config), "--database", "DB", "--json")) == {
         "keys_added": 0,
         "keys_known": 1,
