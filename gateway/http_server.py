@@ -22,6 +22,8 @@ log = logging.getLogger("gateway.http")
 
 MAX_LINE_BYTES = 8190  # of the request line, and of one header (aiohttp's own default, stated because we answer for it)
 _MAX_FRAMING_BYTES = 64 * 1024  # chunk sizes and extensions, beyond seven bytes for every one of the body
+# A client that leaves, and a body that is badly framed: aiohttp finds that out again when it reads and drops the rest.
+_OF_CLIENTS = (ConnectionError, web.RequestPayloadError, http_exceptions.HttpProcessingError)
 _LINGER_SECONDS = 2.0  # how long the rest of a refused request is read and dropped, so that its client sees the refusal
 
 
@@ -73,9 +75,12 @@ class Protocol(Dispatch):
         return self.app[ACCESS].refuse_unread(Refusal(errors.BAD_REQUEST, _what_is_wrong(exc)))
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """One line and no traceback: what ends here is a client's doing."""
+        """What aiohttp caught last. No traceback for what a client does, nor its words: it could fill the log."""
         error = kw.get("exc_info")
-        log.debug("connection given up: %s", type(error).__name__ if isinstance(error, BaseException) else "error")
+        if isinstance(error, _OF_CLIENTS):
+            log.debug("connection given up: %s", type(error).__name__)
+        else:
+            log.error("internal error: its connection is closed", exc_info=error)
 
 
 def _what_is_wrong(exc: BaseException | None) -> str:

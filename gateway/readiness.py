@@ -124,7 +124,7 @@ class Readiness:
             return await ask_health(self._upstreams.of(watched.deployment), self._timeout)
         except Exception:
             if watched.health.seen != _FAULT:
-                log.exception("deployment %s: a fault of the gateway in a probe", watched.deployment.id)
+                log.exception("deployment %s: internal error in a probe", watched.deployment.id)
             return _FAULT
 
     def _note(self, watched: "_Watched", seen: str) -> None:

@@ -4,6 +4,8 @@ import logging
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.http_exceptions import TransferEncodingError
 from yarl import URL
 
 from gateway import entrance, errors
@@ -105,3 +107,40 @@ async def test_the_status_pages_stream_is_measured_too(caplog: pytest.LogCapture
     (line,) = [record.__dict__["request"] for record in caplog.records if "request" in record.__dict__]
     assert line["bytes_out"] == size > 1000
     assert 0 <= line["first_byte_ms"] <= line["total_ms"]
+
+
+async def failing_with(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask a gateway that fails so where nothing of its own stands between it and aiohttp; and once more, all well."""
+
+    async def broken(*_arguments: object) -> None:
+        raise error
+
+    async with serving() as gateway, aiohttp.ClientSession() as client:
+        with monkeypatch.context() as fault:
+            fault.setattr(web.Response, "write_eof", broken)
+            with pytest.raises(aiohttp.ClientError):
+                await client.get(f"{gateway.url}/healthz")
+        async with client.get(f"{gateway.url}/healthz") as answer:
+            assert answer.status == 200
+
+
+async def test_a_fault_of_ours_that_only_aiohttp_sees_is_said_with_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fault = RuntimeError("a canary of a cause")
+    await failing_with(fault, monkeypatch)
+    said = [record for record in caplog.records if record.name == "gateway.http"]
+    assert said  # as often as the client tries
+    assert all(record.levelno == logging.ERROR and record.exc_info and record.exc_info[1] is fault for record in said)
+    assert all("internal error" in record.getMessage() for record in said)
+
+
+@pytest.mark.parametrize("kind", [ConnectionResetError, web.RequestPayloadError, TransferEncodingError])
+async def test_what_a_client_does_is_a_line_for_debugging_and_no_traceback(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "gateway.http")
+    await failing_with(kind("a canary of the body"), monkeypatch)
+    said = [record for record in caplog.records if record.name == "gateway.http"]
+    assert all(record.levelno == logging.DEBUG and record.exc_info is None for record in said)
+    assert "canary" not in caplog.text
