@@ -98,6 +98,15 @@ def _measure_alone(bench: Bench, home: GatewayHome, direct: Target) -> None:
     home.configure()
 
 
+def _measure_neighbours(bench: Bench, home: GatewayHome, direct: Target) -> None:
+    """In processes that have served nobody else: memory that is there already would hide what a client costs."""
+    if targets.has_nginx():
+        with targets.nginx(bench.folder, direct, bench.cores.measured) as nginx:
+            bench.neighbours(nginx)
+    with home.gateway(bench.cores.measured) as gateway:
+        bench.neighbours(gateway)
+
+
 def _measure_in_turn(bench: Bench, home: GatewayHome, others: list[Target]) -> None:
     with home.gateway(bench.cores.measured) as gateway:
         for number in range(bench.profile.rounds):
@@ -110,8 +119,7 @@ def _measure_in_turn(bench: Bench, home: GatewayHome, others: list[Target]) -> N
     with home.gateway(bench.cores.measured) as gateway:  # a new one: no memory that others have grown
         for target in (*others, gateway):
             bench.many_streams(target)
-        for target in (*others[1:], gateway):
-            bench.neighbours(target)
+    _measure_neighbours(bench, home, others[0])
 
 
 def write(record: Record, folder: Path) -> None:

@@ -24,7 +24,8 @@ _CONCURRENT = 32
 _EVENTS = 100  # of the streams whose CPU time is measured
 _CALM, _BUSY = 0.005, 0.002  # seconds between two events of each of them
 _APART = 0.1  # seconds over which they begin, where they do not begin together
-_SLOW_BYTES, _LARGE_BYTES = 64 * MIB, 10_000_000
+_SLOW_READERS, _SLOW_BYTES = 8, 32 * MIB
+_LARGE_BYTES = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -196,11 +197,11 @@ class Bench:
         self.record.add("many_p99", target.name, report.delays.p99)
 
     def neighbours(self, target: Target) -> None:
-        """A client that does not read, and one that sends large bodies, and what others notice of them."""
+        """Clients that do not read, and one that sends large bodies, and what others notice of them."""
         profile = self.profile
         try:
-            self.say(f"{target.name}: a slow reader")
-            slow = neighbours.slow_reader(target, _SLOW_BYTES, profile.slow_seconds)
+            self.say(f"{target.name}: {_SLOW_READERS} slow readers")
+            slow = neighbours.slow_readers(target, _SLOW_READERS, _SLOW_BYTES, profile.slow_seconds)
             self.record.add("slow_reader", target.name, slow.memory)
             self.record.add("slow_ping", target.name, slow.pings.most)
             self.say(f"{target.name}: {profile.large_bodies} bodies of 10 MB")

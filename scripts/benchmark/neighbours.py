@@ -84,35 +84,39 @@ def ask(connection: http.client.HTTPConnection, target: Target, path: str, body:
 
 
 @dataclass(frozen=True)
-class SlowReader:
-    """What a client costs that reads nothing of `size` bytes for a while: bytes of memory, and the others' time."""
+class SlowReaders:
+    """What clients cost that read nothing of their answers for a while: bytes of memory each, and the others' time."""
 
-    size: int
-    memory: int
+    memory: float
     pings: Summary
 
 
-def slow_reader(target: Target, size: int, seconds: float) -> SlowReader:
-    """Read nothing for so long, then everything. Raises Wrong if what comes then is not what was sent."""
-    _read_bulk(target, MIB, 0)  # what the first long answer needs once and for all is not this reader's
+def slow_readers(target: Target, number: int, size: int, seconds: float) -> SlowReaders:
+    """So many read nothing of `size` bytes for so long, then everything. Raises Wrong if that is not what was sent."""
+    _read_bulk(_ask_for_bulk(target, MIB), MIB)  # what the first long answer needs once is not these readers'
     process = target.measured
     process.forget_peak()
     before = process.memory()
     with Pinger.beside(target) as pinger:
-        peak = _read_bulk(target, size, seconds)
-    return SlowReader(size, peak - before, pinger.times)
+        readers = [_ask_for_bulk(target, size) for _ in range(number)]
+        sleep(seconds)
+        peak = process.peak_memory()
+        for reader in readers:
+            _read_bulk(reader, size)
+    return SlowReaders((peak - before) / number, pinger.times)
 
 
-def _read_bulk(target: Target, size: int, seconds: float) -> int:
-    """Ask for a long body, wait, and read it; the peak of memory until the reading began."""
+def _ask_for_bulk(target: Target, size: int) -> http.client.HTTPResponse:
+    """Ask for a long body, and read its head only."""
     connection = http.client.HTTPConnection("127.0.0.1", target.port)
     connection.connect()
     connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
-    headers = {} if target.key is None else {"Authorization": f"Bearer {target.key}"}
+    headers = {"Connection": "close"} | ({} if target.key is None else {"Authorization": f"Bearer {target.key}"})
     connection.request("POST", target.base + _BULK, json.dumps({"bytes": size}), headers)
-    response = connection.getresponse()
-    sleep(seconds)
-    peak = target.measured.peak_memory()
+    return connection.getresponse()
+
+
+def _read_bulk(response: http.client.HTTPResponse, size: int) -> None:
     seen, left = hashlib.sha256(), size
     while left:
         piece = response.read(min(left, MIB))
@@ -122,8 +126,7 @@ def _read_bulk(target: Target, size: int, seconds: float) -> int:
         left -= len(piece)
     if response.read() != seen.digest():
         raise Wrong("a long body is not what was sent")
-    connection.close()
-    return peak
+    response.close()
 
 
 def large_bodies(target: Target, size: int, times: int) -> Summary:

@@ -38,7 +38,7 @@ of them. It takes about eleven minutes; `make bench-quick` takes a minute and a 
 
 
 _CAPTION = """
-Median of the rounds (lowest – highest). Idle processes, many streams, the slow reader and 10 MB bodies are measured
+Median of the rounds (lowest – highest). Idle processes, many streams, slow readers and 10 MB bodies are measured
 once. `+` marks what is added to asking the backend directly.
 """.strip()
 _APART = """
