@@ -25,7 +25,7 @@ _MAX_AHEAD_BYTES = 256 * 1024  # kept of a client that sends on before it is ans
 class Dispatch(ClientConnection):
     """One client connection that can take either path."""
 
-    __slots__ = ("_aiohttps", "_busy", "_fast_path", "_held", "_patience", "_turns")
+    __slots__ = ("_aiohttp_bytes", "_busy", "_fast_path", "_held", "_patience", "_turns")
 
     def __init__(self, fast_path: FastPath, manager: web.Server, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
@@ -34,14 +34,14 @@ class Dispatch(ClientConnection):
         self._held = b""  # came meanwhile, or is the beginning of a plain request
         self._patience: asyncio.TimerHandle | None = None
         self._turns = 0
-        self._aiohttps: float = 0  # how many of the next bytes are aiohttp's: the rest of a request, or all
+        self._aiohttp_bytes: float = 0  # how many of the next bytes are aiohttp's: the rest of a request, or all
 
     def data_received(self, data: bytes) -> None:
         if self._busy:
-            self._keep(data)
-        elif self._aiohttps or not data:
-            self._aiohttps -= len(data)
-            self._pass_on(data, self._aiohttps if self._aiohttps >= 0 else math.inf)
+            self._buffer_ahead(data)
+        elif self._aiohttp_bytes or not data:
+            self._aiohttp_bytes -= len(data)
+            self._pass_on(data, self._aiohttp_bytes if self._aiohttp_bytes >= 0 else math.inf)
         else:
             self._dispatch(self._held + data if self._held else data)
 
@@ -71,9 +71,9 @@ class Dispatch(ClientConnection):
             return
         self._held = data
         if request is None or request.missing > HELD_BYTES:
-            self._lose_patience(request)
+            self._give_up_waiting(request)
         elif self._patience is None:
-            self._patience = self._loop.call_later(PATIENCE_SECONDS, self._lose_patience, request)
+            self._patience = self._loop.call_later(PATIENCE_SECONDS, self._give_up_waiting, request)
 
     def _answer(self, request: PlainRequest, data: bytes) -> None:
         """Carry a whole request, or give its bytes, `data`, to aiohttp."""
@@ -91,7 +91,7 @@ class Dispatch(ClientConnection):
         if not self._busy:
             self._pass_on(data, 0)
 
-    def _lose_patience(self, request: PlainRequest | None) -> None:
+    def _give_up_waiting(self, request: PlainRequest | None) -> None:
         """Give aiohttp what there is: the beginning of a `request`, or something whose end only aiohttp can find."""
         held = self._take_held()
         self._pass_on(held, math.inf if request is None else request.whole_size - len(held))
@@ -99,7 +99,7 @@ class Dispatch(ClientConnection):
     def _pass_on(self, data: bytes, more: float) -> None:
         """Give aiohttp these bytes, and as many `more` when they come."""
         self._turns = 0
-        self._aiohttps = more
+        self._aiohttp_bytes = more
         self.feed_aiohttp(data)
 
     def feed_aiohttp(self, data: bytes) -> None:
@@ -113,7 +113,7 @@ class Dispatch(ClientConnection):
         held, self._held = self._held, b""
         return held
 
-    def _keep(self, data: bytes) -> None:
+    def _buffer_ahead(self, data: bytes) -> None:
         self._held += data
         if len(self._held) > _MAX_AHEAD_BYTES and self.transport is not None:
             self.transport.pause_reading()

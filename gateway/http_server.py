@@ -70,7 +70,7 @@ class Protocol(Dispatch):
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun; a second one would land inside it")
         if status != 400:
-            log.error("internal error: %s", type(exc).__name__)
+            log.error("internal error: it is answered with 500", exc_info=exc)
             return self.app[ACCESS].refuse_unread(Refusal(errors.FAULT))
         return self.app[ACCESS].refuse_unread(Refusal(errors.BAD_REQUEST, _what_is_wrong(exc)))
 

@@ -31,7 +31,7 @@ class Relay:
         self._upload_silence = upload_silence
         self._answers: set[Answer] = set()
         self._preparing: set[asyncio.Timeout] = set()  # requests that have no connection yet
-        self._all_done = asyncio.Event()
+        self._one_left = asyncio.Event()
         self._over = False
         self.under_way = 0  # requests: being received, in line for a connection, waiting for an answer or receiving it
         self.draining = False
@@ -44,8 +44,8 @@ class Relay:
         """Refuse what comes from now on, and wait until nothing is under way."""
         self.draining = True
         while self.under_way:
-            self._all_done.clear()
-            await self._all_done.wait()
+            self._one_left.clear()
+            await self._one_left.wait()
 
     def cut_all(self) -> int:
         """End every exchange now, visibly for its client. Returns how many there were."""
@@ -127,7 +127,7 @@ class Relay:
 
     def _leave(self) -> None:
         self.under_way -= 1
-        self._all_done.set()
+        self._one_left.set()
 
 
 RELAY = web.AppKey("relay", Relay)

@@ -38,14 +38,14 @@ def slow_readers(gateway: GatewayProcess, upstream: ScriptedUpstream, head: str)
             clients[size] = gateway.connect()
             clients[size].socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # and no more later
             clients[size].send(chat(body=str(size).encode()).replace(b"HTTP/1.1", b"HTTP/1.0"))
-        assert upstream.wait_for(lambda upstream: len(upstream.requests) == len(SIZES))
+        assert upstream.wait_for(lambda upstream: len(upstream.requests) == len(SIZES), within=15)
         wait_until_idle(gateway)
     return clients
 
 
 def wait_until_idle(gateway: GatewayProcess) -> None:
     """Wait until it does nothing for a while: all buffers on the way are full."""
-    used, deadline = -1.0, time.monotonic() + 5
+    used, deadline = -1.0, time.monotonic() + 15
     while (now := gateway.cpu_seconds()) != used:
         assert time.monotonic() < deadline
         used = now

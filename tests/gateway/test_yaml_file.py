@@ -227,18 +227,19 @@ async def test_a_listener_is_called_in_the_event_loop_and_told_after_the_change(
 
 
 async def test_looking_at_a_big_file_does_not_hold_up_the_event_loop(path: Path) -> None:
-    many = "".join(f"      - {{name: n{n}, key_sha256: a{n:063x}}}\n" for n in range(2_000))
+    many = "".join(f"      - {{name: n{n}, key_sha256: a{n:063x}}}\n" for n in range(10_000))
     path.write_text(f"accounts:\n  acme:\n    keys:\n{many}deployments: {{}}\n")
     registry = YamlRegistry(path, {}, interval=0.05)
-    slowest = 0.0
+    slowest, elsewhere = 0.0, time.thread_time() - time.process_time()  # CPU time: other processes do not count
     opening = asyncio.create_task(registry.open())
     while not opening.done():
-        before = time.thread_time()  # of the event loop's own thread: other processes do not count
+        before = time.thread_time()
         await asyncio.sleep(0.001)
         slowest = max(slowest, time.thread_time() - before)
     await opening
-    assert len(registry.snapshot.keys) == 2_000
-    assert slowest < 0.1
+    elsewhere -= time.thread_time() - time.process_time()
+    assert len(registry.snapshot.keys) == 10_000
+    assert slowest < elsewhere / 2, f"{slowest:.3f} s at a time; {elsewhere:.3f} s in other threads"
     await registry.close()
 
 
