@@ -1,6 +1,5 @@
 """Names, counts and logs every request, and turns a Refusal into a response."""
 
-import asyncio
 import logging
 from collections import deque
 from dataclasses import dataclass
@@ -14,10 +13,11 @@ from aiohttp.typedefs import Handler
 
 from gateway import errors
 from gateway.changes import Changes
+from gateway.client import ClientConnection
 from gateway.errors import Refusal
 from gateway.exchange import EXCHANGE, Ending, Exchange
 from gateway.headers import ALWAYS, REQUEST_ID, is_sane_request_id
-from gateway.logs import log_request
+from gateway.logs import log_request, masked
 from gateway.metrics import Metrics
 from gateway.reply import in_one_piece
 
@@ -58,7 +58,7 @@ class Access:
         """It has been answered, or given up: count and log it. `request` names the path where there is no endpoint."""
         self.metrics.add(exchange)
         if log.isEnabledFor(logging.INFO):
-            log_request(log_fields(exchange, exchange.endpoint or _asked(request)))
+            log_request(log_fields(exchange, request))
 
     def refuse(self, request: web.Request, refusal: Refusal) -> web.Response:
         """The response to a refused request. It closes the connection where what follows is not safe to read."""
@@ -79,15 +79,15 @@ class Access:
         self.end(exchange)
         return response
 
-    def refuse_at_once(self, exchange: Exchange, refusal: Refusal, transport: asyncio.WriteTransport) -> None:
+    def refuse_at_once(self, exchange: Exchange, refusal: Refusal, connection: ClientConnection) -> None:
         """Write, as aiohttp would, the refusal of a request that has been received whole, and note it."""
         fields = self._note(exchange, refusal)
         exchange.status = refusal.row.status
         if _closes(refusal):
             fields[hdrs.CONNECTION] = "close"
-        transport.write(in_one_piece(refusal.row.status, fields, refusal.body))
-        if _closes(refusal):
-            transport.close()
+        connection.send(in_one_piece(refusal.row.status, fields, refusal.body))
+        if _closes(refusal) and connection.transport is not None:
+            connection.transport.close()
 
     def _refusal(self, exchange: Exchange, refusal: Refusal) -> web.Response:
         return web.Response(status=refusal.row.status, body=refusal.body, headers=self._note(exchange, refusal))
@@ -137,14 +137,14 @@ async def stamp(request: web.Request, response: web.StreamResponse) -> None:
         headers.setdefault(name, value)
 
 
-def log_fields(exchange: Exchange, endpoint: str) -> dict[str, Any]:
-    """The fields of a request's log line; `docs/operating.md` explains each."""
+def log_fields(exchange: Exchange, request: web.Request | None) -> dict[str, Any]:
+    """The fields of a request's log line; `docs/operating.md` explains each. Untrusted text is masked."""
     fields: dict[str, Any] = {
-        "id": exchange.id,
+        "id": masked(exchange.id),
         "account": exchange.account,
         "key": exchange.key,
         "deployment": exchange.deployment,
-        "endpoint": endpoint,
+        "endpoint": exchange.endpoint or masked(_asked(request)),
         "status": exchange.status,
         "bytes_in": exchange.bytes_in,
         "bytes_out": exchange.bytes_out,
@@ -159,7 +159,7 @@ def log_fields(exchange: Exchange, endpoint: str) -> dict[str, Any]:
     if exchange.reason:
         fields["reason"] = exchange.reason
     if exchange.cause:
-        fields["cause"] = exchange.cause
+        fields["cause"] = masked(exchange.cause)
     return fields
 
 

@@ -164,8 +164,8 @@ class Answer:
         if self._over or self.reply is not None or self._head is None:
             return
         head = self._head
-        streams = sse.is_event_stream(head.get(b"content-type"))
-        self._plain_stream = streams and head.length is None and not head.get(b"content-encoding")
+        streams = sse.is_event_stream(head.headers.get(b"content-type", b""))
+        self._plain_stream = streams and head.length is None and not head.headers.get(b"content-encoding")
         self.reply = reply = Reply(self.client, head, self.exchange.id, streams=streams)
         self.exchange.status = head.status
         self.exchange.first_byte_at = monotonic()

@@ -18,40 +18,52 @@ class Head:
     """
 
     status: int
-    headers: list[tuple[bytes, bytes]]
+    headers: dict[bytes, bytes]
     length: int | None
     chunked: bool
     keep_alive: bool
 
-    def get(self, name: bytes) -> bytes:
-        """The first value of a header given in lower case; empty if there is none."""
-        return next((value for key, value in self.headers if key == name), b"")
 
-
-def checked_head(status: int, version: str, headers: list[tuple[bytes, bytes]]) -> Head:
-    """The head, if its framing is unambiguous. Raises UpstreamError."""
-    said: dict[bytes, list[bytes]] = {b"content-length": [], b"transfer-encoding": [], b"connection": []}
-    for name, value in headers:
-        if name in said:
-            said[name].append(value)
-    lengths, codings, options = said.values()
+def checked_head(status: int, version: str, lines: list[tuple[bytes, bytes]]) -> Head:
+    """The head that these header lines make, if its framing is unambiguous. Raises UpstreamError."""
+    headers = dict(lines)
+    if len(headers) < len(lines):
+        headers = _combined(lines)
+    length, coding = headers.get(b"content-length"), headers.get(b"transfer-encoding")
     if version not in {"1.0", "1.1"}:
         raise UpstreamError(f"HTTP version {version}")
     if not 200 <= status <= 599:
         raise UpstreamError(f"status {status}")
-    if len(lengths) + len(codings) > 1:
-        raise UpstreamError("the length of its answer is stated more than once")
-    if codings and codings[0].strip().lower() != b"chunked":
+    if length is not None and coding is not None:
+        raise _ambiguous()
+    if coding is not None and coding.strip().lower() != b"chunked":
         raise UpstreamError("an unknown Transfer-Encoding")
-    if lengths and not lengths[0].strip().isdigit():
+    if length is not None and not length.strip().isdigit():
         raise UpstreamError("an invalid Content-Length")
-    bodiless = status in {204, 304}
-    length = 0 if bodiless else int(lengths[0]) if lengths else None
-    chunked = bool(codings) and not bodiless
-    return Head(status, headers, length, chunked, _keeps_alive(version, options) and (chunked or length is not None))
+    if status in {204, 304}:
+        length, coding = b"0", None
+    framed = length is not None or coding is not None
+    keep_alive = framed and _keeps_alive(version, headers.get(b"connection", b"").lower())
+    return Head(status, headers, None if length is None else int(length), coding is not None, keep_alive)
 
 
-def _keeps_alive(version: str, options: list[bytes]) -> bool:
+def _keeps_alive(version: str, options: bytes) -> bool:
     """RFC 9112 9.3: HTTP/1.1 unless `close` is said, HTTP/1.0 only if `keep-alive` is."""
-    said = b",".join(options).lower()
-    return b"close" not in said if version == "1.1" else b"keep-alive" in said
+    return b"close" not in options if version == "1.1" else b"keep-alive" in options
+
+
+def _combined(lines: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers of which some came again: what `Connection` lists adds up, of the others the first counts."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in lines:
+        if name in headers and name in {b"content-length", b"transfer-encoding"}:
+            raise _ambiguous()
+        if name == b"connection":
+            headers[name] = headers.get(name, b"") + b"," + value
+        else:
+            headers.setdefault(name, value)
+    return headers
+
+
+def _ambiguous() -> UpstreamError:
+    return UpstreamError("the length of its answer is stated more than once")

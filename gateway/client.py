@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from aiohttp import StreamReader, web
 
+from gateway.outbox import Outbox
+
 _RESET = struct.pack("ii", 1, 0)  # socket(7): lingering for no time at all makes the close a reset
 
 
@@ -22,11 +24,29 @@ class UnderWay(typing.Protocol):
 class ClientConnection(web.RequestHandler):
     """Reports the connection's events to `answer` while one is under way."""
 
-    __slots__ = ("answer",)
+    __slots__ = ("_outbox", "_unsent", "answer")
 
-    def __init__(self, manager: web.Server, **kwargs: typing.Any) -> None:
+    def __init__(self, outbox: Outbox, manager: web.Server, **kwargs: typing.Any) -> None:
         super().__init__(manager, **kwargs)
         self.answer: UnderWay | None = None
+        self._outbox = outbox
+        self._unsent = b""  # waits in the outbox
+
+    def send(self, data: bytes) -> None:
+        """Send now, unless the connection is closing: nothing may follow what it was closed behind."""
+        self._unsent += data
+        self.flush()
+
+    def send_with_others(self, data: bytes) -> None:
+        """Send at the end of this turn of the event loop, or before what is sent sooner."""
+        self._unsent += data
+        self._outbox.add(self)
+
+    def flush(self) -> None:
+        """Send what is in the outbox."""
+        data, self._unsent = self._unsent, b""
+        if data and self.transport is not None and not self.transport.is_closing():
+            self.transport.write(data)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -40,6 +60,7 @@ class ClientConnection(web.RequestHandler):
 
     def eof_received(self) -> None:
         """A client that has closed its side has left; it may still read what was sent to it before."""
+        self.flush()
         super().eof_received()
         self._leave()
 
@@ -54,7 +75,9 @@ class ClientConnection(web.RequestHandler):
     @property
     def is_unread(self) -> bool:
         """Whether an answer is over of which a part has not left yet."""
-        return self.answer is None and self.transport is not None and self.transport.get_write_buffer_size() > 0
+        if self.answer is not None or self.transport is None:
+            return False
+        return bool(self._unsent) or self.transport.get_write_buffer_size() > 0
 
     def request_over(self) -> None:
         """Called when the answer to a request that aiohttp has not seen is over."""

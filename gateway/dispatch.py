@@ -12,6 +12,7 @@ from aiohttp import web
 
 from gateway.client import Client, ClientConnection
 from gateway.fast_path import Begun, FastPath
+from gateway.outbox import Outbox
 from gateway.plain_request import PlainRequest, plain_request
 from gateway.upload import HELD_BYTES
 
@@ -27,8 +28,8 @@ class Dispatch(ClientConnection):
 
     __slots__ = ("_aiohttp_bytes", "_busy", "_fast_path", "_held", "_patience", "_turns")
 
-    def __init__(self, fast_path: FastPath, manager: web.Server, **kwargs: Any) -> None:
-        super().__init__(manager, **kwargs)
+    def __init__(self, fast_path: FastPath, outbox: Outbox, manager: web.Server, **kwargs: Any) -> None:
+        super().__init__(outbox, manager, **kwargs)
         self._fast_path = fast_path
         self._busy = False  # a request is under way on the fast path
         self._held = b""  # came meanwhile, or is the beginning of a plain request

@@ -1,6 +1,5 @@
 """What is noted of one request on its way through: the line in the log, the row on the status page."""
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from time import monotonic
 
@@ -22,24 +21,26 @@ class Ending(StrEnum):
     FAULT = "fault"  # an internal error of the gateway
 
 
-@dataclass(slots=True)
 class Exchange:
     """One request and its answer. Times are seconds of the monotonic clock, sizes bytes of body."""
 
-    id: str
-    started: float = field(default_factory=monotonic)
+    # Defaults on the class: an exchange sets those it needs, for less than it costs to set them all.
     account: str | None = None
     key: str | None = None
     deployment: str | None = None
     endpoint: str | None = None
     status: int | None = None
-    bytes_in: int = 0
-    bytes_out: int = 0
+    bytes_in = 0
+    bytes_out = 0
     first_byte_at: float | None = None
-    ending: Ending = Ending.FINISHED
+    ending = Ending.FINISHED
     usage: Usage | None = None
-    reason: str = ""
-    cause: str = ""
+    reason = ""
+    cause = ""
+
+    def __init__(self, request_id: str) -> None:
+        self.id = request_id
+        self.started = monotonic()
 
 
 EXCHANGE = web.RequestKey("exchange", Exchange)

@@ -98,7 +98,7 @@ class FastPath:
         if refusal is not None and connection.transport is not None:
             if refusal.row is errors.UNREACHABLE:
                 self._readiness.doubt(answer.exchange.deployment or "")
-            self._access.refuse_at_once(answer.exchange, refusal, connection.transport)
+            self._access.refuse_at_once(answer.exchange, refusal, connection)
         if not self._ended:  # later: the clients get their bytes at the end of this turn of the event loop
             self._loop.call_soon(self._account)
         self._ended.append(answer)

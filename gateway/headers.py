@@ -1,7 +1,7 @@
 """Which headers carry a key, and which may pass, up and down. Allowlists: what is not named here does not pass."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -85,14 +85,13 @@ def _upward_name(raw_name: bytes) -> bytes | None:
     return name if passes else None
 
 
-def downward(headers: RawHeaders) -> list[bytes]:
-    """The model server's headers, names in lower case, that the client may see: each at most once, a line each."""
-    passed: dict[bytes, bytes] = {}
-    for raw_name, value in headers:
-        name = _downward_name(raw_name)
-        if name is not None and name not in passed and (line := _line(name, value)):
-            passed[name] = line
-    return list(passed.values())
+def downward(headers: Mapping[bytes, bytes]) -> list[bytes]:
+    """The model server's headers, names in lower case, that the client may see: a line each."""
+    return [
+        line
+        for name, value in headers.items()
+        if (written := _downward_name(name)) is not None and (line := _line(written, value))
+    ]
 
 
 @lru_cache(maxsize=512)

@@ -16,6 +16,7 @@ from gateway.entrance import Entrance
 from gateway.errors import Refusal
 from gateway.fast_path import FastPath
 from gateway.framing import without_surprises
+from gateway.outbox import Outbox
 from gateway.settings import Server
 
 log = logging.getLogger("gateway.http")
@@ -32,8 +33,10 @@ class Protocol(Dispatch):
 
     __slots__ = ("_body_bytes", "app")
 
-    def __init__(self, app: web.Application, fast_path: FastPath, manager: web.Server, **kwargs: Any) -> None:
-        super().__init__(fast_path, manager, **kwargs)
+    def __init__(
+        self, app: web.Application, fast_path: FastPath, outbox: Outbox, manager: web.Server, **kwargs: Any
+    ) -> None:
+        super().__init__(fast_path, outbox, manager, **kwargs)
         self.app = app
         self._body_bytes = 0  # on the wire, framing included, beyond those that came with the head
 
@@ -103,6 +106,7 @@ class _Server(web.Server):
         super().__init__(handle, request_factory=without_surprises(made.request_factory), **kwargs)
         self._app = app
         self._fast_path = FastPath(app)
+        self._outbox = Outbox()
         self._departures = Departures(lambda: self.connections)
 
     async def shutdown(self, timeout: float | None = None) -> None:
@@ -110,7 +114,7 @@ class _Server(web.Server):
         await super().shutdown(timeout)
 
     def __call__(self) -> web.RequestHandler:
-        return Protocol(self._app, self._fast_path, self, loop=self._loop, **self._kwargs)
+        return Protocol(self._app, self._fast_path, self._outbox, self, loop=self._loop, **self._kwargs)
 
 
 class Runner(web.AppRunner):

@@ -27,7 +27,6 @@ class Reply:
 
     def __init__(self, client: Client, head: Head, request_id: str, *, streams: bool) -> None:
         self._connection = client.connection
-        self._transport = client.connection.transport
         bodiless = head.status in {204, 304}
         self.chunked = client.modern and head.length is None and not bodiless
         self.framed = self.chunked or head.length is not None or bodiless
@@ -56,14 +55,16 @@ class Reply:
                 data += _LAST_CHUNK
         if self._unsent:
             data, self._unsent = self._unsent + data, b""
-        if data and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
+            if last:
+                self._connection.send_with_others(data)
+                return
+        self._connection.send(data)
 
     def close(self) -> None:
         """Close the connection once all that was sent has left, with no end to the body."""
         self.persists = False
-        if self._transport is not None:
-            self._transport.close()
+        if self._connection.transport is not None:
+            self._connection.transport.close()
 
     def abort(self) -> None:
         """Reset the connection; what was sent and has not left is lost."""

@@ -92,8 +92,10 @@ def test_the_workers_parts_of_a_limit_add_up_to_it(size: int, connections: int, 
 
 
 def test_counts_that_were_published_add_up_histograms_too() -> None:
-    one = Metrics()
-    one.add(Exchange("id", deployment="demo", endpoint="/v1/models", status=200, bytes_out=7, first_byte_at=1.0))
+    exchange, one = Exchange("id"), Metrics()
+    exchange.deployment, exchange.endpoint = "demo", "/v1/models"
+    exchange.status, exchange.bytes_out, exchange.first_byte_at = 200, 7, 1.0
+    one.add(exchange)
     both = tally.summed(one, [tally.packed(one, {})])
     (duration,) = both.duration.values()
     assert dict(both.body_bytes) == {("demo", "in"): 0, ("demo", "out"): 14}

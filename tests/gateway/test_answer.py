@@ -16,7 +16,7 @@ from gateway.exchange import Ending, Exchange
 from gateway.upstream import Upstream
 
 EVENT = b"data: 1\n\n"
-STREAM = Head(200, [(b"content-type", b"text/event-stream")], None, chunked=True, keep_alive=True)
+STREAM = Head(200, {b"content-type": b"text/event-stream"}, None, chunked=True, keep_alive=True)
 
 
 class Wire(asyncio.Transport):
@@ -45,6 +45,12 @@ class Line:
 
     def __init__(self) -> None:
         self.transport = Wire()
+
+    def send(self, data: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    send_with_others = send
 
 
 class Ended:

@@ -34,7 +34,7 @@ def test_where_a_key_is_accepted_it_is_also_stripped(name: str) -> None:
     assert presented_key(told((name, "Bearer secret-key" if name == "authorization" else "secret-key"))) == "secret-key"
     for spelled in (name, name.upper(), name.title()):
         assert list(upward([(spelled.encode(), value)])) == []
-        assert list(downward([(spelled.encode(), value)])) == []
+        assert downward({spelled.encode(): value}) == []
 
 
 @given(RAW)
@@ -48,7 +48,7 @@ def test_whatever_comes_only_plain_values_go_up_each_once(headers: list[tuple[by
 
 @given(st.binary(max_size=60))
 def test_no_value_of_a_model_server_can_begin_a_line(value: bytes) -> None:
-    for line in downward([(b"Content-Type", value), (b"content-type", b"second")]):
+    for line in downward({b"content-type": value}):
         assert b"\r" not in line
         assert b"\n" not in line
 

@@ -4,15 +4,19 @@ import asyncio
 import io
 import json
 import logging
+import re
 import sys
 import unicodedata
 from collections.abc import Iterator
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import logs
+from gateway.access import log_fields
+from gateway.exchange import Ending, Exchange
 from gateway.logs import HumanLines, JsonLines, masked
 
 KEY = "gw_0123456789abcdefghij"
@@ -87,21 +91,12 @@ def test_a_traceback_is_masked_and_indented() -> None:
 
 def test_a_request_is_one_aligned_line(line: io.StringIO) -> None:
     logs.set_up("human", "info", line)
-    fields = {
-        "id": KEY,
-        "account": "acme",
-        "deployment": None,
-        "endpoint": "GET /a\n/b",
-        "status": 404,
-        "bytes_in": 0,
-        "bytes_out": 74,
-        "first_byte_ms": None,
-        "total_ms": 0.4,
-        "ending": "refused",
-        "cause": "x-api-key: s3cret",
-    }
-    logs.log_request(fields)
-    assert line.getvalue().endswith(" 404  GET /a\\n/b  - (acme)  0→74 B, 0 ms  refused: x-api-key: …  gw_…\n")
+    exchange = Exchange(KEY)
+    exchange.account, exchange.status, exchange.bytes_out = "acme", 404, 74
+    exchange.ending, exchange.cause = Ending.REFUSED, "x-api-key: s3cret"
+    logs.log_request(log_fields(exchange, make_mocked_request("GET", "/a%0A/b")))
+    shown = re.sub(r"\d+ ms", "0 ms", line.getvalue())
+    assert shown.endswith(" 404  GET /a\\n/b  - (acme)  0→74 B, 0 ms  refused: x-api-key: …  gw_…\n")
 
 
 def test_lines_wait_for_each_other_in_an_event_loop_and_for_nothing_without_one(line: io.StringIO) -> None:
