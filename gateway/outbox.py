@@ -1,7 +1,6 @@
 """Whole answers leave together, at the end of a turn of the event loop.
 
-Their clients are woken once for many of them instead of once for each: under load that is a fourteenth of all that a
-request costs.
+Their clients are woken once for many of them instead of once for each: see docs/decisions/0017.
 """
 
 import asyncio
