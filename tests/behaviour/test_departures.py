@@ -54,23 +54,24 @@ def test_who_leaves_the_line_with_a_long_body_never_reaches_the_upstream(
 
 @pytest.mark.parametrize("leave", LEAVE)
 def test_who_leaves_while_the_upstream_takes_no_more_of_the_body_frees_its_connection(
-    relay_gateway: GatewayProcess, upstream: ScriptedUpstream, leave: object
+    gateway: GatewayProcess, upstream: ScriptedUpstream, leave: object
 ) -> None:
     assert callable(leave)
-    line = relay_gateway.mark_log()
-
+    line = gateway.mark_log()
     is_over = threading.Event()
 
     def read_nothing(visit: Visit) -> None:
         is_over.wait(20)
         visit.close()
 
-    with upstream.playing(read_nothing), relay_gateway.connect() as client:
-        client.send(chat("demo", "x-request-id: stuck", LONG, body=None))
-        send_until_unread(relay_gateway, client)
-        leave(client)
-        relay_gateway.log.wait_for('"stuck".*client_left', start=line)
-        is_over.set()
+    with upstream.playing(read_nothing), gateway.connect() as client:
+        try:
+            client.send(chat("demo", "x-request-id: stuck", LONG, body=None))
+            send_until_unread(gateway, client)
+            leave(client)
+            gateway.log.wait_for('"stuck".*client_left', start=line)
+        finally:
+            is_over.set()
 
 
 @pytest.mark.parametrize("leave", LEAVE)
