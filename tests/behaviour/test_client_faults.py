@@ -236,20 +236,33 @@ def test_C8_a_hundred_pipelined_requests_are_answered_in_turn_each_by_its_own_ke
 ) -> None:
     kinds = {
         "good": (chat(), 200),
+        "good, the long way": (chat("demo", "TE: x"), 200),
+        "cut": (chat(body=b"cut"), 502),
         "bad key": (chat(key="gw_bad"), 401),
         "foreign": (chat("foreign"), 404),
         "paused": (chat("paused"), 503),
         "no key": (request("/healthz", method="GET"), 200),
     }
+
+    def answer(visit: Visit) -> None:
+        if visit.read_body() == b"cut":
+            visit.close()
+        else:
+            visit.answer(visit.received.body)
+
     names = random.Random(8).choices(list(kinds), k=100)
-    with upstream.playing(lambda visit: visit.answer(visit.read_body())), relay_gateway.connect() as client:
-        batch = b"".join(kinds[name][0] for name in names)
+    with upstream.playing(answer), relay_gateway.connect() as client:
+        batch = b"".join(
+            kinds[name][0].replace(b"\r\n", b"\r\nx-request-id: %d\r\n" % number, 1)
+            for number, name in enumerate(names)
+        )
         sending = threading.Thread(target=client.send, args=(batch,))
         sending.start()
-        statuses = [client.read_response().status for _ in names]
+        answers = [client.read_response() for _ in names]
         sending.join()
-    assert statuses == [kinds[name][1] for name in names]
-    assert len(upstream.requests) == names.count("good")
+    assert [answer.header("x-request-id") for answer in answers] == [str(number) for number in range(100)]
+    assert [answer.status for answer in answers] == [kinds[name][1] for name in names]
+    assert len(upstream.requests) == sum(names.count(name) for name in ("good", "good, the long way", "cut"))
 
 
 def test_C9_nothing_is_carried_over_from_one_request_of_a_connection_to_the_next(
