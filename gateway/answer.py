@@ -1,4 +1,4 @@
-"""Takes an upstream's answer and passes it on: from socket to socket in one call, with no task in between."""
+"""Takes an upstream's answer and passes it on, from callback to callback: no task stands between two sockets."""
 
 import asyncio
 from collections.abc import Callable
