@@ -65,7 +65,7 @@ class Answer:
         self.connection = connection
         self._report = report
         self._sent = Excerpt()
-        self._loop = asyncio.get_running_loop()
+        self._loop = connection.loop
         self._active_at = self._loop.time()
         self._limit = upstream.timeouts.first_byte
         connection.silence.watch(self._check_silence, upstream.shortest_silence)

@@ -35,6 +35,7 @@ class Connection(asyncio.BaseProtocol):
     """
 
     def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()  # asked once for all exchanges: up to Python 3.11 it asks the kernel
         self._transport: asyncio.Transport | None = None
         self._receiver: Receiver | None = None
         self._parser = AnswerParser()
@@ -185,7 +186,7 @@ class Connection(asyncio.BaseProtocol):
         """Read on in the next turn of the event loop: libuv would go on here for 32 reads as large as this."""
         if not self._paused and not self.is_closing():
             self.transport.pause_reading()
-            asyncio.get_running_loop().call_soon(self._read_on)
+            self.loop.call_soon(self._read_on)
 
     def _read_on(self) -> None:
         if not self._paused and not self.is_closing():

@@ -6,7 +6,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, gener
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gateway.metrics import Histogram, Labels, Metrics
+from gateway.metrics import Counts, Histogram, Labels
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -14,10 +14,10 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 Gauges = Mapping[str, tuple[str, Labels, Mapping[Labels, float]]]
 
 
-def expose(metrics: Metrics, gauges: Gauges) -> bytes:
+def expose(counts: Counts, gauges: Gauges) -> bytes:
     """All counters and gauges."""
     registry = CollectorRegistry()
-    registry.register(_Collector(lambda: _families(metrics, gauges)))
+    registry.register(_Collector(lambda: _families(counts, gauges)))
     return generate_latest(registry)
 
 
@@ -29,14 +29,14 @@ class _Collector(Collector):
         return self._collect()
 
 
-def _families(metrics: Metrics, gauges: Gauges) -> Iterator[Metric]:
+def _families(counts: Counts, gauges: Gauges) -> Iterator[Metric]:
     place = ("deployment", "endpoint")
-    yield _counter("gguf_requests", "Requests to a deployment.", (*place, "status", "ending"), metrics.requests)
-    yield _counter("gguf_refusals", "Errors of the gateway's own.", ("reason",), metrics.refusals)
-    yield _counter("gguf_tokens", "Tokens, as the model servers count them.", ("deployment", "kind"), metrics.tokens)
-    yield _counter("gguf_body_bytes", "Bytes of bodies carried.", ("deployment", "direction"), metrics.body_bytes)
-    yield _histogram("gguf_first_byte_seconds", "Time to the first byte of an answer.", place, metrics.first_byte)
-    yield _histogram("gguf_duration_seconds", "Time to the end of an answer.", place, metrics.duration)
+    yield _counter("gguf_requests", "Requests to a deployment.", (*place, "status", "ending"), counts.requests)
+    yield _counter("gguf_refusals", "Errors of the gateway's own.", ("reason",), counts.refusals)
+    yield _counter("gguf_tokens", "Tokens, as the model servers count them.", ("deployment", "kind"), counts.tokens)
+    yield _counter("gguf_body_bytes", "Bytes of bodies carried.", ("deployment", "direction"), counts.body_bytes)
+    yield _histogram("gguf_first_byte_seconds", "Time to the first byte of an answer.", place, counts.first_byte)
+    yield _histogram("gguf_duration_seconds", "Time to the end of an answer.", place, counts.duration)
     for name, (text, labels, values) in gauges.items():
         yield _gauge(name, text, labels, values)
 

@@ -114,13 +114,13 @@ class Batches(logging.StreamHandler[TextIO]):
                 return  # a full disk or a closed pipe: the gateway goes on without its log
 
     def _is_due_later(self) -> bool:
+        if self._due_in is not None and self._due_in.is_running():
+            return True
         try:
-            loop = asyncio.get_running_loop()
+            self._due_in = asyncio.get_running_loop()
         except RuntimeError:
             return False
-        if self._due_in is not loop:  # not yet, or in one that has ended
-            self._due_in = loop
-            loop.call_later(_BATCH_SECONDS, self.flush)
+        self._due_in.call_later(_BATCH_SECONDS, self.flush)
         return True
 
 

@@ -7,6 +7,7 @@ those of the code.
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from time import monotonic
 
 from gateway.exchange import Exchange
@@ -44,8 +45,8 @@ class Histogram:
             yield bound, below
 
 
-class Metrics:
-    """Counts of ended exchanges. One without a deployment counts as a refusal only."""
+class Counts:
+    """All counts by their labels. What has no deployment is counted as a refusal only."""
 
     def __init__(self) -> None:
         self.requests: defaultdict[Labels, int] = defaultdict(int)  # deployment, endpoint, status, ending
@@ -55,20 +56,61 @@ class Metrics:
         self.first_byte: defaultdict[Labels, Histogram] = defaultdict(Histogram)  # deployment, endpoint
         self.duration: defaultdict[Labels, Histogram] = defaultdict(Histogram)  # deployment, endpoint
 
+
+class Traffic:
+    """What one endpoint of one deployment has carried. Kept by itself: labels for each request would cost more."""
+
+    __slots__ = ("bytes_in", "bytes_out", "cached", "duration", "first_byte", "requests", "tokens_in", "tokens_out")
+
+    def __init__(self) -> None:
+        self.requests: defaultdict[tuple[int | None, str], int] = defaultdict(int)  # by status and ending
+        self.first_byte = Histogram()
+        self.duration = Histogram()
+        self.bytes_in = self.bytes_out = 0
+        self.tokens_in = self.tokens_out = self.cached = 0
+
+    def add(self, exchange: Exchange) -> None:
+        """Count an exchange."""
+        self.requests[exchange.status, exchange.ending._value_] += 1
+        self.duration.add(monotonic() - exchange.started)
+        if exchange.first_byte_at is not None:
+            self.first_byte.add(exchange.first_byte_at - exchange.started)
+        self.bytes_in += exchange.bytes_in
+        self.bytes_out += exchange.bytes_out
+        if exchange.usage is not None:
+            self.tokens_in += exchange.usage.tokens_in
+            self.tokens_out += exchange.usage.tokens_out
+            self.cached += exchange.usage.cached
+
+    def add_to(self, counts: Counts, deployment: str, endpoint: str) -> None:
+        """Add it to the counts of all."""
+        for (status, ending), number in self.requests.items():
+            counts.requests[deployment, endpoint, str(status or ""), ending] += number
+        for kind, tokens in (("in", self.tokens_in), ("out", self.tokens_out), ("cached", self.cached)):
+            counts.tokens[deployment, kind] += tokens
+        for direction, size in (("in", self.bytes_in), ("out", self.bytes_out)):
+            counts.body_bytes[deployment, direction] += size
+        counts.first_byte[deployment, endpoint].add_all(self.first_byte.counts, self.first_byte.total)
+        counts.duration[deployment, endpoint].add_all(self.duration.counts, self.duration.total)
+
+
+class Metrics:
+    """Counts exchanges as they end. `others` are the refusals, and what a worker before this one had counted."""
+
+    def __init__(self) -> None:
+        self.others = Counts()
+        self._traffic: defaultdict[tuple[str, str], Traffic] = defaultdict(Traffic)  # by deployment and endpoint
+
     def add(self, exchange: Exchange) -> None:
         """Count an exchange that has just ended."""
         if exchange.reason:
-            self.refusals[(exchange.reason,)] += 1
-        deployment, endpoint = exchange.deployment, exchange.endpoint
-        if deployment is None or endpoint is None:
-            return
-        self.requests[(deployment, endpoint, str(exchange.status or ""), exchange.ending._value_)] += 1
-        self.duration[(deployment, endpoint)].add(monotonic() - exchange.started)
-        if exchange.first_byte_at is not None:
-            self.first_byte[(deployment, endpoint)].add(exchange.first_byte_at - exchange.started)
-        self.body_bytes[(deployment, "in")] += exchange.bytes_in
-        self.body_bytes[(deployment, "out")] += exchange.bytes_out
-        if exchange.usage is not None:
-            self.tokens[(deployment, "in")] += exchange.usage.tokens_in
-            self.tokens[(deployment, "out")] += exchange.usage.tokens_out
-            self.tokens[(deployment, "cached")] += exchange.usage.cached
+            self.others.refusals[(exchange.reason,)] += 1
+        if exchange.deployment is not None and exchange.endpoint is not None:
+            self._traffic[exchange.deployment, exchange.endpoint].add(exchange)
+
+    def counts(self) -> Counts:
+        """All of it, by labels, as it is now."""
+        counts = deepcopy(self.others)
+        for (deployment, endpoint), traffic in self._traffic.items():
+            traffic.add_to(counts, deployment, endpoint)
+        return counts

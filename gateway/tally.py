@@ -4,13 +4,13 @@ A worker started in the place of one that died takes over its counts, so that a 
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from gateway.metrics import Labels, Metrics
+from gateway.metrics import Counts, Labels
 
 _COUNTERS = ("requests", "refusals", "tokens", "body_bytes")
 _HISTOGRAMS = ("first_byte", "duration")
@@ -18,14 +18,14 @@ _HISTOGRAMS = ("first_byte", "duration")
 Standing = Mapping[str, dict[Labels, float]]  # by the name of a gauge
 
 
-def packed(metrics: Metrics, standing: Standing) -> bytes:
+def packed(counts: Counts, standing: Standing) -> bytes:
     """One worker's counts and gauges."""
     return orjson.dumps(
         {
             "pid": os.getpid(),
-            "counters": {name: list(getattr(metrics, name).items()) for name in _COUNTERS},
+            "counters": {name: list(getattr(counts, name).items()) for name in _COUNTERS},
             "histograms": {
-                name: [(labels, one.counts, one.total) for labels, one in getattr(metrics, name).items()]
+                name: [(labels, one.counts, one.total) for labels, one in getattr(counts, name).items()]
                 for name in _HISTOGRAMS
             },
             "standing": {name: list(values.items()) for name, values in standing.items()},
@@ -33,15 +33,15 @@ def packed(metrics: Metrics, standing: Standing) -> bytes:
     )
 
 
-def add_counts(metrics: Metrics, packet: bytes) -> None:
+def add_counts(counts: Counts, packet: bytes) -> None:
     """Add what a packet counts."""
     worker = _unpacked(packet)
     for name, rows in worker.get("counters", {}).items():
         for labels, count in rows:
-            getattr(metrics, name)[tuple(labels)] += count
+            getattr(counts, name)[tuple(labels)] += count
     for name, rows in worker.get("histograms", {}).items():
-        for labels, counts, total in rows:
-            getattr(metrics, name)[tuple(labels)].add_all(counts, total)
+        for labels, numbers, total in rows:
+            getattr(counts, name)[tuple(labels)].add_all(numbers, total)
 
 
 def add_standing(standing: Standing, packet: bytes) -> None:
@@ -53,14 +53,6 @@ def add_standing(standing: Standing, packet: bytes) -> None:
         for labels, number in rows:
             values = standing.get(name, {})
             values[tuple(labels)] = values.get(tuple(labels), 0.0) + number
-
-
-def summed(metrics: Metrics, packets: Iterable[bytes]) -> Metrics:
-    """New metrics that hold one worker's own and those published by the others."""
-    total = Metrics()
-    for packet in (packed(metrics, {}), *packets):
-        add_counts(total, packet)
-    return total
 
 
 def _unpacked(packet: bytes) -> dict[str, Any]:

@@ -39,10 +39,12 @@ async def scrape(request: web.Request) -> web.Response:
     app[DOOR].let_in(request)
     exposition = await asyncio.to_thread(import_module, "gateway.exposition")
     gauges, others = _gauges(app), tuple(app[WORKER_GROUP].other_counters())
+    counts = app[ACCESS].metrics.counts()
     for other in others:
+        tally.add_counts(counts, other)
         tally.add_standing(_standing(gauges), other)
     return web.Response(
-        body=exposition.expose(tally.summed(app[ACCESS].metrics, others), gauges),
+        body=exposition.expose(counts, gauges),
         headers={hdrs.CONTENT_TYPE: exposition.CONTENT_TYPE},
     )
 
@@ -50,11 +52,11 @@ async def scrape(request: web.Request) -> web.Response:
 async def _publish_counters(app: web.Application) -> AsyncIterator[None]:
     """Take over what a dead worker of this number had counted, and publish what this one counts."""
     group, metrics = app[WORKER_GROUP], app[ACCESS].metrics
-    tally.add_counts(metrics, group.own_counters())
+    tally.add_counts(metrics.others, group.own_counters())
 
     async def publish_for_ever() -> None:
         while True:
-            group.publish_counters(tally.packed(metrics, _standing(_gauges(app))))
+            group.publish_counters(tally.packed(metrics.counts(), _standing(_gauges(app))))
             await asyncio.sleep(_PUBLISH_SECONDS)
 
     publishing = asyncio.create_task(publish_for_ever(), name="metrics")

@@ -96,7 +96,8 @@ def test_counts_that_were_published_add_up_histograms_too() -> None:
     exchange.deployment, exchange.endpoint = "demo", "/v1/models"
     exchange.status, exchange.bytes_out, exchange.first_byte_at = 200, 7, 1.0
     one.add(exchange)
-    both = tally.summed(one, [tally.packed(one, {})])
+    both = one.counts()
+    tally.add_counts(both, tally.packed(one.counts(), {}))
     (duration,) = both.duration.values()
     assert dict(both.body_bytes) == {("demo", "in"): 0, ("demo", "out"): 14}
     assert list(duration.buckets())[-1] == ("+Inf", 2)

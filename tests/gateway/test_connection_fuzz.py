@@ -65,7 +65,7 @@ def spoiled(chance: random.Random, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_whatever_comes_an_answer_ends_at_most_once_and_surely_with_its_connection(part: int) -> None:
+async def test_whatever_comes_an_answer_ends_at_most_once_and_surely_with_its_connection(part: int) -> None:
     for seed in range(part * 1000, part * 1000 + 1000):
         chance = random.Random(seed)
         data = spoiled(chance, chance.choice(ANSWERS))
