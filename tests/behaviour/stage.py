@@ -43,6 +43,16 @@ def says(*said: bytes, then: Callable[[Visit], object] = lambda _: None) -> Scri
     return script
 
 
+def until_left(left: threading.Event) -> Script:
+    """A script: read nothing of the body, answer nothing, and set `left` once the gateway has closed the connection."""
+
+    def script(visit: Visit) -> None:
+        if visit.wait_until_left(5):
+            left.set()
+
+    return script
+
+
 class Slammer:
     """Accepts a connection and closes it at once."""
 

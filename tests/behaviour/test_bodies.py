@@ -10,7 +10,8 @@ import pytest
 from tests.behaviour import contract, scene
 from tests.behaviour.bodies import GOOD, MESSAGE_BYTES, MIB, Ping, chat, passes_untouched
 from tests.behaviour.gateway_process import GatewayProcess
-from tests.behaviour.scripted_upstream import ScriptedUpstream, Visit
+from tests.behaviour.scripted_upstream import ScriptedUpstream
+from tests.behaviour.stage import until_left
 from tests.behaviour.wire_client import chunked, request
 
 # --- what is in it
@@ -143,14 +144,9 @@ def test_B5_a_chunked_body_beyond_the_limit_is_413_and_ends_upstream(
     strict_gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     left = threading.Event()
-
-    def take(visit: Visit) -> None:
-        if visit.wait_until_left(5):
-            left.set()
-
     strict_gateway.forget_peak()
     before = strict_gateway.memory()
-    with upstream.playing(take), strict_gateway.connect() as client:
+    with upstream.playing(until_left(left)), strict_gateway.connect() as client:
         client.send(request(scene.CHAT, "Transfer-Encoding: chunked", key=scene.KEY))
         for _ in range(64):
             if not client.send(b"10000\r\n" + b"x" * 0x10000 + b"\r\n"):

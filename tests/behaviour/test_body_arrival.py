@@ -8,7 +8,8 @@ import pytest
 from tests.behaviour import contract, scene
 from tests.behaviour.bodies import GOOD, MESSAGE_BYTES, MIB, chat, is_refused_and_closed
 from tests.behaviour.gateway_process import GatewayProcess
-from tests.behaviour.scripted_upstream import ScriptedUpstream, Visit
+from tests.behaviour.scripted_upstream import ScriptedUpstream
+from tests.behaviour.stage import until_left
 from tests.behaviour.wire_client import WireClient, chunked, request
 
 # --- when it comes
@@ -57,12 +58,7 @@ def test_B12_a_long_body_that_stops_is_408_and_is_taken_back_from_the_upstream(
     strict_gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     left = threading.Event()
-
-    def take(visit: Visit) -> None:
-        if visit.wait_until_left(5):
-            left.set()
-
-    with upstream.playing(take), strict_gateway.connect() as client:
+    with upstream.playing(until_left(left)), strict_gateway.connect() as client:
         client.send(chat(None, f"Content-Length: {MIB}") + b"x" * (2 * MESSAGE_BYTES))
         assert contract.SLOW_UPLOAD.is_kept_by(client.read_response())
         assert left.wait(2)
