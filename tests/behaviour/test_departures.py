@@ -1,6 +1,7 @@
 """Clients that leave while the gateway reads nothing from them, or while they have not read what it sent."""
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -14,7 +15,8 @@ from tests.behaviour.wire_client import Closed, WireClient
 
 LONG = f"Content-Length: {64 << 20}"
 PIECE = b"x" * (256 << 10)
-LEAVE = [WireClient.close, WireClient.reset]
+Leave = Callable[[WireClient], None]
+LEAVE: list[Leave] = [WireClient.close, WireClient.reset]
 USAGE = (
     b'event: message_start\ndata: {"type":"message_start","message":{"usage":'
     b'{"cache_read_input_tokens":0,"input_tokens":33,"output_tokens":1}}}\n\n'
@@ -38,9 +40,8 @@ def send_until_unread(gateway: GatewayProcess, client: WireClient) -> None:
 
 @pytest.mark.parametrize("leave", LEAVE)
 def test_who_leaves_the_line_with_a_long_body_never_reaches_the_upstream(
-    relay_gateway: GatewayProcess, upstream: ScriptedUpstream, leave: object
+    relay_gateway: GatewayProcess, upstream: ScriptedUpstream, leave: Leave
 ) -> None:
-    assert callable(leave)
     line = relay_gateway.mark_log()
     with upstream.playing(hold), relay_gateway.connect() as first, relay_gateway.connect() as second:
         first.send(chat("narrow", body=b"first"))
@@ -54,9 +55,8 @@ def test_who_leaves_the_line_with_a_long_body_never_reaches_the_upstream(
 
 @pytest.mark.parametrize("leave", LEAVE)
 def test_who_leaves_while_the_upstream_takes_no_more_of_the_body_frees_its_connection(
-    gateway: GatewayProcess, upstream: ScriptedUpstream, leave: object
+    gateway: GatewayProcess, upstream: ScriptedUpstream, leave: Leave
 ) -> None:
-    assert callable(leave)
     line = gateway.mark_log()
     is_over = threading.Event()
 
@@ -76,9 +76,8 @@ def test_who_leaves_while_the_upstream_takes_no_more_of_the_body_frees_its_conne
 
 @pytest.mark.parametrize("leave", LEAVE)
 def test_who_has_sent_far_ahead_and_leaves_frees_its_connection(
-    gateway: GatewayProcess, upstream: ScriptedUpstream, leave: object
+    gateway: GatewayProcess, upstream: ScriptedUpstream, leave: Leave
 ) -> None:
-    assert callable(leave)
     line = gateway.mark_log()
     with upstream.playing(hold), gateway.connect() as client:
         client.send(chat("demo", "x-request-id: ahead", body=b"first"))
