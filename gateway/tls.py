@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gateway.answer_head import UpstreamError
 from gateway.connection import Connection
+from gateway.file_signature import Signature, signature_of
 
 log = logging.getLogger("gateway.upstream")
 
@@ -18,12 +19,12 @@ class Trust:
 
     def __init__(self, ca_file: str | None) -> None:
         self._ca_file = ca_file
-        self._signature: tuple[int, ...] | None = None
+        self._signature: Signature | None = None
         self._context: ssl.SSLContext | None = None
 
     def context(self) -> ssl.SSLContext:
         """What a new connection is opened with. Raises UpstreamError if the file was never a good one."""
-        signature = _signature(self._ca_file)
+        signature = signature_of(Path(self._ca_file)) if self._ca_file is not None else None
         if self._context is not None and signature == self._signature:
             return self._context
         self._signature = signature
@@ -35,15 +36,6 @@ class Trust:
                 raise UpstreamError(f"its ca_file cannot be used: {why}") from error
             log.error("%s: cannot be used: %s; keeping the previous certificates", self._ca_file, why)
         return self._context
-
-
-def _signature(ca_file: str | None) -> tuple[int, ...] | None:
-    """What changes when a file does; None if there is none, or none is wanted."""
-    try:
-        seen = Path(ca_file).stat() if ca_file is not None else None
-    except OSError:
-        return None
-    return seen and (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
 
 
 class TlsConnection(Connection):

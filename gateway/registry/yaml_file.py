@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gateway.account import Key
 from gateway.deployment import Deployment
+from gateway.file_signature import Signature, signature_of
 from gateway.registry.base import Snapshot
 from gateway.registry.watching import INTERVAL, WatchingRegistry, log
 from gateway.sentences import counted
@@ -73,19 +74,19 @@ class YamlRegistry(WatchingRegistry):
         self.settings = Settings()
         self._path = path
         self._environ = os.environ if environ is None else environ
-        self._signature: tuple[int, ...] | None = (0,)
+        self._signature: Signature | None = (0,)
         self._content: bytes | None = None
         self._started: Settings | None = None
         self._told: list[str] = []
 
     async def look(self) -> None:
         """Read the file if it has changed since the last look, or cannot be used: the cause may lie outside of it."""
-        signature = await asyncio.to_thread(_signature, self._path)
+        signature = await asyncio.to_thread(signature_of, self._path)
         if signature == self._signature and self.problem is None and not _fresh(signature):
             return
         if self._started is not None and signature != self._signature:
             await asyncio.sleep(_SETTLE)
-            if signature != await asyncio.to_thread(_signature, self._path):
+            if signature != await asyncio.to_thread(signature_of, self._path):
                 return
         self._signature = signature
         content = await asyncio.to_thread(_read, self._path)
@@ -147,16 +148,7 @@ def _read(path: Path) -> bytes:
     return content
 
 
-def _signature(path: Path) -> tuple[int, ...] | None:
-    """A value that changes when the file does; None if there is no file. The ctime shows edits that keep the mtime."""
-    try:
-        seen = path.stat()
-    except OSError:
-        return None
-    return (seen.st_dev, seen.st_ino, seen.st_mode, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
-
-
-def _fresh(signature: tuple[int, ...] | None) -> bool:
+def _fresh(signature: Signature | None) -> bool:
     return signature is not None and time.time_ns() - max(signature[-2:]) < _FRESH_NS
 
 
