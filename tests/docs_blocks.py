@@ -4,20 +4,22 @@ A part stands between `<!-- NAME -->` and `<!-- /NAME -->`. Where a table has co
 their words are kept with the row they belong to; a row that is new has them empty, and a test asks for them.
 """
 
+import ast
 import configparser
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gateway import access, endpoints, errors, headers
-from gateway.deployment import Status
-from gateway.exchange import Ending, Exchange
-from gateway.settings import json_schema
-from gateway.usage import Usage
-from mockserver import cli as mock_cli
-from mockserver.faults import KINDS
-from mockserver.state import State
+from gateway.config.settings import json_schema
+from gateway.core import endpoints, errors, headers
+from gateway.core.deployment import Status
+from gateway.core.exchange import Ending, Exchange
+from gateway.core.usage import Usage
+from gateway.telemetry import access
+from mockserver.cli import cli as mock_cli
+from mockserver.core.state import State
+from mockserver.play.faults import KINDS
 from tests.docs_causes import causes
 
 ROOT = Path(__file__).parent.parent
@@ -189,10 +191,13 @@ def _metrics(old: str) -> str:
 # --- the rest
 
 
-def _floors(_old: str) -> str:
-    lines = _setup()["importlinter:contract:gateway"]["layers"].strip().splitlines()
-    floors = [f"{len(lines) - 1 - number:>3}  {line.strip()}" for number, line in enumerate(lines)]
-    return "```text\n" + "\n".join(floors) + "\n```\n"
+def _folders(_old: str) -> str:
+    """Every folder of the two packages with its purpose, which is its docstring's."""
+    rows = []
+    for path in sorted(path for name in ("gateway", "mockserver") for path in ROOT.glob(f"{name}/**/__init__.py")):
+        purpose = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        rows.append((f"`{path.parent.relative_to(ROOT)}/`", " ".join(purpose.split("\n\n")[0].split())))
+    return table(("folder", "purpose"), rows, "")
 
 
 def _dependencies(old: str) -> str:
@@ -239,7 +244,7 @@ BLOCKS: dict[str, Callable[[str], str]] = {
     "endings": _endings,
     "causes": _causes,
     "metrics": _metrics,
-    "floors": _floors,
+    "folders": _folders,
     "dependencies": _dependencies,
     "mock-options": _mock_options,
     "states": _states,

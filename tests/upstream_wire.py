@@ -2,7 +2,7 @@
 
 import asyncio
 
-from gateway.connection import Connection
+from gateway.proxy.upstream.connection import Connection
 
 
 class UpstreamWire(asyncio.Transport):

@@ -13,19 +13,19 @@ import click
 
 from gateway import __version__
 from gateway.cli.output import OutputError, replace_what_cannot_be_encoded
+from gateway.config.source import SourceError
 from gateway.registry.base import ChangeError
-from gateway.source import SourceError
 
 # name: (where its click command lives, what `--help` says of it)
 _COMMANDS = {
     "serve": ("gateway.cli.serve:serve", "Serve the deployments of a configuration."),
-    "sandbox": ("gateway.cli.sandbox:sandbox", "Serve a gateway and mock llama-servers on this machine."),
+    "sandbox": ("gateway.cli.sandbox.command:sandbox", "Serve a gateway and mock llama-servers on this machine."),
     "check": ("gateway.cli.check:check", "Report everything that is wrong with a configuration file."),
     "keys": ("gateway.cli.keys:keys", "Create, list, revoke and rotate keys."),
     "deployments": ("gateway.cli.deployments:deployments", "Add, list, pause, resume and remove deployments."),
     "import": ("gateway.cli.importing:import_", "Move a configuration's accounts into a database."),
     "hash-key": ("gateway.cli.hash_key:hash_key", "Make the key_sha256 of a key."),
-    "contract": ("gateway.cli.contract:contract", "Print the contract, or check whether a gateway keeps it."),
+    "contract": ("gateway.cli.contract.command:contract", "Print the contract, or check whether a gateway keeps it."),
     "schema": ("gateway.cli.schema:schema", "Print the JSON Schema of the configuration file."),
 }
 

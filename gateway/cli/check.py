@@ -8,10 +8,10 @@ import click
 
 from gateway.cli.arguments import FILE
 from gateway.cli.output import as_json, print_json, say
+from gateway.config.settings import Settings
+from gateway.config.source import SourceError
 from gateway.registry.opening import cautions
 from gateway.registry.yaml_file import content_of, read_settings
-from gateway.settings import Settings
-from gateway.source import SourceError
 
 
 @click.command()
@@ -43,9 +43,9 @@ def _check_database(settings: Settings, path: Path) -> None:
     """Whether the gateway could use the database, which it would migrate and this does not."""
     if settings.database is None:
         return
-    from gateway.registry import schema
-    from gateway.registry.database import database_url
-    from gateway.registry.sqlite_file import place_of
+    from gateway.registry.database import schema
+    from gateway.registry.database.database import database_url
+    from gateway.registry.database.sqlite_file import place_of
 
     asyncio.run(schema.check(database_url(place_of(settings.database, path.parent))))
 

@@ -2,10 +2,10 @@
 
 import click
 
-from gateway.account import digest_of, new_key_text
 from gateway.cli.output import as_json, print_json, say
 from gateway.cli.secret import read_secret
-from gateway.fields import check_key_text
+from gateway.config.fields import check_key_text
+from gateway.core.account import digest_of, new_key_text
 from gateway.registry.base import ChangeError
 
 

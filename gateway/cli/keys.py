@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from gateway.account import Key
 from gateway.cli.arguments import Moment, Span
 from gateway.cli.output import OutputError, as_json, print_json, print_table, say, when
 from gateway.cli.target import Target, nothing_there, with_target
+from gateway.core.account import Key
 from gateway.registry.base import ChangeError, SourceError
 
 

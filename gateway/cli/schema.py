@@ -3,7 +3,7 @@
 import click
 
 from gateway.cli.output import print_json
-from gateway.settings import json_schema
+from gateway.config.settings import json_schema
 
 
 @click.command()

@@ -8,17 +8,17 @@ from pathlib import Path
 import click
 from pydantic import ValidationError
 
-from gateway import logs
 from gateway.cli.arguments import FILE
-from gateway.listening import ListenError
+from gateway.config.sentences import sentences
+from gateway.config.settings import Server, Settings
+from gateway.config.source import SourceError
 from gateway.registry.opening import cautions, registry_of
 from gateway.registry.yaml_file import read_settings
-from gateway.sentences import sentences
-from gateway.serving import run
-from gateway.serving import serve as serve_until_stopped
-from gateway.settings import Server, Settings
-from gateway.source import SourceError
-from gateway.workers import fork_workers
+from gateway.server.process.listening import ListenError
+from gateway.server.process.serving import run
+from gateway.server.process.serving import serve as serve_until_stopped
+from gateway.server.process.workers import fork_workers
+from gateway.telemetry import logs
 
 log = logging.getLogger("gateway")
 

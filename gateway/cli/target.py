@@ -14,7 +14,7 @@ from gateway.cli.arguments import FILE
 from gateway.registry.base import ChangeError, Snapshot
 
 if TYPE_CHECKING:
-    from gateway.registry.sql_writer import SqlWriter
+    from gateway.registry.database.sql_writer import SqlWriter
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class Target:
         return asyncio.run(_change(self._place(), make, create=create))
 
     def _place(self) -> Path | str:
-        from gateway.registry.sqlite_file import place_of
+        from gateway.registry.database.sqlite_file import place_of
         from gateway.registry.yaml_file import read_settings
 
         if self.config is None:
@@ -111,7 +111,7 @@ def _target(config: Path | None, database: str | None) -> Target:
 
 
 async def _snapshot(place: Path | str) -> Snapshot:
-    from gateway.registry.sql import SqlRegistry
+    from gateway.registry.database.sql import SqlRegistry
 
     registry = SqlRegistry(place)
     try:
@@ -122,7 +122,7 @@ async def _snapshot(place: Path | str) -> Snapshot:
 
 
 async def _change(place: Path | str, make: "Callable[[SqlWriter], Awaitable[T]]", *, create: bool) -> T:
-    from gateway.registry.sql_writer import writer
+    from gateway.registry.database.sql_writer import writer
 
     async with writer(place, create=create) as change:
         return await make(change)

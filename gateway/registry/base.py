@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-from gateway.account import Key
-from gateway.deployment import Deployment
-from gateway.source import SourceError
+from gateway.config.source import SourceError
+from gateway.core.account import Key
+from gateway.core.deployment import Deployment
 
 __all__ = ["ChangeError", "Registry", "Snapshot", "SourceError", "SourceProblem"]
 

@@ -4,10 +4,10 @@ import re
 import stat
 from pathlib import Path
 
-from gateway.deployment import Limits, Timeouts
+from gateway.config.settings import Settings, warnings
+from gateway.core.deployment import Limits, Timeouts
 from gateway.registry.base import Registry
 from gateway.registry.yaml_file import YamlRegistry
-from gateway.settings import Settings, warnings
 
 # Where the password stands in the URL of a database: before its host, or among its options.
 _PASSWORD = re.compile(r"(?<=:)(?!//)[^@]+@|(?:password|passwd)=[^&]+")
@@ -20,9 +20,9 @@ def registry_of(settings: Settings, path: Path) -> Registry:
     """
     if settings.database is None:
         return YamlRegistry(path)
-    from gateway.registry.rows import Defaults
-    from gateway.registry.sql import SqlRegistry
-    from gateway.registry.sqlite_file import place_of
+    from gateway.registry.database.rows import Defaults
+    from gateway.registry.database.sql import SqlRegistry
+    from gateway.registry.database.sqlite_file import place_of
 
     server = settings.server
     given = server.timeouts
@@ -38,7 +38,7 @@ def cautions(settings: Settings, path: Path) -> tuple[str, ...]:
     if any(secret in text for secret in _secrets(settings)) and _open_to_others(path):
         found.append(f"{path} holds secrets, and other users of this machine can read it: chmod 600 {path}")
     if settings.database is not None:
-        from gateway.registry.sqlite_file import place_of
+        from gateway.registry.database.sqlite_file import place_of
 
         file = place_of(settings.database, path.parent)
         if isinstance(file, Path) and _open_to_others(file):

@@ -5,8 +5,8 @@ import asyncio
 import contextlib
 import logging
 
+from gateway.config.source import SourceError
 from gateway.registry.base import Registry, SourceProblem
-from gateway.source import SourceError
 
 INTERVAL = 0.3  # seconds between two looks: a change must be in effect within one second
 

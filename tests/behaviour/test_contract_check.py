@@ -11,10 +11,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from click.testing import CliRunner
 
-from gateway import errors
 from gateway.cli import main
+from gateway.core import errors
 from mockserver import MockLlamaServer
-from mockserver.sandbox import Sandbox
+from mockserver.sandbox.sandbox import Sandbox
 from tests.behaviour.stage import closed_port
 
 KEY = "gw_key_of_another_gateway"

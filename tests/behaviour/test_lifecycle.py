@@ -243,7 +243,14 @@ def test_L4_a_signal_at_any_moment_of_the_start_is_a_clean_end(tmp_path: Path, u
 @pytest.mark.usefixtures("heard_ctrl_c")
 @pytest.mark.parametrize(
     "module",
-    ["click.core", "pydantic", "aiohttp.web", "gateway.serving", "gateway.registry.opening", "signal handlers"],
+    [
+        "click.core",
+        "pydantic",
+        "aiohttp.web",
+        "gateway.server.process.serving",
+        "gateway.registry.opening",
+        "signal handlers",
+    ],
 )
 def test_L4_ctrl_c_while_it_starts_ends_it_without_a_word(
     tmp_path: Path, upstream: ScriptedUpstream, module: str

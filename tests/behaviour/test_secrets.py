@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.account import new_key_text
+from gateway.core.account import new_key_text
 from tests.behaviour import scene
 from tests.behaviour.fleet import StartGateway
 from tests.behaviour.gateway_process import COMMAND, GatewayProcess

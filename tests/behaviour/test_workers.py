@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import tally
-from gateway.deployment import Limits
-from gateway.exchange import Exchange
-from gateway.metrics import Metrics
-from gateway.worker_group import WorkerGroup
+from gateway.core.deployment import Limits
+from gateway.core.exchange import Exchange
+from gateway.core.worker_group import WorkerGroup
+from gateway.telemetry import tally
+from gateway.telemetry.metrics import Metrics
 from tests.behaviour import scene
 from tests.behaviour.fleet import StartGateway
 from tests.behaviour.gateway_process import COMMAND, GatewayProcess

@@ -22,7 +22,7 @@ BODY_BYTES = 100_000  # its limit
 
 WITNESS = """
 import sys
-from gateway import fast_path
+from gateway.server import fast_path
 
 _carry = fast_path.FastPath.carry
 

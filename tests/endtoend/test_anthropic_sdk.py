@@ -8,7 +8,7 @@ import pytest
 from anthropic import Anthropic, AsyncAnthropic
 from anthropic.types import MessageParam, TextBlock
 
-from mockserver.sandbox import Deployment, Sandbox
+from mockserver.sandbox.sandbox import Deployment, Sandbox
 
 MESSAGES: list[MessageParam] = [{"role": "user", "content": "Tell me a story."}]
 UNTIL_CUT = {"ignore_eos": True}

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from gateway.answer_head import Head, UpstreamError
-from gateway.answer_parser import MAX_HEAD_BYTES
-from gateway.connection import Connection
-from gateway.pipe import pipe_to
-from gateway.usage import Excerpt
+from gateway.core.usage import Excerpt
+from gateway.proxy.upstream.answer_head import Head, UpstreamError
+from gateway.proxy.upstream.answer_parser import MAX_HEAD_BYTES
+from gateway.proxy.upstream.connection import Connection
+from gateway.proxy.upstream.pipe import pipe_to
 from tests.upstream_wire import UpstreamWire
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from mockserver.sandbox import Sandbox
+from mockserver.sandbox.sandbox import Sandbox
 from tests.behaviour import scene
 from tests.behaviour.gateway_process import GatewayProcess
 from tests.behaviour.scripted_upstream import GatewayLeft, ScriptedUpstream, Visit

@@ -8,7 +8,7 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
-from mockserver.sandbox import Deployment, Sandbox
+from mockserver.sandbox.sandbox import Deployment, Sandbox
 
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Tell me a story."}]
 UNTIL_CUT = {"ignore_eos": True}

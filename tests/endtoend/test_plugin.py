@@ -12,7 +12,7 @@ import pytest
 LIGHT = """
 import sys, pytest
 before = set(sys.modules)
-import mockserver.pytest_plugin
+import mockserver.sandbox.pytest_plugin
 print(*sorted(set(sys.modules) - before))
 """
 
@@ -115,7 +115,7 @@ def test_that_blocks(gguf_sandbox):
 
 def test_importing_the_plugin_imports_nothing_but_pytest() -> None:
     run = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True)
-    assert run.stdout.split() == ["mockserver", "mockserver.pytest_plugin"]
+    assert run.stdout.split() == ["mockserver", "mockserver.sandbox", "mockserver.sandbox.pytest_plugin"]
 
 
 @pytest.mark.long

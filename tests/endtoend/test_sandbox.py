@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.sandbox import GatewayError, Sandbox
+from mockserver.sandbox.sandbox import GatewayError, Sandbox
 
 CHAT = "/v1/chat/completions"
 

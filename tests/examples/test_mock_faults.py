@@ -8,8 +8,7 @@ from urllib.request import Request, urlopen
 import pytest
 from openai import OpenAI
 
-from mockserver import MockLlamaServer
-from mockserver.background import BackgroundMock
+from mockserver import BackgroundMock, MockLlamaServer
 
 
 @pytest.fixture

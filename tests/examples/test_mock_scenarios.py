@@ -10,8 +10,7 @@ from anthropic.types import MessageParam, ToolResultBlockParam
 from openai import OpenAI
 from openai.types.chat import ChatCompletionUserMessageParam
 
-from mockserver import MockLlamaServer
-from mockserver.background import BackgroundMock
+from mockserver import BackgroundMock, MockLlamaServer
 
 
 @pytest.fixture

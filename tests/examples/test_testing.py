@@ -11,8 +11,7 @@ import pytest
 from anthropic import AsyncAnthropic
 from openai import APIError, AsyncOpenAI, InternalServerError, OpenAI
 
-from mockserver import MockLlamaServer
-from mockserver.background import BackgroundMock
+from mockserver import BackgroundMock, MockLlamaServer
 from mockserver.sandbox import Sandbox
 
 

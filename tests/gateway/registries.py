@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gateway.account import digest_of
-from gateway.deployment import Status
+from gateway.config.settings import DeploymentEntry
+from gateway.core.account import digest_of
+from gateway.core.deployment import Status
 from gateway.registry.base import Registry
-from gateway.registry.sql import SqlRegistry
-from gateway.registry.sql_writer import writer
+from gateway.registry.database.sql import SqlRegistry
+from gateway.registry.database.sql_writer import writer
 from gateway.registry.yaml_file import YamlRegistry
-from gateway.settings import DeploymentEntry
 
 PROMISE = 1.0  # seconds within which a change is in force
 

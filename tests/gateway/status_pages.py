@@ -6,12 +6,12 @@ from types import MappingProxyType
 
 from aiohttp import web
 
-from gateway.account import Key, digest_of
-from gateway.app import create_app
-from gateway.deployment import Deployment
-from gateway.http_server import Runner
+from gateway.config.settings import Probes, Server
+from gateway.core.account import Key, digest_of
+from gateway.core.deployment import Deployment
 from gateway.registry.base import Registry, Snapshot, SourceProblem
-from gateway.settings import Probes, Server
+from gateway.server.app import create_app
+from gateway.server.http_server import Runner
 
 KEY = "gw_status_page_canary_key"
 UPSTREAM_KEY = "upstream-canary-secret"

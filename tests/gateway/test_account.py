@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.account import Key, digest_of, new_key_id, new_key_text
+from gateway.core.account import Key, digest_of, new_key_id, new_key_text
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 

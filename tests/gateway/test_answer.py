@@ -5,15 +5,15 @@ from typing import cast
 
 import pytest
 
-from gateway.answer import Answer
-from gateway.answer_head import Head
-from gateway.client import Client, ClientConnection
-from gateway.connection import Connection
-from gateway.deployment import Deployment
-from gateway.endpoints import ENDPOINTS
-from gateway.errors import Refusal
-from gateway.exchange import Ending, Exchange
-from gateway.upstream import Upstream
+from gateway.core.deployment import Deployment
+from gateway.core.endpoints import ENDPOINTS
+from gateway.core.errors import Refusal
+from gateway.core.exchange import Ending, Exchange
+from gateway.proxy.answer import Answer
+from gateway.proxy.client import Client, ClientConnection
+from gateway.proxy.upstream.answer_head import Head
+from gateway.proxy.upstream.connection import Connection
+from gateway.proxy.upstream.upstream import Upstream
 
 EVENT = b"data: 1\n\n"
 STREAM = Head(200, {b"content-type": b"text/event-stream"}, None, chunked=True, keep_alive=True)

@@ -21,10 +21,10 @@ import trustme
 from click.testing import CliRunner, Result
 
 from gateway import __version__
-from gateway.account import digest_of
 from gateway.cli import main
-from gateway.registry.sql import SqlRegistry
-from gateway.settings import json_schema
+from gateway.config.settings import json_schema
+from gateway.core.account import digest_of
+from gateway.registry.database.sql import SqlRegistry
 from tests.gateway.registries import accepts, in_force, opened
 
 KEY = "gw_CANARY_secret_0123456789"

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from gateway.client import ClientConnection
-from gateway.outbox import Outbox
+from gateway.proxy.client import ClientConnection
+from gateway.proxy.outbox import Outbox
 
 
 async def _unasked(_request: web.BaseRequest) -> web.StreamResponse:

@@ -5,10 +5,10 @@ import random
 
 import pytest
 
-from gateway.answer_head import Head, UpstreamError
-from gateway.connection import Connection
-from gateway.pipe import pipe_to
-from gateway.usage import Excerpt
+from gateway.core.usage import Excerpt
+from gateway.proxy.upstream.answer_head import Head, UpstreamError
+from gateway.proxy.upstream.connection import Connection
+from gateway.proxy.upstream.pipe import pipe_to
 from tests.upstream_wire import UpstreamWire
 
 ANSWERS = [

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.deployment import Deployment, check_id, check_upstream, check_upstream_key
+from gateway.core.deployment import Deployment, check_id, check_upstream, check_upstream_key
 
 
 @pytest.mark.parametrize("good", ["a", "A1", "llama-3.1_8b", "x" * 64, "0"])

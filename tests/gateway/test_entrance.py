@@ -8,12 +8,13 @@ from aiohttp import web
 from aiohttp.http_exceptions import TransferEncodingError
 from yarl import URL
 
-from gateway import entrance, errors
-from gateway.access import ACCESS
-from gateway.account import Key, digest_of
-from gateway.deployment import Deployment, Status
+from gateway.core import errors
+from gateway.core.account import Key, digest_of
+from gateway.core.deployment import Deployment, Status
+from gateway.proxy.relay import RELAY
 from gateway.registry.base import Snapshot
-from gateway.relay import RELAY
+from gateway.server import entrance
+from gateway.telemetry.access import ACCESS
 from tests.gateway.status_pages import KEY, NOWHERE, serving
 
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from gateway import errors
-from gateway.errors import Refusal, Row, error_body
+from gateway.core import errors
+from gateway.core.errors import Refusal, Row, error_body
 
 NOT_READY = "Endpoint is not ready (status: %s). It may still be deploying or paused."
 RETRY_5 = {"Retry-After": "5", "x-should-retry": "true"}

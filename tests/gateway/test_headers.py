@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gateway.headers import KEY_HEADERS, downward, is_sane_request_id, presented_key, upward
+from gateway.core.headers import KEY_HEADERS, downward, is_sane_request_id, presented_key, upward
 
 # What a header's value can be once aiohttp has decoded it: any text, lone surrogates included.
 VALUES = st.text(st.characters(exclude_characters="\r\n\0"))

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from gateway.account import digest_of
+from gateway.core.account import digest_of
 
 KILLS = 50
 # One process imports the gateway, and forks a writer for every kill: a fork costs nothing, an import half a second.
 # A writer does what `gguf-gateway keys create` does, again and again, and acknowledges each key by printing it.
 WRITERS = """
 import asyncio, os, signal, sys, time
-from gateway.registry.sql_writer import writer
+from gateway.registry.database.sql_writer import writer
 import alembic.command
 
 async def create(path, kill, most):

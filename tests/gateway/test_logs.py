@@ -14,10 +14,10 @@ from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import logs
-from gateway.access import log_fields
-from gateway.exchange import Ending, Exchange
-from gateway.logs import HumanLines, JsonLines, masked
+from gateway.core.exchange import Ending, Exchange
+from gateway.telemetry import logs
+from gateway.telemetry.access import log_fields
+from gateway.telemetry.logs import HumanLines, JsonLines, masked
 
 KEY = "gw_0123456789abcdefghij"
 

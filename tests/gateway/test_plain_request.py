@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
-from gateway.account import digest_of
-from gateway.endpoints import ENDPOINTS
-from gateway.framing import refuse_ambiguous, without_surprises
-from gateway.handlers.inference import target_of
-from gateway.headers import REQUEST_ID, lines_of, presented_key, upward
-from gateway.http_server import MAX_LINE_BYTES
-from gateway.plain_request import PlainRequest, plain_request
-from gateway.upload import HELD_BYTES, Upload
+from gateway.core.account import digest_of
+from gateway.core.endpoints import ENDPOINTS
+from gateway.core.headers import REQUEST_ID, lines_of, presented_key, upward
+from gateway.proxy.upload import HELD_BYTES, Upload
+from gateway.server.framing import refuse_ambiguous, without_surprises
+from gateway.server.handlers.inference import target_of
+from gateway.server.http_server import MAX_LINE_BYTES
+from gateway.server.plain_request import PlainRequest, plain_request
 
 KEY = "gw_plainrequest"
 CHAT = b"POST /api/gguf/demo/v1/chat/completions HTTP/1.1"

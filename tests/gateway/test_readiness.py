@@ -7,11 +7,11 @@ from itertools import pairwise
 
 import pytest
 
-from gateway import readiness
-from gateway.changes import Changes
-from gateway.deployment import Deployment, Status
-from gateway.readiness import Readiness
-from gateway.upstream import Upstreams
+from gateway.core.changes import Changes
+from gateway.core.deployment import Deployment, Status
+from gateway.proxy.upstream import readiness
+from gateway.proxy.upstream.readiness import Readiness
+from gateway.proxy.upstream.upstream import Upstreams
 
 DEPLOYMENT = Deployment("demo", "acme", "http://127.0.0.1:1")
 Ask = Callable[[object, float], Awaitable[str]]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.account import Key, digest_of
-from gateway.deployment import Status
+from gateway.core.account import Key, digest_of
+from gateway.core.deployment import Status
 from gateway.registry.base import SourceError
 from tests.gateway.registries import Source, SqlSource, YamlSource, accepts, in_force, opened
 

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from gateway.address import Address
-from gateway.answer_head import UpstreamError
-from gateway.resolver import Resolver
+from gateway.proxy.upstream.address import Address
+from gateway.proxy.upstream.answer_head import UpstreamError
+from gateway.proxy.upstream.resolver import Resolver
 
 
 class Lookups:

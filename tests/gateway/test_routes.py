@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from gateway.app import create_app
-from gateway.auth import is_public
+from gateway.config.settings import Server
 from gateway.registry.yaml_file import YamlRegistry
-from gateway.settings import Server
+from gateway.server.app import create_app
+from gateway.server.handlers.auth import is_public
 
 PUBLIC = {
     "GET /healthz",

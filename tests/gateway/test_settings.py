@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from gateway.deployment import Status
-from gateway.settings import Server, Settings, json_schema, parse, warnings
-from gateway.source import SourceError
-from gateway.yaml_text import MAX_CHARS
+from gateway.config.settings import Server, Settings, json_schema, parse, warnings
+from gateway.config.source import SourceError
+from gateway.config.yaml_text import MAX_CHARS
+from gateway.core.deployment import Status
 
 CONFIG = Path(__file__).parents[2] / "config"
 CANARY = "gw_CANARY_secret_0123456789"

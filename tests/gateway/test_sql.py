@@ -20,24 +20,24 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, make_url
 
-from gateway.account import digest_of
-from gateway.deployment import Limits, Status, Timeouts
-from gateway.registry.changing import Imported
-from gateway.registry.database import database_url, name_of
+from gateway.config.settings import DeploymentEntry, DeploymentLimits, DeploymentTimeouts, parse
+from gateway.config.source import SourceError
+from gateway.core.account import digest_of
+from gateway.core.deployment import Limits, Status, Timeouts
+from gateway.registry.database.changing import Imported
+from gateway.registry.database.database import database_url, name_of
+from gateway.registry.database.rows import HEAD, VERSION_TABLE, Defaults
+from gateway.registry.database.server_reader import ServerReader
+from gateway.registry.database.sql import SqlRegistry
+from gateway.registry.database.sql_writer import ChangeError, SqlWriter, writer
+from gateway.registry.database.sqlite_reader import SqliteReader
+from gateway.registry.database.tables import metadata
 from gateway.registry.opening import cautions, registry_of
-from gateway.registry.rows import HEAD, VERSION_TABLE, Defaults
-from gateway.registry.server_reader import ServerReader
-from gateway.registry.sql import SqlRegistry
-from gateway.registry.sql_writer import ChangeError, SqlWriter, writer
-from gateway.registry.sqlite_reader import SqliteReader
-from gateway.registry.tables import metadata
 from gateway.registry.yaml_file import read_settings
-from gateway.settings import DeploymentEntry, DeploymentLimits, DeploymentTimeouts, parse
-from gateway.source import SourceError
 from tests.gateway.registries import accepts, in_force, opened
 
 DEMO = DeploymentEntry(account="acme", upstream="http://127.0.0.1:9931")
-MIGRATIONS = Path(__file__).parents[2] / "gateway" / "registry" / "migrations"
+MIGRATIONS = Path(__file__).parents[2] / "gateway" / "registry" / "database" / "migrations"
 
 
 @pytest.fixture
@@ -262,7 +262,7 @@ async def test_a_row_that_the_gateway_did_not_write_is_said_in_a_sentence(
 async def test_a_migration_that_fails_half_way_leaves_nothing_behind(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gateway.registry import schema
+    from gateway.registry.database import schema
 
     run = schema.upgrade
 
@@ -496,7 +496,7 @@ async def test_a_writer_that_holds_the_database_does_not_disturb_who_reads_it(pa
 async def test_a_writer_waits_for_another_and_then_says_so(
     path: Path, change: SqlWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.registry.sqlite_file.WRITE_PATIENCE", 0.2)
+    monkeypatch.setattr("gateway.registry.database.sqlite_file.WRITE_PATIENCE", 0.2)
     with closing(sqlite3.connect(path, isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
         with pytest.raises(SourceError, match="is locked by another program"):
@@ -510,8 +510,8 @@ async def test_a_locked_database_keeps_the_last_snapshot_and_recovers(
     path: Path, change: SqlWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, text = await change.create_key("acme", "laptop")
-    monkeypatch.setattr("gateway.registry.sqlite_file.READ_PATIENCE", 0.05)
-    monkeypatch.setattr("gateway.registry.sqlite_file.WRITE_PATIENCE", 0.05)
+    monkeypatch.setattr("gateway.registry.database.sqlite_file.READ_PATIENCE", 0.05)
+    monkeypatch.setattr("gateway.registry.database.sqlite_file.WRITE_PATIENCE", 0.05)
     with closing(sqlite3.connect(path, isolation_level=None, timeout=5)) as holder:
         async with opened(SqlRegistry(str(path), interval=0.05)) as registry:
             await registry.close()  # SQLite gives an exclusive lock only while nobody else is connected
@@ -562,7 +562,7 @@ async def test_both_readers_read_the_same(path: Path, change: SqlWriter) -> None
 
 _SERVED = """
 import asyncio, sys
-from gateway.registry.sql import SqlRegistry
+from gateway.registry.database.sql import SqlRegistry
 
 async def serve(path):
     registry = SqlRegistry(path)
@@ -647,8 +647,8 @@ async def test_a_restored_copy_works(path: Path, change: SqlWriter, tmp_path: Pa
 
 _FILL = """
 import asyncio, sys
-from gateway.registry.sql_writer import writer
-from gateway.source import SourceError
+from gateway.registry.database.sql_writer import writer
+from gateway.config.source import SourceError
 
 async def fill(path):
     async with writer(path) as change:

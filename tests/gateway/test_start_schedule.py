@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway import start_schedule
-from gateway.start_schedule import NEVER, StartSchedule
+from gateway.server.process import start_schedule
+from gateway.server.process.start_schedule import NEVER, StartSchedule
 
 
 @pytest.fixture

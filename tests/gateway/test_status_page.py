@@ -14,9 +14,9 @@ from aiohttp import ClientResponse, ClientSession, ClientTimeout
 from yarl import URL
 
 from gateway import __version__
-from gateway.deployment import Deployment, Status
-from gateway.door import is_from_here
+from gateway.core.deployment import Deployment, Status
 from gateway.registry.base import SourceProblem
+from gateway.server.handlers.door import is_from_here
 from mockserver import MockLlamaServer
 from tests.gateway.status_pages import HOSTILE, KEY, NOWHERE, UPSTREAM_KEY, Gateway, serving
 

@@ -12,9 +12,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright, expect
 
-from gateway.deployment import Deployment, Status
-from gateway.handlers import dashboard
+from gateway.core.deployment import Deployment, Status
 from gateway.registry.base import SourceProblem
+from gateway.server.handlers import dashboard
 from mockserver import MockLlamaServer
 from tests.gateway.status_pages import HOSTILE, NOWHERE, Gateway, serving
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from gateway.address import Address
-from gateway.answer_head import UpstreamError
-from gateway.deployment import Deployment
-from gateway.upstream import Upstream
+from gateway.core.deployment import Deployment
+from gateway.proxy.upstream.address import Address
+from gateway.proxy.upstream.answer_head import UpstreamError
+from gateway.proxy.upstream.upstream import Upstream
 from tests.behaviour.scripted_upstream import ScriptedUpstream
 from tests.behaviour.stage import certified
 from tests.gateway.test_upstream import ask

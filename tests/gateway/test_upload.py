@@ -8,10 +8,10 @@ from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.test_utils import make_mocked_request
 
-from gateway import upload
-from gateway.connection import Connection
-from gateway.errors import Refusal
-from gateway.upload import Upload
+from gateway.core.errors import Refusal
+from gateway.proxy import upload
+from gateway.proxy.upload import Upload
+from gateway.proxy.upstream.connection import Connection
 
 SILENCE = 0.1  # seconds
 

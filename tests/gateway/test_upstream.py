@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from gateway import upstream as module
-from gateway.answer_head import Head, UpstreamError
-from gateway.connection import Connection
-from gateway.deployment import Deployment, Limits, Timeouts
-from gateway.upstream import BusyError, Upstream, Upstreams
+from gateway.core.deployment import Deployment, Limits, Timeouts
+from gateway.proxy.upstream import upstream as module
+from gateway.proxy.upstream.answer_head import Head, UpstreamError
+from gateway.proxy.upstream.connection import Connection
+from gateway.proxy.upstream.upstream import BusyError, Upstream, Upstreams
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 

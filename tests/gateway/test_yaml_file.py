@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import trustme
 
+from gateway.config.source import SourceError
 from gateway.registry.opening import cautions
 from gateway.registry.yaml_file import YamlRegistry, read_settings, snapshot_of
-from gateway.source import SourceError
 from tests.gateway.registries import PROMISE, accepts, in_force, opened
 
 CANARY = "gw_CANARY_secret_0123456789"

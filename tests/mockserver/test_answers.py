@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.server import MockLlamaServer
+from mockserver import MockLlamaServer
 from tests.mockserver.rawhttp import RawAnswer, ask
 
 USER = [{"role": "user", "content": "What is the weather in Paris?"}]

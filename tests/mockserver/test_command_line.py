@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from mockserver import cli
-from mockserver.settings import Settings
+from mockserver.cli import cli
+from mockserver.core.settings import Settings
 
 
 @pytest.fixture

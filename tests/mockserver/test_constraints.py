@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from mockserver import schema_text
-from mockserver.gbnf import Grammar
-from mockserver.gbnf_parser import BadGrammar
+from mockserver.engine.model import schema_text
+from mockserver.engine.model.gbnf import Grammar
+from mockserver.engine.model.gbnf_parser import BadGrammar
 
 SEEDS = range(20)
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from mockserver.context import shift
-from mockserver.server import MockLlamaServer
+from mockserver import MockLlamaServer
+from mockserver.engine.context import shift
 from tests.mockserver.rawhttp import ask
 
 STORY = "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt."

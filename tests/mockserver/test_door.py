@@ -6,8 +6,8 @@ import socket
 
 from aiohttp import web
 
-from mockserver.door import Door
-from mockserver.port import Port
+from mockserver.core.door import Door
+from mockserver.core.port import Port
 
 
 async def test_who_comes_in_the_moment_in_which_it_closes_is_cut_and_not_forgotten() -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from mockserver import MockLlamaServer
-from mockserver.faults import Faults
-from mockserver.matching import Asked
-from mockserver.rules import BadRule
-from mockserver.sandbox import Sandbox
+from mockserver.core.matching import Asked
+from mockserver.core.rules import BadRule
+from mockserver.play.faults import Faults
+from mockserver.sandbox.sandbox import Sandbox
 from tests.mockserver.rawhttp import RawAnswer, ask, connect, encode, read_answer, read_head
 
 PLAIN = {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 6}

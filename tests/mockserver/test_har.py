@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mockserver import MockLlamaServer
-from mockserver.virtual_clock import START
+from mockserver.core.virtual_clock import START
 from tests.mockserver.rawhttp import ask
 
 CHAT = "/v1/chat/completions"

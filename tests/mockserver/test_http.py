@@ -2,7 +2,7 @@
 
 import pytest
 
-from mockserver.server import MockLlamaServer
+from mockserver import MockLlamaServer
 from tests.mockserver.rawhttp import ask, connect, encode, read_answer
 
 MALFORMED = [
@@ -32,7 +32,7 @@ async def test_trace_is_refused_without_a_body() -> None:
 
 
 async def test_a_body_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mockserver.app._MAX_BODY", 1000)
+    monkeypatch.setattr("mockserver.server.app._MAX_BODY", 1000)
     async with MockLlamaServer() as mock:
         assert (await ask(mock.url, "POST", "/tokenize", {"content": "x" * 2000})).status == 413
 

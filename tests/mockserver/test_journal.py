@@ -3,7 +3,7 @@
 import pytest
 
 from mockserver import MockLlamaServer
-from mockserver.journal import Ended, Filter, Journal
+from mockserver.play.journal import Ended, Filter, Journal
 from tests.mockserver.rawhttp import ask
 
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from mockserver import params, tokenizer
-from mockserver.clock import Clock
-from mockserver.machine import Machine
-from mockserver.results import Final, Piece, Progress, Result, Task
-from mockserver.settings import Settings
+from mockserver.core.clock import Clock
+from mockserver.core.settings import Settings
+from mockserver.engine.machine import Machine
+from mockserver.engine.model import tokenizer
+from mockserver.engine.request import params
+from mockserver.engine.results import Final, Piece, Progress, Result, Task
 
 
 class FakeClock(Clock):

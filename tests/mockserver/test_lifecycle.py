@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from mockserver.server import MockLlamaServer
-from mockserver.state import State
+from mockserver import MockLlamaServer
+from mockserver.core.state import State
 from tests.mockserver.rawhttp import ask, connect, encode, is_refused, read_answer, read_head
 
 CHAT = {"messages": [{"role": "user", "content": "Say hello."}]}

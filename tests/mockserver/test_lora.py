@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.server import MockLlamaServer
+from mockserver import MockLlamaServer
 from tests.mockserver.rawhttp import ask
 
 NOT_A_LIST = "Field 'lora': Error: 'lora' must be an array of objects with 'id' and 'scale' fields"

@@ -13,12 +13,12 @@ from aiohttp import web
 from click.testing import CliRunner
 
 from mockserver import MockLlamaServer
-from mockserver.cli import main
-from mockserver.door import Door
-from mockserver.port import Port
-from mockserver.recorder import Recorder
-from mockserver.recording import RecordingError, files_of, read
-from mockserver.replayer import Replayer
+from mockserver.cli.cli import main
+from mockserver.core.door import Door
+from mockserver.core.port import Port
+from mockserver.play.recording.recorder import Recorder
+from mockserver.play.recording.recording import RecordingError, files_of, read
+from mockserver.play.recording.replayer import Replayer
 from tests.mockserver.rawhttp import RawAnswer, ask, connect, encode, read_head
 
 KEY = "sk-a-key-that-must-not-be-kept"

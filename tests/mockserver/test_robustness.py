@@ -9,8 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mockserver.background import BackgroundMock
-from mockserver.server import MockLlamaServer
+from mockserver import BackgroundMock, MockLlamaServer
 from tests.mockserver.rawhttp import RawAnswer, ask
 
 ENDPOINTS = [

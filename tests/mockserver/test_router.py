@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from mockserver.server import MockLlamaServer
+from mockserver import MockLlamaServer
 from tests.mockserver.rawhttp import ask, connect, encode, read_head
 
 CHAT: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 2}

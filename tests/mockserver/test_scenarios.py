@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from mockserver import MockLlamaServer
-from mockserver.rules import BadRule
-from mockserver.scenario import load
-from mockserver.virtual_clock import START, VirtualClock
+from mockserver.core.rules import BadRule
+from mockserver.core.virtual_clock import START, VirtualClock
+from mockserver.play.scenario import load
 from tests.mockserver.rawhttp import ask, connect, encode, is_refused, read_answer
 
 CHAT = "/v1/chat/completions"

@@ -7,7 +7,7 @@ import anthropic
 import openai
 import pytest
 
-from mockserver.server import MockLlamaServer
+from mockserver import MockLlamaServer
 
 WEATHER: dict[str, Any] = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 USER: list[Any] = [{"role": "user", "content": "What is the weather in Paris?"}]

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from mockserver.params import read
-from mockserver.results import Final, Progress, Result, Task
-from mockserver.server import MockLlamaServer
+from mockserver import MockLlamaServer
+from mockserver.engine.request.params import read
+from mockserver.engine.results import Final, Progress, Result, Task
 from tests.mockserver.rawhttp import ask, connect, encode, read_head
 
 CHAT = "/v1/chat/completions"

@@ -16,8 +16,8 @@ from urllib.request import urlopen
 import pytest
 from rich.console import Console
 
-from mockserver.server import MockLlamaServer
-from mockserver.terminal import view
+from mockserver import MockLlamaServer
+from mockserver.cli.terminal import view
 
 _COMMAND = (sys.executable, "-m", "mockserver", "--port", "0", "--alias", "demo", "--fault", "503 when.contains=x")
 

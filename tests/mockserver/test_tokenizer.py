@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver import tokenizer
+from mockserver.engine.model import tokenizer
 
 PROSE = (
     "The quick brown fox jumps over the lazy dog, and nobody in the village is surprised, because it has done so "

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from mockserver.cli import main
-from mockserver.command_line import settings_from
-from mockserver.server import MockLlamaServer
+from mockserver import MockLlamaServer
+from mockserver.cli.cli import main
+from mockserver.cli.command_line import settings_from
 from tests.mockserver.rawhttp import RawAnswer, ask
 
 RECORDINGS = Path(__file__).parent / "wire"

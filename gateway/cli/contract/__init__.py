@@ -1,0 +1,1 @@
+"""`gguf-gateway contract`: the contract printed, or played against a gateway."""

@@ -1,0 +1,89 @@
+"""The kinds of value a setting may be, each refused in words for the person who wrote it. Pure: no I/O."""
+
+import ssl
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
+
+from gateway.core.deployment import ID_PATTERN, check_id, check_upstream, check_upstream_key
+
+_DAY = 86_400.0
+
+
+def _no_bool(value: object) -> object:
+    """YAML's `yes` and `on` would pass for the number 1."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
+def check_key_text(value: str) -> str:
+    """Return the text of a key. Raises ValueError, without quoting it."""
+    if len(value) < 8 or not value.isascii() or not value.isprintable() or " " in value:
+        raise ValueError("a key is at least 8 printable ASCII characters without spaces (it travels in a header)")
+    return value
+
+
+def _digest(value: str) -> str:
+    if len(value) != 64 or set(value) - set("0123456789abcdefABCDEF"):
+        raise ValueError("is not a SHA-256: 64 hexadecimal digits, as `gguf-gateway hash-key` prints them")
+    return value.lower()
+
+
+def check_label(value: str) -> str:
+    """Return what a key may be called. Raises ValueError, in words for the person who wrote it."""
+    if not 1 <= len(value) <= 64 or not value.isprintable() or value != value.strip():
+        raise ValueError("a name is 1 to 64 printable characters, with no space at either end")
+    return value
+
+
+def _host(value: str) -> str:
+    if not 1 <= len(value) <= 253 or not value.isascii() or not value.isprintable() or " " in value or "/" in value:
+        raise ValueError("a host is a name or an address, like 127.0.0.1")
+    return value
+
+
+def _pem_file(value: str, info: ValidationInfo) -> str:
+    """The whole path of a file. A relative one starts at the `folder` of the validation's context, or else here."""
+    try:
+        path = str(Path((info.context or {}).get("folder", ""), value).absolute())
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError as error:
+        raise ValueError("is not a PEM certificate file") from error
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from error
+    return path
+
+
+def _database(value: str) -> str:
+    if not value or not value.isprintable():
+        raise ValueError("must be a database URL, like sqlite+aiosqlite:///gateway.db")
+    return value
+
+
+def moment(value: object) -> datetime:
+    """A point in time in UTC, from ISO 8601 text. Raises ValueError without a time zone."""
+    try:
+        when = datetime.fromisoformat(value) if isinstance(value, str) else value
+        if isinstance(when, datetime) and when.tzinfo is not None:
+            return when.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("must be a date and time with its time zone, like 2027-01-01T00:00:00Z")
+
+
+Id = Annotated[str, AfterValidator(check_id), WithJsonSchema({"type": "string", "pattern": ID_PATTERN})]
+NO_BOOL = BeforeValidator(_no_bool)  # behind the bounds, or the JSON Schema would lose them
+Seconds = Annotated[float, Field(gt=0, le=_DAY, allow_inf_nan=False), NO_BOOL]
+SecondsOrZero = Annotated[float, Field(ge=0, le=_DAY, allow_inf_nan=False), NO_BOOL]
+Host = Annotated[str, AfterValidator(_host)]
+CaFile = Annotated[str, AfterValidator(_pem_file)]
+Database = Annotated[str, AfterValidator(_database)]
+Label = Annotated[str, AfterValidator(check_label)]
+KeyText = Annotated[str, AfterValidator(check_key_text)]
+Digest = Annotated[str, AfterValidator(_digest), WithJsonSchema({"type": "string", "pattern": "^[0-9a-fA-F]{64}$"})]
+Moment = Annotated[datetime, BeforeValidator(moment), WithJsonSchema({"type": "string", "format": "date-time"})]
+Upstream = Annotated[str, AfterValidator(check_upstream)]
+UpstreamKey = Annotated[str, AfterValidator(check_upstream_key)]

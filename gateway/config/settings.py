@@ -1,0 +1,231 @@
+"""The configuration file as models: every setting with its unit, bounds and default. Pure: no I/O.
+
+The JSON Schema of it is `config/gateway.schema.json`, written by `gguf-gateway schema`.
+"""
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+
+from gateway.config import settings_rules
+from gateway.config.fields import (
+    NO_BOOL,
+    CaFile,
+    Database,
+    Digest,
+    Id,
+    KeyText,
+    Label,
+    Moment,
+    Seconds,
+    Upstream,
+    UpstreamKey,
+)
+from gateway.config.sentences import blame_fields, counted
+from gateway.config.settings_server import Log, Model, Probes, Server, ServerLimits, ServerTimeouts
+from gateway.config.yaml_text import read_yaml
+from gateway.core.account import digest_of
+from gateway.core.deployment import Limits, Status, Timeouts
+
+__all__ = [
+    "AccountEntry",
+    "DeploymentEntry",
+    "DeploymentTimeouts",
+    "KeyEntry",
+    "Limits",
+    "Log",
+    "Probes",
+    "Server",
+    "ServerTimeouts",
+    "Settings",
+    "is_loopback",
+    "json_schema",
+    "parse",
+    "warnings",
+]
+
+
+class KeyEntry(Model):
+    """A key of an account: its text, or better the SHA-256 of it."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["key"]}, {"required": ["key_sha256"]}]})
+
+    name: Label = Field(description="What logs and lists call the key.")
+    key: KeyText | None = Field(
+        default=None,
+        repr=False,
+        description="The key in plain text, for sandboxes: at least 8 printable ASCII characters.",
+    )
+    key_sha256: Digest | None = Field(
+        default=None,
+        repr=False,
+        description="The SHA-256 of the key, 64 hexadecimal digits; `gguf-gateway hash-key` makes it.",
+    )
+    expires_at: Moment | None = Field(
+        default=None, description="When the key stops working, with time zone; never if it is left out."
+    )
+
+    @model_validator(mode="after")
+    def _one_key(self) -> "KeyEntry":
+        if (self.key is None) == (self.key_sha256 is None):
+            raise ValueError("needs exactly one of `key` and `key_sha256`")
+        return self
+
+    @property
+    def digest(self) -> bytes:
+        """The SHA-256 of the key's text."""
+        return digest_of(self.key) if self.key is not None else bytes.fromhex(self.key_sha256 or "")
+
+
+class AccountEntry(Model):
+    """An account: the owner of keys and deployments."""
+
+    keys: tuple[KeyEntry, ...] = Field(default=(), description="The keys that prove the account.")
+
+
+class DeploymentTimeouts(Model):
+    """Limits of one deployment, in seconds; the server's where left out."""
+
+    connect: Seconds | None = Field(default=None, description="Seconds to establish a connection to the upstream.")
+    first_byte: Seconds | None = Field(
+        default=None, description="Seconds from the request's last byte to the answer's first."
+    )
+    silence: Seconds | None = Field(
+        default=None, description="Longest pause between two bytes of an answer, in seconds."
+    )
+    queue: Seconds | None = Field(
+        default=None, description="Seconds that a request waits for a connection; then it is answered 503."
+    )
+
+    def over(self, server: ServerTimeouts) -> Timeouts:
+        """These limits, with the server's where none is set."""
+        return Timeouts(
+            connect=server.connect if self.connect is None else self.connect,
+            first_byte=server.first_byte if self.first_byte is None else self.first_byte,
+            silence=server.silence if self.silence is None else self.silence,
+            queue=server.queue if self.queue is None else self.queue,
+        )
+
+
+class DeploymentLimits(Model):
+    """How much of one upstream is used at a time; the server's limits where left out."""
+
+    connections: Annotated[int, Field(ge=1, le=65536), NO_BOOL] | None = Field(
+        default=None, description="Connections to the upstream that are in use at a time."
+    )
+    waiting: Annotated[int, Field(ge=0, le=65536), NO_BOOL] | None = Field(
+        default=None, description="Requests that wait for a connection; one more is answered 503 at once."
+    )
+
+    def over(self, server: ServerLimits) -> Limits:
+        """These limits, with the server's where none is set."""
+        return Limits(
+            connections=server.connections if self.connections is None else self.connections,
+            waiting=server.waiting if self.waiting is None else self.waiting,
+        )
+
+
+class DeploymentEntry(Model):
+    """A llama-server that an account may call under `/api/gguf/{id}`."""
+
+    account: Id = Field(description="The account it belongs to.")
+    upstream: Upstream = Field(
+        repr=False, description="Where its llama-server listens: `http[s]://host[:port]` or `unix:/path`."
+    )
+    upstream_key: UpstreamKey | None = Field(
+        default=None,
+        repr=False,
+        description="The llama-server's own API key, if it wants one; best as `${NAME}` from the environment.",
+    )
+    status: Status = Field(
+        default=Status.AUTO, description="`auto` (as its probes see it), or pinned: `deploying`, `ready`, `paused`."
+    )
+    timeouts: DeploymentTimeouts = Field(
+        default=DeploymentTimeouts(), description="Limits of this deployment, in seconds; the server's where left out."
+    )
+    limits: DeploymentLimits = Field(
+        default=DeploymentLimits(),
+        description="How much of its upstream is used at a time; the server's where left out.",
+    )
+    ping: Seconds | None = Field(
+        default=None,
+        description="Seconds of silence after which a stream that has begun is kept alive; never where left out.",
+    )
+    ca_file: CaFile | None = Field(
+        default=None, description="PEM file to verify an https upstream with, instead of the system's authorities."
+    )
+
+
+class Settings(Model):
+    """The configuration of gguf-gateway: a server, and either a database or accounts with deployments."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": ["database"], "not": {"required": ["deployments"]}}, {"required": ["accounts"]}]
+        }
+    )
+
+    server: Server = Field(default=Server(), description="The gateway itself.")
+    database: Database | None = Field(
+        default=None,
+        repr=False,
+        description="SQLAlchemy URL of the database that holds accounts and deployments, like sqlite+aiosqlite:///gateway.db.",
+    )
+    accounts: dict[Id, AccountEntry] = Field(
+        default_factory=dict, description="Accounts by name, with their keys; instead of `database`."
+    )
+    deployments: dict[Id, DeploymentEntry] = Field(
+        default_factory=dict, description="Deployments by id, the one in their URL; instead of in `database`."
+    )
+
+
+def parse(text: str, source: str, environ: Mapping[str, str], folder: Path = Path()) -> Settings:
+    """Read a configuration file's text. `source` is its name in errors; `environ` fills in `${NAME}`.
+
+    The path of a `ca_file` starts at `folder`, unless it is a whole one.
+
+    Raises SourceError with every error at once, each line as `FILE:LINE: FIELD: sentence`; no value is ever quoted.
+    """
+    document = read_yaml(text, source, environ)
+    settings_rules.blame(document)
+    try:
+        settings = Settings.model_validate(document.value, context={"folder": folder})
+    except ValidationError as error:
+        blame_fields(document, error, Settings)
+        document.raise_errors()
+        raise
+    document.raise_errors()
+    return settings
+
+
+def json_schema() -> dict[str, object]:
+    """The JSON Schema of the configuration file, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Settings.model_json_schema()}
+
+
+def warnings(settings: Settings) -> tuple[str, ...]:
+    """Warnings for the start, about what is allowed but risky: a sentence each."""
+    keys = [(name, key) for name, account in settings.accounts.items() for key in account.keys]
+    plain = [f"{name}/{key.name}" for name, key in keys if key.key is not None]
+    found = []
+    if plain and not is_loopback(settings.server.host):
+        found.append(
+            f"The configuration holds {counted(len(plain), 'key')} as plain text ({', '.join(plain[:3])}) while the "
+            "gateway listens beyond this machine: replace each `key` by its `key_sha256` (gguf-gateway hash-key)."
+        )
+    if settings.database is None and not keys:
+        found.append("No key is configured: every request will be answered 401.")
+    if settings.server.status_page == "everyone":
+        found.append("The status page is shown to everyone who can reach the gateway.")
+    return tuple(found)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address to listen on."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

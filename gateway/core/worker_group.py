@@ -1,0 +1,66 @@
+"""What a worker knows of the others: how many there are, its own share of a limit, and their counts.
+
+Each worker publishes its counters in a file of its own: unnamed, in memory, and inherited by all of them.
+"""
+
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from zlib import crc32
+
+from aiohttp import web
+
+from gateway.core.deployment import Limits
+
+_HEADER = struct.Struct("<II")  # length and CRC-32 of what follows
+_TRIES = 100  # a write takes microseconds; one that stays incomplete is the last of a worker that died
+
+
+class WorkerGroup:
+    """Worker `number`, from 0, of `size`, with one open file of counters for each of them.
+
+    `supervisor` is the file descriptor of a socket to it. A process that serves alone has neither.
+    """
+
+    def __init__(
+        self, number: int = 0, size: int = 1, counter_files: Sequence[int] = (), supervisor: int | None = None
+    ) -> None:
+        self.number = number
+        self.size = size
+        self.supervisor = supervisor
+        self._counter_files = counter_files
+
+    def share(self, whole: Limits) -> Limits:
+        """This worker's part of an upstream's limits. The parts add up, but everyone has a connection."""
+        return Limits(max(1, self._part(whole.connections)), self._part(whole.waiting))
+
+    def publish_counters(self, data: bytes) -> None:
+        """Show the others `data` instead of what was published before."""
+        os.pwrite(self._counter_files[self.number], _HEADER.pack(len(data), crc32(data)) + data, 0)
+
+    def own_counters(self) -> bytes:
+        """What a worker of this number published last, before it was started again; nothing at its first start."""
+        return _read(self._counter_files[self.number]) if self._counter_files else b""
+
+    def other_counters(self) -> Iterator[bytes]:
+        """What the others published last; nothing of those that have published nothing."""
+        return (_read(file) for number, file in enumerate(self._counter_files) if number != self.number)
+
+    def _part(self, whole: int) -> int:
+        return whole // self.size + (self.number < whole % self.size)
+
+
+ALONE = WorkerGroup()
+WORKER_GROUP = web.AppKey("worker_group", WorkerGroup)
+
+
+def _read(file: int) -> bytes:
+    for _ in range(_TRIES):
+        header = os.pread(file, _HEADER.size, 0)
+        if len(header) < _HEADER.size:
+            return b""
+        length, checksum = _HEADER.unpack(header)
+        data = os.pread(file, length, _HEADER.size)
+        if crc32(data) == checksum:
+            return data
+    return b""

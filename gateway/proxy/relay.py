@@ -1,0 +1,183 @@
+"""Carries one proxied request and records how it ended.
+
+A client that leaves takes its upstream connection with it. An upstream that breaks off is never made to look whole.
+A request is sent once: after its first byte there is no second try.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import cast
+
+from aiohttp import HttpVersion11, web
+
+from gateway.core import errors, headers
+from gateway.core.endpoints import Endpoint
+from gateway.core.errors import Refusal
+from gateway.core.exchange import Exchange
+from gateway.proxy.answer import Answer
+from gateway.proxy.client import Client, ClientConnection
+from gateway.proxy.reply import Relayed
+from gateway.proxy.upload import Upload
+from gateway.proxy.upstream.answer_head import UpstreamError
+from gateway.proxy.upstream.connection import Connection
+from gateway.proxy.upstream.upstream import BusyError, Upstream
+
+
+class Relay:
+    """Carries exchanges. `body_bytes` limits a request's body, `upload_silence` (s) the pauses in sending it."""
+
+    def __init__(self, body_bytes: int, upload_silence: float) -> None:
+        self.body_bytes = body_bytes
+        self._upload_silence = upload_silence
+        self._answers: set[Answer] = set()
+        self._preparing: set[asyncio.Timeout] = set()  # requests that have no connection yet
+        self._one_left = asyncio.Event()
+        self._over = False
+        self.under_way = 0  # requests: being received, in line for a connection, waiting for an answer or receiving it
+        self.draining = False
+
+    def deployments_under_way(self) -> Iterator[str]:
+        """The deployment of each answer that is being waited for or passed on."""
+        return (answer.exchange.deployment or "" for answer in self._answers)
+
+    async def drain(self) -> None:
+        """Refuse what comes from now on, and wait until nothing is under way."""
+        self.draining = True
+        while self.under_way:
+            self._one_left.clear()
+            await self._one_left.wait()
+
+    def cut_all(self) -> int:
+        """End every exchange now, visibly for its client. Returns how many there were."""
+        self._over = True
+        count = self.under_way
+        for answer in tuple(self._answers):
+            answer.cut()
+        for preparing in self._preparing:
+            preparing.reschedule(0)
+        return count
+
+    def begin(self, answer: Answer, data: bytes) -> None:
+        """Send a request that is whole and has its connection, and count it until `end`. Raises UpstreamError."""
+        answer.connection.begin(answer, data)
+        self.under_way += 1
+        self._answers.add(answer)
+
+    def end(self, answer: Answer) -> None:
+        """It is over."""
+        self._answers.discard(answer)
+        self._leave()
+
+    async def carry(
+        self, request: web.Request, exchange: Exchange, upstream: Upstream, endpoint: Endpoint
+    ) -> web.StreamResponse:
+        """Pass one request to `upstream` and its answer to the client. Raises Refusal while nothing has been sent."""
+        if self.draining:
+            raise Refusal(errors.DRAINING)
+        self.under_way += 1
+        try:
+            return await self._carry(request, exchange, upstream, endpoint)
+        finally:
+            self._leave()
+
+    async def _carry(
+        self, request: web.Request, exchange: Exchange, upstream: Upstream, endpoint: Endpoint
+    ) -> web.StreamResponse:
+        upload = Upload(request, self.body_bytes, self._upload_silence) if endpoint.has_body else None
+        body, connection = await self._prepare(exchange, upload, upstream)
+        outcome: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
+        answer = Answer(exchange, endpoint, upstream, connection, client=_client_of(request), report=_reporter(outcome))
+        uploading = None
+        self._answers.add(answer)
+        try:
+            if self._over:
+                raise Refusal(errors.DRAINING)
+            lines = headers.lines_of(headers.upward(request.raw_headers))
+            framing = b"" if upload is None else upload.framing()
+            head = upstream.request_head(endpoint.method, endpoint.path, lines + framing)
+            if upload is None or upload.complete:
+                _begin(answer, head + body)
+            else:
+                answer.owed = True
+                _begin(answer, head)
+                uploading = asyncio.create_task(_continue(upload, answer, body))
+            return _relayed(answer, await outcome)
+        finally:
+            if uploading is not None:
+                uploading.cancel()
+            self._answers.discard(answer)
+            exchange.usage = answer.usage()
+            answer.client_left()  # if it is not over: whatever the reason, there is nobody left to answer
+
+    async def _prepare(self, exchange: Exchange, upload: Upload | None, upstream: Upstream) -> tuple[bytes, Connection]:
+        """What the request's body begins with, and a connection for it. Raises Refusal, that of `cut_all` included."""
+        body = b""
+        preparing = asyncio.timeout(None)
+        self._preparing.add(preparing)
+        try:
+            async with preparing:
+                if upload is not None:
+                    body = await upload.begin()
+                    exchange.bytes_in = upload.size
+                return body, await _connect(upstream)
+        except TimeoutError as error:
+            raise Refusal(errors.DRAINING) from error
+        finally:
+            self._preparing.discard(preparing)
+
+    def _leave(self) -> None:
+        self.under_way -= 1
+        self._one_left.set()
+
+
+RELAY = web.AppKey("relay", Relay)
+
+
+async def _connect(upstream: Upstream) -> Connection:
+    try:
+        return await upstream.connect()
+    except UpstreamError as error:
+        raise Refusal(errors.UNREACHABLE, cause=str(error)) from error
+    except BusyError as error:
+        raise Refusal(errors.BUSY, cause=str(error)) from error
+
+
+def _client_of(request: web.Request) -> Client:
+    connection = cast(ClientConnection, request.protocol)
+    return Client(connection, request.version >= HttpVersion11, request.keep_alive, request.content)
+
+
+def _reporter(outcome: "asyncio.Future[Refusal | None]") -> Callable[[Answer, Refusal | None], None]:
+    def report(answer: Answer, refusal: Refusal | None) -> None:
+        if answer.reply is None and refusal is None:
+            outcome.cancel()  # the client left
+        elif not outcome.done():
+            outcome.set_result(refusal)
+
+    return report
+
+
+def _relayed(answer: Answer, refusal: Refusal | None) -> web.StreamResponse:
+    if refusal is not None or answer.reply is None:
+        raise refusal or Refusal(errors.FAULT)
+    return Relayed(answer.reply, answer.exchange.status or 0)
+
+
+def _begin(answer: Answer, data: bytes) -> None:
+    try:
+        answer.connection.begin(answer, data)
+    except UpstreamError as error:
+        raise Refusal(errors.UNREACHABLE, cause=str(error)) from error
+
+
+async def _continue(upload: Upload, answer: Answer, first: bytes) -> None:
+    """Stream the rest of a long body up. A client that breaks it ends the wait for the answer."""
+    try:
+        await upload.continue_to(answer.connection, first, answer.touch)
+        answer.owed = False
+    except Refusal as refusal:
+        answer.fail(refusal)
+    except ConnectionError:
+        return  # the client left: its handler is being cancelled
+    finally:
+        answer.exchange.bytes_in = upload.size

@@ -1,0 +1,55 @@
+"""How an event stream that broke says so. Pure bytes.
+
+WHATWG HTML 9.2 "Server-sent events": a blank line ends an event, and lines end in LF, CR or CRLF.
+"""
+
+import json
+
+from gateway.core.endpoints import Protocol
+
+CONTENT_TYPE = b"text/event-stream"
+TAIL_BYTES = 4  # as many of the last bytes as `finish_line` needs to see
+
+
+def is_event_stream(content_type: bytes) -> bool:
+    """Whether a Content-Type names an event stream, whatever its parameters."""
+    return content_type.split(b";", 1)[0].strip().lower() == CONTENT_TYPE
+
+
+def finish_line(tail: bytes) -> bytes:
+    """What to write after `tail`, the last bytes of a stream, so that the next byte begins a new event.
+
+    >>> finish_line(b"")
+    b''
+    >>> finish_line(b'}\\n\\n')
+    b''
+    >>> finish_line(b'"}\\n')
+    b'\\n'
+    >>> finish_line(b'data: {"con')
+    b'\\n\\n'
+    """
+    if not tail or ends_event(tail):
+        return b""
+    return b"\n" if tail.endswith(b"\n") else b"\n\n"
+
+
+def error_event(protocol: Protocol, kind: str, message: str) -> bytes:
+    """The event that ends a broken stream, as the protocol's own SDKs expect it."""
+    error = {"type": kind, "message": message}
+    if protocol is Protocol.ANTHROPIC:
+        return b"event: error\ndata: " + _json({"type": "error", "error": error}) + b"\n\n"
+    return b"data: " + _json({"error": error}) + b"\n\n"
+
+
+def ping(protocol: Protocol) -> bytes:
+    """What keeps a silent stream alive without meaning anything: a comment, or the protocol's own event for it."""
+    return b'event: ping\ndata: {"type":"ping"}\n\n' if protocol is Protocol.ANTHROPIC else b":\n\n"
+
+
+def ends_event(tail: bytes) -> bool:
+    """Whether a stream that has sent `tail` last is between two events."""
+    return tail.endswith((b"\n\n", b"\r\r", b"\r\n\r\n"))
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

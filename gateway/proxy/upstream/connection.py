@@ -1,0 +1,215 @@
+"""One HTTP/1.1 connection to a llama-server, carrying one exchange at a time.
+
+Bytes of an answer are handed on in the very call in which the socket delivered them.
+"""
+
+import asyncio
+import select
+from typing import Protocol, cast
+
+from gateway.proxy.upstream.answer_head import Head, UpstreamError
+from gateway.proxy.upstream.answer_parser import AnswerParser
+from gateway.proxy.upstream.pipe import Pipe
+from gateway.proxy.upstream.silence import Silence
+
+_FULL_READ = 128 * 1024  # bytes; a read this large means more is waiting (uvloop's buffer has twice that size)
+
+
+class Receiver(Protocol):
+    """Who takes an answer: `head_received`, then `body_received` for each read of the socket, then nothing more.
+
+    The data is empty where a read brought none of the body: the head alone, or the `last` of it, after which the
+    connection is free. `broken` may come in place of any of these, and is the last then.
+    """
+
+    def head_received(self, head: Head) -> None: ...
+    def body_received(self, data: bytes, last: bool) -> None: ...
+    def broken(self, error: UpstreamError) -> None: ...
+
+
+class Connection(asyncio.BaseProtocol):
+    """Send with `begin` and `write`; the answer arrives at the receiver given to `begin`.
+
+    Once the receiver has set a `pipe`, chunks may go there instead, until it gives the connection back. What the pipe
+    does not pass on, it has to hand to `parse`.
+    """
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()  # asked once for all exchanges: up to Python 3.11 it asks the kernel
+        self._transport: asyncio.Transport | None = None
+        self._receiver: Receiver | None = None
+        self._parser = AnswerParser()
+        self._head_told = False
+        self._open_pipe: Pipe | None = None
+        self._poll = select.poll()
+        self._paused = False
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self.silence = Silence()
+        self.pipe: Pipe | None = None
+        self.idle_since = 0.0
+        self.exchanges = 0
+
+    # --- the way up
+
+    def begin(self, receiver: Receiver, data: bytes) -> None:
+        """Start an exchange with the request's first bytes. Raises UpstreamError if the connection is gone."""
+        if self.is_closing():
+            raise UpstreamError("the connection closed before the request was sent")
+        self._receiver = receiver
+        self._parser.begin()
+        self._head_told = False
+        self.exchanges += 1
+        self.transport.write(data)
+
+    def write(self, data: bytes) -> None:
+        """Send more of the request. After the upstream has gone this does nothing: the receiver was told."""
+        if not self.is_closing():
+            self.transport.write(data)
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether the upstream has taken most of what was written, or is gone."""
+        return self._writable.is_set()
+
+    async def drain(self) -> None:
+        """Wait until `is_drained`."""
+        await self._writable.wait()
+
+    # --- the way down
+
+    def pause_reading(self) -> None:
+        """Let the upstream feel that the client is slow."""
+        if not self._paused and not self.is_closing():
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Undo `pause_reading`, if there was one."""
+        if self._paused and not self.is_closing():
+            self._paused = False
+            self.transport.resume_reading()
+
+    @property
+    def data_received(self) -> Pipe:
+        """What is called with the bytes of each read. uvloop looks it up only in `set_protocol` (see `_read_by`)."""
+        return self._open_pipe or self.parse
+
+    def parse(self, data: bytes) -> None:
+        """Parse a read of the socket. A pipe before it took whole chunks only: the parser is still between two."""
+        if self._receiver is None:
+            self.abort()  # nobody asked: whatever this is, it must not become part of the next answer
+            return
+        wrong = self._parser.feed(data)
+        self._hand_on()
+        if wrong:
+            self._fail(wrong)
+            return
+        self._read_by(self.pipe if self._parser.is_between_chunks(data) else None)
+        if len(data) >= _FULL_READ:
+            self._let_others_read()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        socket = transport.get_extra_info("socket")
+        if socket is not None:
+            self._poll.register(socket.fileno(), select.POLLIN | select.POLLHUP)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._writable.set()
+        if self._receiver is None:
+            return
+        if exc is None and self._parser.ends_with_connection():
+            self._hand_on()
+        else:
+            self._fail("it closed the connection" if exc is None else f"the connection broke: {exc}")
+
+    def eof_received(self) -> None:
+        """Nothing is sent to an upstream that has closed: what follows is `connection_lost`."""
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    # --- the life of a connection
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The socket's transport. Raises UpstreamError before it is connected."""
+        if self._transport is None:
+            raise UpstreamError("not connected")
+        return self._transport
+
+    def is_closing(self) -> bool:
+        """Whether no request can be sent here any more."""
+        return self._transport is None or self._transport.is_closing()
+
+    def is_stale(self) -> bool:
+        """Whether an idle connection has been closed, or written to, by the other side.
+
+        Asks the kernel too: the event loop may not have got round to it yet.
+        """
+        if self.is_closing():
+            return True
+        return bool(self._poll.poll(0))
+
+    def may_be_reused(self) -> bool:
+        """Whether the answer just received leaves the connection fit for the next request."""
+        parser = self._parser
+        is_over = parser.complete and not parser.surplus and not self.is_closing()
+        return is_over and parser.head is not None and parser.head.keep_alive
+
+    def release(self) -> None:
+        """Forget the exchange; nothing is handed on any more. Resume reading: the last client may have paused it."""
+        self._receiver = self.pipe = None
+        self._read_by(None)
+        self.resume_reading()
+
+    def abort(self) -> None:
+        """Close at once, so that the upstream notices and frees its slot."""
+        self.release()
+        self.silence.end()
+        if self._transport is not None:
+            self._transport.abort()
+
+    # --- inside
+
+    def _read_by(self, pipe: Pipe | None) -> None:
+        """Open this pipe; None closes the one that is open."""
+        if pipe is not self._open_pipe:
+            self._open_pipe = pipe
+            self.transport.set_protocol(self)
+
+    def _let_others_read(self) -> None:
+        """Read on in the next turn of the event loop: libuv would go on here for 32 reads as large as this."""
+        if not self._paused and not self.is_closing():
+            self.transport.pause_reading()
+            self.loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if not self._paused and not self.is_closing():
+            self.transport.resume_reading()
+
+    def _hand_on(self) -> None:
+        """Tell the receiver what this read has brought: all of it in one piece, and the end with the last one."""
+        head, last = self._parser.head, self._parser.complete
+        if self._receiver is None or head is None:
+            return
+        is_news = not self._head_told
+        if is_news:
+            self._head_told = True
+            self._receiver.head_received(head)
+        receiver, data = self._receiver, self._parser.taken()
+        if receiver is None or not (data or last or is_news):
+            return
+        if last:
+            self._receiver = None
+        receiver.body_received(data, last)
+
+    def _fail(self, why: str) -> None:
+        receiver = self._receiver
+        self.abort()
+        if receiver is not None:
+            receiver.broken(UpstreamError(why))

@@ -1,0 +1,203 @@
+"""The gateway's side of one llama-server: its connections, and the heads of its requests.
+
+A connection is kept for the next request, but not for long: llama-server closes one after 5 idle seconds and
+after 100 requests (cpp-httplib's keep-alive defaults, seen in its `Keep-Alive` header).
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Container
+from dataclasses import replace
+from time import monotonic
+
+from aiohttp import web
+
+from gateway.core.deployment import Deployment
+from gateway.core.worker_group import ALONE, WorkerGroup
+from gateway.proxy.upstream.address import Address
+from gateway.proxy.upstream.connection import Connection
+
+_IDLE_SECONDS = 4.0
+_EXCHANGES_PER_CONNECTION = 95
+
+
+class BusyError(Exception):
+    """No connection is free: as many requests as may wait are waiting already, or this one has waited too long."""
+
+
+class Upstream:
+    """Opens, keeps and reuses connections to the llama-server of one deployment."""
+
+    def __init__(self, deployment: Deployment, group: WorkerGroup = ALONE) -> None:
+        self.timeouts = deployment.timeouts
+        self.shortest_silence = min(self.timeouts.first_byte, self.timeouts.silence)
+        self.ping = deployment.ping
+        self._limits = group.share(deployment.limits)
+        self._address = Address(deployment.upstream, deployment.ca_file)
+        fixed = f"Host: {self._address.authority}\r\n"
+        if deployment.upstream_key is not None:
+            fixed += f"Authorization: Bearer {deployment.upstream_key}\r\n"
+        self._fixed_headers = fixed.encode("ascii")
+        self._idle: list[Connection] = []
+        self._in_use = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._sweep: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    @property
+    def connections(self) -> dict[str, int]:
+        """Connections `in_use` and `idle`, and requests `waiting` for one."""
+        return {"in_use": self._in_use, "idle": len(self._idle), "waiting": len(self._waiting)}
+
+    def request_head(self, method: str, path: str, lines: bytes) -> bytes:
+        """The bytes before a request's body. `lines` are its headers, the one that frames the body among them."""
+        return f"{method} {path} HTTP/1.1\r\n".encode("ascii") + self._fixed_headers + lines + b"\r\n"
+
+    def connect_at_once(self) -> Connection | None:
+        """As `connect`, if a connection is idle and nobody has to wait for it."""
+        if self._in_use >= self._limits.connections:
+            return None
+        connection = self._reused()
+        self._in_use += connection is not None
+        return connection
+
+    async def connect(self) -> Connection:
+        """A connection on which nothing has been sent yet; hand it to `release` in the end.
+
+        Raises BusyError at once if too many wait already, or after `timeouts.queue` seconds in line, and
+        UpstreamError if there is none within `timeouts.connect` seconds.
+        """
+        if self._in_use >= self._limits.connections:
+            await self._wait_for_a_place()
+        else:
+            self._in_use += 1
+        try:
+            return self._reused() or await self._address.open(self.timeouts.connect)
+        except BaseException:  # a cancelled request, too, gives its place back
+            self._give_place_back()
+            raise
+
+    async def connect_apart(self) -> Connection:
+        """A connection outside the limits, for what is not a request; `abort` it in the end. Raises UpstreamError."""
+        return await self._address.open(self.timeouts.connect)
+
+    def release(self, connection: Connection, *, reusable: bool = True) -> None:
+        """Take a connection back: keep it if its answer is complete and it may serve again, else close it.
+
+        A connection that is still owed a part of its request is never `reusable`.
+        """
+        self._give_place_back()
+        fit = reusable and not self._closed and connection.exchanges < _EXCHANGES_PER_CONNECTION
+        if not fit or not connection.may_be_reused():
+            connection.abort()
+            return
+        connection.release()
+        connection.idle_since = monotonic()
+        self._idle.append(connection)
+        self._sweep_later()
+
+    def close(self) -> None:
+        """Close what is idle now, and what is in use when it is released."""
+        self._closed = True
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for connection in self._idle:
+            connection.abort()
+        self._idle.clear()
+
+    def _reused(self) -> Connection | None:
+        oldest = monotonic() - _IDLE_SECONDS
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.idle_since > oldest and not connection.is_stale():
+                return connection
+            connection.abort()
+        return None
+
+    async def _wait_for_a_place(self) -> None:
+        if len(self._waiting) >= self._limits.waiting:
+            raise BusyError("limits.waiting is reached")
+        try:
+            async with asyncio.timeout(self.timeouts.queue):
+                await self._wait_in_line()
+        except TimeoutError as error:
+            raise BusyError(f"no connection was free within {self.timeouts.queue:g} s") from error
+
+    async def _wait_in_line(self) -> None:
+        """First come, first served. Returns with a place in use taken."""
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.cancelled():
+                with contextlib.suppress(ValueError):  # it may have been taken off the queue already
+                    self._waiting.remove(place)
+            else:
+                self._give_place_back()  # the place was given just when the request was cancelled
+            raise
+
+    def _give_place_back(self) -> None:
+        """Give it to the next in line, if somebody waits: then the number in use stays the same."""
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(None)
+                return
+        self._in_use -= 1
+
+    def _sweep_later(self) -> None:
+        if self._sweep is None:
+            self._sweep = asyncio.get_running_loop().call_later(_IDLE_SECONDS / 2, self._sweep_idle)
+
+    def _sweep_idle(self) -> None:
+        self._sweep = None
+        oldest = monotonic() - _IDLE_SECONDS
+        for connection in [idle for idle in self._idle if idle.idle_since < oldest or idle.is_closing()]:
+            self._idle.remove(connection)
+            connection.abort()
+        if self._idle:
+            self._sweep_later()
+
+
+class Upstreams:
+    """One Upstream for each deployment, made when first asked for and remade when the deployment changes."""
+
+    def __init__(self, group: WorkerGroup = ALONE) -> None:
+        self._group = group
+        self._known: dict[str, tuple[Deployment, Upstream]] = {}
+
+    def of(self, deployment: Deployment) -> Upstream:
+        """The upstream of this deployment."""
+        known = self._known.get(deployment.id)
+        if known is not None and known[0] is deployment:
+            return known[1]
+        if known is not None and _same_upstream(known[0], deployment):
+            upstream = known[1]
+        else:
+            if known is not None:
+                known[1].close()
+            upstream = Upstream(deployment, self._group)
+        self._known[deployment.id] = (deployment, upstream)
+        return upstream
+
+    def known(self) -> dict[str, Upstream]:
+        """The upstreams that exist, by deployment id."""
+        return {name: upstream for name, (_, upstream) in self._known.items()}
+
+    def keep_only(self, deployment_ids: Container[str]) -> None:
+        """Forget the upstreams of deployments that are gone. What is under way on them finishes."""
+        for gone in [known for known in self._known if known not in deployment_ids]:
+            self._known.pop(gone)[1].close()
+
+    def close(self) -> None:
+        """Close all idle connections."""
+        self.keep_only(())
+
+
+UPSTREAMS = web.AppKey("upstreams", Upstreams)
+
+
+def _same_upstream(one: Deployment, other: Deployment) -> bool:
+    return replace(one, status=other.status, account=other.account) == other

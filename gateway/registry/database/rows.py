@@ -1,0 +1,66 @@
+"""What the rows of the database mean, whichever reader has read them."""
+
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Protocol
+
+from gateway.core.account import Key
+from gateway.core.deployment import Deployment, Limits, Status, Timeouts
+
+HEAD = "0002"  # the newest file in migrations/versions
+VERSION_TABLE = "gateway_schema"
+PORTION = 500  # rows taken at once; between two such portions the event loop serves requests
+
+
+class Row(Protocol):
+    """A row, its values by the names of the columns."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+def key_of(row: Row) -> Key:
+    """A key from its row. Raises ValueError if the row is not one the gateway wrote."""
+    return Key(
+        id=row["id"],
+        name=row["name"],
+        account=row["account"],
+        digest=bytes.fromhex(row["digest"]),
+        expires_at=_moment(row["expires_at"]),
+        created_at=_moment(row["created_at"]),
+        revoked_at=_moment(row["revoked_at"]),
+        successor_of=row["successor_of"],
+    )
+
+
+class Defaults(NamedTuple):
+    """The defaults for a deployment that sets nothing of its own."""
+
+    timeouts: Timeouts = Timeouts()
+    limits: Limits = Limits()
+
+
+def deployment_of(row: Row, default: Defaults) -> Deployment:
+    """A deployment from its row. Raises ValueError if the row is not one the gateway wrote."""
+    return Deployment(
+        id=row["id"],
+        account=row["account"],
+        upstream=row["upstream"],
+        upstream_key=row["upstream_key"],
+        status=Status(row["status"]),
+        timeouts=Timeouts(
+            connect=default.timeouts.connect if row["connect"] is None else row["connect"],
+            first_byte=default.timeouts.first_byte if row["first_byte"] is None else row["first_byte"],
+            silence=default.timeouts.silence if row["silence"] is None else row["silence"],
+            queue=default.timeouts.queue if row["queue"] is None else row["queue"],
+        ),
+        limits=Limits(
+            connections=default.limits.connections if row["connections"] is None else row["connections"],
+            waiting=default.limits.waiting if row["waiting"] is None else row["waiting"],
+        ),
+        ping=row["ping"],
+        ca_file=row["ca_file"],
+    )
+
+
+def _moment(value: datetime | str | None) -> datetime | None:
+    """An aware datetime: SQLite stores text, in UTC and without saying so."""
+    return datetime.fromisoformat(value).replace(tzinfo=UTC) if isinstance(value, str) else value

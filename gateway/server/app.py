@@ -1,0 +1,65 @@
+"""Puts the gateway together: middlewares in order, contexts in order."""
+
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from gateway.config.settings import Server
+from gateway.core.changes import Changes
+from gateway.core.worker_group import ALONE, WORKER_GROUP, WorkerGroup
+from gateway.proxy.relay import RELAY, Relay
+from gateway.proxy.upstream import readiness
+from gateway.proxy.upstream.upstream import UPSTREAMS, Upstreams
+from gateway.registry.base import Registry
+from gateway.server.handlers import auth, dashboard, scrape
+from gateway.server.routes import add_routes
+from gateway.telemetry import access
+
+# Only for what the router answers: the proxied endpoints do not come this way (see `entrance`).
+MIDDLEWARES = (access.measure, auth.authenticate)
+
+CHANGES = web.AppKey("changes", Changes)
+_FIRST_LOOK_SECONDS = 0.3  # so that a restarted gateway does not call healthy deployments "deploying"
+
+
+def create_app(server: Server, registry: Registry, group: WorkerGroup = ALONE) -> web.Application:
+    """The gateway as an aiohttp application. `registry` is opened and closed with it."""
+    app = web.Application(middlewares=MIDDLEWARES)
+    changes, upstreams = Changes(), Upstreams(group)
+    app[CHANGES] = changes
+    app[WORKER_GROUP] = group
+    app[auth.REGISTRY] = registry
+    app[access.ACCESS] = access.Access(changes)
+    app[UPSTREAMS] = upstreams
+    app[readiness.READINESS] = readiness.Readiness(upstreams, changes, server.probes.interval, server.probes.timeout)
+    app[RELAY] = Relay(server.limits.body_bytes, server.timeouts.upload_silence)
+    app.on_response_prepare.append(access.stamp)
+    app.cleanup_ctx.extend((registry_context, readiness_context))
+    dashboard.set_up(app, server, changes)
+    scrape.set_up(app, server)
+    add_routes(app)
+    return app
+
+
+async def registry_context(app: web.Application) -> AsyncIterator[None]:
+    """The registry is open while the gateway serves."""
+    registry = app[auth.REGISTRY]
+    await registry.open()
+    yield
+    await registry.close()
+
+
+async def readiness_context(app: web.Application) -> AsyncIterator[None]:
+    """Deployments are probed while the gateway serves, always those of the newest snapshot."""
+    registry, watcher = app[auth.REGISTRY], app[readiness.READINESS]
+
+    def follow() -> None:
+        watcher.watch(registry.snapshot.deployments)
+
+    registry.listeners.append(follow)
+    follow()
+    await watcher.first_look(_FIRST_LOOK_SECONDS)
+    yield
+    registry.listeners.remove(follow)
+    await watcher.close()
+    app[UPSTREAMS].close()

@@ -1,0 +1,59 @@
+"""Decides who may see the operator's pages. To anybody else their paths look like ones that are not served."""
+
+import re
+from collections.abc import Iterable
+from ipaddress import IPv6Address, ip_address
+
+from aiohttp import hdrs, web
+
+from gateway.config.settings import is_loopback
+from gateway.core import errors
+from gateway.core.errors import Refusal
+
+# A proxy on this machine makes the whole world look like loopback; one of these headers shows that there is one.
+_SIGNS_OF_A_PROXY = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
+_PORT = re.compile(r":[0-9]+$")
+
+
+class Door:
+    """The door to `what`: open to "loopback", "everyone" or nobody ("off"), under loopback's names and `hosts`."""
+
+    def __init__(self, what: str, shown_to: str, hosts: Iterable[str]) -> None:
+        self._what = what
+        self.shown_to = shown_to
+        self._hosts = frozenset(host.strip("[]").lower() for host in hosts)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether all who get in are on this machine."""
+        return self.shown_to == "loopback"
+
+    def let_in(self, request: web.Request) -> None:
+        """Raise the 404 of any unknown path, or 421 for a name that is not ours, unless it may be shown.
+
+        The name matters because a page elsewhere may have its own name resolved to 127.0.0.1 (DNS rebinding).
+        With "everyone" any name will do, unless `hosts` lists some.
+        """
+        if self.shown_to == "off":
+            raise Refusal(errors.NO_SUCH_PATH, cause=f"{self._what} is off")
+        if self.is_local and not is_from_here(request.remote):
+            raise Refusal(errors.NO_SUCH_PATH, cause=f"{self._what} answers to this machine only")
+        if self.is_local and any(name in request.headers for name in _SIGNS_OF_A_PROXY):
+            raise Refusal(errors.NO_SUCH_PATH, cause=f"{self._what} does not answer through a proxy")
+        if (self.is_local or self._hosts) and not self._is_our_name(request.headers.get(hdrs.HOST, "")):
+            raise Refusal(errors.MISDIRECTED)
+
+    def _is_our_name(self, host: str) -> bool:
+        name = _PORT.sub("", host).strip("[]").lower()
+        return is_loopback(name) or name in self._hosts
+
+
+def is_from_here(peer: str | None) -> bool:
+    """Whether an address is this machine's loopback, an IPv4-mapped one (`::ffff:127.0.0.1`) included."""
+    try:
+        address = ip_address(peer or "")
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped.is_loopback
+    return address.is_loopback

@@ -1,0 +1,26 @@
+"""Every route but the proxied endpoints, which `endpoints` lists. A handler is private unless marked `public`."""
+
+from aiohttp import hdrs, web
+
+from gateway.server.handlers.dashboard import events, page, static
+from gateway.server.handlers.inference import not_proxied
+from gateway.server.handlers.probes import alive, hello, ready
+from gateway.server.handlers.scrape import scrape
+
+ANY = hdrs.METH_ANY
+
+
+def add_routes(app: web.Application) -> None:
+    """Fill the router. The order matters: the first match answers."""
+    route = app.router.add_route
+    route("GET", "/healthz", alive)
+    route("GET", "/readyz", ready)
+    route("GET", "/metrics", scrape)
+    route("GET", "/", page)
+    route("HEAD", "/", hello)
+    route("GET", "/events", events)
+    route("GET", "/static/{name}", static)
+    route("HEAD", "/api/gguf/{deployment_id}", hello)
+    route("HEAD", "/api/gguf/{deployment_id}/api/hello", hello)
+    route("GET", "/api/gguf/{deployment_id}/api/hello", hello)
+    route(ANY, "/api/gguf/{rest:(?s:.*)}", not_proxied)  # (?s: an escaped line feed, too, is answered by it

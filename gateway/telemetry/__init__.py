@@ -1,0 +1,1 @@
+"""What the operator sees of the requests: the log, and the numbers behind `/metrics`."""

@@ -1,0 +1,100 @@
+"""llama-server's own endpoints: completion, infill, tokens, templates, and how the server is doing."""
+
+from typing import Any
+
+from aiohttp import web
+
+from mockserver.api import chat
+from mockserver.api.answering import MACHINE, answer, body_of, json_answer
+from mockserver.api.openai_api import completion_tasks
+from mockserver.api.shapes.native_shape import NativeShape
+from mockserver.core.errors import ApiError
+from mockserver.core.jsontext import type_error
+from mockserver.engine.model import tokenizer
+from mockserver.engine.request import params, prompts
+
+
+async def health(_request: web.Request) -> web.Response:
+    """`GET /health`."""
+    return json_answer({"status": "ok"})
+
+
+async def completion(request: web.Request) -> web.StreamResponse:
+    """`POST /completion`."""
+    machine, body = request[MACHINE], await body_of(request)
+    tasks, options = completion_tasks(machine, body)
+    return await answer(request, tasks, NativeShape(machine), stream=bool(options.shown["stream"]))
+
+
+async def infill(request: web.Request) -> web.StreamResponse:
+    """`POST /infill`: the prefix, the suffix and the extra files make the prompt."""
+    machine = request[MACHINE]
+    if not machine.settings.infill:
+        missing = "".join(f"{name} token is missing. " for name in ("prefix", "suffix", "middle"))
+        raise ApiError(501, f"Infill is not supported by this model: {missing}")
+    body = await body_of(request)
+    for name in ("input_prefix", "input_suffix"):
+        if name not in body:
+            raise ApiError(400, f'"{name}" is required')
+    extra = _extra_context(body.get("input_extra", []))
+    text = f"{extra}{body['input_suffix']}{body['input_prefix']}{body.get('prompt', '')}"
+    tasks, options = completion_tasks(machine, body | {"prompt": text})
+    return await answer(request, tasks, NativeShape(machine), stream=bool(options.shown["stream"]))
+
+
+def _extra_context(chunks: Any) -> str:
+    if not isinstance(chunks, list):
+        raise ApiError(400, '"input_extra" must be an array of {"filename": string, "text": string}')
+    for chunk in chunks:
+        if not isinstance(chunk, dict) or not isinstance(chunk.get("text"), str):
+            raise ApiError(400, 'extra_context chunk must contain a "text" field with a string value')
+        if not isinstance(chunk.get("filename", ""), str):
+            raise ApiError(400, 'extra_context chunk\'s "filename" field must be a string')
+    return "".join(f"{chunk.get('filename', '')}\n{chunk['text']}\n" for chunk in chunks)
+
+
+async def tokenize(request: web.Request) -> web.Response:
+    """`POST /tokenize`."""
+    body = await body_of(request)
+    body = body if isinstance(body, dict) else {}
+    content = body.get("content", "")
+    special = params.flag(body, "parse_special", True)
+    if isinstance(content, str):
+        bos = params.flag(body, "add_special")
+        tokens = tokenizer.encode(content, add_bos=bos, parse_special=special)
+    else:
+        tokens = prompts.one(content, add_bos=False)
+    if not params.flag(body, "with_pieces"):
+        return json_answer({"tokens": tokens})
+    return json_answer({"tokens": [{"id": token, "piece": _piece(token)} for token in tokens]})
+
+
+def _piece(token: int) -> str | list[int]:
+    """A token's text, or its bytes when they are only a part of a character."""
+    data = tokenizer.piece(token, special=True)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return list(data)
+
+
+async def detokenize(request: web.Request) -> web.Response:
+    """`POST /detokenize`."""
+    body = await body_of(request)
+    tokens = body.get("tokens", []) if isinstance(body, dict) else []
+    if not isinstance(tokens, list):
+        raise ApiError(500, type_error("array", tokens))
+    for token in tokens:
+        if not isinstance(token, int):
+            raise ApiError(500, type_error("number", token))
+    return json_answer({"content": tokenizer.decode(tokens)})
+
+
+async def apply_template(request: web.Request) -> web.Response:
+    """`POST /apply-template`."""
+    return json_answer({"prompt": chat.prompt_of(request[MACHINE], await body_of(request))})
+
+
+async def transcriptions(_request: web.Request) -> web.Response:
+    """`POST /v1/audio/transcriptions`."""
+    raise ApiError(501, "The current model does not support audio input.")

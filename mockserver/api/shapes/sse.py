@@ -1,0 +1,48 @@
+"""Server-sent events, and what it takes to be a shape: one API's way to write results."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from mockserver.core.errors import ApiError
+from mockserver.core.jsontext import dump_bytes
+from mockserver.engine.results import Final, Piece, Progress
+
+
+def data_event(value: Any) -> bytes:
+    """One server-sent event without a name."""
+    return b"data: " + dump_bytes(value) + b"\n\n"
+
+
+def named_event(value: dict[str, Any]) -> bytes:
+    """One server-sent event named by its own `type`."""
+    return f"event: {value['type']}\n".encode() + data_event(value)
+
+
+class Shape(Protocol):
+    """How one API writes results. What a method returns is sent as one HTTP chunk, or not at all if empty."""
+
+    def plain(self, finals: Sequence[Final]) -> Any:
+        """The JSON value of a whole answer."""
+
+    def progress(self, progress: Progress) -> bytes:
+        """The events of a prompt's progress."""
+
+    def piece(self, piece: Piece) -> bytes:
+        """The events of a piece of text."""
+
+    def final(self, final: Final) -> bytes:
+        """The events at the end of one task."""
+
+    def end(self) -> bytes:
+        """What closes the whole stream, if anything."""
+
+    def error(self, error: ApiError) -> bytes:
+        """The event of an error that came after the answer had begun; nothing follows it."""
+
+
+class DataErrors:
+    """The error event of all APIs but Anthropic's."""
+
+    def error(self, error: ApiError) -> bytes:
+        """One event without a name."""
+        return data_event({"error": error.fields()})

@@ -1,0 +1,118 @@
+"""How the server is doing and what it was started with: `/props`, `/slots`, `/metrics`, `/lora-adapters`."""
+
+from typing import Any
+
+from aiohttp import web
+
+from mockserver.api.answering import MACHINE, body_of, json_answer
+from mockserver.core.errors import ApiError
+from mockserver.core.settings import BUILD_INFO
+from mockserver.engine.machine import Machine
+from mockserver.engine.model import lora, tokenizer
+from mockserver.engine.request import params
+from mockserver.engine.slots import Slot
+
+_CAPABILITIES = (
+    *("supports_object_arguments", "supports_parallel_tool_calls", "supports_preserve_reasoning"),
+    *("supports_reasoning_effort", "supports_string_content", "supports_system_role"),
+    *("supports_tool_calls", "supports_tools", "supports_typed_content"),
+)
+_ALWAYS = frozenset(("supports_string_content", "supports_system_role"))
+
+
+async def get_props(request: web.Request) -> web.Response:
+    """`GET /props`."""
+    machine = request[MACHINE]
+    settings = machine.settings
+    shown = params.Params(params.defaults(settings) | {"reasoning_format": "none"}).short()
+    able = {name: name in _ALWAYS or machine.template.thinks for name in _CAPABILITIES}
+    return json_answer(
+        {
+            "default_generation_settings": {"params": shown, "n_ctx": settings.slot_context},
+            "total_slots": settings.slots,
+            "model_alias": settings.model_name,
+            "model_ftype": "(guessed) all F32",
+            "model_path": settings.model_path,
+            "modalities": {"vision": False, "video": False, "audio": False},
+            "media_marker": machine.media_marker,
+            "endpoint_slots": settings.slots_endpoint,
+            "endpoint_props": settings.props_endpoint,
+            "endpoint_metrics": settings.metrics_endpoint,
+            "ui": True,
+            "ui_settings": {},
+            "chat_template": machine.template.source,
+            "chat_template_caps": able,
+            "bos_token": tokenizer.SPECIALS[tokenizer.BOS],
+            "eos_token": tokenizer.SPECIALS[tokenizer.EOS],
+            "build_info": BUILD_INFO,
+            "is_sleeping": machine.asleep,
+            "cors_proxy_enabled": settings.ui_mcp_proxy,
+        }
+    )
+
+
+async def set_props(request: web.Request) -> web.Response:
+    """`POST /props`: changes nothing, in the real one too."""
+    if not request[MACHINE].settings.props_endpoint:
+        raise ApiError(501, "This server does not support changing global properties. Start it with `--props`")
+    return json_answer({"success": True})
+
+
+async def slots(request: web.Request) -> web.Response:
+    """`GET /slots`."""
+    machine = request[MACHINE]
+    if not machine.settings.slots_endpoint:
+        raise ApiError(501, "This server does not support slots endpoint. Start it with `--slots`")
+    if request.query.get("fail_on_no_slot") and machine.pool.busy == machine.settings.slots:
+        raise ApiError(503, "no slot available")
+    return json_answer([_slot(machine, slot) for slot in machine.pool.slots])
+
+
+def _slot(machine: Machine, slot: Slot) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "id": slot.id,
+        "n_ctx": machine.settings.slot_context,
+        "speculative": False,
+        "is_processing": slot.busy,
+    }
+    if slot.task is None:
+        return shown
+    limit = slot.params["n_predict"]
+    next_token = {
+        "has_next_token": slot.busy,
+        "has_new_line": slot.new_line,
+        "n_remain": limit - slot.decoded if slot.busy and limit >= 0 else -1,
+        "n_decoded": slot.decoded,
+    }
+    return shown | {
+        "id_task": slot.task,
+        "n_prompt_tokens": slot.prompt_tokens,
+        "n_prompt_tokens_processed": slot.processed_tokens,
+        "n_prompt_tokens_cache": slot.cached_tokens,
+        "params": slot.params,
+        "next_token": [next_token],
+    }
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """`GET /metrics`. A scrape ends the window of the averages."""
+    machine = request[MACHINE]
+    if not machine.settings.metrics_endpoint:
+        raise ApiError(501, "This server does not support metrics endpoint. Start it with `--metrics`")
+    text = machine.metrics.scrape(machine.pool.busy, machine.pool.deferred)
+    headers = {"Process-Start-Time-Unix": str(machine.started), "Content-Type": "text/plain; version=0.0.4"}
+    return web.Response(body=text.encode(), headers=headers)
+
+
+async def get_lora(request: web.Request) -> web.Response:
+    """`GET /lora-adapters`."""
+    return json_answer(request[MACHINE].adapters.as_json())
+
+
+async def set_lora(request: web.Request) -> web.Response:
+    """`POST /lora-adapters`: scales by id; those not named are switched off."""
+    body = await body_of(request)
+    if not isinstance(body, list):
+        raise ApiError(400, "Request body must be an array")
+    request[MACHINE].adapters.set(lora.scales_of(body))
+    return json_answer({"success": True})

@@ -1,0 +1,42 @@
+"""Vertex AI's prediction route: several requests of any kind in one body."""
+
+from typing import Any
+
+from aiohttp import web
+
+from mockserver.api import chat
+from mockserver.api.answering import MACHINE, body_of, gather, json_answer
+from mockserver.api.openai_api import completion_tasks
+from mockserver.api.shapes.chat_shape import ChatShape
+from mockserver.api.shapes.messages_shape import MessagesShape
+from mockserver.api.shapes.responses_shape import ResponseShape
+from mockserver.api.shapes.text_shape import TextShape
+from mockserver.core.errors import ApiError
+from mockserver.engine.machine import Machine
+from mockserver.engine.request.conversion import from_anthropic, from_responses
+
+
+async def predict(request: web.Request) -> web.Response:
+    """`POST /predict` with `AIP_MODE=PREDICTION`."""
+    body = await body_of(request)
+    instances = body.get("instances") if isinstance(body, dict) else None
+    if not isinstance(instances, list) or not instances:
+        raise ApiError(400, '"instances" must be a non-empty array')
+    machine = request[MACHINE]
+    return json_answer({"predictions": [await _predict(machine, instance) for instance in instances]})
+
+
+async def _predict(machine: Machine, instance: Any) -> Any:
+    """One prediction, by the API that its `@requestFormat` names."""
+    form = instance.get("@requestFormat") if isinstance(instance, dict) else None
+    if form == "chatCompletions":
+        return await gather(machine, chat.read(machine, instance)[0], ChatShape(machine, instance))
+    if form == "completions":
+        return await gather(machine, completion_tasks(machine, instance)[0], TextShape(machine))
+    if form == "messages":
+        tasks, _ = chat.read(machine, from_anthropic(instance))
+        return await gather(machine, tasks, MessagesShape(machine))
+    if form == "responses":
+        tasks, _ = chat.read(machine, from_responses(instance))
+        return await gather(machine, tasks, ResponseShape(machine))
+    raise ApiError(400, f'unsupported "@requestFormat": {form}')

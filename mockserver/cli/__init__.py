@@ -1,0 +1,1 @@
+"""`mock-llama-server`: the command line, the process and the terminal view."""

@@ -1,0 +1,1 @@
+"""The pretended llama.cpp: slots, prompts being read, tokens being generated."""

@@ -1,0 +1,1 @@
+"""The pretended model: its tokens, its texts, its grammar, its vectors."""

@@ -1,0 +1,117 @@
+"""What a running task reports, in the order in which it happens."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mockserver.engine.model import probabilities
+from mockserver.engine.request.params import Params
+from mockserver.engine.script import Wanted
+from mockserver.engine.timings import Timings
+
+
+@dataclass(slots=True)
+class Task:
+    """A prompt to continue; `index` tells the answers of one request apart, `choice` those of one prompt, from 0."""
+
+    prompt: list[int]
+    params: Params
+    index: int = 0
+    choice: int = 0
+    wanted: Wanted = field(default_factory=Wanted)
+
+
+@dataclass(slots=True)
+class Begin:
+    """A slot was found and the prompt is being processed: from now on the status is 200."""
+
+    task: Task
+
+
+@dataclass(slots=True)
+class Progress:
+    """How much of the prompt is processed."""
+
+    task: Task
+    timings: Timings
+    processed: int
+
+    def as_json(self) -> dict[str, int]:
+        """The `prompt_progress` object."""
+        return {
+            "total": len(self.task.prompt),
+            "cache": self.timings.cache_n,
+            "processed": self.processed,
+            "time_ms": int(self.timings.prompt_ms),
+        }
+
+
+@dataclass(slots=True)
+class Part:
+    """A finished part of an answer: text, thoughts, or the arguments of a tool call."""
+
+    channel: str
+    text: str
+    name: str = ""
+    call_id: str = ""
+
+
+@dataclass(slots=True)
+class Piece:
+    """Text that may be shown, with the tokens it came from. `opens` marks the first of a part."""
+
+    task: Task
+    timings: Timings
+    text: str
+    tokens: list[int]
+    channel: str = "content"
+    opens: bool = False
+    name: str = ""
+    call_id: str = ""
+    number: int = 0
+
+    def probabilities(self) -> list[dict[str, Any]]:
+        """Log probabilities of its tokens, if they were asked for."""
+        return _probabilities(self.task, self.tokens)
+
+
+@dataclass(slots=True)
+class Final:
+    """The end of a task. `stop_type` is `eos`, `limit` or `word`; `tokens` leave out the end of sequence."""
+
+    task: Task
+    timings: Timings
+    slot: int
+    stop_type: str
+    parts: list[Part]
+    tokens: list[int]
+    stopping_word: str = ""
+    truncated: bool = False
+    cached_after: int = 0
+
+    def text(self, channel: str = "content") -> str:
+        """Everything said on a channel."""
+        return "".join(part.text for part in self.parts if part.channel == channel)
+
+    @property
+    def calls(self) -> list[Part]:
+        """The tool calls."""
+        return [part for part in self.parts if part.channel == "tool"]
+
+    @property
+    def completion_tokens(self) -> int:
+        """Tokens generated, the end of sequence included."""
+        return self.timings.predicted_n
+
+    def probabilities(self) -> list[dict[str, Any]]:
+        """Log probabilities of all tokens, if they were asked for."""
+        return _probabilities(self.task, self.tokens)
+
+
+Result = Begin | Progress | Piece | Final
+
+
+def _probabilities(task: Task, tokens: list[int]) -> list[dict[str, Any]]:
+    if not task.params.n_probs:
+        return []
+    after = bool(task.params.shown["post_sampling_probs"])
+    return probabilities.of_tokens(tokens, task.params.n_probs, after_sampling=after)

@@ -1,0 +1,175 @@
+"""The control port: what the mock plays, and what it received. Open in every state."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from mockserver.core.jsontext import dump
+from mockserver.core.state import State
+from mockserver.play.journal import Ended, Filter, Journal
+
+_DURATIONS = ("load_seconds", "down_seconds", "up_seconds", "wake_seconds")
+_STATES = ", ".join(State)
+_LAST_CODE = 255
+
+
+class Controlled(Protocol):
+    """The part of a mock that the control port steers."""
+
+    journal: Journal
+
+    def describe(self) -> dict[str, Any]:
+        """The state as JSON."""
+
+    async def set_state(self, state: str, *, exit_code: int | None = ..., **durations: float | None) -> None:
+        """Play another state; returns when the port is really open or closed."""
+
+    async def wait_for_state(self, state: str, timeout: float = ...) -> None:
+        """Return once the state is reached."""
+
+
+class BadControlRequest(ValueError):
+    """A control request that cannot be understood; its message is one sentence for the client."""
+
+
+CONTROLLED = web.AppKey("controlled", Controlled)
+
+
+def control_answer(value: Any, status: int = 200) -> web.Response:
+    return web.json_response(value, status=status, dumps=dump)
+
+
+async def object_of(request: web.Request) -> dict[str, Any]:
+    try:
+        value = await request.json()
+    except ValueError as error:
+        raise BadControlRequest(f"The body is not JSON: {error}.") from error
+    if not isinstance(value, dict):
+        raise BadControlRequest("The body must be a JSON object.")
+    return value
+
+
+def read_state(body: Mapping[str, Any]) -> tuple[str, dict[str, float | None], int | None]:
+    """The state, the durations and the exit code of a PUT body; raises BadControlRequest naming what is wrong."""
+    unknown = sorted(set(body) - {"state", "exit_code", *_DURATIONS})
+    if unknown:
+        raise BadControlRequest(f"Unknown field {unknown[0]!r}; valid are state, {', '.join(_DURATIONS)}, exit_code.")
+    if body.get("state") not in list(State):
+        raise BadControlRequest(f"'state' must be one of {_STATES}; got {body.get('state')!r}.")
+    if body.get("wake_seconds", 0) is None:
+        raise BadControlRequest("'wake_seconds' must be a number of seconds, 0 or more.")
+    durations = {name: body[name] for name in _DURATIONS if name in body}
+    for name, seconds in durations.items():
+        is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+        if seconds is not None and not (is_number and seconds >= 0):
+            raise BadControlRequest(f"'{name}' must be a number of seconds, 0 or more, or null; got {seconds!r}.")
+    return body["state"], durations, _exit_code(body)
+
+
+def _exit_code(body: Mapping[str, Any]) -> int | None:
+    code = body.get("exit_code")
+    if code is None:
+        return None
+    if body["state"] != State.CRASHED:
+        raise BadControlRequest("'exit_code' belongs to the state 'crashed'.")
+    if isinstance(code, bool) or not isinstance(code, int) or not 0 <= code <= _LAST_CODE:
+        raise BadControlRequest(f"'exit_code' must be a whole number from 0 to {_LAST_CODE}; got {code!r}.")
+    return code
+
+
+async def get_state(request: web.Request) -> web.Response:
+    """`GET /__mock__/state`."""
+    return control_answer(request.app[CONTROLLED].describe())
+
+
+async def put_state(request: web.Request) -> web.Response:
+    """`PUT /__mock__/state`."""
+    controlled = request.app[CONTROLLED]
+    state, durations, exit_code = read_state(await object_of(request))
+    await controlled.set_state(state, exit_code=exit_code, **durations)
+    return control_answer(controlled.describe())
+
+
+async def wait_state(request: web.Request) -> web.Response:
+    """`GET /__mock__/state/wait?state=ready&timeout=5`."""
+    controlled, query = request.app[CONTROLLED], request.query
+    if query.get("state") not in list(State):
+        raise BadControlRequest(f"'state' must be one of {_STATES}; got {query.get('state')!r}.")
+    try:
+        await controlled.wait_for_state(query["state"], _number(query, "timeout", 5.0))
+    except TimeoutError:
+        return control_answer({"error": f"Not {query['state']} in time.", **controlled.describe()}, 408)
+    return control_answer(controlled.describe())
+
+
+def _number(query: Mapping[str, str], name: str, default: float) -> float:
+    try:
+        return float(query.get(name, default))
+    except ValueError as error:
+        raise BadControlRequest(f"'{name}' must be a number; got {query[name]!r}.") from error
+
+
+def read_filter(query: Mapping[str, str]) -> Filter:
+    """The filter of a query: ended, method, path, status, after (an id)."""
+    ended = query.get("ended")
+    if ended is not None and ended not in list(Ended):
+        raise BadControlRequest(f"'ended' must be one of {', '.join(Ended)}; got {ended!r}.")
+    status = int(_number(query, "status", 0)) or None
+    after = int(_number(query, "after", 0))
+    return Filter(ended, query.get("method"), query.get("path"), status, after)
+
+
+async def get_requests(request: web.Request) -> web.Response:
+    """`GET /__mock__/requests`, with the filters of `read_filter`."""
+    found = request.app[CONTROLLED].journal.matching(read_filter(request.query))
+    return control_answer({"requests": [exchange.as_json() for exchange in found]})
+
+
+async def delete_requests(request: web.Request) -> web.Response:
+    """`DELETE /__mock__/requests`."""
+    request.app[CONTROLLED].journal.clear()
+    return web.Response(status=204)
+
+
+async def wait_requests(request: web.Request) -> web.Response:
+    """`GET /__mock__/requests/wait?ended=aborted&count=1&timeout=5`, with the filters of `read_filter`."""
+    journal, query = request.app[CONTROLLED].journal, request.query
+    wanted, count = read_filter(query), int(_number(query, "count", 1))
+    timeout = _number(query, "timeout", 5.0)
+    try:
+        found = await journal.wait(wanted, count, timeout)
+    except TimeoutError:
+        matching = [exchange.as_json() for exchange in journal.matching(wanted)]
+        seen = [f"{exchange.method} {exchange.path}: {exchange.how}" for exchange in journal]
+        message = f"{len(matching)} of {count} requests came within {timeout:g} s."
+        return control_answer({"error": message, "requests": matching, "received": seen}, 408)
+    return control_answer({"requests": [exchange.as_json() for exchange in found]})
+
+
+@web.middleware
+async def _explain(request: web.Request, handler: Any) -> web.StreamResponse:
+    try:
+        response: web.StreamResponse = await handler(request)
+    except BadControlRequest as error:
+        return control_answer({"error": str(error)}, 400)
+    except web.HTTPException as error:
+        return control_answer({"error": f"{request.method} {request.path}: {error.reason}."}, error.status)
+    return response
+
+
+def create_control_app(controlled: Controlled) -> web.Application:
+    """The application of the control port."""
+    app = web.Application(middlewares=[_explain])
+    app[CONTROLLED] = controlled
+    app.add_routes(
+        [
+            web.get("/__mock__/state", get_state),
+            web.put("/__mock__/state", put_state),
+            web.get("/__mock__/state/wait", wait_state),
+            web.get("/__mock__/requests", get_requests),
+            web.delete("/__mock__/requests", delete_requests),
+            web.get("/__mock__/requests/wait", wait_requests),
+        ]
+    )
+    return app

@@ -1,0 +1,81 @@
+"""The journal as HAR 1.2, which browsers and HTTP tools open: http://www.softwareishard.com/blog/har-12-spec/."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from mockserver.play.journal import Exchange
+
+_SECRET = frozenset({"authorization", "x-api-key", "api-key", "key", "cookie", "set-cookie", "proxy-authorization"})
+_MASK = "***"
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+
+
+def as_har(exchanges: Iterable[Exchange], version: str) -> dict[str, Any]:
+    """The log of exchanges, their keys masked. `_ended` and `_fault` are the mock's own fields."""
+    creator = {"name": "mock-llama-server", "version": version}
+    return {"log": {"version": "1.2", "creator": creator, "entries": [_entry(exchange) for exchange in exchanges]}}
+
+
+def _entry(exchange: Exchange) -> dict[str, Any]:
+    total = exchange.elapsed_ms() if exchange.after_ms is None else exchange.after_ms
+    wait = total if exchange.first_byte_ms is None else min(exchange.first_byte_ms, total)
+    entry = {
+        "startedDateTime": datetime.fromtimestamp(exchange.received_at, UTC).isoformat(timespec="milliseconds"),
+        "time": total,
+        "request": _request(exchange),
+        "response": _response(exchange),
+        "cache": {},
+        "timings": {"send": 0, "wait": wait, "receive": round(total - wait, 1)},
+        "_id": exchange.id,
+        "_ended": exchange.how,
+    }
+    return entry | ({} if exchange.fault is None else {"_fault": exchange.fault})
+
+
+def _request(exchange: Exchange) -> dict[str, Any]:
+    parts = urlsplit(exchange.path)
+    query = [(name, _masked(name, value)) for name, value in parse_qsl(parts.query, keep_blank_values=True)]
+    path = exchange.path if not parts.query else f"{parts.path}?{urlencode(query, safe='*')}"
+    request: dict[str, Any] = {
+        "method": exchange.method,
+        "url": f"http://{exchange.header('Host') or 'mock'}{path}",
+        "httpVersion": "HTTP/1.1",
+        "cookies": [],
+        "headers": _pairs(exchange.headers),
+        "queryString": _pairs(query),
+        "headersSize": -1,
+        "bodySize": exchange.body_bytes,
+    }
+    if exchange.body:
+        kind = exchange.header("Content-Type") or ""
+        request["postData"] = {"mimeType": kind, "text": exchange.body.decode("utf-8", "replace")}
+    return request
+
+
+def _response(exchange: Exchange) -> dict[str, Any]:
+    """The answer; status 0 is HAR's word for none."""
+    status, headers = exchange.status or 0, exchange.answer_headers
+    kind = next((value for name, value in headers if name.lower() == "content-type"), "")
+    size = len(exchange.answer)
+    return {
+        "status": status,
+        "statusText": _PHRASES.get(status, ""),
+        "httpVersion": "HTTP/1.1",
+        "cookies": [],
+        "headers": _pairs(headers),
+        "content": {"size": size, "mimeType": kind, "text": exchange.answer.decode("utf-8", "replace")},
+        "redirectURL": next((value for name, value in headers if name.lower() == "location"), ""),
+        "headersSize": -1,
+        "bodySize": size,
+    }
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"name": name, "value": _masked(name, value)} for name, value in pairs]
+
+
+def _masked(name: str, value: str) -> str:
+    return _MASK if name.lower() in _SECRET else value

@@ -1,0 +1,208 @@
+"""What the mock received, and how each exchange ended."""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from mockserver.core.clock import Clock
+
+
+class Ended(StrEnum):
+    """How an exchange ended: answered in full, left by the client, or cut by the mock itself."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    ABORTED = "aborted"
+    CUT = "cut"
+
+
+@dataclass(slots=True, repr=False)
+class Exchange:
+    """One request and what became of it. `received_at` is Unix time; `after_ms` counts from there."""
+
+    id: int
+    method: str
+    path: str
+    headers: list[tuple[str, str]]
+    clock: Clock
+    body: bytes = b""
+    body_bytes: int = 0
+    status: int | None = None
+    ended: Ended = Ended.RUNNING
+    after_ms: float | None = None
+    bytes_sent: int = 0
+    fault: str | None = None
+    answer_headers: list[tuple[str, str]] = field(default_factory=list)
+    answer: bytearray = field(default_factory=bytearray)
+    first_byte_ms: float | None = None
+    received_at: float = field(init=False)
+    _started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.received_at, self._started = self.clock.epoch(), self.clock.now()
+
+    def elapsed_ms(self) -> float:
+        """Milliseconds since it was received."""
+        return round((self.clock.now() - self._started) * 1000, 1)
+
+    def end(self, ended: Ended, bytes_sent: int = 0) -> None:
+        """Close the record; of several endings the first counts, and the last number of bytes."""
+        self.bytes_sent = bytes_sent
+        if self.ended is Ended.RUNNING:
+            self.ended = ended
+            self.after_ms = self.elapsed_ms()
+
+    @property
+    def how(self) -> str:
+        """The ending in words: `finished`, `client left after 120 ms`, `cut by the mock after 80 ms`."""
+        phrase = {Ended.ABORTED: "client left", Ended.CUT: "cut by the mock"}.get(self.ended)
+        return f"{phrase} after {self.after_ms:.0f} ms" if phrase else str(self.ended)
+
+    def __repr__(self) -> str:
+        """Short, for failure messages; and no headers, where keys are."""
+        status = "" if self.status is None else f" -> {self.status}"
+        fault = "" if self.fault is None else f", fault {self.fault}"
+        return f"<#{self.id} {self.method} {self.path}, {self.body_bytes} B{status}, {self.how}{fault}>"
+
+    def json(self) -> Any:
+        """The body as JSON. Raises ValueError if it is none, or was too long to be kept whole."""
+        return json.loads(self.body)
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header, in whatever case it was sent."""
+        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+
+    def as_json(self) -> dict[str, Any]:
+        """The record as the control API shows it; a body that is not UTF-8 has replacement characters."""
+        return {
+            "id": self.id,
+            "method": self.method,
+            "path": self.path,
+            "headers": [list(pair) for pair in self.headers],
+            "body": self.body.decode("utf-8", "replace"),
+            "body_bytes": self.body_bytes,
+            "received_at": self.received_at,
+            "status": self.status,
+            "ended": self.ended.value,
+            "how": self.how,
+            "after_ms": self.after_ms,
+            "bytes_sent": self.bytes_sent,
+            "fault": self.fault,
+        }
+
+
+def listing(name: str, exchanges: list[Exchange]) -> str:
+    """What `name` received, for people: a line a request."""
+    lines = [f"  {exchange!r}" for exchange in exchanges]
+    return "\n".join([f"{name} received {len(lines) or 'no'} request(s){':' if lines else '.'}", *lines])
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which exchanges are meant; `None` means any. `path` matches without its query. `probes`: with `/health`, too."""
+
+    ended: str | None = None
+    method: str | None = None
+    path: str | None = None
+    status: int | None = None
+    after: int = 0
+    probes: bool = True
+
+    def __call__(self, exchange: Exchange) -> bool:
+        return (
+            exchange.id > self.after
+            and self.ended in (None, exchange.ended.value)
+            and self.method in (None, exchange.method)
+            and self.path in (None, exchange.path.partition("?")[0])
+            and self.status in (None, exchange.status)
+            and (self.probes or exchange.path != "/health")
+        )
+
+
+class Journal:
+    """The last exchanges, oldest first; waits for those to come.
+
+    Keeps at most `limit` of them, `body_limit` bytes of each body (the rest is counted only), `bodies_limit` of all.
+    """
+
+    def __init__(
+        self,
+        limit: int = 1000,
+        body_limit: int = 1024 * 1024,
+        bodies_limit: int = 64 * 1024 * 1024,
+        clock: Clock | None = None,
+    ) -> None:
+        self._body_limit, self._bodies_limit, self._clock = body_limit, bodies_limit, clock or Clock()
+        self._exchanges: deque[Exchange] = deque(maxlen=limit)
+        self._with_body: dict[int, Exchange] = {}
+        self._kept_bytes = 0
+        self._last_id = 0
+        self._changed = asyncio.Event()
+
+    def __iter__(self) -> Iterator[Exchange]:
+        return iter(list(self._exchanges))
+
+    def begin(self, method: str, path: str, headers: list[tuple[str, str]]) -> Exchange:
+        """Open a record."""
+        self._last_id += 1
+        if len(self._exchanges) == self._exchanges.maxlen:
+            self._strip(self._exchanges[0])
+        exchange = Exchange(self._last_id, method, path, headers, self._clock)
+        self._exchanges.append(exchange)
+        self.touch()
+        return exchange
+
+    def keep_body(self, exchange: Exchange, body: bytes) -> None:
+        """Remember a request's body; the oldest bodies make room for it."""
+        exchange.body, exchange.body_bytes = body[: self._body_limit], len(body)
+        self._make_room(exchange, len(exchange.body))
+
+    def keep_answer(self, exchange: Exchange, chunk: bytes) -> None:
+        """Remember a further piece of an answer's body; the oldest bodies make room for it."""
+        if exchange.first_byte_ms is None:
+            exchange.first_byte_ms = exchange.elapsed_ms()
+        kept = chunk[: max(0, self._body_limit - len(exchange.answer))]
+        exchange.answer += kept
+        self._make_room(exchange, len(kept))
+
+    def _make_room(self, exchange: Exchange, size: int) -> None:
+        if not size:
+            return
+        if exchange.id not in self._with_body:
+            self._with_body[exchange.id] = exchange
+        self._kept_bytes += size
+        while self._kept_bytes > self._bodies_limit and self._with_body:
+            self._strip(next(iter(self._with_body.values())))
+
+    def _strip(self, exchange: Exchange) -> None:
+        """Forget the bodies of an exchange."""
+        if self._with_body.pop(exchange.id, None) is not None:
+            self._kept_bytes -= len(exchange.body) + len(exchange.answer)
+            exchange.body, exchange.answer = b"", bytearray()
+
+    def touch(self) -> None:
+        """Wake everyone who waits: a record was opened, closed or dropped."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def clear(self) -> None:
+        """Forget everything; ids go on counting."""
+        self._exchanges.clear()
+        self._with_body.clear()
+        self._kept_bytes = 0
+        self.touch()
+
+    def matching(self, wanted: Callable[[Exchange], bool]) -> list[Exchange]:
+        """The exchanges that `wanted` accepts, oldest first."""
+        return [exchange for exchange in self._exchanges if wanted(exchange)]
+
+    async def wait(self, wanted: Callable[[Exchange], bool], count: int = 1, timeout: float = 5.0) -> list[Exchange]:
+        """Return once `count` exchanges match; raises TimeoutError after `timeout` seconds."""
+        async with asyncio.timeout(timeout):
+            while len(found := self.matching(wanted)) < count:
+                await self._changed.wait()
+        return found

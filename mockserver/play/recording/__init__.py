@@ -1,0 +1,1 @@
+"""`record` and `replay`: exchanges of a real llama-server on file."""

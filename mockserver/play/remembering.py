@@ -1,0 +1,62 @@
+"""How requests and answers come into the journal."""
+
+import asyncio
+from functools import partial
+
+from aiohttp import web
+from aiohttp.http_writer import StreamWriter
+from aiohttp.typedefs import Handler
+
+from mockserver.play.journal import Ended, Exchange, Journal
+
+JOURNAL = web.AppKey("journal", Journal)
+EXCHANGE = web.RequestKey("exchange", Exchange)
+
+
+@web.middleware
+async def remember(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Record the exchange and how it ended; the answer is sent from here, to know that it was."""
+    journal = request.app[JOURNAL]
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers]
+    exchange = request[EXCHANGE] = journal.begin(request.method, request.path_qs, headers)
+    writer = request.writer
+    if isinstance(writer, StreamWriter):
+        writer._on_chunk_sent = partial(_keep, journal, exchange)  # aiohttp offers it to its client only
+    ended = Ended.CUT
+    try:
+        response = await handler(request)
+        exchange.status = response.status
+        await response.prepare(request)
+        await response.write_eof()
+        ended = Ended.FINISHED
+    except asyncio.CancelledError:
+        ended = Ended.ABORTED
+        raise
+    except ConnectionError as error:
+        ended = Ended.ABORTED
+        # aiohttp takes this for a fault of the handler and logs it; being cancelled comes to the same, quietly.
+        raise asyncio.CancelledError from error
+    finally:
+        exchange.end(ended, request.writer.output_size)
+        journal.touch()
+    return response
+
+
+async def _keep(journal: Journal, exchange: Exchange, chunk: object) -> None:
+    """Called by aiohttp before each chunk of an answer's body."""
+    if isinstance(chunk, bytes | bytearray | memoryview):
+        journal.keep_answer(exchange, bytes(chunk))
+
+
+async def note_answer(request: web.Request, response: web.StreamResponse) -> None:
+    """Signal handler: status and headers count from the moment they are sent, not when a stream is over."""
+    exchange = request[EXCHANGE]
+    exchange.status = response.status
+    exchange.answer_headers = list(response.headers.items())
+
+
+@web.middleware
+async def keep_body(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Read the body whatever follows, so that the record has it even of a refused request."""
+    request.app[JOURNAL].keep_body(request[EXCHANGE], await request.read())
+    return await handler(request)

@@ -1,0 +1,151 @@
+"""A gateway and mock llama-servers on this machine, for tests and scripts: `with Sandbox() as sandbox:`."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
+
+from mockserver.sandbox.deployment import Deployment
+from mockserver.sandbox.gateway_process import GatewayError, GatewayProcess
+from mockserver.server.server import MockLlamaServer
+
+__all__ = ["Deployment", "GatewayError", "Sandbox"]
+
+KEY = "gw_sandbox_key_for_tests"
+_ACCOUNT = "sandbox"
+_SERVER: dict[str, Any] = {
+    "host": "127.0.0.1",
+    "port": 0,
+    "timeouts": {"drain": 0},
+    "probes": {"interval": 0.5},
+    "log": {"format": "json"},
+}
+
+
+class Sandbox:
+    """A real gateway, in a process of its own, before mocks in threads of this one.
+
+    `deployments` names the mocks: `Sandbox({"slow": MockLlamaServer(tokens_per_second=5)})`.
+    Without it there is one deployment, `demo`, and `mock_options` are its mock's; embeddings and reranking are on.
+    `key` opens all of them. `server` adds to the `server:` section of the gateway's configuration.
+    Usable from any thread; outside its `with` block everything raises GatewayError.
+    """
+
+    def __init__(
+        self,
+        deployments: Mapping[str, MockLlamaServer] | None = None,
+        *,
+        key: str = KEY,
+        server: Mapping[str, Any] | None = None,
+        **mock_options: Any,
+    ) -> None:
+        if deployments is not None and mock_options:
+            raise TypeError("Give mock options to the MockLlamaServers of `deployments`, not to the Sandbox.")
+        self.key = key
+        self._mocks = dict(deployments) if deployments is not None else {"demo": _default_mock(mock_options)}
+        self._server = _merged(_SERVER, server or {})
+        self._statuses = dict.fromkeys(self._mocks, "auto")
+        self._upstreams: dict[str, str] = {}
+        self._deployments: dict[str, Deployment] = {}
+        self._gateway = GatewayProcess()
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            for name, mock in self._mocks.items():
+                background = stack.enter_context(mock)
+                self._upstreams[name] = background.url
+                self._deployments[name] = Deployment(name, background, self)
+            stack.callback(self._gateway.stop)
+            self._gateway.start(self._configuration())
+            for deployment in self:
+                if deployment.mock.state == "ready":
+                    deployment.wait_until_ready()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    # --- what it offers
+
+    @property
+    def url(self) -> str:
+        """Where the gateway listens, e.g. `http://127.0.0.1:41234`: `/readyz` and the like are below it."""
+        return self._gateway.url
+
+    def deployment(self, name: str | None = None) -> Deployment:
+        """The deployment of this name; without a name, the first. Raises KeyError."""
+        return next(iter(self)) if name is None else self[name]
+
+    def __getitem__(self, name: str) -> Deployment:
+        if name not in self._deployments:
+            raise KeyError(f"no deployment {name!r} in this sandbox, only {', '.join(self._deployments) or 'none'}")
+        return self._deployments[name]
+
+    def __iter__(self) -> Iterator[Deployment]:
+        return iter(list(self._deployments.values()))
+
+    @property
+    def log(self) -> list[str]:
+        """The last lines of the gateway's log, without the sandbox's own questions."""
+        return list(self._gateway.log)
+
+    @property
+    def gateway_pid(self) -> int:
+        """Process id of the gateway."""
+        return self._gateway.pid
+
+    def reset(self) -> None:
+        """Make every deployment ready and forget all requests. Raises GatewayError if the gateway has died."""
+        self._gateway.require_alive()
+        for deployment in self:
+            deployment.reset()
+
+    def report(self) -> str:
+        """What was received and how the gateway logged it, for a test that failed."""
+        received = [deployment.received() for deployment in self]
+        return "\n".join([*received, "the gateway's log ends:", *(f"  {line}" for line in self.log[-10:])])
+
+    def __repr__(self) -> str:
+        return f"<Sandbox {self.url or 'not started'}: {', '.join(self._mocks)}>"
+
+    # --- what its deployments steer it by
+
+    def status(self, name: str) -> str:
+        """What the gateway's registry says of a deployment: auto, deploying, ready or paused."""
+        return self._statuses[name]
+
+    def set_status(self, name: str, status: str, *, wait: bool = True) -> None:
+        """Change what the registry says; returns when the gateway goes by it, unless `wait` is false."""
+        self._statuses[name] = status
+        self._gateway.configure(self._configuration(), wait=wait)
+
+    def is_let_through(self, name: str) -> bool:
+        """Whether the gateway would pass a request on to the mock. Asks without reaching the mock."""
+        # A request with no body: refused for that, and not before deployment and readiness were looked at.
+        return self._gateway.ask("POST", f"/api/gguf/{name}/v1/completions", self.key) == 400
+
+    def _configuration(self) -> dict[str, Any]:
+        return {
+            "server": self._server,
+            "accounts": {_ACCOUNT: {"keys": [{"name": "tests", "key": self.key}]}},
+            "deployments": {
+                name: {"account": _ACCOUNT, "upstream": upstream, "status": self._statuses[name]}
+                for name, upstream in self._upstreams.items()
+            },
+        }
+
+
+def _default_mock(options: Mapping[str, Any]) -> MockLlamaServer:
+    return MockLlamaServer(**{"embeddings": True, "reranking": True, **options})
+
+
+def _merged(ours: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """`ours` with the fields of `given` put over it, sections merged; host, port and log stay ours."""
+    merged = {
+        name: {**ours.get(name, {}), **value} if isinstance(value, Mapping) else value for name, value in given.items()
+    }
+    return {**ours, **merged, **{name: ours[name] for name in ("host", "port", "log")}}

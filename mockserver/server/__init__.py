@@ -1,0 +1,1 @@
+"""The mock as an object, its routes, and the order of its checks."""

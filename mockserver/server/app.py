@@ -1,0 +1,125 @@
+"""The application of the model port: its routes, and the checks before them in llama-server's order."""
+
+from collections.abc import AsyncIterator
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+from mockserver.api.answering import SESSIONS, json_answer
+from mockserver.api.resumable import Sessions
+from mockserver.api.vertex_api import predict
+from mockserver.core.errors import INVALID_KEY, LOADING, NOT_FOUND, ApiError
+from mockserver.core.settings import Settings
+from mockserver.core.state import Phase
+from mockserver.engine.machine import Machine
+from mockserver.play.remembering import JOURNAL, keep_body, note_answer, remember
+from mockserver.play.stage import STAGE, Stage
+from mockserver.server.faults.breaking import CLOCK, FAULTS, break_by_script
+from mockserver.server.headers import MOST_REQUESTS, arranger
+from mockserver.server.router.fleet import Fleet
+from mockserver.server.router.router_api import FLEET, ROUTER
+from mockserver.server.routes import PUBLIC
+from mockserver.server.serving import Router, Serving, SingleModel
+
+SERVING: web.AppKey[Serving] = web.AppKey("serving")
+SETTINGS = web.AppKey("settings", Settings)
+_MAX_BODY = 100 * 1024 * 1024
+_NEVER = frozenset({hdrs.METH_TRACE, hdrs.METH_CONNECT})
+_PREFLIGHT = {
+    "Access-Control-Allow-Credentials": "true",
+    "Access-Control-Allow-Methods": "GET, POST, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": "*",
+    "Content-Type": "text/html",
+}
+
+
+@web.middleware
+async def close_after_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Close the connection with every error, as cpp-httplib does."""
+    response = await handler(request)
+    if response.status >= 400:
+        response.force_close()
+    return response
+
+
+@web.middleware
+async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """An ApiError becomes its JSON; a path or method that is no route, the one 404 there is; 413 has no body."""
+    try:
+        return await handler(request)
+    except ApiError as error:
+        return json_answer({"error": error.fields()}, error.code)
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
+        return json_answer(NOT_FOUND, 404)
+    except web.HTTPRequestEntityTooLarge:
+        return web.Response(status=413)
+
+
+@web.middleware
+async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """OPTIONS, then loading, then the key, then the route: the real server's order of checks."""
+    if request.method == hdrs.METH_OPTIONS:
+        return web.Response(headers=_PREFLIGHT)
+    if request.method in _NEVER:
+        return web.Response(status=400)
+    stage = request.app[STAGE]
+    await stage.admit()
+    if stage.step.phase is Phase.LOADING and request.path != "/":
+        return json_answer(LOADING, 503)
+    if not _authorised(request):
+        return json_answer(INVALID_KEY, 401)
+    return await request.app[SERVING].serve(request, handler)
+
+
+def _authorised(request: web.Request) -> bool:
+    keys = request.app[SETTINGS].api_keys
+    if not keys or request.path in PUBLIC:
+        return True
+    given = request.headers.get(hdrs.AUTHORIZATION) or request.headers.get("X-Api-Key") or ""
+    return given.removeprefix("Bearer ") in keys
+
+
+_MIDDLEWARES = (remember, close_after_errors, answer_errors, keep_body, break_by_script, guard)
+
+
+async def _close_used_up(request: web.Request, response: web.StreamResponse) -> None:
+    """Signal handler: a connection ends with its hundredth answer."""
+    # aiohttp counts the requests of a connection and shows the number nowhere else.
+    if request.protocol._request_count >= MOST_REQUESTS:
+        response.force_close()
+
+
+def create_app(stage: Stage) -> web.Application:
+    """The application of one mock; what is on stage is asked at every request."""
+    machine, settings = stage.machine, stage.machine.settings
+    app = web.Application(middlewares=_MIDDLEWARES, client_max_size=_MAX_BODY)
+    app[STAGE], app[SETTINGS], app[SESSIONS] = stage, settings, Sessions()
+    app[JOURNAL], app[FAULTS], app[CLOCK] = stage.journal, stage.faults, machine.clock
+    app[SERVING] = _serving(app, machine)
+    app.cleanup_ctx.append(_background_work)
+    app.on_response_prepare.extend((_close_used_up, arranger(settings.allowed_origins), note_answer))
+    vertex = ((hdrs.METH_POST, settings.vertex_route, predict),) if settings.vertex_route else ()
+    for method, path, handler in (*app[SERVING].routes(), *vertex):
+        app.router.add_route(method, path, handler)
+        if method == hdrs.METH_GET:
+            app.router.add_route(hdrs.METH_HEAD, path, handler)
+    return app
+
+
+def _serving(app: web.Application, machine: Machine) -> Serving:
+    if not machine.settings.router:
+        return SingleModel(machine)
+    app[ROUTER] = machine.settings
+    app[FLEET] = Fleet(machine.settings, machine.clock)
+    return Router(app[FLEET], machine)
+
+
+async def _background_work(app: web.Application) -> AsyncIterator[None]:
+    """Streams that outlive their client, and models being loaded, end with the server."""
+    if FLEET in app:
+        app[FLEET].load_startup_models()
+    yield
+    await app[SERVING].close()
+    app[SESSIONS].stop_all()
+    if FLEET in app:
+        await app[FLEET].close()

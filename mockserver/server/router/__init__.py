@@ -1,0 +1,1 @@
+"""Router mode: one llama-server that loads and unloads several models."""

@@ -1,0 +1,107 @@
+"""The endpoints only a router has: its models, loading and unloading them, and its own properties."""
+
+from typing import Any
+
+from aiohttp import web
+
+from mockserver.api.answering import body_of, json_answer
+from mockserver.api.shapes.sse import data_event
+from mockserver.core.clock import Clock
+from mockserver.core.errors import ApiError
+from mockserver.core.settings import BUILD_INFO, Settings
+from mockserver.server.router.fleet import Fleet
+from mockserver.server.router.member import Member
+
+FLEET = web.AppKey("fleet", Fleet)
+ROUTER = web.AppKey("router", Settings)
+
+
+def _shown(member: Member) -> dict[str, Any]:
+    preset = member.preset
+    status = {"value": member.status.value, "args": preset.arguments(), "preset": preset.as_ini()}
+    shown = {
+        "id": member.name,
+        "aliases": preset.listed("alias"),
+        "tags": preset.listed("tags"),
+        "object": "model",
+        "owned_by": "llamacpp",
+        "created": Clock().unix(),
+        "status": status,
+        "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
+        "source": preset.source,
+        "can_remove": preset.source == "cache",
+    }
+    return shown | {name: value for name, value in member.info.items() if member.is_running and name not in shown}
+
+
+async def models(request: web.Request) -> web.Response:
+    """`GET /models`; with `?reload=1` the presets are read again before."""
+    fleet = request.app[FLEET]
+    if request.query.get("reload"):
+        fleet.reload()
+    shown = [_shown(member) for member in fleet.members() if not member.preset.hidden]
+    return json_answer({"data": shown, "object": "list"})
+
+
+async def _name(request: web.Request) -> str:
+    body = await body_of(request)
+    name = body.get("model") if isinstance(body, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def _required(name: str) -> str:
+    if not name:
+        raise ApiError(400, "model must be a non-empty string")
+    return name
+
+
+async def load(request: web.Request) -> web.Response:
+    """`POST /models/load`: answers at once, loads in the background."""
+    request.app[FLEET].load(await _name(request))
+    return json_answer({"success": True})
+
+
+async def unload(request: web.Request) -> web.Response:
+    """`POST /models/unload`."""
+    request.app[FLEET].unload(await _name(request))
+    return json_answer({"success": True})
+
+
+async def download(request: web.Request) -> web.Response:
+    """`POST /models`: answers at once, downloads (or rather waits) in the background."""
+    request.app[FLEET].download(_required(await _name(request)))
+    return json_answer({"success": True})
+
+
+async def remove(request: web.Request) -> web.Response:
+    """`DELETE /models?model=`."""
+    request.app[FLEET].remove(_required(request.query.get("model", "")))
+    return json_answer({"success": True})
+
+
+async def events(request: web.Request) -> web.StreamResponse:
+    """`GET /models/sse`: every change of a status, as it happens."""
+    response = web.StreamResponse(headers={"X-Accel-Buffering": "no", "Content-Type": "text/event-stream"})
+    response.enable_chunked_encoding()
+    with request.app[FLEET].events.heard() as queue:
+        await response.prepare(request)
+        while True:
+            await response.write(data_event(await queue.get()))
+
+
+async def props(request: web.Request) -> web.Response:
+    """`GET /props` without a model: the router's own."""
+    settings = request.app[ROUTER]
+    return json_answer(
+        {
+            "role": "router",
+            "max_instances": settings.models_max,
+            "models_autoload": settings.models_autoload,
+            "model_alias": "llama-server",
+            "model_path": "none",
+            "default_generation_settings": {"params": None, "n_ctx": 0},
+            "ui_settings": {},
+            "build_info": BUILD_INFO,
+            "cors_proxy_enabled": settings.ui_mcp_proxy,
+        }
+    )
