@@ -16,8 +16,8 @@ from gateway.core import endpoints, errors, headers
 from gateway.core.deployment import Status
 from gateway.core.exchange import Ending, Exchange
 from gateway.core.usage import Usage
-from gateway.telemetry import access
-from mockserver.cli import cli as mock_cli
+from gateway.telemetry import access_log
+from mockserver.cli import main as mock_cli
 from mockserver.core.state import State
 from mockserver.play.faults import KINDS
 from tests.docs_causes import causes
@@ -157,7 +157,7 @@ def _default(name: str, field: dict[str, Any], parent: dict[str, Any]) -> str:
 def _log_fields(old: str) -> str:
     exchange = Exchange("id")
     exchange.reason, exchange.cause, exchange.usage = "reason", "cause", Usage(1, 1)
-    names = list(access.log_fields(exchange, None))
+    names = list(access_log.log_fields(exchange, None))
     rows = [(f"`{name}`",) for name in ("time", "level", "logger", "message", *names)]
     return table(("field", "what it holds"), rows, old, by_hand=1)
 

@@ -17,11 +17,11 @@ from click.testing import CliRunner
 
 from gateway import __version__
 from gateway.cli import main as gateway_cli
+from gateway.config.server_settings import ServerTimeouts
 from gateway.config.settings import parse
-from gateway.config.settings_server import ServerTimeouts
 from gateway.core import errors
 from mockserver import MockLlamaServer
-from mockserver.cli.cli import main as mock_cli
+from mockserver.cli.main import main as mock_cli
 from mockserver.play.scenario import load as load_scenario
 from tests.docs_blocks import PAGES, ROOT, rewritten
 from tests.docs_pages import Example, anchors, commands, examples, links, matches, name_of, prose, turns
@@ -83,7 +83,7 @@ def test_the_request_walk_names_every_status_a_proxied_request_can_be_refused_wi
 
 
 def test_the_contract_says_which_of_its_rows_are_not_played() -> None:
-    code = (ROOT / "gateway" / "cli" / "contract" / "contract_check.py").read_text(encoding="utf-8")
+    code = (ROOT / "gateway" / "cli" / "contract" / "conformance.py").read_text(encoding="utf-8")
     rows = {name: row.reason for name, row in vars(errors).items() if isinstance(row, errors.Row)}
     said = re.search(r"Not\s+played are ([^.]+)\.", prose(ROOT / "docs" / "contract.md"))
     assert said is not None

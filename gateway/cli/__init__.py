@@ -13,7 +13,7 @@ import click
 
 from gateway import __version__
 from gateway.cli.output import OutputError, replace_what_cannot_be_encoded
-from gateway.config.source import SourceError
+from gateway.config.document import SourceError
 from gateway.registry.base import ChangeError
 
 # name: (where its click command lives, what `--help` says of it)
@@ -23,7 +23,7 @@ _COMMANDS = {
     "check": ("gateway.cli.check:check", "Report everything that is wrong with a configuration file."),
     "keys": ("gateway.cli.keys:keys", "Create, list, revoke and rotate keys."),
     "deployments": ("gateway.cli.deployments:deployments", "Add, list, pause, resume and remove deployments."),
-    "import": ("gateway.cli.importing:import_", "Move a configuration's accounts into a database."),
+    "import": ("gateway.cli.import_command:import_", "Move a configuration's accounts into a database."),
     "hash-key": ("gateway.cli.hash_key:hash_key", "Make the key_sha256 of a key."),
     "contract": ("gateway.cli.contract.command:contract", "Print the contract, or check whether a gateway keeps it."),
     "schema": ("gateway.cli.schema:schema", "Print the JSON Schema of the configuration file."),

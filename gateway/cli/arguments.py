@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gateway.config.fields import moment
+from gateway.config.setting_types import moment
 
 _MOST = timedelta(days=3653)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}

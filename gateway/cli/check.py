@@ -8,9 +8,9 @@ import click
 
 from gateway.cli.arguments import FILE
 from gateway.cli.output import as_json, print_json, say
+from gateway.config.document import SourceError
 from gateway.config.settings import Settings
-from gateway.config.source import SourceError
-from gateway.registry.opening import cautions
+from gateway.registry.factory import cautions
 from gateway.registry.yaml_file import content_of, read_settings
 
 
@@ -44,7 +44,7 @@ def _check_database(settings: Settings, path: Path) -> None:
     if settings.database is None:
         return
     from gateway.registry.database import schema
-    from gateway.registry.database.database import database_url
+    from gateway.registry.database.engine import database_url
     from gateway.registry.database.sqlite_file import place_of
 
     asyncio.run(schema.check(database_url(place_of(settings.database, path.parent))))

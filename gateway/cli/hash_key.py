@@ -4,7 +4,7 @@ import click
 
 from gateway.cli.output import as_json, print_json, say
 from gateway.cli.secret import read_secret
-from gateway.config.fields import check_key_text
+from gateway.config.setting_types import check_key_text
 from gateway.core.account import digest_of, new_key_text
 from gateway.registry.base import ChangeError
 

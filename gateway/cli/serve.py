@@ -9,14 +9,14 @@ import click
 from pydantic import ValidationError
 
 from gateway.cli.arguments import FILE
-from gateway.config.sentences import sentences
+from gateway.config.document import SourceError
 from gateway.config.settings import Server, Settings
-from gateway.config.source import SourceError
-from gateway.registry.opening import cautions, registry_of
+from gateway.config.validation_messages import sentences
+from gateway.registry.factory import cautions, registry_of
 from gateway.registry.yaml_file import read_settings
-from gateway.server.process.listening import ListenError
-from gateway.server.process.serving import run
-from gateway.server.process.serving import serve as serve_until_stopped
+from gateway.server.process.listen_address import ListenError
+from gateway.server.process.run import run
+from gateway.server.process.run import serve as serve_until_stopped
 from gateway.server.process.workers import fork_workers
 from gateway.telemetry import logs
 

@@ -14,7 +14,7 @@ from gateway.cli.arguments import FILE
 from gateway.registry.base import ChangeError, Snapshot
 
 if TYPE_CHECKING:
-    from gateway.registry.database.sql_writer import SqlWriter
+    from gateway.registry.database.writer import SqlWriter
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -111,7 +111,7 @@ def _target(config: Path | None, database: str | None) -> Target:
 
 
 async def _snapshot(place: Path | str) -> Snapshot:
-    from gateway.registry.database.sql import SqlRegistry
+    from gateway.registry.database.database_registry import SqlRegistry
 
     registry = SqlRegistry(place)
     try:
@@ -122,7 +122,7 @@ async def _snapshot(place: Path | str) -> Snapshot:
 
 
 async def _change(place: Path | str, make: "Callable[[SqlWriter], Awaitable[T]]", *, create: bool) -> T:
-    from gateway.registry.database.sql_writer import writer
+    from gateway.registry.database.writer import writer
 
     async with writer(place, create=create) as change:
         return await make(change)

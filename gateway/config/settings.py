@@ -10,8 +10,9 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from gateway.config import settings_rules
-from gateway.config.fields import (
+from gateway.config import cross_field_rules
+from gateway.config.server_settings import Log, Model, Probes, Server, ServerLimits, ServerTimeouts
+from gateway.config.setting_types import (
     NO_BOOL,
     CaFile,
     Database,
@@ -24,9 +25,8 @@ from gateway.config.fields import (
     Upstream,
     UpstreamKey,
 )
-from gateway.config.sentences import blame_fields, counted
-from gateway.config.settings_server import Log, Model, Probes, Server, ServerLimits, ServerTimeouts
-from gateway.config.yaml_text import read_yaml
+from gateway.config.validation_messages import blame_fields, counted
+from gateway.config.yaml_reader import read_yaml
 from gateway.core.account import digest_of
 from gateway.core.deployment import Limits, Status, Timeouts
 
@@ -190,7 +190,7 @@ def parse(text: str, source: str, environ: Mapping[str, str], folder: Path = Pat
     Raises SourceError with every error at once, each line as `FILE:LINE: FIELD: sentence`; no value is ever quoted.
     """
     document = read_yaml(text, source, environ)
-    settings_rules.blame(document)
+    cross_field_rules.blame(document)
     try:
         settings = Settings.model_validate(document.value, context={"folder": folder})
     except ValidationError as error:

@@ -14,13 +14,13 @@ from gateway.core import errors, headers
 from gateway.core.endpoints import Endpoint
 from gateway.core.errors import Refusal
 from gateway.core.exchange import Exchange
-from gateway.proxy.answer import Answer
-from gateway.proxy.client import Client, ClientConnection
-from gateway.proxy.reply import Relayed
-from gateway.proxy.upload import Upload
-from gateway.proxy.upstream.answer_head import UpstreamError
+from gateway.proxy.client_connection import Client, ClientConnection
+from gateway.proxy.request_body import Upload
+from gateway.proxy.response_relay import Answer
+from gateway.proxy.response_writer import Relayed
 from gateway.proxy.upstream.connection import Connection
-from gateway.proxy.upstream.upstream import BusyError, Upstream
+from gateway.proxy.upstream.connection_pool import BusyError, Upstream
+from gateway.proxy.upstream.response_head import UpstreamError
 
 
 class Relay:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-from gateway.config.source import SourceError
+from gateway.config.document import SourceError
 from gateway.core.account import Key
 from gateway.core.deployment import Deployment
 

@@ -8,15 +8,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gateway.config.sentences import counted
+from gateway.config.document import SourceError
 from gateway.config.settings import Settings, parse
-from gateway.config.source import SourceError
-from gateway.config.yaml_text import MAX_CHARS
+from gateway.config.validation_messages import counted
+from gateway.config.yaml_reader import MAX_CHARS
 from gateway.core.account import Key
 from gateway.core.deployment import Deployment
 from gateway.core.file_signature import Signature, signature_of
 from gateway.registry.base import Snapshot
-from gateway.registry.watching import INTERVAL, WatchingRegistry, log
+from gateway.registry.reloading import INTERVAL, WatchingRegistry, log
 
 _SETTLE = 0.1  # seconds that a file must be unchanged: an editor may be half-way through writing it
 _FRESH_NS = 2_000_000_000  # a file this young can change again without its timestamps showing it

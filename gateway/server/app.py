@@ -5,18 +5,18 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from gateway.config.settings import Server
-from gateway.core.changes import Changes
+from gateway.core.notifier import Changes
 from gateway.core.worker_group import ALONE, WORKER_GROUP, WorkerGroup
 from gateway.proxy.relay import RELAY, Relay
 from gateway.proxy.upstream import readiness
-from gateway.proxy.upstream.upstream import UPSTREAMS, Upstreams
+from gateway.proxy.upstream.connection_pool import UPSTREAMS, Upstreams
 from gateway.registry.base import Registry
-from gateway.server.handlers import auth, dashboard, scrape
+from gateway.server.handlers import authentication, dashboard, metrics_endpoint
 from gateway.server.routes import add_routes
-from gateway.telemetry import access
+from gateway.telemetry import access_log
 
 # Only for what the router answers: the proxied endpoints do not come this way (see `entrance`).
-MIDDLEWARES = (access.measure, auth.authenticate)
+MIDDLEWARES = (access_log.measure, authentication.authenticate)
 
 CHANGES = web.AppKey("changes", Changes)
 _FIRST_LOOK_SECONDS = 0.3  # so that a restarted gateway does not call healthy deployments "deploying"
@@ -28,22 +28,22 @@ def create_app(server: Server, registry: Registry, group: WorkerGroup = ALONE) -
     changes, upstreams = Changes(), Upstreams(group)
     app[CHANGES] = changes
     app[WORKER_GROUP] = group
-    app[auth.REGISTRY] = registry
-    app[access.ACCESS] = access.Access(changes)
+    app[authentication.REGISTRY] = registry
+    app[access_log.ACCESS] = access_log.Access(changes)
     app[UPSTREAMS] = upstreams
     app[readiness.READINESS] = readiness.Readiness(upstreams, changes, server.probes.interval, server.probes.timeout)
     app[RELAY] = Relay(server.limits.body_bytes, server.timeouts.upload_silence)
-    app.on_response_prepare.append(access.stamp)
+    app.on_response_prepare.append(access_log.stamp)
     app.cleanup_ctx.extend((registry_context, readiness_context))
     dashboard.set_up(app, server, changes)
-    scrape.set_up(app, server)
+    metrics_endpoint.set_up(app, server)
     add_routes(app)
     return app
 
 
 async def registry_context(app: web.Application) -> AsyncIterator[None]:
     """The registry is open while the gateway serves."""
-    registry = app[auth.REGISTRY]
+    registry = app[authentication.REGISTRY]
     await registry.open()
     yield
     await registry.close()
@@ -51,7 +51,7 @@ async def registry_context(app: web.Application) -> AsyncIterator[None]:
 
 async def readiness_context(app: web.Application) -> AsyncIterator[None]:
     """Deployments are probed while the gateway serves, always those of the newest snapshot."""
-    registry, watcher = app[auth.REGISTRY], app[readiness.READINESS]
+    registry, watcher = app[authentication.REGISTRY], app[readiness.READINESS]
 
     def follow() -> None:
         watcher.watch(registry.snapshot.deployments)

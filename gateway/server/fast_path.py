@@ -15,15 +15,15 @@ from gateway.core.account import Key
 from gateway.core.deployment import Status
 from gateway.core.errors import Refusal
 from gateway.core.exchange import Ending, Exchange
-from gateway.proxy.answer import Answer
-from gateway.proxy.client import Client
+from gateway.proxy.client_connection import Client
 from gateway.proxy.relay import RELAY
-from gateway.proxy.upload import HELD_BYTES
+from gateway.proxy.request_body import HELD_BYTES
+from gateway.proxy.response_relay import Answer
+from gateway.proxy.upstream.connection_pool import UPSTREAMS
 from gateway.proxy.upstream.readiness import READINESS
-from gateway.proxy.upstream.upstream import UPSTREAMS
-from gateway.server.handlers.auth import REGISTRY
-from gateway.server.plain_request import PlainHead, PlainRequest
-from gateway.telemetry.access import ACCESS
+from gateway.server.fast_path_parser import PlainHead, PlainRequest
+from gateway.server.handlers.authentication import REGISTRY
+from gateway.telemetry.access_log import ACCESS
 
 
 class Begun(Enum):

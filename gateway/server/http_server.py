@@ -10,14 +10,14 @@ from aiohttp.http import RawRequestMessage
 from gateway.config.settings import Server
 from gateway.core import errors
 from gateway.core.errors import Refusal
-from gateway.proxy.client import ClientConnection
-from gateway.proxy.departures import Departures
-from gateway.proxy.outbox import Outbox
-from gateway.server.dispatch import Dispatch
-from gateway.server.entrance import Entrance
+from gateway.proxy.client_connection import ClientConnection
+from gateway.proxy.client_disconnect import Departures
+from gateway.proxy.write_coalescing import Outbox
+from gateway.server.demultiplexer import Dispatch
 from gateway.server.fast_path import FastPath
-from gateway.server.framing import without_surprises
-from gateway.telemetry.access import ACCESS
+from gateway.server.request_handler import Entrance
+from gateway.server.request_validation import without_surprises
+from gateway.telemetry.access_log import ACCESS
 
 log = logging.getLogger("gateway.http")
 

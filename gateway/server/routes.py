@@ -4,8 +4,8 @@ from aiohttp import hdrs, web
 
 from gateway.server.handlers.dashboard import events, page, static
 from gateway.server.handlers.inference import not_proxied
+from gateway.server.handlers.metrics_endpoint import scrape
 from gateway.server.handlers.probes import alive, hello, ready
-from gateway.server.handlers.scrape import scrape
 
 ANY = hdrs.METH_ANY
 

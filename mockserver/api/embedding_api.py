@@ -6,12 +6,12 @@ from typing import Any
 
 from aiohttp import web
 
-from mockserver.api.answering import MACHINE, body_of, json_answer
-from mockserver.core.errors import ApiError
-from mockserver.engine.machine import Machine
+from mockserver.api.send_results import MACHINE, body_of, json_answer
+from mockserver.core.api_errors import ApiError
 from mockserver.engine.model import tokenizer
 from mockserver.engine.model.embedding import embed, relevance, token_vectors
-from mockserver.engine.request import messages, prompts
+from mockserver.engine.request import chat_messages, prompts
+from mockserver.engine.server_context import Machine
 
 _NO_INPUT = '"input" or "content" must be provided'
 
@@ -32,7 +32,7 @@ def _tokens(value: Any) -> list[int]:
     if isinstance(value, dict) and "content" in value:
         if not isinstance(value["content"], list):
             raise ApiError(400, '"content" must be an array')
-        return tokenizer.encode(messages.text_of(value["content"], separator=""), add_bos=True)
+        return tokenizer.encode(chat_messages.text_of(value["content"], separator=""), add_bos=True)
     return prompts.one(value)
 
 

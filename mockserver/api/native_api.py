@@ -4,12 +4,12 @@ from typing import Any
 
 from aiohttp import web
 
-from mockserver.api import chat
-from mockserver.api.answering import MACHINE, answer, body_of, json_answer
+from mockserver.api import chat_request
 from mockserver.api.openai_api import completion_tasks
-from mockserver.api.shapes.native_shape import NativeShape
-from mockserver.core.errors import ApiError
-from mockserver.core.jsontext import type_error
+from mockserver.api.send_results import MACHINE, answer, body_of, json_answer
+from mockserver.api.shapes.native_completion import NativeShape
+from mockserver.core.api_errors import ApiError
+from mockserver.core.nlohmann_json import type_error
 from mockserver.engine.model import tokenizer
 from mockserver.engine.request import params, prompts
 
@@ -92,7 +92,7 @@ async def detokenize(request: web.Request) -> web.Response:
 
 async def apply_template(request: web.Request) -> web.Response:
     """`POST /apply-template`."""
-    return json_answer({"prompt": chat.prompt_of(request[MACHINE], await body_of(request))})
+    return json_answer({"prompt": chat_request.prompt_of(request[MACHINE], await body_of(request))})
 
 
 async def transcriptions(_request: web.Request) -> web.Response:

@@ -5,32 +5,32 @@ from typing import Any
 
 from aiohttp import web
 
-from mockserver.api import chat
-from mockserver.api.answering import MACHINE, answer, body_of, json_answer
-from mockserver.api.shapes.chat_shape import ChatShape
-from mockserver.api.shapes.responses_shape import ResponseShape
-from mockserver.api.shapes.text_shape import TextShape
-from mockserver.core.errors import ApiError
-from mockserver.core.jsontext import kind
-from mockserver.engine.machine import Machine
+from mockserver.api import chat_request
+from mockserver.api.send_results import MACHINE, answer, body_of, json_answer
+from mockserver.api.shapes.chat_completion import ChatShape
+from mockserver.api.shapes.openai_response import ResponseShape
+from mockserver.api.shapes.text_completion import TextShape
+from mockserver.core.api_errors import ApiError
+from mockserver.core.nlohmann_json import kind
 from mockserver.engine.model import tokenizer
 from mockserver.engine.model.model_info import model_info
 from mockserver.engine.request import params, prompts
-from mockserver.engine.request.conversion import from_responses
+from mockserver.engine.request.to_chat_completion import from_responses
 from mockserver.engine.results import Task
+from mockserver.engine.server_context import Machine
 
 
 async def chat_completions(request: web.Request) -> web.StreamResponse:
     """`POST /v1/chat/completions`."""
     machine, body = request[MACHINE], await body_of(request)
-    tasks, options = chat.read(machine, body)
+    tasks, options = chat_request.read(machine, body)
     return await answer(request, tasks, ChatShape(machine, body), stream=bool(options.shown["stream"]))
 
 
 async def responses(request: web.Request) -> web.StreamResponse:
     """`POST /v1/responses`."""
     machine, body = request[MACHINE], from_responses(await body_of(request))
-    tasks, options = chat.read(machine, body)
+    tasks, options = chat_request.read(machine, body)
     return await answer(request, tasks[:1], ResponseShape(machine), stream=bool(options.shown["stream"]))
 
 
@@ -41,7 +41,7 @@ def completion_tasks(machine: Machine, body: Any) -> tuple[list[Task], params.Pa
     if "prompt" not in body:
         raise ApiError(400, "[json.exception.out_of_range.403] key 'prompt' not found")
     inputs = prompts.many(body["prompt"])
-    wanted = chat.constraints(machine, body)
+    wanted = chat_request.constraints(machine, body)
     wanted.continues = True
     options = params.read(body, machine.settings)
     answers = product(inputs, range(options.choices))
@@ -64,12 +64,12 @@ def _count(text: str) -> web.Response:
 
 async def chat_input_tokens(request: web.Request) -> web.Response:
     """`POST /v1/chat/completions/input_tokens`."""
-    return _count(chat.prompt_of(request[MACHINE], await body_of(request)))
+    return _count(chat_request.prompt_of(request[MACHINE], await body_of(request)))
 
 
 async def responses_input_tokens(request: web.Request) -> web.Response:
     """`POST /v1/responses/input_tokens`."""
-    return _count(chat.prompt_of(request[MACHINE], from_responses(await body_of(request))))
+    return _count(chat_request.prompt_of(request[MACHINE], from_responses(await body_of(request))))
 
 
 async def models(request: web.Request) -> web.Response:

@@ -2,7 +2,7 @@
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, hdrs, web
 
-from mockserver.api.answering import MACHINE, json_answer
+from mockserver.api.send_results import MACHINE, json_answer
 
 _PREFIX = "x-llama-server-proxy-header-"
 _TIMEOUT = ClientTimeout(total=30)

@@ -7,8 +7,8 @@ from typing import Any
 
 from aiohttp import web
 
-from mockserver.api.answering import MACHINE, body_of, json_answer
-from mockserver.core.errors import ApiError
+from mockserver.api.send_results import MACHINE, body_of, json_answer
+from mockserver.core.api_errors import ApiError
 from mockserver.engine.slots import Slot
 
 

@@ -4,12 +4,12 @@ from typing import Any
 
 from aiohttp import web
 
-from mockserver.api.answering import MACHINE, body_of, json_answer
-from mockserver.core.errors import ApiError
-from mockserver.core.settings import BUILD_INFO
-from mockserver.engine.machine import Machine
+from mockserver.api.send_results import MACHINE, body_of, json_answer
+from mockserver.core.api_errors import ApiError
+from mockserver.core.options import BUILD_INFO
 from mockserver.engine.model import lora, tokenizer
 from mockserver.engine.request import params
+from mockserver.engine.server_context import Machine
 from mockserver.engine.slots import Slot
 
 _CAPABILITIES = (

@@ -4,8 +4,8 @@ from contextlib import aclosing
 
 from aiohttp import web
 
-from mockserver.api.answering import SESSIONS, body_of, json_answer, send_stream
-from mockserver.core.errors import ApiError
+from mockserver.api.send_results import SESSIONS, body_of, json_answer, send_stream
+from mockserver.core.api_errors import ApiError
 
 _PING_SECONDS = 30
 

@@ -4,16 +4,16 @@ from typing import Any
 
 from aiohttp import web
 
-from mockserver.api import chat
-from mockserver.api.answering import MACHINE, body_of, gather, json_answer
+from mockserver.api import chat_request
 from mockserver.api.openai_api import completion_tasks
-from mockserver.api.shapes.chat_shape import ChatShape
-from mockserver.api.shapes.messages_shape import MessagesShape
-from mockserver.api.shapes.responses_shape import ResponseShape
-from mockserver.api.shapes.text_shape import TextShape
-from mockserver.core.errors import ApiError
-from mockserver.engine.machine import Machine
-from mockserver.engine.request.conversion import from_anthropic, from_responses
+from mockserver.api.send_results import MACHINE, body_of, gather, json_answer
+from mockserver.api.shapes.anthropic_message import MessagesShape
+from mockserver.api.shapes.chat_completion import ChatShape
+from mockserver.api.shapes.openai_response import ResponseShape
+from mockserver.api.shapes.text_completion import TextShape
+from mockserver.core.api_errors import ApiError
+from mockserver.engine.request.to_chat_completion import from_anthropic, from_responses
+from mockserver.engine.server_context import Machine
 
 
 async def predict(request: web.Request) -> web.Response:
@@ -30,13 +30,13 @@ async def _predict(machine: Machine, instance: Any) -> Any:
     """One prediction, by the API that its `@requestFormat` names."""
     form = instance.get("@requestFormat") if isinstance(instance, dict) else None
     if form == "chatCompletions":
-        return await gather(machine, chat.read(machine, instance)[0], ChatShape(machine, instance))
+        return await gather(machine, chat_request.read(machine, instance)[0], ChatShape(machine, instance))
     if form == "completions":
         return await gather(machine, completion_tasks(machine, instance)[0], TextShape(machine))
     if form == "messages":
-        tasks, _ = chat.read(machine, from_anthropic(instance))
+        tasks, _ = chat_request.read(machine, from_anthropic(instance))
         return await gather(machine, tasks, MessagesShape(machine))
     if form == "responses":
-        tasks, _ = chat.read(machine, from_responses(instance))
+        tasks, _ = chat_request.read(machine, from_responses(instance))
         return await gather(machine, tasks, ResponseShape(machine))
     raise ApiError(400, f'unsupported "@requestFormat": {form}')

@@ -4,19 +4,19 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 
+from mockserver.core.api_errors import ApiError
 from mockserver.core.clock import Clock
-from mockserver.core.errors import ApiError
-from mockserver.core.settings import Settings
-from mockserver.engine import context, script
+from mockserver.core.options import Settings
+from mockserver.engine import answer_plan, slot_context
+from mockserver.engine.answer_plan import Segment
 from mockserver.engine.metrics import Metrics
 from mockserver.engine.model import tokenizer
-from mockserver.engine.model.engine import dice
-from mockserver.engine.pace import Pace
+from mockserver.engine.model.text_composer import dice
 from mockserver.engine.results import Begin, Final, Part, Piece, Progress, Result, Task
-from mockserver.engine.script import Segment
 from mockserver.engine.slots import Slot
-from mockserver.engine.stopping import Outlet
+from mockserver.engine.stop_words import Outlet
 from mockserver.engine.timings import Timings
+from mockserver.engine.token_timing import Pace
 
 _INSTANT = 1e-6
 """Seconds that work takes at least, so that no rate is infinite."""
@@ -106,7 +106,7 @@ class Run:
         """Generate until the end, a stop word, or the limit."""
         limit = self._limit()
         self._stop = "" if limit > 0 else "limit"
-        segments = script.write(self.task.prompt, self.task.params, self.task.wanted, self.task.choice)
+        segments = answer_plan.write(self.task.prompt, self.task.params, self.task.wanted, self.task.choice)
         while not self._stop and (segment := next(segments, None)):
             async for piece in self._write_segment(segment, limit):
                 yield piece
@@ -148,11 +148,11 @@ class Run:
 
     def _make_room(self) -> None:
         """Shift the context once it is full; raises the 500 of a prompt that several choices share."""
-        if not context.is_full(self.settings, len(self.slot.cache)):
+        if not slot_context.is_full(self.settings, len(self.slot.cache)):
             return
         if self.shared:
             raise ApiError(500, "context shift cannot be used for shared prompt")
-        context.shift(self.slot.cache, self.task.params.shown, len(self.task.prompt), self.settings.slot_context)
+        slot_context.shift(self.slot.cache, self.task.params.shown, len(self.task.prompt), self.settings.slot_context)
         self._shifted = True
 
     def _piece(self, segment: Segment, text: str, tokens: list[int], *, opens: bool) -> Piece:
@@ -170,13 +170,14 @@ class Run:
             parts=self.parts,
             tokens=self.tokens,
             stopping_word=self._stopped_by,
-            truncated=self._shifted or self.timings.predicted_n >= context.room(self.settings, len(self.task.prompt)),
+            truncated=self._shifted
+            or self.timings.predicted_n >= slot_context.room(self.settings, len(self.task.prompt)),
             cached_after=len(self.slot.cache),
         )
 
     def _limit(self) -> int:
         """Tokens that may be generated: what was asked for, and what the context holds."""
-        room, wanted = context.room(self.settings, len(self.task.prompt)), self.task.params.n_predict
+        room, wanted = slot_context.room(self.settings, len(self.task.prompt)), self.task.params.n_predict
         return room if wanted < 0 else min(room, wanted)
 
     def _milliseconds(self, since: float) -> float:

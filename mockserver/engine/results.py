@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from mockserver.engine.model import probabilities
+from mockserver.engine.answer_plan import Wanted
+from mockserver.engine.model import logprobs
 from mockserver.engine.request.params import Params
-from mockserver.engine.script import Wanted
 from mockserver.engine.timings import Timings
 
 
@@ -114,4 +114,4 @@ def _probabilities(task: Task, tokens: list[int]) -> list[dict[str, Any]]:
     if not task.params.n_probs:
         return []
     after = bool(task.params.shown["post_sampling_probs"])
-    return probabilities.of_tokens(tokens, task.params.n_probs, after_sampling=after)
+    return logprobs.of_tokens(tokens, task.params.n_probs, after_sampling=after)

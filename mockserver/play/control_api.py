@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from mockserver.core.jsontext import dump
+from mockserver.core.nlohmann_json import dump
 from mockserver.core.state import State
 from mockserver.play.journal import Ended, Filter, Journal
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from mockserver.core.matching import Asked, When
+from mockserver.core.request_matching import Asked, When
 
 KINDS: dict[str, frozenset[str]] = {
     "refuse": frozenset({"reset"}),
@@ -126,7 +126,7 @@ class Armed:
 
     def as_json(self) -> dict[str, Any]:
         """The fault as the control API shows it."""
-        from mockserver.core.rules import shown
+        from mockserver.core.rule_syntax import shown
 
         return {"id": self.id, **shown(self.fault), "seen": self.seen, "played": self.played}
 
@@ -183,6 +183,6 @@ class Faults:
 def _read(fault: "str | dict[str, Any] | Fault", fields: dict[str, Any]) -> Fault:
     if isinstance(fault, Fault):
         return fault
-    from mockserver.core.rules import read
+    from mockserver.core.rule_syntax import read
 
     return read(Fault, fault, "fault", **fields)

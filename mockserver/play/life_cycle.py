@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from types import EllipsisType
 
-from mockserver.core.door import Door
-from mockserver.core.settings import Settings
+from mockserver.core.listener import Door
+from mockserver.core.options import Settings
 from mockserver.core.state import Durations, Phase, State, Step, course
-from mockserver.engine.dozing import Dozing
-from mockserver.play.stage import Stage
+from mockserver.engine.idle_sleep import Dozing
+from mockserver.play.mock_context import Stage
 
 Seconds = float | None
 

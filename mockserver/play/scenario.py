@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Literal
 
 import yaml
 
-from mockserver.core.rules import BadRule, check, read
+from mockserver.core.rule_syntax import BadRule, check, read
 from mockserver.core.state import State
-from mockserver.engine.canned import Answer
+from mockserver.engine.canned_answers import Answer
 from mockserver.play.faults import Fault
 
 Rules = Sequence[str | dict[str, Any]]

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from mockserver.play.journal import Exchange, Filter, listing
-from mockserver.server.background import BackgroundMock
+from mockserver.server.background_thread import BackgroundMock
 
 _POLL_SECONDS = 0.02
 T = TypeVar("T")

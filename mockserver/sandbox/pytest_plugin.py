@@ -11,8 +11,8 @@ import pytest
 
 if TYPE_CHECKING:
     from mockserver.sandbox.sandbox import Sandbox
-    from mockserver.server.background import BackgroundMock
-    from mockserver.server.server import MockLlamaServer
+    from mockserver.server.background_thread import BackgroundMock
+    from mockserver.server.mock_server import MockLlamaServer
 
 
 class Reporting(Protocol):
@@ -70,7 +70,7 @@ def gguf_sandbox_factory(request: pytest.FixtureRequest) -> "Iterator[Callable[.
 @pytest.fixture
 def mock_llama_server_factory(request: pytest.FixtureRequest) -> "Iterator[Callable[..., BackgroundMock]]":
     """Starts mock llama-servers for one test, with no gateway before them. Takes what `MockLlamaServer` takes."""
-    from mockserver.server.server import MockLlamaServer
+    from mockserver.server.mock_server import MockLlamaServer
 
     with ExitStack() as stack:
 

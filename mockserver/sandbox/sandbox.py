@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from mockserver.sandbox.deployment import Deployment
 from mockserver.sandbox.gateway_process import GatewayError, GatewayProcess
-from mockserver.server.server import MockLlamaServer
+from mockserver.server.mock_server import MockLlamaServer
 
 __all__ = ["Deployment", "GatewayError", "Sandbox"]
 

@@ -5,21 +5,21 @@ from collections.abc import AsyncIterator
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from mockserver.api.answering import SESSIONS, json_answer
-from mockserver.api.resumable import Sessions
+from mockserver.api.resumable_streams import Sessions
+from mockserver.api.send_results import SESSIONS, json_answer
 from mockserver.api.vertex_api import predict
-from mockserver.core.errors import INVALID_KEY, LOADING, NOT_FOUND, ApiError
-from mockserver.core.settings import Settings
+from mockserver.core.api_errors import INVALID_KEY, LOADING, NOT_FOUND, ApiError
+from mockserver.core.options import Settings
 from mockserver.core.state import Phase
-from mockserver.engine.machine import Machine
-from mockserver.play.remembering import JOURNAL, keep_body, note_answer, remember
-from mockserver.play.stage import STAGE, Stage
-from mockserver.server.faults.breaking import CLOCK, FAULTS, break_by_script
-from mockserver.server.headers import MOST_REQUESTS, arranger
-from mockserver.server.router.fleet import Fleet
+from mockserver.engine.server_context import Machine
+from mockserver.play.journal_middleware import JOURNAL, keep_body, note_answer, remember
+from mockserver.play.mock_context import STAGE, Stage
+from mockserver.server.faults.fault_middleware import CLOCK, FAULTS, break_by_script
+from mockserver.server.model_selection import Router, Serving, SingleModel
+from mockserver.server.response_headers import MOST_REQUESTS, arranger
+from mockserver.server.router.model_pool import Fleet
 from mockserver.server.router.router_api import FLEET, ROUTER
 from mockserver.server.routes import PUBLIC
-from mockserver.server.serving import Router, Serving, SingleModel
 
 SERVING: web.AppKey[Serving] = web.AppKey("serving")
 SETTINGS = web.AppKey("settings", Settings)

@@ -247,8 +247,8 @@ def test_L4_a_signal_at_any_moment_of_the_start_is_a_clean_end(tmp_path: Path, u
         "click.core",
         "pydantic",
         "aiohttp.web",
-        "gateway.server.process.serving",
-        "gateway.registry.opening",
+        "gateway.server.process.run",
+        "gateway.registry.factory",
         "signal handlers",
     ],
 )

@@ -1,4 +1,4 @@
-"""Streams whose events come one by one, long enough for them to take the short way (`gateway/proxy/upstream/pipe.py`).
+"""Streams whose events come one by one, long enough to take the short way, `gateway/proxy/upstream/passthrough.py`.
 
 Each event is sent once the client has the one before: so each comes alone, in one read.
 """

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from gateway.core.usage import Excerpt
-from gateway.proxy.upstream.answer_head import Head, UpstreamError
-from gateway.proxy.upstream.answer_parser import MAX_HEAD_BYTES
 from gateway.proxy.upstream.connection import Connection
-from gateway.proxy.upstream.pipe import pipe_to
+from gateway.proxy.upstream.passthrough import pipe_to
+from gateway.proxy.upstream.response_head import Head, UpstreamError
+from gateway.proxy.upstream.response_parser import MAX_HEAD_BYTES
 from tests.upstream_wire import UpstreamWire
 
 

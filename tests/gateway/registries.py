@@ -13,8 +13,8 @@ from gateway.config.settings import DeploymentEntry
 from gateway.core.account import digest_of
 from gateway.core.deployment import Status
 from gateway.registry.base import Registry
-from gateway.registry.database.sql import SqlRegistry
-from gateway.registry.database.sql_writer import writer
+from gateway.registry.database.database_registry import SqlRegistry
+from gateway.registry.database.writer import writer
 from gateway.registry.yaml_file import YamlRegistry
 
 PROMISE = 1.0  # seconds within which a change is in force

@@ -9,11 +9,11 @@ from gateway.core.deployment import Deployment
 from gateway.core.endpoints import ENDPOINTS
 from gateway.core.errors import Refusal
 from gateway.core.exchange import Ending, Exchange
-from gateway.proxy.answer import Answer
-from gateway.proxy.client import Client, ClientConnection
-from gateway.proxy.upstream.answer_head import Head
+from gateway.proxy.client_connection import Client, ClientConnection
+from gateway.proxy.response_relay import Answer
 from gateway.proxy.upstream.connection import Connection
-from gateway.proxy.upstream.upstream import Upstream
+from gateway.proxy.upstream.connection_pool import Upstream
+from gateway.proxy.upstream.response_head import Head
 
 EVENT = b"data: 1\n\n"
 STREAM = Head(200, {b"content-type": b"text/event-stream"}, None, chunked=True, keep_alive=True)

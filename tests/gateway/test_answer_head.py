@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.proxy.upstream.answer_head import Head, UpstreamError, checked_head
+from gateway.proxy.upstream.response_head import Head, UpstreamError, checked_head
 
 LENGTH, CHUNKED = (b"content-length", b"5"), (b"transfer-encoding", b"chunked")
 

@@ -24,7 +24,7 @@ from gateway import __version__
 from gateway.cli import main
 from gateway.config.settings import json_schema
 from gateway.core.account import digest_of
-from gateway.registry.database.sql import SqlRegistry
+from gateway.registry.database.database_registry import SqlRegistry
 from tests.gateway.registries import accepts, in_force, opened
 
 KEY = "gw_CANARY_secret_0123456789"
@@ -641,8 +641,8 @@ def test_what_the_encoding_cannot_say_is_replaced_and_in_json_escaped() -> None:
 
 
 _AS_NOBODY = """
-import os, sys
-from gateway.cli import check, deployments, importing, keys, main, serve  # the code may be hidden from that user, too
+import os, sys  # imported first: the code may be hidden from that user, too
+from gateway.cli import check, deployments, import_command, keys, main, serve
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)

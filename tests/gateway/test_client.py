@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from gateway.proxy.client import ClientConnection
-from gateway.proxy.outbox import Outbox
+from gateway.proxy.client_connection import ClientConnection
+from gateway.proxy.write_coalescing import Outbox
 
 
 async def _unasked(_request: web.BaseRequest) -> web.StreamResponse:

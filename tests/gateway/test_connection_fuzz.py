@@ -6,9 +6,9 @@ import random
 import pytest
 
 from gateway.core.usage import Excerpt
-from gateway.proxy.upstream.answer_head import Head, UpstreamError
 from gateway.proxy.upstream.connection import Connection
-from gateway.proxy.upstream.pipe import pipe_to
+from gateway.proxy.upstream.passthrough import pipe_to
+from gateway.proxy.upstream.response_head import Head, UpstreamError
 from tests.upstream_wire import UpstreamWire
 
 ANSWERS = [

@@ -18,7 +18,7 @@ KILLS = 50
 # A writer does what `gguf-gateway keys create` does, again and again, and acknowledges each key by printing it.
 WRITERS = """
 import asyncio, os, signal, sys, time
-from gateway.registry.database.sql_writer import writer
+from gateway.registry.database.writer import writer
 import alembic.command
 
 async def create(path, kill, most):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from gateway.core.exchange import Ending, Exchange
 from gateway.telemetry import logs
-from gateway.telemetry.access import log_fields
+from gateway.telemetry.access_log import log_fields
 from gateway.telemetry.logs import HumanLines, JsonLines, masked
 
 KEY = "gw_0123456789abcdefghij"

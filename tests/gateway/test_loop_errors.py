@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.telemetry.loop_errors import LoopErrors
+from gateway.telemetry.exception_handler import LoopErrors
 
 
 def _fail_unawaited(error: Exception) -> None:

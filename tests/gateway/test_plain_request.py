@@ -10,11 +10,11 @@ from aiohttp import web
 from gateway.core.account import digest_of
 from gateway.core.endpoints import ENDPOINTS
 from gateway.core.headers import REQUEST_ID, lines_of, presented_key, upward
-from gateway.proxy.upload import HELD_BYTES, Upload
-from gateway.server.framing import refuse_ambiguous, without_surprises
+from gateway.proxy.request_body import HELD_BYTES, Upload
+from gateway.server.fast_path_parser import PlainRequest, plain_request
 from gateway.server.handlers.inference import target_of
 from gateway.server.http_server import MAX_LINE_BYTES
-from gateway.server.plain_request import PlainRequest, plain_request
+from gateway.server.request_validation import refuse_ambiguous, without_surprises
 
 KEY = "gw_plainrequest"
 CHAT = b"POST /api/gguf/demo/v1/chat/completions HTTP/1.1"

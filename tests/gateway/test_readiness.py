@@ -7,11 +7,11 @@ from itertools import pairwise
 
 import pytest
 
-from gateway.core.changes import Changes
 from gateway.core.deployment import Deployment, Status
+from gateway.core.notifier import Changes
 from gateway.proxy.upstream import readiness
+from gateway.proxy.upstream.connection_pool import Upstreams
 from gateway.proxy.upstream.readiness import Readiness
-from gateway.proxy.upstream.upstream import Upstreams
 
 DEPLOYMENT = Deployment("demo", "acme", "http://127.0.0.1:1")
 Ask = Callable[[object, float], Awaitable[str]]

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from gateway.proxy.upstream.address import Address
-from gateway.proxy.upstream.answer_head import UpstreamError
 from gateway.proxy.upstream.resolver import Resolver
+from gateway.proxy.upstream.response_head import UpstreamError
 
 
 class Lookups:

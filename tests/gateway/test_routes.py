@@ -5,7 +5,7 @@ from pathlib import Path
 from gateway.config.settings import Server
 from gateway.registry.yaml_file import YamlRegistry
 from gateway.server.app import create_app
-from gateway.server.handlers.auth import is_public
+from gateway.server.handlers.authentication import is_public
 
 PUBLIC = {
     "GET /healthz",

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from gateway.config.document import SourceError
 from gateway.config.settings import Server, Settings, json_schema, parse, warnings
-from gateway.config.source import SourceError
-from gateway.config.yaml_text import MAX_CHARS
+from gateway.config.yaml_reader import MAX_CHARS
 from gateway.core.deployment import Status
 
 CONFIG = Path(__file__).parents[2] / "config"

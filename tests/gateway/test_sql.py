@@ -20,19 +20,19 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, make_url
 
+from gateway.config.document import SourceError
 from gateway.config.settings import DeploymentEntry, DeploymentLimits, DeploymentTimeouts, parse
-from gateway.config.source import SourceError
 from gateway.core.account import digest_of
 from gateway.core.deployment import Limits, Status, Timeouts
-from gateway.registry.database.changing import Imported
-from gateway.registry.database.database import database_url, name_of
+from gateway.registry.database.change_steps import Imported
+from gateway.registry.database.database_registry import SqlRegistry
+from gateway.registry.database.engine import database_url, name_of
 from gateway.registry.database.rows import HEAD, VERSION_TABLE, Defaults
 from gateway.registry.database.server_reader import ServerReader
-from gateway.registry.database.sql import SqlRegistry
-from gateway.registry.database.sql_writer import ChangeError, SqlWriter, writer
 from gateway.registry.database.sqlite_reader import SqliteReader
 from gateway.registry.database.tables import metadata
-from gateway.registry.opening import cautions, registry_of
+from gateway.registry.database.writer import ChangeError, SqlWriter, writer
+from gateway.registry.factory import cautions, registry_of
 from gateway.registry.yaml_file import read_settings
 from tests.gateway.registries import accepts, in_force, opened
 
@@ -562,7 +562,7 @@ async def test_both_readers_read_the_same(path: Path, change: SqlWriter) -> None
 
 _SERVED = """
 import asyncio, sys
-from gateway.registry.database.sql import SqlRegistry
+from gateway.registry.database.database_registry import SqlRegistry
 
 async def serve(path):
     registry = SqlRegistry(path)
@@ -647,8 +647,8 @@ async def test_a_restored_copy_works(path: Path, change: SqlWriter, tmp_path: Pa
 
 _FILL = """
 import asyncio, sys
-from gateway.registry.database.sql_writer import writer
-from gateway.config.source import SourceError
+from gateway.registry.database.writer import writer
+from gateway.config.document import SourceError
 
 async def fill(path):
     async with writer(path) as change:

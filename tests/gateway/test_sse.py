@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.endpoints import Protocol
-from gateway.proxy.sse import TAIL_BYTES, error_event, finish_line, is_event_stream
+from gateway.proxy.event_stream import TAIL_BYTES, error_event, finish_line, is_event_stream
 
 STREAMS = st.lists(
     st.sampled_from([b"data: x", b"event: y", b": ping", b"\n", b"\r\n", b"\r", b"\n\n", b"\xc3", b"d"]), max_size=8

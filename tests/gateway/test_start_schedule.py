@@ -2,15 +2,15 @@
 
 import pytest
 
-from gateway.server.process import start_schedule
-from gateway.server.process.start_schedule import NEVER, StartSchedule
+from gateway.server.process import restart_backoff
+from gateway.server.process.restart_backoff import NEVER, StartSchedule
 
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time, to be set."""
     now = [1000.0]
-    monkeypatch.setattr(start_schedule, "monotonic", lambda: now[0])
+    monkeypatch.setattr(restart_backoff, "monotonic", lambda: now[0])
     return now
 
 

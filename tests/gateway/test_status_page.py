@@ -16,7 +16,7 @@ from yarl import URL
 from gateway import __version__
 from gateway.core.deployment import Deployment, Status
 from gateway.registry.base import SourceProblem
-from gateway.server.handlers.door import is_from_here
+from gateway.server.handlers.operator_access import is_from_here
 from mockserver import MockLlamaServer
 from tests.gateway.status_pages import HOSTILE, KEY, NOWHERE, UPSTREAM_KEY, Gateway, serving
 

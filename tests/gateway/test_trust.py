@@ -9,8 +9,8 @@ import trustme
 
 from gateway.core.deployment import Deployment
 from gateway.proxy.upstream.address import Address
-from gateway.proxy.upstream.answer_head import UpstreamError
-from gateway.proxy.upstream.upstream import Upstream
+from gateway.proxy.upstream.connection_pool import Upstream
+from gateway.proxy.upstream.response_head import UpstreamError
 from tests.behaviour.scripted_upstream import ScriptedUpstream
 from tests.behaviour.stage import certified
 from tests.gateway.test_upstream import ask

@@ -9,8 +9,8 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.test_utils import make_mocked_request
 
 from gateway.core.errors import Refusal
-from gateway.proxy import upload
-from gateway.proxy.upload import Upload
+from gateway.proxy import request_body
+from gateway.proxy.request_body import Upload
 from gateway.proxy.upstream.connection import Connection
 
 SILENCE = 0.1  # seconds
@@ -33,7 +33,7 @@ class SlowUpstream:
 @pytest.fixture(autouse=True)
 def _no_credit(monkeypatch: pytest.MonkeyPatch) -> None:
     """However much a client has sent, it may not pause for longer."""
-    monkeypatch.setattr(upload, "_SLOWEST_BYTES_PER_SECOND", 1e12)
+    monkeypatch.setattr(request_body, "_SLOWEST_BYTES_PER_SECOND", 1e12)
 
 
 def begun_body() -> StreamReader:
@@ -42,7 +42,7 @@ def begun_body() -> StreamReader:
     protocol = BaseProtocol(loop)
     protocol.connection_made(asyncio.Transport())
     body = StreamReader(protocol, limit=1 << 20, loop=loop)
-    body.feed_data(bytes(upload.HELD_BYTES))
+    body.feed_data(bytes(request_body.HELD_BYTES))
     return body
 
 

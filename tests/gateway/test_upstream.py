@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from gateway.core.deployment import Deployment, Limits, Timeouts
-from gateway.proxy.upstream import upstream as module
-from gateway.proxy.upstream.answer_head import Head, UpstreamError
+from gateway.proxy.upstream import connection_pool as module
 from gateway.proxy.upstream.connection import Connection
-from gateway.proxy.upstream.upstream import BusyError, Upstream, Upstreams
+from gateway.proxy.upstream.connection_pool import BusyError, Upstream, Upstreams
+from gateway.proxy.upstream.response_head import Head, UpstreamError
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from gateway.core.usage import Excerpt, read_usage
-from gateway.proxy.upstream.pipe import pipe_to
+from gateway.proxy.upstream.passthrough import pipe_to
 
 SAID = b'{"choices":[],"usage":{"completion_tokens":4,"prompt_tokens":51}}'
 

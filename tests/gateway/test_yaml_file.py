@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from gateway.config.source import SourceError
-from gateway.registry.opening import cautions
+from gateway.config.document import SourceError
+from gateway.registry.factory import cautions
 from gateway.registry.yaml_file import YamlRegistry, read_settings, snapshot_of
 from tests.gateway.registries import PROMISE, accepts, in_force, opened
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mockserver import MockLlamaServer
-from mockserver.core.rules import BadRule
+from mockserver.core.rule_syntax import BadRule
 from tests.mockserver.rawhttp import ask
 
 CHAT = "/v1/chat/completions"

@@ -26,7 +26,7 @@ class Pause(MetaPathFinder):
             sys.stdin.readline()
 
 sys.meta_path.insert(0, Pause())
-from mockserver.cli.cli import main
+from mockserver.cli.main import main
 main()
 """
 
@@ -61,7 +61,7 @@ async def test_a_signal_ends_it_at_once_and_cuts_its_streams(number: signal.Sign
 
 
 @pytest.mark.usefixtures("heard_ctrl_c")
-@pytest.mark.parametrize("module", ["click.core", "mockserver.core.settings", "aiohttp"])
+@pytest.mark.parametrize("module", ["click.core", "mockserver.core.options", "aiohttp"])
 async def test_ctrl_c_while_it_starts_ends_it_without_a_word(module: str) -> None:
     """Python is made to say what it has imported, so that the moment is known."""
     environ = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}

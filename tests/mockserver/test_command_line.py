@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from mockserver.cli import cli
-from mockserver.core.settings import Settings
+from mockserver.cli import main
+from mockserver.core.options import Settings
 
 
 @pytest.fixture
@@ -19,12 +19,12 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
         seen.append(settings)
         return 0
 
-    monkeypatch.setattr(cli, "_serve", serve)
+    monkeypatch.setattr(main, "_serve", serve)
     return seen
 
 
 def run(*arguments: str, environment: dict[str, str] | None = None) -> Any:
-    return CliRunner().invoke(cli.main, arguments, env=environment, catch_exceptions=False)
+    return CliRunner().invoke(main.main, arguments, env=environment, catch_exceptions=False)
 
 
 def test_options_without_meaning_for_a_mock_are_left_out(started: list[Settings]) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from mockserver.engine.model import schema_text
-from mockserver.engine.model.gbnf import Grammar
-from mockserver.engine.model.gbnf_parser import BadGrammar
+from mockserver.engine.model import json_schema
+from mockserver.engine.model.grammar import Grammar
+from mockserver.engine.model.grammar_parser import BadGrammar
 
 SEEDS = range(20)
 
@@ -60,17 +60,17 @@ def test_a_text_that_is_no_grammar_is_refused(grammar: str) -> None:
 )  # fmt: skip
 def test_json_under_a_schema_fits_it(schema: Any, check: Any) -> None:
     for seed in SEEDS:
-        assert check(json.loads(schema_text.write(schema, random.Random(seed))))
+        assert check(json.loads(json_schema.write(schema, random.Random(seed))))
 
 
 def test_a_schema_that_contains_itself_comes_to_an_end() -> None:
     schema = {"type": "object", "properties": {"next": {"$ref": "#"}}}
-    assert json.loads(schema_text.write(schema, random.Random(0)))["next"] is not None
+    assert json.loads(json_schema.write(schema, random.Random(0)))["next"] is not None
 
 
 @pytest.mark.parametrize(
     "schema", [123, {"type": 123}, {"type": "hiccup"}, {"$ref": "#/nowhere"}, {"$ref": "#"}, False]
 )
 def test_a_schema_that_is_none_is_refused(schema: Any) -> None:
-    with pytest.raises(schema_text.BadSchema):
-        schema_text.write(schema, random.Random(0))
+    with pytest.raises(json_schema.BadSchema):
+        json_schema.write(schema, random.Random(0))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mockserver import MockLlamaServer
-from mockserver.engine.context import shift
+from mockserver.engine.slot_context import shift
 from tests.mockserver.rawhttp import ask
 
 STORY = "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt."

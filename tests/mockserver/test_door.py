@@ -6,7 +6,7 @@ import socket
 
 from aiohttp import web
 
-from mockserver.core.door import Door
+from mockserver.core.listener import Door
 from mockserver.core.port import Port
 
 

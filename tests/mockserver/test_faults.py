@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from mockserver import MockLlamaServer
-from mockserver.core.matching import Asked
-from mockserver.core.rules import BadRule
+from mockserver.core.request_matching import Asked
+from mockserver.core.rule_syntax import BadRule
 from mockserver.play.faults import Faults
 from mockserver.sandbox.sandbox import Sandbox
 from tests.mockserver.rawhttp import RawAnswer, ask, connect, encode, read_answer, read_head

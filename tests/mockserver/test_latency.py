@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from mockserver.core.clock import Clock
-from mockserver.core.settings import Settings
-from mockserver.engine.machine import Machine
+from mockserver.core.options import Settings
 from mockserver.engine.model import tokenizer
 from mockserver.engine.request import params
 from mockserver.engine.results import Final, Piece, Progress, Result, Task
+from mockserver.engine.server_context import Machine
 
 
 class FakeClock(Clock):

@@ -13,11 +13,11 @@ from aiohttp import web
 from click.testing import CliRunner
 
 from mockserver import MockLlamaServer
-from mockserver.cli.cli import main
-from mockserver.core.door import Door
+from mockserver.cli.main import main
+from mockserver.core.listener import Door
 from mockserver.core.port import Port
 from mockserver.play.recording.recorder import Recorder
-from mockserver.play.recording.recording import RecordingError, files_of, read
+from mockserver.play.recording.recording_file import RecordingError, files_of, read
 from mockserver.play.recording.replayer import Replayer
 from tests.mockserver.rawhttp import RawAnswer, ask, connect, encode, read_head
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mockserver import MockLlamaServer
-from mockserver.core.rules import BadRule
+from mockserver.core.rule_syntax import BadRule
 from mockserver.core.virtual_clock import START, VirtualClock
 from mockserver.play.scenario import load
 from tests.mockserver.rawhttp import ask, connect, encode, is_refused, read_answer

@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 
 from mockserver import MockLlamaServer
-from mockserver.cli.terminal import view
+from mockserver.cli.terminal_view import view
 
 _COMMAND = (sys.executable, "-m", "mockserver", "--port", "0", "--alias", "demo", "--fault", "503 when.contains=x")
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from mockserver import MockLlamaServer
-from mockserver.cli.cli import main
-from mockserver.cli.command_line import settings_from
+from mockserver.cli.llama_server_options import settings_from
+from mockserver.cli.main import main
 from tests.mockserver.rawhttp import RawAnswer, ask
 
 RECORDINGS = Path(__file__).parent / "wire"

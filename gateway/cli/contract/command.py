@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import click
 
-from gateway.cli.contract.contract_check import Check, Finding, play, refuses_the_key, rows
+from gateway.cli.contract.conformance import Check, Finding, play, refuses_the_key, rows
 from gateway.cli.output import as_json, print_json, print_table, say
 from gateway.cli.secret import read_secret
 from gateway.core import errors

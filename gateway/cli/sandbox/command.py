@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from gateway.cli.sandbox.sandbox import Definition, SandboxError, read_definition, serve_sandbox
-from gateway.server.process.listening import ListenError
-from gateway.server.process.serving import run
+from gateway.cli.sandbox.processes import Definition, SandboxError, read_definition, serve_sandbox
+from gateway.server.process.listen_address import ListenError
+from gateway.server.process.run import run
 from gateway.telemetry import logs
 
 _PROMPT = """{"stream": true, "messages": [{"role": "user", "content": "Tell me a story."}]}"""

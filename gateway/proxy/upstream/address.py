@@ -7,9 +7,9 @@ import socket
 import ssl
 from urllib.parse import urlsplit
 
-from gateway.proxy.upstream.answer_head import UpstreamError
 from gateway.proxy.upstream.connection import Connection
 from gateway.proxy.upstream.resolver import Resolver
+from gateway.proxy.upstream.response_head import UpstreamError
 from gateway.proxy.upstream.tls import TlsConnection, Trust
 
 

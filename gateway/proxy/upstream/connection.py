@@ -7,10 +7,10 @@ import asyncio
 import select
 from typing import Protocol, cast
 
-from gateway.proxy.upstream.answer_head import Head, UpstreamError
-from gateway.proxy.upstream.answer_parser import AnswerParser
-from gateway.proxy.upstream.pipe import Pipe
-from gateway.proxy.upstream.silence import Silence
+from gateway.proxy.upstream.idle_timeout import Silence
+from gateway.proxy.upstream.passthrough import Pipe
+from gateway.proxy.upstream.response_head import Head, UpstreamError
+from gateway.proxy.upstream.response_parser import AnswerParser
 
 _FULL_READ = 128 * 1024  # bytes; a read this large means more is waiting (uvloop's buffer has twice that size)
 

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from gateway.core import errors
-from gateway.core.changes import Changes
 from gateway.core.deployment import Deployment, Status
 from gateway.core.errors import Refusal
-from gateway.proxy.upstream.health import ask_health
-from gateway.proxy.upstream.upstream import Upstreams
+from gateway.core.notifier import Changes
+from gateway.proxy.upstream.connection_pool import Upstreams
+from gateway.proxy.upstream.health_check import ask_health
 
 _FAULT = "the gateway failed to probe it"
 _FIRST_PAUSE = 0.1  # seconds; while an upstream is not healthy, each pause is twice the one before

@@ -6,7 +6,7 @@ import socket
 import threading
 from ipaddress import ip_address
 
-from gateway.proxy.upstream.answer_head import UpstreamError
+from gateway.proxy.upstream.response_head import UpstreamError
 
 
 class Resolver:

@@ -5,8 +5,8 @@ import ssl
 from pathlib import Path
 
 from gateway.core.file_signature import Signature, signature_of
-from gateway.proxy.upstream.answer_head import UpstreamError
 from gateway.proxy.upstream.connection import Connection
+from gateway.proxy.upstream.response_head import UpstreamError
 
 log = logging.getLogger("gateway.upstream")
 

@@ -9,9 +9,9 @@ from sqlalchemy import URL, Connection, Select, column, inspect, select, table
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.config.source import SourceError
+from gateway.config.document import SourceError
 from gateway.registry.database import sqlite_file
-from gateway.registry.database.database import engine_for, file_of, in_sentences, name_of
+from gateway.registry.database.engine import engine_for, file_of, in_sentences, name_of
 from gateway.registry.database.rows import HEAD, VERSION_TABLE
 from gateway.registry.database.sqlite_file import check_file
 

@@ -5,9 +5,9 @@ import contextlib
 from sqlalchemy import URL, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.config.source import SourceError
+from gateway.config.document import SourceError
 from gateway.registry.base import Snapshot
-from gateway.registry.database.database import engine_for, in_sentences, name_of
+from gateway.registry.database.engine import engine_for, in_sentences, name_of
 from gateway.registry.database.rows import PORTION, Defaults, Row, deployment_of, key_of
 from gateway.registry.database.schema import prepare
 from gateway.registry.database.tables import deployments, keys, revision

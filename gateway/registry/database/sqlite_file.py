@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from gateway.config.source import SourceError
+from gateway.config.document import SourceError
 
 WRITE_PATIENCE = 5.0  # seconds a writer waits for another to finish
 READ_PATIENCE = 1.0

@@ -53,7 +53,7 @@ class SqliteReader:
         logging.getLogger("aiosqlite").setLevel(logging.WARNING)  # below, it logs rows, and so upstream keys
         connection = await _connect_if_ready(path)
         if connection is None:
-            from gateway.registry.database.database import database_url
+            from gateway.registry.database.engine import database_url
             from gateway.registry.database.schema import prepare
 
             await prepare(database_url(path), create=False)

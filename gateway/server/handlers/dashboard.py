@@ -16,17 +16,17 @@ from aiohttp import hdrs, web
 from gateway import __version__
 from gateway.config.settings import Server
 from gateway.core import errors
-from gateway.core.changes import Changes
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE
+from gateway.core.notifier import Changes
 from gateway.core.worker_group import WORKER_GROUP, WorkerGroup
 from gateway.proxy.relay import RELAY
 from gateway.proxy.upstream.readiness import READINESS
 from gateway.server.handlers import dashboard_view
-from gateway.server.handlers.auth import REGISTRY, public
+from gateway.server.handlers.authentication import REGISTRY, public
 from gateway.server.handlers.dashboard_view import View
-from gateway.server.handlers.door import Door
-from gateway.telemetry.access import ACCESS
+from gateway.server.handlers.operator_access import Door
+from gateway.telemetry.access_log import ACCESS
 
 _LEAST_SECONDS = 0.25  # between two updates: the changes meanwhile are sent together
 _GLANCE_SECONDS = 1.0  # between two looks at what notifies nobody: how many requests are under way
@@ -145,7 +145,7 @@ async def _write(request: web.Request, response: web.StreamResponse, data: bytes
 
 
 async def _rendered() -> Callable[..., str]:
-    templates = await asyncio.to_thread(import_module, "gateway.server.handlers.templates")
+    templates = await asyncio.to_thread(import_module, "gateway.server.handlers.template_rendering")
     render: Callable[..., str] = templates.rendered
     return render
 

@@ -16,7 +16,7 @@ from gateway.core import errors
 from gateway.core.deployment import Deployment, Status
 from gateway.proxy.upstream.readiness import Health
 from gateway.registry.base import SourceProblem
-from gateway.telemetry.access import Refused
+from gateway.telemetry.access_log import Refused
 
 # Why, for refusals whose name alone does not tell an operator and that come without a cause.
 WHY = MappingProxyType(

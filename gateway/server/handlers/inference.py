@@ -9,10 +9,10 @@ from gateway.core.endpoints import ENDPOINTS, PREFIX, Endpoint
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE
 from gateway.proxy.relay import RELAY
+from gateway.proxy.upstream.connection_pool import UPSTREAMS
 from gateway.proxy.upstream.readiness import READINESS
-from gateway.proxy.upstream.upstream import UPSTREAMS
 from gateway.registry.base import Snapshot
-from gateway.server.handlers.auth import REGISTRY
+from gateway.server.handlers.authentication import REGISTRY
 from gateway.telemetry.logs import masked
 
 

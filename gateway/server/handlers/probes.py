@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from gateway.proxy.relay import RELAY
-from gateway.server.handlers.auth import public
+from gateway.server.handlers.authentication import public
 
 
 @public

@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 from gateway.config.settings import Server
 from gateway.core.worker_group import ALONE, WorkerGroup
-from gateway.server.process.listening import reserve
-from gateway.server.process.start_schedule import NEVER, StartSchedule
-from gateway.server.process.stopping import RELOAD, STOP, can_end, read
+from gateway.server.process.listen_address import reserve
+from gateway.server.process.restart_backoff import NEVER, StartSchedule
+from gateway.server.process.signals import RELOAD, STOP, can_end, read
 
 log = logging.getLogger("gateway.workers")
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from mockserver.core.errors import ApiError
-from mockserver.core.jsontext import dump_bytes
+from mockserver.core.api_errors import ApiError
+from mockserver.core.nlohmann_json import dump_bytes
 from mockserver.engine.results import Final, Piece, Progress
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 
-from mockserver.core.jsontext import float32
+from mockserver.core.nlohmann_json import float32
 
 DIMENSIONS = 64
 

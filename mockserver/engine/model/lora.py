@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mockserver.core.jsontext import float32
+from mockserver.core.nlohmann_json import float32
 
 Scales = dict[int, float]
 """Scales by an adapter's number, as a client writes them; an adapter left out is switched off."""

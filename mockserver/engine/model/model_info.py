@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mockserver.core.settings import Settings
+from mockserver.core.options import Settings
 from mockserver.engine.model import tokenizer
 
 FILE_BYTES = 16712960

@@ -8,8 +8,8 @@ import jinja2
 import jinja2.ext
 import jinja2.sandbox
 
-from mockserver.core.errors import ApiError
-from mockserver.engine.request.conversation import Conversation
+from mockserver.core.api_errors import ApiError
+from mockserver.engine.request.template_input import Conversation
 
 _THINKING_TAGS = ("<think>", "<|START_THINKING|>")
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mockserver.core.errors import ApiError
-from mockserver.core.jsontext import float32, type_error
-from mockserver.core.settings import Settings
+from mockserver.core.api_errors import ApiError
+from mockserver.core.nlohmann_json import float32, type_error
+from mockserver.core.options import Settings
 from mockserver.engine.model import tokenizer
 from mockserver.engine.model.lora import Scales, scales_of
-from mockserver.engine.request.parameter_table import DEFAULTS, LONG_ONLY
+from mockserver.engine.request.default_params import DEFAULTS, LONG_ONLY
 
 _NOT_FROM_BODY = LONG_ONLY | {
     *("chat_format", "reasoning_format", "speculative.types", "lora", "samplers", "max_tokens", "n_predict"),

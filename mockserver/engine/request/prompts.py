@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mockserver.core.errors import ApiError
+from mockserver.core.api_errors import ApiError
 from mockserver.engine.model import tokenizer
 
 _BAD_ELEMENTS = (

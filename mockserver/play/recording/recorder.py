@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
-from mockserver.core.raw_answer import RawAnswer
-from mockserver.play.recording.recording import Ended, Piece, Recording, RecordingError, files_of, scrub, write
+from mockserver.core.raw_response import RawAnswer
+from mockserver.play.recording.recording_file import Ended, Piece, Recording, RecordingError, files_of, scrub, write
 
 _CONNECT_SECONDS = 10.0
 _READ_BYTES = 65536

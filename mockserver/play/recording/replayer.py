@@ -9,8 +9,8 @@ from typing import Any
 
 from aiohttp import web
 
-from mockserver.core.raw_answer import RawAnswer
-from mockserver.play.recording.recording import Ended, Recording, RecordingError, files_of, read, scrub
+from mockserver.core.raw_response import RawAnswer
+from mockserver.play.recording.recording_file import Ended, Recording, RecordingError, files_of, read, scrub
 
 _LISTED = 50
 

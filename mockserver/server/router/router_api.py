@@ -4,13 +4,13 @@ from typing import Any
 
 from aiohttp import web
 
-from mockserver.api.answering import body_of, json_answer
+from mockserver.api.send_results import body_of, json_answer
 from mockserver.api.shapes.sse import data_event
+from mockserver.core.api_errors import ApiError
 from mockserver.core.clock import Clock
-from mockserver.core.errors import ApiError
-from mockserver.core.settings import BUILD_INFO, Settings
-from mockserver.server.router.fleet import Fleet
-from mockserver.server.router.member import Member
+from mockserver.core.options import BUILD_INFO, Settings
+from mockserver.server.router.model_pool import Fleet
+from mockserver.server.router.router_model import Member
 
 FLEET = web.AppKey("fleet", Fleet)
 ROUTER = web.AppKey("router", Settings)

@@ -1,0 +1,80 @@
+"""Rules of the configuration file that hold between its fields. Pure: no I/O.
+
+They read the plain values and not the models, so that one wrong field elsewhere does not hide their errors.
+"""
+
+from collections.abc import Iterator
+
+from gateway.config.document import Document, Path
+from gateway.core.account import digest_of
+
+
+def blame(document: Document) -> None:
+    """Note in the document every rule that is broken."""
+    top = document.value
+    if not isinstance(top, dict):
+        document.blame((), _EMPTY if top is None else "the file must be a mapping, with lines like `server:`")
+        return
+    _one_source(document, top)
+    _known_accounts(document, top)
+    _keys_once(document, top)
+
+
+def _one_source(document: Document, top: dict[str, object]) -> None:
+    if "database" in top:
+        if top["database"] is None:
+            document.blame(("database",), "is empty; give it a value or leave the line out")
+        for name in ("accounts", "deployments"):
+            if name in top:
+                document.blame((name,), "cannot be used with `database`; `gguf-gateway import` moves it there")
+    elif "accounts" not in top:
+        document.blame((), _NO_SOURCE)
+
+
+def _known_accounts(document: Document, top: dict[str, object]) -> None:
+    accounts = _mapping(top.get("accounts"))
+    for name, entry in _mapping(top.get("deployments")).items():
+        account = _mapping(entry).get("account")
+        if isinstance(account, str) and account not in accounts and "database" not in top:
+            document.blame(("deployments", name, "account"), "is not an account in this file")
+
+
+def _keys_once(document: Document, top: dict[str, object]) -> None:
+    first: dict[bytes, Path] = {}
+    for path, digest in _digests(top):
+        if digest in first:
+            line = document.line_of(first[digest])
+            document.blame(path, f"is the same key as the one on line {line}; every key belongs to one entry")
+        else:
+            first[digest] = path
+
+
+def _digests(top: dict[str, object]) -> Iterator[tuple[Path, bytes]]:
+    for account, entry in _mapping(top.get("accounts")).items():
+        keys = _mapping(entry).get("keys")
+        for index, key in enumerate(keys if isinstance(keys, list) else []):
+            path: Path = ("accounts", account, "keys", index)
+            match _mapping(key):
+                case {"key": str(text)}:
+                    yield (*path, "key"), digest_of(text)
+                case {"key_sha256": str(text)}:
+                    yield (*path, "key_sha256"), _bytes(text)
+
+
+def _bytes(text: str) -> bytes:
+    """The digest written in hex, or what is written as it stands: its own rule refuses it elsewhere."""
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return text.encode("utf-8", "surrogateescape")
+
+
+def _mapping(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+_EMPTY = "the file is empty; it needs `database`, or `accounts` with keys"
+_NO_SOURCE = (
+    "neither `database` nor `accounts` is set: nobody would have a key, and the gateway never runs open; "
+    "name a database, or accounts with keys"
+)

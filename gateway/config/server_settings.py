@@ -1,0 +1,106 @@
+"""The `server:` section of the configuration file. Pure: no I/O."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from gateway.config.setting_types import NO_BOOL, Host, Seconds, SecondsOrZero
+
+
+def _off(value: object) -> object:
+    """YAML reads a plain `off` as false."""
+    return "off" if value is False else value
+
+
+ShownTo = Annotated[Literal["loopback", "everyone", "off"], BeforeValidator(_off)]
+
+
+class Model(BaseModel):
+    """The base of every section: frozen, unknown fields forbidden."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class ServerLimits(Model):
+    """What a request may measure."""
+
+    body_bytes: Annotated[int, Field(ge=1, le=4 * 1024**3), NO_BOOL] = Field(
+        default=64 * 1024 * 1024, description="Largest request body accepted, in bytes; a larger one is answered 413."
+    )
+    connections: Annotated[int, Field(ge=1, le=65536), NO_BOOL] = Field(
+        default=256, description="Connections to one upstream that are in use at a time."
+    )
+    waiting: Annotated[int, Field(ge=0, le=65536), NO_BOOL] = Field(
+        default=256,
+        description="Requests that wait for a connection to one upstream; one more is answered 503 at once.",
+    )
+
+
+class ServerTimeouts(Model):
+    """How long the gateway waits, in seconds. An answer as a whole has no limit."""
+
+    connect: Seconds = Field(default=5.0, description="Seconds to establish a connection to an upstream.")
+    first_byte: Seconds = Field(
+        default=600.0, description="Seconds from the request's last byte to the answer's first."
+    )
+    silence: Seconds = Field(default=600.0, description="Longest pause between two bytes of an answer, in seconds.")
+    queue: Seconds = Field(
+        default=60.0,
+        description="Seconds that a request waits for a connection to an upstream; then it is answered 503.",
+    )
+    upload_silence: Seconds = Field(
+        default=60.0, description="Longest pause between two bytes of a request body, in seconds."
+    )
+    drain: SecondsOrZero = Field(
+        default=30.0, description="Seconds that running answers get to finish once the gateway is told to stop."
+    )
+    keepalive: Seconds = Field(default=75.0, description="Seconds that an idle client connection is kept open.")
+
+
+class Log(Model):
+    """What is written to standard error."""
+
+    format: Literal["auto", "human", "json"] = Field(
+        default="auto", description="`human`, `json`, or `auto`: human on a terminal, JSON otherwise."
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least severe level that is written."
+    )
+
+
+class Probes(Model):
+    """How upstreams are asked for their health."""
+
+    interval: Seconds = Field(
+        default=5.0,
+        description="Seconds between two probes of a healthy upstream. One that is not healthy is probed again after "
+        "0.1 s, and then after twice as long each time, up to this.",
+    )
+    timeout: Seconds = Field(default=2.0, description="Seconds within which a probe must be answered.")
+
+
+class Server(Model):
+    """The gateway itself. Most changes here take effect at the next start."""
+
+    host: Host = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 is every IPv4 one.")
+    port: Annotated[int, Field(ge=0, le=65535), NO_BOOL] = Field(
+        default=8080, description="TCP port to listen on; 0 takes any free one."
+    )
+    limits: ServerLimits = Field(default=ServerLimits(), description="What a request may measure.")
+    timeouts: ServerTimeouts = Field(default=ServerTimeouts(), description="How long the gateway waits, in seconds.")
+    log: Log = Field(default=Log(), description="What is written to standard error.")
+    probes: Probes = Field(default=Probes(), description="How upstreams are asked for their health.")
+    status_page: ShownTo = Field(
+        default="loopback",
+        description="Who may see the status page: `loopback` (this machine), `everyone`, or nobody (`off`).",
+    )
+    metrics: ShownTo = Field(
+        default="loopback", description="Who may read `/metrics`: `loopback` (this machine), `everyone`, or nobody."
+    )
+    workers: Annotated[int, Field(ge=1, le=64), NO_BOOL] = Field(
+        default=1,
+        description="Processes that serve the port together; each keeps its own share of the limits on an upstream.",
+    )
+    status_page_hosts: tuple[Host, ...] = Field(
+        default=(), description="Host names, besides loopback's own, under which the status page and `/metrics` answer."
+    )

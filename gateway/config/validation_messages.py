@@ -1,0 +1,88 @@
+"""A model's errors in sentences for the person who wrote the file, and numbers of things. Pure: no I/O.
+
+No sentence quotes the value: a misplaced value may be a key.
+"""
+
+import difflib
+from collections.abc import Iterator
+from typing import get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from gateway.config.document import Document, Path
+
+_SENTENCES = {
+    "missing": "is required",
+    "string_type": "must be text; put it in quotes",
+    "string_too_short": "must not be empty",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a whole number of ordinary size",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be one of {expected}",
+    "enum": "must be one of {expected}",
+    "tuple_type": "must be a list, with lines like `- ...`",
+    "dict_type": "must be a mapping, with lines like `name: ...`",
+    "model_type": "must be a mapping, with lines like `name: ...`",
+}
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 key`, `2 keys`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def blame_fields(document: Document, error: ValidationError, model: type[BaseModel]) -> None:
+    """Note every error of a failed validation in the document, at its field's line."""
+    for path, sentence in sentences(error, model):
+        document.blame(path, sentence)
+
+
+def sentences(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Path, str]]:
+    """Every error of a failed validation: the field's path, and what is wrong with it."""
+    for detail in error.errors(include_url=False, include_input=True):
+        path = tuple(part for part in detail["loc"] if part != "[key]")
+        yield path, _sentence(detail, path, model)
+
+
+def _sentence(detail: ErrorDetails, path: Path, model: type[BaseModel]) -> str:
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        return _unknown(path, model)
+    if kind == "value_error":
+        return str(context["error"])
+    if kind != "missing" and detail["input"] is None:
+        return "is empty; give it a value or leave the line out"
+    return _SENTENCES.get(kind, "is not valid").format_map(context)
+
+
+def _unknown(path: Path, model: type[BaseModel]) -> str:
+    name, known = str(path[-1]), list(_model_at(path[:-1], model).model_fields)
+    near = difflib.get_close_matches(name, known, n=1)
+    if ":" in name:
+        return "unknown setting; is a space missing after a colon?"
+    if near:
+        return f"unknown setting; did you mean `{near[0]}`?"
+    return f"unknown setting; valid settings: {', '.join(known)}"
+
+
+def _model_at(path: Path, model: type[BaseModel]) -> type[BaseModel]:
+    """The model whose fields are at `path`: through the fields of models and the values of mappings and lists."""
+    for part in path:
+        if part in model.model_fields:
+            model = _innermost(model.model_fields[str(part)].annotation) or model
+    return model
+
+
+def _innermost(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_innermost(argument) for argument in get_args(annotation))
+    return next((model for model in found if model is not None), None)

@@ -1,0 +1,114 @@
+"""A client's connection as an answer under way sees it: its socket, its back pressure, and its loss."""
+
+import socket
+import struct
+import typing
+from contextlib import suppress
+from dataclasses import dataclass
+
+from aiohttp import StreamReader, web
+
+from gateway.proxy.write_coalescing import Outbox
+
+_RESET = struct.pack("ii", 1, 0)  # socket(7): lingering for no time at all makes the close a reset
+
+
+class UnderWay(typing.Protocol):
+    """An answer on its way to the client; it is told what happens on the client's side."""
+
+    def client_backed_up(self) -> None: ...
+    def client_caught_up(self) -> None: ...
+    def client_left(self) -> None: ...
+
+
+class ClientConnection(web.RequestHandler):
+    """Reports the connection's events to `answer` while one is under way."""
+
+    __slots__ = ("_outbox", "_unsent", "answer")
+
+    def __init__(self, outbox: Outbox, manager: web.Server, **kwargs: typing.Any) -> None:
+        super().__init__(manager, **kwargs)
+        self.answer: UnderWay | None = None
+        self._outbox = outbox
+        self._unsent = b""  # waits in the outbox
+
+    def send(self, data: bytes) -> None:
+        """Send now, unless the connection is closing: nothing may follow what it was closed behind."""
+        self._unsent += data
+        self.flush()
+
+    def send_with_others(self, data: bytes) -> None:
+        """Send at the end of this turn of the event loop, or before what is sent sooner."""
+        self._unsent += data
+        self._outbox.add(self)
+
+    def flush(self) -> None:
+        """Send what is in the outbox."""
+        data, self._unsent = self._unsent, b""
+        if data and self.transport is not None and not self.transport.is_closing():
+            self.transport.write(data)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self.answer is not None:
+            self.answer.client_backed_up()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.answer is not None:
+            self.answer.client_caught_up()
+
+    def eof_received(self) -> None:
+        """A client that has closed its side has left; it may still read what was sent to it before."""
+        self.flush()
+        super().eof_received()
+        self._leave()
+
+    def reset(self) -> None:
+        """Reset the connection: the one way to show an HTTP/1.0 client that a body is not whole."""
+        if self.transport is None:
+            return
+        with suppress(OSError):  # the client is gone already
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.transport.abort()
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether an answer is over of which a part has not left yet."""
+        if self.answer is not None or self.transport is None:
+            return False
+        return bool(self._unsent) or self.transport.get_write_buffer_size() > 0
+
+    def request_over(self) -> None:
+        """Called when the answer to a request that aiohttp has not seen is over."""
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self._leave()
+
+    def _leave(self) -> None:
+        if self.answer is not None:
+            self.answer.client_left()
+
+
+@dataclass(slots=True)
+class Client:
+    """The client of one answer. One older than HTTP/1.1 (not `modern`) does not understand chunks.
+
+    `persists`: it wants to use the connection again. `content` is the part of its request that may be unread.
+    """
+
+    connection: ClientConnection
+    modern: bool = True
+    persists: bool = True
+    content: StreamReader | None = None
+
+    @property
+    def is_backed_up(self) -> bool:
+        """Whether it reads more slowly than it is sent to."""
+        return self.connection.writing_paused
+
+    @property
+    def is_heard_out(self) -> bool:
+        """Whether its whole request has come; only then can the next one be read."""
+        return self.content is None or self.content.is_eof()

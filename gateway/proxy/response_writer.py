@@ -1,0 +1,111 @@
+"""The client's side of a relayed answer: its head and its framing, written straight to the socket.
+
+aiohttp's own response is made for bodies that a coroutine writes. Here they arrive in a callback of the upstream's
+connection, and a head, a body and an end that are there together leave together, in one write.
+"""
+
+from collections.abc import Mapping
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+from time import time
+
+from aiohttp import web
+
+from gateway.core import headers
+from gateway.proxy.client_connection import Client
+from gateway.proxy.upstream.response_head import Head
+
+_LAST_CHUNK = b"0\r\n\r\n"
+
+
+class Reply:
+    """An answer under way to `client`. `persists`: its connection may serve another request after it.
+
+    A body of unknown length is sent in chunks (`chunked`), or to an HTTP/1.0 client until the connection closes.
+    """
+
+    def __init__(self, client: Client, head: Head, request_id: str, *, streams: bool) -> None:
+        self._connection = client.connection
+        bodiless = head.status in {204, 304}
+        self.chunked = client.modern and head.length is None and not bodiless
+        self.framed = self.chunked or head.length is not None or bodiless
+        self.persists = client.persists and self.framed and client.is_heard_out
+        lines = [_status_line(head.status, client.modern), *headers.downward(head.headers)]
+        if self.chunked:
+            lines.append(b"Transfer-Encoding: chunked")
+        elif head.length is not None and not bodiless:
+            lines.append(b"Content-Length: %d" % head.length)
+        if streams:
+            lines.append(b"X-Accel-Buffering: no")  # for an nginx in front of us
+        if not self.persists:
+            lines.append(b"Connection: close")
+        elif not client.modern:
+            lines.append(b"Connection: keep-alive")
+        lines.append(_date_line(int(time())))
+        lines.append(headers.request_id_line(request_id))
+        lines.append(headers.ALWAYS_LINES)
+        self._unsent = b"\r\n".join(lines)
+
+    def send(self, data: bytes, last: bool) -> None:
+        """Send a piece of the body now: the head before the first, if only with nothing; the end after the `last`."""
+        if self.chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data) if data else data
+            if last:
+                data += _LAST_CHUNK
+        if self._unsent:
+            data, self._unsent = self._unsent + data, b""
+            if last:
+                self._connection.send_with_others(data)
+                return
+        self._connection.send(data)
+
+    def close(self) -> None:
+        """Close the connection once all that was sent has left, with no end to the body."""
+        self.persists = False
+        if self._connection.transport is not None:
+            self._connection.transport.close()
+
+    def abort(self) -> None:
+        """Reset the connection; what was sent and has not left is lost."""
+        self.persists = False
+        self._connection.reset()
+
+
+class Relayed(web.StreamResponse):
+    """What aiohttp gets for a reply that has been written already."""
+
+    def __init__(self, reply: Reply, status: int) -> None:
+        super().__init__(status=status)
+        self._reply = reply
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether aiohttp may read the next request from this client."""
+        return self._reply.persists
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """The head has been sent. Wait for the client to read: the next answer must not pile up on this one."""
+        await request.writer.drain()
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """The end, if it was a proper one, has been sent."""
+
+
+def in_one_piece(status: int, fields: Mapping[str, str], body: bytes) -> bytes:
+    """An answer of the gateway's own, with the lines of its head in the order in which aiohttp writes them."""
+    lines = [_status_line(status, True), *(f"{name}: {value}".encode("ascii") for name, value in fields.items())]
+    lines += [b"Content-Length: %d" % len(body), _date_line(int(time()))]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+@lru_cache(maxsize=64)
+def _status_line(status: int, modern: bool) -> bytes:
+    """Status and our own words for it: the upstream's reason phrase is never repeated (RFC 9112 4)."""
+    phrase = HTTPStatus(status).phrase if status in HTTPStatus.__members__.values() else ""
+    return f"HTTP/1.{modern:d} {status} {phrase}".encode("ascii")
+
+
+@lru_cache(maxsize=2)
+def _date_line(second: int) -> bytes:
+    return f"Date: {formatdate(second, usegmt=True)}".encode("ascii")

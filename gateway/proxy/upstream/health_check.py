@@ -1,0 +1,73 @@
+"""What an upstream says of its own health, and what that means."""
+
+import asyncio
+
+import orjson
+
+from gateway.proxy.upstream.connection_pool import Upstream
+from gateway.proxy.upstream.response_head import Head, UpstreamError
+
+_MAX_BYTES = 64 * 1024
+
+
+async def ask_health(upstream: Upstream, timeout: float) -> str:
+    """Ask `/health`: "ok", "loading", or what is wrong in a few words. Never raises, takes `timeout` s at most."""
+    try:
+        async with asyncio.timeout(timeout):
+            head, body = await _ask(upstream)
+    except TimeoutError:
+        return f"no answer within {timeout:g} s"
+    except UpstreamError as error:
+        return str(error)
+    return _meaning(head.status, body)
+
+
+def says_loading(status: int, body: bytes) -> bool:
+    """Whether this is llama-server's 503 while it loads its model."""
+    return status == 503 and b"loading model" in body.lower()  # capital L since 2024: tools/server/server-http.cpp
+
+
+def _meaning(status: int, body: bytes) -> str:
+    """A 200 alone proves nothing: the body must be llama-server's own."""
+    if says_loading(status, body):
+        return "loading"
+    try:
+        answer = orjson.loads(body)  # json's would fail on nested brackets with an error that is no ValueError
+    except orjson.JSONDecodeError:
+        answer = None
+    if status == 200 and isinstance(answer, dict) and answer.get("status") == "ok":
+        return "ok"
+    return f"/health answered {status}, not as a llama-server does"
+
+
+async def _ask(upstream: Upstream) -> tuple[Head, bytes]:
+    connection = await upstream.connect_apart()
+    answer = _WholeAnswer()
+    try:
+        connection.begin(answer, upstream.request_head("GET", "/health", b"Connection: close\r\n"))
+        return await answer.done
+    finally:
+        connection.abort()
+
+
+class _WholeAnswer:
+    """A receiver that collects a short answer."""
+
+    def __init__(self) -> None:
+        self.done: asyncio.Future[tuple[Head, bytes]] = asyncio.get_running_loop().create_future()
+        self._head: Head | None = None
+        self._body = b""
+
+    def head_received(self, head: Head) -> None:
+        self._head = head
+
+    def body_received(self, data: bytes, last: bool) -> None:
+        self._body += data
+        if len(self._body) > _MAX_BYTES:
+            self.broken(UpstreamError("its /health response is too large"))
+        elif last and self._head is not None and not self.done.done():
+            self.done.set_result((self._head, self._body))
+
+    def broken(self, error: UpstreamError) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)

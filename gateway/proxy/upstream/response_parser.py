@@ -1,0 +1,132 @@
+"""Parses an upstream's answers as they arrive: httptools finds the parts, this module checks them."""
+
+import httptools
+
+from gateway.proxy.upstream.response_head import Head, UpstreamError, checked_head
+
+MAX_HEAD_BYTES = 64 * 1024
+_START_BYTES = 64  # enough for the protocol's name, and some empty lines before it
+_MAX_INTERIM_ANSWERS = 16  # 1xx before the real answer
+
+
+class AnswerParser:
+    """The answers that come over one connection, one at a time: `begin`, then `feed` each read of the socket.
+
+    `head` is None until it is known; `complete` is set by the last byte of the body, and `surplus` by one after it.
+    """
+
+    def __init__(self) -> None:
+        self._http = httptools.HttpResponseParser(self)
+        self.begin()
+
+    def begin(self) -> None:
+        """Reset for the next answer."""
+        self.head: Head | None = None
+        self.complete = self.surplus = False
+        self._raw_headers: list[tuple[bytes, bytes]] = []
+        self._head_bytes = 0  # of the headers, counted where it may matter
+        self._start = b""  # the first bytes of the first reads
+        self._read_bytes = 0  # of all that came until the head was over
+        self._framing_bytes = 0  # that came later, since the last of the body
+        self._interim_answers = 0
+        self._pieces: list[bytes] = []
+        self._chunk_over = False
+
+    def feed(self, data: bytes) -> str | None:
+        """Take the next bytes. Returns what is wrong with them, if it matters to this answer."""
+        has_head = self.head is not None
+        if not has_head:
+            self._read_bytes += len(data)
+            self._start += data[:_START_BYTES]
+        try:
+            self._http.feed_data(data)
+            if self._pieces:
+                self._framing_bytes = 0
+            elif has_head:
+                self._limit_framing(len(data))
+            elif self.head is None:
+                _limit_head(self._read_bytes)  # httptools reports a header only once its line has ended
+        except httptools.HttpParserUpgrade:
+            return "it tried to switch protocols"
+        except (httptools.HttpParserError, UpstreamError) as error:
+            if not self.complete:
+                return f"it does not speak valid HTTP: {_innermost(error)}"
+            self.surplus = True
+        return None
+
+    def taken(self) -> bytes:
+        """The part of the body that came since the last call, in one piece."""
+        pieces, self._pieces = self._pieces, []
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def is_between_chunks(self, data: bytes) -> bool:
+        """Whether `data`, which was fed last, ends exactly where a chunk ends."""
+        return self._chunk_over and data.endswith(b"\r\n")
+
+    def ends_with_connection(self) -> bool:
+        """Whether the body is all that comes before the close (RFC 9112 6.3 item 8): then it is complete now."""
+        if self.head is None or self.head.length is not None or self.head.chunked:
+            return False
+        self.complete = True
+        return True
+
+    # --- httptools' callbacks
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self.surplus = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.head is None:  # after it come trailers, which never become headers
+            self._raw_headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        if self.complete:
+            return
+        if self._read_bytes > MAX_HEAD_BYTES:  # of which a part may be the body's
+            self._head_bytes += sum(len(name) + len(value) for name, value in self._raw_headers)
+            _limit_head(self._head_bytes)
+        if not self._start.lstrip(b"\r\n").startswith(b"HTTP/"):  # httptools reads RTSP and ICE as well
+            raise UpstreamError("another protocol")
+        status = self._http.get_status_code()
+        if status < 200:
+            self._skip_interim()
+            return
+        self.head = checked_head(status, self._http.get_http_version(), self._raw_headers)
+
+    def on_body(self, data: bytes) -> None:
+        if not self.complete:
+            self._pieces.append(data)
+
+    def on_chunk_header(self) -> None:
+        self._chunk_over = False
+
+    def on_chunk_complete(self) -> None:
+        self._chunk_over = True
+
+    def on_message_complete(self) -> None:
+        self.complete = self.complete or self.head is not None
+
+    # --- inside
+
+    def _limit_framing(self, size: int) -> None:
+        """A chunk's size and its extensions, or the trailers, may be as long as a head."""
+        self._framing_bytes += size
+        if self._framing_bytes > MAX_HEAD_BYTES:
+            raise UpstreamError(f"the framing of its answer exceeds {MAX_HEAD_BYTES} bytes")
+
+    def _skip_interim(self) -> None:
+        self._raw_headers = []
+        self._interim_answers += 1
+        if self._interim_answers > _MAX_INTERIM_ANSWERS:
+            raise UpstreamError("it sent too many interim (1xx) responses")
+
+
+def _limit_head(size: int) -> None:
+    if size > MAX_HEAD_BYTES:
+        raise UpstreamError(f"its headers exceed {MAX_HEAD_BYTES} bytes")
+
+
+def _innermost(error: BaseException) -> str:
+    """What was really wrong: httptools wraps what its callbacks raise."""
+    return str(error.__context__ or error)

@@ -1,0 +1,137 @@
+"""The single steps that changes to the database are made of; the transaction around them is the writer's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.config.setting_types import check_label
+from gateway.config.settings import DeploymentEntry, Settings
+from gateway.core.account import Key, digest_of, new_key_id, new_key_text
+from gateway.core.deployment import check_id
+from gateway.registry.base import ChangeError
+from gateway.registry.database.rows import key_of
+from gateway.registry.database.tables import accounts, deployments, keys
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """How many keys and deployments an import added, and how many of them were there.
+
+    Of the deployments that were there, those that differ from the file, and in what: `kept` as they were, or
+    `overwritten` with what the file says.
+    """
+
+    keys_added: int = 0
+    keys_known: int = 0
+    deployments_added: int = 0
+    deployments_known: int = 0
+    deployments_kept: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    deployments_overwritten: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def check_key(account: str, name: str, expires_at: datetime | None) -> None:
+    for what, check, value in (("account", check_id, account), ("name", check_label, name)):
+        try:
+            check(value)
+        except ValueError as error:
+            raise ChangeError(f"Invalid {what}: {error}.") from error
+    if expires_at is not None and expires_at <= datetime.now(UTC):
+        raise ChangeError("The key would have expired before it was made.")
+
+
+def check_deployment_id(deployment_id: str) -> None:
+    try:
+        check_id(deployment_id)
+    except ValueError as error:
+        raise ChangeError(f"Invalid id: {error}.") from error
+
+
+def no_deployment(deployment_id: str) -> ChangeError:
+    return ChangeError(f"There is no deployment {deployment_id!r}.")
+
+
+def new_key(account: str, name: str, expires_at: datetime | None, successor_of: str | None = None) -> tuple[Key, str]:
+    text = new_key_text()
+    now = datetime.now(UTC)
+    return Key(new_key_id(), name, account, digest_of(text), expires_at, now, successor_of=successor_of), text
+
+
+def key_row(key: Key) -> dict[str, object]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "account": key.account,
+        "digest": key.digest.hex(),
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "successor_of": key.successor_of,
+    }
+
+
+async def find_key(connection: AsyncConnection, key_id: str) -> Key:
+    row = (await connection.execute(select(keys).where(keys.c.id == key_id))).first()
+    if row is None:
+        raise ChangeError("There is no key of this id; `gguf-gateway keys list` shows the ids.")
+    return key_of(row._mapping)
+
+
+async def owner_of(connection: AsyncConnection, deployment_id: str) -> str | None:
+    found = await connection.execute(select(deployments.c.account).where(deployments.c.id == deployment_id))
+    return found.scalar()
+
+
+async def ensure_accounts(connection: AsyncConnection, names: set[str]) -> None:
+    known = set((await connection.execute(select(accounts.c.id))).scalars())
+    for name in sorted(names - known):
+        await connection.execute(insert(accounts).values(id=name, created_at=datetime.now(UTC)))
+
+
+async def put_deployment(connection: AsyncConnection, deployment_id: str, entry: DeploymentEntry, *, new: bool) -> None:
+    now = datetime.now(UTC)
+    values = {**_columns(entry), "updated_at": now}
+    if new:
+        await connection.execute(insert(deployments).values(id=deployment_id, created_at=now, **values))
+    else:
+        await connection.execute(update(deployments).where(deployments.c.id == deployment_id).values(**values))
+
+
+async def difference(connection: AsyncConnection, deployment_id: str, entry: DeploymentEntry) -> tuple[str, ...] | None:
+    """The columns in which the database differs from the entry; None for a deployment that is not there."""
+    row = (await connection.execute(select(deployments).where(deployments.c.id == deployment_id))).first()
+    if row is None:
+        return None
+    if row.account != entry.account:
+        raise ChangeError(f"Deployment {deployment_id} belongs to another account in the database.")
+    return tuple(name for name, value in _columns(entry).items() if row._mapping[name] != value)
+
+
+def _columns(entry: DeploymentEntry) -> dict[str, object]:
+    return {
+        "account": entry.account,
+        "upstream": entry.upstream,
+        "upstream_key": entry.upstream_key,
+        "status": entry.status.value,
+        **entry.timeouts.model_dump(),
+        **entry.limits.model_dump(),
+        "ping": entry.ping,
+        "ca_file": entry.ca_file,
+    }
+
+
+async def put_keys(connection: AsyncConnection, settings: Settings) -> tuple[int, int]:
+    rows = (await connection.execute(select(keys.c.digest, keys.c.account))).all()
+    owners = {row.digest: row.account for row in rows}
+    added, known, now = 0, 0, datetime.now(UTC)
+    for account, owner in settings.accounts.items():
+        for entry in owner.keys:
+            there = owners.get(entry.digest.hex())
+            if there not in {None, account}:
+                raise ChangeError(f"The key {account}/{entry.name} belongs to another account in the database.")
+            if there is None:
+                key = Key(new_key_id(), entry.name, account, entry.digest, entry.expires_at, now)
+                await connection.execute(insert(keys), key_row(key))
+            added, known = added + (there is None), known + (there is not None)
+    return added, known

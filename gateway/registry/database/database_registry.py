@@ -1,0 +1,97 @@
+"""The registry that is a database: all of it in memory, read again when its revision has moved."""
+
+from pathlib import Path
+from typing import Protocol
+
+from gateway.config.document import SourceError
+from gateway.config.validation_messages import counted
+from gateway.registry.base import Snapshot
+from gateway.registry.database.rows import Defaults
+from gateway.registry.database.sqlite_file import place_of
+from gateway.registry.database.sqlite_reader import SqliteReader
+from gateway.registry.reloading import INTERVAL, WatchingRegistry, log
+
+_DEFAULTS = Defaults()
+
+
+class Reader(Protocol):
+    """Reads an open database, and raises SourceError. Once `is_outdated`, it has to be opened anew."""
+
+    @property
+    def is_outdated(self) -> bool: ...
+
+    async def read(self, known: int | None) -> tuple[int, Snapshot] | None: ...
+
+    async def close(self) -> None: ...
+
+
+class SqlRegistry(WatchingRegistry):
+    """Serves what a database holds; a change by any process takes effect within a second.
+
+    `place` is the path of an SQLite file, or an SQLAlchemy URL; `defaults` hold where a deployment sets nothing.
+    A database that is locked, damaged or gone changes nothing but `problem`. Raises SourceError for an invalid `place`.
+    """
+
+    def __init__(self, place: str | Path, defaults: Defaults = _DEFAULTS, interval: float = INTERVAL) -> None:
+        self._place = place_of(place) if isinstance(place, str) else place
+        super().__init__(_name_of(self._place), interval)
+        self._defaults = defaults
+        self._reader: Reader | None = None
+        self._revision: int | None = None
+
+    async def open(self) -> None:
+        """Migrate the database if it is older, load it, and begin to watch it. Raises SourceError."""
+        try:
+            await super().open()
+        except SourceError:
+            await self._disconnect()
+            raise
+
+    async def close(self) -> None:
+        """Stop watching and leave the database."""
+        await super().close()
+        await self._disconnect()
+
+    async def look(self) -> None:
+        """Read everything again if the revision has moved since the last look."""
+        try:
+            if self._reader is None or self._reader.is_outdated:
+                await self._disconnect()
+                self._reader = await _reader_of(self._place, self._defaults)
+            found = await self._reader.read(self._revision)
+        except SourceError:
+            await self._disconnect()
+            raise
+        if found is not None:
+            self._take(*found)
+
+    def _take(self, revision: int, snapshot: Snapshot) -> None:
+        if self._revision is not None or self.problem is not None:
+            keys, deployments = counted(len(snapshot.keys), "key"), counted(len(snapshot.deployments), "deployment")
+            log.info("%s: %s, %s", self.name, keys, deployments)
+        self._revision = revision
+        self.replace(snapshot)
+
+    async def _disconnect(self) -> None:
+        reader = self._reader
+        self._reader = self._revision = None
+        if reader is not None:
+            await reader.close()
+
+
+async def _reader_of(place: Path | str, defaults: Defaults) -> Reader:
+    if isinstance(place, Path):
+        return await SqliteReader.open(place, defaults)
+    from gateway.registry.database.engine import database_url
+    from gateway.registry.database.server_reader import ServerReader
+
+    return await ServerReader.open(database_url(place), defaults)
+
+
+def _name_of(place: Path | str) -> str:
+    """What to call it in a sentence: its file, or its URL less the password. Raises SourceError if it is no URL."""
+    if isinstance(place, Path):
+        return str(place)
+    from gateway.registry.database.engine import database_url, name_of
+
+    return name_of(database_url(place))

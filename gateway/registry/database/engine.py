@@ -1,0 +1,90 @@
+"""Connections to the database, and its errors as sentences."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, NullPool, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from gateway.config.document import SourceError
+from gateway.registry.database import sqlite_file
+from gateway.registry.database.sqlite_file import place_of, sentence, uri_of
+
+
+def database_url(place: str | Path) -> URL:
+    """The SQLAlchemy URL of a database, from the path of an SQLite file, or a URL.
+
+    Raises SourceError, without quoting what was given: it may hold a password.
+    """
+    where = place_of(place) if isinstance(place, str) else place
+    if isinstance(where, Path):
+        return URL.create("sqlite+aiosqlite", database=str(where))
+    try:
+        return make_url(where)
+    except (ArgumentError, ValueError) as error:
+        raise SourceError("database: is not an SQLAlchemy URL like sqlite+aiosqlite:///gateway.db") from error
+
+
+def file_of(url: URL) -> Path | None:
+    """The file of an SQLite database; None for a database server."""
+    return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+
+
+def name_of(url: URL) -> str:
+    """What to call a database in a sentence: its file, or its URL less the password."""
+    return str(file_of(url) or url.render_as_string(hide_password=True))
+
+
+def engine_for(url: URL, *, writing: bool) -> AsyncEngine:
+    """An engine without a pool. On SQLite it never creates a file, and a writer's transactions lock at once.
+
+    Neither it nor the driver logs parameters or rows, whatever the log level: upstream keys are among them.
+    """
+    for chatty in ("aiosqlite", "sqlalchemy.engine"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    try:
+        if url.get_backend_name() != "sqlite":
+            return create_async_engine(url, poolclass=NullPool, hide_parameters=True)
+        existing = url.set(database=uri_of(Path(url.database or "")), query={"uri": "true"})
+        patience = sqlite_file.WRITE_PATIENCE if writing else sqlite_file.READ_PATIENCE
+        engine = create_async_engine(
+            existing, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": patience}
+        )
+    except (SQLAlchemyError, ImportError) as error:
+        kind = "this kind of database is unknown" if isinstance(error, NoSuchModuleError) else "its driver is missing"
+        raise SourceError(f"{name_of(url)}: {kind}; install an async SQLAlchemy driver for it") from error
+    _prepare_sqlite(engine, writing=writing)
+    return engine
+
+
+def _prepare_sqlite(engine: AsyncEngine, *, writing: bool) -> None:
+    """Take the transactions out of the driver's hands, which begins them late and not around DDL."""
+    begin = "BEGIN IMMEDIATE" if writing else "BEGIN"
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def connected(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def beginning(connection: Connection) -> None:
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql(begin)
+
+
+@contextlib.contextmanager
+def in_sentences(name: str) -> Iterator[None]:
+    """Turn what the database or its driver raises into a SourceError of one sentence."""
+    with sqlite_file.in_sentences(name):
+        try:
+            yield
+        except SQLAlchemyError as error:
+            raise SourceError(f"{name}: {sentence(str(getattr(error, 'orig', None) or error))}") from error

@@ -1,0 +1,156 @@
+"""Changes to the database: each is one transaction that increments the revision, so that every gateway sees it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gateway.config.settings import DeploymentEntry, Settings
+from gateway.core.account import Key
+from gateway.core.deployment import Status
+from gateway.registry.base import ChangeError
+from gateway.registry.database.change_steps import (
+    Imported,
+    check_deployment_id,
+    check_key,
+    difference,
+    ensure_accounts,
+    find_key,
+    key_row,
+    new_key,
+    no_deployment,
+    owner_of,
+    put_deployment,
+    put_keys,
+)
+from gateway.registry.database.engine import database_url, engine_for, in_sentences, name_of
+from gateway.registry.database.schema import prepare
+from gateway.registry.database.tables import deployments, keys, revision
+
+__all__ = ["GRACE", "ChangeError", "SqlWriter", "writer"]
+
+GRACE = timedelta(hours=24)
+
+
+@asynccontextmanager
+async def writer(place: str | Path, *, create: bool = False) -> AsyncIterator["SqlWriter"]:
+    """Open a database for changes, migrating it first. With `create`, an SQLite file that is missing is made.
+
+    Raises SourceError if the database cannot be used.
+    """
+    url = database_url(place)
+    await prepare(url, create=create)
+    engine = engine_for(url, writing=True)
+    try:
+        yield SqlWriter(engine, name_of(url))
+    finally:
+        await engine.dispose()
+
+
+class SqlWriter:
+    """Every method is one transaction: when it returns, the change is on disk; when it raises, there is none.
+
+    All raise ChangeError for an impossible change, SourceError for a database that fails.
+    """
+
+    def __init__(self, engine: AsyncEngine, name: str) -> None:
+        self._engine = engine
+        self._name = name
+
+    async def create_key(self, account: str, name: str, expires_at: datetime | None = None) -> tuple[Key, str]:
+        """A new key, and its text, which is stored nowhere. The account is made if it is new."""
+        check_key(account, name, expires_at)
+        key, text = new_key(account, name, expires_at)
+        async with self._change() as connection:
+            await ensure_accounts(connection, {account})
+            await connection.execute(insert(keys), key_row(key))
+        return key, text
+
+    async def revoke_key(self, key_id: str) -> Key:
+        """End a key now. Ending it again changes nothing."""
+        async with self._change() as connection:
+            key = await find_key(connection, key_id)
+            if key.revoked_at is None:
+                await connection.execute(update(keys).where(keys.c.id == key_id).values(revoked_at=datetime.now(UTC)))
+            return await find_key(connection, key_id)
+
+    async def rotate_key(
+        self, key_id: str, grace: timedelta = GRACE, expires_at: datetime | None = None
+    ) -> tuple[Key, str, Key]:
+        """A successor of the same account and name, its text, and the old key, which ends after `grace`.
+
+        Without `expires_at`, a successor of a key that had a lifetime gets the same lifetime from now.
+        """
+        now = datetime.now(UTC)
+        async with self._change() as connection:
+            old = await find_key(connection, key_id)
+            if not old.is_valid(now):
+                raise ChangeError(f"Key {key_id} is already expired or revoked; create a new one.")
+            if (await connection.execute(select(keys.c.id).where(keys.c.successor_of == key_id))).first():
+                raise ChangeError(f"Key {key_id} was rotated before; rotate its successor.")
+            if expires_at is None and old.expires_at is not None and old.created_at is not None:
+                expires_at = now + (old.expires_at - old.created_at)
+            check_key(old.account, old.name, expires_at)
+            key, text = new_key(old.account, old.name, expires_at, successor_of=old.id)
+            await connection.execute(insert(keys), key_row(key))
+            end = min(now + grace, old.expires_at or now + grace)
+            await connection.execute(update(keys).where(keys.c.id == key_id).values(expires_at=end))
+            return key, text, await find_key(connection, key_id)
+
+    async def add_deployment(self, deployment_id: str, entry: DeploymentEntry) -> None:
+        """A new deployment. The account is made if it is new."""
+        check_deployment_id(deployment_id)
+        async with self._change() as connection:
+            if await owner_of(connection, deployment_id) is not None:
+                raise ChangeError(f"There is a deployment {deployment_id} already.")
+            await ensure_accounts(connection, {entry.account})
+            await put_deployment(connection, deployment_id, entry, new=True)
+
+    async def update_deployment(self, deployment_id: str, entry: DeploymentEntry) -> None:
+        """Replace all that is said of a deployment, its account excepted."""
+        async with self._change() as connection:
+            if await owner_of(connection, deployment_id) != entry.account:
+                raise ChangeError(f"Account {entry.account} has no deployment {deployment_id}.")
+            await put_deployment(connection, deployment_id, entry, new=False)
+
+    async def set_status(self, deployment_id: str, status: Status) -> None:
+        """Pause a deployment (`paused`), resume it (`auto`), or pin it."""
+        values = {"status": status.value, "updated_at": datetime.now(UTC)}
+        async with self._change() as connection:
+            done = await connection.execute(update(deployments).where(deployments.c.id == deployment_id).values(values))
+            if done.rowcount == 0:
+                raise no_deployment(deployment_id)
+
+    async def remove_deployment(self, deployment_id: str) -> None:
+        """Forget a deployment. Answers that are under way are finished."""
+        async with self._change() as connection:
+            done = await connection.execute(delete(deployments).where(deployments.c.id == deployment_id))
+            if done.rowcount == 0:
+                raise no_deployment(deployment_id)
+
+    async def import_settings(self, settings: Settings, *, overwrite: bool = False) -> Imported:
+        """Take over the accounts, keys and deployments of a configuration file, all or nothing.
+
+        What is there stays as it is: it may have been changed since, by command. With `overwrite`, a deployment
+        becomes what the file says; a key never does, or one that was revoked could work again.
+        """
+        async with self._change() as connection:
+            await ensure_accounts(connection, set(settings.accounts))
+            added, known = await put_keys(connection, settings)
+            found = {name: await difference(connection, name, entry) for name, entry in settings.deployments.items()}
+            new = [name for name, columns in found.items() if columns is None]
+            differing = {name: columns for name, columns in found.items() if columns}
+            for name in [*new, *(differing if overwrite else ())]:
+                await put_deployment(connection, name, settings.deployments[name], new=name in new)
+            kept, overwritten = ({}, differing) if overwrite else (differing, {})
+            return Imported(added, known, len(new), len(found) - len(new), kept, overwritten)
+
+    @asynccontextmanager
+    async def _change(self) -> AsyncIterator[AsyncConnection]:
+        with in_sentences(self._name):
+            async with self._engine.begin() as connection:
+                yield connection
+                await connection.execute(update(revision).values(number=revision.c.number + 1))

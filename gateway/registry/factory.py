@@ -1,0 +1,60 @@
+"""Which registry a configuration asks for, and what deserves a warning before it is opened."""
+
+import re
+import stat
+from pathlib import Path
+
+from gateway.config.settings import Settings, warnings
+from gateway.core.deployment import Limits, Timeouts
+from gateway.registry.base import Registry
+from gateway.registry.yaml_file import YamlRegistry
+
+# Where the password stands in the URL of a database: before its host, or among its options.
+_PASSWORD = re.compile(r"(?<=:)(?!//)[^@]+@|(?:password|passwd)=[^&]+")
+
+
+def registry_of(settings: Settings, path: Path) -> Registry:
+    """The registry of the configuration file at `path`, not yet open. Raises SourceError for an invalid URL.
+
+    A relative path in `database` starts at the configuration's folder, wherever the gateway is started from.
+    """
+    if settings.database is None:
+        return YamlRegistry(path)
+    from gateway.registry.database.database_registry import SqlRegistry
+    from gateway.registry.database.rows import Defaults
+    from gateway.registry.database.sqlite_file import place_of
+
+    server = settings.server
+    given = server.timeouts
+    timeouts = Timeouts(given.connect, given.first_byte, given.silence, given.queue)
+    limits = Limits(server.limits.connections, server.limits.waiting)
+    return SqlRegistry(place_of(settings.database, path.parent), Defaults(timeouts, limits))
+
+
+def cautions(settings: Settings, path: Path) -> tuple[str, ...]:
+    """Warnings for the start: keys in plain text, files with secrets that others can read."""
+    found = list(warnings(settings))
+    text = path.read_text(encoding="utf-8-sig")
+    if any(secret in text for secret in _secrets(settings)) and _open_to_others(path):
+        found.append(f"{path} holds secrets, and other users of this machine can read it: chmod 600 {path}")
+    if settings.database is not None:
+        from gateway.registry.database.sqlite_file import place_of
+
+        file = place_of(settings.database, path.parent)
+        if isinstance(file, Path) and _open_to_others(file):
+            found.append(f"{file} can be read by other users of this machine: chmod 600 {file}")
+    return tuple(found)
+
+
+def _secrets(settings: Settings) -> list[str]:
+    """The secrets, as the file would spell them. One that came from the environment is not in the file."""
+    keys = [key.key for account in settings.accounts.values() for key in account.keys if key.key]
+    upstream_keys = [entry.upstream_key for entry in settings.deployments.values() if entry.upstream_key]
+    return keys + upstream_keys + _PASSWORD.findall(settings.database or "")
+
+
+def _open_to_others(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
+    except OSError:
+        return False

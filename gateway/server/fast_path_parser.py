@@ -1,0 +1,113 @@
+"""Recognizes a plain request: to a proxied endpoint, whole, with nothing unusual in it.
+
+Nearly every request is one. What is not (chunks, `Expect`, a query, two keys that differ, bytes that look odd) is not
+an error: aiohttp's parser and `entrance` decide what becomes of it. So this may be as narrow as it likes.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from gateway.core.account import digest_of
+from gateway.core.endpoints import ENDPOINTS, PREFIX, Endpoint
+from gateway.core.headers import REQUEST_ID, lines_of, presented_key, upward
+from gateway.server.request_validation import is_host
+
+_MAX_HEAD_BYTES = 4000  # half of what aiohttp's parser takes for one line; real clients send less than 2000
+
+_REQUEST_LINE = re.compile(
+    rb"(GET|POST) %b([A-Za-z0-9._-]{1,64})(/[a-z0-9/_]{1,64}) HTTP/1\.1" % PREFIX.encode()
+).fullmatch
+_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)").fullmatch
+# Cut out before the head is looked up: it is the one line in which a client's requests differ.
+_LENGTHS = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
+_DIGITS = re.compile(rb"[1-9][0-9]{0,10}").fullmatch
+_CONNECTION = {b"keep-alive", b"Keep-Alive"}
+_WEBSOCKET = re.compile(rb"sec-websocket-").match
+# With any of these a request is not plain, nor with a second Content-Length.
+_NOT_PLAIN = frozenset(
+    {
+        b"content-encoding",
+        b"content-length",
+        b"expect",
+        b"http2-settings",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PlainHead:
+    """What a plain request's head says. `upward` are the header lines that the model server may see."""
+
+    deployment_id: str
+    endpoint: Endpoint
+    key_digest: bytes
+    upward: bytes
+    request_id: str | None
+
+
+class PlainRequest(NamedTuple):
+    """A request, or the beginning of one. Sizes in bytes: `whole_size` with its head, `missing` 0 if it is whole."""
+
+    head: PlainHead
+    body: bytes
+    whole_size: int
+    missing: int
+
+
+def plain_request(data: bytes) -> PlainRequest | None:
+    """The plain request that `data` is, or is the beginning of; None if it is anything else, or more than one."""
+    end = data.find(b"\r\n\r\n", 0, _MAX_HEAD_BYTES)
+    if end < 0:
+        return None
+    lines, digits = _without_length(data[: end + 2])
+    if digits is not None and not _DIGITS(digits):
+        return None
+    head, size = _plain_head(lines), int(digits or 0)
+    whole_size = end + 4 + size
+    if head is None or whole_size < len(data) or head.endpoint.has_body != bool(size):
+        return None
+    return PlainRequest(head, data[end + 4 :], whole_size, whole_size - len(data))
+
+
+def _without_length(lines: bytes) -> tuple[bytes, bytes | None]:
+    """The head without its `Content-Length`, and that header's value, if there is one."""
+    for name in _LENGTHS:
+        at = lines.find(name)
+        if at >= 0:
+            end = lines.find(b"\r\n", at + len(name))
+            return lines[:at] + lines[end:], lines[at + len(name) : end]
+    return lines, None
+
+
+@lru_cache(maxsize=512)
+def _plain_head(lines: bytes) -> PlainHead | None:
+    """The head, `Content-Length` cut out. Remembered: a client sends the same one again and again."""
+    request_line, *others = lines[:-2].split(b"\r\n")
+    asked = _REQUEST_LINE(request_line)
+    headers = [(found[1], found[2]) for found in map(_HEADER, others) if found is not None]
+    if asked is None or len(headers) != len(others) or len(headers) > 64 or not _all_plain(headers):
+        return None
+    endpoint = ENDPOINTS.get(asked[3].decode())
+    known = CIMultiDictProxy(CIMultiDict((name.decode(), value.decode()) for name, value in headers))
+    key = presented_key(known)
+    if endpoint is None or endpoint.method.encode() != asked[1] or key is None or not is_host(known.get("Host", "")):
+        return None
+    lines_up = lines_of(upward(headers))
+    return PlainHead(asked[2].decode(), endpoint, digest_of(key), lines_up, known.get(REQUEST_ID))
+
+
+def _all_plain(headers: list[tuple[bytes, bytes]]) -> bool:
+    """No header twice (aiohttp refuses some of these), none with an effect beyond its own value."""
+    values = {name.lower(): value for name, value in headers}
+    if len(values) != len(headers) or not _NOT_PLAIN.isdisjoint(values):
+        return False
+    return values.get(b"connection", b"keep-alive") in _CONNECTION and not any(map(_WEBSOCKET, values))

@@ -1,0 +1,116 @@
+"""Runs the gateway until it is told to stop, and then lets it finish what it has begun."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from aiohttp import web
+
+from gateway.config.settings import Server
+from gateway.core.worker_group import ALONE, WorkerGroup
+from gateway.proxy.relay import RELAY, Relay
+from gateway.registry.base import Registry
+from gateway.server.app import create_app
+from gateway.server.demultiplexer import PATIENCE_SECONDS
+from gateway.server.http_server import Runner
+from gateway.server.process.listen_address import ListenError, why_not
+from gateway.server.process.signals import StopRequests
+from gateway.telemetry.exception_handler import LoopErrors
+
+log = logging.getLogger("gateway")
+
+_BACKLOG = 1024  # connections the kernel holds while the event loop is busy; its default of 128 drops bursts
+_UNREAD_SECONDS = 0.02  # between two looks at whether clients have read on
+_CUT_SECONDS = 1.0  # for the last words of a stream that is cut to reach its client
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run on uvloop where it installs, on asyncio where it does not."""
+    run_on: Callable[[Coroutine[Any, Any, None]], None] = asyncio.run
+    with contextlib.suppress(ImportError):
+        from uvloop import run as run_on
+    run_on(main)
+
+
+async def serve(
+    server: Server,
+    registry: Registry,
+    announce: Callable[[str], None],
+    stop_pipe: int | None = None,
+    group: WorkerGroup = ALONE,
+) -> None:
+    """Serve until SIGTERM or SIGINT; `announce` gets the gateway's URL once it accepts connections.
+
+    At the first signal the gateway stops accepting and lets answers finish for `server.timeouts.drain` seconds,
+    then cuts them so that their clients see it. A second signal cuts at once. The end of `stop_pipe`, a file
+    descriptor, counts as a signal: the process that holds its other end is gone. A worker of a `group` shares the
+    port, and is told by its supervisor instead of by signals.
+    Raises SourceError if the registry cannot be read, ListenError if the address cannot be used.
+    """
+    asyncio.get_running_loop().set_exception_handler(LoopErrors())
+    stop = StopRequests(registry)
+    if group.supervisor is None:
+        stop.listen_to_signals()
+    else:
+        stop.listen_to_supervisor(group.supervisor)
+    if stop_pipe is not None:
+        stop.listen_to_pipe(stop_pipe)
+    app = create_app(server, registry, group)
+    runner = Runner(app, server)
+    try:
+        await runner.setup()
+        site = await _listen(runner, server.host, server.port, reuse_port=group.size > 1)
+        _spare_the_collector()
+        announce(_url(runner))
+        await stop.first.wait()
+        await site.stop()
+        await _drain(app[RELAY], runner, server.timeouts.drain, stop.second)
+    finally:
+        await runner.cleanup()
+
+
+def _spare_the_collector() -> None:
+    """What was loaded to serve stays for good: the garbage collector need not walk through it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)  # a request leaves no cycles behind; young objects are few and die young
+
+
+async def _listen(runner: Runner, host: str, port: int, *, reuse_port: bool) -> web.TCPSite:
+    site = web.TCPSite(runner, host, port, backlog=_BACKLOG, reuse_port=reuse_port or None)
+    try:
+        await site.start()
+    except OSError as error:
+        raise ListenError(why_not(error, host, port)) from error
+    return site
+
+
+def _url(runner: Runner) -> str:
+    host, port = runner.addresses[0][:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def _drain(relay: Relay, runner: Runner, seconds: float, hurry: asyncio.Event) -> None:
+    await asyncio.sleep(2 * PATIENCE_SECONDS)  # what has begun to arrive is received by then
+    begun = relay.under_way + len(runner.unread())
+    log.info("stopping: %d requests in progress have %g s to finish; a second signal ends them now", begun, seconds)
+    drained = asyncio.create_task(_finish(relay, runner))
+    hurried = asyncio.create_task(hurry.wait())
+    await asyncio.wait((drained, hurried), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    hurried.cancel()
+    cut = len(runner.unread()) + relay.cut_all()
+    await asyncio.wait((drained,), timeout=_CUT_SECONDS)
+    drained.cancel()
+    for connection in runner.unread():
+        connection.reset()  # closed properly, a part of a body without a length would look whole
+    log.info("stopped: %d finished, %d cut", begun - cut, cut)
+
+
+async def _finish(relay: Relay, runner: Runner) -> None:
+    """Wait until nothing is under way, and clients have read what they were sent."""
+    await relay.drain()
+    while runner.unread():  # noqa: ASYNC110  no event tells that a transport's buffer is empty
+        await asyncio.sleep(_UNREAD_SECONDS)

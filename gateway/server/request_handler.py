@@ -1,0 +1,66 @@
+"""The way in: what every request passes, in this order, before and after whatever answers it.
+
+The proxied endpoints are answered right here; everything else goes to aiohttp's router and the handlers behind it.
+"""
+
+import asyncio
+import logging
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from gateway.core import errors
+from gateway.core.errors import Refusal
+from gateway.core.exchange import EXCHANGE, Ending
+from gateway.core.headers import REQUEST_ID
+from gateway.server.handlers.authentication import identify
+from gateway.server.handlers.inference import inference, target_of
+from gateway.server.request_validation import refuse_ambiguous
+from gateway.telemetry.access_log import ACCESS
+
+log = logging.getLogger("gateway")
+
+
+class Entrance:
+    """Answers every request of `app`; `route` is aiohttp's own way of answering one."""
+
+    def __init__(self, app: web.Application, route: Handler) -> None:
+        self._app = app
+        self._access = app[ACCESS]
+        self._route = route
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """One exchange, one log line. A client that leaves is not an error, whenever it does."""
+        exchange = self._access.begin(request.headers.get(REQUEST_ID))
+        request[EXCHANGE] = exchange
+        try:
+            response = await self._answer(request)
+            exchange.status = response.status
+            return response
+        except asyncio.CancelledError:
+            exchange.ending = Ending.CLIENT_LEFT
+            raise
+        finally:
+            self._access.end(exchange, request)
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        """Refusals become the contract's JSON here. None is raised once an answer has begun: see `relay`."""
+        try:
+            refuse_ambiguous(request)
+            target = target_of(request)
+            if target is None:
+                return await self._route(request)
+            account = identify(self._app, request)
+            return await inference(self._app, request, account, *target)
+        except Refusal as refusal:
+            return self._access.refuse(request, refusal)
+        except web.HTTPMethodNotAllowed as error:
+            methods = ", ".join(sorted(error.allowed_methods))
+            return self._access.refuse(request, Refusal(errors.WRONG_METHOD, methods, Allow=methods))
+        except web.HTTPNotFound:
+            return self._access.refuse(request, Refusal(errors.NO_SUCH_PATH))
+        except Exception:  # our own faults must not get aiohttp's error page
+            log.exception("request %s: internal error", request[EXCHANGE].id)
+            if request[EXCHANGE].first_byte_at is not None and request.transport is not None:
+                request.transport.abort()  # a second answer would land inside the first
+            return self._access.refuse(request, Refusal(errors.FAULT))

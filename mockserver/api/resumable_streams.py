@@ -1,0 +1,146 @@
+"""Streams that outlive their client: a request with `X-Conversation-Id` can be read again, or stopped."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from mockserver.core.api_errors import ApiError
+
+_KEPT_BYTES = 4 * 1024 * 1024
+_KEPT_SECONDS = 300.0
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """One stream and what it has said so far; only the last 4 MiB are kept."""
+
+    id: str
+    started_at: int = field(default_factory=lambda: int(time.time()))
+    completed_at: int = 0
+    kept: bytearray = field(default_factory=bytearray)
+    dropped: int = 0
+    done: bool = False
+    writer: asyncio.Task[None] | None = None
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    error: ApiError | None = None
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def total(self) -> int:
+        """Bytes said so far."""
+        return self.dropped + len(self.kept)
+
+    async def fill(self, chunks: AsyncGenerator[bytes]) -> None:
+        """Take everything in; the first chunk, which may be empty, says that the answer has begun."""
+        try:
+            async for chunk in chunks:
+                self.kept += chunk
+                surplus = max(0, len(self.kept) - _KEPT_BYTES)
+                del self.kept[:surplus]
+                self.dropped += surplus
+                self.begun.set()
+                self._wake()
+        except ApiError as error:
+            self.error = error
+        finally:
+            self.done, self.completed_at = True, int(time.time())
+            self.begun.set()
+            self._wake()
+            await chunks.aclose()
+
+    async def read(self, start: int) -> AsyncGenerator[bytes]:
+        """Everything from an offset on, as it comes; raises the 400 of an offset that is gone."""
+        if not self.dropped <= start <= self.total:
+            raise ApiError(400, "Stream offset lost, please restart")
+        while True:
+            if start < self.total:
+                chunk = bytes(self.kept[start - self.dropped :])
+                start += len(chunk)
+                yield chunk
+            elif self.done:
+                return
+            else:
+                await self._changed.wait()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+class Sessions:
+    """The streams of one server, by conversation; in a router also those that still wait for their model."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, Session] = {}
+        self._expected: dict[str, object] = {}
+
+    @contextmanager
+    def expected(self, conversation: str) -> Iterator[Callable[[], None]]:
+        """A stream will be opened once its model is loaded, which is to be said by calling what is given.
+
+        The call raises the 400 of a stream that was stopped meanwhile.
+        """
+        token = self._expected[conversation] = object()
+
+        def arrived() -> None:
+            if self._expected.get(conversation) is not token:
+                raise ApiError(400, "request cancelled by a stop while the model was loading")
+            del self._expected[conversation]
+
+        try:
+            yield arrived
+        finally:
+            if self._expected.get(conversation) is token:
+                del self._expected[conversation]
+
+    def open(self, conversation: str, chunks: AsyncGenerator[bytes]) -> Session:
+        """Begin a stream; one of the same conversation that still runs is stopped."""
+        self.stop(conversation)
+        session = self._sessions[conversation] = Session(conversation)
+        session.writer = asyncio.create_task(session.fill(chunks))
+        return session
+
+    def find(self, conversation: str) -> Session:
+        """A stream; raises 404, or 503 for one that is yet to come."""
+        self._forget_old()
+        if conversation in self._expected:
+            raise ApiError(503, "Stream owner model is loading, retry later")
+        if conversation not in self._sessions:
+            raise ApiError(404, "File Not Found")
+        return self._sessions[conversation]
+
+    def stop(self, conversation: str) -> None:
+        """End a stream and forget it; one that is not there is no error."""
+        self._expected.pop(conversation, None)
+        session = self._sessions.pop(conversation, None)
+        if session is not None and session.writer is not None:
+            session.writer.cancel()
+
+    def stop_all(self) -> None:
+        """End every stream."""
+        for conversation in list(self._sessions):
+            self.stop(conversation)
+
+    def look_up(self, conversations: list[Any]) -> list[dict[str, Any]]:
+        """What is known of some streams."""
+        self._forget_old()
+        found = [self._sessions[name] for name in conversations if isinstance(name, str) and name in self._sessions]
+        return [
+            {
+                "conversation_id": session.id,
+                "is_done": session.done,
+                "total_bytes": session.total,
+                "started_at": session.started_at,
+                "completed_at": session.completed_at,
+            }
+            for session in found
+        ]
+
+    def _forget_old(self) -> None:
+        oldest = time.time() - _KEPT_SECONDS
+        for session in list(self._sessions.values()):
+            if session.done and session.completed_at < oldest:
+                del self._sessions[session.id]

@@ -1,0 +1,136 @@
+"""From results to an HTTP answer: one JSON body, or a stream with one chunk per result."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+from aiohttp import web
+
+from mockserver.api.resumable_streams import Sessions
+from mockserver.api.shapes.sse import Shape
+from mockserver.core.api_errors import ApiError
+from mockserver.core.nlohmann_json import dump_bytes, load
+from mockserver.core.request_matching import Asked
+from mockserver.engine.results import Begin, Final, Piece, Progress, Result, Task
+from mockserver.engine.server_context import Machine
+from mockserver.play.mock_context import STAGE
+
+JSON_TYPE = "application/json; charset=utf-8"
+MACHINE = web.RequestKey("machine", Machine)
+SESSIONS = web.AppKey("sessions", Sessions)
+_PING = b":\n\n"
+
+
+def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """A JSON response as llama-server writes it."""
+    return web.Response(status=status, body=dump_bytes(value), headers={**(headers or {}), "Content-Type": JSON_TYPE})
+
+
+async def body_of(request: web.Request) -> Any:
+    """The JSON body of a request; raises ApiError with the parser's complaint."""
+    return load(await request.read())
+
+
+async def gather(machine: Machine, tasks: Sequence[Task], shape: Shape) -> Any:
+    """Run the tasks to their end; the JSON value of the answer."""
+    async with aclosing(machine.run(tasks)) as results:
+        finals = [result async for result in results if isinstance(result, Final)]
+    return shape.plain(sorted(finals, key=lambda final: final.task.index))
+
+
+async def answer(request: web.Request, tasks: Sequence[Task], shape: Shape, *, stream: bool) -> web.StreamResponse:
+    """Run the tasks and send what comes of them. An error before the first result is a plain JSON error."""
+    machine = request[MACHINE]
+    await _say_what_is_canned(request, tasks)
+    if not stream:
+        return json_answer(await gather(machine, tasks, shape))
+    chunks = _chunks(machine, tasks, shape)
+    if conversation := request.headers.get("X-Conversation-Id"):
+        session = request.app[SESSIONS].open(conversation, chunks)
+        await session.begun.wait()
+        if session.error:
+            raise session.error
+        chunks = session.read(0)
+    async with aclosing(chunks):
+        return await send_stream(request, chunks, tasks[0].params.ping_seconds)
+
+
+async def _say_what_is_canned(request: web.Request, tasks: Sequence[Task]) -> None:
+    """Have all tasks of a request give the canned answer, if there is one for it."""
+    answers, ids = request.app[STAGE].answers, request[MACHINE].ids
+    if not answers:
+        return
+    reply = answers.choose(Asked(request.method, request.path, request.headers, await request.read()))
+    if reply is not None:
+        for task in tasks:
+            task.wanted = replace(task.wanted, reply=reply, call_ids=[ids.new() for _ in reply.calls])
+
+
+async def _chunks(machine: Machine, tasks: Sequence[Task], shape: Shape) -> AsyncGenerator[bytes]:
+    """What a stream says, the first time nothing: that the answer has begun."""
+    begun = False
+    try:
+        async with aclosing(machine.run(tasks)) as results:
+            async for result in results:
+                yield _events(shape, result)
+                begun = True
+        yield shape.end()
+    except ApiError as error:
+        if not begun:
+            raise
+        yield shape.error(error)
+
+
+async def send_stream(request: web.Request, chunks: AsyncGenerator[bytes], ping_seconds: int) -> web.StreamResponse:
+    """Send chunks as they come; the headers go out with the first, even an empty one."""
+    first = await anext(chunks, b"")
+    response = web.StreamResponse(headers={"X-Accel-Buffering": "no", "Content-Type": "text/event-stream"})
+    response.enable_chunked_encoding()
+    await response.prepare(request)
+    if first:
+        await response.write(first)
+    async with _pinging(request, response, ping_seconds):
+        async for chunk in chunks:
+            await request.app[STAGE].admit()
+            if chunk:
+                await response.write(chunk)
+    await response.write_eof()
+    return response
+
+
+def _events(shape: Shape, result: Result) -> bytes:
+    match result:
+        case Piece():
+            return shape.piece(result)
+        case Progress():
+            return shape.progress(result)
+        case Final():
+            return shape.final(result)
+        case Begin():
+            return b""
+
+
+@asynccontextmanager
+async def _pinging(request: web.Request, response: web.StreamResponse, seconds: int) -> AsyncGenerator[None]:
+    """Send a comment whenever the stream was silent for so many seconds; 0 or less: never."""
+    if seconds <= 0:
+        yield
+        return
+    pinger = asyncio.create_task(_ping(request, response, seconds))
+    try:
+        yield
+    finally:
+        pinger.cancel()
+
+
+async def _ping(request: web.Request, response: web.StreamResponse, seconds: int) -> None:
+    """Compare the number of bytes sent, once in so many seconds: unchanged means silence."""
+    seen, clock = request.writer.output_size, request[MACHINE].clock
+    with suppress(ConnectionError):
+        while True:
+            await clock.sleep_until(clock.now() + seconds)
+            if request.writer.output_size == seen:
+                await response.write(_PING)
+            seen, clock = request.writer.output_size, request[MACHINE].clock

@@ -1,0 +1,137 @@
+"""`chat.completion` and its chunks."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mockserver.api.shapes.native_completion import whole
+from mockserver.api.shapes.sse import DataErrors, data_event
+from mockserver.core.options import BUILD_INFO
+from mockserver.engine.results import Final, Piece, Progress
+from mockserver.engine.server_context import Machine
+
+
+def usage(final: Final) -> dict[str, Any]:
+    """The `usage` object of the OpenAI endpoints."""
+    prompt, completion = len(final.task.prompt), final.completion_tokens
+    return {
+        "completion_tokens": completion,
+        "prompt_tokens": prompt,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": final.timings.cache_n},
+    }
+
+
+def finish_reason(final: Final) -> str:
+    """OpenAI's word for the end."""
+    if final.calls and final.stop_type != "limit":
+        return "tool_calls"
+    return "length" if final.stop_type == "limit" else "stop"
+
+
+def _message(final: Final) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": final.text()}
+    if thoughts := final.text("reasoning"):
+        message["reasoning_content"] = thoughts
+    if final.calls:
+        message["tool_calls"] = [
+            {"type": "function", "function": {"name": call.name, "arguments": call.text}, "id": call.call_id}
+            for call in final.calls
+        ]
+    return message
+
+
+def _delta(piece: Piece) -> dict[str, Any]:
+    if piece.channel == "content":
+        return {"content": piece.text}
+    if piece.channel == "reasoning":
+        return {"reasoning_content": piece.text}
+    call: dict[str, Any] = {"index": piece.number}
+    if piece.opens:
+        call |= {"id": piece.call_id, "type": "function"}
+        call["function"] = {"name": piece.name, "arguments": piece.text}
+    else:
+        call["function"] = {"arguments": piece.text}
+    return {"tool_calls": [call]}
+
+
+class ChatShape(DataErrors):
+    """The answers of `/v1/chat/completions`."""
+
+    def __init__(self, machine: Machine, body: dict[str, Any]) -> None:
+        self._id, self._created = machine.ids.new("chatcmpl-"), machine.clock.unix()
+        self._model = machine.settings.model_name
+        stream_options = body.get("stream_options")
+        self._with_usage = isinstance(stream_options, dict) and stream_options.get("include_usage") is True
+        self._spoken: set[int] = set()
+
+    def plain(self, finals: Sequence[Final]) -> Any:
+        """One object with a choice per task; usage and timings are those of the first."""
+        first = finals[0]
+        answer = {
+            "choices": [self._whole_choice(final) for final in finals],
+            "created": self._created,
+            "model": self._model,
+            "system_fingerprint": BUILD_INFO,
+            "object": "chat.completion",
+            "usage": usage(first),
+            "id": self._id,
+        }
+        if first.task.params.verbose:
+            answer["__verbose"] = whole(self._model, first)
+        return answer | {"timings": first.timings.as_json()}
+
+    def _whole_choice(self, final: Final) -> dict[str, Any]:
+        choice = {"finish_reason": finish_reason(final), "index": final.task.index, "message": _message(final)}
+        probabilities = final.probabilities()
+        return choice | ({"logprobs": {"content": probabilities}} if probabilities else {})
+
+    def progress(self, progress: Progress) -> bytes:
+        """A chunk that carries the role again, and how far the prompt is."""
+        chunk = self._role(progress.task.index)
+        if progress.task.params.timed:
+            chunk["timings"] = progress.timings.as_json()
+        return data_event(chunk | {"prompt_progress": progress.as_json()})
+
+    def piece(self, piece: Piece) -> bytes:
+        """A delta; the first of a choice comes with its role chunk, in one write."""
+        index = piece.task.index
+        first = b"" if index in self._spoken else data_event(self._role(index))
+        self._spoken.add(index)
+        choice = self._choice(index, _delta(piece))
+        if probabilities := piece.probabilities():
+            choice["logprobs"] = {"content": probabilities}
+        chunk = self._chunk([choice])
+        if piece.task.params.timed:
+            chunk["timings"] = piece.timings.as_json()
+        return first + data_event(chunk)
+
+    def final(self, final: Final) -> bytes:
+        """The finish reason, then the usage if asked for; the timings go with the last of them."""
+        last = self._chunk([self._choice(final.task.index, {}, finish_reason(final))])
+        if final.task.params.verbose:
+            last["__verbose"] = whole(self._model, final)
+        before = b""
+        if self._with_usage:
+            before = data_event(last)
+            last = self._chunk([]) | {"usage": usage(final)}
+        return before + data_event(last | {"timings": final.timings.as_json()})
+
+    def end(self) -> bytes:
+        """OpenAI's end mark."""
+        return b"data: [DONE]\n\n"
+
+    def _role(self, index: int) -> dict[str, Any]:
+        return self._chunk([self._choice(index, {"role": "assistant", "content": None})])
+
+    def _choice(self, index: int, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+        return {"finish_reason": finish, "index": index, "delta": delta}
+
+    def _chunk(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "choices": choices,
+            "created": self._created,
+            "id": self._id,
+            "model": self._model,
+            "system_fingerprint": BUILD_INFO,
+            "object": "chat.completion.chunk",
+        }

@@ -1,0 +1,94 @@
+"""The native answer of `/completion` and `/infill`, which is also the `__verbose` of the others."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mockserver.api.shapes.sse import DataErrors, data_event
+from mockserver.engine.request import prompts
+from mockserver.engine.results import Final, Piece, Progress
+from mockserver.engine.server_context import Machine
+
+
+def whole(model: str, final: Final, *, streamed: bool = False) -> dict[str, Any]:
+    """Everything about an answer; at the end of a stream without the text that was sent already."""
+    options = final.task.params
+    answer: dict[str, Any] = {
+        "index": final.task.index,
+        "content": "" if streamed else final.text(),
+        "tokens": final.tokens if options.return_tokens and not streamed else [],
+        "id_slot": final.slot,
+        "stop": True,
+        "model": model,
+        "tokens_predicted": final.completion_tokens,
+        "tokens_evaluated": len(final.task.prompt),
+        "generation_settings": options.shown,
+        "prompt": prompts.shown(final.task.prompt),
+        "has_new_line": "\n" in final.text(),
+        "truncated": final.truncated,
+        "stop_type": final.stop_type,
+        "stopping_word": final.stopping_word,
+        "tokens_cached": final.cached_after,
+        "timings": final.timings.as_json(),
+    }
+    if not streamed and (probabilities := final.probabilities()):
+        answer["completion_probabilities"] = probabilities
+    return answer
+
+
+def _selected(answer: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
+    """Only the fields asked for; a name with slashes reaches inside and stays the key."""
+    if not fields:
+        return answer
+    selected: dict[str, Any] = {}
+    for name in fields:
+        value: Any = answer
+        for part in name.split("/"):
+            value = value.get(part) if isinstance(value, dict) else None
+        if value is not None:
+            selected[name] = value
+    return selected
+
+
+class NativeShape(DataErrors):
+    """The answers of `/completion`: no end mark, no role, everything in the last event."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._model = machine.settings.model_name
+
+    def plain(self, finals: Sequence[Final]) -> Any:
+        """One object, or a list of them for several prompts."""
+        answers = [_selected(whole(self._model, final), final.task.params.response_fields) for final in finals]
+        return answers[0] if len(answers) == 1 else answers
+
+    def progress(self, progress: Progress) -> bytes:
+        """A partial answer without text, and how far the prompt is."""
+        event = self._partial(progress, "", [], 0)
+        return data_event(event | {"prompt_progress": progress.as_json()})
+
+    def piece(self, piece: Piece) -> bytes:
+        """A partial answer."""
+        event = self._partial(piece, piece.text, piece.tokens, piece.timings.predicted_n)
+        if probabilities := piece.probabilities():
+            event["completion_probabilities"] = probabilities
+        return data_event(event)
+
+    def final(self, final: Final) -> bytes:
+        """The whole answer without its text."""
+        answer = whole(self._model, final, streamed=True)
+        return data_event(_selected(answer, final.task.params.response_fields))
+
+    def end(self) -> bytes:
+        """Nothing."""
+        return b""
+
+    def _partial(self, result: Piece | Progress, text: str, tokens: list[int], predicted: int) -> dict[str, Any]:
+        event: dict[str, Any] = {
+            "index": result.task.index,
+            "content": text,
+            "tokens": tokens,
+            "stop": False,
+            "id_slot": -1,
+            "tokens_predicted": predicted,
+            "tokens_evaluated": len(result.task.prompt),
+        }
+        return event | ({"timings": result.timings.as_json()} if result.task.params.timed else {})

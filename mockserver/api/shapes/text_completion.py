@@ -1,0 +1,71 @@
+"""`text_completion` and its chunks."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mockserver.api.shapes.chat_completion import finish_reason, usage
+from mockserver.api.shapes.native_completion import whole
+from mockserver.api.shapes.sse import DataErrors, data_event
+from mockserver.core.options import BUILD_INFO
+from mockserver.engine.results import Final, Piece, Progress
+from mockserver.engine.server_context import Machine
+
+
+class TextShape(DataErrors):
+    """The answers of `/v1/completions`."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._id, self._created = machine.ids.new("chatcmpl-"), machine.clock.unix()
+        self._model = machine.settings.model_name
+
+    def plain(self, finals: Sequence[Final]) -> Any:
+        """One object with a choice per prompt."""
+        choices = [
+            self._choice(final.task.index, final.text(), final.probabilities(), finish_reason(final))
+            for final in finals
+        ]
+        return self._object(choices, finals[0])
+
+    def progress(self, progress: Progress) -> bytes:
+        """An empty chunk that says how far the prompt is."""
+        chunk = self._object([self._choice(progress.task.index, "", [])])
+        if progress.task.params.timed:
+            chunk["timings"] = progress.timings.as_json()
+        return data_event(chunk | {"prompt_progress": progress.as_json()})
+
+    def piece(self, piece: Piece) -> bytes:
+        """One chunk of text."""
+        chunk = self._object([self._choice(piece.task.index, piece.text, piece.probabilities())])
+        if piece.task.params.timed:
+            chunk["timings"] = piece.timings.as_json()
+        return data_event(chunk)
+
+    def final(self, final: Final) -> bytes:
+        """An empty chunk with the finish reason; the usage is always there."""
+        choice = self._choice(final.task.index, "", [], finish_reason(final))
+        return data_event(self._object([choice], final))
+
+    def end(self) -> bytes:
+        """OpenAI's end mark."""
+        return b"data: [DONE]\n\n"
+
+    def _choice(
+        self, index: int, text: str, probabilities: list[dict[str, Any]], finish: str | None = None
+    ) -> dict[str, Any]:
+        logprobs = {"content": probabilities} if probabilities else None
+        return {"text": text, "index": index, "logprobs": logprobs, "finish_reason": finish}
+
+    def _object(self, choices: list[dict[str, Any]], final: Final | None = None) -> dict[str, Any]:
+        answer: dict[str, Any] = {
+            "choices": choices,
+            "created": self._created,
+            "model": self._model,
+            "system_fingerprint": BUILD_INFO,
+            "object": "text_completion",
+        }
+        if final is None:
+            return answer | {"id": self._id}
+        answer |= {"usage": usage(final), "id": self._id}
+        if final.task.params.verbose:
+            answer["__verbose"] = whole(self._model, final)
+        return answer | {"timings": final.timings.as_json()}

@@ -1,0 +1,154 @@
+"""Canned answers: what is said to which request, over one turn or several."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from mockserver.core.request_matching import Asked, When
+
+_LOREM = (
+    "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt ut labore et dolore "
+    "magna aliqua. "
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """A tool call."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    name: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Turn:
+    """What the assistant says when it is its turn: thoughts, then text, then tool calls.
+
+    The text is given, read from `file` when it is said, `echo` (the last user message) or `lorem` (so many words).
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    text: str = ""
+    file: str = ""
+    say: Literal["echo", "lorem"] | None = None
+    words: int = 50
+    reasoning: str = ""
+    calls: Sequence[Call] = ()
+
+    def __post_init__(self) -> None:
+        if sum(map(bool, (self.text, self.file, self.say))) > 1:
+            raise ValueError("give one of 'text', 'file' and 'say'")
+        if self.file and not Path(self.file).is_file():
+            raise ValueError(f"there is no file {self.file}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer(Turn):
+    """A canned answer. With `turns`, the first is said to a user message, the next to the result of its tool call, and
+    so on; the last one from then on. `times`: only so many requests get it.
+    """
+
+    turns: Sequence[Turn] = ()
+    when: When = field(default_factory=When)
+    times: int | None = None
+
+    def __post_init__(self) -> None:
+        super(Answer, self).__post_init__()
+        if not (self.turns or self.text or self.file or self.say or self.calls or self.reasoning):
+            raise ValueError("an answer needs 'text', 'file', 'say', 'calls' or 'turns'")
+        if self.times is not None and self.times < 1:
+            raise ValueError("'times' must be more than 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What is said to one request. Of a call: its name and its arguments."""
+
+    text: str = ""
+    reasoning: str = ""
+    calls: Sequence[Call] = ()
+
+
+@dataclass(slots=True)
+class Stored:
+    """A canned answer in the list, and how often it was given."""
+
+    id: int
+    answer: Answer
+    given: int = 0
+
+    def fits(self, asked: Asked) -> bool:
+        """Whether a request gets it."""
+        answer = self.answer
+        return (answer.times is None or self.given < answer.times) and answer.when(asked)
+
+    def as_json(self) -> dict[str, Any]:
+        """The answer as the control API shows it."""
+        from mockserver.core.rule_syntax import shown
+
+        return {"id": self.id, **shown(self.answer), "given": self.given}
+
+
+class Answers:
+    """The canned answers of a mock, the newest first: so a test's own goes before those of a scenario."""
+
+    def __init__(self) -> None:
+        self._stored: list[Stored] = []
+        self._last_id = 0
+
+    def __iter__(self) -> Iterator[Stored]:
+        return iter(list(self._stored))
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    def add(self, answer: "str | Mapping[str, Any] | Answer | None" = None, **fields: Any) -> Stored:
+        """Can an answer: `add("Hello.", when={"contains": "hi"})`, `add(calls=[{"name": "f"}])`. Raises BadRule."""
+        self._last_id += 1
+        stored = Stored(self._last_id, _read(answer, fields))
+        self._stored.insert(0, stored)
+        return stored
+
+    def remove(self, number: int) -> None:
+        """Forget one, by its id; raises KeyError if there is none such."""
+        kept = [stored for stored in self._stored if stored.id != number]
+        if len(kept) == len(self._stored):
+            raise KeyError(number)
+        self._stored = kept
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._stored = []
+
+    def choose(self, asked: Asked) -> Reply | None:
+        """What is said to a request, if that is canned."""
+        stored = next((one for one in self._stored if one.fits(asked)), None)
+        if stored is None:
+            return None
+        stored.given += 1
+        turns = stored.answer.turns or [stored.answer]
+        turn = turns[min(asked.turn, len(turns) - 1)]
+        return Reply(_text(turn, asked), turn.reasoning, turn.calls)
+
+
+def _read(answer: "str | Mapping[str, Any] | Answer | None", fields: dict[str, Any]) -> Answer:
+    if isinstance(answer, Answer):
+        return answer
+    from mockserver.core.rule_syntax import check
+
+    return check(Answer, ({"text": answer} if isinstance(answer, str) else dict(answer or {})) | fields)
+
+
+def _text(turn: Turn, asked: Asked) -> str:
+    if turn.file:
+        return Path(turn.file).read_text(encoding="utf-8")
+    if turn.say == "echo":
+        return asked.text
+    if turn.say == "lorem":
+        words = (_LOREM * (turn.words // 19 + 1)).split()
+        return " ".join(words[: turn.words])
+    return turn.text

@@ -1,0 +1,42 @@
+"""The log probabilities of an answer: made up, but ordered, below zero, and the same for the same token."""
+
+import math
+import random
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from mockserver.core.nlohmann_json import float32
+from mockserver.engine.model import tokenizer
+
+_FIRST_SHARE = 0.55
+_FALL = 0.6
+_LEAST = 1e-12
+_MOST = 1000
+
+
+@lru_cache(maxsize=4096)
+def _candidates(token: int, count: int) -> tuple[tuple[int, float], ...]:
+    """The chosen token and `count - 1` others that have a text, each less likely than the one before."""
+    rng = random.Random(token)  # noqa: S311  the same token has the same rivals everywhere
+    chosen = {token: None}
+    while len(chosen) < min(count, _MOST):
+        chosen[rng.randrange(tokenizer.FIRST_TEXT, tokenizer.VOCABULARY_SIZE)] = None
+    return tuple((rival, max(_FIRST_SHARE * _FALL**place, _LEAST)) for place, rival in enumerate(chosen))
+
+
+def _entry(token: int, share: float, name: str) -> dict[str, Any]:
+    data = tokenizer.piece(token)
+    value = share if name == "prob" else math.log(share)
+    text = data.decode("utf-8", "replace")
+    return {"id": token, "token": text, "bytes": list(data), name: float32(value)}
+
+
+def of_tokens(tokens: Sequence[int], count: int, *, after_sampling: bool = False) -> list[dict[str, Any]]:
+    """One entry per token with its `count` most likely rivals, itself the first of them."""
+    name, top = ("prob", "top_probs") if after_sampling else ("logprob", "top_logprobs")
+    entries = []
+    for token in tokens:
+        rivals = [_entry(rival, share, name) for rival, share in _candidates(token, max(count, 1))]
+        entries.append(rivals[0] | {top: rivals[:count]})
+    return entries

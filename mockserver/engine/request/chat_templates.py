@@ -1,0 +1,91 @@
+"""From messages to a prompt: the built-in chat templates by name, any other by Jinja."""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from mockserver.engine.request.template_input import Conversation
+
+CHATML_SOURCE = (
+    "{%- for message in messages -%}\n"
+    "  {{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' -}}\n"
+    "{%- endfor -%}\n"
+    "{%- if add_generation_prompt -%}\n"
+    "  {{- '<|im_start|>assistant\n' -}}\n"
+    "{%- endif -%}"
+)
+
+
+class Template(Protocol):
+    """A chat template."""
+
+    @property
+    def source(self) -> str:
+        """Its text, or its name."""
+
+    @property
+    def thinks(self) -> bool:
+        """Whether answers may begin with reasoning."""
+
+    def render(self, conversation: Conversation) -> str:
+        """The prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Turns:
+    """How a built-in template frames a turn: `{role}` is the role as this template names it."""
+
+    before: str
+    after: str
+    names: dict[str, str] = field(default_factory=dict)
+    strip: bool = True
+
+
+_BUILT_IN = {
+    "chatml": _Turns("<|im_start|>{role}\n", "<|im_end|>\n", strip=False),
+    "llama3": _Turns("<|start_header_id|>{role}<|end_header_id|>\n\n", "<|eot_id|>"),
+    "command-r": _Turns(
+        "<|START_OF_TURN_TOKEN|><|{role}_TOKEN|>",
+        "<|END_OF_TURN_TOKEN|>",
+        {"system": "SYSTEM", "user": "USER", "assistant": "CHATBOT"},
+    ),
+    "gemma": _Turns("<start_of_turn>{role}\n", "<end_of_turn>\n", {"assistant": "model", "system": "user"}),
+    "phi3": _Turns("<|{role}|>\n", "<|end|>\n"),
+    "zephyr": _Turns("<|{role}|>\n", "<|endoftext|>\n"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltIn:
+    """A template known by its name. `--no-jinja` knows only these."""
+
+    turns: _Turns
+    source: str
+    thinks: bool = False
+
+    def render(self, conversation: Conversation) -> str:
+        """The prompt."""
+        parts = [self._frame(message) for message in conversation.messages]
+        return "".join(parts) + (self._opening("assistant") if conversation.add_generation_prompt else "")
+
+    def _opening(self, role: str) -> str:
+        return self.turns.before.format(role=self.turns.names.get(role, role))
+
+    def _frame(self, message: dict[str, Any]) -> str:
+        text = message.get("content") or _calls_text(message)
+        return self._opening(message["role"]) + (text.strip() if self.turns.strip else text) + self.turns.after
+
+
+def _calls_text(message: dict[str, Any]) -> str:
+    """Tool calls of a message without text, so that they count as tokens in a template that knows no tools."""
+    calls = message.get("tool_calls") or []
+    return "\n".join(call["function"]["name"] + call["function"]["arguments"] for call in calls)
+
+
+def find(name: str, source: str = "") -> Template:
+    """The template of a name, or of Jinja source; raises ValueError for source that is no template."""
+    if not source and (name or "chatml") in _BUILT_IN:
+        turns = _BUILT_IN[name or "chatml"]
+        return BuiltIn(turns, CHATML_SOURCE if turns is _BUILT_IN["chatml"] else name)
+    from mockserver.engine.request.jinja_template import JinjaTemplate
+
+    return JinjaTemplate(source or name)

@@ -1,0 +1,162 @@
+"""The control port's further endpoints: faults, canned answers, the scenario, the clock, the journal as HAR."""
+
+import json
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from mockserver.core.clock import Clock
+from mockserver.engine.canned_answers import Answers
+from mockserver.play.control_api import BadControlRequest, control_answer, object_of
+from mockserver.play.faults import Faults
+
+
+class Playing(Protocol):
+    """A scenario under way."""
+
+    def as_json(self) -> dict[str, Any]:
+        """How far it is."""
+
+
+class Scripted(Protocol):
+    """The part of a mock that a script steers."""
+
+    clock: Clock
+
+    @property
+    def faults(self) -> Faults: ...
+    @property
+    def answers(self) -> Answers: ...
+    @property
+    def performance(self) -> Playing | None: ...
+    async def play(self, scenario: Any) -> None: ...
+    async def stop_playing(self) -> None: ...
+    async def advance(self, seconds: float) -> None: ...
+    def har(self) -> dict[str, Any]: ...
+
+
+SCRIPTED = web.AppKey("scripted", Scripted)
+Rules = Callable[[Scripted], Faults | Answers]
+
+
+def _faults(scripted: Scripted) -> Faults | Answers:
+    return scripted.faults
+
+
+def _answers(scripted: Scripted) -> Faults | Answers:
+    return scripted.answers
+
+
+async def _written(request: web.Request) -> Any:
+    """The body: a JSON object, or a line of text, which may be a JSON string."""
+    text = await request.text()
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text.strip()
+    return value if isinstance(value, dict) else str(value)
+
+
+async def list_rules(request: web.Request, rules: Faults | Answers, name: str) -> web.Response:
+    """`GET /__mock__/faults`, `GET /__mock__/answers`."""
+    return control_answer({name: [rule.as_json() for rule in rules]})
+
+
+async def add_rule(request: web.Request, rules: Faults | Answers, name: str) -> web.Response:
+    """`POST /__mock__/faults`, `POST /__mock__/answers`."""
+    return control_answer(rules.add(await _written(request)).as_json(), 201)
+
+
+async def delete_rules(request: web.Request, rules: Faults | Answers, name: str) -> web.Response:
+    """`DELETE /__mock__/faults`, or `/__mock__/faults/{id}` for one; the same for answers."""
+    number = request.match_info.get("id")
+    if number is None:
+        rules.clear()
+        return web.Response(status=204)
+    try:
+        rules.remove(int(number))
+    except KeyError as error:
+        return control_answer({"error": f"There is no {number} among the {name}: {error}."}, 404)
+    return web.Response(status=204)
+
+
+async def get_scenario(request: web.Request) -> web.Response:
+    """`GET /__mock__/scenario`: how far the one under way is."""
+    performance = request.app[SCRIPTED].performance
+    return control_answer({"scenario": performance.as_json() if performance else None})
+
+
+async def post_scenario(request: web.Request) -> web.Response:
+    """`POST /__mock__/scenario`: play it from now on."""
+    scripted, scenario = request.app[SCRIPTED], await object_of(request)
+    wanted, there = scenario.get("clock"), "virtual" if scripted.clock.is_virtual else "real"
+    if wanted not in (None, there):
+        raise BadControlRequest(f"The clock is {there}, and is chosen when the mock is started.")
+    await scripted.play(scenario)
+    return await get_scenario(request)
+
+
+async def delete_scenario(request: web.Request) -> web.Response:
+    """`DELETE /__mock__/scenario`: no further step of it."""
+    await request.app[SCRIPTED].stop_playing()
+    return web.Response(status=204)
+
+
+async def get_clock(request: web.Request) -> web.Response:
+    """`GET /__mock__/clock`."""
+    clock = request.app[SCRIPTED].clock
+    return control_answer({"clock": "virtual" if clock.is_virtual else "real", "now": round(clock.now(), 6)})
+
+
+async def post_clock(request: web.Request) -> web.Response:
+    """`POST /__mock__/clock {"advance_seconds": 3}`: answers when all that happens in that time has happened."""
+    body = await object_of(request)
+    seconds = body.get("advance_seconds")
+    if set(body) != {"advance_seconds"} or isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise BadControlRequest('The body must be {"advance_seconds": NUMBER}.')
+    await request.app[SCRIPTED].advance(seconds)
+    return await get_clock(request)
+
+
+async def get_har(request: web.Request) -> web.Response:
+    """`GET /__mock__/requests.har`."""
+    return control_answer(request.app[SCRIPTED].har())
+
+
+def _clear(handler: Any, *further: Any) -> Any:
+    """A handler whose ValueErrors, each one sentence, are the client's fault."""
+
+    async def checked(request: web.Request) -> web.StreamResponse:
+        given = (further[0](request.app[SCRIPTED]), *further[1:]) if further else ()
+        try:
+            response: web.StreamResponse = await handler(request, *given)
+        except BadControlRequest:
+            raise
+        except ValueError as error:
+            raise BadControlRequest(str(error)) from error
+        return response
+
+    return checked
+
+
+def add_script_routes(app: web.Application, scripted: Scripted) -> None:
+    """Add the endpoints of this file to the control port."""
+    app[SCRIPTED] = scripted
+    for name, rules in (("faults", _faults), ("answers", _answers)):
+        for method, path, handler in (
+            ("GET", name, list_rules),
+            ("POST", name, add_rule),
+            ("DELETE", name, delete_rules),
+            ("DELETE", f"{name}/{{id:\\d+}}", delete_rules),
+        ):
+            app.router.add_route(method, f"/__mock__/{path}", _clear(handler, rules, name))
+    for method, path, plain in (
+        ("GET", "scenario", get_scenario),
+        ("POST", "scenario", post_scenario),
+        ("DELETE", "scenario", delete_scenario),
+        ("GET", "clock", get_clock),
+        ("POST", "clock", post_clock),
+        ("GET", "requests.har", get_har),
+    ):
+        app.router.add_route(method, f"/__mock__/{path}", _clear(plain))

@@ -1,0 +1,72 @@
+"""What every request meets: the machine, the journal, the script, and the step of the life cycle."""
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+
+from mockserver.core.clock import Clock
+from mockserver.core.options import Settings
+from mockserver.core.state import Phase, State, Step
+from mockserver.engine.canned_answers import Answers
+from mockserver.engine.server_context import Machine
+from mockserver.play.faults import Faults
+from mockserver.play.journal import Ended, Filter, Journal
+
+
+class Stage:
+    """The parts of one mock that its ports share. `changed` is set, and replaced, at every step."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.clock = clock
+        self.machine = Machine(settings, clock)
+        self.journal = Journal(settings.journal_entries, settings.journal_body_bytes, settings.journal_bytes, clock)
+        self.faults = Faults()
+        self.answers = Answers()
+        self.step = Step(State(settings.state), Phase.DOWN, None)
+        self.changed = asyncio.Event()
+        self._since = self._step_since = clock.now()
+
+    def arm(self) -> None:
+        """Add the faults and the canned answers of the settings, of which the first goes before. Raises BadRule."""
+        settings = self.machine.settings
+        for line in settings.faults:
+            self.faults.add(line)
+        if settings.answers:
+            from mockserver.play.scenario import load_answers
+
+            for answer in reversed([one for path in settings.answers for one in load_answers(path)]):
+                self.answers.add(answer)
+
+    def enter(self, step: Step, *, anew: bool = False) -> None:
+        """Go on to a step; `anew`: of a state that was set, even if it is the same as before."""
+        self._step_since = self.clock.now()
+        if anew or step.state is not self.step.state:
+            self._since = self._step_since
+        self.step = step
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+    async def admit(self) -> None:
+        """Wait as long as the mock is hung."""
+        while self.step.phase is Phase.HUNG:
+            await self.changed.wait()
+
+    def mark_cut(self) -> None:
+        """Exchanges that are cut by the mock are not put down to their clients."""
+        for exchange in self.journal.matching(Filter(ended=Ended.RUNNING)):
+            exchange.end(Ended.CUT)
+        self.journal.touch()
+
+    def describe(self) -> dict[str, Any]:
+        """The state as the control API shows it; while loading, with how much of it is done, from 0 to 1."""
+        now, step = self.clock.now(), self.step
+        shown: dict[str, Any] = {"state": step.state.value, "phase": step.phase.value}
+        shown["since_seconds"] = round(now - self._since, 3)
+        if step.phase is Phase.LOADING and step.seconds is not None:
+            done = (now - self._step_since) / step.seconds if step.seconds else 1.0
+            shown["progress"] = round(min(1.0, done), 3)
+        return shown
+
+
+STAGE = web.AppKey("stage", Stage)

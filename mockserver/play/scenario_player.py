@@ -1,0 +1,57 @@
+"""A scenario being played: each entry of its timeline at its time, on the mock's clock."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from mockserver.play.mock_context import Stage
+from mockserver.play.scenario import Entry, Scenario, answers_of, faults_of
+
+SetState = Callable[..., Awaitable[None]]
+
+
+class Performance:
+    """Plays one scenario. What it has armed and canned stays when it is over."""
+
+    def __init__(self, scenario: Scenario, stage: Stage, set_state: SetState) -> None:
+        self.scenario = scenario
+        self._stage, self._set_state = stage, set_state
+        self._began = stage.clock.now()
+        self._done = 0
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Play what comes at 0 s, and go on with the rest; returns when the first state is on the wire."""
+        entries = self.scenario.entries()
+        later = [entry for entry in entries if entry.at > 0]
+        for entry in entries[: len(entries) - len(later)]:
+            await self._play(entry)
+        self._task = asyncio.create_task(self._go_on(later))
+
+    async def stop(self) -> None:
+        """Play nothing more."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    def as_json(self) -> dict[str, Any]:
+        """How far it is."""
+        at = self._stage.clock.now() - self._began
+        steps = len(self.scenario.timeline)
+        return {"at": round(at, 3), "done": min(self._done, steps), "of": steps}
+
+    async def _go_on(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            await self._stage.clock.sleep_until(self._began + entry.at)
+            await self._play(entry)
+
+    async def _play(self, entry: Entry) -> None:
+        for fault in faults_of(entry.faults):
+            self._stage.faults.add(fault)
+        for answer in reversed(answers_of(entry.answers)):
+            self._stage.answers.add(answer)
+        if entry.state is not None:
+            await self._set_state(entry.state.value, exit_code=entry.exit_code, **entry.durations())
+        self._done += any(entry is planned for planned in self.scenario.timeline)

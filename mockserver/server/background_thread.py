@@ -1,0 +1,172 @@
+"""The mock in a thread of its own, for code that has no event loop."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from mockserver.core.state import State
+from mockserver.engine.canned_answers import Answers
+from mockserver.play.faults import Faults
+from mockserver.play.journal import Exchange, listing
+
+T = TypeVar("T")
+
+
+class AsyncMock(Protocol):
+    """The part of a MockLlamaServer that is used from another thread."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def control_url(self) -> str: ...
+    @property
+    def state(self) -> State: ...
+    @property
+    def requests(self) -> list[Exchange]: ...
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    @property
+    def faults(self) -> Faults: ...
+    @property
+    def answers(self) -> Answers: ...
+    def har(self) -> dict[str, Any]: ...
+    async def set_state(self, state: str, *, exit_code: int | None = ..., **durations: float | None) -> None: ...
+    async def play(self, scenario: Any) -> None: ...
+    async def stop_playing(self) -> None: ...
+    async def advance(self, seconds: float) -> None: ...
+    async def wait_for_state(self, state: str, timeout: float = ...) -> None: ...
+    async def wait_for_requests(self, count: int = ..., *, timeout: float = ..., **wanted: Any) -> list[Exchange]: ...
+    async def clear_requests(self) -> None: ...
+
+
+class BackgroundMock:
+    """The methods of `MockLlamaServer`, blocking, callable from any thread."""
+
+    def __init__(self, mock: AsyncMock) -> None:
+        self._mock = mock
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="mock-llama-server", daemon=True)
+
+    def start(self) -> None:
+        """Start thread and mock; raises what the mock's own start raises."""
+        self._thread.start()
+        try:
+            self._call(self._mock.start())
+        except OSError:
+            self._end_thread()
+            raise
+
+    def stop(self) -> None:
+        """Stop mock and thread."""
+        self._call(self._mock.stop())
+        self._end_thread()
+
+    def _end_thread(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    @property
+    def url(self) -> str:
+        """Base URL of the model port."""
+        return self._mock.url
+
+    @property
+    def port(self) -> int:
+        """Number of the model port."""
+        return self._mock.port
+
+    @property
+    def control_url(self) -> str:
+        """Base URL of the control port."""
+        return self._mock.control_url
+
+    @property
+    def state(self) -> State:
+        """What it plays now."""
+        return self._mock.state
+
+    @property
+    def requests(self) -> list[Exchange]:
+        """What it received, oldest first."""
+        return self._mock.requests
+
+    @property
+    def faults(self) -> Faults:
+        """Its faults: `faults.add("503", times=2)`, `faults.clear()`."""
+        return self._mock.faults
+
+    @property
+    def answers(self) -> Answers:
+        """Its canned answers: `answers.add("Hello.", when={"contains": "hi"})`, `answers.clear()`."""
+        return self._mock.answers
+
+    def har(self) -> dict[str, Any]:
+        """What it received and answered as HAR 1.2, keys masked."""
+        return self._mock.har()
+
+    def set_state(self, state: str, *, exit_code: int | None = None, **durations: float | None) -> None:
+        """Play a state (`load_seconds`, `down_seconds`, `up_seconds`, `wake_seconds`); returns when it holds."""
+        self._call(self._mock.set_state(state, exit_code=exit_code, **durations))
+
+    def play(self, scenario: Any) -> None:
+        """Play a scenario from now on; returns when its first state is on the wire. Raises BadRule (a ValueError)."""
+        self._call(self._mock.play(scenario))
+
+    def stop_playing(self) -> None:
+        """Take no further step of the scenario."""
+        self._call(self._mock.stop_playing())
+
+    def advance(self, seconds: float) -> None:
+        """Let virtual time pass, and return when all that happens in it has happened. Raises ValueError."""
+        self._call(self._mock.advance(seconds))
+
+    def wait_for_state(self, state: str, timeout: float = 5.0) -> None:
+        """Return once the state is reached; raises TimeoutError."""
+        self._call(self._mock.wait_for_state(state, timeout))
+
+    def wait_for_requests(self, count: int = 1, *, timeout: float = 5.0, **wanted: Any) -> list[Exchange]:
+        """Return once `count` exchanges match; raises TimeoutError, which lists what was received."""
+        return self._call(self._mock.wait_for_requests(count, timeout=timeout, **wanted))
+
+    def clear_requests(self) -> None:
+        """Forget what was received."""
+        self._call(self._mock.clear_requests())
+
+    @property
+    def aio(self) -> "AwaitedMock":
+        """What takes time as coroutines, for tests whose own tasks must go on meanwhile."""
+        return AwaitedMock(self)
+
+    def report(self) -> str:
+        """What was received, for people: a line a request."""
+        return listing("the mock", self.requests)
+
+    def __repr__(self) -> str:
+        return f"<mock llama-server {self.url}: {self.state}>"
+
+
+class AwaitedMock:
+    """The methods of `BackgroundMock` that take time, to be awaited."""
+
+    def __init__(self, mock: BackgroundMock) -> None:
+        self._mock = mock
+
+    async def set_state(self, state: str, **durations: float | None) -> None:
+        """See `BackgroundMock.set_state`."""
+        await asyncio.to_thread(partial(self._mock.set_state, state, exit_code=None, **durations))
+
+    async def wait_for_state(self, state: str, timeout: float = 5.0) -> None:
+        """See `BackgroundMock.wait_for_state`."""
+        await asyncio.to_thread(self._mock.wait_for_state, state, timeout)
+
+    async def wait_for_requests(self, count: int = 1, *, timeout: float = 5.0, **wanted: Any) -> list[Exchange]:
+        """See `BackgroundMock.wait_for_requests`."""
+        return await asyncio.to_thread(partial(self._mock.wait_for_requests, count, timeout=timeout, **wanted))

@@ -1,0 +1,72 @@
+"""The writer that a fault puts in the place of aiohttp's, to spoil an answer while it is sent."""
+
+import asyncio
+import socket
+import struct
+from typing import Any, NoReturn
+
+from aiohttp import web
+from aiohttp.http_writer import StreamWriter
+from multidict import CIMultiDict
+
+from mockserver.core.clock import Clock
+from mockserver.play.faults import Fault
+from mockserver.play.journal import Ended
+from mockserver.play.journal_middleware import EXCHANGE
+from mockserver.play.truncation import events, is_event
+
+_RESET = struct.pack("ii", 1, 0)
+
+
+def break_off(request: web.Request, *, reset: bool = False) -> NoReturn:
+    """End the connection behind what was written, by FIN or by RST, and the handler with it."""
+    exchange = request[EXCHANGE]
+    exchange.end(Ended.CUT, request.writer.output_size)
+    transport = request.transport
+    if transport is not None and reset:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        transport.abort()
+    elif transport is not None:
+        transport.close()
+    raise ConnectionResetError("cut by a fault")
+
+
+class Spoiler(StreamWriter):
+    """Passes on what it is given: the pieces of a stream one by one, or a whole body."""
+
+    def __init__(self, request: web.Request, fault: Fault, clock: Clock) -> None:
+        keep = getattr(request.writer, "_on_chunk_sent", None)
+        super().__init__(request.protocol, asyncio.get_running_loop(), on_chunk_sent=keep)
+        self.request, self.fault, self.clock = request, fault, clock
+        self.events = 0
+
+    async def write_headers(self, status_line: str, headers: CIMultiDict[str]) -> None:
+        """The head, as `head` makes it."""
+        self.head(headers)
+        self.request[EXCHANGE].answer_headers = list(headers.items())
+        await super().write_headers(status_line, headers)
+
+    async def write(self, chunk: Any, **options: Any) -> None:
+        """A chunk of a stream, event by event."""
+        for piece in events(bytes(chunk)):
+            await self.piece(piece)
+            self.events += is_event(piece)
+
+    async def write_eof(self, chunk: bytes = b"") -> None:
+        """A whole body, or the end of a stream."""
+        await (self.whole(chunk) if chunk else self.end())
+
+    def head(self, headers: CIMultiDict[str]) -> None:
+        """Spoil the head."""
+
+    async def piece(self, piece: bytes) -> None:
+        """Send one event or comment."""
+        await super().write(piece)
+
+    async def whole(self, body: bytes) -> None:
+        """Send the body of a plain answer."""
+        await super().write_eof(body)
+
+    async def end(self) -> None:
+        """End a stream, or an answer without a body."""
+        await super().write_eof()

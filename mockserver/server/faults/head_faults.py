@@ -1,0 +1,74 @@
+"""Answers whose head says what is not so, or what a client may not have asked for."""
+
+import zlib
+
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
+
+from mockserver.core.clock import Clock
+from mockserver.play.faults import Fault
+from mockserver.server.faults.fault_writer import Spoiler, break_off
+
+_HUGE = 64 * 1024
+
+
+class ContentType(Spoiler):
+    """Says that the body is something else."""
+
+    def head(self, headers: CIMultiDict[str]) -> None:
+        """The wrong type."""
+        headers[hdrs.CONTENT_TYPE] = self.fault.value
+
+
+class ContentLength(Spoiler):
+    """Says that a body is longer, or shorter, than it is; a stream gets a length beside its chunks."""
+
+    def head(self, headers: CIMultiDict[str]) -> None:
+        """The wrong length."""
+        length = int(headers.get(hdrs.CONTENT_LENGTH, "0"))
+        headers[hdrs.CONTENT_LENGTH] = str(max(0, length + self.fault.by))
+
+    async def whole(self, body: bytes) -> None:
+        """The body, and the end of a connection on which nobody knows where an answer would begin."""
+        await super().whole(body)
+        break_off(self.request)
+
+
+class HugeHeader(Spoiler):
+    """One header of 64 KiB, or of `size` bytes."""
+
+    def head(self, headers: CIMultiDict[str]) -> None:
+        """The header, last."""
+        headers["X-Huge"] = "x" * (_HUGE if self.fault.size is None else self.fault.size)
+
+
+class Gzip(Spoiler):
+    """Compresses the body, whether or not the client said that it can read that."""
+
+    def __init__(self, request: web.Request, fault: Fault, clock: Clock) -> None:
+        super().__init__(request, fault, clock)
+        self._zlib = zlib.compressobj(wbits=31)
+
+    def head(self, headers: CIMultiDict[str]) -> None:
+        """The encoding; the length is not known beforehand."""
+        headers[hdrs.CONTENT_ENCODING] = "gzip"
+        if self.request.method == hdrs.METH_HEAD:
+            return
+        headers.pop(hdrs.CONTENT_LENGTH, None)
+        headers[hdrs.TRANSFER_ENCODING] = "chunked"
+        self.enable_chunking()
+
+    async def piece(self, piece: bytes) -> None:
+        """An event that can be read at once."""
+        await super().piece(self._zlib.compress(piece) + self._zlib.flush(zlib.Z_SYNC_FLUSH))
+
+    async def whole(self, body: bytes) -> None:
+        """The body, and the end."""
+        await self.piece(body)
+        await self.end()
+
+    async def end(self) -> None:
+        """What the compressor still holds, and the end."""
+        if self.chunked:
+            await super().piece(self._zlib.flush())
+        await super().end()

@@ -1,0 +1,214 @@
+"""The mock as an object: start it, change its state, ask what it received. In this loop or beside it."""
+
+import asyncio
+from dataclasses import fields, replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from mockserver.core.clock import Clock
+from mockserver.core.listener import Door
+from mockserver.core.options import BUILD_INFO, Settings
+from mockserver.core.port import Port
+from mockserver.core.state import Phase, State
+from mockserver.core.virtual_clock import VirtualClock
+from mockserver.engine.canned_answers import Answers
+from mockserver.play.control_api import create_control_app
+from mockserver.play.control_script_api import add_script_routes
+from mockserver.play.faults import Faults
+from mockserver.play.har import as_har
+from mockserver.play.journal import Exchange, Filter, listing
+from mockserver.play.life_cycle import LifeCycle, Seconds
+from mockserver.play.mock_context import Stage
+from mockserver.server.app import create_app
+from mockserver.server.background_thread import BackgroundMock
+
+if TYPE_CHECKING:
+    from mockserver.play.scenario import Scenario
+    from mockserver.play.scenario_player import Performance
+
+
+class MockLlamaServer:
+    """A llama-server double. `async with MockLlamaServer(parallel=1) as mock:` runs it in this event loop,
+    `with MockLlamaServer(...) as mock:` in a thread of its own (see `BackgroundMock`).
+
+    The keyword arguments are the fields of `Settings`. Port 0 takes any free port. `held` is a port to serve on that
+    was bound before. Raises PortTaken at start.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, held: Port | None = None, **options: Any) -> None:
+        if unknown := sorted(set(options) - {field.name for field in fields(Settings)}):
+            raise TypeError(f"MockLlamaServer has no option {unknown[0]!r}")
+        self.settings = settings or Settings(**options)
+        self._scenario = self._load_scenario()
+        self.clock = VirtualClock() if self.settings.clock == "virtual" else Clock()
+        self._stage = Stage(self.settings, self.clock)
+        self.journal, self.machine = self._stage.journal, self._stage.machine
+        self._stage.arm()
+        self._door = Door(create_app(self._stage), held or Port(self.settings.host, self.settings.port))
+        self._cycle = LifeCycle(self._stage, self._door, self.settings)
+        control = create_control_app(self)
+        add_script_routes(control, self)
+        self._control = Door(control, Port(self.settings.host.partition(",")[0], self.settings.control_port))
+        self.performance: Performance | None = None
+        self._background: BackgroundMock | None = None
+
+    def _load_scenario(self) -> "Scenario | None":
+        """The scenario of the settings, whose clock and seed are taken over. Raises BadRule."""
+        if not self.settings.scenario:
+            return None
+        from mockserver.play.scenario import load
+
+        scenario = load(self.settings.scenario)
+        start = self.settings
+        seed = start.seed if scenario.seed is None else scenario.seed
+        self.settings = replace(start, clock=scenario.clock or start.clock, seed=seed)
+        return scenario
+
+    async def start(self) -> None:
+        """Bind both ports and begin with the first state; raises PortTaken."""
+        try:
+            self._door.hold()
+            await self._control.open()
+            if self._scenario is None or not self._scenario.begins_with_a_state:
+                await self.set_state(self.settings.state)
+            if self._scenario is not None:
+                await self.play(self._scenario)
+        except OSError:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Cut every connection and give both ports back."""
+        await self.stop_playing()
+        await self._cycle.leave()
+        self._stage.mark_cut()
+        await self._door.release()
+        await self._control.release()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def __enter__(self) -> BackgroundMock:
+        self._background = BackgroundMock(self)
+        self._background.start()
+        return self._background
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._background is not None:
+            self._background.stop()
+
+    @property
+    def url(self) -> str:
+        """Base URL of the model port, e.g. `http://127.0.0.1:41234`; known after the start, in every state."""
+        return self._door.url
+
+    @property
+    def port(self) -> int:
+        """Number of the model port."""
+        return self._door.port
+
+    @property
+    def control_url(self) -> str:
+        """Base URL of the control port, which is open in every state."""
+        return self._control.url
+
+    @property
+    def state(self) -> State:
+        """What it plays now."""
+        return self._stage.step.state
+
+    @property
+    def phase(self) -> Phase:
+        """What a client meets now: down, loading, hung or up."""
+        return self._stage.step.phase
+
+    @property
+    def requests(self) -> list[Exchange]:
+        """What it received, oldest first."""
+        return list(self.journal)
+
+    @property
+    def faults(self) -> Faults:
+        """Its faults: `faults.add("503", times=2)`, `faults.clear()`."""
+        return self._stage.faults
+
+    @property
+    def answers(self) -> Answers:
+        """Its canned answers: `answers.add("Hello.", when={"contains": "hi"})`, `answers.clear()`."""
+        return self._stage.answers
+
+    def har(self) -> dict[str, Any]:
+        """What it received and answered as HAR 1.2, keys masked."""
+        return as_har(self.journal, BUILD_INFO)
+
+    def describe(self) -> dict[str, Any]:
+        """The state as the control API shows it."""
+        return self._stage.describe()
+
+    async def set_state(self, state: str, *, exit_code: int | None = None, **durations: Seconds) -> None:
+        """Play a state; durations (`load_seconds`, `down_seconds`, `up_seconds`, `wake_seconds`) not given are those
+        of the start, `None` means until told otherwise. `exit_code` is what a crashed process really ends with.
+
+        Returns when the port is really open or closed. Raises ValueError for an unknown state.
+        """
+        await self._cycle.set_state(state, self._cycle.durations(**durations), exit_code)
+
+    async def play(self, scenario: Any) -> None:
+        """Play a scenario (a file's path, or what stands in one) from now on, in place of the one before.
+
+        Returns when its first state is on the wire. Raises BadRule (a ValueError) naming what is wrong with it.
+        """
+        from mockserver.play.scenario import load
+        from mockserver.play.scenario_player import Performance
+
+        performance = Performance(load(scenario), self._stage, self.set_state)
+        await self.stop_playing()
+        self.performance = performance
+        await performance.start()
+
+    async def stop_playing(self) -> None:
+        """Take no further step of the scenario."""
+        if self.performance is not None:
+            await self.performance.stop()
+            self.performance = None
+
+    async def advance(self, seconds: float) -> None:
+        """Let virtual time pass, and return when all that happens in it has happened. Raises ValueError."""
+        await self.clock.advance(seconds)
+
+    async def wait_for_exit(self) -> int:
+        """Return the exit code once the mock has crashed with one."""
+        await self._cycle.exited.wait()
+        if self.clock.is_virtual:
+            await self.clock.advance(0)  # whoever advanced the clock to here gets the answer first
+        return self._cycle.exit_code or 0
+
+    async def wait_for_state(self, state: str, timeout: float = 5.0) -> None:
+        """Return once the state is reached; raises TimeoutError after `timeout` seconds."""
+        async with asyncio.timeout(timeout):
+            while self.state != state:
+                await self._stage.changed.wait()
+
+    async def wait_for_requests(self, count: int = 1, *, timeout: float = 5.0, **wanted: Any) -> list[Exchange]:
+        """Return once `count` exchanges match `wanted` (the fields of `Filter`).
+
+        Raises TimeoutError, which lists what was received.
+        """
+        try:
+            return await self.journal.wait(Filter(**wanted), count, timeout)
+        except TimeoutError as error:
+            what = ", ".join(f"{name}={value!r}" for name, value in wanted.items() if value is not None)
+            message = f"fewer than {count} request(s){f' with {what}' if what else ''} in {timeout:g} s."
+            raise TimeoutError(f"{message}\n{listing('the mock', self.requests)}") from error
+
+    async def clear_requests(self) -> None:
+        """Forget what was received."""
+        self.journal.clear()
