@@ -58,7 +58,7 @@ def _raise_if_too_deep(text: str, source: str, line: int) -> None:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth >= _MAX_DEPTH:
-                raise _too_deep(source, event.start_mark.line + 1)
+                raise _too_deep(source, line)
 
 
 def _too_deep(source: str, line: int) -> SourceError:
