@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from aiohttp import StreamReader, web
 
+from gateway.proxy.aiohttp_internals import AiohttpConnection
 from gateway.proxy.write_coalescing import Outbox
 
 _RESET = struct.pack("ii", 1, 0)  # socket(7): lingering for no time at all makes the close a reset
@@ -21,7 +22,7 @@ class UnderWay(typing.Protocol):
     def client_left(self) -> None: ...
 
 
-class ClientConnection(web.RequestHandler):
+class ClientConnection(AiohttpConnection):
     """Reports the connection's events to `answer` while one is under way."""
 
     __slots__ = ("_outbox", "_unsent", "answer")

@@ -32,7 +32,7 @@ class Relay:
         self._answers: set[Answer] = set()
         self._preparing: set[asyncio.Timeout] = set()  # requests that have no connection yet
         self._one_left = asyncio.Event()
-        self._over = False
+        self._stopped = False
         self.under_way = 0  # requests: being received, in line for a connection, waiting for an answer or receiving it
         self.draining = False
 
@@ -49,7 +49,7 @@ class Relay:
 
     def cut_all(self) -> int:
         """End every exchange now, visibly for its client. Returns how many there were."""
-        self._over = True
+        self._stopped = True
         count = self.under_way
         for answer in tuple(self._answers):
             answer.cut()
@@ -72,8 +72,6 @@ class Relay:
         self, request: web.Request, exchange: Exchange, upstream: Upstream, endpoint: Endpoint
     ) -> web.StreamResponse:
         """Pass one request to `upstream` and its answer to the client. Raises Refusal while nothing has been sent."""
-        if self.draining:
-            raise Refusal(errors.DRAINING)
         self.under_way += 1
         try:
             return await self._carry(request, exchange, upstream, endpoint)
@@ -90,7 +88,7 @@ class Relay:
         uploading = None
         self._answers.add(answer)
         try:
-            if self._over:
+            if self._stopped:
                 raise Refusal(errors.DRAINING)
             lines = headers.lines_of(headers.upward(request.raw_headers))
             framing = b"" if upload is None else upload.framing()
@@ -106,7 +104,6 @@ class Relay:
             if uploading is not None:
                 uploading.cancel()
             self._answers.discard(answer)
-            exchange.usage = answer.usage()
             answer.client_left()  # if it is not over: whatever the reason, there is nobody left to answer
 
     async def _prepare(self, exchange: Exchange, upload: Upload | None, upstream: Upstream) -> tuple[bytes, Connection]:

@@ -19,6 +19,11 @@ _SLOWEST_BYTES_PER_SECOND = 4096
 EXPECTATIONS = web.RequestKey("expectations", list)
 
 
+def content_length(size: int) -> bytes:
+    """The header line that tells the upstream how long a body is."""
+    return b"Content-Length: %d\r\n" % size
+
+
 class Upload:
     """The body of one request. `limit` in bytes, `silence` in seconds between two pieces of it."""
 
@@ -45,9 +50,9 @@ class Upload:
     def framing(self) -> bytes:
         """The header line that tells the upstream how long the body is. Call after `begin`."""
         if self.complete:
-            return b"Content-Length: %d\r\n" % self.size
+            return content_length(self.size)
         if self._declared is not None:
-            return b"Content-Length: %d\r\n" % self._declared
+            return content_length(self._declared)
         return b"Transfer-Encoding: chunked\r\n"
 
     async def begin(self) -> bytes:

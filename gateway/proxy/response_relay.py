@@ -8,7 +8,7 @@ from gateway.core import errors
 from gateway.core.endpoints import Endpoint
 from gateway.core.errors import Refusal
 from gateway.core.exchange import Ending, Exchange
-from gateway.core.usage import Excerpt, Usage, read_usage
+from gateway.core.usage import Excerpt
 from gateway.proxy import event_stream
 from gateway.proxy.client_connection import Client
 from gateway.proxy.response_writer import Reply
@@ -65,7 +65,7 @@ class Answer:
         self._upstream = upstream
         self.connection = connection
         self._report = report
-        self._sent = Excerpt()
+        exchange.excerpt = self._sent = Excerpt()
         self._loop = connection.loop
         self._active_at = self._loop.time()
         self._limit = upstream.timeouts.first_byte
@@ -140,10 +140,6 @@ class Answer:
             self._held_back = False
             self._active_at = self._loop.time()
             self.connection.resume_reading()
-
-    def usage(self) -> Usage | None:
-        """The token usage that the answer reports, once it has passed."""
-        return read_usage(self._sent.first, self._sent.last())
 
     # --- inside
 

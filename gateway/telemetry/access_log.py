@@ -70,13 +70,11 @@ class Access:
             response.force_close()
         return response
 
-    def refuse_unread(self, refusal: Refusal) -> web.Response:
+    def refuse_unread(self, exchange: Exchange, refusal: Refusal) -> web.Response:
         """The response to bytes that are not an HTTP request. It repeats none of them."""
-        exchange = self.begin(None)
         exchange.status = refusal.row.status
         response = self._refusal(exchange, refusal)
         response.force_close()
-        self.end(exchange)
         return response
 
     def refuse_at_once(self, exchange: Exchange, refusal: Refusal, connection: ClientConnection) -> None:

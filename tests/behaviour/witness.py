@@ -27,8 +27,8 @@ from gateway.server import fast_path
 _carry = fast_path.FastPath.carry
 
 
-def carry(self, request, client):
-    carried = _carry(self, request, client)
+def carry(self, request, decision, client):
+    carried = _carry(self, request, decision, client)
     if carried is fast_path.Begun.YES:
         print("witness: fast", request.head.request_id, file=sys.stderr, flush=True)
     return carried

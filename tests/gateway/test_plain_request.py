@@ -9,10 +9,10 @@ from aiohttp import web
 
 from gateway.core.account import digest_of
 from gateway.core.endpoints import ENDPOINTS
-from gateway.core.headers import REQUEST_ID, lines_of, presented_key, upward
+from gateway.core.headers import REQUEST_ID, lines_of, upward
 from gateway.proxy.request_body import HELD_BYTES, Upload
 from gateway.server.fast_path_parser import PlainRequest, plain_request
-from gateway.server.handlers.inference import target_of
+from gateway.server.handlers.inference import asked_of
 from gateway.server.http_server import MAX_LINE_BYTES
 from gateway.server.request_validation import refuse_ambiguous, without_surprises
 
@@ -122,8 +122,8 @@ def test_what_real_clients_send_is_plain(data: bytes) -> None:
     request = plain_request(data)
     assert request is not None
     assert (request.missing, request.whole_size) == (0, len(data))
-    assert request.head.deployment_id == "demo"
-    assert request.head.key_digest == digest_of(KEY)
+    assert request.head.asked.deployment_id == "demo"
+    assert request.head.asked.key_digest == digest_of(KEY)
     assert request.body == data.partition(b"\r\n\r\n")[2]
     assert KEY.encode() not in request.head.upward
 
@@ -134,7 +134,7 @@ def test_every_proxied_endpoint_can_be_asked_plainly(endpoint: object) -> None:
     line = f"{known.method} /api/gguf/A-z_0.9{known.path} HTTP/1.1".encode()
     request = plain_request(posted(request_line=line) if known.has_body else joined(line, HOST, BEARER))
     assert request is not None
-    assert (request.head.endpoint, request.head.deployment_id) == (known, "A-z_0.9")
+    assert (request.head.asked.endpoint, request.head.asked.deployment_id) == (known, "A-z_0.9")
 
 
 REFUSED = {
@@ -266,7 +266,7 @@ def test_what_needs_a_second_thought_is_not_plain(data: bytes) -> None:
 def test_the_same_key_in_two_headers_is_one_key() -> None:
     request = plain_request(posted(b"x-api-key: gw_plainrequest"))
     assert request is not None
-    assert request.head.key_digest == digest_of(KEY)
+    assert request.head.asked.key_digest == digest_of(KEY)
 
 
 @pytest.mark.parametrize("cut", [1, 2, 5])
@@ -344,13 +344,12 @@ async def door(request: web.BaseRequest) -> Reading | str:
     """How the long way reads a request; or why it would not serve it, or not the same."""
     assert isinstance(request, web.Request)
     refuse_ambiguous(request)
-    target = target_of(request)
-    key = presented_key(request.headers)
-    if target is None or key is None:
-        return "no target" if target is None else "no key"
+    asked = asked_of(request)
+    if asked is None or not asked.key_digest:
+        return "no target" if asked is None else "no key"
     if not request.keep_alive or tuple(request.version) != (1, 1):
         return "not kept alive"
-    deployment_id, endpoint = target
+    endpoint = asked.endpoint
     body = framing = b""
     if endpoint.has_body:
         upload = Upload(request, HELD_BYTES, 1.0)
@@ -360,7 +359,9 @@ async def door(request: web.BaseRequest) -> Reading | str:
     elif request.body_exists:
         return "a body that nobody reads"
     lines = lines_of(upward(request.raw_headers))
-    return Reading(deployment_id, endpoint, digest_of(key), lines, framing, request.headers.get(REQUEST_ID), body)
+    return Reading(
+        asked.deployment_id, endpoint, asked.key_digest, lines, framing, request.headers.get(REQUEST_ID), body
+    )
 
 
 async def long_way(data: bytes) -> Seen:
@@ -400,7 +401,13 @@ def plain_way(request: PlainRequest) -> Reading:
     head, size = request.head, len(request.body)
     framing = b"Content-Length: %d\r\n" % size if size else b""
     return Reading(
-        head.deployment_id, head.endpoint, head.key_digest, head.upward, framing, head.request_id, request.body
+        head.asked.deployment_id,
+        head.asked.endpoint,
+        head.asked.key_digest,
+        head.upward,
+        framing,
+        head.request_id,
+        request.body,
     )
 
 

@@ -12,9 +12,7 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from gateway.core import errors
 from gateway.core.deployment import Deployment, Status
-from gateway.core.errors import Refusal
 from gateway.core.notifier import Changes
 from gateway.proxy.upstream.connection_pool import Upstreams
 from gateway.proxy.upstream.health_check import ask_health
@@ -70,14 +68,6 @@ class Readiness:
         """What probes saw of a deployment's upstream."""
         watched = self._watched.get(deployment_id)
         return watched.health if watched is not None else Health()
-
-    def require_ready(self, deployment: Deployment) -> None:
-        """Raise the contract's 503, naming the status, unless the deployment may be called."""
-        status = self.status(deployment)
-        if status is Status.PAUSED:
-            raise Refusal(errors.PAUSED, status.value)
-        if status is Status.DEPLOYING:
-            raise Refusal(errors.DEPLOYING, status.value)
 
     def doubt(self, deployment_id: str) -> None:
         """A request found the upstream unreachable: look again soon."""

@@ -22,8 +22,9 @@ from gateway.core.notifier import Changes
 from gateway.core.worker_group import WORKER_GROUP, WorkerGroup
 from gateway.proxy.relay import RELAY
 from gateway.proxy.upstream.readiness import READINESS
+from gateway.server.admission import REGISTRY
 from gateway.server.handlers import dashboard_view
-from gateway.server.handlers.authentication import REGISTRY, public
+from gateway.server.handlers.authentication import public
 from gateway.server.handlers.dashboard_view import View
 from gateway.server.handlers.operator_access import Door
 from gateway.telemetry.access_log import ACCESS

@@ -12,7 +12,8 @@ from gateway.core.worker_group import WORKER_GROUP
 from gateway.proxy.relay import RELAY
 from gateway.proxy.upstream.connection_pool import UPSTREAMS
 from gateway.proxy.upstream.readiness import READINESS
-from gateway.server.handlers.authentication import REGISTRY, public
+from gateway.server.admission import REGISTRY
+from gateway.server.handlers.authentication import public
 from gateway.server.handlers.operator_access import Door
 from gateway.telemetry import multiprocess_metrics
 from gateway.telemetry.access_log import ACCESS
