@@ -54,7 +54,7 @@ format: $(STAMP) ## Rewrite the code in the one format
 	@$(VENV)/bin/ruff format .
 
 docs: $(STAMP) ## Regenerate the tables of the documents from the code
-	@$(VENV)/bin/python -m tests.docs_blocks
+	@$(VENV)/bin/python -m tests.docs.docs_blocks
 
 clean: ## Remove .venv and caches
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
