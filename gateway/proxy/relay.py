@@ -96,7 +96,7 @@ class Relay:
             if upload is None or upload.complete:
                 _begin(answer, head + body)
             else:
-                answer.owed = True
+                answer.uploading = True
                 _begin(answer, head)
                 uploading = asyncio.create_task(_continue(upload, answer, body))
             return _relayed(answer, await outcome)
@@ -171,7 +171,7 @@ async def _continue(upload: Upload, answer: Answer, first: bytes) -> None:
     """Stream the rest of a long body up. A client that breaks it ends the wait for the answer."""
     try:
         await upload.continue_to(answer.connection, first, answer.touch)
-        answer.owed = False
+        answer.uploading = False
     except Refusal as refusal:
         answer.fail(refusal)
     except ConnectionError:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from enum import Enum, auto
 from time import monotonic
 
 from gateway.core import errors
@@ -28,25 +29,43 @@ _WORDS = {
 }
 
 
+class ResponseState(Enum):
+    """How far an answer has come, seen from its client. `TRANSITIONS` says what may follow what."""
+
+    AWAITING_HEAD = auto()  # nothing has come from the upstream
+    HOLDING = auto()  # a head has come, perhaps some of the body; the client has seen nothing: it may yet be refused
+    STREAMING = auto()  # the client's answer has begun: from now on it can end whole, or visibly broken
+    BACKED_UP = auto()  # the same, and the client does not read: nothing is read from the upstream either
+    ENDED = auto()  # reported; whatever else is called does nothing
+
+
+TRANSITIONS = {
+    ResponseState.AWAITING_HEAD: {ResponseState.HOLDING, ResponseState.ENDED},
+    ResponseState.HOLDING: {ResponseState.STREAMING, ResponseState.ENDED},
+    ResponseState.STREAMING: {ResponseState.BACKED_UP, ResponseState.ENDED},
+    ResponseState.BACKED_UP: {ResponseState.STREAMING, ResponseState.ENDED},
+    ResponseState.ENDED: set[ResponseState](),
+}
+
+
 class Answer:
     """The answer to one request: received on `connection`, of `upstream`, and written to `client`.
 
     `report` is called once, when all is over and the connection given back: with the Refusal to send instead of an
     answer, or with None if one was sent, whole or visibly broken (`exchange.ending`).
-    `owed` must be True while a part of the request has not been sent.
+    `uploading` must be True while a part of the request has not been sent.
     """
 
     # Defaults on the class: most answers never set these.
-    owed = False
-    _head: Head | None = None
-    _early = b""  # what came of the body before the client's answer could begin
-    _whole = False
-    _over = False
-    _plain_stream = False  # an uncompressed event stream of open length: we may insert events
-    _held_back = False
-    _pinging: asyncio.TimerHandle | None = None
+    state = ResponseState.AWAITING_HEAD
+    uploading = False
+    reply: Reply | None = None  # once STREAMING
+    _head: Head | None = None  # once HOLDING
+    _held_body = b""  # what came of the body while HOLDING
+    _held_end = False  # its end, too
+    _takes_events = False  # an uncompressed event stream of open length: we may insert events
+    _ping_timer: asyncio.TimerHandle | None = None
     _pinged_at = 0.0
-    reply: Reply | None = None
 
     def __init__(
         self,
@@ -75,6 +94,7 @@ class Answer:
 
     def head_received(self, head: Head) -> None:
         """Judge the head: responses the client must not see (3xx, 401, 403) become refusals."""
+        self.state = ResponseState.HOLDING
         self._limit = self._upstream.timeouts.silence
         self._head = head
         if 300 <= head.status < 400 and head.status != 304:
@@ -92,19 +112,19 @@ class Answer:
                 self._end(Ending.FINISHED)
             elif self.connection.pipe is None and self.reply.chunked and self._sent.has_begun:
                 self._open_pipe()
-        elif not self._over:
-            self._early += data
-            self._whole = last
-            self._begin_if_fit(self._early)
+        elif self.state is ResponseState.HOLDING:
+            self._held_body += data
+            self._held_end = last
+            self._begin_if_fit(self._held_body)
 
     def broken(self, error: UpstreamError) -> None:
         """The upstream broke off: end the answer visibly, or refuse if the client has seen nothing of it yet."""
         self.exchange.cause = str(error)
-        if self.reply is None and self._early and not self._says_loading():
+        if self.reply is None and self._held_body and not self._says_loading():
             self._begin()
         if self.reply is not None:
             self._end(Ending.UPSTREAM_CUT)
-        elif self._early:
+        elif self._held_body:
             self._refuse("it is loading its model")
         else:
             self._refuse("it broke off after the head of its answer" if self._head is not None else str(error))
@@ -130,51 +150,52 @@ class Answer:
 
     def client_backed_up(self) -> None:
         """Back pressure: the client's backlog holds up the upstream's socket, and nobody else's."""
-        if self.reply is not None and not self._over:
-            self._held_back = True
+        if self.state is ResponseState.STREAMING:
+            self.state = ResponseState.BACKED_UP
             self.connection.pause_reading()
 
     def client_caught_up(self) -> None:
         """The client has read what it was sent."""
-        if self._held_back and not self._over:
-            self._held_back = False
+        if self.state is ResponseState.BACKED_UP:
+            self.state = ResponseState.STREAMING
             self._active_at = self._loop.time()
             self.connection.resume_reading()
 
     # --- inside
 
     def _begin_if_fit(self, early: bytes) -> None:
-        if self._head is not None and self._head.status == 503 and not self._whole and len(early) <= _PEEKED_BYTES:
+        if self._head is not None and self._head.status == 503 and not self._held_end and len(early) <= _PEEKED_BYTES:
             return
         if self._says_loading():
             self._refuse("it is loading its model")
-        elif early or self._whole:
+        elif early or self._held_end:
             self._begin()
         else:
             self._loop.call_soon(self._begin)  # if it breaks right now, it can still be refused
 
     def _says_loading(self) -> bool:
-        return self._head is not None and says_loading(self._head.status, self._early)
+        return self._head is not None and says_loading(self._head.status, self._held_body)
 
     def _begin(self) -> None:
         """Start writing to the client: the head, what came early, and the end if it came too, in one piece."""
-        if self._over or self.reply is not None or self._head is None:
-            return
         head = self._head
+        if self.state is not ResponseState.HOLDING or head is None:
+            return
+        self.state = ResponseState.STREAMING
         streams = event_stream.is_event_stream(head.headers.get(b"content-type", b""))
-        self._plain_stream = streams and head.length is None and not head.headers.get(b"content-encoding")
+        self._takes_events = streams and head.length is None and not head.headers.get(b"content-encoding")
         self.reply = reply = Reply(self.client, head, self.exchange.id, streams=streams)
         self.exchange.status = head.status
         self.exchange.first_byte_at = monotonic()
-        early, self._early = self._early, b""
+        early, self._held_body = self._held_body, b""
         self._sent.add(early)
-        reply.send(early, self._whole)
-        if self._whole:
+        reply.send(early, self._held_end)
+        if self._held_end:
             self._end(Ending.FINISHED)
             return
         if self.client.is_backed_up:
             self.client_backed_up()
-        if self._plain_stream and self._upstream.ping is not None:
+        if self._takes_events and self._upstream.ping is not None:
             self._keep_alive(reply, self._upstream.ping)
 
     def _open_pipe(self) -> None:
@@ -193,20 +214,20 @@ class Answer:
         openai-python fails on a comment in a stream that uses `id:` lines; llama-server's streams have none.
         """
         silent_for = self._loop.time() - max(self._heard_at(), self._pinged_at)
-        if silent_for >= seconds and event_stream.ends_event(self._sent.last()) and not self._held_back:
+        if silent_for >= seconds and event_stream.ends_event(self._sent.last()) and self.state is ResponseState.STREAMING:
             reply.send(event_stream.ping(self._endpoint.protocol), False)
             self._pinged_at, silent_for = self._loop.time(), 0.0
-        self._pinging = self._loop.call_later(max(seconds - silent_for, 0.01), self._keep_alive, reply, seconds)
+        self._ping_timer = self._loop.call_later(max(seconds - silent_for, 0.01), self._keep_alive, reply, seconds)
 
     def _check_silence(self) -> float | None:
         """End the answer if it has been silent for too long; else return in how many seconds it will have been."""
         left = self._heard_at() + self._limit - self._loop.time()
         if left > 0:
             return left
-        if self.owed and self._head is None and self.connection.is_drained:
+        if self.uploading and self._head is None and self.connection.is_drained:
             self.touch()  # it is the client that is waited for, and `Upload` has an eye on it
             return self._limit
-        if self._held_back:
+        if self.state is ResponseState.BACKED_UP:
             self._end(Ending.CLIENT_STALLED)
         else:
             self.exchange.cause = f"no byte for {self._limit:g} s"
@@ -218,16 +239,16 @@ class Answer:
 
     def _end(self, ending: Ending | None, refusal: Refusal | None = None) -> None:
         """Every exchange ends here: as `ending` if its answer has begun, else with `refusal`."""
-        if self._over:
+        if self.state is ResponseState.ENDED:
             return
-        self._over = True
+        self.state = ResponseState.ENDED
         self.client.connection.answer = None
         self.connection.silence.rest()
-        if self._pinging is not None:
-            self._pinging.cancel()
+        if self._ping_timer is not None:
+            self._ping_timer.cancel()
         if ending is not None:
             self.exchange.ending = ending
-        self._upstream.release(self.connection, reusable=not self.owed)
+        self._upstream.release(self.connection, reusable=not self.uploading)
         self._report(self, refusal if self.reply is None else None)
         if self.reply is None:
             return
@@ -241,7 +262,7 @@ class Answer:
         RFC 9112 8: a chunked body without its last chunk, and a body shorter than its length, are incomplete.
         """
         row = _WORDS.get(self.exchange.ending)
-        if row is not None and self._plain_stream:
+        if row is not None and self._takes_events:
             words = event_stream.error_event(self._endpoint.protocol, row.type, row.message)
             last_words = event_stream.finish_line(self._sent.last()[-event_stream.TAIL_BYTES :]) + words
             self._sent.add(last_words)

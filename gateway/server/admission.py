@@ -72,9 +72,8 @@ class Admission:
             return Rejected(asked, Refusal(errors.BAD_KEY))
         if deployment is None:
             named = self._named(asked.deployment_id)
-            return Rejected(
-                asked, Refusal(errors.NO_DEPLOYMENT, cause=f"{named} is no deployment of this account"), key
-            )
+            refusal = Refusal(errors.NO_DEPLOYMENT, cause=f"{named} is no deployment of this account")
+            return Rejected(asked, refusal, key)
         status = self._readiness.status(deployment)
         if status is not Status.READY:
             row = errors.PAUSED if status is Status.PAUSED else errors.DEPLOYING

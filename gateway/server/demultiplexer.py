@@ -25,7 +25,7 @@ _RETRIES = 2
 _MAX_AHEAD_BYTES = 256 * 1024  # kept of a client that sends on before it is answered; then its socket is paused
 
 
-class State(Enum):
+class ConnectionState(Enum):
     """Whose the next bytes of a connection are."""
 
     FREE = auto()  # they begin a request, together with what is buffered
@@ -34,9 +34,9 @@ class State(Enum):
 
 
 TRANSITIONS = {
-    State.FREE: {State.FAST_PATH, State.AIOHTTP},
-    State.FAST_PATH: {State.FREE},
-    State.AIOHTTP: {State.FREE},
+    ConnectionState.FREE: {ConnectionState.FAST_PATH, ConnectionState.AIOHTTP},
+    ConnectionState.FAST_PATH: {ConnectionState.FREE},
+    ConnectionState.AIOHTTP: {ConnectionState.FREE},
 }
 
 
@@ -48,7 +48,7 @@ class Demultiplexer(ClientConnection):
     def __init__(self, fast_path: FastPath, outbox: Outbox, manager: web.Server, **kwargs: Any) -> None:
         super().__init__(outbox, manager, **kwargs)
         self._fast_path = fast_path
-        self._state = State.FREE
+        self._state = ConnectionState.FREE
         self._buffer = b""
         self._collecting: asyncio.TimerHandle | None = None  # until then the rest of a plain request may come
         self._retries = 0
@@ -56,9 +56,9 @@ class Demultiplexer(ClientConnection):
         self._decision: Admitted | Rejected | None = None  # on the request that the buffer begins with
 
     def data_received(self, data: bytes) -> None:
-        if self._state is State.FAST_PATH:
+        if self._state is ConnectionState.FAST_PATH:
             self._buffer_ahead(data)
-        elif self._state is State.AIOHTTP or not data:
+        elif self._state is ConnectionState.AIOHTTP or not data:
             more = self._aiohttp_bytes - len(data)
             self._pass_on(data, more if more >= 0 else math.inf)
         else:
@@ -71,12 +71,12 @@ class Demultiplexer(ClientConnection):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         incomplete = plain_request(self._take_buffer())
-        if incomplete is not None and self._state is not State.FAST_PATH:
+        if incomplete is not None and self._state is not ConnectionState.FAST_PATH:
             self._fast_path.note_leaving(incomplete)
         super().connection_lost(exc)
 
     def request_over(self) -> None:
-        self._state = State.FREE
+        self._state = ConnectionState.FREE
         self.restart_keepalive()
         if self._buffer:
             self.event_loop.call_soon(self._go_on)
@@ -88,7 +88,7 @@ class Demultiplexer(ClientConnection):
 
     @property
     def is_busy(self) -> bool:
-        return self._state is State.FAST_PATH
+        return self._state is ConnectionState.FAST_PATH
 
     def _dispatch(self, data: bytes) -> None:
         """Route `data`, which begins with a request, while nothing is under way on the fast path."""
@@ -115,7 +115,7 @@ class Demultiplexer(ClientConnection):
             self.event_loop.call_soon(self._go_on)
         elif begun is Begun.YES:
             self._retries = 0
-            self._state = State.FAST_PATH
+            self._state = ConnectionState.FAST_PATH
         else:
             self._pass_on(data, 0)
 
@@ -139,7 +139,7 @@ class Demultiplexer(ClientConnection):
         """Give aiohttp these bytes, and as many `more` when they come."""
         self._retries = 0
         self._aiohttp_bytes = more
-        self._state = State.AIOHTTP if more else State.FREE
+        self._state = ConnectionState.AIOHTTP if more else ConnectionState.FREE
         self.feed(data)
 
     def _take_buffer(self) -> bytes:
@@ -155,7 +155,7 @@ class Demultiplexer(ClientConnection):
             self.transport.pause_reading()
 
     def _go_on(self) -> None:
-        busy = self._state is State.FAST_PATH
+        busy = self._state is ConnectionState.FAST_PATH
         if self._buffer and not busy and self.transport is not None and not self.transport.is_closing():
             self.transport.resume_reading()
             self.data_received(self._take_buffer())
