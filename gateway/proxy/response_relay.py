@@ -214,7 +214,8 @@ class Answer:
         openai-python fails on a comment in a stream that uses `id:` lines; llama-server's streams have none.
         """
         silent_for = self._loop.time() - max(self._heard_at(), self._pinged_at)
-        if silent_for >= seconds and event_stream.ends_event(self._sent.last()) and self.state is ResponseState.STREAMING:
+        between_events = event_stream.ends_event(self._sent.last())
+        if silent_for >= seconds and between_events and self.state is ResponseState.STREAMING:
             reply.send(event_stream.ping(self._endpoint.protocol), False)
             self._pinged_at, silent_for = self._loop.time(), 0.0
         self._ping_timer = self._loop.call_later(max(seconds - silent_for, 0.01), self._keep_alive, reply, seconds)
