@@ -21,7 +21,7 @@ from gateway.registry.base import Registry
 from gateway.telemetry.logs import masked
 
 
-class Asked(NamedTuple):
+class RequestedTarget(NamedTuple):
     """What a request's head asks for. `key_digest` is the SHA-256 of the key it presents, empty without one."""
 
     key_digest: bytes
@@ -32,7 +32,7 @@ class Asked(NamedTuple):
 class Admitted(NamedTuple):
     """A request that is let through, and where to."""
 
-    asked: Asked
+    asked: RequestedTarget
     key: Key
     deployment: Deployment
     upstream: Upstream
@@ -45,7 +45,7 @@ class Admitted(NamedTuple):
 class Rejected(NamedTuple):
     """A request that is refused. `key` and `deployment` are there as far as they were found to be good."""
 
-    asked: Asked
+    asked: RequestedTarget
     refusal: Refusal
     key: Key | None = None
     deployment: Deployment | None = None
@@ -65,7 +65,7 @@ class Admission:
         self._upstreams = upstreams
         self._relay = relay
 
-    def admit(self, asked: Asked) -> Admitted | Rejected:
+    def admit(self, asked: RequestedTarget) -> Admitted | Rejected:
         """Decide on one request: 401, 404, 503, in this order. It is called once for each proxied request."""
         key, deployment = self.find(asked)
         if key is None:
@@ -86,7 +86,7 @@ class Admission:
         """The key with this digest; None for an unknown, revoked or expired one alike."""
         return self._registry.snapshot.key(digest, datetime.now(UTC))
 
-    def find(self, asked: Asked) -> tuple[Key | None, Deployment | None]:
+    def find(self, asked: RequestedTarget) -> tuple[Key | None, Deployment | None]:
         """The good key that a request presents, and the deployment of its account; None for what there is not."""
         key = self.key(asked.key_digest)
         if key is None:
@@ -103,7 +103,7 @@ REGISTRY = web.AppKey("registry", Registry)
 ADMISSION = web.AppKey("admission", Admission)
 
 
-def _note(exchange: Exchange, asked: Asked, key: Key, deployment: Deployment | None) -> None:
+def _note(exchange: Exchange, asked: RequestedTarget, key: Key, deployment: Deployment | None) -> None:
     exchange.account, exchange.key = key.account, key.id
     exchange.endpoint = asked.endpoint.path
     if deployment is not None:

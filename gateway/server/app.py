@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from gateway.config.settings import Server
-from gateway.core.notifier import Changes
+from gateway.core.notifier import Notifier
 from gateway.core.worker_group import ALONE, WORKER_GROUP, WorkerGroup
 from gateway.proxy.relay import RELAY, Relay
 from gateway.proxy.upstream.connection_pool import UPSTREAMS, Upstreams
@@ -20,26 +20,26 @@ from gateway.telemetry import access_log
 # Only for what the router answers: the proxied endpoints do not come this way (see `request_handler`).
 MIDDLEWARES = (access_log.measure, authentication.authenticate)
 
-CHANGES = web.AppKey("changes", Changes)
+NOTIFIER = web.AppKey("notifier", Notifier)
 _FIRST_LOOK_SECONDS = 0.3  # so that a restarted gateway does not call healthy deployments "deploying"
 
 
 def create_app(server: Server, registry: Registry, group: WorkerGroup = ALONE) -> web.Application:
     """The gateway as an aiohttp application. `registry` is opened and closed with it."""
     app = web.Application(middlewares=MIDDLEWARES)
-    changes, upstreams = Changes(), Upstreams(group)
-    app[CHANGES] = changes
+    notifier, upstreams = Notifier(), Upstreams(group)
+    app[NOTIFIER] = notifier
     app[WORKER_GROUP] = group
     app[REGISTRY] = registry
-    app[access_log.ACCESS] = access = access_log.Access(changes)
+    app[access_log.ACCESS] = access = access_log.AccessLog(notifier)
     app[UPSTREAMS] = upstreams
-    app[READINESS] = watcher = Readiness(upstreams, changes, server.probes.interval, server.probes.timeout)
+    app[READINESS] = watcher = Readiness(upstreams, notifier, server.probes.interval, server.probes.timeout)
     app[RELAY] = relay = Relay(server.limits.body_bytes, server.timeouts.upload_silence)
     app[ADMISSION] = Admission(registry, watcher, upstreams, relay)
     app[COMPLETION] = Completion(access, watcher)
     app.on_response_prepare.append(access_log.stamp)
     app.cleanup_ctx.extend((registry_context, readiness_context))
-    dashboard.set_up(app, server, changes)
+    dashboard.set_up(app, server, notifier)
     metrics_endpoint.set_up(app, server)
     add_routes(app)
     return app

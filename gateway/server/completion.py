@@ -9,13 +9,13 @@ from gateway.core import errors
 from gateway.core.exchange import Exchange
 from gateway.core.usage import read_usage
 from gateway.proxy.upstream.readiness import Readiness
-from gateway.telemetry.access_log import Access
+from gateway.telemetry.access_log import AccessLog
 
 
 class Completion:
     """Called once for each exchange, when nothing of its answer is left to be sent."""
 
-    def __init__(self, access: Access, readiness: Readiness) -> None:
+    def __init__(self, access: AccessLog, readiness: Readiness) -> None:
         self._access = access
         self._readiness = readiness
 
@@ -28,7 +28,7 @@ class Completion:
             self._readiness.doubt(exchange.deployment or "")
         if exchange.excerpt is not None:
             exchange.usage = read_usage(exchange.excerpt.first, exchange.excerpt.last())
-        self._access.end(exchange, request)
+        self._access.log(exchange, request)
 
 
 COMPLETION = web.AppKey("completion", Completion)

@@ -13,8 +13,8 @@ from aiohttp import web
 
 from gateway.proxy.client_connection import Client, ClientConnection
 from gateway.proxy.request_body import HELD_BYTES
-from gateway.proxy.write_coalescing import Outbox
-from gateway.server.admission import Admitted, Asked, Rejected
+from gateway.proxy.write_coalescing import WriteCoalescer
+from gateway.server.admission import Admitted, Rejected, RequestedTarget
 from gateway.server.fast_path import Begun, FastPath
 from gateway.server.fast_path_parser import PlainRequest, plain_request
 
@@ -45,7 +45,7 @@ class Demultiplexer(ClientConnection):
 
     __slots__ = ("_aiohttp_bytes", "_buffer", "_collecting", "_decision", "_fast_path", "_retries", "_state")
 
-    def __init__(self, fast_path: FastPath, outbox: Outbox, manager: web.Server, **kwargs: Any) -> None:
+    def __init__(self, fast_path: FastPath, outbox: WriteCoalescer, manager: web.Server, **kwargs: Any) -> None:
         super().__init__(outbox, manager, **kwargs)
         self._fast_path = fast_path
         self._state = ConnectionState.FREE
@@ -81,7 +81,7 @@ class Demultiplexer(ClientConnection):
         if self._buffer:
             self.event_loop.call_soon(self._go_on)
 
-    def decision_on(self, asked: Asked) -> Admitted | Rejected | None:
+    def decision_on(self, asked: RequestedTarget) -> Admitted | Rejected | None:
         """The decision on a request that the fast path admitted and did not begin; None if there is none."""
         decision, self._decision = self._decision, None
         return decision if decision is not None and decision.asked == asked else None
@@ -108,7 +108,7 @@ class Demultiplexer(ClientConnection):
         if self.writing_paused:
             self._buffer = data  # the client has not read its last answer yet
             return
-        begun = self._begin(request) if self.waits_for_request else Begun.NOT_YET
+        begun = self._try_fast_path(request) if self.waits_for_request else Begun.NOT_YET
         if begun is Begun.NOT_YET and self.answer is None and self._retries < _RETRIES:
             self._retries += 1
             self._buffer = data
@@ -119,7 +119,7 @@ class Demultiplexer(ClientConnection):
         else:
             self._pass_on(data, 0)
 
-    def _begin(self, request: PlainRequest) -> Begun:
+    def _try_fast_path(self, request: PlainRequest) -> Begun:
         """Begin a request on the fast path. The decision on it outlives an attempt: it is taken once."""
         if not self._fast_path.takes(request):
             return Begun.NO

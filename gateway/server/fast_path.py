@@ -14,7 +14,7 @@ from gateway.core.exchange import Ending, Exchange
 from gateway.proxy.client_connection import Client
 from gateway.proxy.relay import RELAY
 from gateway.proxy.request_body import HELD_BYTES, content_length
-from gateway.proxy.response_relay import Answer
+from gateway.proxy.response_relay import ResponseRelay
 from gateway.server.admission import ADMISSION, Admitted, Rejected
 from gateway.server.completion import COMPLETION
 from gateway.server.fast_path_parser import PlainRequest
@@ -61,19 +61,19 @@ class FastPath:
         if connection is None:
             return Begun.NOT_YET
         head, endpoint = request.head, decision.asked.endpoint
-        exchange = self._access.begin(head.request_id)
+        exchange = self._access.start(head.request_id)
         decision.note_on(exchange)
         exchange.bytes_in = len(request.body)
-        answer = Answer(exchange, endpoint, upstream, connection, client=client, report=self._report)
+        answer = ResponseRelay(exchange, endpoint, upstream, connection, client=client, report=self._report)
         framing = content_length(len(request.body)) if request.body else b""
         up = upstream.request_head(endpoint.method, endpoint.path, head.upward + framing)
-        self._relay.begin(answer, up + request.body)
+        self._relay.start(answer, up + request.body)
         return Begun.YES
 
     def note_leaving(self, request: PlainRequest) -> None:
         """Its client left before the request was whole."""
         asked = request.head.asked
-        exchange = self._access.begin(request.head.request_id)
+        exchange = self._access.start(request.head.request_id)
         key, deployment = self._admission.find(asked)
         if key is not None:
             exchange.account, exchange.key = key.account, key.id
@@ -83,8 +83,8 @@ class FastPath:
         exchange.ending = Ending.CLIENT_LEFT
         self._completion.complete(exchange)
 
-    def _report(self, answer: Answer, refusal: Refusal | None) -> None:
-        self._relay.end(answer)
+    def _report(self, answer: ResponseRelay, refusal: Refusal | None) -> None:
+        self._relay.finish(answer)
         connection = answer.client.connection
         if refusal is not None and connection.transport is not None:
             self._access.refuse_at_once(answer.exchange, refusal, connection)

@@ -14,7 +14,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from gateway.core.account import digest_of
 from gateway.core.endpoints import ENDPOINTS, PREFIX
 from gateway.core.headers import REQUEST_ID, lines_of, presented_key, upward
-from gateway.server.admission import Asked
+from gateway.server.admission import RequestedTarget
 from gateway.server.request_validation import is_host
 
 _MAX_HEAD_BYTES = 4000  # half of what aiohttp's parser takes for one line; real clients send less than 2000
@@ -48,7 +48,7 @@ _NOT_PLAIN = frozenset(
 class PlainHead:
     """What a plain request's head says. `upward` are the header lines that the model server may see."""
 
-    asked: Asked
+    asked: RequestedTarget
     upward: bytes
     request_id: str | None
 
@@ -100,7 +100,7 @@ def _plain_head(lines: bytes) -> PlainHead | None:
     key = presented_key(known)
     if endpoint is None or endpoint.method.encode() != named[1] or key is None or not is_host(known.get("Host", "")):
         return None
-    what = Asked(digest_of(key), named[2].decode(), endpoint)
+    what = RequestedTarget(digest_of(key), named[2].decode(), endpoint)
     return PlainHead(what, lines_of(upward(headers)), known.get(REQUEST_ID))
 
 

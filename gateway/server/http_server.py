@@ -12,12 +12,12 @@ from gateway.core import errors
 from gateway.core.errors import Refusal
 from gateway.proxy import aiohttp_internals
 from gateway.proxy.client_connection import ClientConnection
-from gateway.proxy.client_disconnect import Departures
-from gateway.proxy.write_coalescing import Outbox
+from gateway.proxy.client_disconnect import DisconnectWatch
+from gateway.proxy.write_coalescing import WriteCoalescer
 from gateway.server.completion import COMPLETION
 from gateway.server.demultiplexer import Demultiplexer
 from gateway.server.fast_path import FastPath
-from gateway.server.request_handler import Entrance
+from gateway.server.request_handler import RequestPipeline
 from gateway.server.request_validation import without_surprises
 from gateway.telemetry.access_log import ACCESS
 
@@ -35,7 +35,7 @@ class HttpConnection(Demultiplexer):
     __slots__ = ("app",)
 
     def __init__(
-        self, app: web.Application, fast_path: FastPath, outbox: Outbox, manager: web.Server, **kwargs: Any
+        self, app: web.Application, fast_path: FastPath, outbox: WriteCoalescer, manager: web.Server, **kwargs: Any
     ) -> None:
         super().__init__(fast_path, outbox, manager, **kwargs)
         self.app = app
@@ -56,7 +56,7 @@ class HttpConnection(Demultiplexer):
         return self._refuse_unread(Refusal(errors.BAD_REQUEST, _what_is_wrong(exc)))
 
     def _refuse_unread(self, refusal: Refusal) -> web.StreamResponse:
-        exchange = self.app[ACCESS].begin(None)
+        exchange = self.app[ACCESS].start(None)
         response = self.app[ACCESS].refuse_unread(exchange, refusal)
         self.app[COMPLETION].complete(exchange)
         return response
@@ -88,9 +88,9 @@ class UnfitAiohttpError(Exception):
 
 class _Server(web.Server):
     def __init__(self, app: web.Application, made: web.Server, *, handler_cancellation: bool, **options: Any) -> None:
-        entrance = Entrance(app, made.request_handler)
+        pipeline = RequestPipeline(app, made.request_handler)
         # aiohttp's type says BaseRequest; what an application's request_factory makes is a Request.
-        handle = cast("Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]", entrance.handle)
+        handle = cast("Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]", pipeline.handle)
         super().__init__(
             handle,
             request_factory=without_surprises(made.request_factory),
@@ -100,15 +100,15 @@ class _Server(web.Server):
         self._app = app
         self._options = {"loop": asyncio.get_running_loop(), **options}
         self._fast_path = FastPath(app)
-        self._outbox = Outbox()
-        self._departures = Departures(lambda: self.connections)
+        self._coalescer = WriteCoalescer()
+        self._disconnect_watch = DisconnectWatch(lambda: self.connections)
 
     async def shutdown(self, timeout: float | None = None) -> None:
-        self._departures.stop()
+        self._disconnect_watch.stop()
         await super().shutdown(timeout)
 
     def __call__(self) -> web.RequestHandler:
-        return HttpConnection(self._app, self._fast_path, self._outbox, self, **self._options)
+        return HttpConnection(self._app, self._fast_path, self._coalescer, self, **self._options)
 
 
 class Runner(web.AppRunner):

@@ -21,7 +21,7 @@ from gateway.telemetry.access_log import ACCESS
 log = logging.getLogger("gateway")
 
 
-class Entrance:
+class RequestPipeline:
     """Answers the requests that aiohttp reads; `route` is aiohttp's own way of answering one."""
 
     def __init__(self, app: web.Application, route: Handler) -> None:
@@ -32,7 +32,7 @@ class Entrance:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One exchange, one log line. A client that leaves is not an error, whenever it does."""
-        exchange = self._access.begin(request.headers.get(REQUEST_ID))
+        exchange = self._access.start(request.headers.get(REQUEST_ID))
         request[EXCHANGE] = exchange
         try:
             response = await self._answer(request)

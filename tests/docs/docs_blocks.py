@@ -49,12 +49,12 @@ def _line(cells: Iterable[str]) -> str:
 # --- the contract
 
 
-def _message(row: errors.Row) -> str:
+def _message(row: errors.ErrorRow) -> str:
     detail = row.reason if row.reason in {str(status) for status in Status} else "…"
     return f"`{row.message.format(detail=detail)}`"
 
 
-def _sent(row: errors.Row) -> str:
+def _sent(row: errors.ErrorRow) -> str:
     return ", ".join(f"`{name}: {value}`" for name, value in row.headers.items()) or "–"
 
 
@@ -63,7 +63,7 @@ def _refusals(old: str) -> str:
     return table(("status", "type", "message", "headers", "when"), rows, old, by_hand=1, key=4)
 
 
-def _contract(rows: Iterable[errors.Row]) -> Callable[[str], str]:
+def _contract(rows: Iterable[errors.ErrorRow]) -> Callable[[str], str]:
     def block(old: str) -> str:
         cells = [(f"`{row.reason}`", str(row.status), f"`{row.type}`", _message(row), _sent(row)) for row in rows]
         return table(("reason", "status", "type", "message", "headers", "when"), cells, old, by_hand=1)
@@ -167,7 +167,7 @@ def _reasons(old: str) -> str:
     return table(("`reason`", "status", "what it means", "what to do"), rows, old, by_hand=2)
 
 
-def _is_logged(row: errors.Row) -> bool:
+def _is_logged(row: errors.ErrorRow) -> bool:
     """The words for a broken stream come without a refusal: the log has an ending instead."""
     return row not in (errors.CUT, errors.SILENT)
 

@@ -84,7 +84,7 @@ def test_the_request_walk_names_every_status_a_proxied_request_can_be_refused_wi
 
 def test_the_contract_says_which_of_its_rows_are_not_played() -> None:
     code = (ROOT / "gateway" / "cli" / "contract" / "conformance.py").read_text(encoding="utf-8")
-    rows = {name: row.reason for name, row in vars(errors).items() if isinstance(row, errors.Row)}
+    rows = {name: row.reason for name, row in vars(errors).items() if isinstance(row, errors.ErrorRow)}
     said = re.search(r"Not\s+played are ([^.]+)\.", prose(ROOT / "docs" / "contract.md"))
     assert said is not None
     not_played = {reason for name, reason in rows.items() if not re.search(rf"errors\.{name}\b", code)}

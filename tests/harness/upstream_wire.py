@@ -2,7 +2,7 @@
 
 import asyncio
 
-from gateway.proxy.upstream.connection import Connection
+from gateway.proxy.upstream.connection import UpstreamConnection
 
 
 class UpstreamWire(asyncio.Transport):
@@ -11,7 +11,7 @@ class UpstreamWire(asyncio.Transport):
     It delivers as uvloop does, which looks up who takes what it read only when it is given a protocol.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: UpstreamConnection) -> None:
         super().__init__()
         self.reads = True
         self.closed = False
@@ -19,7 +19,7 @@ class UpstreamWire(asyncio.Transport):
         connection.connection_made(self)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        assert isinstance(protocol, Connection)
+        assert isinstance(protocol, UpstreamConnection)
         self.deliver = protocol.data_received
 
     def pause_reading(self) -> None:

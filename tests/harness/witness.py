@@ -52,7 +52,7 @@ def hold(cls, name, transitions):
     cls.__setattr__ = change
 
 
-hold(response_relay.Answer, "state", response_relay.TRANSITIONS)
+hold(response_relay.ResponseRelay, "state", response_relay.TRANSITIONS)
 hold(demultiplexer.Demultiplexer, "_state", demultiplexer.TRANSITIONS)
 
 _admit = admission.Admission.admit

@@ -9,12 +9,12 @@ from gateway.core.endpoints import ENDPOINTS, PREFIX
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE
 from gateway.proxy.relay import RELAY
-from gateway.server.admission import ADMISSION, Asked, Rejected
+from gateway.server.admission import ADMISSION, Rejected, RequestedTarget
 from gateway.server.demultiplexer import Demultiplexer
 from gateway.server.handlers.authentication import presented_digest
 
 
-def asked_of(request: web.Request) -> Asked | None:
+def asked_of(request: web.Request) -> RequestedTarget | None:
     """What a request for a proxied endpoint, `/api/gguf/{id}{endpoint}`, asks for; None for any other request.
 
     The path is compared as it was sent, before any percent-decoding.
@@ -24,10 +24,10 @@ def asked_of(request: web.Request) -> Asked | None:
     endpoint = ENDPOINTS.get(slash + rest) if path.startswith(PREFIX) else None
     if endpoint is None or request.method != endpoint.method:
         return None
-    return Asked(presented_digest(request), deployment_id, endpoint)
+    return RequestedTarget(presented_digest(request), deployment_id, endpoint)
 
 
-async def inference(app: web.Application, request: web.Request, asked: Asked) -> web.StreamResponse:
+async def inference(app: web.Application, request: web.Request, asked: RequestedTarget) -> web.StreamResponse:
     """Answer a request to a deployment. Raises Refusal: what admission says, and all of the relay's."""
     exchange = request[EXCHANGE]
     decision = cast(Demultiplexer, request.protocol).decision_on(asked) or app[ADMISSION].admit(asked)

@@ -18,7 +18,7 @@ from gateway.server.demultiplexer import COLLECTING_SECONDS
 from gateway.server.http_server import Runner
 from gateway.server.process.listen_address import ListenError, why_not
 from gateway.server.process.signals import StopRequests
-from gateway.telemetry.exception_handler import LoopErrors
+from gateway.telemetry.exception_handler import ExceptionHandler
 
 log = logging.getLogger("gateway")
 
@@ -50,7 +50,7 @@ async def serve(
     port, and is told by its supervisor instead of by signals.
     Raises SourceError if the registry cannot be read, ListenError if the address cannot be used.
     """
-    asyncio.get_running_loop().set_exception_handler(LoopErrors())
+    asyncio.get_running_loop().set_exception_handler(ExceptionHandler())
     stop = StopRequests(registry)
     if group.supervisor is None:
         stop.listen_to_signals()

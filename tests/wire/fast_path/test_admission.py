@@ -4,6 +4,7 @@ import pytest
 
 from tests.harness import scene
 from tests.harness.gateway_process import GatewayProcess
+from tests.harness.patience import wait_until
 from tests.harness.scripted_upstream import ScriptedUpstream
 from tests.harness.stage import chat
 from tests.harness.wire_client import chunked
@@ -25,8 +26,9 @@ REQUESTS = {
 }
 
 
-def asked(gateway: GatewayProcess, start: int) -> int:
-    """How many decisions were taken since."""
+def asked(gateway: GatewayProcess, start: int, requests: int) -> int:
+    """How many decisions were taken since, once so many requests have their line in the log."""
+    wait_until(lambda: gateway.log.since(start).count('"message":"request"') >= requests, what="a request has no line")
     return gateway.log.since(start).count("witness: asked ")
 
 
@@ -42,7 +44,7 @@ def test_a_request_is_decided_on_once(
     ):
         for number in (1, 2, 3):
             witnessed.ask(data)
-            assert asked(witnessed, start) == number
+            assert asked(witnessed, start, number) == number
 
 
 def test_requests_sent_together_are_each_decided_on_once(witnessed: GatewayProcess, upstream: ScriptedUpstream) -> None:
@@ -51,4 +53,4 @@ def test_requests_sent_together_are_each_decided_on_once(witnessed: GatewayProce
     with upstream.playing(echo), witnessed.connect() as client:
         client.send(PLAIN * 5)
         assert [client.read_response().status for _ in range(5)] == [200] * 5
-    assert asked(witnessed, start) == 5
+    assert asked(witnessed, start, 5) == 5

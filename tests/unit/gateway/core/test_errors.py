@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gateway.core import errors
-from gateway.core.errors import Refusal, Row, error_body
+from gateway.core.errors import ErrorRow, Refusal, error_body
 
 NOT_READY = "Endpoint is not ready (status: %s). It may still be deploying or paused."
 RETRY_5 = {"Retry-After": "5", "x-should-retry": "true"}
@@ -50,7 +50,7 @@ def test_the_contract_is_kept_to_the_letter(
 
 
 @pytest.mark.parametrize("row", [*errors.CONTRACT, *errors.FURTHER], ids=lambda row: row.reason)
-def test_every_refusal_has_the_same_shape(row: Row) -> None:
+def test_every_refusal_has_the_same_shape(row: ErrorRow) -> None:
     refusal = Refusal(row, "DETAIL", cause="SECRET", Allow="GET")
     answer = json.loads(refusal.body)
     assert list(answer) == ["error"]

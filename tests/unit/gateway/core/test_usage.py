@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from gateway.core.usage import Excerpt, read_usage
-from gateway.proxy.upstream.passthrough import pipe_to
+from gateway.proxy.upstream.passthrough import passthrough_to
 
 SAID = b'{"choices":[],"usage":{"completion_tokens":4,"prompt_tokens":51}}'
 
@@ -44,7 +44,7 @@ async def test_an_excerpt_holds_both_ends_of_what_has_passed_however_it_came(par
     piped_ever = False
     for seed in range(part * 100, part * 100 + 100):
         chance, excerpt, whole, piped = random.Random(seed), Excerpt(), b"", False
-        pipe = pipe_to(Client(), excerpt, unframed(excerpt.add))
+        pipe = passthrough_to(Client(), excerpt, unframed(excerpt.add))
         for piece in pieces(chance):
             if excerpt.has_begun and chance.random() > 0.2:
                 pipe(b"%x\r\n%b\r\n" % (len(piece), piece))
@@ -65,7 +65,7 @@ async def test_usage_is_found_behind_many_events() -> None:
     excerpt = Excerpt()
     excerpt.add(b"x" * 3000)
     rejected = list[bytes]()
-    pipe = pipe_to(Client(), excerpt, rejected.append)
+    pipe = passthrough_to(Client(), excerpt, rejected.append)
     for content in [b"x" * 300] * 500 + [SAID, b"data: [DONE]\n\n".rjust(64)]:
         pipe(b"%x\r\n%b\r\n" % (len(content), content))
     assert rejected == []
@@ -88,7 +88,7 @@ def test_the_beginning_of_a_stream_is_over_with_its_first_event() -> None:
 async def test_only_a_whole_chunk_is_passed_and_nothing_of_anything_else() -> None:
     rejected = list[bytes]()
     client = Client()
-    pipe = pipe_to(client, Excerpt(), rejected.append)
+    pipe = passthrough_to(client, Excerpt(), rejected.append)
     for size in (*range(300), 4000, 4089, 4090, 70_000):
         chunk = b"%x\r\n%b\r\n" % (size, b"x" * size)
         client.sent.clear()

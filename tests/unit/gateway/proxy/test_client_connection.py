@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from gateway.proxy.client_connection import ClientConnection
-from gateway.proxy.write_coalescing import Outbox
+from gateway.proxy.write_coalescing import WriteCoalescer
 
 
 async def _unasked(_request: web.BaseRequest) -> web.StreamResponse:
@@ -16,7 +16,7 @@ async def _unasked(_request: web.BaseRequest) -> web.StreamResponse:
 
 
 @asynccontextmanager
-async def connected(outbox: Outbox) -> AsyncIterator[tuple[ClientConnection, socket.socket]]:
+async def connected(outbox: WriteCoalescer) -> AsyncIterator[tuple[ClientConnection, socket.socket]]:
     """A connection, and its client's end of it."""
     loop, server = asyncio.get_running_loop(), web.Server(_unasked)
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
@@ -39,7 +39,7 @@ async def read(client: socket.socket, size: int) -> bytes:
 
 
 async def test_what_is_sent_now_leaves_after_what_waits_for_the_end_of_the_turn() -> None:
-    async with connected(Outbox()) as (connection, client):
+    async with connected(WriteCoalescer()) as (connection, client):
         connection.send_with_others(b"an answer, ")
         connection.send(b"a refusal, ")
         assert client.recv(100) == b"an answer, a refusal, "
@@ -49,7 +49,7 @@ async def test_what_is_sent_now_leaves_after_what_waits_for_the_end_of_the_turn(
 
 
 async def test_what_waits_leaves_before_anything_that_is_scheduled_later() -> None:
-    outbox, seen = Outbox(), b""
+    outbox, seen = WriteCoalescer(), b""
 
     def look() -> None:
         nonlocal seen
@@ -64,7 +64,7 @@ async def test_what_waits_leaves_before_anything_that_is_scheduled_later() -> No
 
 
 async def test_an_answer_that_waits_counts_as_unread() -> None:
-    async with connected(Outbox()) as (connection, client):
+    async with connected(WriteCoalescer()) as (connection, client):
         seen = [connection.is_unread]
         connection.send_with_others(b"answer")
         seen.append(connection.is_unread)
@@ -73,7 +73,7 @@ async def test_an_answer_that_waits_counts_as_unread() -> None:
 
 
 async def test_a_client_that_closes_its_side_meanwhile_has_its_answer() -> None:
-    async with connected(Outbox()) as (connection, client):
+    async with connected(WriteCoalescer()) as (connection, client):
         connection.send_with_others(b"answer")
         connection.eof_received()
         assert connection.transport is not None
@@ -84,7 +84,7 @@ async def test_a_client_that_closes_its_side_meanwhile_has_its_answer() -> None:
 async def test_nothing_is_sent_after_what_a_connection_was_closed_behind() -> None:
     """The end of an answer must not follow after its connection was closed to show that it was cut."""
     cut = b"cut" * 5_000_000  # more than the kernel takes off our hands
-    async with connected(Outbox()) as (connection, client):
+    async with connected(WriteCoalescer()) as (connection, client):
         connection.send(cut)
         assert connection.transport is not None
         connection.transport.close()

@@ -10,8 +10,8 @@ from aiohttp.test_utils import make_mocked_request
 
 from gateway.core.errors import Refusal
 from gateway.proxy import request_body
-from gateway.proxy.request_body import Upload
-from gateway.proxy.upstream.connection import Connection
+from gateway.proxy.request_body import RequestBody
+from gateway.proxy.upstream.connection import UpstreamConnection
 
 SILENCE = 0.1  # seconds
 
@@ -48,8 +48,8 @@ def begun_body() -> StreamReader:
 
 async def carry(body: StreamReader, upstream: SlowUpstream) -> None:
     request = make_mocked_request("POST", "/", headers={"Transfer-Encoding": "chunked"}, payload=body)
-    one = Upload(request, limit=1 << 30, silence=SILENCE)
-    await one.continue_to(cast(Connection, upstream), await one.begin(), lambda: None)
+    one = RequestBody(request, limit=1 << 30, silence=SILENCE)
+    await one.continue_to(cast(UpstreamConnection, upstream), await one.read_first(), lambda: None)
 
 
 async def test_the_time_that_the_upstream_takes_is_not_the_clients() -> None:

@@ -10,13 +10,13 @@ from gateway.core.endpoints import ENDPOINTS
 from gateway.core.errors import Refusal
 from gateway.core.exchange import Ending, Exchange
 from gateway.proxy.client_connection import Client, ClientConnection
-from gateway.proxy.response_relay import Answer
-from gateway.proxy.upstream.connection import Connection
+from gateway.proxy.response_relay import ResponseRelay
+from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.connection_pool import Upstream
-from gateway.proxy.upstream.response_head import Head
+from gateway.proxy.upstream.response_head import ResponseHead
 
 EVENT = b"data: 1\n\n"
-STREAM = Head(200, {b"content-type": b"text/event-stream"}, None, chunked=True, keep_alive=True)
+STREAM = ResponseHead(200, {b"content-type": b"text/event-stream"}, None, chunked=True, keep_alive=True)
 
 
 class Wire(asyncio.Transport):
@@ -60,17 +60,19 @@ class Ended:
         self.wire = Wire()
         self.reports: list[Refusal | None] = []
 
-    def answer(self, *, modern: bool = True) -> Answer:
+    def answer(self, *, speaks_http11: bool = True) -> ResponseRelay:
         line = Line()
         self.wire = line.transport
         upstream = Upstream(Deployment("demo", "acme", "http://127.0.0.1:1"))
-        client = Client(cast(ClientConnection, line), modern=modern)
+        client = Client(cast(ClientConnection, line), speaks_http11=speaks_http11)
         endpoint = ENDPOINTS["/v1/chat/completions"]
-        answer = Answer(Exchange("id"), endpoint, upstream, Connection(), client=client, report=self._report)
+        answer = ResponseRelay(
+            Exchange("id"), endpoint, upstream, UpstreamConnection(), client=client, report=self._report
+        )
         answer.head_received(STREAM)
         return answer
 
-    def _report(self, answer: Answer, refusal: Refusal | None) -> None:
+    def _report(self, answer: ResponseRelay, refusal: Refusal | None) -> None:
         self.reports.append(refusal)
 
 
@@ -111,14 +113,14 @@ async def test_an_answer_that_is_cut_before_it_began_is_a_refusal(ended: Ended) 
     assert ended.wire.sent == b""
 
 
-@pytest.mark.parametrize("modern", [True, False])
+@pytest.mark.parametrize("speaks_http11", [True, False])
 async def test_events_take_the_short_way_to_a_client_that_knows_chunks_once_the_beginning_is_known(
-    ended: Ended, modern: bool
+    ended: Ended, speaks_http11: bool
 ) -> None:
-    answer = ended.answer(modern=modern)
+    answer = ended.answer(speaks_http11=speaks_http11)
     answer.body_received(EVENT, False)
     assert answer.connection.pipe is None
     answer.body_received(EVENT * 300, False)
-    assert (answer.connection.pipe is not None) == modern
+    assert (answer.connection.pipe is not None) == speaks_http11
     answer.cut()
     assert answer.connection.pipe is None

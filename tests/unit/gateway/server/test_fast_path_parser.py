@@ -10,7 +10,7 @@ from aiohttp import web
 from gateway.core.account import digest_of
 from gateway.core.endpoints import ENDPOINTS
 from gateway.core.headers import REQUEST_ID, lines_of, upward
-from gateway.proxy.request_body import HELD_BYTES, Upload
+from gateway.proxy.request_body import HELD_BYTES, RequestBody
 from gateway.server.fast_path_parser import PlainRequest, plain_request
 from gateway.server.handlers.inference import asked_of
 from gateway.server.http_server import MAX_LINE_BYTES
@@ -294,7 +294,7 @@ def test_a_remembered_head_does_not_remember_the_length() -> None:
     assert plain_request(posted().replace(b": 5", b": 4")) is None
 
 
-# --- read as aiohttp and the door read it
+# --- read as aiohttp and the request handler reads it
 
 
 @dataclass(frozen=True)
@@ -340,7 +340,7 @@ class Wire(asyncio.Transport):
         self.seen.answered.set()
 
 
-async def door(request: web.BaseRequest) -> Reading | str:
+async def read_by_handler(request: web.BaseRequest) -> Reading | str:
     """How the long way reads a request; or why it would not serve it, or not the same."""
     assert isinstance(request, web.Request)
     refuse_ambiguous(request)
@@ -352,8 +352,8 @@ async def door(request: web.BaseRequest) -> Reading | str:
     endpoint = asked.endpoint
     body = framing = b""
     if endpoint.has_body:
-        upload = Upload(request, HELD_BYTES, 1.0)
-        body, framing = await upload.begin(), upload.framing()
+        upload = RequestBody(request, HELD_BYTES, 1.0)
+        body, framing = await upload.read_first(), upload.framing()
         if not upload.complete:
             return "a body that goes on"
     elif request.body_exists:
@@ -370,7 +370,7 @@ async def long_way(data: bytes) -> Seen:
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         seen.readings.append("not read")
-        seen.readings[-1] = await door(request)
+        seen.readings[-1] = await read_by_handler(request)
         return web.Response()
 
     made = web.Application()._make_request

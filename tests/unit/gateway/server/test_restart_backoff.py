@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.server.process import restart_backoff
-from gateway.server.process.restart_backoff import NEVER, StartSchedule
+from gateway.server.process.restart_backoff import NEVER, RestartBackoff
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def pauses(schedule: StartSchedule, now: list[float], *lives: float) -> list[float]:
+def pauses(schedule: RestartBackoff, now: list[float], *lives: float) -> list[float]:
     """How long worker 0 is waited with, after lives of so many seconds."""
     found = []
     for lived in lives:
@@ -27,16 +27,16 @@ def pauses(schedule: StartSchedule, now: list[float], *lives: float) -> list[flo
 
 
 def test_a_worker_that_keeps_dying_is_waited_with_longer_and_longer_but_not_for_ever(now: list[float]) -> None:
-    assert pauses(StartSchedule(), now, *[0.1] * 9) == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]
+    assert pauses(RestartBackoff(), now, *[0.1] * 9) == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]
 
 
 def test_a_worker_that_had_lived_well_is_started_soon(now: list[float]) -> None:
-    assert pauses(StartSchedule(), now, 0.1, 0.1, 0.1, 11.0, 0.1) == [0.1, 0.2, 0.4, 0.1, 0.2]
+    assert pauses(RestartBackoff(), now, 0.1, 0.1, 0.1, 11.0, 0.1) == [0.1, 0.2, 0.4, 0.1, 0.2]
 
 
 @pytest.mark.usefixtures("now")
 def test_none_is_due_once_all_were_taken_or_the_schedule_is_cleared() -> None:
-    schedule = StartSchedule()
+    schedule = RestartBackoff()
     schedule.add(0)
     schedule.add(1)
     assert {schedule.take_due(), schedule.take_due()} == {0, 1}

@@ -9,7 +9,7 @@ from gateway.core import errors
 from gateway.core.deployment import Deployment, Status
 from gateway.proxy.upstream.readiness import Health
 from gateway.server.handlers.dashboard_view import WHY, Card, card, rows, summary
-from gateway.telemetry.access_log import Refused
+from gateway.telemetry.access_log import RecentRefusal
 from tests.harness.status_pages import HOSTILE, NOWHERE
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -66,8 +66,8 @@ def test_where_an_upstream_listens_is_shown_without_user_and_password(upstream: 
 
 
 def test_refusals_alike_and_in_a_row_are_one_row_newest_first() -> None:
-    def refused(second: int, reason: str = "bad_key") -> Refused:
-        return Refused(NOW + timedelta(seconds=second), 401, reason, None, None, None, "")
+    def refused(second: int, reason: str = "bad_key") -> RecentRefusal:
+        return RecentRefusal(NOW + timedelta(seconds=second), 401, reason, None, None, None, "")
 
     shown = list(rows([refused(1), refused(2, "paused"), refused(3), refused(4), refused(5)]))
     assert [(row.reason, row.times) for row in shown] == [("bad_key", 3), ("paused", 1), ("bad_key", 1)]
@@ -75,7 +75,7 @@ def test_refusals_alike_and_in_a_row_are_one_row_newest_first() -> None:
 
 
 def test_the_cause_is_why_and_without_one_the_reason_is_explained() -> None:
-    caused, bare = (Refused(NOW, 502, "unreachable", None, None, None, cause) for cause in ("it redirects", ""))
+    caused, bare = (RecentRefusal(NOW, 502, "unreachable", None, None, None, cause) for cause in ("it redirects", ""))
     assert [row.why for row in rows([bare, caused])] == ["it redirects", WHY["unreachable"]]
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from gateway.telemetry.exception_handler import LoopErrors
+from gateway.telemetry.exception_handler import ExceptionHandler
 
 
 def _fail_unawaited(error: Exception) -> None:
     """As uvloop does with the handshake of a connection that was given up while it was being opened."""
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(LoopErrors())
+    loop.set_exception_handler(ExceptionHandler())
     loop.create_future().set_exception(error)
 
 
@@ -30,7 +30,7 @@ async def test_anything_else_that_nobody_awaits_is_logged(caplog: pytest.LogCapt
 
 
 async def test_that_no_client_can_be_accepted_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    loop, tell = asyncio.get_running_loop(), LoopErrors()
+    loop, tell = asyncio.get_running_loop(), ExceptionHandler()
     accepting: dict[str, Any] = {"message": "socket.accept() out of system resource"}
     for _ in range(3):
         tell(loop, {**accepting, "exception": OSError(errno.EMFILE, "Too many open files")})

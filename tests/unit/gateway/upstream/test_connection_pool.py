@@ -8,9 +8,9 @@ import pytest
 
 from gateway.core.deployment import Deployment, Limits, Timeouts
 from gateway.proxy.upstream import connection_pool as module
-from gateway.proxy.upstream.connection import Connection
+from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.connection_pool import BusyError, Upstream, Upstreams
-from gateway.proxy.upstream.response_head import Head, UpstreamError
+from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -21,7 +21,7 @@ class Done:
     def __init__(self) -> None:
         self.event = asyncio.Event()
 
-    def head_received(self, head: Head) -> None: ...
+    def head_received(self, head: ResponseHead) -> None: ...
 
     def body_received(self, data: bytes, last: bool) -> None:
         if last:
@@ -52,10 +52,10 @@ def upstream_of(url: str, **limits: int) -> Upstream:
     return Upstream(Deployment("demo", "acme", url, limits=Limits(**limits)))
 
 
-async def ask(upstream: Upstream) -> Connection:
+async def ask(upstream: Upstream) -> UpstreamConnection:
     connection = await upstream.connect()
     done = Done()
-    connection.begin(done, b"GET / HTTP/1.1\r\n\r\n")
+    connection.send_request(done, b"GET / HTTP/1.1\r\n\r\n")
     await done.event.wait()
     upstream.release(connection)
     return connection
@@ -144,7 +144,7 @@ async def test_a_closed_upstream_keeps_no_connection(url: str) -> None:
     connection = await upstream.connect()
     upstream.close()
     done = Done()
-    connection.begin(done, b"GET / HTTP/1.1\r\n\r\n")
+    connection.send_request(done, b"GET / HTTP/1.1\r\n\r\n")
     await done.event.wait()
     upstream.release(connection)
     assert connection.is_closing()

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from gateway.core.deployment import Deployment, Status
-from gateway.core.notifier import Changes
+from gateway.core.notifier import Notifier
 from gateway.proxy.upstream import readiness
 from gateway.proxy.upstream.connection_pool import Upstreams
 from gateway.proxy.upstream.readiness import Readiness
@@ -24,7 +24,7 @@ async def probes(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[flo
 
     def begin(interval: float, ask: Ask) -> Readiness:
         monkeypatch.setattr(readiness, "ask_health", ask)
-        begun.append(Readiness(Upstreams(), Changes(), interval, 1))
+        begun.append(Readiness(Upstreams(), Notifier(), interval, 1))
         begun[-1].watch({DEPLOYMENT.id: DEPLOYMENT})
         return begun[-1]
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from gateway.proxy.upstream.response_head import Head, UpstreamError, checked_head
+from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError, checked_head
 
 LENGTH, CHUNKED = (b"content-length", b"5"), (b"transfer-encoding", b"chunked")
 
 
-def head(*lines: tuple[bytes, bytes], status: int = 200, version: str = "1.1") -> Head:
+def head(*lines: tuple[bytes, bytes], status: int = 200, version: str = "1.1") -> ResponseHead:
     return checked_head(status, version, list(lines))
 
 

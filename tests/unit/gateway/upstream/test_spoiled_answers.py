@@ -6,9 +6,9 @@ import random
 import pytest
 
 from gateway.core.usage import Excerpt
-from gateway.proxy.upstream.connection import Connection
-from gateway.proxy.upstream.passthrough import pipe_to
-from gateway.proxy.upstream.response_head import Head, UpstreamError
+from gateway.proxy.upstream.connection import UpstreamConnection
+from gateway.proxy.upstream.passthrough import passthrough_to
+from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
 from tests.harness.upstream_wire import UpstreamWire
 
 ANSWERS = [
@@ -29,11 +29,11 @@ class Witness:
 
     def __init__(self) -> None:
         self.told: list[str] = []
-        self.head: Head | None = None
+        self.head: ResponseHead | None = None
         self.body = b""
         self.broke = False
 
-    def head_received(self, head: Head) -> None:
+    def head_received(self, head: ResponseHead) -> None:
         self.told.append("head")
         self.head = head
 
@@ -69,9 +69,9 @@ async def test_whatever_comes_an_answer_ends_at_most_once_and_surely_with_its_co
     for seed in range(part * 1000, part * 1000 + 1000):
         chance = random.Random(seed)
         data = spoiled(chance, chance.choice(ANSWERS))
-        connection, witness = Connection(), Witness()
+        connection, witness = UpstreamConnection(), Witness()
         wire = UpstreamWire(connection)
-        connection.begin(witness, b"GET / HTTP/1.1\r\n\r\n")
+        connection.send_request(witness, b"GET / HTTP/1.1\r\n\r\n")
         while data:
             size = chance.choice([1, 2, 7, 50, 1000])
             wire.deliver(data[:size])
@@ -112,10 +112,10 @@ async def test_chunks_that_come_whole_are_read_as_if_they_came_byte_by_byte(part
         pieces = chunked(random.Random(seed))
         whole, bytewise = Witness(), Witness()
         for witness, reads in ((whole, pieces), (bytewise, [b"%c" % byte for byte in b"".join(pieces)])):
-            connection = Connection()
+            connection = UpstreamConnection()
             wire = UpstreamWire(connection)
-            connection.begin(witness, b"GET / HTTP/1.1\r\n\r\n")
-            connection.pipe = pipe_to(Client(witness), Excerpt(), connection.parse)
+            connection.send_request(witness, b"GET / HTTP/1.1\r\n\r\n")
+            connection.pipe = passthrough_to(Client(witness), Excerpt(), connection.parse)
             for data in reads:
                 wire.deliver(data)
             connection.connection_lost(OSError("reset"))

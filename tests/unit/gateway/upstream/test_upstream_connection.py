@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from gateway.core.usage import Excerpt
-from gateway.proxy.upstream.connection import Connection
-from gateway.proxy.upstream.passthrough import pipe_to
-from gateway.proxy.upstream.response_head import Head, UpstreamError
+from gateway.proxy.upstream.connection import UpstreamConnection
+from gateway.proxy.upstream.passthrough import passthrough_to
+from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
 from gateway.proxy.upstream.response_parser import MAX_HEAD_BYTES
 from tests.harness.upstream_wire import UpstreamWire
 
@@ -19,7 +19,7 @@ class Collector:
         self.body = b""
         self.end: str | None = None
 
-    def head_received(self, head: Head) -> None:
+    def head_received(self, head: ResponseHead) -> None:
         self.end = None
 
     def body_received(self, data: bytes, last: bool) -> None:
@@ -32,9 +32,9 @@ class Collector:
 
 
 async def answered(*reads: bytes) -> Collector:
-    connection, receiver = Connection(), Collector()
+    connection, receiver = UpstreamConnection(), Collector()
     wire = UpstreamWire(connection)
-    connection.begin(receiver, b"GET / HTTP/1.1\r\n\r\n")
+    connection.send_request(receiver, b"GET / HTTP/1.1\r\n\r\n")
     for data in reads:
         wire.deliver(data)
     return receiver
@@ -88,9 +88,9 @@ async def test_what_frames_a_chunk_and_is_too_long_is_an_error(framing: bytes, s
 
 
 async def test_a_connection_held_back_to_its_last_byte_reads_again_when_it_is_released() -> None:
-    connection, receiver = Connection(), Collector()
+    connection, receiver = UpstreamConnection(), Collector()
     wire = UpstreamWire(connection)
-    connection.begin(receiver, b"GET / HTTP/1.1\r\n\r\n")
+    connection.send_request(receiver, b"GET / HTTP/1.1\r\n\r\n")
     connection.pause_reading()
     wire.deliver(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     assert receiver.end == "ended"
@@ -102,15 +102,15 @@ async def test_a_connection_held_back_to_its_last_byte_reads_again_when_it_is_re
 @pytest.mark.parametrize("framing", [b"Content-Length: 72\r\n", b""], ids=["of stated length", "until the close"])
 async def test_what_looks_like_a_chunk_in_a_body_without_chunks_stays_as_it_is(framing: bytes) -> None:
     """The answer before it, on the same connection, was in chunks."""
-    connection, first, second, piped = Connection(), Collector(), Collector(), list[bytes]()
+    connection, first, second, piped = UpstreamConnection(), Collector(), Collector(), list[bytes]()
     wire = UpstreamWire(connection)
-    connection.begin(first, b"GET / HTTP/1.1\r\n\r\n")
+    connection.send_request(first, b"GET / HTTP/1.1\r\n\r\n")
     for data in (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"2\r\nhi\r\n", b"0\r\n\r\n"):
         wire.deliver(data)
     assert (first.body, first.end) == (b"hi", "ended")
     connection.release()
-    connection.begin(second, b"GET / HTTP/1.1\r\n\r\n")
-    connection.pipe = pipe_to(Client(piped), Excerpt(), connection.parse)
+    connection.send_request(second, b"GET / HTTP/1.1\r\n\r\n")
+    connection.pipe = passthrough_to(Client(piped), Excerpt(), connection.parse)
     for data in (b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n", b"\r\n", CHUNK):
         wire.deliver(data)
     connection.connection_lost(None)
@@ -118,11 +118,11 @@ async def test_what_looks_like_a_chunk_in_a_body_without_chunks_stays_as_it_is(f
     assert piped == []
 
 
-async def reading(*reads: bytes) -> tuple[UpstreamWire, Connection]:
+async def reading(*reads: bytes) -> tuple[UpstreamWire, UpstreamConnection]:
     """A connection in the middle of an answer, which begins with these reads."""
-    connection = Connection()
+    connection = UpstreamConnection()
     wire = UpstreamWire(connection)
-    connection.begin(Collector(), b"GET / HTTP/1.1\r\n\r\n")
+    connection.send_request(Collector(), b"GET / HTTP/1.1\r\n\r\n")
     for data in (b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n", *reads):
         wire.deliver(data)
     return wire, connection
@@ -150,10 +150,10 @@ CHUNK = b"40\r\n" + b"x" * 64 + b"\r\n"
 
 
 async def test_only_chunks_that_begin_and_end_with_a_read_take_the_pipe() -> None:
-    connection, receiver, piped = Connection(), Collector(), list[bytes]()
+    connection, receiver, piped = UpstreamConnection(), Collector(), list[bytes]()
     wire = UpstreamWire(connection)
-    connection.begin(receiver, b"GET / HTTP/1.1\r\n\r\n")
-    connection.pipe = pipe_to(Client(piped), Excerpt(), connection.parse)
+    connection.send_request(receiver, b"GET / HTTP/1.1\r\n\r\n")
+    connection.pipe = passthrough_to(Client(piped), Excerpt(), connection.parse)
     wire.deliver(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     reads = {"first": CHUNK, "alone": CHUNK, "begun": CHUNK[:9], "ended": CHUNK[9:], "again": CHUNK, "two": CHUNK * 2}
     took = [name for name, data in reads.items() if _is_piped(wire, data, piped)]
@@ -163,16 +163,16 @@ async def test_only_chunks_that_begin_and_end_with_a_read_take_the_pipe() -> Non
 
 
 async def test_a_pipe_is_open_to_the_read_after_the_one_for_which_it_was_set() -> None:
-    connection, piped = Connection(), list[bytes]()
+    connection, piped = UpstreamConnection(), list[bytes]()
     wire = UpstreamWire(connection)
 
     class Opener(Collector):
         def body_received(self, data: bytes, last: bool) -> None:
             super().body_received(data, last)
-            connection.pipe = connection.pipe or pipe_to(Client(piped), Excerpt(), connection.parse)
+            connection.pipe = connection.pipe or passthrough_to(Client(piped), Excerpt(), connection.parse)
 
     receiver = Opener()
-    connection.begin(receiver, b"GET / HTTP/1.1\r\n\r\n")
+    connection.send_request(receiver, b"GET / HTTP/1.1\r\n\r\n")
     for data in (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNK, CHUNK, CHUNK):
         wire.deliver(data)
     assert (receiver.body, piped) == (b"x" * 64, [CHUNK, CHUNK])
@@ -180,10 +180,10 @@ async def test_a_pipe_is_open_to_the_read_after_the_one_for_which_it_was_set() -
 
 async def test_a_read_that_ends_within_a_chunks_size_closes_the_pipe() -> None:
     """The next read looks like a chunk of 0x40 bytes, and is the beginning of one of 0x140."""
-    connection, receiver, piped = Connection(), Collector(), list[bytes]()
+    connection, receiver, piped = UpstreamConnection(), Collector(), list[bytes]()
     wire = UpstreamWire(connection)
-    connection.begin(receiver, b"GET / HTTP/1.1\r\n\r\n")
-    connection.pipe = pipe_to(Client(piped), Excerpt(), connection.parse)
+    connection.send_request(receiver, b"GET / HTTP/1.1\r\n\r\n")
+    connection.pipe = passthrough_to(Client(piped), Excerpt(), connection.parse)
     rest = b"y" * (0x140 - 66)
     for data in (
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -198,25 +198,25 @@ async def test_a_read_that_ends_within_a_chunks_size_closes_the_pipe() -> None:
 
 async def test_a_pipe_ends_with_its_exchange() -> None:
     """What it led to is another client's connection."""
-    connection, first, second, piped = Connection(), Collector(), Collector(), list[bytes]()
+    connection, first, second, piped = UpstreamConnection(), Collector(), Collector(), list[bytes]()
     wire = UpstreamWire(connection)
-    connection.begin(first, b"GET / HTTP/1.1\r\n\r\n")
-    connection.pipe = pipe_to(Client(piped), Excerpt(), connection.parse)
+    connection.send_request(first, b"GET / HTTP/1.1\r\n\r\n")
+    connection.pipe = passthrough_to(Client(piped), Excerpt(), connection.parse)
     for data in (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", CHUNK, CHUNK):
         wire.deliver(data)
     assert piped == [CHUNK]
     connection.release()
-    connection.begin(second, b"GET / HTTP/1.1\r\n\r\n")
+    connection.send_request(second, b"GET / HTTP/1.1\r\n\r\n")
     for data in (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", CHUNK, CHUNK):
         wire.deliver(data)
     assert piped == [CHUNK]
 
 
 async def test_a_connection_that_is_free_has_no_pipe_left() -> None:
-    connection, piped = Connection(), list[bytes]()
+    connection, piped = UpstreamConnection(), list[bytes]()
     wire = UpstreamWire(connection)
-    connection.begin(Collector(), b"GET / HTTP/1.1\r\n\r\n")
-    connection.pipe = pipe_to(Client(piped), Excerpt(), connection.parse)
+    connection.send_request(Collector(), b"GET / HTTP/1.1\r\n\r\n")
+    connection.pipe = passthrough_to(Client(piped), Excerpt(), connection.parse)
     for data in (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", CHUNK):
         wire.deliver(data)
     connection.release()
