@@ -11,12 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.harness.patience import wait_until
+from tests.harness.patience import PATIENCE, wait_until
 from tests.harness.wire_client import Response, WireClient, request
 
 COMMAND = (str(Path(sys.executable).with_name("gguf-gateway")), "serve")
-_START_SECONDS = 15.0
-_STOP_SECONDS = 10.0
 _CONNECTED = {"01", "04", "05", "08"}  # ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT (the kernel's tcp_states.h)
 
 
@@ -40,24 +38,29 @@ class GatewayLog:
             self._ended = True
             self._grown.notify_all()
 
-    def wait_for(self, pattern: str, within: float = 3.0, start: int = 0) -> re.Match[str]:
-        """The first match from line `start` on, as soon as it is written. Fails when time, or the log, is over."""
+    def wait_for(self, pattern: str, start: int = 0) -> re.Match[str]:
+        """The first match from line `start` on, as soon as it is written. Fails when patience, or the log, is over."""
         with self._grown:
-            self._grown.wait_for(lambda: self._ended or self._find(pattern, start) is not None, within)
+            self._grown.wait_for(lambda: self._ended or self._find(pattern, start) is not None, PATIENCE)
             found = self._find(pattern, start)
         assert found is not None, f"no {pattern!r} in the log:\n" + "\n".join(self.lines[start:][-30:])
         return found
 
-    def wait_for_any(self, pattern: str, within: float) -> bool:
+    def says(self, pattern: str) -> bool:
+        """Whether a line matches by now."""
+        with self._grown:
+            return self._find(pattern, 0) is not None
+
+    def wait_for_any(self, pattern: str) -> bool:
         """Wait until a line matches or the log is over; whether one matches."""
         with self._grown:
-            self._grown.wait_for(lambda: self._ended or self._find(pattern, 0) is not None, within)
+            self._grown.wait_for(lambda: self._ended or self._find(pattern, 0) is not None, PATIENCE)
             return self._find(pattern, 0) is not None
 
     def wait_for_end(self) -> None:
         """Wait until the process can write nothing more."""
         with self._grown:
-            self._grown.wait_for(lambda: self._ended, _STOP_SECONDS)
+            self._grown.wait_for(lambda: self._ended, PATIENCE)
 
     def since(self, line: int) -> str:
         """The text from a line on."""
@@ -79,7 +82,7 @@ class Descriptors:
 class GatewayProcess:
     """`gguf-gateway serve --config FILE`. The port is read from its log; give `port: 0` in the configuration.
 
-    `prefix` is a command that runs it, like `prlimit --nofile=64`.
+    `prefix` is a command that runs it, like `prlimit --nofile=64`. It ends with this process, however that ends.
     """
 
     def __init__(
@@ -95,10 +98,10 @@ class GatewayProcess:
         self.responses: list[Response] = []
         self.port = 0
         self._process = subprocess.Popen(
-            (*prefix, *COMMAND, "--config", str(config), *arguments),
+            (*prefix, *COMMAND, "--config", str(config), "--stop-with-stdin", *arguments),
             env={**os.environ, "PYTHONUNBUFFERED": "1", **(environ or {})},
             cwd=config.parent,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -110,7 +113,7 @@ class GatewayProcess:
     def wait_until_serving(self) -> "GatewayProcess":
         """Return once it accepts connections. Fails with its log if it does not."""
         try:
-            self.port = int(self.log.wait_for(r"serving on http://\S+:(\d+)", _START_SECONDS)[1])
+            self.port = int(self.log.wait_for(r"serving on http://\S+:(\d+)")[1])
         except AssertionError:
             self.stop(signal.SIGKILL)
             raise
@@ -118,30 +121,43 @@ class GatewayProcess:
 
     def settles(self) -> bool:
         """Whether it serves in the end; False if it refuses to start."""
-        serves = self.log.wait_for_any(r"serving on http", _START_SECONDS)
+        serves = self.log.wait_for_any(r"serving on http")
         if serves:
             self.wait_until_serving()
         return serves
 
     # --- talking to it
 
-    def connect(self, patience: float = 5.0) -> WireClient:
+    def connect(self, patience: float = PATIENCE) -> WireClient:
         """A new connection."""
         client = WireClient(self.port, patience)
         self.clients.append(client)
         return client
 
-    def ask(self, data: bytes, *, to_head: bool = False, patience: float = 5.0) -> Response:
+    def ask(self, data: bytes, *, to_head: bool = False, patience: float = PATIENCE) -> Response:
         """One request on a connection of its own, and its answer."""
         with self.connect(patience) as client:
             response = client.ask(data, to_head=to_head)
         self.responses.append(response)
         return response
 
-    def wait_until_read(self, client: WireClient, within: float = 2.0) -> None:
+    def wait_until_read(self, client: WireClient) -> None:
         """Wait until it has taken all that a client of it has sent, and got round to it."""
-        wait_until(lambda: not self._unread(client), within, "it does not read")
+        wait_until(lambda: not self._unread(client), "it does not read")
         self.ask(request("/healthz", method="GET"))  # what it took before this, it has dealt with
+
+    def wait_until_idle(self) -> None:
+        """Wait until it does nothing for a while: all buffers on the way are full."""
+        used, deadline = -1.0, time.monotonic() + PATIENCE
+        while (now := self.cpu_seconds()) != used:
+            assert time.monotonic() < deadline, "it is never idle"
+            used = now
+            time.sleep(0.3)  # no event tells that nothing happens
+
+    def let_pass(self, seconds: float) -> None:
+        """Return when so much time has passed, and the gateway has done what was due by then."""
+        time.sleep(seconds)
+        self.ask(request("/healthz", method="GET"))
 
     def is_behind(self, client: WireClient, within: float = 0.2) -> bool:
         """Whether it leaves bytes of a client unread for so many seconds."""
@@ -256,9 +272,11 @@ class GatewayProcess:
         """Send a signal."""
         self._process.send_signal(number)
 
-    def wait(self, within: float = _STOP_SECONDS) -> int:
+    def wait(self, within: float = PATIENCE) -> int:
         """The exit status, once it has ended and its log is complete. Raises TimeoutExpired."""
         status = self._process.wait(within)
+        assert self._process.stdin is not None
+        self._process.stdin.close()
         self.log.wait_for_end()
         return status
 

@@ -5,6 +5,7 @@ import time
 
 from tests.harness import scene
 from tests.harness.gateway_process import GatewayProcess
+from tests.harness.patience import PATIENCE
 from tests.harness.scripted_upstream import ScriptedUpstream
 from tests.harness.wire_client import request
 
@@ -30,20 +31,16 @@ class Invariants:
         for client in gateway.clients:
             client.close()
         if gateway.is_alive:
-            self._serves_at_once()
+            self._serves()
             self._has_let_go()
         self.check_log()
         self._answers_are_clean()
 
-    def _serves_at_once(self) -> None:
-        """G-a: within a second, at the second try if the machine is busy."""
-        probe = request("/api/gguf/never/api/hello", method="GET")
-        for _ in range(2):
-            begun = time.monotonic()
-            assert self._gateway.ask(probe, patience=5).status == 204
-            if time.monotonic() - begun < 1:
-                return
-        raise AssertionError("the next good request took longer than a second")
+    def _serves(self) -> None:
+        """G-a: the next good request, and at the cost of one: nothing of this case keeps the processor busy."""
+        used = self._gateway.cpu_seconds()
+        assert self._gateway.ask(request("/api/gguf/never/api/hello", method="GET")).status == 204
+        assert self._gateway.cpu_seconds() - used < 1
 
     def check_log(self) -> None:
         """G-b and G-c, and G-d as the log sees it, of what was written since the last look.
@@ -82,7 +79,7 @@ class Invariants:
                 if seen.clients == 0 and seen.others <= self._others and self._upstream.is_quiet():
                     return
                 left = f"{seen}, {self._others} others at first, {self._upstream.busy} exchanges under way upstream"
-                assert time.monotonic() - begun < 2, left
+                assert time.monotonic() - begun < PATIENCE, left
 
     def _is_free(self) -> bool:
         """The quick answer, no by mistake if it has connections to other upstreams."""

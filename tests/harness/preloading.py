@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.patience import PATIENCE
+
 
 def built(source: str, folder: Path) -> Path:
     """The library made of a C file beside this one. Skips the test where there is no compiler."""
@@ -13,5 +15,5 @@ def built(source: str, folder: Path) -> Path:
     if compiler is None:
         pytest.skip(f"a C compiler is needed for {source}")
     command = (compiler, "-O1", "-shared", "-fPIC", "-o", str(path), str(Path(__file__).with_name(source)))
-    subprocess.run(command, check=True, timeout=30)
+    subprocess.run(command, check=True, timeout=PATIENCE)
     return path

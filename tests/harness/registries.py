@@ -16,8 +16,7 @@ from gateway.registry.base import Registry
 from gateway.registry.database.database_registry import SqlRegistry
 from gateway.registry.database.writer import writer
 from gateway.registry.yaml_file import YamlRegistry
-
-PROMISE = 1.0  # seconds within which a change is in force
+from tests.harness.patience import PATIENCE
 
 
 class Source(abc.ABC):
@@ -162,7 +161,7 @@ async def in_force(registry: Registry, change: Awaitable[object], holds: Callabl
     registry.listeners.append(told.set)
     await change
     try:
-        async with asyncio.timeout(PROMISE):
+        async with asyncio.timeout(PATIENCE):
             while not holds():
                 told.clear()
                 await told.wait()

@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-_PATIENCE = 10.0  # seconds without a byte, in the middle of a request
+from tests.harness.patience import PATIENCE
+
 _HEALTHY = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{"status":"ok"}'
 
 
@@ -105,7 +106,7 @@ class Visit:
         """Close the connection with a RST."""
         self._peer.reset()
 
-    def wait_until_left(self, within: float = 2.0) -> bool:
+    def wait_until_left(self, within: float = PATIENCE) -> bool:
         """Whether the gateway closes its connection in time."""
         return self._peer.wait_until_left(within)
 
@@ -155,7 +156,7 @@ class ScriptedUpstream:
         finally:
             self.script = before
 
-    def wait_for(self, condition: Callable[["ScriptedUpstream"], bool], within: float = 2.0) -> bool:
+    def wait_for(self, condition: Callable[["ScriptedUpstream"], bool], within: float = PATIENCE) -> bool:
         """Wait until something is true of it; asked again when a request comes, grows or ends, a connection idles."""
         with self.changed:
             return self.changed.wait_for(lambda: condition(self), within)
@@ -200,7 +201,7 @@ class ScriptedUpstream:
             client, _ = self._listener.accept()
         except BlockingIOError:  # who knocked has left
             return
-        client.settimeout(_PATIENCE)
+        client.settimeout(PATIENCE)
         if client.family != socket.AF_UNIX:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.connections += 1

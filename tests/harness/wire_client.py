@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-_PATIENCE = 5.0  # seconds
+from tests.harness.patience import PATIENCE
 
 
 class Closed(Exception):
@@ -57,7 +57,7 @@ class Response:
 class WireClient:
     """One connection. All that was received stays in `received`; `with` closes it."""
 
-    def __init__(self, port: int, patience: float = _PATIENCE) -> None:
+    def __init__(self, port: int, patience: float = PATIENCE) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), patience)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.received = bytearray()
@@ -154,7 +154,7 @@ class WireClient:
             self._read = len(self.received)
             return data
 
-    def is_closed(self, within: float = 5) -> bool:
+    def is_closed(self, within: float = PATIENCE) -> bool:
         """Whether the gateway closes the connection in time, and says nothing more before it does."""
         self.socket.settimeout(within)
         try:

@@ -13,11 +13,10 @@ from typing import Any
 
 from tests.harness import scene
 from tests.harness.gateway_process import GatewayProcess
+from tests.harness.patience import PATIENCE
 from tests.harness.scripted_upstream import ScriptedUpstream, Visit
 from tests.harness.stage import chat
 
-AT_ONCE = 1.0  # seconds
-KEEPALIVE = 0.6  # seconds, in the gateway of these cases
 BODY_BYTES = 100_000  # its limit
 
 WITNESS = """
@@ -67,12 +66,12 @@ admission.Admission.admit = admit
 """
 
 
-def witnessed_config(upstream: str) -> str:
+def witnessed_config(upstream: str, timeouts: str = "{}") -> str:
     further = f"""
   pair: {{account: acme, upstream: "{upstream}", status: ready, limits: {{connections: 2}}}}
-  brisk: {{account: acme, upstream: "{upstream}", status: ready, timeouts: {{first_byte: 0.2, silence: 0.2}}}}
+  brisk: {{account: acme, upstream: "{upstream}", status: ready, timeouts: {{first_byte: 1.5, silence: 1.5}}}}
 """
-    limits = f"limits: {{body_bytes: {BODY_BYTES}}}, timeouts: {{keepalive: {KEEPALIVE}}}"
+    limits = f"limits: {{body_bytes: {BODY_BYTES}}}, timeouts: {timeouts}"
     return scene.config(upstream, f"log: {{format: json}}, {limits}") + further.lstrip("\n")
 
 
@@ -81,7 +80,7 @@ def warm(gateway: GatewayProcess, upstream: ScriptedUpstream, deployment: str = 
 
     Returns how many requests it has had so far.
     """
-    meeting = threading.Barrier(number, timeout=5)
+    meeting = threading.Barrier(number, timeout=PATIENCE)
 
     def meet(visit: Visit) -> None:
         visit.read_body()
@@ -133,7 +132,7 @@ class Held:
         body = visit.read_body()
         visit.begin_stream()
         visit.chunk(body)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while not self.let_end.is_set():
             assert time.monotonic() < deadline, "nobody let it end"
             if visit.wait_until_left(0.02):

@@ -9,6 +9,7 @@ from openai import AsyncOpenAI, OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
 from mockserver.sandbox.sandbox import Deployment, Sandbox
+from tests.harness.patience import PATIENCE
 
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Tell me a story."}]
 UNTIL_CUT = {"ignore_eos": True}
@@ -140,7 +141,7 @@ def test_retries_ride_out_a_restart_and_wait_as_long_as_told(demo: Deployment, c
     asked = time.monotonic()
     answer = client.with_options(max_retries=2).chat.completions.create(model="any", messages=MESSAGES)
     assert answer.choices[0].message.content
-    assert 1 <= time.monotonic() - asked < 2  # Retry-After: 1
+    assert time.monotonic() - asked >= 1  # Retry-After: 1
     assert len(demo.requests) == 1
 
 
@@ -235,7 +236,7 @@ def test_leaving_a_stream_frees_the_slot(gguf_sandbox: Sandbox, client: OpenAI) 
         model="any", messages=MESSAGES, stream=True, extra_body=UNTIL_CUT
     ) as stream:
         next(stream)
-    slow.wait_for_requests(1, ended="aborted", timeout=1)
+    slow.wait_for_requests(1, ended="aborted", timeout=PATIENCE)
 
 
 def _retries(error: openai.APIStatusError) -> str:

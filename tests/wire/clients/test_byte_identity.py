@@ -11,6 +11,7 @@ import pytest
 
 from tests.harness import scene
 from tests.harness.gateway_process import GatewayProcess
+from tests.harness.patience import PATIENCE
 from tests.harness.scripted_upstream import ScriptedUpstream, Visit
 from tests.harness.wire_client import Response, chunked, request
 
@@ -31,7 +32,7 @@ def sha256(data: bytes) -> str:
 
 
 def ask(gateway: GatewayProcess, body: bytes, path: str = scene.CHAT, *headers: str) -> Response:
-    return gateway.ask(request(path, JSON, *headers, key=scene.KEY, body=body), patience=30)
+    return gateway.ask(request(path, JSON, *headers, key=scene.KEY, body=body))
 
 
 def pieces_of(data: bytes, sizes: Sequence[int]) -> list[bytes]:
@@ -54,7 +55,7 @@ def test_a_body_of_the_limit_arrives_whole(gateway: GatewayProcess, upstream: Sc
         assert ask(gateway, body).status == 200
     else:
         head = request(scene.CHAT, JSON, "Transfer-Encoding: chunked", key=scene.KEY)
-        assert gateway.ask(head + chunked(*pieces_of(body, [1 << 20, 77, 65536])), patience=30).status == 200
+        assert gateway.ask(head + chunked(*pieces_of(body, [1 << 20, 77, 65536]))).status == 200
     assert sha256(upstream.only_request.body) == sha256(body)
     assert upstream.only_request.values("Content-Length") == ([str(LIMIT)] if coding == "length" else [])
 
@@ -75,7 +76,7 @@ def test_a_chunked_body_one_byte_longer_than_the_limit_never_becomes_a_whole_req
     gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     head = request(scene.CHAT, JSON, "Transfer-Encoding: chunked", key=scene.KEY)
-    assert gateway.ask(head + chunked(*pieces_of(noise(LIMIT + 1), [1 << 20])), patience=30).status == 413
+    assert gateway.ask(head + chunked(*pieces_of(noise(LIMIT + 1), [1 << 20]))).status == 413
     assert upstream.wait_for(lambda upstream: upstream.busy == 0)
     assert not upstream.only_request.whole
 
@@ -216,7 +217,7 @@ def test_U19_a_hose_of_200_mb_comes_down_whole_and_fills_no_memory(
 
     before = gateway.memory()
     gateway.forget_peak()
-    with upstream.playing(script), gateway.connect(30) as client:
+    with upstream.playing(script), gateway.connect() as client:
         client.send(request(scene.CHAT, JSON, key=scene.KEY, body=scene.BODY, version="HTTP/1.0"))
         client.read_head()
         size = len(begun := bytes(client.received).partition(b"\r\n\r\n")[2])
@@ -239,10 +240,11 @@ def test_a_slow_reader_gets_every_byte_and_holds_up_nobody(gateway: GatewayProce
             visit.chunk(piece)
         visit.chunk(b"")
 
-    with upstream.playing(script), gateway.connect(30) as client:
+    with upstream.playing(script), gateway.connect() as client:
         client.send(request(scene.CHAT, JSON, key=scene.KEY, body=scene.BODY))
-        read_ahead = upstream.wait_for(lambda upstream: bool(upstream.requests) and upstream.busy == 0, within=0.3)
-        assert not read_ahead, "the gateway has taken what nobody reads"
+        assert upstream.wait_for(lambda upstream: upstream.busy == 1)
+        gateway.wait_until_idle()
+        assert upstream.busy == 1, "the gateway has taken what nobody reads"
         response = client.read_response()
     assert response.whole
     assert sha256(response.body) == sha256(body)
@@ -257,7 +259,7 @@ def test_events_are_passed_on_one_by_one_and_not_collected(gateway: GatewayProce
         visit.begin_stream()
         for _ in range(5):
             visit.chunk(EVENT)
-            assert seen.acquire(timeout=2), "the event did not reach the client before the next was sent"
+            assert seen.acquire(timeout=PATIENCE), "the event did not reach the client before the next was sent"
         visit.chunk(b"")
 
     with upstream.playing(script), gateway.connect() as client:

@@ -1,4 +1,4 @@
-"""A client leaves: the upstream's connection is closed within a second, so that llama-server frees the slot."""
+"""A client leaves: the upstream's connection is closed at once, so that llama-server frees the slot."""
 
 import queue
 import time
@@ -9,10 +9,10 @@ import pytest
 from mockserver.sandbox.sandbox import Sandbox
 from tests.harness import scene
 from tests.harness.gateway_process import GatewayProcess
+from tests.harness.patience import AT_ONCE, PATIENCE
 from tests.harness.scripted_upstream import GatewayLeft, ScriptedUpstream, Visit
 from tests.harness.wire_client import WireClient, request
 
-AT_ONCE = 1.0  # seconds
 STREAMING = ["/v1/chat/completions", "/v1/completions", "/v1/messages", "/v1/responses"]
 EVENT = b'data: {"choices":[{"delta":{"content":"word "}}]}\n\n'
 LEAVING = {"FIN": WireClient.close, "RST": WireClient.reset}
@@ -28,7 +28,7 @@ class Watch:
     def __call__(self, visit: Visit) -> None:
         try:
             self._script(visit)
-            if visit.wait_until_left(5):
+            if visit.wait_until_left():
                 self._left.put(time.monotonic())
         except GatewayLeft:
             self._left.put(time.monotonic())
@@ -36,7 +36,7 @@ class Watch:
 
     def closed_after(self, moment: float) -> float:
         """Seconds from a moment to the close. Fails if there was none."""
-        return self._left.get(timeout=6) - moment
+        return self._left.get(timeout=PATIENCE) - moment
 
 
 @pytest.fixture(params=LEAVING)
@@ -137,7 +137,7 @@ def test_in_the_middle_of_an_answer_that_is_no_stream(
 
 
 def test_while_it_reads_nothing_and_the_answer_backs_up(
-    upstream: ScriptedUpstream, client: WireClient, leave: Callable[[WireClient], None]
+    gateway: GatewayProcess, upstream: ScriptedUpstream, client: WireClient, leave: Callable[[WireClient], None]
 ) -> None:
     def flood(visit: Visit) -> None:
         visit.read_body()
@@ -149,7 +149,7 @@ def test_while_it_reads_nothing_and_the_answer_backs_up(
     with upstream.playing(watch):
         ask(client)
         client.read_head()
-        time.sleep(0.3)  # no event tells that all buffers on the way are full
+        gateway.wait_until_idle()
         leave(client)
         assert watch.closed_after(time.monotonic()) < AT_ONCE
 
@@ -210,7 +210,9 @@ def test_the_slot_of_a_client_that_left_serves_the_next_at_once(
         second.read_head()
         second.read_some()
         assert time.monotonic() - asked < AT_ONCE
-    assert [seen.how.partition(" after")[0] for seen in demo.wait_for_requests(2, ended="aborted", timeout=1)] == [
+    assert [
+        seen.how.partition(" after")[0] for seen in demo.wait_for_requests(2, ended="aborted", timeout=PATIENCE)
+    ] == [
         "client left",
         "client left",
     ]

@@ -8,7 +8,7 @@ import pytest
 from tests.harness import scene
 from tests.harness.fleet import StartGateway
 from tests.harness.gateway_process import GatewayProcess
-from tests.harness.patience import wait_until_blocked
+from tests.harness.patience import PATIENCE, wait_until_blocked
 from tests.harness.scripted_upstream import ScriptedUpstream, Visit
 from tests.harness.stage import EVENT, chat, says
 from tests.harness.wire_client import Closed, WireClient
@@ -61,7 +61,7 @@ def test_who_leaves_while_the_upstream_takes_no_more_of_the_body_frees_its_conne
     is_over = threading.Event()
 
     def read_nothing(visit: Visit) -> None:
-        is_over.wait(20)
+        is_over.wait(PATIENCE)
         visit.close()
 
     with upstream.playing(read_nothing), gateway.connect() as client:
@@ -138,7 +138,7 @@ def test_the_tokens_of_a_stream_are_noted_although_its_client_left(
         visit.read_body()
         visit.begin_stream()
         visit.chunk(USAGE)
-        assert visit.wait_until_left(5)
+        assert visit.wait_until_left()
 
     gateway.ask(chat())  # the fast path takes a connection that is open
     with upstream.playing(talk), gateway.connect() as client:
@@ -153,15 +153,15 @@ def test_the_tokens_of_a_stream_are_noted_although_its_client_left(
 def test_the_wait_for_the_first_byte_begins_when_the_client_has_sent_its_last(
     start_gateway: StartGateway, upstream: ScriptedUpstream
 ) -> None:
-    limits = "timeouts: {first_byte: 0.3, upload_silence: 5}"
+    limits = "timeouts: {first_byte: 2, upload_silence: 100}"
     gateway, body = start_gateway(scene.config(upstream.url, limits)), b"x" * (1 << 20)
     head, data = chat(body=body).split(b"\r\n\r\n", 1)
     with gateway.connect() as client:
         client.send(head + b"\r\n\r\n" + data[: 600 << 10])
-        client.socket.settimeout(1.0)  # more than three times what the upstream has
+        client.socket.settimeout(2.5)  # more than the upstream has
         with pytest.raises(TimeoutError):
             client.read_head()
         client.send(data[600 << 10 :])
-        client.socket.settimeout(5)
+        client.socket.settimeout(PATIENCE)
         assert client.read_response().status == 200
     assert upstream.only_request.body == body

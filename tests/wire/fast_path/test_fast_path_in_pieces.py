@@ -9,7 +9,7 @@ import pytest
 
 from tests.harness import contract, scene
 from tests.harness.gateway_process import GatewayProcess
-from tests.harness.patience import wait_until_blocked
+from tests.harness.patience import PATIENCE, wait_until_blocked
 from tests.harness.scripted_upstream import ScriptedUpstream, Visit
 from tests.harness.stage import EVENT, chat
 from tests.harness.wire_client import WireClient, chunked
@@ -40,7 +40,8 @@ def test_after_a_body_that_took_its_time_the_next_request_takes_the_fast_path_ag
         for number in range(3):
             sent = chat("demo", f"x-request-id: slow-{number}", body=b"slow body")
             client.send(sent[:-4])
-            time.sleep(0.06)  # three times its patience
+            witnessed.wait_until_read(client)
+            witnessed.let_pass(0.06)  # three times its patience
             client.send(sent[-4:])
             assert client.read_response().body == b"slow body"
             assert client.ask(chat("demo", f"x-request-id: next-{number}", body=b"next")).body == b"next"
@@ -57,10 +58,12 @@ def test_a_request_begun_together_with_the_late_end_of_another_is_answered_after
     with upstream.playing(echo), witnessed.connect() as client:
         sent = chat(body=b"late") + chat(body=b"next") + chat(body=b"last")
         client.send(sent[: sent.index(b"late") + 2])
-        time.sleep(0.06)
+        witnessed.wait_until_read(client)
+        witnessed.let_pass(0.06)
         client.send(sent[sent.index(b"late") + 2 : -2])
         assert [client.read_response().body for _ in range(2)] == [b"late", b"next"]
-        time.sleep(0.06)
+        witnessed.wait_until_read(client)
+        witnessed.let_pass(0.06)
         client.send(sent[-2:])
         assert client.read_response().body == b"last"
     assert [received.body for received in upstream.requests[seen:]] == [b"late", b"next", b"last"]
@@ -196,7 +199,7 @@ def test_what_follows_a_stream_that_broke_is_not_asked_of_the_upstream(
         visit.read_body()
         visit.begin_stream()
         visit.chunk(EVENT)
-        assert held.let_end.wait(5)
+        assert held.let_end.wait(PATIENCE)
         visit.close()
 
     seen = warm(witnessed, upstream, "pair", 2)

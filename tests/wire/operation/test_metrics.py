@@ -221,7 +221,7 @@ def test_how_things_stand_is_told(relay_gateway: GatewayProcess, upstream: Scrip
         visit.read_body()
         visit.begin_stream()
         visit.chunk(EVENT)
-        visit.wait_until_left(5)
+        visit.wait_until_left()
 
     with upstream.playing(hold), relay_gateway.connect() as client:
         client.send(chat("bare"))

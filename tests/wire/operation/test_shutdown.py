@@ -15,6 +15,7 @@ import pytest
 from tests.harness import scene
 from tests.harness.fleet import StartGateway
 from tests.harness.gateway_process import COMMAND, GatewayProcess
+from tests.harness.patience import AT_ONCE, PATIENCE
 from tests.harness.scripted_upstream import ScriptedUpstream, Visit
 from tests.harness.wire_client import WireClient, request
 
@@ -75,7 +76,7 @@ def test_a_stream_finishes_while_nothing_new_begins(
         assert (refused.status, refused.json()["error"]["message"]) == (503, "The gateway is shutting down.")
         stream.let_end.set()
         assert client.read_to_end().endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
-        assert gateway.wait(3) == 0
+        assert gateway.wait() == 0
     gateway.log.wait_for("stopped: 1 finished, 0 cut")
 
 
@@ -87,7 +88,7 @@ def test_what_lasts_longer_than_the_drain_is_cut_visibly(
         client = begin(gateway)
         os.kill(gateway.pid, signal.SIGTERM)
         rest = client.read_to_end()
-        assert gateway.wait(3) == 0
+        assert gateway.wait() == 0
     assert b'data: {"error":{"type":"overloaded_error","message":"The gateway is shutting down."}}\n\n' in rest
     assert not rest.endswith(b"0\r\n\r\n")
     gateway.log.wait_for("stopped: 0 finished, 1 cut")
@@ -100,14 +101,14 @@ def test_a_request_without_an_answer_yet_gets_one_when_the_drain_is_over(
 
     def say_nothing(visit: Visit) -> None:
         visit.read_body()
-        assert visit.wait_until_left(3)
+        assert visit.wait_until_left()
 
     with upstream.playing(say_nothing), gateway.connect() as client:
         client.send(CHAT)
         assert upstream.wait_for(lambda upstream: any(seen.whole for seen in upstream.requests))
         os.kill(gateway.pid, signal.SIGTERM)
         assert client.read_response().status == 503
-        assert gateway.wait(3) == 0
+        assert gateway.wait() == 0
 
 
 def test_a_second_signal_is_immediate(upstream: ScriptedUpstream, start_gateway: StartGateway) -> None:
@@ -119,8 +120,8 @@ def test_a_second_signal_is_immediate(upstream: ScriptedUpstream, start_gateway:
         asked = time.monotonic()
         os.kill(gateway.pid, signal.SIGINT)
         assert b"The gateway is shutting down." in client.read_to_end()
-        assert gateway.wait(3) == 0
-        assert time.monotonic() - asked < 1.5
+        assert gateway.wait() == 0
+        assert time.monotonic() - asked < AT_ONCE
 
 
 def test_an_idle_gateway_stops_at_once_whoever_is_connected(
@@ -131,8 +132,8 @@ def test_an_idle_gateway_stops_at_once_whoever_is_connected(
         assert idle.ask(READYZ).status == 200
         asked = time.monotonic()
         os.kill(gateway.pid, signal.SIGTERM)
-        assert gateway.wait(3) == 0
-        assert time.monotonic() - asked < 1
+        assert gateway.wait() == 0
+        assert time.monotonic() - asked < AT_ONCE
 
 
 def test_a_hangup_ends_nothing(upstream: ScriptedUpstream, start_gateway: StartGateway) -> None:
@@ -164,7 +165,7 @@ def test_the_end_of_standard_input_stops_it_where_that_was_asked_for(tmp_path: P
         asked = time.monotonic()
         assert "stopped" in process.stderr.read()
     assert process.returncode == 0
-    assert time.monotonic() - asked < 1
+    assert time.monotonic() - asked < AT_ONCE
 
 
 def test_a_second_gateway_on_the_same_port_says_so_in_one_sentence(
@@ -172,7 +173,7 @@ def test_a_second_gateway_on_the_same_port_says_so_in_one_sentence(
 ) -> None:
     first = start_gateway(scene.config(upstream.url))
     second = start_gateway(scene.config(upstream.url), ("--port", str(first.port)), serves=False)
-    assert second.wait(5) == 1
+    assert second.wait() == 1
     said = [line for line in second.log.lines if not line.startswith("{")]
     assert len(said) == 1, said
     assert re.fullmatch(rf"Error: Port {first.port} on 127\.0\.0\.1 is taken\. .*", said[0])
@@ -228,17 +229,17 @@ class SandboxProcess:
                 break
         self.all = processes_of(self.process.pid)
 
-    def wait_until_gone(self, within: float) -> str:
-        """Fails unless every process has ended in time; what was printed last."""
-        deadline = time.monotonic() + within
-        rest = self.process.communicate(timeout=within)[0]
+    def wait_until_gone(self) -> str:
+        """Wait until every process has ended; what was printed last."""
+        deadline = time.monotonic() + PATIENCE
+        rest = self.process.communicate(timeout=PATIENCE)[0]
         while left := [pid for pid in self.all if is_running(pid)]:
             assert time.monotonic() < deadline, f"still running: {left}"
             time.sleep(0.02)
         return rest
 
 
-def test_ctrl_c_ends_the_sandbox_within_two_seconds_even_with_a_stream_under_way_and_leaves_no_process() -> None:
+def test_ctrl_c_ends_the_sandbox_at_once_even_with_a_stream_under_way() -> None:
     sandbox = SandboxProcess()
     assert len(sandbox.all) >= 5, sandbox.said
     found = re.search(r"http://127\.0\.0\.1:(\d+)", sandbox.said)
@@ -253,8 +254,8 @@ def test_ctrl_c_ends_the_sandbox_within_two_seconds_even_with_a_stream_under_way
         asked = time.monotonic()
         os.killpg(sandbox.process.pid, signal.SIGINT)  # as a terminal does
         assert b"The gateway is shutting down." in client.read_to_end()
-        rest = sandbox.wait_until_gone(5)
-    assert time.monotonic() - asked < 2
+        rest = sandbox.wait_until_gone()
+    assert time.monotonic() - asked < AT_ONCE
     assert "Traceback" not in rest
     assert sandbox.process.returncode in {0, 130}
 
@@ -263,14 +264,14 @@ def test_a_sandbox_that_is_killed_leaves_no_process(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # what is killed cannot tidy up
     sandbox = SandboxProcess()
     sandbox.process.kill()
-    sandbox.wait_until_gone(3)
+    sandbox.wait_until_gone()
 
 
 def test_a_sandbox_on_a_taken_port_says_so_in_one_sentence_and_leaves_no_process() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         run = subprocess.run(
-            [COMMAND[0], "sandbox", "--port", str(port)], capture_output=True, text=True, timeout=20, check=False
+            [COMMAND[0], "sandbox", "--port", str(port)], capture_output=True, text=True, timeout=PATIENCE, check=False
         )
     assert run.returncode == 1
     assert run.stderr.splitlines()[-1].startswith(f"Error: Port {port} on 127.0.0.1 is taken.")

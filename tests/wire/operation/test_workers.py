@@ -21,7 +21,7 @@ from gateway.telemetry.metrics import Metrics
 from tests.harness import scene
 from tests.harness.fleet import StartGateway
 from tests.harness.gateway_process import COMMAND, GatewayProcess
-from tests.harness.patience import wait_until
+from tests.harness.patience import PATIENCE, wait_until
 from tests.harness.scripted_upstream import ScriptedUpstream, Visit
 from tests.harness.wire_client import WireClient, request
 
@@ -165,13 +165,13 @@ def test_a_worker_that_dies_is_started_again_and_what_it_had_counted_stays(
     gateway = start_gateway(scene.config(upstream.url, TWO))
     for _ in range(12):
         assert gateway.ask(CHAT).status == 200
-    wait_until(lambda: all(counted(gateway) == 12 for _ in range(10)), 5)  # each worker publishes within a second
+    wait_until(lambda: all(counted(gateway) == 12 for _ in range(10)))  # each worker publishes within a second
     victim = workers_of(gateway)[0]
     os.kill(victim, signal.SIGKILL)
     gateway.log.wait_for(rf"process {victim}\) was ended by signal 9; starting it again")
-    gateway.log.wait_for("serves again", within=5)
+    gateway.log.wait_for("serves again")
     assert gateway.ask(CHAT).status == 200
-    wait_until(lambda: counted(gateway) == 13, 5)
+    wait_until(lambda: counted(gateway) == 13)
     assert len(workers_of(gateway)) == 2
 
 
@@ -187,7 +187,7 @@ def test_limits_of_an_upstream_hold_for_all_workers_together(
         statuses = [int(client.read_head().split()[1]) for client in clients]
         assert upstream.busy == statuses.count(200) == 4
         assert statuses.count(503) == 20
-        wait_until(lambda: b'gguf_open_exchanges{deployment="demo"} 4.0' in gateway.ask(METRICS).body, 5)
+        wait_until(lambda: b'gguf_open_exchanges{deployment="demo"} 4.0' in gateway.ask(METRICS).body)
         held.let_end.set()
 
 
@@ -217,7 +217,7 @@ def test_a_second_signal_cuts_in_all_workers(upstream: ScriptedUpstream, start_g
 
 
 def wait_until_both_stop(gateway: GatewayProcess) -> None:
-    wait_until(lambda: len(re.findall("stopping: ", gateway.log.since(0))) == 2, 5)
+    wait_until(lambda: len(re.findall("stopping: ", gateway.log.since(0))) == 2)
 
 
 def test_a_stop_that_reaches_the_workers_too_is_one_stop(
@@ -301,7 +301,7 @@ def test_a_hangup_makes_all_workers_look_at_the_configuration(
 ) -> None:
     gateway = start_gateway(scene.config(upstream.url, f"{TWO}, log: {{level: debug}}"))
     os.kill(gateway.pid, signal.SIGHUP)
-    wait_until(lambda: len(re.findall("SIGHUP", gateway.log.since(0))) == 2, 5)
+    wait_until(lambda: len(re.findall("SIGHUP", gateway.log.since(0))) == 2)
     assert gateway.ask(CHAT).status == 200
 
 
@@ -312,7 +312,7 @@ def test_workers_end_with_their_supervisor_even_if_it_is_killed(
     pids = workers_of(gateway)
     os.kill(gateway.pid, signal.SIGKILL)
     assert gateway.wait() == -signal.SIGKILL
-    wait_until(lambda: all(is_gone(pid) for pid in pids), 5)
+    wait_until(lambda: all(is_gone(pid) for pid in pids))
 
 
 def test_the_end_of_standard_input_stops_all_workers(tmp_path: Path) -> None:
@@ -326,7 +326,7 @@ def test_the_end_of_standard_input_stops_all_workers(tmp_path: Path) -> None:
         for line in process.stderr:
             if "serving on" in line:
                 process.stdin.close()
-        assert process.wait(5) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 STDIN = {"a device": 'exec "$@" </dev/null', "a file": 'exec "$@" </etc/hostname', "closed": 'exec "$@" <&-'}
@@ -338,7 +338,7 @@ def test_a_standard_input_without_an_end_is_not_waited_for(
     upstream: ScriptedUpstream, start_gateway: StartGateway, shell: str, workers: str
 ) -> None:
     config = scene.config(upstream.url, workers)
-    gateway = start_gateway(config, ("--stop-with-stdin",), prefix=("sh", "-c", shell, "sh"))
+    gateway = start_gateway(config, prefix=("sh", "-c", shell, "sh"))
     assert gateway.ask(CHAT).status == 200
     gateway.send_signal(signal.SIGTERM)
     assert gateway.wait() == 0
@@ -353,7 +353,7 @@ def test_the_end_of_a_child_that_is_not_a_worker_is_ignored(
     )
     (stranger,) = [pid for pid in workers_of(gateway) if Path(f"/proc/{pid}/comm").read_text() == "sleep\n"]
     os.kill(stranger, signal.SIGKILL)
-    wait_until(lambda: stranger not in workers_of(gateway), 5)
+    wait_until(lambda: stranger not in workers_of(gateway))
     assert gateway.ask(CHAT).status == 200
     gateway.send_signal(signal.SIGTERM)
     assert gateway.wait() == 0

@@ -10,6 +10,7 @@ import pytest
 from tests.harness import contract, scene
 from tests.harness.bodies import GOOD, MESSAGE_BYTES, MIB, Ping, chat, passes_untouched
 from tests.harness.gateway_process import GatewayProcess
+from tests.harness.patience import PATIENCE
 from tests.harness.scripted_upstream import ScriptedUpstream
 from tests.harness.stage import until_left
 from tests.harness.wire_client import chunked, request
@@ -152,7 +153,7 @@ def test_B5_a_chunked_body_beyond_the_limit_is_413_and_ends_upstream(
             if not client.send(b"10000\r\n" + b"x" * 0x10000 + b"\r\n"):
                 break
         assert contract.too_large(MIB).is_kept_by(client.read_response())
-        assert left.wait(2)
+        assert left.wait(PATIENCE)
     assert strict_gateway.peak_memory() - before < 8 * MIB
 
 

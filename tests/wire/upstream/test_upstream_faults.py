@@ -9,11 +9,10 @@ import pytest
 from tests.harness import contract, scene
 from tests.harness.fleet import StartGateway
 from tests.harness.gateway_process import GatewayProcess
+from tests.harness.patience import AT_ONCE
 from tests.harness.preloading import built
 from tests.harness.scripted_upstream import GatewayLeft, ScriptedUpstream, Visit
 from tests.harness.stage import BRISK, Stage, chat
-
-AT_ONCE = 1.0  # seconds
 
 
 def serves_again(gateway: GatewayProcess, upstream: ScriptedUpstream) -> bool:
@@ -191,7 +190,7 @@ def test_an_answer_that_is_not_valid_is_a_502_at_once_and_its_connection_closed(
         visit.read_body()
         try:
             visit.send(said)
-            left.append(visit.wait_until_left(2))
+            left.append(visit.wait_until_left())
         except GatewayLeft:
             left.append(True)
 

@@ -14,8 +14,9 @@ import pytest
 
 from tests.harness import contract
 from tests.harness.gateway_process import GatewayProcess
+from tests.harness.patience import AT_ONCE, PATIENCE
 from tests.harness.scripted_upstream import GatewayLeft, ScriptedUpstream, Visit, fine
-from tests.harness.stage import BRISK, DONE, EVENT, chat, says
+from tests.harness.stage import BRISK, DONE, EVENT, STEADY, chat, says
 from tests.harness.wire_client import Response
 
 MIB = 1 << 20
@@ -31,14 +32,14 @@ def test_U7_a_first_byte_that_does_not_come_in_time_is_a_504(
 
     def hang(visit: Visit) -> None:
         visit.read_body()
-        left.append(visit.wait_until_left(2))
+        left.append(visit.wait_until_left())
 
     begun = time.monotonic()
     with upstream.playing(hang):
         assert contract.TIMED_OUT.is_kept_by(relay_gateway.ask(chat("brisk")))
         took = time.monotonic() - begun
         assert upstream.wait_for(lambda upstream: upstream.busy == 0)
-    assert BRISK <= took < BRISK + 1
+    assert BRISK <= took < AT_ONCE
     assert left == [True]
     assert len(upstream.requests) == 1
 
@@ -52,11 +53,11 @@ def test_a_stream_lasts_as_long_as_it_likes_if_its_pauses_are_short(
         visit.begin_stream()
         for _ in range(5):
             visit.chunk(piece)
-            time.sleep(BRISK / 2)
+            time.sleep(STEADY / 4)
         visit.chunk(b"")
 
     with upstream.playing(drip):
-        response = relay_gateway.ask(chat("brisk"))
+        response = relay_gateway.ask(chat("steady"))
     assert response.whole
     assert response.pieces == (piece,) * 5
 
@@ -81,7 +82,7 @@ def test_U12_a_body_that_is_not_whole_is_passed_on_and_not_made_to_look_whole(
     def script(visit: Visit) -> None:
         visit.read_body()
         visit.send(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n")
-        assert has_head.wait(2)
+        assert has_head.wait(PATIENCE)
         visit.send(body)
         if not stays:
             visit.close()
@@ -119,7 +120,7 @@ def test_U12_what_frames_a_body_has_an_end_or_the_stream_is_broken(
         visit.read_body()
         visit.begin_stream()
         visit.chunk(EVENT)
-        assert seen.wait(2)
+        assert seen.wait(PATIENCE)
         with suppress(GatewayLeft):
             visit.send(begins, *[piece] * 128)
             sent.append(len(piece) * 128)
@@ -156,7 +157,7 @@ def test_U18_a_broken_stream_that_has_no_room_for_an_event_is_only_cut(
     def script(visit: Visit) -> None:
         visit.read_body()
         visit.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n" + head + b"\r\n\r\n" + body)
-        assert seen.wait(2)
+        assert seen.wait(PATIENCE)
         visit.close()
 
     seen = threading.Event()
@@ -330,13 +331,13 @@ def test_U17_a_status_without_a_body_ends_with_its_head_whatever_follows(
     said = b"HTTP/1.1 %d Nothing\r\n%b\r\n" % (status, framing)
 
     with upstream.playing(says(said, follows)), relay_gateway.connect() as client:
-        response = client.ask(chat("brisk"))
+        response = client.ask(chat("steady"))
         assert response.status == status
         assert response.header("Content-Length") is None
         assert response.header("Transfer-Encoding") is None
         assert upstream.wait_for(lambda upstream: upstream.busy == 0)
         upstream.script = fine
-        assert client.ask(chat("brisk")).json() == {"object": "fine"}  # the client's connection is in step
+        assert client.ask(chat("steady")).json() == {"object": "fine"}  # the client's connection is in step
     assert len({received.connection for received in upstream.requests}) == 1 + bool(follows)
 
 
@@ -366,7 +367,7 @@ def test_U21_a_compressed_stream_passes_piece_by_piece(
         visit.begin_stream(b"Content-Encoding: " + coding)
         for number in range(5):
             visit.chunk(b"\x1f\x8b\x08%d" % number)
-            assert seen.acquire(timeout=2)
+            assert seen.acquire(timeout=PATIENCE)
         visit.chunk(b"")
 
     with upstream.playing(script), relay_gateway.connect() as client:

@@ -25,6 +25,7 @@ from gateway.cli import main
 from gateway.config.settings import json_schema
 from gateway.core.account import digest_of
 from gateway.registry.database.database_registry import SqlRegistry
+from tests.harness.patience import PATIENCE
 from tests.harness.registries import accepts, in_force, opened
 
 KEY = "gw_CANARY_secret_0123456789"
@@ -723,7 +724,7 @@ def test_a_sandbox_whose_port_is_taken_says_how_to_choose_another() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         command = [sys.executable, "-m", "gateway", "sandbox", "--port", str(port)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 1
     assert done.stderr.startswith(f"Error: Port {port} on 127.0.0.1 is taken.")
     assert done.stderr.endswith("with --port. With make, that is: make run PORT=8081\n")

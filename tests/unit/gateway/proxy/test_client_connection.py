@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gateway.proxy.client_connection import ClientConnection
 from gateway.proxy.write_coalescing import WriteCoalescer
+from tests.harness.patience import PATIENCE
 
 
 async def _unasked(_request: web.BaseRequest) -> web.StreamResponse:
@@ -32,7 +33,7 @@ async def connected(outbox: WriteCoalescer) -> AsyncIterator[tuple[ClientConnect
 async def read(client: socket.socket, size: int) -> bytes:
     """What the client is sent next, if it comes within five seconds."""
     data = b""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while len(data) < size and (more := await asyncio.get_running_loop().sock_recv(client, size - len(data))):
             data += more
     return data

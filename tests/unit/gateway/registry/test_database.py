@@ -34,6 +34,7 @@ from gateway.registry.database.tables import metadata
 from gateway.registry.database.writer import ChangeError, SqlWriter, writer
 from gateway.registry.factory import cautions, registry_of
 from gateway.registry.yaml_file import read_settings
+from tests.harness.patience import PATIENCE
 from tests.harness.registries import accepts, in_force, opened
 
 DEMO = DeploymentEntry(account="acme", upstream="http://127.0.0.1:9931")
@@ -512,7 +513,7 @@ async def test_a_locked_database_keeps_the_last_snapshot_and_recovers(
     _, text = await change.create_key("acme", "laptop")
     monkeypatch.setattr("gateway.registry.database.sqlite_file.READ_PATIENCE", 0.05)
     monkeypatch.setattr("gateway.registry.database.sqlite_file.WRITE_PATIENCE", 0.05)
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=5)) as holder:
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=PATIENCE)) as holder:
         async with opened(SqlRegistry(str(path), interval=0.05)) as registry:
             await registry.close()  # SQLite gives an exclusive lock only while nobody else is connected
             await change._engine.dispose()
@@ -699,14 +700,14 @@ async def test_ten_thousand_keys_are_loaded_in_time_and_without_holding_up_the_e
             [(f"d{n}", "2026-01-01 00:00:00.000000", "2026-01-01 00:00:00.000000") for n in range(1_000)],
         )
     registry = SqlRegistry(str(path))
-    slowest, started = 0.0, time.perf_counter()
+    slowest, used = 0.0, time.process_time()  # CPU time: other processes do not count
     opening = asyncio.create_task(registry.open())
     while not opening.done():
-        before = time.thread_time()  # of the event loop's own thread: other processes do not count
+        before = time.thread_time()
         await asyncio.sleep(0)
         slowest = max(slowest, time.thread_time() - before)
     await opening
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - used < 3
     assert slowest < 0.1
     assert (len(registry.snapshot.keys), len(registry.snapshot.deployments)) == (10_000, 1_000)
     await registry.close()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.account import digest_of
+from tests.harness.patience import PATIENCE
 
 KILLS = 50
 # One process imports the gateway, and forks a writer for every kill: a fork costs nothing, an import half a second.
@@ -53,7 +54,11 @@ def test_fifty_kills_lose_no_acknowledged_key_and_leave_no_text_of_one(tmp_path:
     path = tmp_path / "gateway.db"
     pauses = [f"{random.Random(f'{seed} {kill}').uniform(0.05, 0.8):.4f}" for kill in range(KILLS)]
     done = subprocess.run(
-        [sys.executable, "-c", WRITERS, str(path), *pauses], capture_output=True, text=True, timeout=50, check=True
+        [sys.executable, "-c", WRITERS, str(path), *pauses],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
     )
     lines = done.stdout.splitlines()
     assert lines.count("killed") == KILLS, done.stderr
@@ -84,7 +89,7 @@ def test_the_real_command_killed_while_it_works_leaves_a_database_that_works(tmp
         time.sleep(0.001)
     started.send_signal(signal.SIGKILL)
     killed_text = started.communicate()[0].decode().strip()
-    done = subprocess.run([*command, "next"], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([*command, "next"], capture_output=True, text=True, timeout=PATIENCE, check=True)
     with closing(sqlite3.connect(path)) as database:
         digests = {digest for (digest,) in database.execute("SELECT digest FROM keys")}
     assert digest_of(done.stdout.strip()).hex() in digests

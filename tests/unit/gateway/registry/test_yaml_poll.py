@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from gateway.registry.yaml_file import YamlRegistry
+from tests.harness.patience import PATIENCE
 
 
 def _configuration(*deployments: str) -> str:
@@ -22,7 +23,7 @@ async def test_a_registry_told_to_look_does_not_wait_for_its_next_turn(tmp_path:
     for number in range(3):
         path.write_text(_configuration("one", f"number-{number}"))
         registry.look_soon()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await changed.wait()
         changed.clear()
         assert set(registry.snapshot.deployments) == {"one", f"number-{number}"}

@@ -18,6 +18,7 @@ from gateway.core.deployment import Deployment, Status
 from gateway.registry.base import SourceProblem
 from gateway.server.handlers.operator_access import is_from_here
 from mockserver import MockLlamaServer
+from tests.harness.patience import AT_ONCE, PATIENCE
 from tests.harness.status_pages import HOSTILE, KEY, NOWHERE, UPSTREAM_KEY, Gateway, serving
 
 PATHS = ("/", "/events", "/static/status.css")
@@ -59,7 +60,7 @@ class Parts:
 
     async def until(self, words: str) -> str:
         """The first part that holds `words`."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while words not in (part := await self.next()):
                 pass
             return part
@@ -386,6 +387,6 @@ async def test_watchers_do_not_hold_up_a_shutdown(client: ClientSession) -> None
             await Parts(events).next()
         begun = monotonic()
         await gateway.stop()
-        assert monotonic() - begun < 0.5
+        assert monotonic() - begun < AT_ONCE
         for events in watching:
             assert b"data: " in await events.read()  # a proper end, not a cut

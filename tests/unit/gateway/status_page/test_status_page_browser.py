@@ -16,6 +16,7 @@ from gateway.core.deployment import Deployment, Status
 from gateway.registry.base import SourceProblem
 from gateway.server.handlers import dashboard
 from mockserver import MockLlamaServer
+from tests.harness.patience import PATIENCE
 from tests.harness.status_pages import HOSTILE, NOWHERE, Gateway, serving
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -65,7 +66,8 @@ async def visiting(browser: Browser, gateway: Gateway, *, live: bool = True, **c
             elsewhere.append(request.url)
 
     window = await browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **context})
-    window.set_default_timeout(8000)
+    window.set_default_timeout(PATIENCE * 1000)
+    expect.set_options(timeout=PATIENCE * 1000)
     page = await window.new_page()
     page.on("console", listen)
     page.on("pageerror", lambda error: complaints.append(str(error)))

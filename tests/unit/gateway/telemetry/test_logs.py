@@ -18,6 +18,7 @@ from gateway.core.exchange import Ending, Exchange
 from gateway.telemetry import logs
 from gateway.telemetry.access_log import log_fields
 from gateway.telemetry.logs import HumanLines, JsonLines, masked
+from tests.harness.patience import PATIENCE
 
 KEY = "gw_0123456789abcdefghij"
 
@@ -110,7 +111,7 @@ def test_lines_wait_for_each_other_in_an_event_loop_and_for_nothing_without_one(
 
     async def say_and_wait(text: str) -> None:
         log.info(text)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while text not in line.getvalue():
                 await asyncio.sleep(0.01)
 

@@ -11,6 +11,7 @@ from gateway.proxy.upstream import connection_pool as module
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.connection_pool import BusyError, Upstream, Upstreams
 from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
+from tests.harness.patience import PATIENCE
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -77,7 +78,7 @@ async def test_idle_connections_are_closed_in_time(url: str, monkeypatch: pytest
     monkeypatch.setattr(module, "_IDLE_SECONDS", 0.1)
     upstream = upstream_of(url)
     connection = await ask(upstream)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE):
         while not connection.is_closing():
             await asyncio.sleep(0.01)
     assert upstream.connections == {"in_use": 0, "idle": 0, "waiting": 0}

@@ -12,6 +12,7 @@ from gateway.core.notifier import Notifier
 from gateway.proxy.upstream import readiness
 from gateway.proxy.upstream.connection_pool import Upstreams
 from gateway.proxy.upstream.readiness import Readiness
+from tests.harness.patience import PATIENCE
 
 DEPLOYMENT = Deployment("demo", "acme", "http://127.0.0.1:1")
 Ask = Callable[[object, float], Awaitable[str]]
@@ -46,7 +47,7 @@ async def test_a_fault_in_a_probe_is_said_once_with_its_traceback_and_probing_go
         return "ok"
 
     probing = probes(0.01, ask)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await probing.first_look(5)
         assert probing.status(DEPLOYMENT) is Status.DEPLOYING
         await well.wait()
@@ -74,7 +75,7 @@ async def test_pauses_grow_up_to_the_interval_while_it_is_away_and_are_short_aga
 
     interval = 0.5
     probes(interval, ask)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await over.wait()
     pauses = [later - earlier for earlier, later in pairwise(times)]
     for pause, least in zip(pauses, (0.1, 0.2, 0.4, interval, interval, interval, 0.1, interval), strict=True):

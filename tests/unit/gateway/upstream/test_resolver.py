@@ -10,6 +10,7 @@ import pytest
 from gateway.proxy.upstream.address import Address
 from gateway.proxy.upstream.resolver import Resolver
 from gateway.proxy.upstream.response_head import UpstreamError
+from tests.harness.patience import AT_ONCE, PATIENCE
 
 
 class Lookups:
@@ -23,7 +24,7 @@ class Lookups:
     def __call__(self, host: object, port: int, **_: object) -> list[tuple[object, ...]]:
         self.asked.append(host)
         if host == "hangs.test":
-            self.free.wait(10)
+            self.free.wait(PATIENCE)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in self._addresses]
 
 
@@ -59,7 +60,7 @@ async def test_a_lookup_that_hangs_is_a_connection_that_does_not_stand_in_time(l
     begun = time.monotonic()
     with pytest.raises(UpstreamError, match=r"no connection within 0\.05 s"):
         await Address("http://hangs.test", None).open(0.05)
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < AT_ONCE
     lookups.free.set()
 
 
@@ -70,7 +71,7 @@ def test_a_lookup_that_hangs_does_not_keep_the_event_loop_from_closing(lookups: 
 
     begun = time.monotonic()
     asyncio.run(give_up())
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < AT_ONCE
     lookups.free.set()
 
 

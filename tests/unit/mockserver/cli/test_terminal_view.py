@@ -18,6 +18,7 @@ from rich.console import Console
 
 from mockserver import MockLlamaServer
 from mockserver.cli.terminal_view import view
+from tests.harness.patience import PATIENCE
 
 _COMMAND = (sys.executable, "-m", "mockserver", "--port", "0", "--alias", "demo", "--fault", "503 when.contains=x")
 
@@ -35,7 +36,7 @@ class Terminal:
 
     def wait_for(self, pattern: str) -> "re.Match[str]":
         """What is drawn from now on, until it matches."""
-        deadline, drawn = time.monotonic() + 20, ""
+        deadline, drawn = time.monotonic() + PATIENCE, ""
         while time.monotonic() < deadline:
             if not select.select([self._ours], [], [], 0.2)[0]:
                 continue
@@ -66,18 +67,18 @@ def test_the_view_shows_the_state_obeys_keys_and_leaves_the_terminal_as_it_was()
         before = termios.tcgetattr(theirs)
         url = terminal.wait_for(r"server is listening on (http://[\d.:]+)")[1]
         terminal.wait_for(r"(?s)demo.* ready .*slot 3 .*0 waiting.*#1 status, met 0 times.*no request yet.*q quit")
-        urlopen(f"{url}/health", timeout=5).close()
+        urlopen(f"{url}/health", timeout=PATIENCE).close()
         terminal.wait_for(r"(?s)GET /health .*200 .*finished")
         terminal.press("p")
         terminal.wait_for(" paused ")
         with pytest.raises(OSError, match="refused"):
-            urlopen(f"{url}/health", timeout=5)
+            urlopen(f"{url}/health", timeout=PATIENCE)
         terminal.press("s")
         terminal.wait_for(" ready ")
-        urlopen(f"{url}/health", timeout=5).close()
+        urlopen(f"{url}/health", timeout=PATIENCE).close()
         terminal.press("q")
         terminal.wait_for(r"(?s)\x1b\[\?1049l.*cleaning up")  # back from the other screen
-        assert terminal.process.wait(5) == 0
+        assert terminal.process.wait(PATIENCE) == 0
         assert termios.tcgetattr(theirs) == before
         assert terminal.said.rfind("\x1b[?25h") > terminal.said.rfind("\x1b[?25l")  # the cursor is seen again
 
@@ -88,13 +89,13 @@ def test_a_signal_leaves_the_terminal_as_it_was_too() -> None:
         terminal.wait_for("q quit")
         terminal.process.terminate()
         terminal.wait_for(r"\x1b\[\?1049l")
-        assert terminal.process.wait(5) == 0
+        assert terminal.process.wait(PATIENCE) == 0
         assert termios.tcgetattr(theirs) == before
 
 
 def test_without_a_terminal_it_says_so() -> None:
     run = subprocess.run(
-        [*_COMMAND, "--tui"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False
+        [*_COMMAND, "--tui"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert run.returncode == 1
     assert run.stderr == "Error: --tui needs a terminal: standard input and output are not both one.\n"

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.patience import PATIENCE
+
 _COMMAND = (sys.executable, "-m", "mockserver", "--port", "0")
 _PLAIN = b'{"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 16}'
 _STREAM = b'{"messages": [], "stream": true, "ignore_eos": true, "max_tokens": 1000}'
@@ -42,7 +44,7 @@ def test_one_core_is_enough_for(body: bytes, requests: int, seconds: float) -> N
     with subprocess.Popen(_COMMAND, stdout=subprocess.PIPE, text=True) as mock:
         assert mock.stdout is not None
         line = next(line for line in iter(mock.stdout.readline, "") if "server is listening" in line)
-        connection = http.client.HTTPConnection(line.split()[-1].removeprefix("http://"), timeout=30)
+        connection = http.client.HTTPConnection(line.split()[-1].removeprefix("http://"), timeout=PATIENCE)
         try:
             cost_of(1, body, connection, mock.pid)
             assert any(cost_of(requests, body, connection, mock.pid) < seconds for _ in range(5))

@@ -19,6 +19,7 @@ from mockserver.core.port import Port
 from mockserver.play.recording.recorder import Recorder
 from mockserver.play.recording.recording_file import RecordingError, files_of, read
 from mockserver.play.recording.replayer import Replayer
+from tests.harness.patience import PATIENCE
 from tests.harness.rawhttp import RawAnswer, ask, connect, encode, read_head
 
 KEY = "sk-a-key-that-must-not-be-kept"
@@ -126,7 +127,7 @@ async def test_a_client_that_leaves_leaves_the_upstream_too_and_is_recorded_as_o
         writer.write(encode("POST", "/v1/completions", {}, b'{"prompt": "Once", "stream": true}'))
         await read_head(reader)
         writer.close()
-        await mock.wait_for_requests(1, ended="aborted", timeout=2)
+        await mock.wait_for_requests(1, ended="aborted", timeout=PATIENCE)
     (path,) = files_of(tmp_path)
     assert read(path).ended == "left"
 

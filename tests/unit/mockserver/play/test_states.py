@@ -9,6 +9,7 @@ import pytest
 
 from mockserver import MockLlamaServer
 from mockserver.core.state import State
+from tests.harness.patience import PATIENCE
 from tests.harness.rawhttp import ask, connect, encode, is_refused, read_answer, read_head
 
 CHAT = {"messages": [{"role": "user", "content": "Say hello."}]}
@@ -163,7 +164,7 @@ async def test_a_bad_state_is_refused_with_a_sentence(body: Any, message: str) -
 
 async def test_the_control_port_shows_each_exchange_and_waits_for_those_to_come() -> None:
     async with MockLlamaServer() as mock:
-        waiting = asyncio.create_task(control(mock, "GET", "requests/wait?status=404&timeout=5"))
+        waiting = asyncio.create_task(control(mock, "GET", "requests/wait?status=404&timeout=60"))
         await ask(mock.url, "POST", "/v1/chat/completions", CHAT, headers={"X-Test": "yes"})
         await ask(mock.url, "GET", "/nope")
         status, body = await waiting
@@ -239,7 +240,7 @@ async def test_a_client_that_leaves_while_it_is_written_to_leaves_no_trace_in_th
 
 def test_a_mock_in_a_thread_ends_with_all_that_it_does(caplog: pytest.LogCaptureFixture) -> None:
     with MockLlamaServer(tokens_per_second=1) as mock:
-        connection = http.client.HTTPConnection("127.0.0.1", mock.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", mock.port, timeout=PATIENCE)
         body = b'{"stream":true,"ignore_eos":true,"messages":[]}'
         connection.request("POST", "/v1/chat/completions", body, {"X-Conversation-Id": "goes on"})
         connection.getresponse()

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from mockserver.core.listener import Door
 from mockserver.core.port import Port
+from tests.harness.patience import PATIENCE
 
 
 async def test_who_comes_in_the_moment_in_which_it_closes_is_cut_and_not_forgotten() -> None:
@@ -22,7 +23,7 @@ async def test_who_comes_in_the_moment_in_which_it_closes_is_cut_and_not_forgott
             for _ in range(turns):
                 await asyncio.sleep(0)
             await door.close()
-            client.settimeout(2)
+            client.settimeout(PATIENCE)
             try:
                 assert client.recv(1) == b""
             except ConnectionResetError:

@@ -69,12 +69,12 @@ async def test_a_busy_model_is_waited_for() -> None:
 async def test_models_are_loaded_and_unloaded_by_hand() -> None:
     async with router(models_autoload=False) as mock:
         assert (await use(mock, "a"))["error"]["message"] == "model is not loaded"
-        assert (await ask(mock.url, "POST", "/models/load", {"model": "a"})).json() == {"success": True}
-        assert (await ask(mock.url, "POST", "/models/load", {"model": "a"})).status == 400
-        assert (await ask(mock.url, "POST", "/models/load", {"model": "z"})).status == 404
         reader, writer = await connect(mock.url)
         writer.write(encode("GET", "/models/sse"))
         await read_head(reader)
+        assert (await ask(mock.url, "POST", "/models/load", {"model": "a"})).json() == {"success": True}
+        assert (await ask(mock.url, "POST", "/models/load", {"model": "a"})).status == 400
+        assert (await ask(mock.url, "POST", "/models/load", {"model": "z"})).status == 404
         while b'"status":"loaded"' not in await reader.readuntil(b"\n\n"):
             pass
         writer.transport.abort()
