@@ -42,6 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     would be a fifth of all the work.
     """
     config.addinivalue_line("markers", "long: takes seconds, and is begun first: all would wait for it in the end")
+    config.addinivalue_line("markers", "tools: of the tools, or of a property that one change in a hundred touches")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
 
