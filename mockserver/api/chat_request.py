@@ -6,26 +6,26 @@ from dataclasses import replace
 from typing import Any
 
 from mockserver.core.api_errors import ApiError
-from mockserver.engine.answer_plan import Wanted
+from mockserver.engine.answer_plan import AnswerPlan
 from mockserver.engine.model import json_schema, tokenizer
 from mockserver.engine.model.grammar import Grammar
 from mockserver.engine.model.grammar_parser import BadGrammar
 from mockserver.engine.request import chat_messages, params
-from mockserver.engine.request.params import Params
-from mockserver.engine.request.template_input import Conversation
+from mockserver.engine.request.params import TaskParams
+from mockserver.engine.request.template_input import TemplateInput
 from mockserver.engine.results import Task
-from mockserver.engine.server_context import Machine
+from mockserver.engine.server_context import ServerContext
 
 _NO_SAMPLERS = "Failed to initialize samplers: "
 
 
-def prompt_of(machine: Machine, body: dict[str, Any]) -> str:
+def prompt_of(machine: ServerContext, body: dict[str, Any]) -> str:
     """The prompt of a chat body; raises ApiError for what is wrong with its messages, tools or flags."""
     prompt, _ = _prompt_and_opening(machine, body)
     return prompt
 
 
-def _prompt_and_opening(machine: Machine, body: dict[str, Any]) -> tuple[str, str]:
+def _prompt_and_opening(machine: ServerContext, body: dict[str, Any]) -> tuple[str, str]:
     """The prompt, and the end of it with which the template opens the answer."""
     conversation, begun = _conversation(machine, body)
     prompt = machine.template.render(conversation)
@@ -35,7 +35,7 @@ def _prompt_and_opening(machine: Machine, body: dict[str, Any]) -> tuple[str, st
     return prompt + begun, prompt.removeprefix(without) if prompt.startswith(without) else ""
 
 
-def _conversation(machine: Machine, body: Any) -> tuple[Conversation, str]:
+def _conversation(machine: ServerContext, body: Any) -> tuple[TemplateInput, str]:
     """What the template is given, and the text of an answer that was begun already."""
     if not isinstance(body, dict):
         raise ApiError(400, "'messages' is required")
@@ -48,7 +48,7 @@ def _conversation(machine: Machine, body: Any) -> tuple[Conversation, str]:
     _schema_of(body)
     turns = chat_messages.checked(body)
     continues = _continues(body, turns)
-    conversation = Conversation(
+    conversation = TemplateInput(
         messages=turns[:-1] if continues else turns,
         tools=chat_messages.check_tools(tools),
         add_generation_prompt=continues or params.flag(body, "add_generation_prompt", True),
@@ -79,7 +79,7 @@ def _template_variables(body: dict[str, Any]) -> dict[str, Any]:
     return given if isinstance(given, dict) else {}
 
 
-def _thinking(machine: Machine, body: dict[str, Any]) -> bool:
+def _thinking(machine: ServerContext, body: dict[str, Any]) -> bool:
     """Whether the template may let the model think."""
     wanted = _template_variables(body).get("enable_thinking")
     if isinstance(wanted, str):
@@ -89,7 +89,7 @@ def _thinking(machine: Machine, body: dict[str, Any]) -> bool:
     return machine.settings.reasoning != "off" and body.get("reasoning_effort") != "none"
 
 
-def _thinks(machine: Machine, body: dict[str, Any]) -> bool:
+def _thinks(machine: ServerContext, body: dict[str, Any]) -> bool:
     """Whether the answer begins with reasoning: where the server or the request asks for it."""
     asked = body.get("thinking")
     enabled = isinstance(asked, dict) and asked.get("type") == "enabled"
@@ -116,9 +116,9 @@ def _schema_of(body: dict[str, Any]) -> Any:
     return {"type": "object"} if schema == {} else schema
 
 
-def constraints(machine: Machine, body: dict[str, Any]) -> Wanted:
+def constraints(machine: ServerContext, body: dict[str, Any]) -> AnswerPlan:
     """The schema or grammar that a body holds its answer to; raises the 400 of one that cannot be followed."""
-    wanted = Wanted(json_schema=_schema_of(body), endless=machine.settings.endless)
+    wanted = AnswerPlan(json_schema=_schema_of(body), endless=machine.settings.endless)
     text = body.get("grammar")
     try:
         if wanted.json_schema is not None:
@@ -147,7 +147,7 @@ def _calls(body: dict[str, Any]) -> list[dict[str, Any]]:
     return functions[:1] if choice == "required" else []
 
 
-def read(machine: Machine, body: dict[str, Any]) -> tuple[list[Task], Params]:
+def read(machine: ServerContext, body: dict[str, Any]) -> tuple[list[Task], TaskParams]:
     """The tasks of a chat body, one per choice, and their parameters."""
     text, opening = _prompt_and_opening(machine, body)
     _check_probabilities(body)

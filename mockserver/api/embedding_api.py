@@ -6,12 +6,12 @@ from typing import Any
 
 from aiohttp import web
 
-from mockserver.api.send_results import MACHINE, body_of, json_answer
+from mockserver.api.send_results import SERVER_CONTEXT, body_of, json_answer
 from mockserver.core.api_errors import ApiError
 from mockserver.engine.model import tokenizer
 from mockserver.engine.model.embedding import embed, relevance, token_vectors
 from mockserver.engine.request import chat_messages, prompts
-from mockserver.engine.server_context import Machine
+from mockserver.engine.server_context import ServerContext
 
 _NO_INPUT = '"input" or "content" must be provided'
 
@@ -36,7 +36,7 @@ def _tokens(value: Any) -> list[int]:
     return prompts.one(value)
 
 
-def _check_batch(machine: Machine, tokens: list[int]) -> None:
+def _check_batch(machine: ServerContext, tokens: list[int]) -> None:
     if len(tokens) > machine.settings.ubatch:
         message = (
             f"input ({len(tokens)} tokens) is too large to process. increase the physical batch size "
@@ -45,7 +45,7 @@ def _check_batch(machine: Machine, tokens: list[int]) -> None:
         raise ApiError(500, message)
 
 
-async def _process(machine: Machine, inputs: list[list[int]]) -> None:
+async def _process(machine: ServerContext, inputs: list[list[int]]) -> None:
     """Pass the inputs through a slot, one after another, each at its turn."""
     for tokens in inputs:
         _check_batch(machine, tokens)
@@ -54,7 +54,7 @@ async def _process(machine: Machine, inputs: list[list[int]]) -> None:
 
 async def embeddings(request: web.Request) -> web.Response:
     """`POST /v1/embeddings`."""
-    machine = request[MACHINE]
+    machine = request[SERVER_CONTEXT]
     _require(machine.settings.embeddings, "embeddings", "--embeddings")
     body = await body_of(request)
     if machine.settings.pooling == "none":
@@ -83,7 +83,7 @@ def _entry(index: int, vector: list[float], encoding: str) -> dict[str, Any]:
 
 async def native_embeddings(request: web.Request) -> web.Response:
     """`POST /embedding`."""
-    machine = request[MACHINE]
+    machine = request[SERVER_CONTEXT]
     _require(machine.settings.embeddings, "embeddings", "--embeddings")
     inputs = _inputs(await body_of(request))
     await _process(machine, inputs)
@@ -98,7 +98,7 @@ async def native_embeddings(request: web.Request) -> web.Response:
 
 async def rerank(request: web.Request) -> web.Response:
     """`POST /v1/rerank`; the answer has TEI's form when the body says `texts`."""
-    machine = request[MACHINE]
+    machine = request[SERVER_CONTEXT]
     _require(machine.settings.reranking, "reranking", "--reranking")
     body = await body_of(request)
     query, documents = _query_and_documents(body)

@@ -6,8 +6,8 @@ from aiohttp import web
 
 from mockserver.api import chat_request
 from mockserver.api.openai_api import completion_tasks
-from mockserver.api.send_results import MACHINE, answer, body_of, json_answer
-from mockserver.api.shapes.native_completion import NativeShape
+from mockserver.api.send_results import SERVER_CONTEXT, answer, body_of, json_answer
+from mockserver.api.shapes.native_completion import NativeCompletionShape
 from mockserver.core.api_errors import ApiError
 from mockserver.core.nlohmann_json import type_error
 from mockserver.engine.model import tokenizer
@@ -21,14 +21,14 @@ async def health(_request: web.Request) -> web.Response:
 
 async def completion(request: web.Request) -> web.StreamResponse:
     """`POST /completion`."""
-    machine, body = request[MACHINE], await body_of(request)
+    machine, body = request[SERVER_CONTEXT], await body_of(request)
     tasks, options = completion_tasks(machine, body)
-    return await answer(request, tasks, NativeShape(machine), stream=bool(options.shown["stream"]))
+    return await answer(request, tasks, NativeCompletionShape(machine), stream=bool(options.shown["stream"]))
 
 
 async def infill(request: web.Request) -> web.StreamResponse:
     """`POST /infill`: the prefix, the suffix and the extra files make the prompt."""
-    machine = request[MACHINE]
+    machine = request[SERVER_CONTEXT]
     if not machine.settings.infill:
         missing = "".join(f"{name} token is missing. " for name in ("prefix", "suffix", "middle"))
         raise ApiError(501, f"Infill is not supported by this model: {missing}")
@@ -39,7 +39,7 @@ async def infill(request: web.Request) -> web.StreamResponse:
     extra = _extra_context(body.get("input_extra", []))
     text = f"{extra}{body['input_suffix']}{body['input_prefix']}{body.get('prompt', '')}"
     tasks, options = completion_tasks(machine, body | {"prompt": text})
-    return await answer(request, tasks, NativeShape(machine), stream=bool(options.shown["stream"]))
+    return await answer(request, tasks, NativeCompletionShape(machine), stream=bool(options.shown["stream"]))
 
 
 def _extra_context(chunks: Any) -> str:
@@ -92,7 +92,7 @@ async def detokenize(request: web.Request) -> web.Response:
 
 async def apply_template(request: web.Request) -> web.Response:
     """`POST /apply-template`."""
-    return json_answer({"prompt": chat_request.prompt_of(request[MACHINE], await body_of(request))})
+    return json_answer({"prompt": chat_request.prompt_of(request[SERVER_CONTEXT], await body_of(request))})
 
 
 async def transcriptions(_request: web.Request) -> web.Response:

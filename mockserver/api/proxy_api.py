@@ -2,7 +2,7 @@
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, hdrs, web
 
-from mockserver.api.send_results import MACHINE, json_answer
+from mockserver.api.send_results import SERVER_CONTEXT, json_answer
 
 _PREFIX = "x-llama-server-proxy-header-"
 _TIMEOUT = ClientTimeout(total=30)
@@ -11,7 +11,7 @@ _DISABLED = {"error": {"message": "this feature is disabled", "type": "feature_d
 
 async def proxy(request: web.Request) -> web.Response:
     """`GET` or `POST /cors-proxy`; 403 unless `--ui-mcp-proxy`."""
-    if not request[MACHINE].settings.ui_mcp_proxy:
+    if not request[SERVER_CONTEXT].settings.ui_mcp_proxy:
         return json_answer(_DISABLED, 403)
     wanted = {
         name[len(_PREFIX) :]: value for name, value in request.headers.items() if name.lower().startswith(_PREFIX)

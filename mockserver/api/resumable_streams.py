@@ -14,7 +14,7 @@ _KEPT_SECONDS = 300.0
 
 
 @dataclass(slots=True, eq=False)
-class Session:
+class StreamSession:
     """One stream and what it has said so far; only the last 4 MiB are kept."""
 
     id: str
@@ -70,11 +70,11 @@ class Session:
         self._changed = asyncio.Event()
 
 
-class Sessions:
+class StreamSessions:
     """The streams of one server, by conversation; in a router also those that still wait for their model."""
 
     def __init__(self) -> None:
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, StreamSession] = {}
         self._expected: dict[str, object] = {}
 
     @contextmanager
@@ -96,14 +96,14 @@ class Sessions:
             if self._expected.get(conversation) is token:
                 del self._expected[conversation]
 
-    def open(self, conversation: str, chunks: AsyncGenerator[bytes]) -> Session:
+    def open(self, conversation: str, chunks: AsyncGenerator[bytes]) -> StreamSession:
         """Begin a stream; one of the same conversation that still runs is stopped."""
         self.stop(conversation)
-        session = self._sessions[conversation] = Session(conversation)
+        session = self._sessions[conversation] = StreamSession(conversation)
         session.writer = asyncio.create_task(session.fill(chunks))
         return session
 
-    def find(self, conversation: str) -> Session:
+    def find(self, conversation: str) -> StreamSession:
         """A stream; raises 404, or 503 for one that is yet to come."""
         self._forget_old()
         if conversation in self._expected:

@@ -8,18 +8,18 @@ from typing import Any
 
 from aiohttp import web
 
-from mockserver.api.resumable_streams import Sessions
-from mockserver.api.shapes.sse import Shape
+from mockserver.api.resumable_streams import StreamSessions
+from mockserver.api.shapes.sse import ResponseShape
 from mockserver.core.api_errors import ApiError
 from mockserver.core.nlohmann_json import dump_bytes, load
-from mockserver.core.request_matching import Asked
-from mockserver.engine.results import Begin, Final, Piece, Progress, Result, Task
-from mockserver.engine.server_context import Machine
-from mockserver.play.mock_context import STAGE
+from mockserver.core.request_matching import RequestView
+from mockserver.engine.results import BeginResult, FinalResult, PartialResult, PromptProgress, Result, Task
+from mockserver.engine.server_context import ServerContext
+from mockserver.play.mock_context import MOCK_CONTEXT
 
 JSON_TYPE = "application/json; charset=utf-8"
-MACHINE = web.RequestKey("machine", Machine)
-SESSIONS = web.AppKey("sessions", Sessions)
+SERVER_CONTEXT = web.RequestKey("machine", ServerContext)
+STREAM_SESSIONS = web.AppKey("sessions", StreamSessions)
 _PING = b":\n\n"
 
 
@@ -33,22 +33,24 @@ async def body_of(request: web.Request) -> Any:
     return load(await request.read())
 
 
-async def gather(machine: Machine, tasks: Sequence[Task], shape: Shape) -> Any:
+async def gather(machine: ServerContext, tasks: Sequence[Task], shape: ResponseShape) -> Any:
     """Run the tasks to their end; the JSON value of the answer."""
     async with aclosing(machine.run(tasks)) as results:
-        finals = [result async for result in results if isinstance(result, Final)]
+        finals = [result async for result in results if isinstance(result, FinalResult)]
     return shape.plain(sorted(finals, key=lambda final: final.task.index))
 
 
-async def answer(request: web.Request, tasks: Sequence[Task], shape: Shape, *, stream: bool) -> web.StreamResponse:
+async def answer(
+    request: web.Request, tasks: Sequence[Task], shape: ResponseShape, *, stream: bool
+) -> web.StreamResponse:
     """Run the tasks and send what comes of them. An error before the first result is a plain JSON error."""
-    machine = request[MACHINE]
+    machine = request[SERVER_CONTEXT]
     await _say_what_is_canned(request, tasks)
     if not stream:
         return json_answer(await gather(machine, tasks, shape))
     chunks = _chunks(machine, tasks, shape)
     if conversation := request.headers.get("X-Conversation-Id"):
-        session = request.app[SESSIONS].open(conversation, chunks)
+        session = request.app[STREAM_SESSIONS].open(conversation, chunks)
         await session.begun.wait()
         if session.error:
             raise session.error
@@ -59,16 +61,16 @@ async def answer(request: web.Request, tasks: Sequence[Task], shape: Shape, *, s
 
 async def _say_what_is_canned(request: web.Request, tasks: Sequence[Task]) -> None:
     """Have all tasks of a request give the canned answer, if there is one for it."""
-    answers, ids = request.app[STAGE].answers, request[MACHINE].ids
+    answers, ids = request.app[MOCK_CONTEXT].answers, request[SERVER_CONTEXT].ids
     if not answers:
         return
-    reply = answers.choose(Asked(request.method, request.path, request.headers, await request.read()))
+    reply = answers.choose(RequestView(request.method, request.path, request.headers, await request.read()))
     if reply is not None:
         for task in tasks:
             task.wanted = replace(task.wanted, reply=reply, call_ids=[ids.new() for _ in reply.calls])
 
 
-async def _chunks(machine: Machine, tasks: Sequence[Task], shape: Shape) -> AsyncGenerator[bytes]:
+async def _chunks(machine: ServerContext, tasks: Sequence[Task], shape: ResponseShape) -> AsyncGenerator[bytes]:
     """What a stream says, the first time nothing: that the answer has begun."""
     begun = False
     try:
@@ -93,22 +95,22 @@ async def send_stream(request: web.Request, chunks: AsyncGenerator[bytes], ping_
         await response.write(first)
     async with _pinging(request, response, ping_seconds):
         async for chunk in chunks:
-            await request.app[STAGE].admit()
+            await request.app[MOCK_CONTEXT].admit()
             if chunk:
                 await response.write(chunk)
     await response.write_eof()
     return response
 
 
-def _events(shape: Shape, result: Result) -> bytes:
+def _events(shape: ResponseShape, result: Result) -> bytes:
     match result:
-        case Piece():
+        case PartialResult():
             return shape.piece(result)
-        case Progress():
+        case PromptProgress():
             return shape.progress(result)
-        case Final():
+        case FinalResult():
             return shape.final(result)
-        case Begin():
+        case BeginResult():
             return b""
 
 
@@ -127,10 +129,10 @@ async def _pinging(request: web.Request, response: web.StreamResponse, seconds: 
 
 async def _ping(request: web.Request, response: web.StreamResponse, seconds: int) -> None:
     """Compare the number of bytes sent, once in so many seconds: unchanged means silence."""
-    seen, clock = request.writer.output_size, request[MACHINE].clock
+    seen, clock = request.writer.output_size, request[SERVER_CONTEXT].clock
     with suppress(ConnectionError):
         while True:
             await clock.sleep_until(clock.now() + seconds)
             if request.writer.output_size == seen:
                 await response.write(_PING)
-            seen, clock = request.writer.output_size, request[MACHINE].clock
+            seen, clock = request.writer.output_size, request[SERVER_CONTEXT].clock

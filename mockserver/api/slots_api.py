@@ -7,14 +7,14 @@ from typing import Any
 
 from aiohttp import web
 
-from mockserver.api.send_results import MACHINE, body_of, json_answer
+from mockserver.api.send_results import SERVER_CONTEXT, body_of, json_answer
 from mockserver.core.api_errors import ApiError
 from mockserver.engine.slots import Slot
 
 
 async def act(request: web.Request) -> web.Response:
     """Do what `action` says to the slot in the path."""
-    machine = request[MACHINE]
+    machine = request[SERVER_CONTEXT]
     if not machine.settings.slot_save_path:
         raise ApiError(501, "This server does not support slots action. Start it with `--slot-save-path`")
     number = request.match_info["id_slot"]

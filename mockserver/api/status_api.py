@@ -4,12 +4,12 @@ from typing import Any
 
 from aiohttp import web
 
-from mockserver.api.send_results import MACHINE, body_of, json_answer
+from mockserver.api.send_results import SERVER_CONTEXT, body_of, json_answer
 from mockserver.core.api_errors import ApiError
 from mockserver.core.options import BUILD_INFO
 from mockserver.engine.model import lora, tokenizer
 from mockserver.engine.request import params
-from mockserver.engine.server_context import Machine
+from mockserver.engine.server_context import ServerContext
 from mockserver.engine.slots import Slot
 
 _CAPABILITIES = (
@@ -22,9 +22,9 @@ _ALWAYS = frozenset(("supports_string_content", "supports_system_role"))
 
 async def get_props(request: web.Request) -> web.Response:
     """`GET /props`."""
-    machine = request[MACHINE]
+    machine = request[SERVER_CONTEXT]
     settings = machine.settings
-    shown = params.Params(params.defaults(settings) | {"reasoning_format": "none"}).short()
+    shown = params.TaskParams(params.defaults(settings) | {"reasoning_format": "none"}).short()
     able = {name: name in _ALWAYS or machine.template.thinks for name in _CAPABILITIES}
     return json_answer(
         {
@@ -53,14 +53,14 @@ async def get_props(request: web.Request) -> web.Response:
 
 async def set_props(request: web.Request) -> web.Response:
     """`POST /props`: changes nothing, in the real one too."""
-    if not request[MACHINE].settings.props_endpoint:
+    if not request[SERVER_CONTEXT].settings.props_endpoint:
         raise ApiError(501, "This server does not support changing global properties. Start it with `--props`")
     return json_answer({"success": True})
 
 
 async def slots(request: web.Request) -> web.Response:
     """`GET /slots`."""
-    machine = request[MACHINE]
+    machine = request[SERVER_CONTEXT]
     if not machine.settings.slots_endpoint:
         raise ApiError(501, "This server does not support slots endpoint. Start it with `--slots`")
     if request.query.get("fail_on_no_slot") and machine.pool.busy == machine.settings.slots:
@@ -68,7 +68,7 @@ async def slots(request: web.Request) -> web.Response:
     return json_answer([_slot(machine, slot) for slot in machine.pool.slots])
 
 
-def _slot(machine: Machine, slot: Slot) -> dict[str, Any]:
+def _slot(machine: ServerContext, slot: Slot) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "id": slot.id,
         "n_ctx": machine.settings.slot_context,
@@ -96,7 +96,7 @@ def _slot(machine: Machine, slot: Slot) -> dict[str, Any]:
 
 async def metrics(request: web.Request) -> web.Response:
     """`GET /metrics`. A scrape ends the window of the averages."""
-    machine = request[MACHINE]
+    machine = request[SERVER_CONTEXT]
     if not machine.settings.metrics_endpoint:
         raise ApiError(501, "This server does not support metrics endpoint. Start it with `--metrics`")
     text = machine.metrics.scrape(machine.pool.busy, machine.pool.deferred)
@@ -106,7 +106,7 @@ async def metrics(request: web.Request) -> web.Response:
 
 async def get_lora(request: web.Request) -> web.Response:
     """`GET /lora-adapters`."""
-    return json_answer(request[MACHINE].adapters.as_json())
+    return json_answer(request[SERVER_CONTEXT].adapters.as_json())
 
 
 async def set_lora(request: web.Request) -> web.Response:
@@ -114,5 +114,5 @@ async def set_lora(request: web.Request) -> web.Response:
     body = await body_of(request)
     if not isinstance(body, list):
         raise ApiError(400, "Request body must be an array")
-    request[MACHINE].adapters.set(lora.scales_of(body))
+    request[SERVER_CONTEXT].adapters.set(lora.scales_of(body))
     return json_answer({"success": True})

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from mockserver.cli.llama_server_options import DropIn, settings_from
-from mockserver.core.options import BUILD_INFO, Settings
+from mockserver.cli.llama_server_options import LlamaServerCommand, settings_from
+from mockserver.core.options import BUILD_INFO, Options
 from mockserver.core.port import Port, PortTaken
 from mockserver.core.state import CLOSED, State
 
@@ -25,7 +25,7 @@ def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
     return click.option(*names, **({"default": None} | attributes))
 
 
-@click.command(cls=DropIn, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=LlamaServerCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(BUILD_INFO, "--version", message="version: %(version)s (mock)")
 @_option("--host", envvar="LLAMA_ARG_HOST", help="Address to listen on, or several with commas.")
 @_option("--port", type=_PORT, default=8080, show_default=True, envvar="LLAMA_ARG_PORT", help="0: any free one.")
@@ -113,7 +113,7 @@ def main(context: click.Context, /, **options: Any) -> None:
     context.exit(code)
 
 
-def _serve(settings: Settings, stop_with_stdin: bool, tui: bool) -> int:
+def _serve(settings: Options, stop_with_stdin: bool, tui: bool) -> int:
     """Open the port, and only then import what serves it: whoever connects waits for that moment.
 
     Returns the exit code. Raises PortTaken, and ValueError for settings that cannot be served.

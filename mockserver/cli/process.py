@@ -5,13 +5,13 @@ import os
 import signal
 import sys
 
-from mockserver.core.options import Settings
+from mockserver.core.options import Options
 from mockserver.core.port import Port
 from mockserver.core.state import Phase
 from mockserver.server.mock_server import MockLlamaServer
 
 
-def run(settings: Settings, port: Port, *, stop_with_stdin: bool, tui: bool) -> int:
+def run(settings: Options, port: Port, *, stop_with_stdin: bool, tui: bool) -> int:
     """Serve on the port until SIGTERM or SIGINT, the end of standard input, or a crash. Returns the exit code.
 
     Raises PortTaken for the control port, and ValueError for settings that cannot be served.

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from mockserver.core.state import State
 from mockserver.engine.slots import Slot
-from mockserver.play.journal import Ended, Exchange
+from mockserver.play.journal import ExchangeEnd, JournalEntry
 from mockserver.server.mock_server import MockLlamaServer
 
 _REFRESH_SECONDS = 0.2
@@ -33,7 +33,12 @@ _KEYS = {
 }
 _HELP = "s serve · l load · r restart · p pause · c crash · h hang · z sleep · q quit"
 _STYLES = {State.READY: "bold green", State.PAUSED: "bold red", State.CRASHED: "bold red", State.HUNG: "bold red"}
-_ENDINGS = {Ended.RUNNING: "cyan", Ended.FINISHED: "", Ended.ABORTED: "yellow", Ended.CUT: "red"}
+_ENDINGS = {
+    ExchangeEnd.RUNNING: "cyan",
+    ExchangeEnd.FINISHED: "",
+    ExchangeEnd.ABORTED: "yellow",
+    ExchangeEnd.CUT: "red",
+}
 
 
 class NoTerminal(ValueError):
@@ -133,17 +138,17 @@ def _slots(slots: list[Slot]) -> Table:
     return table
 
 
-def _requests(exchanges: list[Exchange], room: int) -> RenderableType:
+def _requests(exchanges: list[JournalEntry], room: int) -> RenderableType:
     """Those under way first, then the newest that ended."""
-    running = [exchange for exchange in exchanges if exchange.ended is Ended.RUNNING]
-    ended = [exchange for exchange in reversed(exchanges) if exchange.ended is not Ended.RUNNING]
+    running = [exchange for exchange in exchanges if exchange.ended is ExchangeEnd.RUNNING]
+    ended = [exchange for exchange in reversed(exchanges) if exchange.ended is not ExchangeEnd.RUNNING]
     if not exchanges:
         return Text("no request yet", style="dim")
     table = Table.grid(padding=(0, 2), expand=True)
     for ratio in (None, 1, None, None):
         table.add_column(ratio=ratio, no_wrap=True, overflow="ellipsis")
     for one in (running + ended)[:room]:
-        how = f"running, {one.elapsed_ms() / 1000:.1f} s" if one.ended is Ended.RUNNING else one.how
+        how = f"running, {one.elapsed_ms() / 1000:.1f} s" if one.ended is ExchangeEnd.RUNNING else one.how
         style = _ENDINGS[one.ended]
         table.add_row(f"#{one.id}", f"{one.method} {one.path}", str(one.status or "–"), Text(how, style))
     return table

@@ -22,7 +22,7 @@ _LONGEST_LINE = 32768
 _LONGEST_FIELD = 8192
 
 
-class _Malformed(web.Response):
+class _MalformedResponse(web.Response):
     """The answer to what is no HTTP, as cpp-httplib gives it: 400, and nothing to read."""
 
     async def prepare(self, request: web.BaseRequest) -> None:
@@ -49,12 +49,12 @@ class _Connection(web.RequestHandler):
         """400 for bad HTTP; a handler that failed is a bug of the mock, and is logged as one."""
         if status != HTTPStatus.BAD_REQUEST:
             return super().handle_error(request, status, exc, message)
-        malformed = _Malformed(status=status)
+        malformed = _MalformedResponse(status=status)
         malformed.force_close()
         return malformed
 
 
-class Door:
+class Listener:
     """A port that is served while it is open. While closed it stays bound but does not listen."""
 
     def __init__(self, app: web.Application, port: Port) -> None:

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 
-class RawAnswer(web.StreamResponse):
+class RawResponse(web.StreamResponse):
     """Writes to the client's connection itself. Raises ConnectionError once the client has left."""
 
     def __init__(self, request: web.Request) -> None:

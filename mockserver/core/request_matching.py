@@ -13,7 +13,7 @@ _PROBES = frozenset({"/health", "/v1/health"})
 
 
 @dataclass
-class Asked:
+class RequestView:
     """A request, read once for all rules: its JSON fields, its last user message, the turn it is at."""
 
     method: str
@@ -73,7 +73,7 @@ def _turn(item: Any) -> tuple[str, str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class When:
+class RequestMatcher:
     """Which requests are meant: those that all the given conditions hold for.
 
     `endpoint` is a path, `*` standing for anything; `contains` and `matches` (a regular expression) look at the last
@@ -99,17 +99,17 @@ class When:
         except re.error as error:
             raise ValueError(f"'{self.matches}' is not a regular expression: {error}") from error
 
-    def __call__(self, asked: Asked) -> bool:
+    def __call__(self, asked: RequestView) -> bool:
         return self._is_there(asked) and self._says(asked)
 
-    def _is_there(self, asked: Asked) -> bool:
+    def _is_there(self, asked: RequestView) -> bool:
         if not (fnmatchcase(asked.path, self.endpoint) if self.endpoint else asked.path not in _PROBES):
             return False
         name, _, value = self.header.partition(":")
         given = asked.headers.get(name.strip()) if name else ""
         return given is not None and value.strip() in ("", given) and self.method.upper() in ("", asked.method)
 
-    def _says(self, asked: Asked) -> bool:
+    def _says(self, asked: RequestView) -> bool:
         return (
             self.model in ("", asked.fields.get("model"))
             and self.contains in asked.text

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mockserver.core.nlohmann_json import dump
-from mockserver.engine.canned_answers import Reply
+from mockserver.engine.canned_answers import CannedReply
 from mockserver.engine.model import json_schema, tokenizer
 from mockserver.engine.model.grammar import Grammar
 from mockserver.engine.model.text_composer import compose, dice, sentences
-from mockserver.engine.request.params import Params
+from mockserver.engine.request.params import TaskParams
 
 _MOST_BANNED = 20_000
 """Tokens in a row that a logit bias may forbid before the answer ends instead of searching for ever."""
@@ -27,7 +27,7 @@ class Segment:
 
 
 @dataclass(slots=True)
-class Wanted:
+class AnswerPlan:
     """What a request asks of the answer besides its text."""
 
     thinks: bool = False
@@ -37,10 +37,10 @@ class Wanted:
     continues: bool = False
     endless: bool = False
     call_ids: list[str] = field(default_factory=list)
-    reply: Reply | None = None
+    reply: CannedReply | None = None
 
 
-def write(prompt: Sequence[int], params: Params, wanted: Wanted, choice: int = 0) -> Iterator[Segment]:
+def write(prompt: Sequence[int], params: TaskParams, wanted: AnswerPlan, choice: int = 0) -> Iterator[Segment]:
     """The segments of an answer, the last of them ending with the end-of-sequence token (if it ends at all)."""
     rng = dice(params.seed + choice * params.sampled, prompt)
     endless = bool(params.shown["ignore_eos"]) or wanted.endless
@@ -64,7 +64,7 @@ def write(prompt: Sequence[int], params: Params, wanted: Wanted, choice: int = 0
         yield Segment("content", _allowed(tokens, params.banned))
 
 
-def _said(reply: Reply, call_ids: Sequence[str]) -> Iterator[Segment]:
+def _said(reply: CannedReply, call_ids: Sequence[str]) -> Iterator[Segment]:
     """The segments of a canned answer."""
     if reply.reasoning:
         yield Segment("reasoning", _encode(reply.reasoning))

@@ -6,24 +6,24 @@ from dataclasses import dataclass, field
 
 from mockserver.core.api_errors import ApiError
 from mockserver.core.clock import Clock
-from mockserver.core.options import Settings
+from mockserver.core.options import Options
 from mockserver.engine import answer_plan, slot_context
 from mockserver.engine.answer_plan import Segment
 from mockserver.engine.metrics import Metrics
 from mockserver.engine.model import tokenizer
 from mockserver.engine.model.text_composer import dice
-from mockserver.engine.results import Begin, Final, Part, Piece, Progress, Result, Task
+from mockserver.engine.results import AnswerPart, BeginResult, FinalResult, PartialResult, PromptProgress, Result, Task
 from mockserver.engine.slots import Slot
-from mockserver.engine.stop_words import Outlet
+from mockserver.engine.stop_words import StopWordFilter
 from mockserver.engine.timings import Timings
-from mockserver.engine.token_timing import Pace
+from mockserver.engine.token_timing import TokenTimer
 
 _INSTANT = 1e-6
 """Seconds that work takes at least, so that no rate is infinite."""
 
 
 @dataclass(slots=True)
-class Run:
+class Generation:
     """A task at work. Iterate `results()` once; leaving it early is a cancellation.
 
     A choice that follows the first of its prompt takes part in what `leader` reads.
@@ -31,28 +31,28 @@ class Run:
 
     task: Task
     slot: Slot
-    settings: Settings
+    settings: Options
     clock: Clock
     metrics: Metrics
     busy: Callable[[], int]
-    leader: "Run | None" = None
+    leader: "Generation | None" = None
     shared: bool = False
     timings: Timings = field(default_factory=Timings)
     tokens: list[int] = field(default_factory=list)
-    parts: list[Part] = field(default_factory=list)
+    parts: list[AnswerPart] = field(default_factory=list)
     prompt_read: asyncio.Event = field(default_factory=asyncio.Event)
-    _pace: Pace = field(init=False)
+    _pace: TokenTimer = field(init=False)
     _shifted: bool = False
     _stop: str = ""
     _stopped_by: str = ""
 
     def __post_init__(self) -> None:
-        self._pace = Pace(self.settings, self.clock, self.busy, dice(self.settings.seed, self.task.prompt))
+        self._pace = TokenTimer(self.settings, self.clock, self.busy, dice(self.settings.seed, self.task.prompt))
 
     async def results(self) -> AsyncGenerator[Result]:
         """What happens, as it happens."""
         self._occupy()
-        yield Begin(self.task)
+        yield BeginResult(self.task)
         async for progress in self._follow(self.leader) if self.leader else self._read_prompt():
             yield progress
         self._pace.begin()
@@ -73,13 +73,13 @@ class Run:
         slot.new_line, slot.decoded = False, 0
         slot.cache = list(prompt)
 
-    async def _read_prompt(self) -> AsyncGenerator[Progress]:
+    async def _read_prompt(self) -> AsyncGenerator[PromptProgress]:
         """Process the prompt batch by batch, reporting progress if wanted."""
         wanted, started = self.task.params.return_progress, self.clock.now()
         done, total = self.timings.cache_n, len(self.task.prompt)
         self._pace.start()
         if wanted:
-            yield Progress(self.task, self.timings.copy(), done)
+            yield PromptProgress(self.task, self.timings.copy(), done)
         while done < total:
             batch = min(self.settings.batch, total - done)
             done += batch
@@ -89,20 +89,20 @@ class Run:
             self.timings.prompt_ms = self._milliseconds(started)
             self.metrics.decoded(self.busy())
             if wanted:
-                yield Progress(self.task, self.timings.copy(), done)
+                yield PromptProgress(self.task, self.timings.copy(), done)
         self.metrics.prompt_done(self.timings.prompt_n, self.timings.cache_n, self.timings.prompt_ms / 1000)
         self.prompt_read.set()
 
-    async def _follow(self, leader: "Run") -> AsyncGenerator[Progress]:
+    async def _follow(self, leader: "Generation") -> AsyncGenerator[PromptProgress]:
         """Wait for the prompt that another reads, and take over what it has read."""
         await leader.prompt_read.wait()
         read = leader.timings
         self.timings = Timings(cache_n=read.cache_n, prompt_n=read.prompt_n, prompt_ms=read.prompt_ms)
         self.slot.cached_tokens, self.slot.processed_tokens = read.cache_n, read.prompt_n
         if self.task.params.return_progress:
-            yield Progress(self.task, self.timings.copy(), len(self.task.prompt))
+            yield PromptProgress(self.task, self.timings.copy(), len(self.task.prompt))
 
-    async def _write(self) -> AsyncGenerator[Piece | Final]:
+    async def _write(self) -> AsyncGenerator[PartialResult | FinalResult]:
         """Generate until the end, a stop word, or the limit."""
         limit = self._limit()
         self._stop = "" if limit > 0 else "limit"
@@ -112,8 +112,8 @@ class Run:
                 yield piece
         yield self._final()
 
-    async def _write_segment(self, segment: Segment, limit: int) -> AsyncGenerator[Piece]:
-        outlet = Outlet(self.task.params.stop if segment.channel == "content" else ())
+    async def _write_segment(self, segment: Segment, limit: int) -> AsyncGenerator[PartialResult]:
+        outlet = StopWordFilter(self.task.params.stop if segment.channel == "content" else ())
         unsent: list[int] = []
         opens = True
         for token in segment.tokens:
@@ -131,7 +131,7 @@ class Run:
         if not outlet.stopped_by and (text := outlet.flush()):
             yield self._piece(segment, text, unsent, opens=opens)
         if outlet.text:
-            self.parts.append(Part(segment.channel, outlet.text, segment.name, segment.call_id))
+            self.parts.append(AnswerPart(segment.channel, outlet.text, segment.name, segment.call_id))
 
     async def _count(self, token: int) -> None:
         """One more token, at its time. The last one generated is not in the cache yet."""
@@ -155,14 +155,14 @@ class Run:
         slot_context.shift(self.slot.cache, self.task.params.shown, len(self.task.prompt), self.settings.slot_context)
         self._shifted = True
 
-    def _piece(self, segment: Segment, text: str, tokens: list[int], *, opens: bool) -> Piece:
+    def _piece(self, segment: Segment, text: str, tokens: list[int], *, opens: bool) -> PartialResult:
         if "\n" in text:
             self.slot.new_line = True
         about = (segment.channel, opens, segment.name, segment.call_id, segment.number)
-        return Piece(self.task, self.timings.copy(), text, tokens, *about)
+        return PartialResult(self.task, self.timings.copy(), text, tokens, *about)
 
-    def _final(self) -> Final:
-        return Final(
+    def _final(self) -> FinalResult:
+        return FinalResult(
             task=self.task,
             timings=self.timings,
             slot=self.slot.id,

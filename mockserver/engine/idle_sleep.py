@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from mockserver.engine.server_context import Machine
+from mockserver.engine.server_context import ServerContext
 
 
-class Dozing:
+class IdleSleep:
     """Sends a machine to sleep when it was idle for `sleep_idle_seconds`, and says so by calling `slept`."""
 
-    def __init__(self, machine: Machine, slept: Callable[[], None]) -> None:
+    def __init__(self, machine: ServerContext, slept: Callable[[], None]) -> None:
         self._machine, self._slept = machine, slept
         self._task: asyncio.Task[None] | None = None
 

@@ -6,11 +6,11 @@ from contextlib import aclosing, asynccontextmanager
 
 from mockserver.core.api_errors import too_long
 from mockserver.core.clock import Clock
-from mockserver.core.options import Settings
-from mockserver.engine.generation import Run
+from mockserver.core.options import Options
+from mockserver.engine.generation import Generation
 from mockserver.engine.metrics import Metrics
-from mockserver.engine.model.lora import Adapters, Scales
-from mockserver.engine.model.text_composer import Ids
+from mockserver.engine.model.lora import LoraAdapters, Scales
+from mockserver.engine.model.text_composer import IdGenerator
 from mockserver.engine.request import chat_templates
 from mockserver.engine.results import Result, Task
 from mockserver.engine.slots import Slot, SlotPool
@@ -18,17 +18,17 @@ from mockserver.engine.slots import Slot, SlotPool
 _Queue = asyncio.Queue[Result | Exception | None]
 
 
-class Machine:
+class ServerContext:
     """A model with its slots. Raises ValueError for a chat template that is none."""
 
-    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+    def __init__(self, settings: Options, clock: Clock | None = None) -> None:
         self.settings = settings
         self.clock = clock or Clock()
         self.pool = SlotPool(settings.slots)
-        self.ids = Ids(settings.seed)
+        self.ids = IdGenerator(settings.seed)
         self.metrics = Metrics()
         self.template = chat_templates.find(settings.chat_template, settings.chat_template_source)
-        self.adapters = Adapters(settings.adapters)
+        self.adapters = LoraAdapters(settings.adapters)
         self.media_marker = f"<__media_{self.ids.new()}__>"
         self.started = self.clock.unix()
         self._tasks = 0
@@ -144,7 +144,7 @@ class Machine:
         except Exception as error:  # noqa: BLE001  handed over, and raised by the reader
             queue.put_nowait(error)
 
-    async def _feed_run(self, run: Run, held: list[Slot], queue: _Queue) -> None:
+    async def _feed_run(self, run: Generation, held: list[Slot], queue: _Queue) -> None:
         async with aclosing(run.results()) as results:
             async for result in results:
                 queue.put_nowait(result)
@@ -153,16 +153,16 @@ class Machine:
             run.slot.cache = []  # what the choices share stays in the slot of the first
         self.pool.release(run.slot)
 
-    def _runs(self, choices: Sequence[Task], slots: Sequence[Slot]) -> list[Run]:
+    def _runs(self, choices: Sequence[Task], slots: Sequence[Slot]) -> list[Generation]:
         """The choices of one prompt, each in its slot; raises the 400 of a prompt that no slot can hold."""
         if len(choices[0].prompt) >= self.settings.slot_context:
             raise too_long(len(choices[0].prompt), self.settings.slot_context)
-        runs = list[Run]()
+        runs = list[Generation]()
         for task, slot in zip(choices, slots, strict=True):
             self._tasks += 1
             slot.task = self._tasks
             self._adapt(slot, task.params.lora)
-            run = Run(task, slot, self.settings, self.clock, self.metrics, lambda: self.pool.busy)
+            run = Generation(task, slot, self.settings, self.clock, self.metrics, lambda: self.pool.busy)
             run.leader, run.shared = (runs[0] if runs else None), len(choices) > 1
             runs.append(run)
         return runs

@@ -4,18 +4,18 @@ import sys
 from collections.abc import MutableSequence
 from typing import Any
 
-from mockserver.core.options import Settings
+from mockserver.core.options import Options
 
 _LEAST_SHIFTED = 4
 """Tokens of a context that cannot be kept when it is shifted (llama.cpp's own number)."""
 
 
-def room(settings: Settings, prompt_tokens: int) -> int:
+def room(settings: Options, prompt_tokens: int) -> int:
     """Tokens that may follow a prompt: without an end when the context is shifted."""
     return sys.maxsize if settings.context_shift else settings.slot_context - prompt_tokens
 
 
-def is_full(settings: Settings, held: int) -> bool:
+def is_full(settings: Options, held: int) -> bool:
     """Whether a context that holds so many tokens has no place for the next one."""
     return settings.context_shift and held + 1 >= settings.slot_context
 

@@ -33,7 +33,7 @@ class Slot:
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting:
+class _DeferredTask:
     prompt: Sequence[int]
     pinned: int
     count: int
@@ -48,7 +48,7 @@ class SlotPool:
 
     def __init__(self, count: int) -> None:
         self.slots = [Slot(number) for number in range(count)]
-        self._deferred: deque[_Waiting] = deque()
+        self._deferred: deque[_DeferredTask] = deque()
         self._uses = 0
         self.busy = 0
 
@@ -60,7 +60,7 @@ class SlotPool:
     async def acquire(self, prompt: Sequence[int], pinned: int = -1, count: int = 1) -> list[Slot]:
         """So many slots at once, after everyone who came before. Cancelling gives up the place in line."""
         pinned = pinned % len(self.slots) if pinned >= 0 else -1  # llama-server wraps around, too
-        waiting = _Waiting(prompt, pinned, count, asyncio.get_running_loop().create_future())
+        waiting = _DeferredTask(prompt, pinned, count, asyncio.get_running_loop().create_future())
         self._deferred.append(waiting)
         self._grant()
         try:
@@ -99,7 +99,7 @@ class SlotPool:
         slot.busy, slot.last_used = True, self._uses
         return slot
 
-    def _choose(self, waiting: _Waiting) -> list[Slot]:
+    def _choose(self, waiting: _DeferredTask) -> list[Slot]:
         """The best slot and, if that is not enough, the first of the others; none if they are too few."""
         free = [slot for slot in self.slots if not slot.busy]
         fitting = [slot for slot in free if waiting.pinned in (-1, slot.id)]

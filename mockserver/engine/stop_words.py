@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mockserver.engine.model.tokenizer import text_decoder
 
 
-class Outlet:
+class StopWordFilter:
     """Collects the bytes of an answer and lets out what is safe to show."""
 
     def __init__(self, stop_words: Sequence[str]) -> None:

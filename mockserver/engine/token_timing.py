@@ -5,17 +5,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mockserver.core.clock import Clock
-from mockserver.core.options import Settings
+from mockserver.core.options import Options
 
 _TURN = 8
 """Tokens generated in one go where there is no speed to keep."""
 
 
 @dataclass(slots=True)
-class Pace:
+class TokenTimer:
     """The pace of one task. `began` is when its first token was due; `busy` counts the slots at work."""
 
-    settings: Settings
+    settings: Options
     clock: Clock
     busy: Callable[[], int]
     dice: random.Random

@@ -6,20 +6,20 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from mockserver.play.journal import Exchange
+from mockserver.play.journal import JournalEntry
 
 _SECRET = frozenset({"authorization", "x-api-key", "api-key", "key", "cookie", "set-cookie", "proxy-authorization"})
 _MASK = "***"
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
-def as_har(exchanges: Iterable[Exchange], version: str) -> dict[str, Any]:
+def as_har(exchanges: Iterable[JournalEntry], version: str) -> dict[str, Any]:
     """The log of exchanges, their keys masked. `_ended` and `_fault` are the mock's own fields."""
     creator = {"name": "mock-llama-server", "version": version}
     return {"log": {"version": "1.2", "creator": creator, "entries": [_entry(exchange) for exchange in exchanges]}}
 
 
-def _entry(exchange: Exchange) -> dict[str, Any]:
+def _entry(exchange: JournalEntry) -> dict[str, Any]:
     total = exchange.elapsed_ms() if exchange.after_ms is None else exchange.after_ms
     wait = total if exchange.first_byte_ms is None else min(exchange.first_byte_ms, total)
     entry = {
@@ -35,7 +35,7 @@ def _entry(exchange: Exchange) -> dict[str, Any]:
     return entry | ({} if exchange.fault is None else {"_fault": exchange.fault})
 
 
-def _request(exchange: Exchange) -> dict[str, Any]:
+def _request(exchange: JournalEntry) -> dict[str, Any]:
     parts = urlsplit(exchange.path)
     query = [(name, _masked(name, value)) for name, value in parse_qsl(parts.query, keep_blank_values=True)]
     path = exchange.path if not parts.query else f"{parts.path}?{urlencode(query, safe='*')}"
@@ -55,7 +55,7 @@ def _request(exchange: Exchange) -> dict[str, Any]:
     return request
 
 
-def _response(exchange: Exchange) -> dict[str, Any]:
+def _response(exchange: JournalEntry) -> dict[str, Any]:
     """The answer; status 0 is HAR's word for none."""
     status, headers = exchange.status or 0, exchange.answer_headers
     kind = next((value for name, value in headers if name.lower() == "content-type"), "")

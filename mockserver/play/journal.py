@@ -11,7 +11,7 @@ from typing import Any
 from mockserver.core.clock import Clock
 
 
-class Ended(StrEnum):
+class ExchangeEnd(StrEnum):
     """How an exchange ended: answered in full, left by the client, or cut by the mock itself."""
 
     RUNNING = "running"
@@ -21,7 +21,7 @@ class Ended(StrEnum):
 
 
 @dataclass(slots=True, repr=False)
-class Exchange:
+class JournalEntry:
     """One request and what became of it. `received_at` is Unix time; `after_ms` counts from there."""
 
     id: int
@@ -32,7 +32,7 @@ class Exchange:
     body: bytes = b""
     body_bytes: int = 0
     status: int | None = None
-    ended: Ended = Ended.RUNNING
+    ended: ExchangeEnd = ExchangeEnd.RUNNING
     after_ms: float | None = None
     bytes_sent: int = 0
     fault: str | None = None
@@ -49,17 +49,17 @@ class Exchange:
         """Milliseconds since it was received."""
         return round((self.clock.now() - self._started) * 1000, 1)
 
-    def end(self, ended: Ended, bytes_sent: int = 0) -> None:
+    def end(self, ended: ExchangeEnd, bytes_sent: int = 0) -> None:
         """Close the record; of several endings the first counts, and the last number of bytes."""
         self.bytes_sent = bytes_sent
-        if self.ended is Ended.RUNNING:
+        if self.ended is ExchangeEnd.RUNNING:
             self.ended = ended
             self.after_ms = self.elapsed_ms()
 
     @property
     def how(self) -> str:
         """The ending in words: `finished`, `client left after 120 ms`, `cut by the mock after 80 ms`."""
-        phrase = {Ended.ABORTED: "client left", Ended.CUT: "cut by the mock"}.get(self.ended)
+        phrase = {ExchangeEnd.ABORTED: "client left", ExchangeEnd.CUT: "cut by the mock"}.get(self.ended)
         return f"{phrase} after {self.after_ms:.0f} ms" if phrase else str(self.ended)
 
     def __repr__(self) -> str:
@@ -95,14 +95,14 @@ class Exchange:
         }
 
 
-def listing(name: str, exchanges: list[Exchange]) -> str:
+def listing(name: str, exchanges: list[JournalEntry]) -> str:
     """What `name` received, for people: a line a request."""
     lines = [f"  {exchange!r}" for exchange in exchanges]
     return "\n".join([f"{name} received {len(lines) or 'no'} request(s){':' if lines else '.'}", *lines])
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class JournalFilter:
     """Which exchanges are meant; `None` means any. `path` matches without its query. `probes`: with `/health`, too."""
 
     ended: str | None = None
@@ -112,7 +112,7 @@ class Filter:
     after: int = 0
     probes: bool = True
 
-    def __call__(self, exchange: Exchange) -> bool:
+    def __call__(self, exchange: JournalEntry) -> bool:
         return (
             exchange.id > self.after
             and self.ended in (None, exchange.ended.value)
@@ -137,31 +137,31 @@ class Journal:
         clock: Clock | None = None,
     ) -> None:
         self._body_limit, self._bodies_limit, self._clock = body_limit, bodies_limit, clock or Clock()
-        self._exchanges: deque[Exchange] = deque(maxlen=limit)
-        self._with_body: dict[int, Exchange] = {}
+        self._exchanges: deque[JournalEntry] = deque(maxlen=limit)
+        self._with_body: dict[int, JournalEntry] = {}
         self._kept_bytes = 0
         self._last_id = 0
         self._changed = asyncio.Event()
 
-    def __iter__(self) -> Iterator[Exchange]:
+    def __iter__(self) -> Iterator[JournalEntry]:
         return iter(list(self._exchanges))
 
-    def begin(self, method: str, path: str, headers: list[tuple[str, str]]) -> Exchange:
+    def begin(self, method: str, path: str, headers: list[tuple[str, str]]) -> JournalEntry:
         """Open a record."""
         self._last_id += 1
         if len(self._exchanges) == self._exchanges.maxlen:
             self._strip(self._exchanges[0])
-        exchange = Exchange(self._last_id, method, path, headers, self._clock)
+        exchange = JournalEntry(self._last_id, method, path, headers, self._clock)
         self._exchanges.append(exchange)
         self.touch()
         return exchange
 
-    def keep_body(self, exchange: Exchange, body: bytes) -> None:
+    def keep_body(self, exchange: JournalEntry, body: bytes) -> None:
         """Remember a request's body; the oldest bodies make room for it."""
         exchange.body, exchange.body_bytes = body[: self._body_limit], len(body)
         self._make_room(exchange, len(exchange.body))
 
-    def keep_answer(self, exchange: Exchange, chunk: bytes) -> None:
+    def keep_answer(self, exchange: JournalEntry, chunk: bytes) -> None:
         """Remember a further piece of an answer's body; the oldest bodies make room for it."""
         if exchange.first_byte_ms is None:
             exchange.first_byte_ms = exchange.elapsed_ms()
@@ -169,7 +169,7 @@ class Journal:
         exchange.answer += kept
         self._make_room(exchange, len(kept))
 
-    def _make_room(self, exchange: Exchange, size: int) -> None:
+    def _make_room(self, exchange: JournalEntry, size: int) -> None:
         if not size:
             return
         if exchange.id not in self._with_body:
@@ -178,7 +178,7 @@ class Journal:
         while self._kept_bytes > self._bodies_limit and self._with_body:
             self._strip(next(iter(self._with_body.values())))
 
-    def _strip(self, exchange: Exchange) -> None:
+    def _strip(self, exchange: JournalEntry) -> None:
         """Forget the bodies of an exchange."""
         if self._with_body.pop(exchange.id, None) is not None:
             self._kept_bytes -= len(exchange.body) + len(exchange.answer)
@@ -196,11 +196,13 @@ class Journal:
         self._kept_bytes = 0
         self.touch()
 
-    def matching(self, wanted: Callable[[Exchange], bool]) -> list[Exchange]:
+    def matching(self, wanted: Callable[[JournalEntry], bool]) -> list[JournalEntry]:
         """The exchanges that `wanted` accepts, oldest first."""
         return [exchange for exchange in self._exchanges if wanted(exchange)]
 
-    async def wait(self, wanted: Callable[[Exchange], bool], count: int = 1, timeout: float = 5.0) -> list[Exchange]:
+    async def wait(
+        self, wanted: Callable[[JournalEntry], bool], count: int = 1, timeout: float = 5.0
+    ) -> list[JournalEntry]:
         """Return once `count` exchanges match; raises TimeoutError after `timeout` seconds."""
         async with asyncio.timeout(timeout):
             while len(found := self.matching(wanted)) < count:

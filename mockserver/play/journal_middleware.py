@@ -7,10 +7,10 @@ from aiohttp import web
 from aiohttp.http_writer import StreamWriter
 from aiohttp.typedefs import Handler
 
-from mockserver.play.journal import Ended, Exchange, Journal
+from mockserver.play.journal import ExchangeEnd, Journal, JournalEntry
 
 JOURNAL = web.AppKey("journal", Journal)
-EXCHANGE = web.RequestKey("exchange", Exchange)
+JOURNAL_ENTRY = web.RequestKey("exchange", JournalEntry)
 
 
 @web.middleware
@@ -18,22 +18,22 @@ async def remember(request: web.Request, handler: Handler) -> web.StreamResponse
     """Record the exchange and how it ended; the answer is sent from here, to know that it was."""
     journal = request.app[JOURNAL]
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers]
-    exchange = request[EXCHANGE] = journal.begin(request.method, request.path_qs, headers)
+    exchange = request[JOURNAL_ENTRY] = journal.begin(request.method, request.path_qs, headers)
     writer = request.writer
     if isinstance(writer, StreamWriter):
         writer._on_chunk_sent = partial(_keep, journal, exchange)  # aiohttp offers it to its client only
-    ended = Ended.CUT
+    ended = ExchangeEnd.CUT
     try:
         response = await handler(request)
         exchange.status = response.status
         await response.prepare(request)
         await response.write_eof()
-        ended = Ended.FINISHED
+        ended = ExchangeEnd.FINISHED
     except asyncio.CancelledError:
-        ended = Ended.ABORTED
+        ended = ExchangeEnd.ABORTED
         raise
     except ConnectionError as error:
-        ended = Ended.ABORTED
+        ended = ExchangeEnd.ABORTED
         # aiohttp takes this for a fault of the handler and logs it; being cancelled comes to the same, quietly.
         raise asyncio.CancelledError from error
     finally:
@@ -42,7 +42,7 @@ async def remember(request: web.Request, handler: Handler) -> web.StreamResponse
     return response
 
 
-async def _keep(journal: Journal, exchange: Exchange, chunk: object) -> None:
+async def _keep(journal: Journal, exchange: JournalEntry, chunk: object) -> None:
     """Called by aiohttp before each chunk of an answer's body."""
     if isinstance(chunk, bytes | bytearray | memoryview):
         journal.keep_answer(exchange, bytes(chunk))
@@ -50,7 +50,7 @@ async def _keep(journal: Journal, exchange: Exchange, chunk: object) -> None:
 
 async def note_answer(request: web.Request, response: web.StreamResponse) -> None:
     """Signal handler: status and headers count from the moment they are sent, not when a stream is over."""
-    exchange = request[EXCHANGE]
+    exchange = request[JOURNAL_ENTRY]
     exchange.status = response.status
     exchange.answer_headers = list(response.headers.items())
 
@@ -58,5 +58,5 @@ async def note_answer(request: web.Request, response: web.StreamResponse) -> Non
 @web.middleware
 async def keep_body(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Read the body whatever follows, so that the record has it even of a refused request."""
-    request.app[JOURNAL].keep_body(request[EXCHANGE], await request.read())
+    request.app[JOURNAL].keep_body(request[JOURNAL_ENTRY], await request.read())
     return await handler(request)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from types import EllipsisType
 
-from mockserver.core.listener import Door
-from mockserver.core.options import Settings
+from mockserver.core.listener import Listener
+from mockserver.core.options import Options
 from mockserver.core.state import Durations, Phase, State, Step, course
-from mockserver.engine.idle_sleep import Dozing
-from mockserver.play.mock_context import Stage
+from mockserver.engine.idle_sleep import IdleSleep
+from mockserver.play.mock_context import MockContext
 
 Seconds = float | None
 
@@ -17,13 +17,13 @@ Seconds = float | None
 class LifeCycle:
     """Plays one state after the other. `exit_code` is what a process should end with once `exited` is set."""
 
-    def __init__(self, stage: Stage, door: Door, settings: Settings) -> None:
+    def __init__(self, stage: MockContext, door: Listener, settings: Options) -> None:
         self.exit_code: int | None = None
         self.exited = asyncio.Event()
         self._stage, self._door, self._settings = stage, door, settings
         self._changing = asyncio.Lock()
         self._course: asyncio.Task[None] | None = None
-        self._dozing = Dozing(stage.machine, self._slept)
+        self._dozing = IdleSleep(stage.machine, self._slept)
         stage.machine.on_wake, stage.machine.on_idle = self._woken, self._idle
 
     def durations(

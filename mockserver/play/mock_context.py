@@ -6,23 +6,23 @@ from typing import Any
 from aiohttp import web
 
 from mockserver.core.clock import Clock
-from mockserver.core.options import Settings
+from mockserver.core.options import Options
 from mockserver.core.state import Phase, State, Step
-from mockserver.engine.canned_answers import Answers
-from mockserver.engine.server_context import Machine
+from mockserver.engine.canned_answers import CannedAnswers
+from mockserver.engine.server_context import ServerContext
 from mockserver.play.faults import Faults
-from mockserver.play.journal import Ended, Filter, Journal
+from mockserver.play.journal import ExchangeEnd, Journal, JournalFilter
 
 
-class Stage:
+class MockContext:
     """The parts of one mock that its ports share. `changed` is set, and replaced, at every step."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Options, clock: Clock) -> None:
         self.clock = clock
-        self.machine = Machine(settings, clock)
+        self.machine = ServerContext(settings, clock)
         self.journal = Journal(settings.journal_entries, settings.journal_body_bytes, settings.journal_bytes, clock)
         self.faults = Faults()
-        self.answers = Answers()
+        self.answers = CannedAnswers()
         self.step = Step(State(settings.state), Phase.DOWN, None)
         self.changed = asyncio.Event()
         self._since = self._step_since = clock.now()
@@ -54,8 +54,8 @@ class Stage:
 
     def mark_cut(self) -> None:
         """Exchanges that are cut by the mock are not put down to their clients."""
-        for exchange in self.journal.matching(Filter(ended=Ended.RUNNING)):
-            exchange.end(Ended.CUT)
+        for exchange in self.journal.matching(JournalFilter(ended=ExchangeEnd.RUNNING)):
+            exchange.end(ExchangeEnd.CUT)
         self.journal.touch()
 
     def describe(self) -> dict[str, Any]:
@@ -69,4 +69,4 @@ class Stage:
         return shown
 
 
-STAGE = web.AppKey("stage", Stage)
+MOCK_CONTEXT = web.AppKey("stage", MockContext)

@@ -5,16 +5,16 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from mockserver.play.mock_context import Stage
-from mockserver.play.scenario import Entry, Scenario, answers_of, faults_of
+from mockserver.play.mock_context import MockContext
+from mockserver.play.scenario import Scenario, TimelineEntry, answers_of, faults_of
 
 SetState = Callable[..., Awaitable[None]]
 
 
-class Performance:
+class ScenarioPlayer:
     """Plays one scenario. What it has armed and canned stays when it is over."""
 
-    def __init__(self, scenario: Scenario, stage: Stage, set_state: SetState) -> None:
+    def __init__(self, scenario: Scenario, stage: MockContext, set_state: SetState) -> None:
         self.scenario = scenario
         self._stage, self._set_state = stage, set_state
         self._began = stage.clock.now()
@@ -42,12 +42,12 @@ class Performance:
         steps = len(self.scenario.timeline)
         return {"at": round(at, 3), "done": min(self._done, steps), "of": steps}
 
-    async def _go_on(self, entries: list[Entry]) -> None:
+    async def _go_on(self, entries: list[TimelineEntry]) -> None:
         for entry in entries:
             await self._stage.clock.sleep_until(self._began + entry.at)
             await self._play(entry)
 
-    async def _play(self, entry: Entry) -> None:
+    async def _play(self, entry: TimelineEntry) -> None:
         for fault in faults_of(entry.faults):
             self._stage.faults.add(fault)
         for answer in reversed(answers_of(entry.answers)):

@@ -27,7 +27,7 @@ def is_end(piece: bytes) -> bool:
     return piece.startswith(_ENDS)
 
 
-class Cutter:
+class Truncation:
     """Is fed an answer piece by piece, an event at a time, until it is to break off."""
 
     def __init__(self, fault: Fault) -> None:

@@ -6,50 +6,50 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from mockserver.core.clock import Clock
-from mockserver.core.listener import Door
-from mockserver.core.options import BUILD_INFO, Settings
+from mockserver.core.listener import Listener
+from mockserver.core.options import BUILD_INFO, Options
 from mockserver.core.port import Port
 from mockserver.core.state import Phase, State
 from mockserver.core.virtual_clock import VirtualClock
-from mockserver.engine.canned_answers import Answers
+from mockserver.engine.canned_answers import CannedAnswers
 from mockserver.play.control_api import create_control_app
 from mockserver.play.control_script_api import add_script_routes
 from mockserver.play.faults import Faults
 from mockserver.play.har import as_har
-from mockserver.play.journal import Exchange, Filter, listing
+from mockserver.play.journal import JournalEntry, JournalFilter, listing
 from mockserver.play.life_cycle import LifeCycle, Seconds
-from mockserver.play.mock_context import Stage
+from mockserver.play.mock_context import MockContext
 from mockserver.server.app import create_app
 from mockserver.server.background_thread import BackgroundMock
 
 if TYPE_CHECKING:
     from mockserver.play.scenario import Scenario
-    from mockserver.play.scenario_player import Performance
+    from mockserver.play.scenario_player import ScenarioPlayer
 
 
 class MockLlamaServer:
     """A llama-server double. `async with MockLlamaServer(parallel=1) as mock:` runs it in this event loop,
     `with MockLlamaServer(...) as mock:` in a thread of its own (see `BackgroundMock`).
 
-    The keyword arguments are the fields of `Settings`. Port 0 takes any free port. `held` is a port to serve on that
+    The keyword arguments are the fields of `Options`. Port 0 takes any free port. `held` is a port to serve on that
     was bound before. Raises PortTaken at start.
     """
 
-    def __init__(self, settings: Settings | None = None, *, held: Port | None = None, **options: Any) -> None:
-        if unknown := sorted(set(options) - {field.name for field in fields(Settings)}):
+    def __init__(self, settings: Options | None = None, *, held: Port | None = None, **options: Any) -> None:
+        if unknown := sorted(set(options) - {field.name for field in fields(Options)}):
             raise TypeError(f"MockLlamaServer has no option {unknown[0]!r}")
-        self.settings = settings or Settings(**options)
+        self.settings = settings or Options(**options)
         self._scenario = self._load_scenario()
         self.clock = VirtualClock() if self.settings.clock == "virtual" else Clock()
-        self._stage = Stage(self.settings, self.clock)
+        self._stage = MockContext(self.settings, self.clock)
         self.journal, self.machine = self._stage.journal, self._stage.machine
         self._stage.arm()
-        self._door = Door(create_app(self._stage), held or Port(self.settings.host, self.settings.port))
+        self._door = Listener(create_app(self._stage), held or Port(self.settings.host, self.settings.port))
         self._cycle = LifeCycle(self._stage, self._door, self.settings)
         control = create_control_app(self)
         add_script_routes(control, self)
-        self._control = Door(control, Port(self.settings.host.partition(",")[0], self.settings.control_port))
-        self.performance: Performance | None = None
+        self._control = Listener(control, Port(self.settings.host.partition(",")[0], self.settings.control_port))
+        self.performance: ScenarioPlayer | None = None
         self._background: BackgroundMock | None = None
 
     def _load_scenario(self) -> "Scenario | None":
@@ -131,7 +131,7 @@ class MockLlamaServer:
         return self._stage.step.phase
 
     @property
-    def requests(self) -> list[Exchange]:
+    def requests(self) -> list[JournalEntry]:
         """What it received, oldest first."""
         return list(self.journal)
 
@@ -141,7 +141,7 @@ class MockLlamaServer:
         return self._stage.faults
 
     @property
-    def answers(self) -> Answers:
+    def answers(self) -> CannedAnswers:
         """Its canned answers: `answers.add("Hello.", when={"contains": "hi"})`, `answers.clear()`."""
         return self._stage.answers
 
@@ -167,9 +167,9 @@ class MockLlamaServer:
         Returns when its first state is on the wire. Raises BadRule (a ValueError) naming what is wrong with it.
         """
         from mockserver.play.scenario import load
-        from mockserver.play.scenario_player import Performance
+        from mockserver.play.scenario_player import ScenarioPlayer
 
-        performance = Performance(load(scenario), self._stage, self.set_state)
+        performance = ScenarioPlayer(load(scenario), self._stage, self.set_state)
         await self.stop_playing()
         self.performance = performance
         await performance.start()
@@ -197,13 +197,13 @@ class MockLlamaServer:
             while self.state != state:
                 await self._stage.changed.wait()
 
-    async def wait_for_requests(self, count: int = 1, *, timeout: float = 5.0, **wanted: Any) -> list[Exchange]:
-        """Return once `count` exchanges match `wanted` (the fields of `Filter`).
+    async def wait_for_requests(self, count: int = 1, *, timeout: float = 5.0, **wanted: Any) -> list[JournalEntry]:
+        """Return once `count` exchanges match `wanted` (the fields of `JournalFilter`).
 
         Raises TimeoutError, which lists what was received.
         """
         try:
-            return await self.journal.wait(Filter(**wanted), count, timeout)
+            return await self.journal.wait(JournalFilter(**wanted), count, timeout)
         except TimeoutError as error:
             what = ", ".join(f"{name}={value!r}" for name, value in wanted.items() if value is not None)
             message = f"fewer than {count} request(s){f' with {what}' if what else ''} in {timeout:g} s."

@@ -6,10 +6,10 @@ from typing import Protocol
 
 from aiohttp import hdrs, web
 
-from mockserver.api.send_results import MACHINE, SESSIONS
+from mockserver.api.send_results import SERVER_CONTEXT, STREAM_SESSIONS
 from mockserver.core.nlohmann_json import load
-from mockserver.engine.server_context import Machine
-from mockserver.server.router.model_pool import Fleet
+from mockserver.engine.server_context import ServerContext
+from mockserver.server.router.model_pool import ModelPool
 from mockserver.server.routes import PUBLIC, ROUTER_ROUTES, ROUTES, WAKES_NOT
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -17,14 +17,14 @@ _PROPS = ("GET", "/props")
 _LOCAL = {(method, path): handler for method, path, handler in ROUTER_ROUTES}
 
 
-class Serving(Protocol):
+class ModelSelector(Protocol):
     """Gives each request its machine, and keeps it loaded until the answer is out."""
 
     def routes(self) -> tuple[tuple[str, str, Handler], ...]:
         """The endpoints there are."""
 
     async def serve(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Handle a request with `request[MACHINE]` set."""
+        """Handle a request with `request[SERVER_CONTEXT]` set."""
 
     async def close(self) -> None:
         """End what goes on without a client."""
@@ -33,7 +33,7 @@ class Serving(Protocol):
 class SingleModel:
     """One model serves all; a request wakes it unless the endpoint can do without."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: ServerContext) -> None:
         self._machine = machine
 
     def routes(self) -> tuple[tuple[str, str, Handler], ...]:
@@ -42,7 +42,7 @@ class SingleModel:
 
     async def serve(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """With the one machine, awake."""
-        request[MACHINE] = self._machine
+        request[SERVER_CONTEXT] = self._machine
         if request.path in WAKES_NOT:
             if request.path not in PUBLIC:
                 await self._machine.returned()
@@ -57,7 +57,7 @@ class SingleModel:
 class Router:
     """The model that a request names serves it, after being loaded if need be."""
 
-    def __init__(self, fleet: Fleet, front: Machine) -> None:
+    def __init__(self, fleet: ModelPool, front: ServerContext) -> None:
         self._fleet = fleet
         self._front = front
         self._detached: set[asyncio.Task[web.StreamResponse]] = set()
@@ -72,7 +72,7 @@ class Router:
         route = (request.method, request.path)
         own_props = route == _PROPS and "model" not in request.query
         if own_props or (route in _LOCAL and route != _PROPS) or request.match_info.http_exception:
-            request[MACHINE] = self._front
+            request[SERVER_CONTEXT] = self._front
             return await handler(request)
         conversation = request.headers.get("X-Conversation-Id")
         if not conversation or request.method != hdrs.METH_POST:
@@ -90,7 +90,7 @@ class Router:
 
     async def _in_conversation(self, request: web.Request, handler: Handler, conversation: str) -> web.StreamResponse:
         """Whether or not its client stays."""
-        with request.app[SESSIONS].expected(conversation) as arrived:
+        with request.app[STREAM_SESSIONS].expected(conversation) as arrived:
             return await self._with_model(request, handler, arrived)
 
     async def _with_model(
@@ -102,7 +102,7 @@ class Router:
         async with self._fleet.use(await _model_of(request), autoload=autoload) as machine:
             if arrived is not None:
                 arrived()
-            request[MACHINE] = machine
+            request[SERVER_CONTEXT] = machine
             return await handler(request)
 
     def _ended(self, task: asyncio.Task[web.StreamResponse]) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from mockserver import MockLlamaServer
-from mockserver.play.journal import Ended, Filter, Journal
+from mockserver.play.journal import ExchangeEnd, Journal, JournalFilter
 from tests.mockserver.rawhttp import ask
 
 
@@ -33,9 +33,9 @@ def test_only_the_last_exchanges_are_kept_and_ids_go_on() -> None:
 
 def test_the_first_ending_counts() -> None:
     exchange = Journal().begin("GET", "/", [])
-    exchange.end(Ended.CUT)
-    exchange.end(Ended.ABORTED, 12)
-    assert (exchange.ended, exchange.bytes_sent) == (Ended.CUT, 12)
+    exchange.end(ExchangeEnd.CUT)
+    exchange.end(ExchangeEnd.ABORTED, 12)
+    assert (exchange.ended, exchange.bytes_sent) == (ExchangeEnd.CUT, 12)
     assert exchange.how.startswith("cut by the mock after ")
 
 
@@ -43,18 +43,18 @@ def test_a_filter_takes_what_matches_all_it_names() -> None:
     kept = Journal()
     exchange = kept.begin("POST", "/v1/messages?beta=true", [])
     exchange.status = 200
-    assert Filter(method="POST", path="/v1/messages", status=200, ended="running")(exchange)
-    assert not Filter(path="/v1/messages", status=404)(exchange)
-    assert not Filter(after=exchange.id)(exchange)
+    assert JournalFilter(method="POST", path="/v1/messages", status=200, ended="running")(exchange)
+    assert not JournalFilter(path="/v1/messages", status=404)(exchange)
+    assert not JournalFilter(after=exchange.id)(exchange)
 
 
 async def test_waiting_ends_with_the_exchange_that_makes_the_count() -> None:
     kept = Journal()
     kept.begin("GET", "/a", [])
     with pytest.raises(TimeoutError):
-        await kept.wait(Filter(path="/a"), 2, timeout=0.01)
+        await kept.wait(JournalFilter(path="/a"), 2, timeout=0.01)
     kept.begin("GET", "/a", [])
-    assert len(await kept.wait(Filter(path="/a"), 2)) == 2
+    assert len(await kept.wait(JournalFilter(path="/a"), 2)) == 2
 
 
 async def test_a_wait_in_vain_lists_what_was_received() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from mockserver import MockLlamaServer
 from mockserver.engine.request.params import read
-from mockserver.engine.results import Final, Progress, Result, Task
+from mockserver.engine.results import FinalResult, PromptProgress, Result, Task
 from tests.mockserver.rawhttp import ask, connect, encode, read_head
 
 CHAT = "/v1/chat/completions"
@@ -29,7 +29,7 @@ async def test_choices_give_their_slots_back_one_by_one() -> None:
 
         async def drain() -> None:
             async for result in mock.machine.run(choices(mock, 5, 10, 20)):
-                if isinstance(result, Final):
+                if isinstance(result, FinalResult):
                     await asyncio.sleep(0)
                     busy.append(mock.machine.pool.busy)
 
@@ -50,11 +50,11 @@ async def test_a_prompt_of_several_choices_is_read_once() -> None:
 
         draining = asyncio.create_task(drain())
         await mock.advance(2)
-        progress = [(result.task.index, result.processed) for _, result in seen if isinstance(result, Progress)]
+        progress = [(result.task.index, result.processed) for _, result in seen if isinstance(result, PromptProgress)]
         assert progress == [(0, 0), (0, 21), (1, 21)]
         await mock.advance(1)
         await draining
-        finals = [result for _, result in seen if isinstance(result, Final)]
+        finals = [result for _, result in seen if isinstance(result, FinalResult)]
         assert [(final.timings.cache_n, final.timings.prompt_n, final.timings.prompt_ms) for final in finals] == [
             (0, 21, 2000.0),
             (0, 21, 2000.0),

@@ -6,22 +6,22 @@ from typing import Any
 from mockserver.api.shapes.sse import data_event, named_event
 from mockserver.core.api_errors import ApiError
 from mockserver.core.nlohmann_json import loads_or_empty
-from mockserver.engine.results import Final, Part, Piece, Progress
-from mockserver.engine.server_context import Machine
+from mockserver.engine.results import AnswerPart, FinalResult, PartialResult, PromptProgress
+from mockserver.engine.server_context import ServerContext
 
 
-def _stop_reason(final: Final) -> str:
+def _stop_reason(final: FinalResult) -> str:
     if final.stop_type == "limit":
         return "max_tokens"
     return "tool_use" if final.calls else "end_turn"
 
 
-def _prompt_usage(result: Piece | Final) -> dict[str, int]:
+def _prompt_usage(result: PartialResult | FinalResult) -> dict[str, int]:
     cached = result.timings.cache_n
     return {"cache_read_input_tokens": cached, "input_tokens": len(result.task.prompt) - cached}
 
 
-def _block(part: Part) -> dict[str, Any]:
+def _block(part: AnswerPart) -> dict[str, Any]:
     if part.channel == "reasoning":
         return {"type": "thinking", "thinking": part.text, "signature": ""}
     if part.channel == "tool":
@@ -34,7 +34,7 @@ def _block(part: Part) -> dict[str, Any]:
     return {"type": "text", "text": part.text}
 
 
-def _opening(piece: Piece) -> dict[str, Any]:
+def _opening(piece: PartialResult) -> dict[str, Any]:
     if piece.channel == "reasoning":
         return {"type": "thinking", "thinking": ""}
     if piece.channel == "tool":
@@ -42,7 +42,7 @@ def _opening(piece: Piece) -> dict[str, Any]:
     return {"type": "text", "text": ""}
 
 
-def _delta(piece: Piece) -> dict[str, Any]:
+def _delta(piece: PartialResult) -> dict[str, Any]:
     if piece.channel == "reasoning":
         return {"type": "thinking_delta", "thinking": piece.text}
     if piece.channel == "tool":
@@ -50,25 +50,25 @@ def _delta(piece: Piece) -> dict[str, Any]:
     return {"type": "text_delta", "text": piece.text}
 
 
-class MessagesShape:
+class AnthropicMessageShape:
     """The answers of `/v1/messages`."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: ServerContext) -> None:
         self._id, self._model = machine.ids.new("chatcmpl-"), machine.settings.model_name
         self._open: list[str] = []
 
-    def plain(self, finals: Sequence[Final]) -> Any:
+    def plain(self, finals: Sequence[FinalResult]) -> Any:
         """The whole message."""
         final = finals[0]
         usage = _prompt_usage(final) | {"output_tokens": final.completion_tokens}
         content = [_block(part) for part in final.parts]
         return self._message(content, _stop_reason(final), final.stopping_word or None, usage)
 
-    def progress(self, progress: Progress) -> bytes:
+    def progress(self, progress: PromptProgress) -> bytes:
         """Nothing: Anthropic's protocol has no such event."""
         return b""
 
-    def piece(self, piece: Piece) -> bytes:
+    def piece(self, piece: PartialResult) -> bytes:
         """A delta, the first with the start of the message, the first of a block with the start of the block."""
         start = b"" if self._open else self._start(piece)
         if piece.opens:
@@ -78,7 +78,7 @@ class MessagesShape:
         index = len(self._open) - 1
         return start + named_event({"type": "content_block_delta", "index": index, "delta": _delta(piece)})
 
-    def final(self, final: Final) -> bytes:
+    def final(self, final: FinalResult) -> bytes:
         """The end of all blocks, the reason, the end of the message, in one write."""
         events: list[dict[str, Any]] = []
         for index, channel in enumerate(self._open):
@@ -99,7 +99,7 @@ class MessagesShape:
         """An event named `error`, its fields not wrapped as Anthropic would."""
         return b"event: error\n" + data_event(error.fields())
 
-    def _start(self, result: Piece | Final) -> bytes:
+    def _start(self, result: PartialResult | FinalResult) -> bytes:
         message = self._message([], None, None, _prompt_usage(result) | {"output_tokens": 0})
         return named_event({"type": "message_start", "message": message})
 

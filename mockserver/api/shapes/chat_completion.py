@@ -6,11 +6,11 @@ from typing import Any
 from mockserver.api.shapes.native_completion import whole
 from mockserver.api.shapes.sse import DataErrors, data_event
 from mockserver.core.options import BUILD_INFO
-from mockserver.engine.results import Final, Piece, Progress
-from mockserver.engine.server_context import Machine
+from mockserver.engine.results import FinalResult, PartialResult, PromptProgress
+from mockserver.engine.server_context import ServerContext
 
 
-def usage(final: Final) -> dict[str, Any]:
+def usage(final: FinalResult) -> dict[str, Any]:
     """The `usage` object of the OpenAI endpoints."""
     prompt, completion = len(final.task.prompt), final.completion_tokens
     return {
@@ -21,14 +21,14 @@ def usage(final: Final) -> dict[str, Any]:
     }
 
 
-def finish_reason(final: Final) -> str:
+def finish_reason(final: FinalResult) -> str:
     """OpenAI's word for the end."""
     if final.calls and final.stop_type != "limit":
         return "tool_calls"
     return "length" if final.stop_type == "limit" else "stop"
 
 
-def _message(final: Final) -> dict[str, Any]:
+def _message(final: FinalResult) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": final.text()}
     if thoughts := final.text("reasoning"):
         message["reasoning_content"] = thoughts
@@ -40,7 +40,7 @@ def _message(final: Final) -> dict[str, Any]:
     return message
 
 
-def _delta(piece: Piece) -> dict[str, Any]:
+def _delta(piece: PartialResult) -> dict[str, Any]:
     if piece.channel == "content":
         return {"content": piece.text}
     if piece.channel == "reasoning":
@@ -54,17 +54,17 @@ def _delta(piece: Piece) -> dict[str, Any]:
     return {"tool_calls": [call]}
 
 
-class ChatShape(DataErrors):
+class ChatCompletionShape(DataErrors):
     """The answers of `/v1/chat/completions`."""
 
-    def __init__(self, machine: Machine, body: dict[str, Any]) -> None:
+    def __init__(self, machine: ServerContext, body: dict[str, Any]) -> None:
         self._id, self._created = machine.ids.new("chatcmpl-"), machine.clock.unix()
         self._model = machine.settings.model_name
         stream_options = body.get("stream_options")
         self._with_usage = isinstance(stream_options, dict) and stream_options.get("include_usage") is True
         self._spoken: set[int] = set()
 
-    def plain(self, finals: Sequence[Final]) -> Any:
+    def plain(self, finals: Sequence[FinalResult]) -> Any:
         """One object with a choice per task; usage and timings are those of the first."""
         first = finals[0]
         answer = {
@@ -80,19 +80,19 @@ class ChatShape(DataErrors):
             answer["__verbose"] = whole(self._model, first)
         return answer | {"timings": first.timings.as_json()}
 
-    def _whole_choice(self, final: Final) -> dict[str, Any]:
+    def _whole_choice(self, final: FinalResult) -> dict[str, Any]:
         choice = {"finish_reason": finish_reason(final), "index": final.task.index, "message": _message(final)}
         probabilities = final.probabilities()
         return choice | ({"logprobs": {"content": probabilities}} if probabilities else {})
 
-    def progress(self, progress: Progress) -> bytes:
+    def progress(self, progress: PromptProgress) -> bytes:
         """A chunk that carries the role again, and how far the prompt is."""
         chunk = self._role(progress.task.index)
         if progress.task.params.timed:
             chunk["timings"] = progress.timings.as_json()
         return data_event(chunk | {"prompt_progress": progress.as_json()})
 
-    def piece(self, piece: Piece) -> bytes:
+    def piece(self, piece: PartialResult) -> bytes:
         """A delta; the first of a choice comes with its role chunk, in one write."""
         index = piece.task.index
         first = b"" if index in self._spoken else data_event(self._role(index))
@@ -105,7 +105,7 @@ class ChatShape(DataErrors):
             chunk["timings"] = piece.timings.as_json()
         return first + data_event(chunk)
 
-    def final(self, final: Final) -> bytes:
+    def final(self, final: FinalResult) -> bytes:
         """The finish reason, then the usage if asked for; the timings go with the last of them."""
         last = self._chunk([self._choice(final.task.index, {}, finish_reason(final))])
         if final.task.params.verbose:

@@ -5,11 +5,11 @@ from typing import Any
 
 from mockserver.api.shapes.sse import DataErrors, data_event
 from mockserver.engine.request import prompts
-from mockserver.engine.results import Final, Piece, Progress
-from mockserver.engine.server_context import Machine
+from mockserver.engine.results import FinalResult, PartialResult, PromptProgress
+from mockserver.engine.server_context import ServerContext
 
 
-def whole(model: str, final: Final, *, streamed: bool = False) -> dict[str, Any]:
+def whole(model: str, final: FinalResult, *, streamed: bool = False) -> dict[str, Any]:
     """Everything about an answer; at the end of a stream without the text that was sent already."""
     options = final.task.params
     answer: dict[str, Any] = {
@@ -49,30 +49,30 @@ def _selected(answer: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
     return selected
 
 
-class NativeShape(DataErrors):
+class NativeCompletionShape(DataErrors):
     """The answers of `/completion`: no end mark, no role, everything in the last event."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: ServerContext) -> None:
         self._model = machine.settings.model_name
 
-    def plain(self, finals: Sequence[Final]) -> Any:
+    def plain(self, finals: Sequence[FinalResult]) -> Any:
         """One object, or a list of them for several prompts."""
         answers = [_selected(whole(self._model, final), final.task.params.response_fields) for final in finals]
         return answers[0] if len(answers) == 1 else answers
 
-    def progress(self, progress: Progress) -> bytes:
+    def progress(self, progress: PromptProgress) -> bytes:
         """A partial answer without text, and how far the prompt is."""
         event = self._partial(progress, "", [], 0)
         return data_event(event | {"prompt_progress": progress.as_json()})
 
-    def piece(self, piece: Piece) -> bytes:
+    def piece(self, piece: PartialResult) -> bytes:
         """A partial answer."""
         event = self._partial(piece, piece.text, piece.tokens, piece.timings.predicted_n)
         if probabilities := piece.probabilities():
             event["completion_probabilities"] = probabilities
         return data_event(event)
 
-    def final(self, final: Final) -> bytes:
+    def final(self, final: FinalResult) -> bytes:
         """The whole answer without its text."""
         answer = whole(self._model, final, streamed=True)
         return data_event(_selected(answer, final.task.params.response_fields))
@@ -81,7 +81,9 @@ class NativeShape(DataErrors):
         """Nothing."""
         return b""
 
-    def _partial(self, result: Piece | Progress, text: str, tokens: list[int], predicted: int) -> dict[str, Any]:
+    def _partial(
+        self, result: PartialResult | PromptProgress, text: str, tokens: list[int], predicted: int
+    ) -> dict[str, Any]:
         event: dict[str, Any] = {
             "index": result.task.index,
             "content": text,

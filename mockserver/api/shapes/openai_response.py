@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from mockserver.api.shapes.sse import DataErrors, named_event
-from mockserver.engine.results import Final, Part, Piece, Progress
-from mockserver.engine.server_context import Machine
+from mockserver.engine.results import AnswerPart, FinalResult, PartialResult, PromptProgress
+from mockserver.engine.server_context import ServerContext
 
 _PREFIXES = {"content": "msg_", "reasoning": "rs_", "tool": "fc_"}
 
 
-def _usage(final: Final) -> dict[str, Any]:
+def _usage(final: FinalResult) -> dict[str, Any]:
     prompt, completion = len(final.task.prompt), final.completion_tokens
     return {
         "input_tokens": prompt,
@@ -24,7 +24,7 @@ def _text_part(text: str) -> dict[str, Any]:
     return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
 
 
-def _other_item(part: Part, item_id: str) -> dict[str, Any]:
+def _other_item(part: AnswerPart, item_id: str) -> dict[str, Any]:
     """The output item of thoughts or of a tool call."""
     if part.channel == "reasoning":
         content = [{"text": part.text, "type": "reasoning_text"}]
@@ -34,16 +34,16 @@ def _other_item(part: Part, item_id: str) -> dict[str, Any]:
     return call | {"call_id": f"call_{part.call_id}", "name": part.name, "id": item_id}
 
 
-class ResponseShape(DataErrors):
+class OpenAIResponseShape(DataErrors):
     """The answers of `/v1/responses`."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: ServerContext) -> None:
         self._id, self._ids, self._clock = machine.ids.new("resp_"), machine.ids, machine.clock
         self._model = machine.settings.model_name
         self._created = False
         self._items: list[str] = []
 
-    def plain(self, finals: Sequence[Final]) -> Any:
+    def plain(self, finals: Sequence[FinalResult]) -> Any:
         """The whole response; its status is `completed` even at the token limit."""
         final, now = finals[0], self._clock.unix()
         return {
@@ -57,21 +57,21 @@ class ResponseShape(DataErrors):
             "usage": _usage(final),
         }
 
-    def _plain_item(self, part: Part) -> dict[str, Any]:
+    def _plain_item(self, part: AnswerPart) -> dict[str, Any]:
         item_id = self._ids.new(_PREFIXES[part.channel])
         if part.channel != "content":
             return _other_item(part, item_id)
         item = {"content": [_text_part(part.text)], "id": item_id, "role": "assistant"}
         return item | {"status": "completed", "type": "message"}
 
-    def progress(self, progress: Progress) -> bytes:
+    def progress(self, progress: PromptProgress) -> bytes:
         """`response.in_progress` again, with how far the prompt is."""
         event = self._in_progress() | {"prompt_progress": progress.as_json()}
         if progress.task.params.timed:
             event["timings"] = progress.timings.as_json()
         return self._create() + named_event(event)
 
-    def piece(self, piece: Piece) -> bytes:
+    def piece(self, piece: PartialResult) -> bytes:
         """A delta, the first with the start of the response, the first of an item with its start."""
         start = self._create() + (self._add(piece) if piece.opens else b"")
         kinds = {
@@ -86,7 +86,7 @@ class ResponseShape(DataErrors):
             event["timings"] = piece.timings.as_json()
         return start + named_event(event)
 
-    def final(self, final: Final) -> bytes:
+    def final(self, final: FinalResult) -> bytes:
         """Everything done, in one burst."""
         start, events, output = self._create(), list[dict[str, Any]](), list[dict[str, Any]]()
         for part, item_id in zip(final.parts, self._items, strict=True):
@@ -118,7 +118,7 @@ class ResponseShape(DataErrors):
         self._created = True
         return named_event(self._in_progress() | {"type": "response.created"}) + named_event(self._in_progress())
 
-    def _add(self, piece: Piece) -> bytes:
+    def _add(self, piece: PartialResult) -> bytes:
         item_id = self._ids.new(_PREFIXES[piece.channel])
         self._items.append(item_id)
         added: dict[str, Any] = {"type": "response.output_item.added"}
@@ -128,6 +128,6 @@ class ResponseShape(DataErrors):
             part = {"type": "response.content_part.added", "item_id": item_id}
             text = {"type": "output_text", "text": ""}
             return named_event(added) + named_event(part | {"part": text})
-        item = _other_item(Part(piece.channel, "", piece.name, piece.call_id), item_id)
+        item = _other_item(AnswerPart(piece.channel, "", piece.name, piece.call_id), item_id)
         added["item"] = item | {"status": "in_progress"}
         return named_event(added)

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from mockserver.core.api_errors import ApiError
 from mockserver.core.nlohmann_json import dump_bytes
-from mockserver.engine.results import Final, Piece, Progress
+from mockserver.engine.results import FinalResult, PartialResult, PromptProgress
 
 
 def data_event(value: Any) -> bytes:
@@ -18,19 +18,19 @@ def named_event(value: dict[str, Any]) -> bytes:
     return f"event: {value['type']}\n".encode() + data_event(value)
 
 
-class Shape(Protocol):
+class ResponseShape(Protocol):
     """How one API writes results. What a method returns is sent as one HTTP chunk, or not at all if empty."""
 
-    def plain(self, finals: Sequence[Final]) -> Any:
+    def plain(self, finals: Sequence[FinalResult]) -> Any:
         """The JSON value of a whole answer."""
 
-    def progress(self, progress: Progress) -> bytes:
+    def progress(self, progress: PromptProgress) -> bytes:
         """The events of a prompt's progress."""
 
-    def piece(self, piece: Piece) -> bytes:
+    def piece(self, piece: PartialResult) -> bytes:
         """The events of a piece of text."""
 
-    def final(self, final: Final) -> bytes:
+    def final(self, final: FinalResult) -> bytes:
         """The events at the end of one task."""
 
     def end(self) -> bytes:

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from mockserver.core.options import Settings
+from mockserver.core.options import Options
 from mockserver.engine.model import tokenizer
 
 FILE_BYTES = 16712960
 
 
-def model_info(settings: Settings, created: int) -> dict[str, Any]:
+def model_info(settings: Options, created: int) -> dict[str, Any]:
     """The entry of `/v1/models`, which a router shows as its own."""
     about = {"id": settings.model_name, "aliases": settings.aliases, "tags": settings.tag_list}
     meta = {

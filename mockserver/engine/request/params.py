@@ -6,7 +6,7 @@ from typing import Any
 
 from mockserver.core.api_errors import ApiError
 from mockserver.core.nlohmann_json import float32, type_error
-from mockserver.core.options import Settings
+from mockserver.core.options import Options
 from mockserver.engine.model import tokenizer
 from mockserver.engine.model.lora import Scales, scales_of
 from mockserver.engine.request.default_params import DEFAULTS, LONG_ONLY
@@ -27,7 +27,7 @@ _BANNED_AT = -100
 
 
 @dataclass(slots=True)
-class Params:
+class TaskParams:
     """The parameters of one request. `shown` is what `generation_settings` prints; the rest steers the mock."""
 
     shown: dict[str, Any]
@@ -80,7 +80,7 @@ def flag(body: Mapping[str, Any], name: str, default: bool = False) -> bool:
     return value
 
 
-def defaults(settings: Settings) -> dict[str, Any]:
+def defaults(settings: Options) -> dict[str, Any]:
     """The server's own defaults, floats as C++ floats."""
     shown = {name: float32(value) if isinstance(value, float) else value for name, value in DEFAULTS.items()}
     shown.update(
@@ -158,7 +158,7 @@ def _scales(body: Mapping[str, Any]) -> Scales:
     return scales_of(wanted)
 
 
-def read(body: Mapping[str, Any], settings: Settings) -> Params:
+def read(body: Mapping[str, Any], settings: Options) -> TaskParams:
     """The parameters of a request body; raises ApiError 400 naming the field that is wrong."""
     shown = defaults(settings)
     for name, default in DEFAULTS.items():
@@ -175,7 +175,7 @@ def read(body: Mapping[str, Any], settings: Settings) -> Params:
     shown["lora"] = [{"id": number, "scale": scale} for number, scale in scales.items()]
     sampled = shown["temperature"] > 0
     fields = body.get("response_fields")
-    return Params(
+    return TaskParams(
         shown=shown,
         stop=stop,
         n_predict=limit,

@@ -11,12 +11,19 @@ from mockserver.api.send_results import JSON_TYPE, json_answer
 from mockserver.core.api_errors import INVALID_KEY, LOADING, NOT_FOUND, TYPES
 from mockserver.core.clock import Clock
 from mockserver.core.nlohmann_json import dump_bytes
-from mockserver.core.request_matching import Asked
+from mockserver.core.request_matching import RequestView
 from mockserver.play.faults import Fault, Faults
-from mockserver.play.journal_middleware import EXCHANGE
-from mockserver.server.faults.fault_writer import Spoiler, break_off
-from mockserver.server.faults.head_faults import ContentLength, ContentType, Gzip, HugeHeader
-from mockserver.server.faults.stream_faults import Cut, ErrorEvent, Garbage, NoDone, Pings, Trickle
+from mockserver.play.journal_middleware import JOURNAL_ENTRY
+from mockserver.server.faults.fault_writer import FaultWriter, break_off
+from mockserver.server.faults.head_faults import ContentLengthWriter, ContentTypeWriter, GzipWriter, HugeHeaderWriter
+from mockserver.server.faults.stream_faults import (
+    CutWriter,
+    ErrorEventWriter,
+    GarbageWriter,
+    NoDoneWriter,
+    PingsWriter,
+    TrickleWriter,
+)
 
 FAULTS = web.AppKey("faults", Faults)
 CLOCK = web.AppKey("clock", Clock)
@@ -24,17 +31,17 @@ HEADER = "X-Mock-Fault"
 _NO_HTTP = b"\x00\xff\xfe\x01 this is not HTTP\r\n\r\n"
 _BODIES = {401: INVALID_KEY, 404: NOT_FOUND, 503: LOADING}
 
-_SPOILERS: dict[str, Callable[[web.Request, Fault, Clock], Spoiler]] = {
-    "cut": Cut,
-    "no-done": NoDone,
-    "error-event": ErrorEvent,
-    "trickle": Trickle,
-    "garbage": Garbage,
-    "content-type": ContentType,
-    "content-length": ContentLength,
-    "huge-header": HugeHeader,
-    "gzip": Gzip,
-    "pings": Pings,
+_WRITERS: dict[str, Callable[[web.Request, Fault, Clock], FaultWriter]] = {
+    "cut": CutWriter,
+    "no-done": NoDoneWriter,
+    "error-event": ErrorEventWriter,
+    "trickle": TrickleWriter,
+    "garbage": GarbageWriter,
+    "content-type": ContentTypeWriter,
+    "content-length": ContentLengthWriter,
+    "huge-header": HugeHeaderWriter,
+    "gzip": GzipWriter,
+    "pings": PingsWriter,
 }
 
 
@@ -45,12 +52,12 @@ async def break_by_script(request: web.Request, handler: Handler) -> web.StreamR
     if not faults and header is None:
         return await handler(request)
     try:
-        fault = faults.choose(Asked(request.method, request.path, request.headers, await request.read()), header)
+        fault = faults.choose(RequestView(request.method, request.path, request.headers, await request.read()), header)
     except ValueError as error:
         return json_answer(_error(400, f"{HEADER}: {error}"), 400)
     if fault is None:
         return await handler(request)
-    request[EXCHANGE].fault = fault.fault if fault.status is None else str(fault.status)
+    request[JOURNAL_ENTRY].fault = fault.fault if fault.status is None else str(fault.status)
     return await _play(fault, request, handler)
 
 
@@ -67,7 +74,7 @@ async def _play(fault: Fault, request: web.Request, handler: Handler) -> web.Str
     if fault.fault == "hang":
         await _hang(fault, clock)
     else:
-        request._payload_writer = _SPOILERS[fault.fault](request, fault, clock)  # aiohttp has no other way in
+        request._payload_writer = _WRITERS[fault.fault](request, fault, clock)  # aiohttp has no other way in
     return await handler(request)
 
 

@@ -11,8 +11,8 @@ from multidict import CIMultiDict
 
 from mockserver.core.clock import Clock
 from mockserver.play.faults import Fault
-from mockserver.play.journal import Ended
-from mockserver.play.journal_middleware import EXCHANGE
+from mockserver.play.journal import ExchangeEnd
+from mockserver.play.journal_middleware import JOURNAL_ENTRY
 from mockserver.play.truncation import events, is_event
 
 _RESET = struct.pack("ii", 1, 0)
@@ -20,8 +20,8 @@ _RESET = struct.pack("ii", 1, 0)
 
 def break_off(request: web.Request, *, reset: bool = False) -> NoReturn:
     """End the connection behind what was written, by FIN or by RST, and the handler with it."""
-    exchange = request[EXCHANGE]
-    exchange.end(Ended.CUT, request.writer.output_size)
+    exchange = request[JOURNAL_ENTRY]
+    exchange.end(ExchangeEnd.CUT, request.writer.output_size)
     transport = request.transport
     if transport is not None and reset:
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -31,7 +31,7 @@ def break_off(request: web.Request, *, reset: bool = False) -> NoReturn:
     raise ConnectionResetError("cut by a fault")
 
 
-class Spoiler(StreamWriter):
+class FaultWriter(StreamWriter):
     """Passes on what it is given: the pieces of a stream one by one, or a whole body."""
 
     def __init__(self, request: web.Request, fault: Fault, clock: Clock) -> None:
@@ -43,7 +43,7 @@ class Spoiler(StreamWriter):
     async def write_headers(self, status_line: str, headers: CIMultiDict[str]) -> None:
         """The head, as `head` makes it."""
         self.head(headers)
-        self.request[EXCHANGE].answer_headers = list(headers.items())
+        self.request[JOURNAL_ENTRY].answer_headers = list(headers.items())
         await super().write_headers(status_line, headers)
 
     async def write(self, chunk: Any, **options: Any) -> None:

@@ -7,12 +7,12 @@ from multidict import CIMultiDict
 
 from mockserver.core.clock import Clock
 from mockserver.play.faults import Fault
-from mockserver.server.faults.fault_writer import Spoiler, break_off
+from mockserver.server.faults.fault_writer import FaultWriter, break_off
 
 _HUGE = 64 * 1024
 
 
-class ContentType(Spoiler):
+class ContentTypeWriter(FaultWriter):
     """Says that the body is something else."""
 
     def head(self, headers: CIMultiDict[str]) -> None:
@@ -20,7 +20,7 @@ class ContentType(Spoiler):
         headers[hdrs.CONTENT_TYPE] = self.fault.value
 
 
-class ContentLength(Spoiler):
+class ContentLengthWriter(FaultWriter):
     """Says that a body is longer, or shorter, than it is; a stream gets a length beside its chunks."""
 
     def head(self, headers: CIMultiDict[str]) -> None:
@@ -34,7 +34,7 @@ class ContentLength(Spoiler):
         break_off(self.request)
 
 
-class HugeHeader(Spoiler):
+class HugeHeaderWriter(FaultWriter):
     """One header of 64 KiB, or of `size` bytes."""
 
     def head(self, headers: CIMultiDict[str]) -> None:
@@ -42,7 +42,7 @@ class HugeHeader(Spoiler):
         headers["X-Huge"] = "x" * (_HUGE if self.fault.size is None else self.fault.size)
 
 
-class Gzip(Spoiler):
+class GzipWriter(FaultWriter):
     """Compresses the body, whether or not the client said that it can read that."""
 
     def __init__(self, request: web.Request, fault: Fault, clock: Clock) -> None:

@@ -9,22 +9,22 @@ from mockserver.api.shapes.sse import DataErrors, data_event
 from mockserver.core.api_errors import ApiError
 from mockserver.core.clock import Clock
 from mockserver.play.faults import Fault
-from mockserver.play.journal import Ended
-from mockserver.play.journal_middleware import EXCHANGE
-from mockserver.play.truncation import Cutter, is_end, is_event
-from mockserver.server.faults.fault_writer import Spoiler, break_off
+from mockserver.play.journal import ExchangeEnd
+from mockserver.play.journal_middleware import JOURNAL_ENTRY
+from mockserver.play.truncation import Truncation, is_end, is_event
+from mockserver.server.faults.fault_writer import FaultWriter, break_off
 
 _PING = b":\n\n"
 _GARBAGE = b'data: {"choices":[{"del\xff\xfe\x00garbage\n\n'
 _STEPS_PER_SECOND = 20
 
 
-class Cut(Spoiler):
+class CutWriter(FaultWriter):
     """Breaks off where the fault says; a stream that is shorter lacks its end at least."""
 
     def __init__(self, request: web.Request, fault: Fault, clock: Clock) -> None:
         super().__init__(request, fault, clock)
-        self._cutter = Cutter(fault)
+        self._cutter = Truncation(fault)
 
     async def write_headers(self, status_line: str, headers: CIMultiDict[str]) -> None:
         """Half of the head, if that is where to cut."""
@@ -62,7 +62,7 @@ class Cut(Spoiler):
         break_off(self.request, reset=self.fault.reset)
 
 
-class NoDone(Spoiler):
+class NoDoneWriter(FaultWriter):
     """Leaves out the event that says a stream is complete."""
 
     async def piece(self, piece: bytes) -> None:
@@ -71,7 +71,7 @@ class NoDone(Spoiler):
             await super().piece(piece)
 
 
-class ErrorEvent(Spoiler):
+class ErrorEventWriter(FaultWriter):
     """An error event after so many others (1), as llama-server ends a stream that failed; then the end."""
 
     async def piece(self, piece: bytes) -> None:
@@ -82,7 +82,7 @@ class ErrorEvent(Spoiler):
             return
         await super().piece(self._error())
         await super().end()
-        self.request[EXCHANGE].end(Ended.FINISHED, self.output_size)
+        self.request[JOURNAL_ENTRY].end(ExchangeEnd.FINISHED, self.output_size)
         break_off(self.request)
 
     def _error(self) -> bytes:
@@ -95,7 +95,7 @@ class ErrorEvent(Spoiler):
         return DataErrors().error(error)
 
 
-class Trickle(Spoiler):
+class TrickleWriter(FaultWriter):
     """The body at so many bytes a second."""
 
     async def piece(self, piece: bytes) -> None:
@@ -116,7 +116,7 @@ class Trickle(Spoiler):
             await self.clock.sleep_until(self.clock.now() + len(part) / speed)
 
 
-class Garbage(Spoiler):
+class GarbageWriter(FaultWriter):
     """Something that is neither JSON nor UTF-8 between the events; the stream goes on after it."""
 
     async def piece(self, piece: bytes) -> None:
@@ -126,7 +126,7 @@ class Garbage(Spoiler):
         await super().piece(piece)
 
 
-class Pings(Spoiler):
+class PingsWriter(FaultWriter):
     """A comment, or `size` of them, before each event."""
 
     async def piece(self, piece: bytes) -> None:

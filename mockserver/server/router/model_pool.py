@@ -7,25 +7,25 @@ from typing import Any
 
 from mockserver.core.api_errors import ApiError
 from mockserver.core.clock import Clock
-from mockserver.core.options import Settings
-from mockserver.engine.server_context import Machine
-from mockserver.server.router.model_catalogue import Catalogue
-from mockserver.server.router.model_loader import Loader
-from mockserver.server.router.router_model import Events, Member, Status
+from mockserver.core.options import Options
+from mockserver.engine.server_context import ServerContext
+from mockserver.server.router.model_catalogue import ModelCatalogue
+from mockserver.server.router.model_loader import ModelLoader
+from mockserver.server.router.router_model import ModelEvents, ModelStatus, RouterModel
 
 
-class Fleet:
+class ModelPool:
     """The models of a router. At most `models_max` are loaded; requests for others wait, first come first served.
 
     Raises ValueError for presets that cannot be read.
     """
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Options, clock: Clock) -> None:
         self._settings, self._clock = settings, clock
-        self.events = Events()
-        self._catalogue = Catalogue(settings, clock, self.events)
-        self._loader = Loader(settings, clock, self._tell)
-        self._queue: list[Member] = []
+        self.events = ModelEvents()
+        self._catalogue = ModelCatalogue(settings, clock, self.events)
+        self._loader = ModelLoader(settings, clock, self._tell)
+        self._queue: list[RouterModel] = []
         self._changed = asyncio.Event()
         self._uses = 0
         self._on_startup = [member.name for member in self._catalogue if member.preset.is_on("load-on-startup")]
@@ -38,18 +38,18 @@ class Fleet:
         for name in self._on_startup:
             self.load(name)
 
-    def members(self) -> list[Member]:
+    def members(self) -> list[RouterModel]:
         """All models, in the order of the alphabet."""
         self._take_in_downloads()
         return list(self._catalogue)
 
-    def get(self, name: str) -> Member | None:
+    def get(self, name: str) -> RouterModel | None:
         """A model by its name or one of its aliases."""
         self._take_in_downloads()
         return self._catalogue.get(name)
 
     @asynccontextmanager
-    async def use(self, name: str, *, autoload: bool) -> AsyncIterator[Machine]:
+    async def use(self, name: str, *, autoload: bool) -> AsyncIterator[ServerContext]:
         """The machine of a model, loaded first if it must be; it stays loaded as long as it is used."""
         if not name:
             raise ApiError(400, "model name is missing from the request")
@@ -67,7 +67,7 @@ class Fleet:
                 self._queue.remove(member)
         try:
             await self._loader.dawdle()
-            machine = member.machine or Machine(self._settings, self._clock)
+            machine = member.machine or ServerContext(self._settings, self._clock)
             async with machine.awake():
                 yield machine
         finally:
@@ -81,7 +81,7 @@ class Fleet:
             raise ApiError(404, "model is not found")
         if member.is_running:
             raise ApiError(400, "model is already running")
-        if member.state is Status.UNLOADED and member not in self._queue:
+        if member.state is ModelStatus.UNLOADED and member not in self._queue:
             self._queue.append(member)
             self._schedule()
             if member in self._queue:
@@ -92,7 +92,7 @@ class Fleet:
         """Unload a model, or end its download; raises the 400 of one that is not running."""
         if (member := self.get(name)) is None:
             raise ApiError(400, "model is not found")
-        if member.state is Status.DOWNLOADING:
+        if member.state is ModelStatus.DOWNLOADING:
             self._catalogue.end_download(member)
         elif not member.is_running:
             raise ApiError(400, "model is not running")
@@ -113,7 +113,7 @@ class Fleet:
             raise ApiError(500, f"model name={name} is not found")
         if member.preset.source != "cache":
             raise ApiError(500, f"model name={name} is not removable (not from cache)")
-        if member.state is Status.DOWNLOADING:
+        if member.state is ModelStatus.DOWNLOADING:
             self._catalogue.end_download(member)
         else:
             if member.is_running:
@@ -136,11 +136,11 @@ class Fleet:
         dozing = [member.dozing.stop() for member in members if member.dozing is not None]
         await asyncio.gather(*tasks, *dozing, return_exceptions=True)
 
-    async def _until_loaded(self, member: Member) -> None:
-        while member.state is not Status.LOADED:
-            if member not in self._catalogue or member.state is Status.DOWNLOADING:
+    async def _until_loaded(self, member: RouterModel) -> None:
+        while member.state is not ModelStatus.LOADED:
+            if member not in self._catalogue or member.state is ModelStatus.DOWNLOADING:
                 raise ApiError(400, f"model name={member.name} is not running")
-            if member.state is Status.UNLOADED and member not in self._queue:
+            if member.state is ModelStatus.UNLOADED and member not in self._queue:
                 self._queue.append(member)
             self._schedule()
             await self._changed.wait()
@@ -151,7 +151,7 @@ class Fleet:
             running = [member for member in self._catalogue if member.is_running]
             if len(running) < self._settings.models_max or self._settings.models_max <= 0:
                 member = self._queue.pop(0)
-                member.state = Status.LOADING
+                member.state = ModelStatus.LOADING
                 self._note_use(member)
                 self.events.tell("model_status", member.name, {"status": member.state.value})
                 member.work = asyncio.create_task(self._loader.load(member))
@@ -166,16 +166,16 @@ class Fleet:
         if self._catalogue.take_in_downloads():
             self.reload()
 
-    def _note_use(self, member: Member) -> None:
+    def _note_use(self, member: RouterModel) -> None:
         self._uses += 1
         member.last_used = self._uses
 
-    def _drop(self, member: Member) -> None:
+    def _drop(self, member: RouterModel) -> None:
         member.stop()
-        member.state = Status.UNLOADED
-        self._tell(member, Status.UNLOADED, exit_code=0)
+        member.state = ModelStatus.UNLOADED
+        self._tell(member, ModelStatus.UNLOADED, exit_code=0)
 
-    def _tell(self, member: Member, status: Status, **about: Any) -> None:
+    def _tell(self, member: RouterModel, status: ModelStatus, **about: Any) -> None:
         self.events.tell("status_change", member.name, {"status": status.value} | about)
         self._changed.set()
         self._changed = asyncio.Event()

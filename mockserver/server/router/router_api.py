@@ -8,15 +8,15 @@ from mockserver.api.send_results import body_of, json_answer
 from mockserver.api.shapes.sse import data_event
 from mockserver.core.api_errors import ApiError
 from mockserver.core.clock import Clock
-from mockserver.core.options import BUILD_INFO, Settings
-from mockserver.server.router.model_pool import Fleet
-from mockserver.server.router.router_model import Member
+from mockserver.core.options import BUILD_INFO, Options
+from mockserver.server.router.model_pool import ModelPool
+from mockserver.server.router.router_model import RouterModel
 
-FLEET = web.AppKey("fleet", Fleet)
-ROUTER = web.AppKey("router", Settings)
+MODEL_POOL = web.AppKey("fleet", ModelPool)
+ROUTER_OPTIONS = web.AppKey("router", Options)
 
 
-def _shown(member: Member) -> dict[str, Any]:
+def _shown(member: RouterModel) -> dict[str, Any]:
     preset = member.preset
     status = {"value": member.status.value, "args": preset.arguments(), "preset": preset.as_ini()}
     shown = {
@@ -36,7 +36,7 @@ def _shown(member: Member) -> dict[str, Any]:
 
 async def models(request: web.Request) -> web.Response:
     """`GET /models`; with `?reload=1` the presets are read again before."""
-    fleet = request.app[FLEET]
+    fleet = request.app[MODEL_POOL]
     if request.query.get("reload"):
         fleet.reload()
     shown = [_shown(member) for member in fleet.members() if not member.preset.hidden]
@@ -57,25 +57,25 @@ def _required(name: str) -> str:
 
 async def load(request: web.Request) -> web.Response:
     """`POST /models/load`: answers at once, loads in the background."""
-    request.app[FLEET].load(await _name(request))
+    request.app[MODEL_POOL].load(await _name(request))
     return json_answer({"success": True})
 
 
 async def unload(request: web.Request) -> web.Response:
     """`POST /models/unload`."""
-    request.app[FLEET].unload(await _name(request))
+    request.app[MODEL_POOL].unload(await _name(request))
     return json_answer({"success": True})
 
 
 async def download(request: web.Request) -> web.Response:
     """`POST /models`: answers at once, downloads (or rather waits) in the background."""
-    request.app[FLEET].download(_required(await _name(request)))
+    request.app[MODEL_POOL].download(_required(await _name(request)))
     return json_answer({"success": True})
 
 
 async def remove(request: web.Request) -> web.Response:
     """`DELETE /models?model=`."""
-    request.app[FLEET].remove(_required(request.query.get("model", "")))
+    request.app[MODEL_POOL].remove(_required(request.query.get("model", "")))
     return json_answer({"success": True})
 
 
@@ -83,7 +83,7 @@ async def events(request: web.Request) -> web.StreamResponse:
     """`GET /models/sse`: every change of a status, as it happens."""
     response = web.StreamResponse(headers={"X-Accel-Buffering": "no", "Content-Type": "text/event-stream"})
     response.enable_chunked_encoding()
-    with request.app[FLEET].events.heard() as queue:
+    with request.app[MODEL_POOL].events.heard() as queue:
         await response.prepare(request)
         while True:
             await response.write(data_event(await queue.get()))
@@ -91,7 +91,7 @@ async def events(request: web.Request) -> web.StreamResponse:
 
 async def props(request: web.Request) -> web.Response:
     """`GET /props` without a model: the router's own."""
-    settings = request.app[ROUTER]
+    settings = request.app[ROUTER_OPTIONS]
     return json_answer(
         {
             "role": "router",

@@ -8,14 +8,14 @@ from enum import StrEnum
 from typing import Any
 
 from mockserver.core.clock import Clock
-from mockserver.engine.idle_sleep import Dozing
-from mockserver.engine.server_context import Machine
-from mockserver.server.router.model_presets import Preset
+from mockserver.engine.idle_sleep import IdleSleep
+from mockserver.engine.server_context import ServerContext
+from mockserver.server.router.model_presets import ModelPreset
 
-Event = dict[str, Any]
+ModelEvent = dict[str, Any]
 
 
-class Status(StrEnum):
+class ModelStatus(StrEnum):
     """What `GET /models` says of a model."""
 
     DOWNLOADING = "downloading"
@@ -26,19 +26,19 @@ class Status(StrEnum):
     SLEEPING = "sleeping"
 
 
-_RUNNING = frozenset((Status.LOADING, Status.LOADED, Status.SLEEPING))
+_RUNNING = frozenset((ModelStatus.LOADING, ModelStatus.LOADED, ModelStatus.SLEEPING))
 
 
 @dataclass(slots=True, eq=False)
-class Member:
+class RouterModel:
     """One model. `work` loads or downloads it, `dozing` sends it to sleep; `busy` counts requests being served,
     `wanted` those that wait for it. `info` is what its server tells of itself, or how far its download is.
     """
 
-    preset: Preset
-    state: Status = Status.UNLOADED
-    machine: Machine | None = None
-    dozing: Dozing | None = None
+    preset: ModelPreset
+    state: ModelStatus = ModelStatus.UNLOADED
+    machine: ServerContext | None = None
+    dozing: IdleSleep | None = None
     work: asyncio.Task[None] | None = None
     info: dict[str, Any] = field(default_factory=dict)
     busy: int = 0
@@ -51,13 +51,13 @@ class Member:
         return self.preset.name
 
     @property
-    def status(self) -> Status:
+    def status(self) -> ModelStatus:
         """Its state; a loaded model that fell asleep is sleeping, and loads again when it is woken."""
-        if self.state is not Status.LOADED or self.machine is None:
+        if self.state is not ModelStatus.LOADED or self.machine is None:
             return self.state
         if self.machine.asleep:
-            return Status.SLEEPING
-        return Status.LOADING if self.machine.waking else Status.LOADED
+            return ModelStatus.SLEEPING
+        return ModelStatus.LOADING if self.machine.waking else ModelStatus.LOADED
 
     @property
     def is_running(self) -> bool:
@@ -67,7 +67,7 @@ class Member:
     @property
     def is_idle(self) -> bool:
         """Whether it may be unloaded to make room."""
-        return self.state is Status.LOADED and not self.busy and not self.wanted
+        return self.state is ModelStatus.LOADED and not self.busy and not self.wanted
 
     def stop(self) -> None:
         """End what it does."""
@@ -79,11 +79,11 @@ class Member:
         self.info = {}
 
 
-class Events:
+class ModelEvents:
     """What happens to the models, told to all who listen."""
 
     def __init__(self) -> None:
-        self._listeners: set[asyncio.Queue[Event]] = set()
+        self._listeners: set[asyncio.Queue[ModelEvent]] = set()
 
     def tell(self, event: str, model: str, data: Any = None) -> None:
         """Tell of a model, or of all (`*`)."""
@@ -92,9 +92,9 @@ class Events:
             listener.put_nowait(told)
 
     @contextmanager
-    def heard(self) -> Iterator[asyncio.Queue[Event]]:
+    def heard(self) -> Iterator[asyncio.Queue[ModelEvent]]:
         """A queue of everything told from now on."""
-        queue: asyncio.Queue[Event] = asyncio.Queue()
+        queue: asyncio.Queue[ModelEvent] = asyncio.Queue()
         self._listeners.add(queue)
         try:
             yield queue
