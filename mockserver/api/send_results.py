@@ -1,4 +1,7 @@
-"""From results to an HTTP answer: one JSON body, or a stream with one chunk per result."""
+"""From tasks to an HTTP response: one JSON body, or a stream with one chunk for each result.
+
+Mirrors `handle_completions_impl` in llama.cpp's tools/server/server-context.cpp.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -18,40 +21,40 @@ from mockserver.engine.server_context import ServerContext
 from mockserver.play.mock_context import MOCK_CONTEXT
 
 JSON_TYPE = "application/json; charset=utf-8"
-SERVER_CONTEXT = web.RequestKey("machine", ServerContext)
+SERVER_CONTEXT = web.RequestKey("server_context", ServerContext)
 STREAM_SESSIONS = web.AppKey("sessions", StreamSessions)
 _PING = b":\n\n"
 
 
-def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """A JSON response as llama-server writes it."""
     return web.Response(status=status, body=dump_bytes(value), headers={**(headers or {}), "Content-Type": JSON_TYPE})
 
 
-async def body_of(request: web.Request) -> Any:
+async def json_body(request: web.Request) -> Any:
     """The JSON body of a request; raises ApiError with the parser's complaint."""
     return load(await request.read())
 
 
-async def gather(machine: ServerContext, tasks: Sequence[Task], shape: ResponseShape) -> Any:
+async def collect_results(server_context: ServerContext, tasks: Sequence[Task], shape: ResponseShape) -> Any:
     """Run the tasks to their end; the JSON value of the answer."""
-    async with aclosing(machine.run(tasks)) as results:
+    async with aclosing(server_context.run(tasks)) as results:
         finals = [result async for result in results if isinstance(result, FinalResult)]
-    return shape.plain(sorted(finals, key=lambda final: final.task.index))
+    return shape.response(sorted(finals, key=lambda final: final.task.index))
 
 
-async def answer(
+async def send_results(
     request: web.Request, tasks: Sequence[Task], shape: ResponseShape, *, stream: bool
 ) -> web.StreamResponse:
-    """Run the tasks and send what comes of them. An error before the first result is a plain JSON error."""
-    machine = request[SERVER_CONTEXT]
-    await _say_what_is_canned(request, tasks)
+    """Run the tasks and send their results. An error before the first result is a plain JSON error."""
+    server_context = request[SERVER_CONTEXT]
+    await _plan_canned_reply(request, tasks)
     if not stream:
-        return json_answer(await gather(machine, tasks, shape))
-    chunks = _chunks(machine, tasks, shape)
+        return json_response(await collect_results(server_context, tasks, shape))
+    chunks = _chunks(server_context, tasks, shape)
     if conversation := request.headers.get("X-Conversation-Id"):
         session = request.app[STREAM_SESSIONS].open(conversation, chunks)
-        await session.begun.wait()
+        await session.started.wait()
         if session.error:
             raise session.error
         chunks = session.read(0)
@@ -59,30 +62,30 @@ async def answer(
         return await send_stream(request, chunks, tasks[0].params.ping_seconds)
 
 
-async def _say_what_is_canned(request: web.Request, tasks: Sequence[Task]) -> None:
-    """Have all tasks of a request give the canned answer, if there is one for it."""
+async def _plan_canned_reply(request: web.Request, tasks: Sequence[Task]) -> None:
+    """Put the canned answer for a request, if there is one, into the plans of its tasks."""
     answers, ids = request.app[MOCK_CONTEXT].answers, request[SERVER_CONTEXT].ids
     if not answers:
         return
     reply = answers.choose(RequestView(request.method, request.path, request.headers, await request.read()))
     if reply is not None:
         for task in tasks:
-            task.wanted = replace(task.wanted, reply=reply, call_ids=[ids.new() for _ in reply.calls])
+            task.plan = replace(task.plan, reply=reply, call_ids=[ids.new() for _ in reply.calls])
 
 
-async def _chunks(machine: ServerContext, tasks: Sequence[Task], shape: ResponseShape) -> AsyncGenerator[bytes]:
-    """What a stream says, the first time nothing: that the answer has begun."""
-    begun = False
+async def _chunks(server_context: ServerContext, tasks: Sequence[Task], shape: ResponseShape) -> AsyncGenerator[bytes]:
+    """The chunks of a stream. The first is empty: it says that the response has begun."""
+    has_started = False
     try:
-        async with aclosing(machine.run(tasks)) as results:
+        async with aclosing(server_context.run(tasks)) as results:
             async for result in results:
-                yield _events(shape, result)
-                begun = True
-        yield shape.end()
+                yield _to_events(shape, result)
+                has_started = True
+        yield shape.stream_end()
     except ApiError as error:
-        if not begun:
+        if not has_started:
             raise
-        yield shape.error(error)
+        yield shape.error_event(error)
 
 
 async def send_stream(request: web.Request, chunks: AsyncGenerator[bytes], ping_seconds: int) -> web.StreamResponse:
@@ -93,21 +96,21 @@ async def send_stream(request: web.Request, chunks: AsyncGenerator[bytes], ping_
     await response.prepare(request)
     if first:
         await response.write(first)
-    async with _pinging(request, response, ping_seconds):
+    async with _pinging_in_silence(request, response, ping_seconds):
         async for chunk in chunks:
-            await request.app[MOCK_CONTEXT].admit()
+            await request.app[MOCK_CONTEXT].wait_while_hung()
             if chunk:
                 await response.write(chunk)
     await response.write_eof()
     return response
 
 
-def _events(shape: ResponseShape, result: Result) -> bytes:
+def _to_events(shape: ResponseShape, result: Result) -> bytes:
     match result:
         case PartialResult():
-            return shape.piece(result)
+            return shape.partial(result)
         case PromptProgress():
-            return shape.progress(result)
+            return shape.prompt_progress(result)
         case FinalResult():
             return shape.final(result)
         case BeginResult():
@@ -115,7 +118,7 @@ def _events(shape: ResponseShape, result: Result) -> bytes:
 
 
 @asynccontextmanager
-async def _pinging(request: web.Request, response: web.StreamResponse, seconds: int) -> AsyncGenerator[None]:
+async def _pinging_in_silence(request: web.Request, response: web.StreamResponse, seconds: int) -> AsyncGenerator[None]:
     """Send a comment whenever the stream was silent for so many seconds; 0 or less: never."""
     if seconds <= 0:
         yield

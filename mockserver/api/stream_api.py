@@ -4,7 +4,7 @@ from contextlib import aclosing
 
 from aiohttp import web
 
-from mockserver.api.send_results import STREAM_SESSIONS, body_of, json_answer, send_stream
+from mockserver.api.send_results import STREAM_SESSIONS, json_body, json_response, send_stream
 from mockserver.core.api_errors import ApiError
 
 _PING_SECONDS = 30
@@ -26,8 +26,8 @@ async def stop(request: web.Request) -> web.Response:
 
 async def look_up(request: web.Request) -> web.Response:
     """`POST /v1/streams/lookup`."""
-    body = await body_of(request)
+    body = await json_body(request)
     conversations = body.get("conversation_ids") if isinstance(body, dict) else None
     if not isinstance(conversations, list):
         raise ApiError(400, '"conversation_ids" must be an array')
-    return json_answer(request.app[STREAM_SESSIONS].look_up(conversations))
+    return json_response(request.app[STREAM_SESSIONS].look_up(conversations))

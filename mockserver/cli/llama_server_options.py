@@ -74,13 +74,13 @@ def _check_spelling(name: str, played: Collection[str]) -> None:
     click.echo(f"warning: {name} is no option of llama-server and is ignored{hint}", err=True)
 
 
-def settings_from(options: dict[str, Any], environment: Mapping[str, str]) -> Options:
-    """The settings of a command line; what was not given keeps its default."""
-    given = {name: value for name, value in options.items() if value is not None and value is not False and value != ()}
+def options_from(parsed: dict[str, Any], environment: Mapping[str, str]) -> Options:
+    """The options of a command line; what was not given keeps its default."""
+    given = {name: value for name, value in parsed.items() if value is not None and value is not False and value != ()}
     given |= {
         name: False
         for name in ("jinja", "slots_endpoint", "grammars", "models_autoload", "unified")
-        if options.get(name) is False
+        if parsed.get(name) is False
     }
     slots = given.pop("slots", -1)
     given["slots"] = slots if slots > 0 else _DEFAULT_SLOTS

@@ -94,7 +94,7 @@ async def _draw(live: Live, mock: MockLlamaServer) -> None:
 
 def view(mock: MockLlamaServer, height: int) -> RenderableType:
     """The mock as it is now, in at most `height` lines."""
-    slots = mock.machine.pool.slots[:_SLOTS_SHOWN]
+    slots = mock.server_context.pool.slots[:_SLOTS_SHOWN]
     faults = [
         f"#{armed.id} {armed.fault.fault}, met {armed.played} times" for armed in mock.faults if not armed.is_spent
     ]
@@ -103,7 +103,7 @@ def view(mock: MockLlamaServer, height: int) -> RenderableType:
         _header(mock),
         Rule(style="dim"),
         _slots(slots),
-        _line("queue", f"{mock.machine.pool.deferred} waiting"),
+        _line("queue", f"{mock.server_context.pool.deferred} waiting"),
         _line("faults", " · ".join(faults) or "none armed"),
         Rule(style="dim"),
         _requests(mock.requests, room),
@@ -118,7 +118,7 @@ def _line(name: str, words: str) -> Text:
 def _header(mock: MockLlamaServer) -> Text:
     told = mock.describe()
     return Text.assemble(
-        (f"{mock.settings.model_name} ", "bold"),
+        (f"{mock.options.model_name} ", "bold"),
         (f" {mock.state} ", f"reverse {_STYLES.get(mock.state, 'bold yellow')}"),
         f" {told['since_seconds']:.0f} s",
         (f"  {mock.phase}", "dim"),
@@ -138,11 +138,11 @@ def _slots(slots: list[Slot]) -> Table:
     return table
 
 
-def _requests(exchanges: list[JournalEntry], room: int) -> RenderableType:
+def _requests(entries: list[JournalEntry], room: int) -> RenderableType:
     """Those under way first, then the newest that ended."""
-    running = [exchange for exchange in exchanges if exchange.ended is ExchangeEnd.RUNNING]
-    ended = [exchange for exchange in reversed(exchanges) if exchange.ended is not ExchangeEnd.RUNNING]
-    if not exchanges:
+    running = [entry for entry in entries if entry.ended is ExchangeEnd.RUNNING]
+    ended = [entry for entry in reversed(entries) if entry.ended is not ExchangeEnd.RUNNING]
+    if not entries:
         return Text("no request yet", style="dim")
     table = Table.grid(padding=(0, 2), expand=True)
     for ratio in (None, 1, None, None):

@@ -81,10 +81,10 @@ class StoredAnswer:
     answer: CannedAnswer
     given: int = 0
 
-    def fits(self, asked: RequestView) -> bool:
+    def matches(self, request: RequestView) -> bool:
         """Whether a request gets it."""
         answer = self.answer
-        return (answer.times is None or self.given < answer.times) and answer.when(asked)
+        return (answer.times is None or self.given < answer.times) and answer.when(request)
 
     def as_json(self) -> dict[str, Any]:
         """The answer as the control API shows it."""
@@ -97,42 +97,42 @@ class CannedAnswers:
     """The canned answers of a mock, the newest first: so a test's own goes before those of a scenario."""
 
     def __init__(self) -> None:
-        self._stored: list[StoredAnswer] = []
+        self._answers: list[StoredAnswer] = []
         self._last_id = 0
 
     def __iter__(self) -> Iterator[StoredAnswer]:
-        return iter(list(self._stored))
+        return iter(list(self._answers))
 
     def __len__(self) -> int:
-        return len(self._stored)
+        return len(self._answers)
 
     def add(self, answer: "str | Mapping[str, Any] | CannedAnswer | None" = None, **fields: Any) -> StoredAnswer:
         """Can an answer: `add("Hello.", when={"contains": "hi"})`, `add(calls=[{"name": "f"}])`. Raises BadRule."""
         self._last_id += 1
         stored = StoredAnswer(self._last_id, _read(answer, fields))
-        self._stored.insert(0, stored)
+        self._answers.insert(0, stored)
         return stored
 
     def remove(self, number: int) -> None:
         """Forget one, by its id; raises KeyError if there is none such."""
-        kept = [stored for stored in self._stored if stored.id != number]
-        if len(kept) == len(self._stored):
+        kept = [stored for stored in self._answers if stored.id != number]
+        if len(kept) == len(self._answers):
             raise KeyError(number)
-        self._stored = kept
+        self._answers = kept
 
     def clear(self) -> None:
         """Forget all."""
-        self._stored = []
+        self._answers = []
 
-    def choose(self, asked: RequestView) -> CannedReply | None:
+    def choose(self, request: RequestView) -> CannedReply | None:
         """What is said to a request, if that is canned."""
-        stored = next((one for one in self._stored if one.fits(asked)), None)
+        stored = next((one for one in self._answers if one.matches(request)), None)
         if stored is None:
             return None
         stored.given += 1
         turns = stored.answer.turns or [stored.answer]
-        turn = turns[min(asked.turn, len(turns) - 1)]
-        return CannedReply(_text(turn, asked), turn.reasoning, turn.calls)
+        turn = turns[min(request.turn, len(turns) - 1)]
+        return CannedReply(_text(turn, request), turn.reasoning, turn.calls)
 
 
 def _read(answer: "str | Mapping[str, Any] | CannedAnswer | None", fields: dict[str, Any]) -> CannedAnswer:
@@ -143,11 +143,11 @@ def _read(answer: "str | Mapping[str, Any] | CannedAnswer | None", fields: dict[
     return check(CannedAnswer, ({"text": answer} if isinstance(answer, str) else dict(answer or {})) | fields)
 
 
-def _text(turn: CannedTurn, asked: RequestView) -> str:
+def _text(turn: CannedTurn, request: RequestView) -> str:
     if turn.file:
         return Path(turn.file).read_text(encoding="utf-8")
     if turn.say == "echo":
-        return asked.text
+        return request.text
     if turn.say == "lorem":
         words = (_LOREM * (turn.words // 19 + 1)).split()
         return " ".join(words[: turn.words])

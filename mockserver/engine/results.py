@@ -1,11 +1,11 @@
-"""What a running task reports, in the order in which it happens."""
+"""A task and its results, in the order in which they come. Mirrors llama.cpp's tools/server/server-task.h."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 from mockserver.engine.answer_plan import AnswerPlan
 from mockserver.engine.model import logprobs
-from mockserver.engine.request.params import TaskParams
+from mockserver.engine.request.task_params import TaskParams
 from mockserver.engine.timings import Timings
 
 
@@ -17,7 +17,7 @@ class Task:
     params: TaskParams
     index: int = 0
     choice: int = 0
-    wanted: AnswerPlan = field(default_factory=AnswerPlan)
+    plan: AnswerPlan = field(default_factory=AnswerPlan)
 
 
 @dataclass(slots=True)
@@ -57,20 +57,20 @@ class AnswerPart:
 
 @dataclass(slots=True)
 class PartialResult:
-    """Text that may be shown, with the tokens it came from. `opens` marks the first of a part."""
+    """Text that may be shown, with the tokens it came from. `opens_part` marks the first of a part."""
 
     task: Task
     timings: Timings
     text: str
     tokens: list[int]
     channel: str = "content"
-    opens: bool = False
+    opens_part: bool = False
     name: str = ""
     call_id: str = ""
     number: int = 0
 
     def probabilities(self) -> list[dict[str, Any]]:
-        """Log probabilities of its tokens, if they were asked for."""
+        """Log probabilities of its tokens, if the request asks for them."""
         return _probabilities(self.task, self.tokens)
 
 
@@ -103,7 +103,7 @@ class FinalResult:
         return self.timings.predicted_n
 
     def probabilities(self) -> list[dict[str, Any]]:
-        """Log probabilities of all tokens, if they were asked for."""
+        """Log probabilities of all tokens, if the request asks for them."""
         return _probabilities(self.task, self.tokens)
 
 

@@ -36,7 +36,7 @@ class BadControlRequest(ValueError):
 CONTROLLED_MOCK = web.AppKey("controlled", ControlledMock)
 
 
-def control_answer(value: Any, status: int = 200) -> web.Response:
+def control_response(value: Any, status: int = 200) -> web.Response:
     return web.json_response(value, status=status, dumps=dump)
 
 
@@ -80,7 +80,7 @@ def _exit_code(body: Mapping[str, Any]) -> int | None:
 
 async def get_state(request: web.Request) -> web.Response:
     """`GET /__mock__/state`."""
-    return control_answer(request.app[CONTROLLED_MOCK].describe())
+    return control_response(request.app[CONTROLLED_MOCK].describe())
 
 
 async def put_state(request: web.Request) -> web.Response:
@@ -88,7 +88,7 @@ async def put_state(request: web.Request) -> web.Response:
     controlled = request.app[CONTROLLED_MOCK]
     state, durations, exit_code = read_state(await object_of(request))
     await controlled.set_state(state, exit_code=exit_code, **durations)
-    return control_answer(controlled.describe())
+    return control_response(controlled.describe())
 
 
 async def wait_state(request: web.Request) -> web.Response:
@@ -99,8 +99,8 @@ async def wait_state(request: web.Request) -> web.Response:
     try:
         await controlled.wait_for_state(query["state"], _number(query, "timeout", 5.0))
     except TimeoutError:
-        return control_answer({"error": f"Not {query['state']} in time.", **controlled.describe()}, 408)
-    return control_answer(controlled.describe())
+        return control_response({"error": f"Not {query['state']} in time.", **controlled.describe()}, 408)
+    return control_response(controlled.describe())
 
 
 def _number(query: Mapping[str, str], name: str, default: float) -> float:
@@ -123,7 +123,7 @@ def read_filter(query: Mapping[str, str]) -> JournalFilter:
 async def get_requests(request: web.Request) -> web.Response:
     """`GET /__mock__/requests`, with the filters of `read_filter`."""
     found = request.app[CONTROLLED_MOCK].journal.matching(read_filter(request.query))
-    return control_answer({"requests": [exchange.as_json() for exchange in found]})
+    return control_response({"requests": [entry.as_json() for entry in found]})
 
 
 async def delete_requests(request: web.Request) -> web.Response:
@@ -140,11 +140,11 @@ async def wait_requests(request: web.Request) -> web.Response:
     try:
         found = await journal.wait(wanted, count, timeout)
     except TimeoutError:
-        matching = [exchange.as_json() for exchange in journal.matching(wanted)]
-        seen = [f"{exchange.method} {exchange.path}: {exchange.how}" for exchange in journal]
+        matching = [entry.as_json() for entry in journal.matching(wanted)]
+        seen = [f"{entry.method} {entry.path}: {entry.how}" for entry in journal]
         message = f"{len(matching)} of {count} requests came within {timeout:g} s."
-        return control_answer({"error": message, "requests": matching, "received": seen}, 408)
-    return control_answer({"requests": [exchange.as_json() for exchange in found]})
+        return control_response({"error": message, "requests": matching, "received": seen}, 408)
+    return control_response({"requests": [entry.as_json() for entry in found]})
 
 
 @web.middleware
@@ -152,9 +152,9 @@ async def _explain(request: web.Request, handler: Any) -> web.StreamResponse:
     try:
         response: web.StreamResponse = await handler(request)
     except BadControlRequest as error:
-        return control_answer({"error": str(error)}, 400)
+        return control_response({"error": str(error)}, 400)
     except web.HTTPException as error:
-        return control_answer({"error": f"{request.method} {request.path}: {error.reason}."}, error.status)
+        return control_response({"error": f"{request.method} {request.path}: {error.reason}."}, error.status)
     return response
 
 

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from mockserver.core.clock import Clock
 from mockserver.engine.canned_answers import CannedAnswers
-from mockserver.play.control_api import BadControlRequest, control_answer, object_of
+from mockserver.play.control_api import BadControlRequest, control_response, object_of
 from mockserver.play.faults import Faults
 
 
@@ -29,7 +29,7 @@ class ScriptedMock(Protocol):
     @property
     def answers(self) -> CannedAnswers: ...
     @property
-    def performance(self) -> ScenarioProgress | None: ...
+    def scenario_player(self) -> ScenarioProgress | None: ...
     async def play(self, scenario: Any) -> None: ...
     async def stop_playing(self) -> None: ...
     async def advance(self, seconds: float) -> None: ...
@@ -60,12 +60,12 @@ async def _written(request: web.Request) -> Any:
 
 async def list_rules(request: web.Request, rules: Faults | CannedAnswers, name: str) -> web.Response:
     """`GET /__mock__/faults`, `GET /__mock__/answers`."""
-    return control_answer({name: [rule.as_json() for rule in rules]})
+    return control_response({name: [rule.as_json() for rule in rules]})
 
 
 async def add_rule(request: web.Request, rules: Faults | CannedAnswers, name: str) -> web.Response:
     """`POST /__mock__/faults`, `POST /__mock__/answers`."""
-    return control_answer(rules.add(await _written(request)).as_json(), 201)
+    return control_response(rules.add(await _written(request)).as_json(), 201)
 
 
 async def delete_rules(request: web.Request, rules: Faults | CannedAnswers, name: str) -> web.Response:
@@ -77,14 +77,14 @@ async def delete_rules(request: web.Request, rules: Faults | CannedAnswers, name
     try:
         rules.remove(int(number))
     except KeyError as error:
-        return control_answer({"error": f"There is no {number} among the {name}: {error}."}, 404)
+        return control_response({"error": f"There is no {number} among the {name}: {error}."}, 404)
     return web.Response(status=204)
 
 
 async def get_scenario(request: web.Request) -> web.Response:
     """`GET /__mock__/scenario`: how far the one under way is."""
-    performance = request.app[SCRIPTED_MOCK].performance
-    return control_answer({"scenario": performance.as_json() if performance else None})
+    scenario_player = request.app[SCRIPTED_MOCK].scenario_player
+    return control_response({"scenario": scenario_player.as_json() if scenario_player else None})
 
 
 async def post_scenario(request: web.Request) -> web.Response:
@@ -106,7 +106,7 @@ async def delete_scenario(request: web.Request) -> web.Response:
 async def get_clock(request: web.Request) -> web.Response:
     """`GET /__mock__/clock`."""
     clock = request.app[SCRIPTED_MOCK].clock
-    return control_answer({"clock": "virtual" if clock.is_virtual else "real", "now": round(clock.now(), 6)})
+    return control_response({"clock": "virtual" if clock.is_virtual else "real", "now": round(clock.now(), 6)})
 
 
 async def post_clock(request: web.Request) -> web.Response:
@@ -121,7 +121,7 @@ async def post_clock(request: web.Request) -> web.Response:
 
 async def get_har(request: web.Request) -> web.Response:
     """`GET /__mock__/requests.har`."""
-    return control_answer(request.app[SCRIPTED_MOCK].har())
+    return control_response(request.app[SCRIPTED_MOCK].har())
 
 
 def _clear(handler: Any, *further: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Faults: what they are, which request meets which, and how often. How they look on the wire is `breaking`'s."""
+"""Faults: what they are, which request meets which, and how often. `mockserver/server/faults/` injects them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ _KEPT_HEADERS = 1000
 class Fault:
     """One way to break an answer, and when. Raises ValueError for fields that its kind does not take.
 
-    `times`: the next so many; `every`: each so-manieth only; `skip`: not the first so many. `label` tells the counts of
+    `times`: the next so many; `every`: each n-th only; `skip`: not the first so many. `label` tells the counts of
     equal faults apart that come by header. `"503"` is short for `status` with `status=503`.
     """
 
@@ -113,10 +113,10 @@ class ArmedFault:
         """Whether it has been met as often as it was meant to be."""
         return self.fault.times is not None and self.played >= self.fault.times
 
-    def meets(self, asked: RequestView) -> bool:
+    def meets(self, request: RequestView) -> bool:
         """Count a request, and say whether it meets the fault."""
         fault = self.fault
-        if self.is_spent or not fault.when(asked):
+        if self.is_spent or not fault.when(request):
             return False
         self.seen += 1
         turn = self.seen - fault.skip
@@ -162,10 +162,10 @@ class Faults:
         """Disarm all, and forget the counts of those that came by header."""
         self._armed, self._by_header = [], {}
 
-    def choose(self, asked: RequestView, header: str | None = None) -> Fault | None:
+    def choose(self, request: RequestView, header: str | None = None) -> Fault | None:
         """The fault that a request meets, if any: that of its own header comes first. Raises BadRule."""
         candidates = [self._of_header(header)] if header else self._armed
-        return next((armed.fault for armed in candidates if armed.meets(asked)), None)
+        return next((armed.fault for armed in candidates if armed.meets(request)), None)
 
     def _of_header(self, header: str) -> ArmedFault:
         """The same text is the same fault: `503 times=2` in all requests of a test fails the first two of them."""

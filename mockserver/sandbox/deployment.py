@@ -89,7 +89,7 @@ class Deployment:
     @property
     def requests(self) -> list[JournalEntry]:
         """The requests of clients that reached the mock in this test, oldest first, at most 1000."""
-        return [exchange for exchange in self.mock.requests if _OF_CLIENTS(exchange)]
+        return [entry for entry in self.mock.requests if _OF_CLIENTS(entry)]
 
     def wait_for_requests(
         self,

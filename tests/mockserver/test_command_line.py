@@ -15,8 +15,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Options]:
     """The settings a command would have served with."""
     seen: list[Options] = []
 
-    def serve(settings: Options, *_: Any) -> int:
-        seen.append(settings)
+    def serve(options: Options, *_: Any) -> int:
+        seen.append(options)
         return 0
 
     monkeypatch.setattr(main, "_serve", serve)
@@ -62,7 +62,7 @@ def test_an_option_means_what_it_means_to_the_real_one(
 def test_without_a_model_the_strict_mock_is_a_router(started: list[Options]) -> None:
     run(environment={"MOCK_LLAMA_SERVER_STRICT": "1"})
     run("-m", "x.gguf", environment={"MOCK_LLAMA_SERVER_STRICT": "1"})
-    assert [settings.router for settings in started] == [True, False]
+    assert [options.router for options in started] == [True, False]
 
 
 def test_keys_come_from_a_file_too(started: list[Options], tmp_path: Path) -> None:

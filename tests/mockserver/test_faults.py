@@ -400,4 +400,4 @@ async def test_a_cut_stream_frees_its_slot() -> None:
     async with MockLlamaServer(slots=1, faults=["cut after_events=1 times=1"]) as mock:
         await bytes_of(mock, STREAM | {"ignore_eos": True, "max_tokens": -1})
         assert (await chat(mock)).status == 200
-        assert mock.machine.pool.busy == 0
+        assert mock.server_context.pool.busy == 0

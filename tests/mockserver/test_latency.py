@@ -9,7 +9,7 @@ import pytest
 from mockserver.core.clock import Clock
 from mockserver.core.options import Options
 from mockserver.engine.model import tokenizer
-from mockserver.engine.request import params
+from mockserver.engine.request import task_params
 from mockserver.engine.results import FinalResult, PartialResult, PromptProgress, Result, Task
 from mockserver.engine.server_context import ServerContext
 
@@ -28,13 +28,13 @@ class FakeClock(Clock):
         self.time = max(self.time, moment)
 
 
-async def play(prompt: str = "one two three", limit: int = 11, **options: Any) -> list[tuple[float, Result]]:
+async def play(prompt: str = "one two three", limit: int = 11, **given: Any) -> list[tuple[float, Result]]:
     """The results of one answer, each with its time."""
-    settings, clock = Options(**options), FakeClock()
-    machine = ServerContext(settings, clock)
+    options, clock = Options(**given), FakeClock()
+    server_context = ServerContext(options, clock)
     body = {"n_predict": limit, "ignore_eos": True, "return_progress": True}
-    task = Task(tokenizer.encode(prompt, add_bos=True), params.read(body, settings))
-    return [(clock.time, result) async for result in machine.run([task])]
+    task = Task(tokenizer.encode(prompt, add_bos=True), task_params.read(body, options))
+    return [(clock.time, result) async for result in server_context.run([task])]
 
 
 async def test_the_first_token_comes_after_ttft_and_the_others_at_their_speed() -> None:
@@ -71,10 +71,12 @@ async def test_jitter_is_within_its_share_and_the_same_for_the_same_seed() -> No
 
 
 async def test_everything_takes_longer_when_all_slots_work() -> None:
-    settings = Options(slots=2, tokens_per_second=10, load_factor=3)
-    machine = ServerContext(settings, FakeClock())
-    (held,) = await machine.pool.acquire([])
-    options = params.read({"n_predict": 3, "ignore_eos": True}, settings)
-    finals = [result async for result in machine.run([Task([1, 300], options)]) if isinstance(result, FinalResult)]
+    options = Options(slots=2, tokens_per_second=10, load_factor=3)
+    server_context = ServerContext(options, FakeClock())
+    (held,) = await server_context.pool.acquire([])
+    params = task_params.read({"n_predict": 3, "ignore_eos": True}, options)
+    finals = [
+        result async for result in server_context.run([Task([1, 300], params)]) if isinstance(result, FinalResult)
+    ]
     assert finals[0].timings.predicted_ms == pytest.approx(600)
-    machine.pool.release(held)
+    server_context.pool.release(held)

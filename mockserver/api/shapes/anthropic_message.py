@@ -34,49 +34,49 @@ def _block(part: AnswerPart) -> dict[str, Any]:
     return {"type": "text", "text": part.text}
 
 
-def _opening(piece: PartialResult) -> dict[str, Any]:
-    if piece.channel == "reasoning":
+def _opening(partial: PartialResult) -> dict[str, Any]:
+    if partial.channel == "reasoning":
         return {"type": "thinking", "thinking": ""}
-    if piece.channel == "tool":
-        return {"type": "tool_use", "id": piece.call_id, "name": piece.name}
+    if partial.channel == "tool":
+        return {"type": "tool_use", "id": partial.call_id, "name": partial.name}
     return {"type": "text", "text": ""}
 
 
-def _delta(piece: PartialResult) -> dict[str, Any]:
-    if piece.channel == "reasoning":
-        return {"type": "thinking_delta", "thinking": piece.text}
-    if piece.channel == "tool":
-        return {"type": "input_json_delta", "partial_json": piece.text}
-    return {"type": "text_delta", "text": piece.text}
+def _delta(partial: PartialResult) -> dict[str, Any]:
+    if partial.channel == "reasoning":
+        return {"type": "thinking_delta", "thinking": partial.text}
+    if partial.channel == "tool":
+        return {"type": "input_json_delta", "partial_json": partial.text}
+    return {"type": "text_delta", "text": partial.text}
 
 
 class AnthropicMessageShape:
     """The answers of `/v1/messages`."""
 
-    def __init__(self, machine: ServerContext) -> None:
-        self._id, self._model = machine.ids.new("chatcmpl-"), machine.settings.model_name
+    def __init__(self, server_context: ServerContext) -> None:
+        self._id, self._model = server_context.ids.new("chatcmpl-"), server_context.options.model_name
         self._open: list[str] = []
 
-    def plain(self, finals: Sequence[FinalResult]) -> Any:
+    def response(self, finals: Sequence[FinalResult]) -> Any:
         """The whole message."""
         final = finals[0]
         usage = _prompt_usage(final) | {"output_tokens": final.completion_tokens}
         content = [_block(part) for part in final.parts]
         return self._message(content, _stop_reason(final), final.stopping_word or None, usage)
 
-    def progress(self, progress: PromptProgress) -> bytes:
+    def prompt_progress(self, progress: PromptProgress) -> bytes:
         """Nothing: Anthropic's protocol has no such event."""
         return b""
 
-    def piece(self, piece: PartialResult) -> bytes:
+    def partial(self, partial: PartialResult) -> bytes:
         """A delta, the first with the start of the message, the first of a block with the start of the block."""
-        start = b"" if self._open else self._start(piece)
-        if piece.opens:
-            block = {"type": "content_block_start", "index": len(self._open), "content_block": _opening(piece)}
-            self._open.append(piece.channel)
+        start = b"" if self._open else self._start(partial)
+        if partial.opens_part:
+            block = {"type": "content_block_start", "index": len(self._open), "content_block": _opening(partial)}
+            self._open.append(partial.channel)
             start += named_event(block)
         index = len(self._open) - 1
-        return start + named_event({"type": "content_block_delta", "index": index, "delta": _delta(piece)})
+        return start + named_event({"type": "content_block_delta", "index": index, "delta": _delta(partial)})
 
     def final(self, final: FinalResult) -> bytes:
         """The end of all blocks, the reason, the end of the message, in one write."""
@@ -91,11 +91,11 @@ class AnthropicMessageShape:
         events += [{"type": "message_delta", "delta": reason, "usage": usage}, {"type": "message_stop"}]
         return (b"" if self._open else self._start(final)) + b"".join(map(named_event, events))
 
-    def end(self) -> bytes:
+    def stream_end(self) -> bytes:
         """Nothing: message_stop was the end."""
         return b""
 
-    def error(self, error: ApiError) -> bytes:
+    def error_event(self, error: ApiError) -> bytes:
         """An event named `error`, its fields not wrapped as Anthropic would."""
         return b"event: error\n" + data_event(error.fields())
 

@@ -74,8 +74,8 @@ async def _serve(app: web.Application, host: str, port: int) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    door = Listener(app, Port(host, port))
-    await door.open()
-    click.echo(f"main: server is listening on {door.url}")
+    listener = Listener(app, Port(host, port))
+    await listener.open()
+    click.echo(f"main: server is listening on {listener.url}")
     await stopped.wait()
-    await door.release()
+    await listener.release()

@@ -104,7 +104,7 @@ class Recorder:
         except (EOFError, ConnectionError, ValueError):
             is_here = request.transport is not None and not request.transport.is_closing()
             recording.ended = RecordingEnd.CUT if is_here else RecordingEnd.LEFT
-            answer.cut()
+            answer.close_unfinished()
         finally:
             recording.ended_after_ms = _since(started)
         return answer

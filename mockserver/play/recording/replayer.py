@@ -64,7 +64,7 @@ class Replayer:
         try:
             await self._play(recording, answer)
         except ConnectionError:
-            answer.cut()
+            answer.close_unfinished()
         return answer
 
     async def _play(self, recording: Recording, answer: RawResponse) -> None:
@@ -79,7 +79,7 @@ class Replayer:
         if recording.ended is RecordingEnd.FINISHED:
             await answer.finish(chunked=recording.is_chunked, keep=recording.is_kept)
         else:
-            answer.cut()
+            answer.close_unfinished()
 
     async def _until(self, started: float, after_ms: float) -> None:
         """Wait for the moment of a piece; lateness of one does not add up."""

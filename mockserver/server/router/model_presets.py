@@ -80,7 +80,7 @@ class ModelPreset:
         lines = [f"{name} = {value}\n" for name, value in self._own()]
         return "".join((f"[{self.name}]\n", *lines, "\n"))
 
-    def settings(self, router: Options) -> Options:
+    def server_options(self, router: Options) -> Options:
         """What the model's server is started with; what the router was told goes before. Raises ValueError."""
         changed: dict[str, Any] = {"alias": self.name, "router": False, "tags": self.options.get("tags", "")}
         for option, (name, read) in _PLAYED.items():
@@ -97,15 +97,15 @@ class ModelPreset:
         return (pair for pair in self.options.items() if pair[0] not in left_out)
 
 
-def known(settings: Options) -> dict[str, ModelPreset]:
+def known(router: Options) -> dict[str, ModelPreset]:
     """All models of a router by name; a section adds to a file, and a file stands before the cache.
 
     Raises ValueError naming file and line.
     """
-    written = _sections(Path(settings.models_preset)) if settings.models_preset else {}
+    written = _sections(Path(router.models_preset)) if router.models_preset else {}
     everywhere = written.pop("*", {})
-    cached = {name: {"hf-repo": name} for name in settings.router_models}
-    files = dict(_files(Path(settings.models_dir))) if settings.models_dir else {}
+    cached = {name: {"hf-repo": name} for name in router.router_models}
+    files = dict(_files(Path(router.models_dir))) if router.models_dir else {}
     sources = ((cached, "cache"), (files, "models_dir"), (written, "preset"))
     found: dict[str, ModelPreset] = {}
     for models, source in sources:
@@ -115,7 +115,7 @@ def known(settings: Options) -> dict[str, ModelPreset]:
     for name in _used_by_presets(found):
         found[name] = replace(found[name], hidden=True)
     for preset in found.values():
-        preset.settings(settings)
+        preset.server_options(router)
     return dict(sorted(found.items()))
 
 
