@@ -1,60 +1,111 @@
 # The commands of the project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install run test retest check conformance bench bench-quick soak format clean docs
+.PHONY: help install run test test-tools retest check conformance bench bench-quick soak format docs lock clean FORCE
 PORT ?= 8080
 CASES ?= some
 LOOP ?= turns
+DEPS ?= locked
 CONFORMANCE ?=
 PYTHON ?= python3
+
+# What is installed: docs/decisions/0019-lock.md. Only the locked versions go into .venv.
+ifeq ($(DEPS),locked)
 VENV := .venv
-STAMP := $(VENV)/.installed
+LOCKS := requirements
+else ifneq ($(filter $(DEPS),latest lowest),)
+VENV := .venv-$(DEPS)
+LOCKS := build/requirements-$(DEPS)
+else
+$(error DEPS is locked, latest or lowest, not "$(DEPS)")
+endif
+RUN := $(VENV)/.run
+DEVELOPMENT := $(VENV)/.development
+UV := .venv-uv/.installed
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
+LOCKED := $(PIP_INSTALL) --require-hashes --requirement
+
+# A Python asked for by name is the one that is used: a .venv of another one is made anew.
+ifneq ($(filter command environment,$(firstword $(origin PYTHON))),)
+IS_PYTHON := $(shell $(VENV)/bin/python -c 'import sys; print(sys.version)' 2>/dev/null)
+ifneq ($(IS_PYTHON),$(shell $(PYTHON) -c 'import sys; print(sys.version)'))
+$(shell rm -f $(RUN))
+endif
+endif
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# Runs again only when what is to be installed has changed.
-$(STAMP): setup.cfg pyproject.toml
+# What running needs. Runs again only when what is to be installed has changed; a new .venv then, so that nothing stays
+# behind which the lock no longer names. The project itself is built with the locked setuptools, without an index.
+$(RUN): $(LOCKS)/run.txt $(LOCKS)/development.txt setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "gguf-gateway needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@echo "Installing into $(VENV) (the first time takes about half a minute) ..."
+	@echo "Installing into $(VENV) ..."
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,check,bench]'
+	@$(VENV)/bin/python $(LOCKED) $(LOCKS)/run.txt
+	@$(VENV)/bin/python $(PIP_INSTALL) --no-index --no-build-isolation --editable .
 	@touch $@
 
-install: $(STAMP) ## Create .venv with everything in it
+# What tests, checks and measures, beside it.
+$(DEVELOPMENT): $(RUN)
+	@echo "Installing what tests and checks need, too ..."
+	@$(VENV)/bin/python $(LOCKED) $(LOCKS)/development.txt
+	@touch $@
 
-run: $(STAMP) ## Serve the sandbox: gateway and mocks on this machine (PORT=8080)
+$(UV): requirements/uv.txt
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python $(LOCKED) $<
+	@touch $@
+
+# Worked out anew each time: there may be a release since.
+build/requirements-%/run.txt: FORCE $(UV)
+	@.venv-uv/bin/python -m scripts.lock --resolution $* $(@D)
+
+build/requirements-%/development.txt: build/requirements-%/run.txt ;
+
+FORCE:
+
+install: $(DEVELOPMENT) ## Create .venv with everything in it
+
+run: $(RUN) ## Serve the sandbox: gateway and mocks on this machine (PORT=8080)
 	@exec $(VENV)/bin/gguf-gateway sandbox --port $(PORT)
 
-test: $(STAMP) ## Run the tests (CASES=all for every case, LOOP=both for either event loop)
-	@$(VENV)/bin/python -m pytest -n 4 --dist worksteal --cases $(CASES) --loop $(LOOP)
+test: $(DEVELOPMENT) ## Run the tests (CASES=all for every case, LOOP=both for either event loop, DEPS=latest, DEPS=lowest)
+	@$(VENV)/bin/python -m pytest -n 4 --dist worksteal -m "not tools" --cases $(CASES) --loop $(LOOP)
 
-retest: ## Run again, one at a time, what failed last
+test-tools: $(DEVELOPMENT) ## Run the tests of the tools, and those of a property that one change in a hundred touches
+	@$(VENV)/bin/python -m pytest -n 4 --dist worksteal -m tools --cases $(CASES) --loop $(LOOP)
+
+retest: $(DEVELOPMENT) ## Run again, one at a time, what failed last
 	@$(VENV)/bin/python -m pytest --last-failed --last-failed-no-failures none --cases all --loop both
 
-check: $(STAMP) ## Lint, format check, types, and the import floors; no test
+check: $(DEVELOPMENT) ## Lint, format check, types, and the import floors; no test
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-logo
 
-conformance: $(STAMP) ## Run llama.cpp's own server tests against the mock (downloads 77 MB once)
+conformance: $(DEVELOPMENT) ## Run llama.cpp's own server tests against the mock (downloads 77 MB once)
 	@$(VENV)/bin/python -m scripts.conformance $(CONFORMANCE)
 
-bench: $(STAMP) ## Compare the gateway with nginx, and write docs/performance.* (11 minutes)
+bench: $(DEVELOPMENT) ## Compare the gateway with nginx, and write docs/performance.* (11 minutes)
 	@$(VENV)/bin/python -m scripts.bench
 
-bench-quick: $(STAMP) ## The same, roughly: nothing is written (a minute and a half)
+bench-quick: $(DEVELOPMENT) ## The same, roughly: nothing is written (a minute and a half)
 	@$(VENV)/bin/python -m scripts.bench --quick
 
-soak: $(STAMP) ## 200,000 mixed requests, good and bad, and what they leave behind (2 minutes)
+soak: $(DEVELOPMENT) ## 200,000 mixed requests, good and bad, and what they leave behind (2 minutes)
 	@$(VENV)/bin/python -m scripts.soak
 
-format: $(STAMP) ## Rewrite the code in the one format
+format: $(DEVELOPMENT) ## Rewrite the code in the one format
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 
-docs: $(STAMP) ## Regenerate the tables of the documents from the code
-	@$(VENV)/bin/python -m tests.docs_blocks
+docs: $(DEVELOPMENT) ## Regenerate the tables of the documents from the code
+	@$(VENV)/bin/python -m tests.docs.docs_blocks
 
-clean: ## Remove .venv and caches
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+lock: $(UV) ## Renew requirements/: the newest versions that setup.cfg allows, with their hashes
+	@.venv-uv/bin/python -m scripts.lock
+
+clean: ## Remove what was made here: environments, builds and caches
+	rm -rf .venv .venv-latest .venv-lowest .venv-uv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find gateway mockserver scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +

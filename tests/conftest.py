@@ -20,7 +20,7 @@ pytest_plugins = ["pytester"]
 # Over real sockets a case costs some 25 ms of a core, and the catalogue has thousands: by default each of its
 # tests runs this many, evenly chosen and always the same. `make test CASES=all` runs every one.
 _CASES = 4
-_CATALOGUE = ("tests/behaviour/", "tests/endtoend/")
+_CATALOGUE = ("tests/wire/", "tests/sdk/")
 
 # The event loops a gateway can run on. A case that starts one has its loop in its name, and is by default run on one
 # of them: the cases of a test take turns, and so do the tests of one case.

@@ -15,7 +15,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 FILE = click.Path(path_type=Path, readable=False)
 
 
-class Moment(click.ParamType[datetime]):
+class MomentArgument(click.ParamType[datetime]):
     """A point in time with its zone, ISO 8601."""
 
     name = "time"

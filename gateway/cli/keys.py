@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from gateway.cli.arguments import Moment, Span
+from gateway.cli.arguments import MomentArgument, Span
 from gateway.cli.output import OutputError, as_json, print_json, print_table, say, when
 from gateway.cli.target import Target, nothing_there, with_target
 from gateway.core.account import Key
@@ -20,7 +20,7 @@ def keys() -> None:
 @with_target
 @click.option("--account", required=True, help="The account it proves; made if it is new.")
 @click.option("--name", required=True, help="Its name in lists and logs.")
-@click.option("--expires-at", type=Moment(), help="When it ends, like 2027-01-01T00:00:00Z; never by default.")
+@click.option("--expires-at", type=MomentArgument(), help="When it ends, like 2027-01-01T00:00:00Z; never by default.")
 @as_json
 def create(target: Target, account: str, name: str, expires_at: datetime | None, as_json: bool) -> None:
     """Make a key and print it, only this time. The database is made if there is none."""
@@ -71,7 +71,7 @@ def revoke(target: Target, key_id: str, as_json: bool) -> None:
 @click.option("--grace", type=Span(), default="24h", show_default=True, help="How long the old one still works.")
 @click.option(
     "--expires-at",
-    type=Moment(),
+    type=MomentArgument(),
     help="When the successor ends, like 2027-01-01T00:00:00Z; by default it gets the old one's lifetime, if any.",
 )
 @as_json

@@ -14,6 +14,7 @@ from gateway.config.settings import Server, Settings
 from gateway.config.validation_messages import sentences
 from gateway.registry.factory import cautions, registry_of
 from gateway.registry.yaml_file import read_settings
+from gateway.server.http_server import UnfitAiohttpError
 from gateway.server.process.listen_address import ListenError
 from gateway.server.process.run import run
 from gateway.server.process.run import serve as serve_until_stopped
@@ -44,7 +45,7 @@ def serve(path: Path, host: str | None, port: int | None, stop_with_stdin: bool)
         own = fork_workers(settings.server, _announce, stop_pipe)
         registry = registry_of(settings, path)
         run(serve_until_stopped(own.server, registry, own.announce, own.stop_pipe, own.group))
-    except ListenError as error:
+    except (ListenError, UnfitAiohttpError) as error:
         raise click.ClickException(str(error)) from error
     finally:
         logs.let_go()

@@ -9,11 +9,11 @@ from gateway.config.document import Document, Path
 from gateway.core.account import digest_of
 
 
-def blame(document: Document) -> None:
+def check_rules(document: Document) -> None:
     """Note in the document every rule that is broken."""
     top = document.value
     if not isinstance(top, dict):
-        document.blame((), _EMPTY if top is None else "the file must be a mapping, with lines like `server:`")
+        document.add_error((), _EMPTY if top is None else "the file must be a mapping, with lines like `server:`")
         return
     _one_source(document, top)
     _known_accounts(document, top)
@@ -23,12 +23,12 @@ def blame(document: Document) -> None:
 def _one_source(document: Document, top: dict[str, object]) -> None:
     if "database" in top:
         if top["database"] is None:
-            document.blame(("database",), "is empty; give it a value or leave the line out")
+            document.add_error(("database",), "is empty; give it a value or leave the line out")
         for name in ("accounts", "deployments"):
             if name in top:
-                document.blame((name,), "cannot be used with `database`; `gguf-gateway import` moves it there")
+                document.add_error((name,), "cannot be used with `database`; `gguf-gateway import` moves it there")
     elif "accounts" not in top:
-        document.blame((), _NO_SOURCE)
+        document.add_error((), _NO_SOURCE)
 
 
 def _known_accounts(document: Document, top: dict[str, object]) -> None:
@@ -36,7 +36,7 @@ def _known_accounts(document: Document, top: dict[str, object]) -> None:
     for name, entry in _mapping(top.get("deployments")).items():
         account = _mapping(entry).get("account")
         if isinstance(account, str) and account not in accounts and "database" not in top:
-            document.blame(("deployments", name, "account"), "is not an account in this file")
+            document.add_error(("deployments", name, "account"), "is not an account in this file")
 
 
 def _keys_once(document: Document, top: dict[str, object]) -> None:
@@ -44,7 +44,7 @@ def _keys_once(document: Document, top: dict[str, object]) -> None:
     for path, digest in _digests(top):
         if digest in first:
             line = document.line_of(first[digest])
-            document.blame(path, f"is the same key as the one on line {line}; every key belongs to one entry")
+            document.add_error(path, f"is the same key as the one on line {line}; every key belongs to one entry")
         else:
             first[digest] = path
 

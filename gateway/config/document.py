@@ -19,7 +19,7 @@ class SourceError(Exception):
 class Document:
     """A file's content as plain values: `value`, the line of each by its path, and the errors found so far.
 
-    No sentence passed to `blame` may quote a value of the file: it may be a key, misplaced.
+    No sentence passed to `add_error` may quote a value of the file: it may be a key, misplaced.
     """
 
     source: str
@@ -27,7 +27,7 @@ class Document:
     lines: dict[Path, int] = field(default_factory=lambda: {(): 1})
     errors: dict[tuple[int, Path], str] = field(default_factory=dict)
 
-    def blame(self, path: Path, sentence: str, line: int | None = None) -> None:
+    def add_error(self, path: Path, sentence: str, line: int | None = None) -> None:
         """Note an error. Only the first at a place is kept: what follows from it is not worth a line."""
         self.errors.setdefault((self.line_of(path) if line is None else line, path), sentence)
 

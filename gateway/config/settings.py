@@ -25,7 +25,7 @@ from gateway.config.setting_types import (
     Upstream,
     UpstreamKey,
 )
-from gateway.config.validation_messages import blame_fields, counted
+from gateway.config.validation_messages import add_field_errors, counted
 from gateway.config.yaml_reader import read_yaml
 from gateway.core.account import digest_of
 from gateway.core.deployment import Limits, Status, Timeouts
@@ -190,11 +190,11 @@ def parse(text: str, source: str, environ: Mapping[str, str], folder: Path = Pat
     Raises SourceError with every error at once, each line as `FILE:LINE: FIELD: sentence`; no value is ever quoted.
     """
     document = read_yaml(text, source, environ)
-    cross_field_rules.blame(document)
+    cross_field_rules.check_rules(document)
     try:
         settings = Settings.model_validate(document.value, context={"folder": folder})
     except ValidationError as error:
-        blame_fields(document, error, Settings)
+        add_field_errors(document, error, Settings)
         document.raise_errors()
         raise
     document.raise_errors()

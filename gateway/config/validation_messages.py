@@ -39,10 +39,10 @@ def counted(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
-def blame_fields(document: Document, error: ValidationError, model: type[BaseModel]) -> None:
+def add_field_errors(document: Document, error: ValidationError, model: type[BaseModel]) -> None:
     """Note every error of a failed validation in the document, at its field's line."""
     for path, sentence in sentences(error, model):
-        document.blame(path, sentence)
+        document.add_error(path, sentence)
 
 
 def sentences(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Path, str]]:

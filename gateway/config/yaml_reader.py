@@ -171,7 +171,7 @@ class _Reader:
         if node.kind == "scalar":
             return self._scalar(node, path)
         if node.tag:
-            self._document.blame(path, "YAML tags are not allowed")
+            self._document.add_error(path, "YAML tags are not allowed")
             return None
         if node.kind == "list":
             return [self.value(item, (*path, index)) for index, item in enumerate(node.items)]
@@ -182,11 +182,11 @@ class _Reader:
         for key, value in zip(node.items[::2], node.items[1::2], strict=True):
             if key.tag == _TAG + "merge":
                 self.merges = True
-                self._document.blame(path, _MERGE, key.line)
+                self._document.add_error(path, _MERGE, key.line)
             elif key.kind != "scalar" or key.tag != _TAG + "str":
-                self._document.blame(path, _ODD_KEY, key.line)
+                self._document.add_error(path, _ODD_KEY, key.line)
             elif key.text in fields:
-                self._document.blame((*path, key.text), "is defined twice", key.line)
+                self._document.add_error((*path, key.text), "is defined twice", key.line)
             else:
                 self._document.lines[(*path, key.text)] = key.line
                 fields[key.text] = self.value(value, (*path, key.text))
@@ -203,15 +203,15 @@ class _Reader:
                 case "int" | "float" | "bool":
                     return getattr(_SCALARS, f"construct_yaml_{kind}")(yaml.ScalarNode(node.tag, node.text))
         except (ValueError, OverflowError):
-            self._document.blame(path, "is not a valid number")
+            self._document.add_error(path, "is not a valid number")
             return None
-        self._document.blame(path, _RESERVED if kind in {"merge", "value"} else "YAML tags are not allowed")
+        self._document.add_error(path, _RESERVED if kind in {"merge", "value"} else "YAML tags are not allowed")
         return None
 
     def _variable(self, name: str, path: Path) -> str:
         if name not in self._environ:
             shown = name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name) else "..."
-            self._document.blame(path, f"the environment variable {shown} is not set")
+            self._document.add_error(path, f"the environment variable {shown} is not set")
             return ""
         return self._environ[name]
 

@@ -12,7 +12,7 @@ _NO_RETRY = {"x-should-retry": "false"}
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ErrorRow:
     """One row of the contract. `reason` is its name in logs, metrics and on the status page.
 
     `message` may hold `{detail}`. `headers` are sent with it: SDKs read `Retry-After` (whole seconds) and
@@ -26,8 +26,8 @@ class Row:
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
-def _row(reason: str, status: int, kind: str, message: str, headers: dict[str, str] | None = None) -> Row:
-    return Row(reason, status, kind, message, MappingProxyType(headers or {}))
+def _row(reason: str, status: int, kind: str, message: str, headers: dict[str, str] | None = None) -> ErrorRow:
+    return ErrorRow(reason, status, kind, message, MappingProxyType(headers or {}))
 
 
 BAD_KEY = _row("bad_key", 401, "authentication_error", "Invalid API key.", {"WWW-Authenticate": "Bearer", **_NO_RETRY})
@@ -114,7 +114,7 @@ class Refusal(Exception):
     `detail` fills the row's message. `cause` is for the operator, in log and status page, and never in the answer.
     """
 
-    def __init__(self, row: Row, detail: object = "", *, cause: str = "", **headers: str) -> None:
+    def __init__(self, row: ErrorRow, detail: object = "", *, cause: str = "", **headers: str) -> None:
         super().__init__(row.reason, cause)
         self.row = row
         self.message = row.message.format(detail=detail)

@@ -5,7 +5,7 @@ from time import monotonic
 
 from aiohttp import web
 
-from gateway.core.usage import Usage
+from gateway.core.usage import Excerpt, Usage
 
 
 class Ending(StrEnum):
@@ -35,6 +35,7 @@ class Exchange:
     first_byte_at: float | None = None
     ending = Ending.FINISHED
     usage: Usage | None = None
+    excerpt: Excerpt | None = None  # of the answer, once one is expected
     reason = ""
     cause = ""
 

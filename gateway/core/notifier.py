@@ -3,13 +3,13 @@
 import asyncio
 
 
-class Changes:
-    """`ring` wakes every waiter. Cheap enough to call on every request when nobody waits."""
+class Notifier:
+    """`notify` wakes every waiter. Cheap enough to call on every request when nobody waits."""
 
     def __init__(self) -> None:
         self._waiters: set[asyncio.Future[None]] = set()
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Wake all who wait now."""
         for waiter in self._waiters:
             if not waiter.done():
@@ -17,7 +17,7 @@ class Changes:
         self._waiters.clear()
 
     async def wait(self) -> None:
-        """Sleep until the next ring."""
+        """Sleep until the next call of `notify`."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.add(waiter)
         try:

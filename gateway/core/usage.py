@@ -40,17 +40,17 @@ class Excerpt:
     """The `size`, the `first` and the last bytes of an answer, collected as it passes.
 
     `chunks` came after all that was added, in their frames. A `Pipe` puts them there, counts their content, and notes
-    when the last of them was `heard_at`, in the event loop's time.
+    when the last of them was `last_chunk_at`, in the event loop's time.
     """
 
-    __slots__ = ("_newest", "chunks", "first", "heard_at", "size")
+    __slots__ = ("_newest", "chunks", "first", "last_chunk_at", "size")
 
     def __init__(self) -> None:
         self.size = 0
         self.first = b""
         self._newest: list[bytes] = []
         self.chunks: deque[bytes] = deque(maxlen=_LAST_CHUNKS)
-        self.heard_at = 0.0
+        self.last_chunk_at = 0.0
 
     @property
     def has_begun(self) -> bool:

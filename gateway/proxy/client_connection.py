@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from aiohttp import StreamReader, web
 
-from gateway.proxy.write_coalescing import Outbox
+from gateway.proxy.aiohttp_internals import AiohttpConnection
+from gateway.proxy.write_coalescing import WriteCoalescer
 
 _RESET = struct.pack("ii", 1, 0)  # socket(7): lingering for no time at all makes the close a reset
 
 
-class UnderWay(typing.Protocol):
+class ClientObserver(typing.Protocol):
     """An answer on its way to the client; it is told what happens on the client's side."""
 
     def client_backed_up(self) -> None: ...
@@ -21,15 +22,15 @@ class UnderWay(typing.Protocol):
     def client_left(self) -> None: ...
 
 
-class ClientConnection(web.RequestHandler):
+class ClientConnection(AiohttpConnection):
     """Reports the connection's events to `answer` while one is under way."""
 
-    __slots__ = ("_outbox", "_unsent", "answer")
+    __slots__ = ("_coalescer", "_unsent", "answer")
 
-    def __init__(self, outbox: Outbox, manager: web.Server, **kwargs: typing.Any) -> None:
+    def __init__(self, outbox: WriteCoalescer, manager: web.Server, **kwargs: typing.Any) -> None:
         super().__init__(manager, **kwargs)
-        self.answer: UnderWay | None = None
-        self._outbox = outbox
+        self.answer: ClientObserver | None = None
+        self._coalescer = outbox
         self._unsent = b""  # waits in the outbox
 
     def send(self, data: bytes) -> None:
@@ -40,7 +41,7 @@ class ClientConnection(web.RequestHandler):
     def send_with_others(self, data: bytes) -> None:
         """Send at the end of this turn of the event loop, or before what is sent sooner."""
         self._unsent += data
-        self._outbox.add(self)
+        self._coalescer.add(self)
 
     def flush(self) -> None:
         """Send what is in the outbox."""
@@ -93,13 +94,13 @@ class ClientConnection(web.RequestHandler):
 
 @dataclass(slots=True)
 class Client:
-    """The client of one answer. One older than HTTP/1.1 (not `modern`) does not understand chunks.
+    """The client of one answer. One older than HTTP/1.1 (not `speaks_http11`) does not understand chunks.
 
     `persists`: it wants to use the connection again. `content` is the part of its request that may be unread.
     """
 
     connection: ClientConnection
-    modern: bool = True
+    speaks_http11: bool = True
     persists: bool = True
     content: StreamReader | None = None
 
@@ -109,6 +110,6 @@ class Client:
         return self.connection.writing_paused
 
     @property
-    def is_heard_out(self) -> bool:
+    def is_request_complete(self) -> bool:
         """Whether its whole request has come; only then can the next one be read."""
         return self.content is None or self.content.is_eof()

@@ -10,7 +10,7 @@ _EVERY_SECONDS = 0.5
 _LEFT = getattr(select, "POLLRDHUP", 0)  # Linux; elsewhere poll(2) tells of a reset only
 
 
-class Departures:
+class DisconnectWatch:
     """Looks at `connections()` now and then until `stop`, and aborts those whose client has closed its side.
 
     Reading stops for as long as a request's body waits for its place in line or for a slow upstream.

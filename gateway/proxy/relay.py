@@ -15,10 +15,10 @@ from gateway.core.endpoints import Endpoint
 from gateway.core.errors import Refusal
 from gateway.core.exchange import Exchange
 from gateway.proxy.client_connection import Client, ClientConnection
-from gateway.proxy.request_body import Upload
-from gateway.proxy.response_relay import Answer
-from gateway.proxy.response_writer import Relayed
-from gateway.proxy.upstream.connection import Connection
+from gateway.proxy.request_body import RequestBody
+from gateway.proxy.response_relay import ResponseRelay
+from gateway.proxy.response_writer import WrittenResponse
+from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.connection_pool import BusyError, Upstream
 from gateway.proxy.upstream.response_head import UpstreamError
 
@@ -29,10 +29,10 @@ class Relay:
     def __init__(self, body_bytes: int, upload_silence: float) -> None:
         self.body_bytes = body_bytes
         self._upload_silence = upload_silence
-        self._answers: set[Answer] = set()
+        self._answers: set[ResponseRelay] = set()
         self._preparing: set[asyncio.Timeout] = set()  # requests that have no connection yet
         self._one_left = asyncio.Event()
-        self._over = False
+        self._stopped = False
         self.under_way = 0  # requests: being received, in line for a connection, waiting for an answer or receiving it
         self.draining = False
 
@@ -49,7 +49,7 @@ class Relay:
 
     def cut_all(self) -> int:
         """End every exchange now, visibly for its client. Returns how many there were."""
-        self._over = True
+        self._stopped = True
         count = self.under_way
         for answer in tuple(self._answers):
             answer.cut()
@@ -57,13 +57,13 @@ class Relay:
             preparing.reschedule(0)
         return count
 
-    def begin(self, answer: Answer, data: bytes) -> None:
+    def start(self, answer: ResponseRelay, data: bytes) -> None:
         """Send a request that is whole and has its connection, and count it until `end`. Raises UpstreamError."""
-        answer.connection.begin(answer, data)
+        answer.connection.send_request(answer, data)
         self.under_way += 1
         self._answers.add(answer)
 
-    def end(self, answer: Answer) -> None:
+    def finish(self, answer: ResponseRelay) -> None:
         """It is over."""
         self._answers.discard(answer)
         self._leave()
@@ -72,8 +72,6 @@ class Relay:
         self, request: web.Request, exchange: Exchange, upstream: Upstream, endpoint: Endpoint
     ) -> web.StreamResponse:
         """Pass one request to `upstream` and its answer to the client. Raises Refusal while nothing has been sent."""
-        if self.draining:
-            raise Refusal(errors.DRAINING)
         self.under_way += 1
         try:
             return await self._carry(request, exchange, upstream, endpoint)
@@ -83,33 +81,36 @@ class Relay:
     async def _carry(
         self, request: web.Request, exchange: Exchange, upstream: Upstream, endpoint: Endpoint
     ) -> web.StreamResponse:
-        upload = Upload(request, self.body_bytes, self._upload_silence) if endpoint.has_body else None
+        upload = RequestBody(request, self.body_bytes, self._upload_silence) if endpoint.has_body else None
         body, connection = await self._prepare(exchange, upload, upstream)
         outcome: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
-        answer = Answer(exchange, endpoint, upstream, connection, client=_client_of(request), report=_reporter(outcome))
+        answer = ResponseRelay(
+            exchange, endpoint, upstream, connection, client=_client_of(request), report=_reporter(outcome)
+        )
         uploading = None
         self._answers.add(answer)
         try:
-            if self._over:
+            if self._stopped:
                 raise Refusal(errors.DRAINING)
             lines = headers.lines_of(headers.upward(request.raw_headers))
             framing = b"" if upload is None else upload.framing()
             head = upstream.request_head(endpoint.method, endpoint.path, lines + framing)
             if upload is None or upload.complete:
-                _begin(answer, head + body)
+                _send(answer, head + body)
             else:
-                answer.owed = True
-                _begin(answer, head)
+                answer.uploading = True
+                _send(answer, head)
                 uploading = asyncio.create_task(_continue(upload, answer, body))
             return _relayed(answer, await outcome)
         finally:
             if uploading is not None:
                 uploading.cancel()
             self._answers.discard(answer)
-            exchange.usage = answer.usage()
             answer.client_left()  # if it is not over: whatever the reason, there is nobody left to answer
 
-    async def _prepare(self, exchange: Exchange, upload: Upload | None, upstream: Upstream) -> tuple[bytes, Connection]:
+    async def _prepare(
+        self, exchange: Exchange, upload: RequestBody | None, upstream: Upstream
+    ) -> tuple[bytes, UpstreamConnection]:
         """What the request's body begins with, and a connection for it. Raises Refusal, that of `cut_all` included."""
         body = b""
         preparing = asyncio.timeout(None)
@@ -117,7 +118,7 @@ class Relay:
         try:
             async with preparing:
                 if upload is not None:
-                    body = await upload.begin()
+                    body = await upload.read_first()
                     exchange.bytes_in = upload.size
                 return body, await _connect(upstream)
         except TimeoutError as error:
@@ -133,7 +134,7 @@ class Relay:
 RELAY = web.AppKey("relay", Relay)
 
 
-async def _connect(upstream: Upstream) -> Connection:
+async def _connect(upstream: Upstream) -> UpstreamConnection:
     try:
         return await upstream.connect()
     except UpstreamError as error:
@@ -147,8 +148,8 @@ def _client_of(request: web.Request) -> Client:
     return Client(connection, request.version >= HttpVersion11, request.keep_alive, request.content)
 
 
-def _reporter(outcome: "asyncio.Future[Refusal | None]") -> Callable[[Answer, Refusal | None], None]:
-    def report(answer: Answer, refusal: Refusal | None) -> None:
+def _reporter(outcome: "asyncio.Future[Refusal | None]") -> Callable[[ResponseRelay, Refusal | None], None]:
+    def report(answer: ResponseRelay, refusal: Refusal | None) -> None:
         if answer.reply is None and refusal is None:
             outcome.cancel()  # the client left
         elif not outcome.done():
@@ -157,24 +158,24 @@ def _reporter(outcome: "asyncio.Future[Refusal | None]") -> Callable[[Answer, Re
     return report
 
 
-def _relayed(answer: Answer, refusal: Refusal | None) -> web.StreamResponse:
+def _relayed(answer: ResponseRelay, refusal: Refusal | None) -> web.StreamResponse:
     if refusal is not None or answer.reply is None:
         raise refusal or Refusal(errors.FAULT)
-    return Relayed(answer.reply, answer.exchange.status or 0)
+    return WrittenResponse(answer.reply, answer.exchange.status or 0)
 
 
-def _begin(answer: Answer, data: bytes) -> None:
+def _send(answer: ResponseRelay, data: bytes) -> None:
     try:
-        answer.connection.begin(answer, data)
+        answer.connection.send_request(answer, data)
     except UpstreamError as error:
         raise Refusal(errors.UNREACHABLE, cause=str(error)) from error
 
 
-async def _continue(upload: Upload, answer: Answer, first: bytes) -> None:
+async def _continue(upload: RequestBody, answer: ResponseRelay, first: bytes) -> None:
     """Stream the rest of a long body up. A client that breaks it ends the wait for the answer."""
     try:
         await upload.continue_to(answer.connection, first, answer.touch)
-        answer.owed = False
+        answer.uploading = False
     except Refusal as refusal:
         answer.fail(refusal)
     except ConnectionError:

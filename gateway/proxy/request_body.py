@@ -7,7 +7,7 @@ from aiohttp import HttpVersion11, hdrs, web
 
 from gateway.core import errors
 from gateway.core.errors import Refusal
-from gateway.proxy.upstream.connection import Connection
+from gateway.proxy.upstream.connection import UpstreamConnection
 
 # A body up to this size is complete before the upstream hears of it, so that a slow or broken upload costs the
 # model server nothing. A larger one streams.
@@ -19,7 +19,12 @@ _SLOWEST_BYTES_PER_SECOND = 4096
 EXPECTATIONS = web.RequestKey("expectations", list)
 
 
-class Upload:
+def content_length(size: int) -> bytes:
+    """The header line that tells the upstream how long a body is."""
+    return b"Content-Length: %d\r\n" % size
+
+
+class RequestBody:
     """The body of one request. `limit` in bytes, `silence` in seconds between two pieces of it."""
 
     def __init__(self, request: web.Request, limit: int, silence: float) -> None:
@@ -43,14 +48,14 @@ class Upload:
         return self._content.at_eof()
 
     def framing(self) -> bytes:
-        """The header line that tells the upstream how long the body is. Call after `begin`."""
+        """The header line that tells the upstream how long the body is. Call after `read_first`."""
         if self.complete:
-            return b"Content-Length: %d\r\n" % self.size
+            return content_length(self.size)
         if self._declared is not None:
-            return b"Content-Length: %d\r\n" % self._declared
+            return content_length(self._declared)
         return b"Transfer-Encoding: chunked\r\n"
 
-    async def begin(self) -> bytes:
+    async def read_first(self) -> bytes:
         """The whole body if it is short, else its beginning. Raises Refusal: empty, too large, too slow, broken."""
         self._answer_expectation()
         if self._content.is_eof():
@@ -61,7 +66,7 @@ class Upload:
             raise Refusal(errors.EMPTY_BODY)
         return first
 
-    async def continue_to(self, connection: Connection, first: bytes, touch: Callable[[], None]) -> None:
+    async def continue_to(self, connection: UpstreamConnection, first: bytes, touch: Callable[[], None]) -> None:
         """Send `first` and then what follows, no faster than the upstream takes it. Raises Refusal.
 
         `touch` is called whenever the upstream has taken a piece.

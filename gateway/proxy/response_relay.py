@@ -2,61 +2,80 @@
 
 import asyncio
 from collections.abc import Callable
+from enum import Enum, auto
 from time import monotonic
 
 from gateway.core import errors
 from gateway.core.endpoints import Endpoint
 from gateway.core.errors import Refusal
 from gateway.core.exchange import Ending, Exchange
-from gateway.core.usage import Excerpt, Usage, read_usage
+from gateway.core.usage import Excerpt
 from gateway.proxy import event_stream
 from gateway.proxy.client_connection import Client
-from gateway.proxy.response_writer import Reply
-from gateway.proxy.upstream.connection import Connection
+from gateway.proxy.response_writer import ResponseWriter
+from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.connection_pool import Upstream
 from gateway.proxy.upstream.health_check import says_loading
-from gateway.proxy.upstream.passthrough import pipe_to
-from gateway.proxy.upstream.response_head import Head, UpstreamError
+from gateway.proxy.upstream.passthrough import passthrough_to
+from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
 
 _PEEKED_BYTES = 256 * 1024  # of a 503, to see whether it says "loading"
 
 # The error that the last event of a broken stream reports. None for a client that reads nothing.
-_WORDS = {
+_LAST_EVENTS = {
     Ending.UPSTREAM_CUT: errors.CUT,
     Ending.TIMED_OUT: errors.SILENT,
     Ending.SHUTDOWN: errors.DRAINING,
 }
 
 
-class Answer:
+class ResponseState(Enum):
+    """How far an answer has come, seen from its client. `TRANSITIONS` says what may follow what."""
+
+    AWAITING_HEAD = auto()  # nothing has come from the upstream
+    HOLDING = auto()  # a head has come, perhaps some of the body; the client has seen nothing: it may yet be refused
+    STREAMING = auto()  # the client's answer has begun: from now on it can end whole, or visibly broken
+    BACKED_UP = auto()  # the same, and the client does not read: nothing is read from the upstream either
+    ENDED = auto()  # reported; whatever else is called does nothing
+
+
+TRANSITIONS = {
+    ResponseState.AWAITING_HEAD: {ResponseState.HOLDING, ResponseState.ENDED},
+    ResponseState.HOLDING: {ResponseState.STREAMING, ResponseState.ENDED},
+    ResponseState.STREAMING: {ResponseState.BACKED_UP, ResponseState.ENDED},
+    ResponseState.BACKED_UP: {ResponseState.STREAMING, ResponseState.ENDED},
+    ResponseState.ENDED: set[ResponseState](),
+}
+
+
+class ResponseRelay:
     """The answer to one request: received on `connection`, of `upstream`, and written to `client`.
 
     `report` is called once, when all is over and the connection given back: with the Refusal to send instead of an
     answer, or with None if one was sent, whole or visibly broken (`exchange.ending`).
-    `owed` must be True while a part of the request has not been sent.
+    `uploading` must be True while a part of the request has not been sent.
     """
 
     # Defaults on the class: most answers never set these.
-    owed = False
-    _head: Head | None = None
-    _early = b""  # what came of the body before the client's answer could begin
-    _whole = False
-    _over = False
-    _plain_stream = False  # an uncompressed event stream of open length: we may insert events
-    _held_back = False
-    _pinging: asyncio.TimerHandle | None = None
+    state = ResponseState.AWAITING_HEAD
+    uploading = False
+    reply: ResponseWriter | None = None  # once STREAMING
+    _head: ResponseHead | None = None  # once HOLDING
+    _held_body = b""  # what came of the body while HOLDING
+    _held_end = False  # its end, too
+    _takes_events = False  # an uncompressed event stream of open length: we may insert events
+    _ping_timer: asyncio.TimerHandle | None = None
     _pinged_at = 0.0
-    reply: Reply | None = None
 
     def __init__(
         self,
         exchange: Exchange,
         endpoint: Endpoint,
         upstream: Upstream,
-        connection: Connection,
+        connection: UpstreamConnection,
         *,
         client: Client,
-        report: "Callable[[Answer, Refusal | None], None]",
+        report: "Callable[[ResponseRelay, Refusal | None], None]",
     ) -> None:
         self.exchange = exchange
         self.client = client
@@ -65,16 +84,17 @@ class Answer:
         self._upstream = upstream
         self.connection = connection
         self._report = report
-        self._sent = Excerpt()
+        exchange.excerpt = self._sent = Excerpt()
         self._loop = connection.loop
         self._active_at = self._loop.time()
         self._limit = upstream.timeouts.first_byte
-        connection.silence.watch(self._check_silence, upstream.shortest_silence)
+        connection.idle_timer.start(self._check_idle, upstream.shortest_silence)
 
     # --- from the upstream
 
-    def head_received(self, head: Head) -> None:
+    def head_received(self, head: ResponseHead) -> None:
         """Judge the head: responses the client must not see (3xx, 401, 403) become refusals."""
+        self.state = ResponseState.HOLDING
         self._limit = self._upstream.timeouts.silence
         self._head = head
         if 300 <= head.status < 400 and head.status != 304:
@@ -89,22 +109,22 @@ class Answer:
             self.reply.send(data, last)
             self._sent.add(data)
             if last:
-                self._end(Ending.FINISHED)
+                self._finish(Ending.FINISHED)
             elif self.connection.pipe is None and self.reply.chunked and self._sent.has_begun:
-                self._open_pipe()
-        elif not self._over:
-            self._early += data
-            self._whole = last
-            self._begin_if_fit(self._early)
+                self._open_passthrough()
+        elif self.state is ResponseState.HOLDING:
+            self._held_body += data
+            self._held_end = last
+            self._start_or_hold(self._held_body)
 
     def broken(self, error: UpstreamError) -> None:
         """The upstream broke off: end the answer visibly, or refuse if the client has seen nothing of it yet."""
         self.exchange.cause = str(error)
-        if self.reply is None and self._early and not self._says_loading():
-            self._begin()
+        if self.reply is None and self._held_body and not self._says_loading():
+            self._start_response()
         if self.reply is not None:
-            self._end(Ending.UPSTREAM_CUT)
-        elif self._early:
+            self._finish(Ending.UPSTREAM_CUT)
+        elif self._held_body:
             self._refuse("it is loading its model")
         else:
             self._refuse("it broke off after the head of its answer" if self._head is not None else str(error))
@@ -118,120 +138,118 @@ class Answer:
     def fail(self, refusal: Refusal) -> None:
         """Refuse instead of answering. Does nothing once the answer has begun."""
         if self.reply is None:
-            self._end(None, refusal)
+            self._finish(None, refusal)
 
     def cut(self) -> None:
         """End the answer now, visibly for the client: the gateway is shutting down."""
-        self._end(Ending.SHUTDOWN, Refusal(errors.DRAINING) if self.reply is None else None)
+        self._finish(Ending.SHUTDOWN, Refusal(errors.DRAINING) if self.reply is None else None)
 
     def client_left(self) -> None:
         """There is nobody left to answer."""
-        self._end(Ending.CLIENT_LEFT)
+        self._finish(Ending.CLIENT_LEFT)
 
     def client_backed_up(self) -> None:
         """Back pressure: the client's backlog holds up the upstream's socket, and nobody else's."""
-        if self.reply is not None and not self._over:
-            self._held_back = True
+        if self.state is ResponseState.STREAMING:
+            self.state = ResponseState.BACKED_UP
             self.connection.pause_reading()
 
     def client_caught_up(self) -> None:
         """The client has read what it was sent."""
-        if self._held_back and not self._over:
-            self._held_back = False
+        if self.state is ResponseState.BACKED_UP:
+            self.state = ResponseState.STREAMING
             self._active_at = self._loop.time()
             self.connection.resume_reading()
 
-    def usage(self) -> Usage | None:
-        """The token usage that the answer reports, once it has passed."""
-        return read_usage(self._sent.first, self._sent.last())
-
     # --- inside
 
-    def _begin_if_fit(self, early: bytes) -> None:
-        if self._head is not None and self._head.status == 503 and not self._whole and len(early) <= _PEEKED_BYTES:
+    def _start_or_hold(self, early: bytes) -> None:
+        if self._head is not None and self._head.status == 503 and not self._held_end and len(early) <= _PEEKED_BYTES:
             return
         if self._says_loading():
             self._refuse("it is loading its model")
-        elif early or self._whole:
-            self._begin()
+        elif early or self._held_end:
+            self._start_response()
         else:
-            self._loop.call_soon(self._begin)  # if it breaks right now, it can still be refused
+            self._loop.call_soon(self._start_response)  # if it breaks right now, it can still be refused
 
     def _says_loading(self) -> bool:
-        return self._head is not None and says_loading(self._head.status, self._early)
+        return self._head is not None and says_loading(self._head.status, self._held_body)
 
-    def _begin(self) -> None:
+    def _start_response(self) -> None:
         """Start writing to the client: the head, what came early, and the end if it came too, in one piece."""
-        if self._over or self.reply is not None or self._head is None:
-            return
         head = self._head
+        if self.state is not ResponseState.HOLDING or head is None:
+            return
+        self.state = ResponseState.STREAMING
         streams = event_stream.is_event_stream(head.headers.get(b"content-type", b""))
-        self._plain_stream = streams and head.length is None and not head.headers.get(b"content-encoding")
-        self.reply = reply = Reply(self.client, head, self.exchange.id, streams=streams)
+        self._takes_events = streams and head.length is None and not head.headers.get(b"content-encoding")
+        self.reply = reply = ResponseWriter(self.client, head, self.exchange.id, streams=streams)
         self.exchange.status = head.status
         self.exchange.first_byte_at = monotonic()
-        early, self._early = self._early, b""
+        early, self._held_body = self._held_body, b""
         self._sent.add(early)
-        reply.send(early, self._whole)
-        if self._whole:
-            self._end(Ending.FINISHED)
+        reply.send(early, self._held_end)
+        if self._held_end:
+            self._finish(Ending.FINISHED)
             return
         if self.client.is_backed_up:
             self.client_backed_up()
-        if self._plain_stream and self._upstream.ping is not None:
-            self._keep_alive(reply, self._upstream.ping)
+        if self._takes_events and self._upstream.ping is not None:
+            self._ping_when_idle(reply, self._upstream.ping)
 
-    def _open_pipe(self) -> None:
+    def _open_passthrough(self) -> None:
         """Let events bypass the parser from now on."""
         transport = self.client.connection.transport
         if transport is not None:
-            self.connection.pipe = pipe_to(transport, self._sent, self.connection.parse)
+            self.connection.pipe = passthrough_to(transport, self._sent, self.connection.parse)
 
-    def _heard_at(self) -> float:
+    def _last_activity(self) -> float:
         """When the exchange was last active, in the event loop's time."""
-        return max(self._active_at, self._sent.heard_at)
+        return max(self._active_at, self._sent.last_chunk_at)
 
-    def _keep_alive(self, reply: Reply, seconds: float) -> None:
+    def _ping_when_idle(self, reply: ResponseWriter, seconds: float) -> None:
         """From now on, fill a silence of `seconds` with a ping; only between two events, and never before the first.
 
         openai-python fails on a comment in a stream that uses `id:` lines; llama-server's streams have none.
         """
-        silent_for = self._loop.time() - max(self._heard_at(), self._pinged_at)
-        if silent_for >= seconds and event_stream.ends_event(self._sent.last()) and not self._held_back:
+        silent_for = self._loop.time() - max(self._last_activity(), self._pinged_at)
+        between_events = event_stream.ends_event(self._sent.last())
+        if silent_for >= seconds and between_events and self.state is ResponseState.STREAMING:
             reply.send(event_stream.ping(self._endpoint.protocol), False)
             self._pinged_at, silent_for = self._loop.time(), 0.0
-        self._pinging = self._loop.call_later(max(seconds - silent_for, 0.01), self._keep_alive, reply, seconds)
+        self._ping_timer = self._loop.call_later(max(seconds - silent_for, 0.01), self._ping_when_idle, reply, seconds)
 
-    def _check_silence(self) -> float | None:
+    def _check_idle(self) -> float | None:
         """End the answer if it has been silent for too long; else return in how many seconds it will have been."""
-        left = self._heard_at() + self._limit - self._loop.time()
+        left = self._last_activity() + self._limit - self._loop.time()
         if left > 0:
             return left
-        if self.owed and self._head is None and self.connection.is_drained:
+        if self.uploading and self._head is None and self.connection.is_drained:
             self.touch()  # it is the client that is waited for, and `Upload` has an eye on it
             return self._limit
-        if self._held_back:
-            self._end(Ending.CLIENT_STALLED)
+        if self.state is ResponseState.BACKED_UP:
+            self._finish(Ending.CLIENT_STALLED)
         else:
             self.exchange.cause = f"no byte for {self._limit:g} s"
-            self._end(Ending.TIMED_OUT, Refusal(errors.TIMED_OUT, cause=self.exchange.cause))
+            self._finish(Ending.TIMED_OUT, Refusal(errors.TIMED_OUT, cause=self.exchange.cause))
         return None
 
     def _refuse(self, why: str) -> None:
-        self._end(None, Refusal(errors.UNREACHABLE, cause=why))
+        self._finish(None, Refusal(errors.UNREACHABLE, cause=why))
 
-    def _end(self, ending: Ending | None, refusal: Refusal | None = None) -> None:
+    def _finish(self, ending: Ending | None, refusal: Refusal | None = None) -> None:
         """Every exchange ends here: as `ending` if its answer has begun, else with `refusal`."""
-        if self._over:
+        if self.state is ResponseState.ENDED:
             return
-        self._over = True
+        self.state = ResponseState.ENDED
         self.client.connection.answer = None
-        self.connection.silence.rest()
-        if self._pinging is not None:
-            self._pinging.cancel()
+        self.connection.idle_timer.stop()
+        if self._ping_timer is not None:
+            self._ping_timer.cancel()
         if ending is not None:
             self.exchange.ending = ending
-        self._upstream.release(self.connection, reusable=not self.owed)
+        self._upstream.release(self.connection, reusable=not self.uploading)
         self._report(self, refusal if self.reply is None else None)
         if self.reply is None:
             return
@@ -239,13 +257,13 @@ class Answer:
             self._show_broken(self.reply)  # last, because it may close the client's connection
         self.exchange.bytes_out = self._sent.size
 
-    def _show_broken(self, reply: Reply) -> None:
+    def _show_broken(self, reply: ResponseWriter) -> None:
         """Make an answer that broke look broken: an error event if it is a stream, and no proper end.
 
         RFC 9112 8: a chunked body without its last chunk, and a body shorter than its length, are incomplete.
         """
-        row = _WORDS.get(self.exchange.ending)
-        if row is not None and self._plain_stream:
+        row = _LAST_EVENTS.get(self.exchange.ending)
+        if row is not None and self._takes_events:
             words = event_stream.error_event(self._endpoint.protocol, row.type, row.message)
             last_words = event_stream.finish_line(self._sent.last()[-event_stream.TAIL_BYTES :]) + words
             self._sent.add(last_words)

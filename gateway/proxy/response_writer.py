@@ -14,24 +14,24 @@ from aiohttp import web
 
 from gateway.core import headers
 from gateway.proxy.client_connection import Client
-from gateway.proxy.upstream.response_head import Head
+from gateway.proxy.upstream.response_head import ResponseHead
 
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
-class Reply:
+class ResponseWriter:
     """An answer under way to `client`. `persists`: its connection may serve another request after it.
 
     A body of unknown length is sent in chunks (`chunked`), or to an HTTP/1.0 client until the connection closes.
     """
 
-    def __init__(self, client: Client, head: Head, request_id: str, *, streams: bool) -> None:
+    def __init__(self, client: Client, head: ResponseHead, request_id: str, *, streams: bool) -> None:
         self._connection = client.connection
         bodiless = head.status in {204, 304}
-        self.chunked = client.modern and head.length is None and not bodiless
+        self.chunked = client.speaks_http11 and head.length is None and not bodiless
         self.framed = self.chunked or head.length is not None or bodiless
-        self.persists = client.persists and self.framed and client.is_heard_out
-        lines = [_status_line(head.status, client.modern), *headers.downward(head.headers)]
+        self.persists = client.persists and self.framed and client.is_request_complete
+        lines = [_status_line(head.status, client.speaks_http11), *headers.downward(head.headers)]
         if self.chunked:
             lines.append(b"Transfer-Encoding: chunked")
         elif head.length is not None and not bodiless:
@@ -40,7 +40,7 @@ class Reply:
             lines.append(b"X-Accel-Buffering: no")  # for an nginx in front of us
         if not self.persists:
             lines.append(b"Connection: close")
-        elif not client.modern:
+        elif not client.speaks_http11:
             lines.append(b"Connection: keep-alive")
         lines.append(_date_line(int(time())))
         lines.append(headers.request_id_line(request_id))
@@ -72,10 +72,10 @@ class Reply:
         self._connection.reset()
 
 
-class Relayed(web.StreamResponse):
+class WrittenResponse(web.StreamResponse):
     """What aiohttp gets for a reply that has been written already."""
 
-    def __init__(self, reply: Reply, status: int) -> None:
+    def __init__(self, reply: ResponseWriter, status: int) -> None:
         super().__init__(status=status)
         self._reply = reply
 
@@ -100,10 +100,10 @@ def in_one_piece(status: int, fields: Mapping[str, str], body: bytes) -> bytes:
 
 
 @lru_cache(maxsize=64)
-def _status_line(status: int, modern: bool) -> bytes:
+def _status_line(status: int, speaks_http11: bool) -> bytes:
     """Status and our own words for it: the upstream's reason phrase is never repeated (RFC 9112 4)."""
     phrase = HTTPStatus(status).phrase if status in HTTPStatus.__members__.values() else ""
-    return f"HTTP/1.{modern:d} {status} {phrase}".encode("ascii")
+    return f"HTTP/1.{speaks_http11:d} {status} {phrase}".encode("ascii")
 
 
 @lru_cache(maxsize=2)

@@ -13,7 +13,7 @@ class Sender(Protocol):
     def flush(self) -> None: ...
 
 
-class Outbox:
+class WriteCoalescer:
     """Calls `flush` of everyone who asked for it, once the sockets that are readable now have been read."""
 
     def __init__(self) -> None:

@@ -36,7 +36,7 @@ class WatchingRegistry(Registry):
         await self.look()
         self._stop.clear()
         self._watcher = asyncio.create_task(self._watch(), name="registry")
-        self._watcher.add_done_callback(_mourn)
+        self._watcher.add_done_callback(_log_failure)
 
     async def close(self) -> None:
         """Stop watching, once a look that is under way is done. Does nothing if it is not open."""
@@ -70,7 +70,7 @@ class WatchingRegistry(Registry):
         self.replace(self.snapshot, SourceProblem(error.lines))
 
 
-def _mourn(watcher: asyncio.Task[None]) -> None:
+def _log_failure(watcher: asyncio.Task[None]) -> None:
     """A watcher ends when it is told to; if it died, keys revoked from now on would go on working."""
     if not watcher.cancelled() and watcher.exception() is not None:
         log.critical("the registry is no longer watched; restart the gateway", exc_info=watcher.exception())

@@ -5,37 +5,41 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from gateway.config.settings import Server
-from gateway.core.notifier import Changes
+from gateway.core.notifier import Notifier
 from gateway.core.worker_group import ALONE, WORKER_GROUP, WorkerGroup
 from gateway.proxy.relay import RELAY, Relay
-from gateway.proxy.upstream import readiness
 from gateway.proxy.upstream.connection_pool import UPSTREAMS, Upstreams
+from gateway.proxy.upstream.readiness import READINESS, Readiness
 from gateway.registry.base import Registry
+from gateway.server.admission import ADMISSION, REGISTRY, Admission
+from gateway.server.completion import COMPLETION, Completion
 from gateway.server.handlers import authentication, dashboard, metrics_endpoint
 from gateway.server.routes import add_routes
 from gateway.telemetry import access_log
 
-# Only for what the router answers: the proxied endpoints do not come this way (see `entrance`).
+# Only for what the router answers: the proxied endpoints do not come this way (see `request_handler`).
 MIDDLEWARES = (access_log.measure, authentication.authenticate)
 
-CHANGES = web.AppKey("changes", Changes)
+NOTIFIER = web.AppKey("notifier", Notifier)
 _FIRST_LOOK_SECONDS = 0.3  # so that a restarted gateway does not call healthy deployments "deploying"
 
 
 def create_app(server: Server, registry: Registry, group: WorkerGroup = ALONE) -> web.Application:
     """The gateway as an aiohttp application. `registry` is opened and closed with it."""
     app = web.Application(middlewares=MIDDLEWARES)
-    changes, upstreams = Changes(), Upstreams(group)
-    app[CHANGES] = changes
+    notifier, upstreams = Notifier(), Upstreams(group)
+    app[NOTIFIER] = notifier
     app[WORKER_GROUP] = group
-    app[authentication.REGISTRY] = registry
-    app[access_log.ACCESS] = access_log.Access(changes)
+    app[REGISTRY] = registry
+    app[access_log.ACCESS] = access = access_log.AccessLog(notifier)
     app[UPSTREAMS] = upstreams
-    app[readiness.READINESS] = readiness.Readiness(upstreams, changes, server.probes.interval, server.probes.timeout)
-    app[RELAY] = Relay(server.limits.body_bytes, server.timeouts.upload_silence)
+    app[READINESS] = watcher = Readiness(upstreams, notifier, server.probes.interval, server.probes.timeout)
+    app[RELAY] = relay = Relay(server.limits.body_bytes, server.timeouts.upload_silence)
+    app[ADMISSION] = Admission(registry, watcher, upstreams, relay)
+    app[COMPLETION] = Completion(access, watcher)
     app.on_response_prepare.append(access_log.stamp)
     app.cleanup_ctx.extend((registry_context, readiness_context))
-    dashboard.set_up(app, server, changes)
+    dashboard.set_up(app, server, notifier)
     metrics_endpoint.set_up(app, server)
     add_routes(app)
     return app
@@ -43,7 +47,7 @@ def create_app(server: Server, registry: Registry, group: WorkerGroup = ALONE) -
 
 async def registry_context(app: web.Application) -> AsyncIterator[None]:
     """The registry is open while the gateway serves."""
-    registry = app[authentication.REGISTRY]
+    registry = app[REGISTRY]
     await registry.open()
     yield
     await registry.close()
@@ -51,7 +55,7 @@ async def registry_context(app: web.Application) -> AsyncIterator[None]:
 
 async def readiness_context(app: web.Application) -> AsyncIterator[None]:
     """Deployments are probed while the gateway serves, always those of the newest snapshot."""
-    registry, watcher = app[authentication.REGISTRY], app[readiness.READINESS]
+    registry, watcher = app[REGISTRY], app[READINESS]
 
     def follow() -> None:
         watcher.watch(registry.snapshot.deployments)

@@ -6,131 +6,156 @@ and it is never left in the middle of a request. Requests of one connection are 
 
 import asyncio
 import math
+from enum import Enum, auto
 from typing import Any
 
 from aiohttp import web
 
 from gateway.proxy.client_connection import Client, ClientConnection
 from gateway.proxy.request_body import HELD_BYTES
-from gateway.proxy.write_coalescing import Outbox
+from gateway.proxy.write_coalescing import WriteCoalescer
+from gateway.server.admission import Admitted, Rejected, RequestedTarget
 from gateway.server.fast_path import Begun, FastPath
 from gateway.server.fast_path_parser import PlainRequest, plain_request
 
-PATIENCE_SECONDS = 0.02  # until the rest of a plain request has come: clients send head and body apart
+COLLECTING_SECONDS = 0.02  # until the rest of a plain request has come: clients send head and body apart
 # How many turns of the event loop a request waits for an idle connection, or for aiohttp to end the request before
 # it: this takes less time than aiohttp's way.
-_TURNS = 2
+_RETRIES = 2
 _MAX_AHEAD_BYTES = 256 * 1024  # kept of a client that sends on before it is answered; then its socket is paused
 
 
-class Dispatch(ClientConnection):
+class ConnectionState(Enum):
+    """Whose the next bytes of a connection are."""
+
+    FREE = auto()  # they begin a request, together with what is buffered
+    FAST_PATH = auto()  # they wait in the buffer: a request is under way on the fast path
+    AIOHTTP = auto()  # aiohttp's: they are the rest of a request, or of all there is
+
+
+TRANSITIONS = {
+    ConnectionState.FREE: {ConnectionState.FAST_PATH, ConnectionState.AIOHTTP},
+    ConnectionState.FAST_PATH: {ConnectionState.FREE},
+    ConnectionState.AIOHTTP: {ConnectionState.FREE},
+}
+
+
+class Demultiplexer(ClientConnection):
     """One client connection that can take either path."""
 
-    __slots__ = ("_aiohttp_bytes", "_busy", "_fast_path", "_held", "_patience", "_turns")
+    __slots__ = ("_aiohttp_bytes", "_buffer", "_collecting", "_decision", "_fast_path", "_retries", "_state")
 
-    def __init__(self, fast_path: FastPath, outbox: Outbox, manager: web.Server, **kwargs: Any) -> None:
+    def __init__(self, fast_path: FastPath, outbox: WriteCoalescer, manager: web.Server, **kwargs: Any) -> None:
         super().__init__(outbox, manager, **kwargs)
         self._fast_path = fast_path
-        self._busy = False  # a request is under way on the fast path
-        self._held = b""  # came meanwhile, or is the beginning of a plain request
-        self._patience: asyncio.TimerHandle | None = None
-        self._turns = 0
-        self._aiohttp_bytes: float = 0  # how many of the next bytes are aiohttp's: the rest of a request, or all
+        self._state = ConnectionState.FREE
+        self._buffer = b""
+        self._collecting: asyncio.TimerHandle | None = None  # until then the rest of a plain request may come
+        self._retries = 0
+        self._aiohttp_bytes: float = 0  # how many of the next bytes are aiohttp's
+        self._decision: Admitted | Rejected | None = None  # on the request that the buffer begins with
 
     def data_received(self, data: bytes) -> None:
-        if self._busy:
+        if self._state is ConnectionState.FAST_PATH:
             self._buffer_ahead(data)
-        elif self._aiohttp_bytes or not data:
-            self._aiohttp_bytes -= len(data)
-            self._pass_on(data, self._aiohttp_bytes if self._aiohttp_bytes >= 0 else math.inf)
+        elif self._state is ConnectionState.AIOHTTP or not data:
+            more = self._aiohttp_bytes - len(data)
+            self._pass_on(data, more if more >= 0 else math.inf)
         else:
-            self._dispatch(self._held + data if self._held else data)
+            self._dispatch(self._buffer + data if self._buffer else data)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._held and self._patience is None:
-            self._loop.call_soon(self._go_on)
+        if self._buffer and self._collecting is None:
+            self.event_loop.call_soon(self._go_on)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        begun = plain_request(self._take_held())
-        if begun is not None and not self._busy:
-            self._fast_path.note_leaving(begun)
+        incomplete = plain_request(self._take_buffer())
+        if incomplete is not None and self._state is not ConnectionState.FAST_PATH:
+            self._fast_path.note_leaving(incomplete)
         super().connection_lost(exc)
 
     def request_over(self) -> None:
-        self._busy = False
-        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        if self._held:
-            self._loop.call_soon(self._go_on)
+        self._state = ConnectionState.FREE
+        self.restart_keepalive()
+        if self._buffer:
+            self.event_loop.call_soon(self._go_on)
+
+    def decision_on(self, asked: RequestedTarget) -> Admitted | Rejected | None:
+        """The decision on a request that the fast path admitted and did not begin; None if there is none."""
+        decision, self._decision = self._decision, None
+        return decision if decision is not None and decision.asked == asked else None
+
+    @property
+    def is_busy(self) -> bool:
+        return self._state is ConnectionState.FAST_PATH
 
     def _dispatch(self, data: bytes) -> None:
         """Route `data`, which begins with a request, while nothing is under way on the fast path."""
         request = plain_request(data)
         if request is not None and request.missing == 0:
-            self._take_held()
+            self._take_buffer()
             self._answer(request, data)
             return
-        self._held = data
+        self._buffer = data
         if request is None or request.missing > HELD_BYTES:
-            self._give_up_waiting(request)
-        elif self._patience is None:
-            self._patience = self._loop.call_later(PATIENCE_SECONDS, self._give_up_waiting, request)
+            self._stop_collecting(request)
+        elif self._collecting is None:
+            self._collecting = self.event_loop.call_later(COLLECTING_SECONDS, self._stop_collecting, request)
 
     def _answer(self, request: PlainRequest, data: bytes) -> None:
         """Carry a whole request, or give its bytes, `data`, to aiohttp."""
         if self.writing_paused:
-            self._held = data  # the client has not read its last answer yet
+            self._buffer = data  # the client has not read its last answer yet
             return
-        begun = self._fast_path.carry(request, Client(self)) if self._aiohttp_rests else Begun.NOT_YET
-        if begun is Begun.NOT_YET and self.answer is None and self._turns < _TURNS:
-            self._turns += 1
-            self._held = data
-            self._loop.call_soon(self._go_on)
-            return
-        self._turns = 0
-        self._busy = begun is Begun.YES
-        if not self._busy:
+        begun = self._try_fast_path(request) if self.waits_for_request else Begun.NOT_YET
+        if begun is Begun.NOT_YET and self.answer is None and self._retries < _RETRIES:
+            self._retries += 1
+            self._buffer = data
+            self.event_loop.call_soon(self._go_on)
+        elif begun is Begun.YES:
+            self._retries = 0
+            self._state = ConnectionState.FAST_PATH
+        else:
             self._pass_on(data, 0)
 
-    def _give_up_waiting(self, request: PlainRequest | None) -> None:
+    def _try_fast_path(self, request: PlainRequest) -> Begun:
+        """Begin a request on the fast path. The decision on it outlives an attempt: it is taken once."""
+        if not self._fast_path.takes(request):
+            return Begun.NO
+        decision = self._decision
+        if decision is None or decision.asked != request.head.asked:
+            decision = self._fast_path.admit(request)
+        begun = self._fast_path.carry(request, decision, Client(self))
+        self._decision = None if begun is Begun.YES else decision
+        return begun
+
+    def _stop_collecting(self, request: PlainRequest | None) -> None:
         """Give aiohttp what there is: the beginning of a `request`, or something whose end only aiohttp can find."""
-        held = self._take_held()
-        self._pass_on(held, math.inf if request is None else request.whole_size - len(held))
+        data = self._take_buffer()
+        self._pass_on(data, math.inf if request is None else request.whole_size - len(data))
 
     def _pass_on(self, data: bytes, more: float) -> None:
         """Give aiohttp these bytes, and as many `more` when they come."""
-        self._turns = 0
+        self._retries = 0
         self._aiohttp_bytes = more
-        self.feed_aiohttp(data)
+        self._state = ConnectionState.AIOHTTP if more else ConnectionState.FREE
+        self.feed(data)
 
-    def feed_aiohttp(self, data: bytes) -> None:
-        """Let aiohttp read, and answer, what came."""
-        super().data_received(data)
-
-    def _take_held(self) -> bytes:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
-        held, self._held = self._held, b""
-        return held
+    def _take_buffer(self) -> bytes:
+        if self._collecting is not None:
+            self._collecting.cancel()
+            self._collecting = None
+        data, self._buffer = self._buffer, b""
+        return data
 
     def _buffer_ahead(self, data: bytes) -> None:
-        self._held += data
-        if len(self._held) > _MAX_AHEAD_BYTES and self.transport is not None:
+        self._buffer += data
+        if len(self._buffer) > _MAX_AHEAD_BYTES and self.transport is not None:
             self.transport.pause_reading()
 
     def _go_on(self) -> None:
-        if self._held and not self._busy and self.transport is not None and not self.transport.is_closing():
+        busy = self._state is ConnectionState.FAST_PATH
+        if self._buffer and not busy and self.transport is not None and not self.transport.is_closing():
             self.transport.resume_reading()
-            self.data_received(self._take_held())
-
-    @property
-    def _aiohttp_rests(self) -> bool:
-        """Whether aiohttp waits for a request."""
-        return self._waiter is not None and not self._waiter.done() and not self._messages
-
-    def _process_keepalive(self) -> None:
-        """Keep aiohttp from closing the connection as idle while the fast path is busy on it."""
-        if self._busy:
-            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        super()._process_keepalive()
+            self.data_received(self._take_buffer())

@@ -1,7 +1,7 @@
 """Recognizes a plain request: to a proxied endpoint, whole, with nothing unusual in it.
 
 Nearly every request is one. What is not (chunks, `Expect`, a query, two keys that differ, bytes that look odd) is not
-an error: aiohttp's parser and `entrance` decide what becomes of it. So this may be as narrow as it likes.
+an error: aiohttp's parser and `request_handler` decide what becomes of it. So this may be as narrow as it likes.
 """
 
 import re
@@ -12,8 +12,9 @@ from typing import NamedTuple
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.core.account import digest_of
-from gateway.core.endpoints import ENDPOINTS, PREFIX, Endpoint
+from gateway.core.endpoints import ENDPOINTS, PREFIX
 from gateway.core.headers import REQUEST_ID, lines_of, presented_key, upward
+from gateway.server.admission import RequestedTarget
 from gateway.server.request_validation import is_host
 
 _MAX_HEAD_BYTES = 4000  # half of what aiohttp's parser takes for one line; real clients send less than 2000
@@ -47,9 +48,7 @@ _NOT_PLAIN = frozenset(
 class PlainHead:
     """What a plain request's head says. `upward` are the header lines that the model server may see."""
 
-    deployment_id: str
-    endpoint: Endpoint
-    key_digest: bytes
+    asked: RequestedTarget
     upward: bytes
     request_id: str | None
 
@@ -73,7 +72,7 @@ def plain_request(data: bytes) -> PlainRequest | None:
         return None
     head, size = _plain_head(lines), int(digits or 0)
     whole_size = end + 4 + size
-    if head is None or whole_size < len(data) or head.endpoint.has_body != bool(size):
+    if head is None or whole_size < len(data) or head.asked.endpoint.has_body != bool(size):
         return None
     return PlainRequest(head, data[end + 4 :], whole_size, whole_size - len(data))
 
@@ -92,17 +91,17 @@ def _without_length(lines: bytes) -> tuple[bytes, bytes | None]:
 def _plain_head(lines: bytes) -> PlainHead | None:
     """The head, `Content-Length` cut out. Remembered: a client sends the same one again and again."""
     request_line, *others = lines[:-2].split(b"\r\n")
-    asked = _REQUEST_LINE(request_line)
+    named = _REQUEST_LINE(request_line)
     headers = [(found[1], found[2]) for found in map(_HEADER, others) if found is not None]
-    if asked is None or len(headers) != len(others) or len(headers) > 64 or not _all_plain(headers):
+    if named is None or len(headers) != len(others) or len(headers) > 64 or not _all_plain(headers):
         return None
-    endpoint = ENDPOINTS.get(asked[3].decode())
+    endpoint = ENDPOINTS.get(named[3].decode())
     known = CIMultiDictProxy(CIMultiDict((name.decode(), value.decode()) for name, value in headers))
     key = presented_key(known)
-    if endpoint is None or endpoint.method.encode() != asked[1] or key is None or not is_host(known.get("Host", "")):
+    if endpoint is None or endpoint.method.encode() != named[1] or key is None or not is_host(known.get("Host", "")):
         return None
-    lines_up = lines_of(upward(headers))
-    return PlainHead(asked[2].decode(), endpoint, digest_of(key), lines_up, known.get(REQUEST_ID))
+    what = RequestedTarget(digest_of(key), named[2].decode(), endpoint)
+    return PlainHead(what, lines_of(upward(headers)), known.get(REQUEST_ID))
 
 
 def _all_plain(headers: list[tuple[bytes, bytes]]) -> bool:

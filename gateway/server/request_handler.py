@@ -1,4 +1,4 @@
-"""The way in: what every request passes, in this order, before and after whatever answers it.
+"""The way in through aiohttp, for every request that the fast path does not begin.
 
 The proxied endpoints are answered right here; everything else goes to aiohttp's router and the handlers behind it.
 """
@@ -13,25 +13,26 @@ from gateway.core import errors
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE, Ending
 from gateway.core.headers import REQUEST_ID
-from gateway.server.handlers.authentication import identify
-from gateway.server.handlers.inference import inference, target_of
+from gateway.server.completion import COMPLETION
+from gateway.server.handlers.inference import asked_of, inference
 from gateway.server.request_validation import refuse_ambiguous
 from gateway.telemetry.access_log import ACCESS
 
 log = logging.getLogger("gateway")
 
 
-class Entrance:
-    """Answers every request of `app`; `route` is aiohttp's own way of answering one."""
+class RequestPipeline:
+    """Answers the requests that aiohttp reads; `route` is aiohttp's own way of answering one."""
 
     def __init__(self, app: web.Application, route: Handler) -> None:
         self._app = app
         self._access = app[ACCESS]
+        self._completion = app[COMPLETION]
         self._route = route
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One exchange, one log line. A client that leaves is not an error, whenever it does."""
-        exchange = self._access.begin(request.headers.get(REQUEST_ID))
+        exchange = self._access.start(request.headers.get(REQUEST_ID))
         request[EXCHANGE] = exchange
         try:
             response = await self._answer(request)
@@ -41,17 +42,14 @@ class Entrance:
             exchange.ending = Ending.CLIENT_LEFT
             raise
         finally:
-            self._access.end(exchange, request)
+            self._completion.complete(exchange, request)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         """Refusals become the contract's JSON here. None is raised once an answer has begun: see `relay`."""
         try:
             refuse_ambiguous(request)
-            target = target_of(request)
-            if target is None:
-                return await self._route(request)
-            account = identify(self._app, request)
-            return await inference(self._app, request, account, *target)
+            asked = asked_of(request)
+            return await (self._route(request) if asked is None else inference(self._app, request, asked))
         except Refusal as refusal:
             return self._access.refuse(request, refusal)
         except web.HTTPMethodNotAllowed as error:

@@ -15,7 +15,7 @@ from gateway.core import errors
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE, Ending, Exchange
 from gateway.core.headers import ALWAYS, REQUEST_ID, is_sane_request_id
-from gateway.core.notifier import Changes
+from gateway.core.notifier import Notifier
 from gateway.proxy.client_connection import ClientConnection
 from gateway.proxy.response_writer import in_one_piece
 from gateway.telemetry.logs import log_request, masked
@@ -27,7 +27,7 @@ log = logging.getLogger("gateway.access")
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RecentRefusal:
     """What the gateway answered itself, for the status page. `cause` is the operator's, not the client's."""
 
     at: datetime
@@ -39,22 +39,22 @@ class Refused:
     cause: str
 
 
-class Access:
+class AccessLog:
     """Sees every request come and go, and remembers the last refusals."""
 
-    def __init__(self, changes: Changes) -> None:
-        self._changes = changes
-        self.refused: deque[Refused] = deque(maxlen=_REMEMBERED)
+    def __init__(self, notifier: Notifier) -> None:
+        self._notifier = notifier
+        self.refused: deque[RecentRefusal] = deque(maxlen=_REMEMBERED)
         self.metrics = Metrics()
         self._random = Random()  # noqa: S311  an id may be guessable, and this saves a system call
 
-    def begin(self, given_id: str | None) -> Exchange:
+    def start(self, given_id: str | None) -> Exchange:
         """Note a new request. It keeps the id its client has given it, if that is a valid one."""
         if given_id is not None and is_sane_request_id(given_id):
             return Exchange(given_id)
         return Exchange(f"{self._random.getrandbits(64):016x}")
 
-    def end(self, exchange: Exchange, request: web.Request | None = None) -> None:
+    def log(self, exchange: Exchange, request: web.Request | None = None) -> None:
         """It has been answered, or given up: count and log it. `request` names the path where there is no endpoint."""
         self.metrics.add(exchange)
         if log.isEnabledFor(logging.INFO):
@@ -70,13 +70,11 @@ class Access:
             response.force_close()
         return response
 
-    def refuse_unread(self, refusal: Refusal) -> web.Response:
+    def refuse_unread(self, exchange: Exchange, refusal: Refusal) -> web.Response:
         """The response to bytes that are not an HTTP request. It repeats none of them."""
-        exchange = self.begin(None)
         exchange.status = refusal.row.status
         response = self._refusal(exchange, refusal)
         response.force_close()
-        self.end(exchange)
         return response
 
     def refuse_at_once(self, exchange: Exchange, refusal: Refusal, connection: ClientConnection) -> None:
@@ -100,9 +98,9 @@ class Access:
         exchange.bytes_out = len(refusal.body)
         now = datetime.now(UTC)
         self.refused.append(
-            Refused(now, row.status, row.reason, seen.account, seen.deployment, seen.endpoint, refusal.cause)
+            RecentRefusal(now, row.status, row.reason, seen.account, seen.deployment, seen.endpoint, refusal.cause)
         )
-        self._changes.ring()
+        self._notifier.notify()
         return {**ALWAYS, **refusal.headers, REQUEST_ID: exchange.id, hdrs.CONTENT_TYPE: _JSON}
 
 
@@ -114,7 +112,7 @@ def _closes(refusal: Refusal) -> bool:
     return refusal.row.reason in _CLOSING
 
 
-ACCESS = web.AppKey("access", Access)
+ACCESS = web.AppKey("access", AccessLog)
 
 
 @web.middleware

@@ -11,7 +11,7 @@ _SILENT_SECONDS = 60.0
 log = logging.getLogger("gateway")
 
 
-class LoopErrors:
+class ExceptionHandler:
     """What it does not know it leaves to the loop's default handler, which logs a traceback.
 
     When descriptors or memory run out, asyncio logs a traceback for each of a thousand attempts to accept a client;

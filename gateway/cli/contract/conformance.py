@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from gateway.cli.contract.judges import Answer, Judge, alike, guarded, has_id, refused, status, streamed
+from gateway.cli.contract.judges import Judge, JudgedAnswer, alike, guarded, has_id, refused, status, streamed
 from gateway.core import errors
 from gateway.core.headers import KEY_HEADERS, REQUEST_ID
 
@@ -67,10 +67,10 @@ async def play(checks: Sequence[Check], timeout: float) -> AsyncIterator[Finding
             yield Finding(check.name, wrong)
 
 
-async def _answer(session: aiohttp.ClientSession, ask: Ask) -> Answer:
+async def _answer(session: aiohttp.ClientSession, ask: Ask) -> JudgedAnswer:
     request = session.request(ask.method, ask.url, headers=ask.headers, data=ask.body, allow_redirects=False)
     async with request as response:
-        return Answer(response.status, response.headers, response.raw_headers, await response.read())
+        return JudgedAnswer(response.status, response.headers, response.raw_headers, await response.read())
 
 
 def refuses_the_key(findings: Sequence[Finding]) -> bool:

@@ -12,7 +12,7 @@ _VARYING = {REQUEST_ID.encode(), b"date"}
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class JudgedAnswer:
     """What came back."""
 
     status: int
@@ -21,30 +21,30 @@ class Answer:
     body: bytes
 
 
-Judge = Callable[[Sequence[Answer]], str]
+Judge = Callable[[Sequence[JudgedAnswer]], str]
 """Says in a few words what is wrong with the answers of one row; nothing if they are as promised."""
 
 
 def status(wanted: int) -> Judge:
     """Every answer has this status."""
 
-    def judge(answers: Sequence[Answer]) -> str:
+    def judge(answers: Sequence[JudgedAnswer]) -> str:
         return next((f"{one.status} {_words(one)}" for one in answers if one.status != wanted), "").strip()
 
     return judge
 
 
-def refused(row: errors.Row, detail: str = "", **headers: str) -> Judge:
+def refused(row: errors.ErrorRow, detail: str = "", **headers: str) -> Judge:
     """Every answer is this refusal: status, body with its order of keys, headers."""
     refusal = Refusal(row, detail, **headers)
 
-    def judge(answers: Sequence[Answer]) -> str:
+    def judge(answers: Sequence[JudgedAnswer]) -> str:
         return next(filter(None, (_differs(answer, refusal) for answer in answers)), "")
 
     return judge
 
 
-def _differs(answer: Answer, refusal: Refusal) -> str:
+def _differs(answer: JudgedAnswer, refusal: Refusal) -> str:
     if answer.status != refusal.row.status:
         return f"{answer.status} {_words(answer)}".strip()
     if _pairs(answer.body) != _pairs(refusal.body):
@@ -65,7 +65,7 @@ def _pairs(body: bytes) -> object:
         return None
 
 
-def alike(answers: Sequence[Answer]) -> str:
+def alike(answers: Sequence[JudgedAnswer]) -> str:
     """All answers are the same but for request id and date."""
     first, *others = answers
     for other in others:
@@ -76,14 +76,14 @@ def alike(answers: Sequence[Answer]) -> str:
     return ""
 
 
-def _fixed(answer: Answer) -> list[tuple[bytes, bytes]]:
+def _fixed(answer: JudgedAnswer) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, value in answer.raw_headers if name.lower() not in _VARYING]
 
 
 def streamed(last: bytes) -> Judge:
     """A whole event stream whose last event holds `last`."""
 
-    def judge(answers: Sequence[Answer]) -> str:
+    def judge(answers: Sequence[JudgedAnswer]) -> str:
         (answer,) = answers
         kind = answer.headers.get("Content-Type", "missing")
         if answer.status != 200:
@@ -99,7 +99,7 @@ def streamed(last: bytes) -> Judge:
 def has_id(request_id: str | None) -> Judge:
     """The answers carry this id; None: one that is not what was sent, and not empty."""
 
-    def judge(answers: Sequence[Answer]) -> str:
+    def judge(answers: Sequence[JudgedAnswer]) -> str:
         found = [answer.headers.get(REQUEST_ID, "") for answer in answers]
         if request_id is None:
             return "" if all(found) and " " not in found[0] else f"it is {found[0] or 'missing'}"
@@ -108,7 +108,7 @@ def has_id(request_id: str | None) -> Judge:
     return judge
 
 
-def guarded(answers: Sequence[Answer]) -> str:
+def guarded(answers: Sequence[JudgedAnswer]) -> str:
     """Nothing may be stored, nor taken for another type than it says."""
     for name in ("X-Content-Type-Options", "Cache-Control"):
         for answer in answers:
@@ -117,6 +117,6 @@ def guarded(answers: Sequence[Answer]) -> str:
     return ""
 
 
-def _words(answer: Answer) -> str:
+def _words(answer: JudgedAnswer) -> str:
     """The beginning of a body in one line."""
     return " ".join(answer.body[:160].decode("utf-8", "replace").split())

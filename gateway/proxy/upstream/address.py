@@ -7,7 +7,7 @@ import socket
 import ssl
 from urllib.parse import urlsplit
 
-from gateway.proxy.upstream.connection import Connection
+from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.resolver import Resolver
 from gateway.proxy.upstream.response_head import UpstreamError
 from gateway.proxy.upstream.tls import TlsConnection, Trust
@@ -29,7 +29,7 @@ class Address:
         self._resolver = Resolver(self._host, self._port)
         self._trust = Trust(ca_file)
 
-    async def open(self, timeout: float) -> Connection:
+    async def open(self, timeout: float) -> UpstreamConnection:
         """A new connection. Raises UpstreamError if there is none within `timeout` seconds."""
         try:
             async with asyncio.timeout(timeout):
@@ -45,9 +45,11 @@ class Address:
         except OSError as error:
             raise UpstreamError(f"no connection: {_why(error)}") from error
 
-    async def _open(self) -> Connection:
+    async def _open(self) -> UpstreamConnection:
         if self._socket_path is not None:
-            _, connection = await asyncio.get_running_loop().create_unix_connection(Connection, self._socket_path)
+            _, connection = await asyncio.get_running_loop().create_unix_connection(
+                UpstreamConnection, self._socket_path
+            )
             return connection
         *others, last = await self._resolver.addresses()
         for address in others:
@@ -55,10 +57,10 @@ class Address:
                 return await self._connect(address)
         return await self._connect(last)
 
-    async def _connect(self, address: str) -> Connection:
+    async def _connect(self, address: str) -> UpstreamConnection:
         context = self._trust.context() if self._secure else None
         name = self._host if context is not None else None
-        kind = Connection if context is None else TlsConnection
+        kind = UpstreamConnection if context is None else TlsConnection
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(kind, address, self._port, ssl=context, server_hostname=name)
         return connection

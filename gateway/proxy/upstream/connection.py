@@ -7,28 +7,28 @@ import asyncio
 import select
 from typing import Protocol, cast
 
-from gateway.proxy.upstream.idle_timeout import Silence
-from gateway.proxy.upstream.passthrough import Pipe
-from gateway.proxy.upstream.response_head import Head, UpstreamError
-from gateway.proxy.upstream.response_parser import AnswerParser
+from gateway.proxy.upstream.idle_timeout import IdleTimer
+from gateway.proxy.upstream.passthrough import Passthrough
+from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
+from gateway.proxy.upstream.response_parser import ResponseParser
 
 _FULL_READ = 128 * 1024  # bytes; a read this large means more is waiting (uvloop's buffer has twice that size)
 
 
-class Receiver(Protocol):
+class ResponseReceiver(Protocol):
     """Who takes an answer: `head_received`, then `body_received` for each read of the socket, then nothing more.
 
     The data is empty where a read brought none of the body: the head alone, or the `last` of it, after which the
     connection is free. `broken` may come in place of any of these, and is the last then.
     """
 
-    def head_received(self, head: Head) -> None: ...
+    def head_received(self, head: ResponseHead) -> None: ...
     def body_received(self, data: bytes, last: bool) -> None: ...
     def broken(self, error: UpstreamError) -> None: ...
 
 
-class Connection(asyncio.BaseProtocol):
-    """Send with `begin` and `write`; the answer arrives at the receiver given to `begin`.
+class UpstreamConnection(asyncio.BaseProtocol):
+    """Send with `send_request` and `write`; the answer arrives at the receiver given to `begin`.
 
     Once the receiver has set a `pipe`, chunks may go there instead, until it gives the connection back. What the pipe
     does not pass on, it has to hand to `parse`.
@@ -37,27 +37,27 @@ class Connection(asyncio.BaseProtocol):
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()  # asked once for all exchanges: up to Python 3.11 it asks the kernel
         self._transport: asyncio.Transport | None = None
-        self._receiver: Receiver | None = None
-        self._parser = AnswerParser()
+        self._receiver: ResponseReceiver | None = None
+        self._parser = ResponseParser()
         self._head_told = False
-        self._open_pipe: Pipe | None = None
+        self._open_pipe: Passthrough | None = None
         self._poll = select.poll()
         self._paused = False
         self._writable = asyncio.Event()
         self._writable.set()
-        self.silence = Silence()
-        self.pipe: Pipe | None = None
+        self.idle_timer = IdleTimer()
+        self.pipe: Passthrough | None = None
         self.idle_since = 0.0
         self.exchanges = 0
 
     # --- the way up
 
-    def begin(self, receiver: Receiver, data: bytes) -> None:
+    def send_request(self, receiver: ResponseReceiver, data: bytes) -> None:
         """Start an exchange with the request's first bytes. Raises UpstreamError if the connection is gone."""
         if self.is_closing():
             raise UpstreamError("the connection closed before the request was sent")
         self._receiver = receiver
-        self._parser.begin()
+        self._parser.reset()
         self._head_told = False
         self.exchanges += 1
         self.transport.write(data)
@@ -91,7 +91,7 @@ class Connection(asyncio.BaseProtocol):
             self.transport.resume_reading()
 
     @property
-    def data_received(self) -> Pipe:
+    def data_received(self) -> Passthrough:
         """What is called with the bytes of each read. uvloop looks it up only in `set_protocol` (see `_read_by`)."""
         return self._open_pipe or self.parse
 
@@ -170,13 +170,13 @@ class Connection(asyncio.BaseProtocol):
     def abort(self) -> None:
         """Close at once, so that the upstream notices and frees its slot."""
         self.release()
-        self.silence.end()
+        self.idle_timer.close()
         if self._transport is not None:
             self._transport.abort()
 
     # --- inside
 
-    def _read_by(self, pipe: Pipe | None) -> None:
+    def _read_by(self, pipe: Passthrough | None) -> None:
         """Open this pipe; None closes the one that is open."""
         if pipe is not self._open_pipe:
             self._open_pipe = pipe

@@ -16,7 +16,7 @@ from aiohttp import web
 from gateway.core.deployment import Deployment
 from gateway.core.worker_group import ALONE, WorkerGroup
 from gateway.proxy.upstream.address import Address
-from gateway.proxy.upstream.connection import Connection
+from gateway.proxy.upstream.connection import UpstreamConnection
 
 _IDLE_SECONDS = 4.0
 _EXCHANGES_PER_CONNECTION = 95
@@ -39,7 +39,7 @@ class Upstream:
         if deployment.upstream_key is not None:
             fixed += f"Authorization: Bearer {deployment.upstream_key}\r\n"
         self._fixed_headers = fixed.encode("ascii")
-        self._idle: list[Connection] = []
+        self._idle: list[UpstreamConnection] = []
         self._in_use = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
@@ -54,7 +54,7 @@ class Upstream:
         """The bytes before a request's body. `lines` are its headers, the one that frames the body among them."""
         return f"{method} {path} HTTP/1.1\r\n".encode("ascii") + self._fixed_headers + lines + b"\r\n"
 
-    def connect_at_once(self) -> Connection | None:
+    def connect_at_once(self) -> UpstreamConnection | None:
         """As `connect`, if a connection is idle and nobody has to wait for it."""
         if self._in_use >= self._limits.connections:
             return None
@@ -62,7 +62,7 @@ class Upstream:
         self._in_use += connection is not None
         return connection
 
-    async def connect(self) -> Connection:
+    async def connect(self) -> UpstreamConnection:
         """A connection on which nothing has been sent yet; hand it to `release` in the end.
 
         Raises BusyError at once if too many wait already, or after `timeouts.queue` seconds in line, and
@@ -78,11 +78,11 @@ class Upstream:
             self._give_place_back()
             raise
 
-    async def connect_apart(self) -> Connection:
+    async def connect_apart(self) -> UpstreamConnection:
         """A connection outside the limits, for what is not a request; `abort` it in the end. Raises UpstreamError."""
         return await self._address.open(self.timeouts.connect)
 
-    def release(self, connection: Connection, *, reusable: bool = True) -> None:
+    def release(self, connection: UpstreamConnection, *, reusable: bool = True) -> None:
         """Take a connection back: keep it if its answer is complete and it may serve again, else close it.
 
         A connection that is still owed a part of its request is never `reusable`.
@@ -106,7 +106,7 @@ class Upstream:
             connection.abort()
         self._idle.clear()
 
-    def _reused(self) -> Connection | None:
+    def _reused(self) -> UpstreamConnection | None:
         oldest = monotonic() - _IDLE_SECONDS
         while self._idle:
             connection = self._idle.pop()

@@ -5,7 +5,7 @@ import asyncio
 import orjson
 
 from gateway.proxy.upstream.connection_pool import Upstream
-from gateway.proxy.upstream.response_head import Head, UpstreamError
+from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
 
 _MAX_BYTES = 64 * 1024
 
@@ -40,11 +40,11 @@ def _meaning(status: int, body: bytes) -> str:
     return f"/health answered {status}, not as a llama-server does"
 
 
-async def _ask(upstream: Upstream) -> tuple[Head, bytes]:
+async def _ask(upstream: Upstream) -> tuple[ResponseHead, bytes]:
     connection = await upstream.connect_apart()
     answer = _WholeAnswer()
     try:
-        connection.begin(answer, upstream.request_head("GET", "/health", b"Connection: close\r\n"))
+        connection.send_request(answer, upstream.request_head("GET", "/health", b"Connection: close\r\n"))
         return await answer.done
     finally:
         connection.abort()
@@ -54,11 +54,11 @@ class _WholeAnswer:
     """A receiver that collects a short answer."""
 
     def __init__(self) -> None:
-        self.done: asyncio.Future[tuple[Head, bytes]] = asyncio.get_running_loop().create_future()
-        self._head: Head | None = None
+        self.done: asyncio.Future[tuple[ResponseHead, bytes]] = asyncio.get_running_loop().create_future()
+        self._head: ResponseHead | None = None
         self._body = b""
 
-    def head_received(self, head: Head) -> None:
+    def head_received(self, head: ResponseHead) -> None:
         self._head = head
 
     def body_received(self, data: bytes, last: bool) -> None:

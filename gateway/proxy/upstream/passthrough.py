@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from gateway.core.usage import Excerpt
 
-Pipe = Callable[[bytes], None]
+Passthrough = Callable[[bytes], None]
 Frame = tuple[slice, bytes, int]
 
 # Bytes of a read with its chunk's framing, so 58 to 4089 bytes of content: other chunks are rare.
@@ -21,7 +21,7 @@ _TAIL = slice(-2, None)
 _NO_FRAME: Frame = (slice(0), b"none begins like this", 0)
 
 
-def pipe_to(client: asyncio.WriteTransport, excerpt: Excerpt, otherwise: Pipe) -> Pipe:
+def passthrough_to(client: asyncio.WriteTransport, excerpt: Excerpt, otherwise: Passthrough) -> Passthrough:
     """A function that passes its argument on to `client`, which is sent chunks, if that is exactly one chunk.
 
     Anything else goes to `otherwise`. A client that has just left is harmless: its transport drops
@@ -38,7 +38,7 @@ def pipe_to(client: asyncio.WriteTransport, excerpt: Excerpt, otherwise: Pipe) -
         write(data)
         keep(data)
         excerpt.size += size
-        excerpt.heard_at = time()
+        excerpt.last_chunk_at = time()
 
     return passes
 

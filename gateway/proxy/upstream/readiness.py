@@ -12,10 +12,8 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from gateway.core import errors
 from gateway.core.deployment import Deployment, Status
-from gateway.core.errors import Refusal
-from gateway.core.notifier import Changes
+from gateway.core.notifier import Notifier
 from gateway.proxy.upstream.connection_pool import Upstreams
 from gateway.proxy.upstream.health_check import ask_health
 
@@ -40,9 +38,9 @@ class Readiness:
     Every `interval` while an upstream is healthy; quickly at first, and then more slowly up to `interval`, while not.
     """
 
-    def __init__(self, upstreams: Upstreams, changes: Changes, interval: float, timeout: float) -> None:
+    def __init__(self, upstreams: Upstreams, notifier: Notifier, interval: float, timeout: float) -> None:
         self._upstreams = upstreams
-        self._changes = changes
+        self._notifier = notifier
         self._interval = interval
         self._timeout = timeout
         self._watched: dict[str, _Watched] = {}
@@ -56,9 +54,9 @@ class Readiness:
             if watched is not None and _is_same(watched.deployment, deployment):
                 watched.deployment = deployment
             else:
-                self._begin(deployment, watched)
+                self._start_probing(deployment, watched)
         self._upstreams.keep_only(deployments)
-        self._changes.ring()
+        self._notifier.notify()
 
     def status(self, deployment: Deployment) -> Status:
         """What a caller is told: deploying, ready or paused."""
@@ -70,14 +68,6 @@ class Readiness:
         """What probes saw of a deployment's upstream."""
         watched = self._watched.get(deployment_id)
         return watched.health if watched is not None else Health()
-
-    def require_ready(self, deployment: Deployment) -> None:
-        """Raise the contract's 503, naming the status, unless the deployment may be called."""
-        status = self.status(deployment)
-        if status is Status.PAUSED:
-            raise Refusal(errors.PAUSED, status.value)
-        if status is Status.DEPLOYING:
-            raise Refusal(errors.DEPLOYING, status.value)
 
     def doubt(self, deployment_id: str) -> None:
         """A request found the upstream unreachable: look again soon."""
@@ -101,7 +91,7 @@ class Readiness:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._watched.clear()
 
-    def _begin(self, deployment: Deployment, before: "_Watched | None") -> None:
+    def _start_probing(self, deployment: Deployment, before: "_Watched | None") -> None:
         if before is not None:
             before.task.cancel()
         self._watched[deployment.id] = watched = _Watched(deployment)
@@ -135,7 +125,7 @@ class Readiness:
         health.seen, health.since = seen, datetime.now(UTC)
         health.was_ready = health.was_ready or seen == "ok"
         log.info("deployment %s: upstream %s", watched.deployment.id, seen)
-        self._changes.ring()
+        self._notifier.notify()
 
 
 @dataclass(slots=True, eq=False)

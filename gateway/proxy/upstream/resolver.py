@@ -27,10 +27,10 @@ class Resolver:
         if self._numeric:
             return [self._host]
         if self._lookup is None:
-            self._lookup = self._begin()
+            self._lookup = self._start_lookup()
         return await asyncio.shield(self._lookup)
 
-    def _begin(self) -> "asyncio.Future[list[str]]":
+    def _start_lookup(self) -> "asyncio.Future[list[str]]":
         lookup = asyncio.get_running_loop().create_future()
         try:
             threading.Thread(target=self._look_up, args=(lookup,), name="resolver", daemon=True).start()

@@ -11,7 +11,7 @@ class UpstreamError(Exception):
 
 
 @dataclass(slots=True)
-class Head:
+class ResponseHead:
     """Status and headers of an answer, names in lower case. `chunked` or `length` frame its body.
 
     Neither: it ends with the connection.
@@ -24,7 +24,7 @@ class Head:
     keep_alive: bool
 
 
-def checked_head(status: int, version: str, lines: list[tuple[bytes, bytes]]) -> Head:
+def checked_head(status: int, version: str, lines: list[tuple[bytes, bytes]]) -> ResponseHead:
     """The head that these header lines make, if its framing is unambiguous. Raises UpstreamError."""
     headers = dict(lines)
     if len(headers) < len(lines):
@@ -44,7 +44,7 @@ def checked_head(status: int, version: str, lines: list[tuple[bytes, bytes]]) ->
         length, coding = b"0", None
     framed = length is not None or coding is not None
     keep_alive = framed and _keeps_alive(version, headers.get(b"connection", b"").lower())
-    return Head(status, headers, None if length is None else int(length), coding is not None, keep_alive)
+    return ResponseHead(status, headers, None if length is None else int(length), coding is not None, keep_alive)
 
 
 def _keeps_alive(version: str, options: bytes) -> bool:

@@ -2,14 +2,14 @@
 
 import httptools
 
-from gateway.proxy.upstream.response_head import Head, UpstreamError, checked_head
+from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError, checked_head
 
 MAX_HEAD_BYTES = 64 * 1024
 _START_BYTES = 64  # enough for the protocol's name, and some empty lines before it
 _MAX_INTERIM_ANSWERS = 16  # 1xx before the real answer
 
 
-class AnswerParser:
+class ResponseParser:
     """The answers that come over one connection, one at a time: `begin`, then `feed` each read of the socket.
 
     `head` is None until it is known; `complete` is set by the last byte of the body, and `surplus` by one after it.
@@ -17,11 +17,11 @@ class AnswerParser:
 
     def __init__(self) -> None:
         self._http = httptools.HttpResponseParser(self)
-        self.begin()
+        self.reset()
 
-    def begin(self) -> None:
+    def reset(self) -> None:
         """Reset for the next answer."""
-        self.head: Head | None = None
+        self.head: ResponseHead | None = None
         self.complete = self.surplus = False
         self._raw_headers: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0  # of the headers, counted where it may matter

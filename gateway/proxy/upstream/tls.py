@@ -5,7 +5,7 @@ import ssl
 from pathlib import Path
 
 from gateway.core.file_signature import Signature, signature_of
-from gateway.proxy.upstream.connection import Connection
+from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.response_head import UpstreamError
 
 log = logging.getLogger("gateway.upstream")
@@ -38,7 +38,7 @@ class Trust:
         return self._context
 
 
-class TlsConnection(Connection):
+class TlsConnection(UpstreamConnection):
     """Treats an end without a close_notify as an error, where a plain connection would just end.
 
     A FIN can come from anybody on the way (RFC 9112 9.8), so what came may be half of the answer. Event loops do not

@@ -11,13 +11,13 @@ VERSION_TABLE = "gateway_schema"
 PORTION = 500  # rows taken at once; between two such portions the event loop serves requests
 
 
-class Row(Protocol):
+class DatabaseRow(Protocol):
     """A row, its values by the names of the columns."""
 
     def __getitem__(self, name: str, /) -> Any: ...
 
 
-def key_of(row: Row) -> Key:
+def key_of(row: DatabaseRow) -> Key:
     """A key from its row. Raises ValueError if the row is not one the gateway wrote."""
     return Key(
         id=row["id"],
@@ -38,7 +38,7 @@ class Defaults(NamedTuple):
     limits: Limits = Limits()
 
 
-def deployment_of(row: Row, default: Defaults) -> Deployment:
+def deployment_of(row: DatabaseRow, default: Defaults) -> Deployment:
     """A deployment from its row. Raises ValueError if the row is not one the gateway wrote."""
     return Deployment(
         id=row["id"],

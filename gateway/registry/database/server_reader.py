@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gateway.config.document import SourceError
 from gateway.registry.base import Snapshot
 from gateway.registry.database.engine import engine_for, in_sentences, name_of
-from gateway.registry.database.rows import PORTION, Defaults, Row, deployment_of, key_of
+from gateway.registry.database.rows import PORTION, DatabaseRow, Defaults, deployment_of, key_of
 from gateway.registry.database.schema import prepare
 from gateway.registry.database.tables import deployments, keys, revision
 
@@ -54,6 +54,6 @@ class ServerReader:
         read_deployments = [deployment_of(row, self._defaults) for row in await self._rows(deployments, "id")]
         return Snapshot.of(read_keys, read_deployments)
 
-    async def _rows(self, table: Table, *order: str) -> list[Row]:
+    async def _rows(self, table: Table, *order: str) -> list[DatabaseRow]:
         found = await self._connection.stream(select(table).order_by(*(table.c[name] for name in order)))
         return [row._mapping async for portion in found.partitions(PORTION) for row in portion]

@@ -1,7 +1,6 @@
-"""Who is calling: the one place that turns a key into an account. Safe by default: a route is private unless public."""
+"""Who is calling a route of the gateway's own. Safe by default: a route is private unless it is marked public."""
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -11,9 +10,7 @@ from gateway.core.account import digest_of
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE
 from gateway.core.headers import presented_key
-from gateway.registry.base import Registry
-
-REGISTRY = web.AppKey("registry", Registry)
+from gateway.server.admission import ADMISSION
 
 _public: set[object] = set()
 
@@ -36,21 +33,26 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     """401 for a private route without a valid key."""
     match = request.match_info
     if match.http_exception is None and match.handler not in _public:
-        identify(request.app, request)
+        identify(request)
     return await handler(request)
 
 
-def identify(app: web.Application, request: web.Request) -> str:
-    """The account whose key the request presents.
+def identify(request: web.Request) -> None:
+    """Name the account whose key the request presents.
 
     Raises Refusal (401): a missing, unknown, revoked, expired or contradictory key all take the same path.
     """
-    presented = presented_key(request.headers)
-    # Without a key the digest is empty: a configuration may hold the SHA-256 of "" by mistake; it must open nothing.
-    digest = b"" if presented is None else digest_of(presented)
-    key = app[REGISTRY].snapshot.key(digest, datetime.now(UTC))
+    key = request.app[ADMISSION].key(presented_digest(request))
     if key is None:
         raise Refusal(errors.BAD_KEY)
     exchange = request[EXCHANGE]
     exchange.account, exchange.key = key.account, key.id
-    return key.account
+
+
+def presented_digest(request: web.Request) -> bytes:
+    """The SHA-256 of the key that the request presents.
+
+    Without a key it is empty: a configuration may hold the SHA-256 of "" by mistake; it must open nothing.
+    """
+    presented = presented_key(request.headers)
+    return b"" if presented is None else digest_of(presented)

@@ -18,14 +18,15 @@ from gateway.config.settings import Server
 from gateway.core import errors
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE
-from gateway.core.notifier import Changes
+from gateway.core.notifier import Notifier
 from gateway.core.worker_group import WORKER_GROUP, WorkerGroup
 from gateway.proxy.relay import RELAY
 from gateway.proxy.upstream.readiness import READINESS
+from gateway.server.admission import REGISTRY
 from gateway.server.handlers import dashboard_view
-from gateway.server.handlers.authentication import REGISTRY, public
+from gateway.server.handlers.authentication import public
 from gateway.server.handlers.dashboard_view import View
-from gateway.server.handlers.operator_access import Door
+from gateway.server.handlers.operator_access import OperatorAccess
 from gateway.telemetry.access_log import ACCESS
 
 _LEAST_SECONDS = 0.25  # between two updates: the changes meanwhile are sent together
@@ -49,9 +50,9 @@ _HEADERS = MappingProxyType(
 class StatusPage:
     """What the page needs to know for as long as the gateway serves."""
 
-    def __init__(self, server: Server, changes: Changes) -> None:
-        self.door = Door("the status page", server.status_page, server.status_page_hosts)
-        self.changes = changes
+    def __init__(self, server: Server, notifier: Notifier) -> None:
+        self.access = OperatorAccess("the status page", server.status_page, server.status_page_hosts)
+        self.notifier = notifier
         self.started = datetime.now(UTC)
         folder = files("gateway.server.handlers") / "static"
         self.files = {name: (folder / name).read_bytes() for name in _FILES}
@@ -80,16 +81,16 @@ class StatusPage:
 PAGE = web.AppKey("status_page", StatusPage)
 
 
-def set_up(app: web.Application, server: Server, changes: Changes) -> None:
+def set_up(app: web.Application, server: Server, notifier: Notifier) -> None:
     """Prepare the page's files. Its routes are in `routes`; its templates are loaded on first use."""
-    app[PAGE] = StatusPage(server, changes)
+    app[PAGE] = StatusPage(server, notifier)
     app.on_shutdown.append(app[PAGE].close)
 
 
 @public
 async def page(request: web.Request) -> web.Response:
     """`/`: how things stand, complete without the script."""
-    request.app[PAGE].door.let_in(request)
+    request.app[PAGE].access.let_in(request)
     rendered = await _rendered()
     html = rendered("status.html", view=_look(request), now=datetime.now(UTC), version=__version__)
     return _answer(html.encode("utf-8", "replace"), "text/html")
@@ -99,7 +100,7 @@ async def page(request: web.Request) -> web.Response:
 async def static(request: web.Request) -> web.Response:
     """`/static/{name}`: one of the page's files, from memory. There is no directory behind it."""
     status_page = request.app[PAGE]
-    status_page.door.let_in(request)
+    status_page.access.let_in(request)
     name = request.match_info["name"]
     if name not in status_page.files:
         raise Refusal(errors.NO_SUCH_PATH)
@@ -110,7 +111,7 @@ async def static(request: web.Request) -> web.Response:
 async def events(request: web.Request) -> web.StreamResponse:
     """`/events`: each part of the page as a JSON string of HTML, once at first and again whenever it has changed."""
     status_page = request.app[PAGE]
-    status_page.door.let_in(request)
+    status_page.access.let_in(request)
     response = web.StreamResponse(headers={**_HEADERS, hdrs.CONTENT_TYPE: "text/event-stream"})
     async with status_page.until_closed():
         await response.prepare(request)
@@ -120,7 +121,7 @@ async def events(request: web.Request) -> web.StreamResponse:
 
 
 async def _keep_telling(request: web.Request, response: web.StreamResponse) -> None:
-    changes, rendered = request.app[PAGE].changes, await _rendered()
+    notifier, rendered = request.app[PAGE].notifier, await _rendered()
     told, told_at = None, monotonic()
     await _write(request, response, b"retry: 1000\n\n")
     while True:
@@ -133,7 +134,7 @@ async def _keep_telling(request: web.Request, response: web.StreamResponse) -> N
             await _write(request, response, news)
         try:
             async with asyncio.timeout(_GLANCE_SECONDS):
-                await changes.wait()
+                await notifier.wait()
         except TimeoutError:
             continue
         await asyncio.sleep(told_at + _LEAST_SECONDS - monotonic())  # does not wait if this is negative
@@ -163,7 +164,7 @@ def _news(rendered: Callable[..., str], told: View | None, view: View) -> bytes:
 def _look(request: web.Request) -> View:
     app = request.app
     registry, readiness, access = app[REGISTRY], app[READINESS], app[ACCESS]
-    origin, is_local = _origin(request), app[PAGE].door.is_local
+    origin, is_local = _origin(request), app[PAGE].access.is_local
     cards = tuple(
         dashboard_view.card(one, readiness.status(one), readiness.health(id_), origin, show_upstream=is_local)
         for id_, one in sorted(registry.snapshot.deployments.items())

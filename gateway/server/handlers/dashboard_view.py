@@ -16,7 +16,7 @@ from gateway.core import errors
 from gateway.core.deployment import Deployment, Status
 from gateway.proxy.upstream.readiness import Health
 from gateway.registry.base import SourceProblem
-from gateway.telemetry.access_log import Refused
+from gateway.telemetry.access_log import RecentRefusal
 
 # Why, for refusals whose name alone does not tell an operator and that come without a cause.
 WHY = MappingProxyType(
@@ -65,7 +65,7 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RefusalRow:
     """A refusal, or several alike in a row: `times` of them, the last one at `at`. `first` tells rows apart."""
 
     first: datetime
@@ -104,7 +104,7 @@ class View:
     summary: Summary
     problem: SourceProblem | None
     deployments: tuple[Card, ...]
-    refusals: tuple[Row, ...]
+    refusals: tuple[RefusalRow, ...]
 
 
 def card(deployment: Deployment, status: Status, health: Health, origin: str, *, show_upstream: bool) -> Card:
@@ -128,11 +128,11 @@ def card(deployment: Deployment, status: Status, health: Health, origin: str, *,
     )
 
 
-def rows(refused: Iterable[Refused]) -> Iterator[Row]:
+def rows(refused: Iterable[RecentRefusal]) -> Iterator[RefusalRow]:
     """The refusals, newest first, neighbours that differ only in their time as one. `refused` is oldest first."""
     for alike, group in groupby(reversed(tuple(refused)), key=_all_but_time):
         times = [one.at for one in group]
-        yield Row(times[-1], times[0], len(times), *alike)
+        yield RefusalRow(times[-1], times[0], len(times), *alike)
 
 
 def summary(
@@ -185,7 +185,7 @@ def _verdict(status: Status, seen: str) -> tuple[str, str, str]:
     return "trouble", label, f"Callers get {errors.UNREACHABLE.status} until the upstream is ok again."
 
 
-def _refusal_in_words(row: errors.Row) -> str:
+def _refusal_in_words(row: errors.ErrorRow) -> str:
     return f"Callers get {row.status} and are told to try again in {row.headers['Retry-After']} s."
 
 
@@ -205,6 +205,6 @@ def _curl(base: str, deployment_id: str) -> str:
     )
 
 
-def _all_but_time(one: Refused) -> tuple[int, str, str | None, str | None, str | None, str]:
+def _all_but_time(one: RecentRefusal) -> tuple[int, str, str | None, str | None, str | None, str]:
     why = one.cause or WHY.get(one.reason, "")
     return one.status, one.reason, one.account, one.deployment, one.endpoint, why

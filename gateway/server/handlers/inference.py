@@ -1,58 +1,40 @@
-"""The proxied endpoints: find the deployment, ask whether it is ready, carry the request."""
+"""The proxied endpoints: what a path asks for, and the request carried if it is admitted."""
+
+from typing import cast
 
 from aiohttp import web
 
 from gateway.core import errors
-from gateway.core.account import digest_of
-from gateway.core.deployment import is_id
-from gateway.core.endpoints import ENDPOINTS, PREFIX, Endpoint
+from gateway.core.endpoints import ENDPOINTS, PREFIX
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE
 from gateway.proxy.relay import RELAY
-from gateway.proxy.upstream.connection_pool import UPSTREAMS
-from gateway.proxy.upstream.readiness import READINESS
-from gateway.registry.base import Snapshot
-from gateway.server.handlers.authentication import REGISTRY
-from gateway.telemetry.logs import masked
+from gateway.server.admission import ADMISSION, Rejected, RequestedTarget
+from gateway.server.demultiplexer import Demultiplexer
+from gateway.server.handlers.authentication import presented_digest
 
 
-def target_of(request: web.Request) -> tuple[str, Endpoint] | None:
-    """The deployment id and the endpoint that `/api/gguf/{id}{endpoint}` names; None for any other request.
+def asked_of(request: web.Request) -> RequestedTarget | None:
+    """What a request for a proxied endpoint, `/api/gguf/{id}{endpoint}`, asks for; None for any other request.
 
     The path is compared as it was sent, before any percent-decoding.
     """
     path = request.rel_url.raw_path
     deployment_id, slash, rest = path.removeprefix(PREFIX).partition("/")
     endpoint = ENDPOINTS.get(slash + rest) if path.startswith(PREFIX) else None
-    return (deployment_id, endpoint) if endpoint is not None and request.method == endpoint.method else None
+    if endpoint is None or request.method != endpoint.method:
+        return None
+    return RequestedTarget(presented_digest(request), deployment_id, endpoint)
 
 
-async def inference(
-    app: web.Application, request: web.Request, account: str, deployment_id: str, endpoint: Endpoint
-) -> web.StreamResponse:
-    """Answer a request of `account` to a deployment. Raises Refusal: 404, 503, and all of the relay's."""
+async def inference(app: web.Application, request: web.Request, asked: RequestedTarget) -> web.StreamResponse:
+    """Answer a request to a deployment. Raises Refusal: what admission says, and all of the relay's."""
     exchange = request[EXCHANGE]
-    exchange.endpoint = endpoint.path
-    snapshot = app[REGISTRY].snapshot
-    deployment = snapshot.deployment(account, deployment_id)
-    if deployment is None:
-        named = _named(deployment_id, snapshot)
-        raise Refusal(errors.NO_DEPLOYMENT, cause=f"{named} is no deployment of this account")
-    exchange.deployment = deployment.id
-    app[READINESS].require_ready(deployment)
-    try:
-        return await app[RELAY].carry(request, exchange, app[UPSTREAMS].of(deployment), endpoint)
-    except Refusal as refusal:
-        if refusal.row is errors.UNREACHABLE:
-            app[READINESS].doubt(deployment.id)
-        raise
-
-
-def _named(asked_for: str, snapshot: Snapshot) -> str:
-    """What log and status page call a deployment that there is not: by its id, unless that may be a pasted key."""
-    if not is_id(asked_for) or digest_of(asked_for) in snapshot.keys or masked(asked_for) != asked_for:
-        return "what was asked for"
-    return asked_for
+    decision = cast(Demultiplexer, request.protocol).decision_on(asked) or app[ADMISSION].admit(asked)
+    decision.note_on(exchange)
+    if isinstance(decision, Rejected):
+        raise decision.refusal
+    return await app[RELAY].carry(request, exchange, decision.upstream, asked.endpoint)
 
 
 async def not_proxied(request: web.Request) -> web.StreamResponse:

@@ -12,12 +12,13 @@ from gateway.core.worker_group import WORKER_GROUP
 from gateway.proxy.relay import RELAY
 from gateway.proxy.upstream.connection_pool import UPSTREAMS
 from gateway.proxy.upstream.readiness import READINESS
-from gateway.server.handlers.authentication import REGISTRY, public
-from gateway.server.handlers.operator_access import Door
+from gateway.server.admission import REGISTRY
+from gateway.server.handlers.authentication import public
+from gateway.server.handlers.operator_access import OperatorAccess
 from gateway.telemetry import multiprocess_metrics
 from gateway.telemetry.access_log import ACCESS
 
-DOOR = web.AppKey("metrics_door", Door)
+METRICS_ACCESS = web.AppKey("metrics_access", OperatorAccess)
 
 _PUBLISH_SECONDS = 1.0  # how old the other workers' numbers may be
 _SUMMED = ("gguf_open_exchanges", "gguf_upstream_connections")  # the other gauges are the same in every worker
@@ -27,7 +28,7 @@ _Gauges = dict[str, tuple[str, tuple[str, ...], dict[tuple[str, ...], float]]]
 
 def set_up(app: web.Application, server: Server) -> None:
     """Decide who may scrape."""
-    app[DOOR] = Door("/metrics", server.metrics, server.status_page_hosts)
+    app[METRICS_ACCESS] = OperatorAccess("/metrics", server.metrics, server.status_page_hosts)
     if app[WORKER_GROUP].size > 1:
         app.cleanup_ctx.append(_publish_counters)
 
@@ -36,7 +37,7 @@ def set_up(app: web.Application, server: Server) -> None:
 async def scrape(request: web.Request) -> web.Response:
     """The numbers, in the text format 0.0.4."""
     app = request.app
-    app[DOOR].let_in(request)
+    app[METRICS_ACCESS].let_in(request)
     exposition = await asyncio.to_thread(import_module, "gateway.telemetry.prometheus_format")
     gauges, others = _gauges(app), tuple(app[WORKER_GROUP].other_counters())
     counts = app[ACCESS].metrics.counts()

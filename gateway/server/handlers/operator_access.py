@@ -15,8 +15,8 @@ _SIGNS_OF_A_PROXY = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
 _PORT = re.compile(r":[0-9]+$")
 
 
-class Door:
-    """The door to `what`: open to "loopback", "everyone" or nobody ("off"), under loopback's names and `hosts`."""
+class OperatorAccess:
+    """Who may see `what`: "loopback", "everyone" or nobody ("off"), under loopback's names and `hosts`."""
 
     def __init__(self, what: str, shown_to: str, hosts: Iterable[str]) -> None:
         self._what = what

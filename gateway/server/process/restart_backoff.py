@@ -8,7 +8,7 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds; doubled each time
 _STEADY_SECONDS = 10.0  # a worker that lived so long did not die of its start
 
 
-class StartSchedule:
+class RestartBackoff:
     """Workers by their numbers, and the time at which each is due; true while there are any."""
 
     def __init__(self) -> None:

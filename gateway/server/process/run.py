@@ -14,11 +14,11 @@ from gateway.core.worker_group import ALONE, WorkerGroup
 from gateway.proxy.relay import RELAY, Relay
 from gateway.registry.base import Registry
 from gateway.server.app import create_app
-from gateway.server.demultiplexer import PATIENCE_SECONDS
+from gateway.server.demultiplexer import COLLECTING_SECONDS
 from gateway.server.http_server import Runner
 from gateway.server.process.listen_address import ListenError, why_not
 from gateway.server.process.signals import StopRequests
-from gateway.telemetry.exception_handler import LoopErrors
+from gateway.telemetry.exception_handler import ExceptionHandler
 
 log = logging.getLogger("gateway")
 
@@ -50,7 +50,7 @@ async def serve(
     port, and is told by its supervisor instead of by signals.
     Raises SourceError if the registry cannot be read, ListenError if the address cannot be used.
     """
-    asyncio.get_running_loop().set_exception_handler(LoopErrors())
+    asyncio.get_running_loop().set_exception_handler(ExceptionHandler())
     stop = StopRequests(registry)
     if group.supervisor is None:
         stop.listen_to_signals()
@@ -94,7 +94,7 @@ def _url(runner: Runner) -> str:
 
 
 async def _drain(relay: Relay, runner: Runner, seconds: float, hurry: asyncio.Event) -> None:
-    await asyncio.sleep(2 * PATIENCE_SECONDS)  # what has begun to arrive is received by then
+    await asyncio.sleep(2 * COLLECTING_SECONDS)  # what has begun to arrive is received by then
     begun = relay.under_way + len(runner.unread())
     log.info("stopping: %d requests in progress have %g s to finish; a second signal ends them now", begun, seconds)
     drained = asyncio.create_task(_finish(relay, runner))

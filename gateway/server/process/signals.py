@@ -43,7 +43,7 @@ class StopRequests:
 
     def _read_pipe(self, pipe: int) -> None:
         if not read(pipe):
-            self._end(pipe)
+            self._pipe_ended(pipe)
 
     def _read_commands(self, channel: int) -> None:
         commands = read(channel)
@@ -52,9 +52,9 @@ class StopRequests:
         if RELOAD in commands:
             self._reload()
         if not commands:
-            self._end(channel)
+            self._pipe_ended(channel)
 
-    def _end(self, pipe: int) -> None:
+    def _pipe_ended(self, pipe: int) -> None:
         asyncio.get_running_loop().remove_reader(pipe)
         self._stop()
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from gateway.config.settings import Server
 from gateway.core.worker_group import ALONE, WorkerGroup
 from gateway.server.process.listen_address import reserve
-from gateway.server.process.restart_backoff import NEVER, StartSchedule
+from gateway.server.process.restart_backoff import NEVER, RestartBackoff
 from gateway.server.process.signals import RELOAD, STOP, can_end, read
 
 log = logging.getLogger("gateway.workers")
@@ -78,7 +78,7 @@ class _Supervisor:
         self._announce = announce
         self._counter_files = [os.memfd_create(f"worker-{number}") for number in range(server.workers)]
         self._workers: dict[int, _Worker] = {}  # by process id
-        self._schedule = StartSchedule()
+        self._schedule = RestartBackoff()
         self._schedule.add(0)  # alone at first, so that an error in all of them is reported once
         self._has_served = False  # all of them, at one time
         self._stop_requests = 0

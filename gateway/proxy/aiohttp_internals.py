@@ -1,0 +1,104 @@
+"""What the gateway uses of aiohttp beyond its documented interface. All of it is here.
+
+A release of aiohttp may lack any of it. `unfit` says what makes it useless, `shortcomings` what works on without it.
+"""
+
+import asyncio
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from aiohttp.http import RawRequestMessage
+
+# To know when aiohttp waits for a request, and to keep it from closing a connection that is busy without it.
+_FOR_FAST_PATH = ("_waiter", "_messages", "_next_keepalive_close_time", "_keepalive_timeout", "_process_keepalive")
+# To tell the reader of a request's body that no more of it can come.
+_FOR_BODIES = ("_messages", "_request_count", "_current_request")
+
+_MAX_FRAMING_BYTES = 64 * 1024  # chunk sizes and extensions, beyond seven bytes for every one of the body
+
+
+def _missing(names: tuple[str, ...]) -> list[str]:
+    return [f"RequestHandler.{name}" for name in names if not hasattr(web.RequestHandler, name)]
+
+
+_HAS_FAST_PATH = not _missing(_FOR_FAST_PATH)
+_HAS_BODIES = not _missing(_FOR_BODIES)
+
+
+def unfit() -> str | None:
+    """Why the gateway cannot serve with this aiohttp at all, in a sentence; None if it can."""
+    if hasattr(web.AppRunner, "_make_server"):
+        return None
+    return f"aiohttp {aiohttp.__version__} lacks AppRunner._make_server, which the gateway needs; install an older one."
+
+
+def shortcomings() -> list[str]:
+    """What this aiohttp lacks and what is lost by that, a sentence each."""
+    lacks = f"aiohttp {aiohttp.__version__} lacks "
+    sentences = []
+    if not _HAS_FAST_PATH:
+        names = ", ".join(_missing(_FOR_FAST_PATH))
+        sentences.append(f"{lacks}{names}: all requests are served without the fast path, at about twice the cost")
+    if not _HAS_BODIES:
+        names = ", ".join(_missing(_FOR_BODIES))
+        sentences.append(f"{lacks}{names}: a badly framed body is refused only when its time is over")
+    return sentences
+
+
+class AiohttpConnection(web.RequestHandler):
+    """One client connection of aiohttp's server, with names for what the gateway has to know of its state."""
+
+    __slots__ = ("_body_bytes", "event_loop")
+
+    def __init__(self, manager: web.Server, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self.event_loop: asyncio.AbstractEventLoop = options["loop"]
+        self._body_bytes = 0  # on the wire, framing included, beyond those that came with the head
+
+    @property
+    def waits_for_request(self) -> bool:
+        """Whether aiohttp waits for the first byte of a request. Never so where it does not tell."""
+        if not _HAS_FAST_PATH:
+            return False
+        return self._waiter is not None and not self._waiter.done() and not self._messages
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is under way here that aiohttp does not know of."""
+        return False
+
+    def restart_keepalive(self) -> None:
+        """Let the time for which the connection may be idle begin now."""
+        self._next_keepalive_close_time = self.event_loop.time() + self._keepalive_timeout
+
+    def _process_keepalive(self) -> None:
+        """Called by aiohttp when the connection has been idle, as far as aiohttp knows, for long enough."""
+        if self.is_busy:
+            self.restart_keepalive()
+        super()._process_keepalive()
+
+    def feed(self, data: bytes) -> None:
+        """Let aiohttp read, and answer, what came. The reader of a body is told when no more of it can come."""
+        if not _HAS_BODIES:
+            super().data_received(data)
+            return
+        requests = self._request_count
+        super().data_received(data)
+        if self._request_count != requests:
+            self._body_bytes = 0
+            if not isinstance(self._messages[-1][0], RawRequestMessage):
+                self._spoil_bodies()  # aiohttp notes the error for later, and leaves the reader waiting
+        elif self._current_request is not None:
+            self._body_bytes += len(data)
+            if self._body_bytes > _MAX_FRAMING_BYTES + 8 * self._current_request.content.total_bytes:
+                self._spoil_bodies()
+
+    def _spoil_bodies(self) -> None:
+        """Give an error to the readers of the bodies that are incomplete."""
+        bodies = [body for _, body in self._messages]
+        if self._current_request is not None:
+            bodies.append(self._current_request.content)
+        for body in bodies:
+            if not body.is_eof():
+                body.set_exception(web.RequestPayloadError())

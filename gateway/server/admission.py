@@ -1,0 +1,110 @@
+"""Whether a proxied request is let through: one decision, the same for both ways in.
+
+What has to see every proxied request belongs in `Admission.admit`, and nowhere else.
+"""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from aiohttp import web
+
+from gateway.core import errors
+from gateway.core.account import Key, digest_of
+from gateway.core.deployment import Deployment, Status, is_id
+from gateway.core.endpoints import Endpoint
+from gateway.core.errors import Refusal
+from gateway.core.exchange import Exchange
+from gateway.proxy.relay import Relay
+from gateway.proxy.upstream.connection_pool import Upstream, Upstreams
+from gateway.proxy.upstream.readiness import Readiness
+from gateway.registry.base import Registry
+from gateway.telemetry.logs import masked
+
+
+class RequestedTarget(NamedTuple):
+    """What a request's head asks for. `key_digest` is the SHA-256 of the key it presents, empty without one."""
+
+    key_digest: bytes
+    deployment_id: str
+    endpoint: Endpoint
+
+
+class Admitted(NamedTuple):
+    """A request that is let through, and where to."""
+
+    asked: RequestedTarget
+    key: Key
+    deployment: Deployment
+    upstream: Upstream
+
+    def note_on(self, exchange: Exchange) -> None:
+        """Name the account, key, deployment and endpoint of the exchange."""
+        _note(exchange, self.asked, self.key, self.deployment)
+
+
+class Rejected(NamedTuple):
+    """A request that is refused. `key` and `deployment` are there as far as they were found to be good."""
+
+    asked: RequestedTarget
+    refusal: Refusal
+    key: Key | None = None
+    deployment: Deployment | None = None
+
+    def note_on(self, exchange: Exchange) -> None:
+        """As `Admitted.note_on`. A request without a good key has no endpoint: its path is nobody's."""
+        if self.key is not None:
+            _note(exchange, self.asked, self.key, self.deployment)
+
+
+class Admission:
+    """Decides from what is in memory: nothing is waited for, read from a disk, or changed."""
+
+    def __init__(self, registry: Registry, readiness: Readiness, upstreams: Upstreams, relay: Relay) -> None:
+        self._registry = registry
+        self._readiness = readiness
+        self._upstreams = upstreams
+        self._relay = relay
+
+    def admit(self, asked: RequestedTarget) -> Admitted | Rejected:
+        """Decide on one request: 401, 404, 503, in this order. It is called once for each proxied request."""
+        key, deployment = self.find(asked)
+        if key is None:
+            return Rejected(asked, Refusal(errors.BAD_KEY))
+        if deployment is None:
+            named = self._named(asked.deployment_id)
+            refusal = Refusal(errors.NO_DEPLOYMENT, cause=f"{named} is no deployment of this account")
+            return Rejected(asked, refusal, key)
+        status = self._readiness.status(deployment)
+        if status is not Status.READY:
+            row = errors.PAUSED if status is Status.PAUSED else errors.DEPLOYING
+            return Rejected(asked, Refusal(row, status.value), key, deployment)
+        if self._relay.draining:
+            return Rejected(asked, Refusal(errors.DRAINING), key, deployment)
+        return Admitted(asked, key, deployment, self._upstreams.of(deployment))
+
+    def key(self, digest: bytes) -> Key | None:
+        """The key with this digest; None for an unknown, revoked or expired one alike."""
+        return self._registry.snapshot.key(digest, datetime.now(UTC))
+
+    def find(self, asked: RequestedTarget) -> tuple[Key | None, Deployment | None]:
+        """The good key that a request presents, and the deployment of its account; None for what there is not."""
+        key = self.key(asked.key_digest)
+        if key is None:
+            return None, None
+        return key, self._registry.snapshot.deployment(key.account, asked.deployment_id)
+
+    def _named(self, asked_for: str) -> str:
+        """What log and status page call a deployment that there is not: by its id, unless that may be a pasted key."""
+        is_key = digest_of(asked_for) in self._registry.snapshot.keys
+        return asked_for if is_id(asked_for) and not is_key and masked(asked_for) == asked_for else "what was asked for"
+
+
+REGISTRY = web.AppKey("registry", Registry)
+ADMISSION = web.AppKey("admission", Admission)
+
+
+def _note(exchange: Exchange, asked: RequestedTarget, key: Key, deployment: Deployment | None) -> None:
+    exchange.account, exchange.key = key.account, key.id
+    exchange.endpoint = asked.endpoint.path
+    if deployment is not None:
+        exchange.deployment = deployment.id

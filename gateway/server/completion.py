@@ -1,0 +1,34 @@
+"""What follows an exchange, whichever way it came in and however it ended.
+
+What has to see the end of every exchange belongs in `Completion.complete`, and nowhere else.
+"""
+
+from aiohttp import web
+
+from gateway.core import errors
+from gateway.core.exchange import Exchange
+from gateway.core.usage import read_usage
+from gateway.proxy.upstream.readiness import Readiness
+from gateway.telemetry.access_log import AccessLog
+
+
+class Completion:
+    """Called once for each exchange, when nothing of its answer is left to be sent."""
+
+    def __init__(self, access: AccessLog, readiness: Readiness) -> None:
+        self._access = access
+        self._readiness = readiness
+
+    def complete(self, exchange: Exchange, request: web.Request | None = None) -> None:
+        """Have an unreachable upstream probed soon, read the token usage, count and log.
+
+        `request` names the path in the log where there is no endpoint.
+        """
+        if exchange.reason == errors.UNREACHABLE.reason:
+            self._readiness.doubt(exchange.deployment or "")
+        if exchange.excerpt is not None:
+            exchange.usage = read_usage(exchange.excerpt.first, exchange.excerpt.last())
+        self._access.log(exchange, request)
+
+
+COMPLETION = web.AppKey("completion", Completion)

@@ -1,4 +1,0 @@
-import pytest
-
-# Their assertions say as much as those of the tests.
-pytest.register_assert_rewrite("tests.behaviour.bodies", "tests.behaviour.witness")

@@ -1,0 +1,160 @@
+"""Connections to an upstream are kept for less time than it keeps them, and given back whatever happens."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from gateway.core.deployment import Deployment, Limits, Timeouts
+from gateway.proxy.upstream import connection_pool as module
+from gateway.proxy.upstream.connection import UpstreamConnection
+from gateway.proxy.upstream.connection_pool import BusyError, Upstream, Upstreams
+from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
+from tests.harness.patience import PATIENCE
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+class Done:
+    """A receiver that waits for the end of an answer."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+
+    def head_received(self, head: ResponseHead) -> None: ...
+
+    def body_received(self, data: bytes, last: bool) -> None:
+        if last:
+            self.event.set()
+
+    def broken(self, error: UpstreamError) -> None:
+        raise AssertionError(error)
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    """A server that answers every request, and never closes a connection."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(ANSWER)
+        except asyncio.IncompleteReadError:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server.close()
+
+
+def upstream_of(url: str, **limits: int) -> Upstream:
+    return Upstream(Deployment("demo", "acme", url, limits=Limits(**limits)))
+
+
+async def ask(upstream: Upstream) -> UpstreamConnection:
+    connection = await upstream.connect()
+    done = Done()
+    connection.send_request(done, b"GET / HTTP/1.1\r\n\r\n")
+    await done.event.wait()
+    upstream.release(connection)
+    return connection
+
+
+async def test_a_connection_is_not_used_once_it_has_been_idle_for_nearly_as_long_as_llama_server_allows(
+    url: str,
+) -> None:
+    upstream = upstream_of(url)
+    first = await ask(upstream)
+    first.idle_since -= module._IDLE_SECONDS * 0.9
+    assert await ask(upstream) is first
+    first.idle_since -= module._IDLE_SECONDS  # and the sweep, which would close it, has not come round
+    assert await ask(upstream) is not first
+    upstream.close()
+
+
+async def test_idle_connections_are_closed_in_time(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_IDLE_SECONDS", 0.1)
+    upstream = upstream_of(url)
+    connection = await ask(upstream)
+    async with asyncio.timeout(PATIENCE):
+        while not connection.is_closing():
+            await asyncio.sleep(0.01)
+    assert upstream.connections == {"in_use": 0, "idle": 0, "waiting": 0}
+
+
+async def test_places_are_given_back_in_turn_whoever_gives_up_meanwhile(url: str) -> None:
+    upstream = upstream_of(url, connections=1, waiting=4)
+    held = await upstream.connect()
+    waiting = [asyncio.create_task(upstream.connect()) for _ in range(4)]
+    await asyncio.sleep(0)
+    with pytest.raises(BusyError):
+        await upstream.connect()
+    waiting[0].cancel()
+    await asyncio.sleep(0)
+    assert upstream.connections["waiting"] == 3
+    upstream.release(held)
+    waiting[1].cancel()  # in the very moment in which it was given the place
+    second = await waiting[2]
+    assert not waiting[3].done()
+    upstream.release(second)
+    upstream.release(await waiting[3])
+    assert upstream.connections == {"in_use": 0, "idle": 0, "waiting": 0}
+    assert waiting[0].cancelled()
+    assert waiting[1].cancelled()
+
+
+async def test_who_leaves_the_line_in_the_moment_of_its_turn_is_passed_over(url: str) -> None:
+    upstream = upstream_of(url, connections=1, waiting=2)
+    held = await upstream.connect()
+    leaving, staying = (asyncio.create_task(upstream.connect()) for _ in range(2))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    upstream.release(held)  # before the one that leaves has noticed
+    upstream.release(await staying)
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert upstream.connections == {"in_use": 0, "idle": 0, "waiting": 0}
+
+
+async def test_who_has_waited_too_long_leaves_the_line_and_keeps_no_place(url: str) -> None:
+    limits, timeouts = Limits(connections=1, waiting=2), Timeouts(queue=0.02)
+    upstream = Upstream(Deployment("demo", "acme", url, limits=limits, timeouts=timeouts))
+    held = await upstream.connect()
+    waiting = [asyncio.create_task(upstream.connect()) for _ in range(2)]
+    for late in waiting:
+        with pytest.raises(BusyError, match=r"no connection was free within 0\.02 s"):
+            await late
+    assert upstream.connections == {"in_use": 1, "idle": 0, "waiting": 0}
+    upstream.release(held)
+    upstream.release(await upstream.connect())
+    assert upstream.connections["in_use"] == 0
+
+
+async def test_an_upstream_that_is_away_keeps_no_place() -> None:
+    upstream = upstream_of("http://127.0.0.1:1", connections=1, waiting=0)
+    for _ in range(3):
+        with pytest.raises(UpstreamError):
+            await upstream.connect()
+    assert upstream.connections == {"in_use": 0, "idle": 0, "waiting": 0}
+
+
+async def test_a_closed_upstream_keeps_no_connection(url: str) -> None:
+    upstream = upstream_of(url)
+    connection = await upstream.connect()
+    upstream.close()
+    done = Done()
+    connection.send_request(done, b"GET / HTTP/1.1\r\n\r\n")
+    await done.event.wait()
+    upstream.release(connection)
+    assert connection.is_closing()
+
+
+def test_a_deployment_read_again_keeps_its_upstream_and_is_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every reload makes new objects of the same deployments; no request after the first may pay for that."""
+    upstreams, before = Upstreams(), Deployment("demo", "acme", "http://127.0.0.1:1")
+    kept, again = upstreams.of(before), replace(before)
+    assert upstreams.of(again) is kept
+    monkeypatch.setattr(module, "_same_upstream", lambda _one, _other: pytest.fail("compared once more"))
+    assert upstreams.of(again) is kept

@@ -1,0 +1,105 @@
+"""Whom an upstream's certificate is verified against: a `ca_file` that is replaced while the gateway serves."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import trustme
+
+from gateway.core.deployment import Deployment
+from gateway.proxy.upstream.address import Address
+from gateway.proxy.upstream.connection_pool import Upstream
+from gateway.proxy.upstream.response_head import UpstreamError
+from tests.harness.scripted_upstream import ScriptedUpstream
+from tests.harness.stage import certified
+from tests.unit.gateway.upstream.test_connection_pool import ask
+
+OLD, NEW = trustme.CA(), trustme.CA()
+
+
+class TlsServer:
+    """Listens over TLS. `renew` gives it a certificate of another authority."""
+
+    def __init__(self) -> None:
+        self._context = certified(OLD, "127.0.0.1")
+        self._upstream = ScriptedUpstream(tls=self._context)
+        self.url = self._upstream.url
+        self.close = self._upstream.close
+
+    def renew(self) -> None:
+        NEW.issue_cert("127.0.0.1").configure_cert(self._context)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[TlsServer]:
+    one = TlsServer()
+    yield one
+    for _ in range(5):  # turns of the event loop in which connections that were aborted are closed
+        await asyncio.sleep(0)
+    one.close()
+
+
+@pytest.fixture
+def ca_file(tmp_path: Path) -> Path:
+    path = tmp_path / "ca.pem"
+    OLD.cert_pem.write_to_path(str(path))
+    return path
+
+
+async def connect(address: Address) -> None:
+    (await address.open(5)).abort()
+
+
+async def test_a_ca_file_that_is_replaced_counts_from_the_next_connection_on(server: TlsServer, ca_file: Path) -> None:
+    address = Address(server.url, str(ca_file))
+    await connect(address)
+    server.renew()
+    with pytest.raises(UpstreamError, match="its certificate is not trusted"):
+        await connect(address)
+    NEW.cert_pem.write_to_path(str(ca_file))
+    await connect(address)
+
+
+SPOILT: dict[str, Callable[[Path], object]] = {
+    "no PEM": lambda path: path.write_text("no certificate"),
+    "empty": lambda path: path.write_text(""),
+    "gone": Path.unlink,
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
+async def test_a_ca_file_that_turns_bad_changes_nothing_and_is_said_once(
+    spoil: Callable[[Path], object], server: TlsServer, ca_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = Address(server.url, str(ca_file))
+    await connect(address)
+    spoil(ca_file)
+    await connect(address)
+    await connect(address)
+    said = [record.getMessage() for record in caplog.records if record.name == "gateway.upstream"]
+    assert len(said) == 1
+    assert said[0].startswith(f"{ca_file}: cannot be used")
+    assert said[0].endswith("keeping the previous certificates")
+    NEW.cert_pem.write_to_path(str(ca_file))
+    server.renew()
+    await connect(address)
+
+
+async def test_a_ca_file_that_was_never_good_is_said_to_be_the_cause(server: TlsServer, tmp_path: Path) -> None:
+    address = Address(server.url, str(tmp_path / "ca.pem"))
+    with pytest.raises(UpstreamError, match="its ca_file cannot be used: No such file or directory"):
+        await connect(address)
+    OLD.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    await connect(address)
+
+
+async def test_a_connection_that_is_kept_does_not_look_at_the_file(
+    server: TlsServer, ca_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    upstream = Upstream(Deployment("demo", "acme", server.url, ca_file=str(ca_file)))
+    connection = await ask(upstream)
+    ca_file.unlink()
+    assert await ask(upstream) is connection
+    assert caplog.records == []
+    upstream.close()

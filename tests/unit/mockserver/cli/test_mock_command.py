@@ -1,0 +1,179 @@
+"""The command, started as users start it."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.harness.patience import AT_ONCE
+from tests.harness.rawhttp import ask, connect, encode, read_head
+
+COMMAND = (sys.executable, "-m", "mockserver")
+STOPPED_BEFORE_AIOHTTP = """
+import os
+import sys
+from importlib.abc import MetaPathFinder
+
+class Pause(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "aiohttp":
+            sys.meta_path.remove(self)
+            print(os.environ.get("SSL_CERT_FILE"), "while importing aiohttp", flush=True)
+            sys.stdin.readline()
+
+sys.meta_path.insert(0, Pause())
+from mockserver.cli.main import main
+main()
+"""
+
+
+async def start(*options: str) -> tuple[asyncio.subprocess.Process, str, str]:
+    """A mock process, its model URL and its control URL, both from the start-up log."""
+    process = await asyncio.create_subprocess_exec(*COMMAND, *options, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    urls = {}
+    async for line in process.stdout:
+        if b"listening on" in line:
+            what, _, url = line.decode().partition(" is listening on ")
+            urls[what] = url.split()[0]
+        if "main: server" in urls:
+            break
+    return process, urls["main: server"], urls["main: control"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_it_at_once_and_cuts_its_streams(number: signal.Signals) -> None:
+    process, url, _ = await start("--port", "0", "--tps", "10")
+    reader, writer = await connect(url)
+    writer.write(encode("POST", "/v1/chat/completions", {}, b'{"stream":true,"ignore_eos":true,"messages":[]}'))
+    await read_head(reader)
+    asked = time.monotonic()
+    process.send_signal(number)
+    rest = await reader.read()
+    assert await process.wait() == 0
+    assert time.monotonic() - asked < AT_ONCE
+    assert not rest.endswith(b"0\r\n\r\n")
+    writer.close()
+
+
+@pytest.mark.usefixtures("heard_ctrl_c")
+@pytest.mark.parametrize("module", ["click.core", "mockserver.core.options", "aiohttp"])
+async def test_ctrl_c_while_it_starts_ends_it_without_a_word(module: str) -> None:
+    """Python is made to say what it has imported, so that the moment is known."""
+    environ = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, "--port", "0", stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE, env=environ
+    )
+    assert process.stderr is not None
+    words = []
+    async for line in process.stderr:
+        if line.endswith(f" {module}\n".encode()):
+            process.send_signal(signal.SIGINT)
+        elif not line.startswith(b"import time:"):
+            words.append(line)
+    assert await process.wait() == -signal.SIGINT
+    assert words == []
+
+
+async def test_a_taken_port_is_one_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND, "--port", port, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        out, err = await process.communicate()
+    assert process.returncode == 1
+    assert b"listening" not in out
+    assert err.decode() == f"Error: Cannot listen on 127.0.0.1:{port}: Address already in use.\n"
+
+
+async def test_a_paused_mock_is_woken_over_the_control_port() -> None:
+    process, url, control_url = await start("--port", "0", "--state", "paused", "--alias", "demo")
+    with pytest.raises(ConnectionRefusedError):
+        await connect(url)
+    assert (await ask(control_url, "PUT", "/__mock__/state", {"state": "ready"})).status == 200
+    assert (await ask(url, "GET", "/v1/models")).json()["data"][0]["id"] == "demo"
+    process.terminate()
+    assert await process.wait() == 0
+
+
+@pytest.mark.parametrize("state", ["ready", "deploying", "hung"])
+async def test_it_listens_before_it_imports_what_it_serves_with(state: str) -> None:
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port = str(reserved.getsockname()[1])
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", STOPPED_BEFORE_AIOHTTP, "--port", port, "--state", state), stdin=pipe, stdout=pipe
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        await process.stdout.readuntil(b"importing aiohttp\n")
+        reader, writer = await connect(f"http://127.0.0.1:{port}")
+        writer.write(encode("GET", "/health"))
+        process.stdin.write(b"go on\n")
+        await process.stdout.readuntil(b"server is listening")
+        if state != "hung":
+            assert (await read_head(reader)).status == {"ready": 200, "deploying": 503}[state]
+        writer.close()
+        process.terminate()
+        await process.wait()
+
+
+async def test_a_port_that_is_closed_at_first_does_not_listen_while_it_starts() -> None:
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port = str(reserved.getsockname()[1])
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", STOPPED_BEFORE_AIOHTTP, "--port", port, "--state", "paused"),
+            stdin=pipe,
+            stdout=pipe,
+        )
+        assert process.stdout is not None
+        await process.stdout.readuntil(b"importing aiohttp\n")
+        with pytest.raises(ConnectionRefusedError):
+            await connect(f"http://127.0.0.1:{port}")
+        process.kill()
+        await process.wait()
+
+
+async def test_answers_are_given_on_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "answers.yaml").write_text("- It is sunny.\n")
+    process, url, _ = await start("--port", "0", "--answers", str(tmp_path / "answers.yaml"))
+    answer = (await ask(url, "POST", "/completion", {"prompt": "hi"})).json()
+    assert answer["content"] == "It is sunny."
+    process.terminate()
+    assert await process.wait() == 0
+
+
+async def test_a_missing_file_of_answers_is_one_sentence() -> None:
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*COMMAND, "--port", "0", "--answers", "no.yaml", stderr=pipe)
+    _, err = await process.communicate()
+    assert (process.returncode, err.decode()) == (1, "Error: no.yaml: No such file or directory.\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "authorities"),
+    [((), b"/dev/null while"), (("--ui-mcp-proxy",), b"authorities.pem while")],
+    ids=["no client", "a client of its own"],
+)
+async def test_certificate_authorities_are_read_only_for_the_proxy(
+    options: tuple[str, ...], authorities: bytes
+) -> None:
+    command = (sys.executable, "-c", STOPPED_BEFORE_AIOHTTP, "--port", "0", *options)
+    environment = {**os.environ, "SSL_CERT_FILE": "authorities.pem"}
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, env=environment)
+    assert process.stdout is not None
+    assert authorities in await process.stdout.readuntil(b"importing aiohttp\n")
+    process.kill()
+    await process.wait()

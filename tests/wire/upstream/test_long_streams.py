@@ -1,0 +1,119 @@
+"""Streams whose events come one by one, long enough to take the short way, `gateway/proxy/upstream/passthrough.py`.
+
+Each event is sent once the client has the one before: so each comes alone, in one read.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.harness.gateway_process import GatewayProcess
+from tests.harness.patience import PATIENCE
+from tests.harness.scripted_upstream import ScriptedUpstream, Visit
+from tests.harness.stage import DONE, STEADY, chat
+from tests.harness.wire_client import Closed, WireClient
+
+USAGE = b'data: {"choices":[],"usage":{"completion_tokens":60,"prompt_tokens":7}}\n\n'
+CUT = b'data: {"error":{"type":"api_error","message":"The model endpoint broke off in the middle of its answer."}}\n\n'
+
+
+def events(count: int) -> list[bytes]:
+    """Events that differ, and in size too."""
+    return [b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n' % (b"%d " % n * (n % 40 + 10)) for n in range(count)]
+
+
+class OneByOne:
+    """A script that sends each of the `events` when it is told to, and then does what `ends` does."""
+
+    def __init__(self, events: list[bytes], ends: Callable[[Visit], object]) -> None:
+        self.events = events
+        self._ends = ends
+        self._next = threading.Semaphore()
+
+    def __call__(self, visit: Visit) -> None:
+        visit.read_body()
+        visit.begin_stream()
+        for event in self.events:
+            assert self._next.acquire(timeout=PATIENCE)
+            visit.chunk(event)
+        assert self._next.acquire(timeout=PATIENCE)
+        self._ends(visit)
+
+    def heard_by(self, client: WireClient) -> Iterator[bytes]:
+        """The events as they come to the client; then the upstream goes on to the end."""
+        client.read_head()
+        for _ in self.events:
+            yield client.read_chunk()
+            self._next.release()
+
+
+def _finish(visit: Visit) -> None:
+    visit.chunk(b"")
+
+
+def test_every_event_comes_as_it_was_sent_and_is_accounted_for(
+    relay_gateway: GatewayProcess, upstream: ScriptedUpstream
+) -> None:
+    told, start = OneByOne([*events(60), USAGE, DONE.rjust(70)], _finish), relay_gateway.mark_log()
+    with upstream.playing(told), relay_gateway.connect() as client:
+        client.send(chat("demo", "x-request-id: one-by-one"))
+        assert list(told.heard_by(client)) == told.events
+        assert client.read_chunk() == b""
+    line = json.loads(relay_gateway.log.wait_for(r'\{.*"id":"one-by-one".*\}', start=start)[0])
+    assert line["bytes_out"] == sum(map(len, told.events))
+    assert (line["tokens_in"], line["tokens_out"], line["ending"]) == (7, 60, "finished")
+
+
+@pytest.mark.parametrize("rest", [b"", b'data: {"choices":[{"delta":{"content":"half' + b" of it" * 20])
+def test_a_cut_is_shown(relay_gateway: GatewayProcess, upstream: ScriptedUpstream, rest: bytes) -> None:
+    told = OneByOne([*events(60), *filter(None, [rest])], Visit.close)
+    with upstream.playing(told), relay_gateway.connect() as client:
+        client.send(chat())
+        assert list(told.heard_by(client)) == told.events
+        assert client.read_chunk() == (b"\n\n" if rest else b"") + CUT
+        with pytest.raises(Closed):
+            client.read_chunk()
+
+
+def test_silence_is_counted_from_the_last_event(relay_gateway: GatewayProcess, upstream: ScriptedUpstream) -> None:
+    told = OneByOne(events(60), lambda visit: visit.wait_until_left())
+    with upstream.playing(told), relay_gateway.connect() as client:
+        client.send(chat("steady"))
+        for event in told.heard_by(client):
+            last, heard = event, time.monotonic()
+            time.sleep(STEADY / 40)  # all in all, longer than the stream may be silent
+        assert last == told.events[-1]
+        assert b"fell silent" in client.read_chunk()
+        assert time.monotonic() - heard > STEADY * 0.8
+
+
+def test_a_ping_fills_a_silence_and_does_not_disturb_events(
+    relay_gateway: GatewayProcess, upstream: ScriptedUpstream
+) -> None:
+    def fall_silent(visit: Visit) -> None:
+        assert pinged.wait(PATIENCE)
+        _finish(visit)
+
+    pinged = threading.Event()
+
+    told = OneByOne(events(60), fall_silent)
+    with upstream.playing(told), relay_gateway.connect() as client:
+        client.send(chat("pinged"))
+        assert [event for event in told.heard_by(client) if event != b":\n\n"] == told.events
+        ping = client.read_chunk()
+        pinged.set()
+        assert {ping, *iter(client.read_chunk, b"")} == {b":\n\n"}
+
+
+def test_the_upstream_is_let_go_when_the_client_leaves(
+    relay_gateway: GatewayProcess, upstream: ScriptedUpstream
+) -> None:
+    told = OneByOne(events(60), lambda visit: visit.wait_until_left())
+    with upstream.playing(told), relay_gateway.connect() as client:
+        client.send(chat())
+        assert list(told.heard_by(client)) == told.events
+        client.reset()
+        assert upstream.wait_for(lambda upstream: upstream.busy == 0)
