@@ -8,7 +8,7 @@ DEPS ?= locked
 CONFORMANCE ?=
 PYTHON ?= python3
 
-# What is installed: docs/decisions/0019-lock.md. Only the locked versions go into .venv.
+# What is installed: docs/develop/decisions/0019-lock.md. Only the locked versions go into .venv.
 ifeq ($(DEPS),locked)
 VENV := .venv
 LOCKS := requirements
@@ -87,7 +87,7 @@ check: $(DEVELOPMENT) ## Lint, format check, types, and the import floors; no te
 conformance: $(DEVELOPMENT) ## Run llama.cpp's own server tests against the mock (downloads 77 MB once)
 	@$(VENV)/bin/python -m scripts.conformance $(CONFORMANCE)
 
-bench: $(DEVELOPMENT) ## Compare the gateway with nginx, and write docs/performance.* (11 minutes)
+bench: $(DEVELOPMENT) ## Compare the gateway with nginx, and write docs/operate/performance.* (11 minutes)
 	@$(VENV)/bin/python -m scripts.bench
 
 bench-quick: $(DEVELOPMENT) ## The same, roughly: nothing is written (a minute and a half)

@@ -1,7 +1,7 @@
 """`make bench`: what the gateway costs, compared with nginx and with no gateway, in one run on this machine.
 
-`--quick` is a short run that writes nothing into `docs/`. Method and figures of the last whole run:
-docs/performance.md.
+`--quick` is a short run that writes nothing into `docs/operate/`. Method and figures of the last whole run:
+docs/operate/performance.md.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from scripts.benchmark.process import StartError
 from scripts.benchmark.record import Record, machine
 from scripts.benchmark.targets import GatewayHome, Target
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+DOCS = Path(__file__).resolve().parent.parent / "docs" / "operate"
 
 
 @click.command()

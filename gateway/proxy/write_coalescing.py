@@ -1,6 +1,6 @@
 """Whole answers leave together, at the end of a turn of the event loop.
 
-Their clients are woken once for many of them instead of once for each: see docs/decisions/0017.
+Their clients are woken once for many of them instead of once for each: see docs/develop/decisions/0017.
 """
 
 import asyncio

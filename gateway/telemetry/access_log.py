@@ -136,7 +136,7 @@ async def stamp(request: web.Request, response: web.StreamResponse) -> None:
 
 
 def log_fields(exchange: Exchange, request: web.Request | None) -> dict[str, Any]:
-    """The fields of a request's log line; `docs/operating.md` explains each. Untrusted text is masked."""
+    """The fields of a request's log line; `docs/operate/operating.md` explains each. Untrusted text is masked."""
     fields: dict[str, Any] = {
         "id": masked(exchange.id),
         "account": exchange.account,

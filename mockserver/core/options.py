@@ -18,7 +18,7 @@ class Options:
     can be applied to: what a tiny model with random weights is like.
 
     `scenario` is a YAML file, `answers` are several, `clock` is real or virtual, `faults` are lines as in
-    docs/mock-faults.md. The journal keeps `journal_entries` exchanges, `journal_body_bytes` of each body, and
+    docs/guide/mock-faults.md. The journal keeps `journal_entries` exchanges, `journal_body_bytes` of each body, and
     `journal_bytes` of all of them.
     """
 

@@ -26,8 +26,10 @@ from mockserver.play.scenario import load as load_scenario
 from tests.docs.docs_blocks import PAGES, ROOT, rewritten
 from tests.docs.docs_pages import Example, anchors, commands, examples, links, matches, name_of, prose, turns
 
-_MOCK = sorted(ROOT.glob("docs/mock*.md"))
-_SESSIONS = [ROOT / "docs" / name for name in ("configuration.md", "operating.md", "security.md")]
+_MOCK = sorted(ROOT.glob("docs/guide/mock*.md"))
+_SESSIONS = [
+    ROOT / "docs" / page for page in ("reference/configuration.md", "operate/operating.md", "operate/security.md")
+]
 _HEADINGS = ("Date", "Status", "Context", "Decision", "Consequences")
 _COMMANDS = {"gguf-gateway": gateway_cli, "mock-llama-server": mock_cli}
 _OTHERS = {"chmod", "claude", "curl", "export", "install", "pip", "python", "python3", "sqlite3", "useradd"}
@@ -85,7 +87,7 @@ def test_the_request_walk_names_every_status_a_proxied_request_can_be_refused_wi
 def test_the_contract_says_which_of_its_rows_are_not_played() -> None:
     code = (ROOT / "gateway" / "cli" / "contract" / "conformance.py").read_text(encoding="utf-8")
     rows = {name: row.reason for name, row in vars(errors).items() if isinstance(row, errors.ErrorRow)}
-    said = re.search(r"Not\s+played are ([^.]+)\.", prose(ROOT / "docs" / "contract.md"))
+    said = re.search(r"Not\s+played are ([^.]+)\.", prose(ROOT / "docs" / "reference" / "contract.md"))
     assert said is not None
     not_played = {reason for name, reason in rows.items() if not re.search(rf"errors\.{name}\b", code)}
     assert set(re.findall(r"`(\w+)`", said[1])) == not_played
@@ -97,12 +99,13 @@ def test_sdks_try_again_what_the_contract_lets_them() -> None:
         for row in (*errors.CONTRACT, *errors.FURTHER)
         if row not in (errors.CUT, errors.SILENT)  # in a stream, which has no headers any more
     }
-    rows = re.findall(r"^\| (\d[\d, ]*) \|.*\| (yes|no)\b[^|]*\|$", prose(ROOT / "docs" / "sdks.md"), re.MULTILINE)
+    page = prose(ROOT / "docs" / "guide" / "sdks.md")
+    rows = re.findall(r"^\| (\d[\d, ]*) \|.*\| (yes|no)\b[^|]*\|$", page, re.MULTILINE)
     said = {int(status): again == "yes" for statuses, again in rows for status in statuses.split(", ")}
     assert said == {status: told[status] for status in (401, 404, 502, 503, 504)}
 
 
-@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/decisions/*.md")), ids=name_of)
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/develop/decisions/*.md")), ids=name_of)
 def test_a_decision_is_one_page_of_five_headings(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert text.startswith(f"# {page.name[:4]} ")

@@ -1,7 +1,7 @@
 """Reads an SQLite database of the newest schema directly through the driver, as a gateway does all day.
 
 SQLAlchemy changes the tables, migrates them, and reads those of database servers. To a process that only polls
-this one file for changes, its import would add 21 MB and 0.2 s (docs/decisions/0015).
+this one file for changes, its import would add 21 MB and 0.2 s (docs/develop/decisions/0015).
 """
 
 import asyncio

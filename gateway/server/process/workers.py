@@ -1,7 +1,7 @@
 """Several processes that serve one port together, and the one that supervises them.
 
 Each has a listening socket of its own (SO_REUSEPORT), among which the kernel shares out what comes. Why so:
-docs/decisions/0012-workers.md.
+docs/develop/decisions/0012-workers.md.
 """
 
 import logging

@@ -1,4 +1,4 @@
-// The how-to of docs/other-languages.md: `npm install openai`, and `node --test`.
+// The how-to of docs/guide/other-languages.md: `npm install openai`, and `node --test`.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";

@@ -1,4 +1,4 @@
-"""The snippets of docs/mock.md."""
+"""The snippets of docs/guide/mock.md."""
 
 import http.client
 import json
@@ -34,7 +34,7 @@ def test_a_sandbox_of_ones_own() -> None:
 
 
 def test_the_presets_are_understood(tmp_path: Path) -> None:
-    page = Path(__file__).parents[3] / "docs/mock.md"
+    page = Path(__file__).parents[3] / "docs/guide/mock.md"
     written = re.search(r"```ini\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     assert written is not None
     (tmp_path / "models.ini").write_text(written[1], encoding="utf-8")

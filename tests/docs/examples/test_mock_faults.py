@@ -1,4 +1,4 @@
-"""The snippets of docs/mock-faults.md."""
+"""The snippets of docs/guide/mock-faults.md."""
 
 from collections.abc import Iterator
 from http.client import IncompleteRead

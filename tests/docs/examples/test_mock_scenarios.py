@@ -1,4 +1,4 @@
-"""The snippets of docs/mock-scenarios.md."""
+"""The snippets of docs/guide/mock-scenarios.md."""
 
 import re
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ def test_a_tool_is_called_and_its_result_is_used(mock: BackgroundMock) -> None:
 
 
 def test_the_file_of_answers_is_understood(tmp_path: Path) -> None:
-    page = Path(__file__).parents[3] / "docs/mock-scenarios.md"
+    page = Path(__file__).parents[3] / "docs/guide/mock-scenarios.md"
     written = re.search(r"```text\n(# answers.yaml\n.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     assert written is not None
     (tmp_path / "answers.yaml").write_text(written[1], encoding="utf-8")

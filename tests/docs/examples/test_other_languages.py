@@ -1,4 +1,4 @@
-"""The how-to of docs/other-languages.md, run by Node with the OpenAI SDK from the registry."""
+"""The how-to of docs/guide/other-languages.md, run by Node with the OpenAI SDK from the registry."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ import pytest
 from tests.docs.docs_pages import examples
 
 _SCRIPT = Path(__file__).with_name("other_languages.test.mjs")
-_PAGE = Path(__file__).parents[3] / "docs/other-languages.md"
+_PAGE = Path(__file__).parents[3] / "docs/guide/other-languages.md"
 _SDK = "openai@7.57.0"
 _INSTALL_SECONDS = 20
 

@@ -1,4 +1,4 @@
-"""The retry loop of docs/contract.md, ridden out over real HTTP."""
+"""The retry loop of docs/reference/contract.md, ridden out over real HTTP."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""The snippets of docs/sdks.md, run with the environment that page asks for."""
+"""The snippets of docs/guide/sdks.md, run with the environment that page asks for."""
 
 import pytest
 from anthropic import Anthropic

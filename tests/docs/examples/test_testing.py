@@ -1,4 +1,4 @@
-"""The how-tos of docs/testing.md."""
+"""The how-tos of docs/guide/testing.md."""
 
 import asyncio
 import json
