@@ -117,7 +117,7 @@ async def test_chunks_that_come_whole_are_read_as_if_they_came_byte_by_byte(part
             connection = UpstreamConnection()
             wire = UpstreamWire(connection)
             connection.send_request(witness, b"GET / HTTP/1.1\r\n\r\n")
-            connection.pipe = passthrough_to(Client(witness), Excerpt(), connection.parse)
+            connection.passthrough = passthrough_to(Client(witness), Excerpt(), connection.parse)
             for data in reads:
                 wire.deliver(data)
             connection.connection_lost(OSError("reset"))
