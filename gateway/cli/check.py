@@ -43,11 +43,11 @@ def _check_database(settings: Settings, path: Path) -> None:
     """Whether the gateway could use the database, which it would migrate and this does not."""
     if settings.database is None:
         return
-    from gateway.registry.database import schema
+    from gateway.registry.database import migrate
     from gateway.registry.database.engine import database_url
     from gateway.registry.database.sqlite_file import place_of
 
-    asyncio.run(schema.check(database_url(place_of(settings.database, path.parent))))
+    asyncio.run(migrate.check(database_url(place_of(settings.database, path.parent))))
 
 
 def _counts(settings: Settings) -> dict[str, object]:

@@ -5,7 +5,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 
-class ApiFamily(StrEnum):
+class ApiProtocol(StrEnum):
     """Whose conventions an endpoint follows; decides how a stream that breaks says so."""
 
     OPENAI = "openai"
@@ -18,7 +18,7 @@ class Endpoint:
 
     method: str
     path: str
-    protocol: ApiFamily = ApiFamily.OPENAI
+    protocol: ApiProtocol = ApiProtocol.OPENAI
 
     @property
     def has_body(self) -> bool:
@@ -30,8 +30,8 @@ _TABLE = (
     Endpoint("POST", "/v1/chat/completions"),
     Endpoint("POST", "/v1/completions"),
     Endpoint("POST", "/v1/embeddings"),
-    Endpoint("POST", "/v1/messages", ApiFamily.ANTHROPIC),
-    Endpoint("POST", "/v1/messages/count_tokens", ApiFamily.ANTHROPIC),
+    Endpoint("POST", "/v1/messages", ApiProtocol.ANTHROPIC),
+    Endpoint("POST", "/v1/messages/count_tokens", ApiProtocol.ANTHROPIC),
     Endpoint("POST", "/v1/responses"),
     Endpoint("POST", "/v1/rerank"),
     Endpoint("GET", "/v1/models"),

@@ -27,11 +27,11 @@ class ClientConnection(AiohttpConnection):
 
     __slots__ = ("_coalescer", "_unsent", "answer")
 
-    def __init__(self, outbox: WriteCoalescer, manager: web.Server, **kwargs: typing.Any) -> None:
+    def __init__(self, coalescer: WriteCoalescer, manager: web.Server, **kwargs: typing.Any) -> None:
         super().__init__(manager, **kwargs)
         self.answer: ClientObserver | None = None
-        self._coalescer = outbox
-        self._unsent = b""  # waits in the outbox
+        self._coalescer = coalescer
+        self._unsent = b""  # waits in the coalescer
 
     def send(self, data: bytes) -> None:
         """Send now, unless the connection is closing: nothing may follow what it was closed behind."""
@@ -44,7 +44,7 @@ class ClientConnection(AiohttpConnection):
         self._coalescer.add(self)
 
     def flush(self) -> None:
-        """Send what is in the outbox."""
+        """Send what is in the coalescer."""
         data, self._unsent = self._unsent, b""
         if data and self.transport is not None and not self.transport.is_closing():
             self.transport.write(data)

@@ -1,11 +1,11 @@
-"""How an event stream that broke says so. Pure bytes.
+"""What the gateway itself puts into an event stream: pings in a silence, and the error where a stream broke.
 
 WHATWG HTML 9.2 "Server-sent events": a blank line ends an event, and lines end in LF, CR or CRLF.
 """
 
 import json
 
-from gateway.core.endpoints import ApiFamily
+from gateway.core.endpoints import ApiProtocol
 
 CONTENT_TYPE = b"text/event-stream"
 TAIL_BYTES = 4  # as many of the last bytes as `finish_line` needs to see
@@ -33,17 +33,17 @@ def finish_line(tail: bytes) -> bytes:
     return b"\n" if tail.endswith(b"\n") else b"\n\n"
 
 
-def error_event(protocol: ApiFamily, kind: str, message: str) -> bytes:
+def error_event(protocol: ApiProtocol, kind: str, message: str) -> bytes:
     """The event that ends a broken stream, as the protocol's own SDKs expect it."""
     error = {"type": kind, "message": message}
-    if protocol is ApiFamily.ANTHROPIC:
+    if protocol is ApiProtocol.ANTHROPIC:
         return b"event: error\ndata: " + _json({"type": "error", "error": error}) + b"\n\n"
     return b"data: " + _json({"error": error}) + b"\n\n"
 
 
-def ping(protocol: ApiFamily) -> bytes:
+def ping(protocol: ApiProtocol) -> bytes:
     """What keeps a silent stream alive without meaning anything: a comment, or the protocol's own event for it."""
-    return b'event: ping\ndata: {"type":"ping"}\n\n' if protocol is ApiFamily.ANTHROPIC else b":\n\n"
+    return b'event: ping\ndata: {"type":"ping"}\n\n' if protocol is ApiProtocol.ANTHROPIC else b":\n\n"
 
 
 def ends_event(tail: bytes) -> bool:

@@ -19,7 +19,7 @@ from gateway.proxy.request_body import RequestBody
 from gateway.proxy.response_relay import ResponseRelay
 from gateway.proxy.response_writer import WrittenResponse
 from gateway.proxy.upstream.connection import UpstreamConnection
-from gateway.proxy.upstream.connection_pool import BusyError, Upstream
+from gateway.proxy.upstream.connection_pool import BusyError, ConnectionPool
 from gateway.proxy.upstream.response_head import UpstreamError
 
 
@@ -58,7 +58,7 @@ class Relay:
         return count
 
     def start(self, answer: ResponseRelay, data: bytes) -> None:
-        """Send a request that is whole and has its connection, and count it until `end`. Raises UpstreamError."""
+        """Send a request that is whole and has its connection, and count it until `finish`. Raises UpstreamError."""
         answer.connection.send_request(answer, data)
         self.under_way += 1
         self._answers.add(answer)
@@ -69,23 +69,23 @@ class Relay:
         self._leave()
 
     async def carry(
-        self, request: web.Request, exchange: Exchange, upstream: Upstream, endpoint: Endpoint
+        self, request: web.Request, exchange: Exchange, pool: ConnectionPool, endpoint: Endpoint
     ) -> web.StreamResponse:
-        """Pass one request to `upstream` and its answer to the client. Raises Refusal while nothing has been sent."""
+        """Pass one request over `pool` and its answer to the client. Raises Refusal while nothing has been sent."""
         self.under_way += 1
         try:
-            return await self._carry(request, exchange, upstream, endpoint)
+            return await self._carry(request, exchange, pool, endpoint)
         finally:
             self._leave()
 
     async def _carry(
-        self, request: web.Request, exchange: Exchange, upstream: Upstream, endpoint: Endpoint
+        self, request: web.Request, exchange: Exchange, pool: ConnectionPool, endpoint: Endpoint
     ) -> web.StreamResponse:
         upload = RequestBody(request, self.body_bytes, self._upload_silence) if endpoint.has_body else None
-        body, connection = await self._prepare(exchange, upload, upstream)
+        body, connection = await self._prepare(exchange, upload, pool)
         outcome: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
         answer = ResponseRelay(
-            exchange, endpoint, upstream, connection, client=_client_of(request), report=_reporter(outcome)
+            exchange, endpoint, pool, connection, client=_client_of(request), report=_reporter(outcome)
         )
         uploading = None
         self._answers.add(answer)
@@ -94,7 +94,7 @@ class Relay:
                 raise Refusal(errors.DRAINING)
             lines = headers.lines_of(headers.upward(request.raw_headers))
             framing = b"" if upload is None else upload.framing()
-            head = upstream.request_head(endpoint.method, endpoint.path, lines + framing)
+            head = pool.request_head(endpoint.method, endpoint.path, lines + framing)
             if upload is None or upload.complete:
                 _send(answer, head + body)
             else:
@@ -109,7 +109,7 @@ class Relay:
             answer.client_left()  # if it is not over: whatever the reason, there is nobody left to answer
 
     async def _prepare(
-        self, exchange: Exchange, upload: RequestBody | None, upstream: Upstream
+        self, exchange: Exchange, upload: RequestBody | None, pool: ConnectionPool
     ) -> tuple[bytes, UpstreamConnection]:
         """What the request's body begins with, and a connection for it. Raises Refusal, that of `cut_all` included."""
         body = b""
@@ -120,7 +120,7 @@ class Relay:
                 if upload is not None:
                     body = await upload.read_first()
                     exchange.bytes_in = upload.size
-                return body, await _connect(upstream)
+                return body, await _connect(pool)
         except TimeoutError as error:
             raise Refusal(errors.DRAINING) from error
         finally:
@@ -134,9 +134,9 @@ class Relay:
 RELAY = web.AppKey("relay", Relay)
 
 
-async def _connect(upstream: Upstream) -> UpstreamConnection:
+async def _connect(pool: ConnectionPool) -> UpstreamConnection:
     try:
-        return await upstream.connect()
+        return await pool.connect()
     except UpstreamError as error:
         raise Refusal(errors.UNREACHABLE, cause=str(error)) from error
     except BusyError as error:

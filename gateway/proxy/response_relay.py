@@ -14,7 +14,7 @@ from gateway.proxy import event_stream
 from gateway.proxy.client_connection import Client
 from gateway.proxy.response_writer import ResponseWriter
 from gateway.proxy.upstream.connection import UpstreamConnection
-from gateway.proxy.upstream.connection_pool import Upstream
+from gateway.proxy.upstream.connection_pool import ConnectionPool
 from gateway.proxy.upstream.health_check import says_loading
 from gateway.proxy.upstream.passthrough import passthrough_to
 from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
@@ -49,7 +49,7 @@ TRANSITIONS = {
 
 
 class ResponseRelay:
-    """The answer to one request: received on `connection`, of `upstream`, and written to `client`.
+    """The answer to one request: received on `connection`, of `pool`, and written to `client`.
 
     `report` is called once, when all is over and the connection given back: with the Refusal to send instead of an
     answer, or with None if one was sent, whole or visibly broken (`exchange.ending`).
@@ -71,7 +71,7 @@ class ResponseRelay:
         self,
         exchange: Exchange,
         endpoint: Endpoint,
-        upstream: Upstream,
+        pool: ConnectionPool,
         connection: UpstreamConnection,
         *,
         client: Client,
@@ -81,21 +81,21 @@ class ResponseRelay:
         self.client = client
         client.connection.answer = self
         self._endpoint = endpoint
-        self._upstream = upstream
+        self._pool = pool
         self.connection = connection
         self._report = report
         exchange.excerpt = self._sent = Excerpt()
         self._loop = connection.loop
         self._active_at = self._loop.time()
-        self._limit = upstream.timeouts.first_byte
-        connection.idle_timer.start(self._check_idle, upstream.shortest_silence)
+        self._limit = pool.timeouts.first_byte
+        connection.idle_timer.start(self._check_idle, pool.shortest_silence)
 
     # --- from the upstream
 
     def head_received(self, head: ResponseHead) -> None:
         """Judge the head: responses the client must not see (3xx, 401, 403) become refusals."""
         self.state = ResponseState.HOLDING
-        self._limit = self._upstream.timeouts.silence
+        self._limit = self._pool.timeouts.silence
         self._head = head
         if 300 <= head.status < 400 and head.status != 304:
             self._refuse(f"it redirects ({head.status})")
@@ -195,8 +195,8 @@ class ResponseRelay:
             return
         if self.client.is_backed_up:
             self.client_backed_up()
-        if self._takes_events and self._upstream.ping is not None:
-            self._ping_when_idle(reply, self._upstream.ping)
+        if self._takes_events and self._pool.ping is not None:
+            self._ping_when_idle(reply, self._pool.ping)
 
     def _open_passthrough(self) -> None:
         """Let events bypass the parser from now on."""
@@ -226,7 +226,7 @@ class ResponseRelay:
         if left > 0:
             return left
         if self.uploading and self._head is None and self.connection.is_drained:
-            self.touch()  # it is the client that is waited for, and `Upload` has an eye on it
+            self.touch()  # the client is waited for, and `RequestBody` limits how long
             return self._limit
         if self.state is ResponseState.BACKED_UP:
             self._finish(Ending.CLIENT_STALLED)
@@ -249,7 +249,7 @@ class ResponseRelay:
             self._ping_timer.cancel()
         if ending is not None:
             self.exchange.ending = ending
-        self._upstream.release(self.connection, reusable=not self.uploading)
+        self._pool.release(self.connection, reusable=not self.uploading)
         self._report(self, refusal if self.reply is None else None)
         if self.reply is None:
             return

@@ -15,7 +15,7 @@ from gateway.core.endpoints import Endpoint
 from gateway.core.errors import Refusal
 from gateway.core.exchange import Exchange
 from gateway.proxy.relay import Relay
-from gateway.proxy.upstream.connection_pool import Upstream, Upstreams
+from gateway.proxy.upstream.connection_pool import ConnectionPool, ConnectionPools
 from gateway.proxy.upstream.readiness import Readiness
 from gateway.registry.base import Registry
 from gateway.telemetry.logs import masked
@@ -35,7 +35,7 @@ class Admitted(NamedTuple):
     asked: RequestedTarget
     key: Key
     deployment: Deployment
-    upstream: Upstream
+    pool: ConnectionPool
 
     def note_on(self, exchange: Exchange) -> None:
         """Name the account, key, deployment and endpoint of the exchange."""
@@ -57,12 +57,12 @@ class Rejected(NamedTuple):
 
 
 class Admission:
-    """Decides from what is in memory: nothing is waited for, read from a disk, or changed."""
+    """Decides from what is in memory: nothing is waited for or read from a disk."""
 
-    def __init__(self, registry: Registry, readiness: Readiness, upstreams: Upstreams, relay: Relay) -> None:
+    def __init__(self, registry: Registry, readiness: Readiness, pools: ConnectionPools, relay: Relay) -> None:
         self._registry = registry
         self._readiness = readiness
-        self._upstreams = upstreams
+        self._pools = pools
         self._relay = relay
 
     def admit(self, asked: RequestedTarget) -> Admitted | Rejected:
@@ -80,7 +80,7 @@ class Admission:
             return Rejected(asked, Refusal(row, status.value), key, deployment)
         if self._relay.draining:
             return Rejected(asked, Refusal(errors.DRAINING), key, deployment)
-        return Admitted(asked, key, deployment, self._upstreams.of(deployment))
+        return Admitted(asked, key, deployment, self._pools.of(deployment))
 
     def key(self, digest: bytes) -> Key | None:
         """The key with this digest; None for an unknown, revoked or expired one alike."""

@@ -8,7 +8,7 @@ from gateway.config.settings import Server
 from gateway.core.notifier import Notifier
 from gateway.core.worker_group import ALONE, WORKER_GROUP, WorkerGroup
 from gateway.proxy.relay import RELAY, Relay
-from gateway.proxy.upstream.connection_pool import UPSTREAMS, Upstreams
+from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPools
 from gateway.proxy.upstream.readiness import READINESS, Readiness
 from gateway.registry.base import Registry
 from gateway.server.admission import ADMISSION, REGISTRY, Admission
@@ -17,7 +17,7 @@ from gateway.server.handlers import authentication, dashboard, metrics_endpoint
 from gateway.server.routes import add_routes
 from gateway.telemetry import access_log
 
-# Only for what the router answers: the proxied endpoints do not come this way (see `request_handler`).
+# Only for what the router answers: the proxied endpoints do not come this way (see `request_pipeline`).
 MIDDLEWARES = (access_log.measure, authentication.authenticate)
 
 NOTIFIER = web.AppKey("notifier", Notifier)
@@ -27,16 +27,16 @@ _FIRST_LOOK_SECONDS = 0.3  # so that a restarted gateway does not call healthy d
 def create_app(server: Server, registry: Registry, group: WorkerGroup = ALONE) -> web.Application:
     """The gateway as an aiohttp application. `registry` is opened and closed with it."""
     app = web.Application(middlewares=MIDDLEWARES)
-    notifier, upstreams = Notifier(), Upstreams(group)
+    notifier, pools = Notifier(), ConnectionPools(group)
     app[NOTIFIER] = notifier
     app[WORKER_GROUP] = group
     app[REGISTRY] = registry
     app[access_log.ACCESS] = access = access_log.AccessLog(notifier)
-    app[UPSTREAMS] = upstreams
-    app[READINESS] = watcher = Readiness(upstreams, notifier, server.probes.interval, server.probes.timeout)
+    app[POOLS] = pools
+    app[READINESS] = readiness = Readiness(pools, notifier, server.probes.interval, server.probes.timeout)
     app[RELAY] = relay = Relay(server.limits.body_bytes, server.timeouts.upload_silence)
-    app[ADMISSION] = Admission(registry, watcher, upstreams, relay)
-    app[COMPLETION] = Completion(access, watcher)
+    app[ADMISSION] = Admission(registry, readiness, pools, relay)
+    app[COMPLETION] = Completion(access, readiness)
     app.on_response_prepare.append(access_log.stamp)
     app.cleanup_ctx.extend((registry_context, readiness_context))
     dashboard.set_up(app, server, notifier)
@@ -54,16 +54,16 @@ async def registry_context(app: web.Application) -> AsyncIterator[None]:
 
 
 async def readiness_context(app: web.Application) -> AsyncIterator[None]:
-    """Deployments are probed while the gateway serves, always those of the newest snapshot."""
-    registry, watcher = app[REGISTRY], app[READINESS]
+    """Deployments are readiness while the gateway serves, always those of the newest snapshot."""
+    registry, readiness = app[REGISTRY], app[READINESS]
 
     def follow() -> None:
-        watcher.watch(registry.snapshot.deployments)
+        readiness.watch(registry.snapshot.deployments)
 
     registry.listeners.append(follow)
     follow()
-    await watcher.first_look(_FIRST_LOOK_SECONDS)
+    await readiness.first_look(_FIRST_LOOK_SECONDS)
     yield
     registry.listeners.remove(follow)
-    await watcher.close()
-    app[UPSTREAMS].close()
+    await readiness.close()
+    app[POOLS].close()

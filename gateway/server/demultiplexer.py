@@ -45,8 +45,8 @@ class Demultiplexer(ClientConnection):
 
     __slots__ = ("_aiohttp_bytes", "_buffer", "_collecting", "_decision", "_fast_path", "_retries", "_state")
 
-    def __init__(self, fast_path: FastPath, outbox: WriteCoalescer, manager: web.Server, **kwargs: Any) -> None:
-        super().__init__(outbox, manager, **kwargs)
+    def __init__(self, fast_path: FastPath, coalescer: WriteCoalescer, manager: web.Server, **kwargs: Any) -> None:
+        super().__init__(coalescer, manager, **kwargs)
         self._fast_path = fast_path
         self._state = ConnectionState.FREE
         self._buffer = b""

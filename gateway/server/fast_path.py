@@ -1,7 +1,7 @@
 """Begins a plain request in the very call that received it, if nothing stands in its way: no task, no waiting.
 
 It serves the good case only: the request is admitted, and a connection to its upstream is idle. If that is not so,
-nothing has been sent, and `request_handler` goes on with the same decision.
+nothing has been sent, and `request_pipeline` goes on with the same decision.
 """
 
 import asyncio
@@ -56,17 +56,17 @@ class FastPath:
         """
         if isinstance(decision, Rejected):
             return Begun.NO
-        upstream = decision.upstream
-        connection = upstream.connect_at_once()
+        pool = decision.pool
+        connection = pool.connect_at_once()
         if connection is None:
             return Begun.NOT_YET
         head, endpoint = request.head, decision.asked.endpoint
         exchange = self._access.start(head.request_id)
         decision.note_on(exchange)
         exchange.bytes_in = len(request.body)
-        answer = ResponseRelay(exchange, endpoint, upstream, connection, client=client, report=self._report)
+        answer = ResponseRelay(exchange, endpoint, pool, connection, client=client, report=self._report)
         framing = content_length(len(request.body)) if request.body else b""
-        up = upstream.request_head(endpoint.method, endpoint.path, head.upward + framing)
+        up = pool.request_head(endpoint.method, endpoint.path, head.upward + framing)
         self._relay.start(answer, up + request.body)
         return Begun.YES
 

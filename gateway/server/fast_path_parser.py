@@ -1,7 +1,7 @@
 """Recognizes a plain request: to a proxied endpoint, whole, with nothing unusual in it.
 
 Nearly every request is one. What is not (chunks, `Expect`, a query, two keys that differ, bytes that look odd) is not
-an error: aiohttp's parser and `request_handler` decide what becomes of it. So this may be as narrow as it likes.
+an error: aiohttp's parser and `request_pipeline` decide what becomes of it. So this may be as narrow as it likes.
 """
 
 import re

@@ -12,12 +12,12 @@ from gateway.core import errors
 from gateway.core.errors import Refusal
 from gateway.proxy import aiohttp_internals
 from gateway.proxy.client_connection import ClientConnection
-from gateway.proxy.client_disconnect import DisconnectWatch
+from gateway.proxy.paused_client_watch import PausedClientWatch
 from gateway.proxy.write_coalescing import WriteCoalescer
 from gateway.server.completion import COMPLETION
 from gateway.server.demultiplexer import Demultiplexer
 from gateway.server.fast_path import FastPath
-from gateway.server.request_handler import RequestPipeline
+from gateway.server.request_pipeline import RequestPipeline
 from gateway.server.request_validation import without_surprises
 from gateway.telemetry.access_log import ACCESS
 
@@ -35,9 +35,9 @@ class HttpConnection(Demultiplexer):
     __slots__ = ("app",)
 
     def __init__(
-        self, app: web.Application, fast_path: FastPath, outbox: WriteCoalescer, manager: web.Server, **kwargs: Any
+        self, app: web.Application, fast_path: FastPath, coalescer: WriteCoalescer, manager: web.Server, **kwargs: Any
     ) -> None:
-        super().__init__(fast_path, outbox, manager, **kwargs)
+        super().__init__(fast_path, coalescer, manager, **kwargs)
         self.app = app
 
     def handle_error(
@@ -101,10 +101,10 @@ class _Server(web.Server):
         self._options = {"loop": asyncio.get_running_loop(), **options}
         self._fast_path = FastPath(app)
         self._coalescer = WriteCoalescer()
-        self._disconnect_watch = DisconnectWatch(lambda: self.connections)
+        self._paused_clients = PausedClientWatch(lambda: self.connections)
 
     async def shutdown(self, timeout: float | None = None) -> None:
-        self._disconnect_watch.stop()
+        self._paused_clients.stop()
         await super().shutdown(timeout)
 
     def __call__(self) -> web.RequestHandler:

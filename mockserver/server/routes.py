@@ -10,9 +10,9 @@ from mockserver.api import (
     native_api,
     openai_api,
     proxy_api,
+    resumable_stream_api,
     slots_api,
     status_api,
-    stream_api,
 )
 from mockserver.server.router import router_api
 
@@ -57,9 +57,9 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/slots", status_api.slots),
     ("POST", "/slots/{id_slot}", slots_api.act),
     ("GET", "/metrics", status_api.metrics),
-    ("GET", "/v1/stream", stream_api.resume),
-    ("DELETE", "/v1/stream", stream_api.stop),
-    ("POST", "/v1/streams/lookup", stream_api.look_up),
+    ("GET", "/v1/stream", resumable_stream_api.resume),
+    ("DELETE", "/v1/stream", resumable_stream_api.stop),
+    ("POST", "/v1/streams/lookup", resumable_stream_api.look_up),
     ("GET", "/cors-proxy", proxy_api.proxy),
     ("POST", "/cors-proxy", proxy_api.proxy),
     ("GET", "/lora-adapters", status_api.get_lora),
@@ -86,8 +86,8 @@ ROUTER_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/models/load", router_api.load),
     ("POST", "/models/unload", router_api.unload),
     ("GET", "/models/sse", router_api.events),
-    ("GET", "/v1/stream", stream_api.resume),
-    ("DELETE", "/v1/stream", stream_api.stop),
-    ("POST", "/v1/streams/lookup", stream_api.look_up),
+    ("GET", "/v1/stream", resumable_stream_api.resume),
+    ("DELETE", "/v1/stream", resumable_stream_api.stop),
+    ("POST", "/v1/streams/lookup", resumable_stream_api.look_up),
 )
 """What a router answers itself; all else goes to the model a request names."""

@@ -7,7 +7,7 @@ import asyncio
 import select
 from typing import Protocol, cast
 
-from gateway.proxy.upstream.idle_timeout import IdleTimer
+from gateway.proxy.upstream.idle_timer import IdleTimer
 from gateway.proxy.upstream.passthrough import Passthrough
 from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
 from gateway.proxy.upstream.response_parser import ResponseParser
@@ -28,10 +28,10 @@ class ResponseReceiver(Protocol):
 
 
 class UpstreamConnection(asyncio.BaseProtocol):
-    """Send with `send_request` and `write`; the answer arrives at the receiver given to `begin`.
+    """Send with `send_request` and `write`; the answer arrives at the receiver given to `send_request`.
 
-    Once the receiver has set a `passthrough`, chunks may go there instead, until it gives the connection back. What the passthrough
-    does not pass on, it has to hand to `parse`.
+    Once the receiver has set a `passthrough`, chunks may go there instead, until it gives the connection back. A
+    passthrough has to hand to `parse` what it does not pass on.
     """
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ class UpstreamConnection(asyncio.BaseProtocol):
         return self._open_passthrough or self.parse
 
     def parse(self, data: bytes) -> None:
-        """Parse a read of the socket. A passthrough before it took whole chunks only: the parser is still between two."""
+        """Parse a read of the socket. A passthrough before it took whole chunks: the parser is still between two."""
         if self._receiver is None:
             self.abort()  # nobody asked: whatever this is, it must not become part of the next answer
             return

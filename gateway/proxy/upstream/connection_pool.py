@@ -26,7 +26,7 @@ class BusyError(Exception):
     """No connection is free: as many requests as may wait are waiting already, or this one has waited too long."""
 
 
-class Upstream:
+class ConnectionPool:
     """Opens, keeps and reuses connections to the llama-server of one deployment."""
 
     def __init__(self, deployment: Deployment, group: WorkerGroup = ALONE) -> None:
@@ -161,30 +161,30 @@ class Upstream:
             self._sweep_later()
 
 
-class Upstreams:
-    """One Upstream for each deployment, made when first asked for and remade when the deployment changes."""
+class ConnectionPools:
+    """One pool for each deployment, made when first asked for and remade when the deployment changes."""
 
     def __init__(self, group: WorkerGroup = ALONE) -> None:
         self._group = group
-        self._known: dict[str, tuple[Deployment, Upstream]] = {}
+        self._known: dict[str, tuple[Deployment, ConnectionPool]] = {}
 
-    def of(self, deployment: Deployment) -> Upstream:
-        """The upstream of this deployment."""
+    def of(self, deployment: Deployment) -> ConnectionPool:
+        """The pool of this deployment."""
         known = self._known.get(deployment.id)
         if known is not None and known[0] is deployment:
             return known[1]
         if known is not None and _same_upstream(known[0], deployment):
-            upstream = known[1]
+            pool = known[1]
         else:
             if known is not None:
                 known[1].close()
-            upstream = Upstream(deployment, self._group)
-        self._known[deployment.id] = (deployment, upstream)
-        return upstream
+            pool = ConnectionPool(deployment, self._group)
+        self._known[deployment.id] = (deployment, pool)
+        return pool
 
-    def known(self) -> dict[str, Upstream]:
+    def known(self) -> dict[str, ConnectionPool]:
         """The upstreams that exist, by deployment id."""
-        return {name: upstream for name, (_, upstream) in self._known.items()}
+        return {name: pool for name, (_, pool) in self._known.items()}
 
     def keep_only(self, deployment_ids: Container[str]) -> None:
         """Forget the upstreams of deployments that are gone. What is under way on them finishes."""
@@ -196,7 +196,7 @@ class Upstreams:
         self.keep_only(())
 
 
-UPSTREAMS = web.AppKey("upstreams", Upstreams)
+POOLS = web.AppKey("pools", ConnectionPools)
 
 
 def _same_upstream(one: Deployment, other: Deployment) -> bool:

@@ -4,17 +4,17 @@ import asyncio
 
 import orjson
 
-from gateway.proxy.upstream.connection_pool import Upstream
+from gateway.proxy.upstream.connection_pool import ConnectionPool
 from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
 
 _MAX_BYTES = 64 * 1024
 
 
-async def ask_health(upstream: Upstream, timeout: float) -> str:
+async def ask_health(pool: ConnectionPool, timeout: float) -> str:
     """Ask `/health`: "ok", "loading", or what is wrong in a few words. Never raises, takes `timeout` s at most."""
     try:
         async with asyncio.timeout(timeout):
-            head, body = await _ask(upstream)
+            head, body = await _ask(pool)
     except TimeoutError:
         return f"no answer within {timeout:g} s"
     except UpstreamError as error:
@@ -40,11 +40,11 @@ def _meaning(status: int, body: bytes) -> str:
     return f"/health answered {status}, not as a llama-server does"
 
 
-async def _ask(upstream: Upstream) -> tuple[ResponseHead, bytes]:
-    connection = await upstream.connect_apart()
+async def _ask(pool: ConnectionPool) -> tuple[ResponseHead, bytes]:
+    connection = await pool.connect_apart()
     answer = _WholeAnswer()
     try:
-        connection.send_request(answer, upstream.request_head("GET", "/health", b"Connection: close\r\n"))
+        connection.send_request(answer, pool.request_head("GET", "/health", b"Connection: close\r\n"))
         return await answer.done
     finally:
         connection.abort()

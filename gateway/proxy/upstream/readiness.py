@@ -14,7 +14,7 @@ from aiohttp import web
 
 from gateway.core.deployment import Deployment, Status
 from gateway.core.notifier import Notifier
-from gateway.proxy.upstream.connection_pool import Upstreams
+from gateway.proxy.upstream.connection_pool import ConnectionPools
 from gateway.proxy.upstream.health_check import ask_health
 
 _FAULT = "the gateway failed to probe it"
@@ -38,8 +38,8 @@ class Readiness:
     Every `interval` while an upstream is healthy; quickly at first, and then more slowly up to `interval`, while not.
     """
 
-    def __init__(self, upstreams: Upstreams, notifier: Notifier, interval: float, timeout: float) -> None:
-        self._upstreams = upstreams
+    def __init__(self, pools: ConnectionPools, notifier: Notifier, interval: float, timeout: float) -> None:
+        self._pools = pools
         self._notifier = notifier
         self._interval = interval
         self._timeout = timeout
@@ -55,7 +55,7 @@ class Readiness:
                 watched.deployment = deployment
             else:
                 self._start_probing(deployment, watched)
-        self._upstreams.keep_only(deployments)
+        self._pools.keep_only(deployments)
         self._notifier.notify()
 
     def status(self, deployment: Deployment) -> Status:
@@ -111,7 +111,7 @@ class Readiness:
     async def _ask(self, watched: "_Watched") -> str:
         """One probe. A fault of ours must not end the probing: its deployment would stay as it is for ever."""
         try:
-            return await ask_health(self._upstreams.of(watched.deployment), self._timeout)
+            return await ask_health(self._pools.of(watched.deployment), self._timeout)
         except Exception:
             if watched.health.seen != _FAULT:
                 log.exception("deployment %s: internal error in a probe", watched.deployment.id)

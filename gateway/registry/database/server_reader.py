@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gateway.config.document import SourceError
 from gateway.registry.base import Snapshot
 from gateway.registry.database.engine import engine_for, in_sentences, name_of
+from gateway.registry.database.migrate import prepare
 from gateway.registry.database.rows import PORTION, DatabaseRow, Defaults, deployment_of, key_of
-from gateway.registry.database.schema import prepare
 from gateway.registry.database.tables import deployments, keys, revision
 
 

@@ -54,7 +54,7 @@ class SqliteReader:
         connection = await _connect_if_ready(path)
         if connection is None:
             from gateway.registry.database.engine import database_url
-            from gateway.registry.database.schema import prepare
+            from gateway.registry.database.migrate import prepare
 
             await prepare(database_url(path), create=False)
             with in_sentences(str(path)):

@@ -27,7 +27,7 @@ from gateway.registry.database.change_steps import (
     put_keys,
 )
 from gateway.registry.database.engine import database_url, engine_for, in_sentences, name_of
-from gateway.registry.database.schema import prepare
+from gateway.registry.database.migrate import prepare
 from gateway.registry.database.tables import deployments, keys, revision
 
 __all__ = ["GRACE", "ChangeError", "SqlWriter", "writer"]

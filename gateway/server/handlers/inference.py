@@ -34,7 +34,7 @@ async def inference(app: web.Application, request: web.Request, asked: Requested
     decision.note_on(exchange)
     if isinstance(decision, Rejected):
         raise decision.refusal
-    return await app[RELAY].carry(request, exchange, decision.upstream, asked.endpoint)
+    return await app[RELAY].carry(request, exchange, decision.pool, asked.endpoint)
 
 
 async def not_proxied(request: web.Request) -> web.StreamResponse:

@@ -10,12 +10,12 @@ from aiohttp import hdrs, web
 from gateway.config.settings import Server
 from gateway.core.worker_group import WORKER_GROUP
 from gateway.proxy.relay import RELAY
-from gateway.proxy.upstream.connection_pool import UPSTREAMS
+from gateway.proxy.upstream.connection_pool import POOLS
 from gateway.proxy.upstream.readiness import READINESS
 from gateway.server.admission import REGISTRY
 from gateway.server.handlers.authentication import public
 from gateway.server.handlers.operator_access import OperatorAccess
-from gateway.telemetry import multiprocess_metrics
+from gateway.telemetry import worker_metrics
 from gateway.telemetry.access_log import ACCESS
 
 METRICS_ACCESS = web.AppKey("metrics_access", OperatorAccess)
@@ -42,8 +42,8 @@ async def scrape(request: web.Request) -> web.Response:
     gauges, others = _gauges(app), tuple(app[WORKER_GROUP].other_counters())
     counts = app[ACCESS].metrics.counts()
     for other in others:
-        multiprocess_metrics.add_counts(counts, other)
-        multiprocess_metrics.add_standing(_standing(gauges), other)
+        worker_metrics.add_counts(counts, other)
+        worker_metrics.add_standing(_standing(gauges), other)
     return web.Response(
         body=exposition.expose(counts, gauges),
         headers={hdrs.CONTENT_TYPE: exposition.CONTENT_TYPE},
@@ -53,11 +53,11 @@ async def scrape(request: web.Request) -> web.Response:
 async def _publish_counters(app: web.Application) -> AsyncIterator[None]:
     """Take over what a dead worker of this number had counted, and publish what this one counts."""
     group, metrics = app[WORKER_GROUP], app[ACCESS].metrics
-    multiprocess_metrics.add_counts(metrics.others, group.own_counters())
+    worker_metrics.add_counts(metrics.others, group.own_counters())
 
     async def publish_for_ever() -> None:
         while True:
-            group.publish_counters(multiprocess_metrics.packed(metrics.counts(), _standing(_gauges(app))))
+            group.publish_counters(worker_metrics.packed(metrics.counts(), _standing(_gauges(app))))
             await asyncio.sleep(_PUBLISH_SECONDS)
 
     publishing = asyncio.create_task(publish_for_ever(), name="metrics")
@@ -66,7 +66,7 @@ async def _publish_counters(app: web.Application) -> AsyncIterator[None]:
     await asyncio.wait([publishing])
 
 
-def _standing(gauges: _Gauges) -> multiprocess_metrics.Standing:
+def _standing(gauges: _Gauges) -> worker_metrics.Standing:
     return {name: gauges[name][2] for name in _SUMMED}
 
 
@@ -76,7 +76,7 @@ def _gauges(app: web.Application) -> _Gauges:
     under_way = Counter(app[RELAY].deployments_under_way())
     connections: dict[tuple[str, ...], float] = {
         (name, state): float(number)
-        for name, upstream in app[UPSTREAMS].known().items()
+        for name, upstream in app[POOLS].known().items()
         for state, number in upstream.connections.items()
     }
     statuses: dict[tuple[str, ...], float] = {

@@ -14,9 +14,8 @@ from mockserver.core.nlohmann_json import dump_bytes
 from mockserver.core.request_matching import RequestView
 from mockserver.play.faults import Fault, Faults
 from mockserver.play.journal_middleware import JOURNAL_ENTRY
-from mockserver.server.faults.fault_writer import FaultWriter, abort_response
-from mockserver.server.faults.head_faults import ContentLengthWriter, ContentTypeWriter, GzipWriter, HugeHeaderWriter
-from mockserver.server.faults.stream_faults import (
+from mockserver.server.faults.base_fault_writer import FaultWriter, abort_response
+from mockserver.server.faults.body_faults import (
     CutWriter,
     ErrorEventWriter,
     GarbageWriter,
@@ -24,6 +23,7 @@ from mockserver.server.faults.stream_faults import (
     PingsWriter,
     TrickleWriter,
 )
+from mockserver.server.faults.head_faults import ContentLengthWriter, ContentTypeWriter, GzipWriter, HugeHeaderWriter
 
 FAULTS = web.AppKey("faults", Faults)
 CLOCK = web.AppKey("clock", Clock)

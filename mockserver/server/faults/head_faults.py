@@ -7,7 +7,7 @@ from multidict import CIMultiDict
 
 from mockserver.core.clock import Clock
 from mockserver.play.faults import Fault
-from mockserver.server.faults.fault_writer import FaultWriter, abort_response
+from mockserver.server.faults.base_fault_writer import FaultWriter, abort_response
 
 _HUGE = 64 * 1024
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gateway.core.deployment import Limits
 from gateway.core.exchange import Exchange
 from gateway.core.worker_group import WorkerGroup
-from gateway.telemetry import multiprocess_metrics
+from gateway.telemetry import worker_metrics
 from gateway.telemetry.metrics import Metrics
 from tests.harness import scene
 from tests.harness.fleet import StartGateway
@@ -97,7 +97,7 @@ def test_counts_that_were_published_add_up_histograms_too() -> None:
     exchange.status, exchange.bytes_out, exchange.first_byte_at = 200, 7, 1.0
     one.add(exchange)
     both = one.counts()
-    multiprocess_metrics.add_counts(both, multiprocess_metrics.packed(one.counts(), {}))
+    worker_metrics.add_counts(both, worker_metrics.packed(one.counts(), {}))
     (duration,) = both.duration.values()
     assert dict(both.body_bytes) == {("demo", "in"): 0, ("demo", "out"): 14}
     assert list(duration.buckets())[-1] == ("+Inf", 2)

@@ -17,13 +17,13 @@ async def _unasked(_request: web.BaseRequest) -> web.StreamResponse:
 
 
 @asynccontextmanager
-async def connected(outbox: WriteCoalescer) -> AsyncIterator[tuple[ClientConnection, socket.socket]]:
+async def connected(coalescer: WriteCoalescer) -> AsyncIterator[tuple[ClientConnection, socket.socket]]:
     """A connection, and its client's end of it."""
     loop, server = asyncio.get_running_loop(), web.Server(_unasked)
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
         client.setblocking(False)
         transport, connection = await loop.connect_accepted_socket(
-            lambda: ClientConnection(outbox, server, loop=loop), listener.accept()[0]
+            lambda: ClientConnection(coalescer, server, loop=loop), listener.accept()[0]
         )
         yield connection, client
         transport.close()
@@ -50,13 +50,13 @@ async def test_what_is_sent_now_leaves_after_what_waits_for_the_end_of_the_turn(
 
 
 async def test_what_waits_leaves_before_anything_that_is_scheduled_later() -> None:
-    outbox, seen = WriteCoalescer(), b""
+    coalescer, seen = WriteCoalescer(), b""
 
     def look() -> None:
         nonlocal seen
         seen = other.recv(100)
 
-    async with connected(outbox) as (connection, client), connected(outbox) as (neighbour, other):
+    async with connected(coalescer) as (connection, client), connected(coalescer) as (neighbour, other):
         connection.send_with_others(b"one")
         neighbour.send_with_others(b"another")
         asyncio.get_running_loop().call_soon(look)

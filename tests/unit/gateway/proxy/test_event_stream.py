@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.endpoints import ApiFamily
+from gateway.core.endpoints import ApiProtocol
 from gateway.proxy.event_stream import TAIL_BYTES, error_event, finish_line, is_event_stream
 
 STREAMS = st.lists(
@@ -34,12 +34,12 @@ def events(stream: bytes) -> list[tuple[str, str]]:
     return found
 
 
-@given(STREAMS, st.sampled_from(ApiFamily))
-def test_wherever_a_stream_breaks_the_error_is_an_event_of_its_own(sent: bytes, protocol: ApiFamily) -> None:
+@given(STREAMS, st.sampled_from(ApiProtocol))
+def test_wherever_a_stream_breaks_the_error_is_an_event_of_its_own(sent: bytes, protocol: ApiProtocol) -> None:
     whole = sent + finish_line(sent[-TAIL_BYTES:]) + error_event(protocol, "api_error", "It broke — here.")
     kind, data = events(whole)[-1]
     error = {"type": "api_error", "message": "It broke — here."}
-    if protocol is ApiFamily.ANTHROPIC:
+    if protocol is ApiProtocol.ANTHROPIC:
         assert (kind, json.loads(data)) == ("error", {"type": "error", "error": error})
     else:
         assert (kind, json.loads(data)) == ("message", {"error": error})

@@ -12,7 +12,7 @@ from gateway.core.exchange import Ending, Exchange
 from gateway.proxy.client_connection import Client, ClientConnection
 from gateway.proxy.response_relay import ResponseRelay
 from gateway.proxy.upstream.connection import UpstreamConnection
-from gateway.proxy.upstream.connection_pool import Upstream
+from gateway.proxy.upstream.connection_pool import ConnectionPool
 from gateway.proxy.upstream.response_head import ResponseHead
 
 EVENT = b"data: 1\n\n"
@@ -63,7 +63,7 @@ class Ended:
     def answer(self, *, speaks_http11: bool = True) -> ResponseRelay:
         line = Line()
         self.wire = line.transport
-        upstream = Upstream(Deployment("demo", "acme", "http://127.0.0.1:1"))
+        upstream = ConnectionPool(Deployment("demo", "acme", "http://127.0.0.1:1"))
         client = Client(cast(ClientConnection, line), speaks_http11=speaks_http11)
         endpoint = ENDPOINTS["/v1/chat/completions"]
         answer = ResponseRelay(

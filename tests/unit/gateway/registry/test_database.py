@@ -263,15 +263,15 @@ async def test_a_row_that_the_gateway_did_not_write_is_said_in_a_sentence(
 async def test_a_migration_that_fails_half_way_leaves_nothing_behind(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gateway.registry.database import schema
+    from gateway.registry.database import migrate
 
-    run = schema.upgrade
+    run = migrate.upgrade
 
     def broken(connection: object) -> None:
         run(connection)  # type: ignore[arg-type]
         raise OSError("the power went off")
 
-    monkeypatch.setattr(schema, "upgrade", broken)
+    monkeypatch.setattr(migrate, "upgrade", broken)
     with pytest.raises(SourceError, match="the power went off"):
         async with writer(str(path), create=True):
             pass

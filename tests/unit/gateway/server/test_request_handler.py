@@ -13,7 +13,7 @@ from gateway.core.account import Key, digest_of
 from gateway.core.deployment import Deployment, Status
 from gateway.proxy.relay import RELAY
 from gateway.registry.base import Snapshot
-from gateway.server import request_handler
+from gateway.server import request_pipeline
 from gateway.telemetry.access_log import ACCESS
 from tests.harness.status_pages import KEY, NOWHERE, serving
 
@@ -25,7 +25,7 @@ async def test_a_fault_of_ours_is_a_500_of_the_contract_and_counted_as_one(
         raise RuntimeError("a canary of a cause")
 
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(request_handler, "inference", broken)
+    monkeypatch.setattr(request_pipeline, "inference", broken)
     async with serving([Deployment("demo", "acme", NOWHERE, status=Status.READY)]) as gateway:
         url = f"{gateway.url}/api/gguf/demo/v1/models"
         async with aiohttp.ClientSession() as client, client.get(url, headers={"key": KEY}) as answer:

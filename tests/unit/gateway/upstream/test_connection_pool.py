@@ -9,7 +9,7 @@ import pytest
 from gateway.core.deployment import Deployment, Limits, Timeouts
 from gateway.proxy.upstream import connection_pool as module
 from gateway.proxy.upstream.connection import UpstreamConnection
-from gateway.proxy.upstream.connection_pool import BusyError, Upstream, Upstreams
+from gateway.proxy.upstream.connection_pool import BusyError, ConnectionPool, ConnectionPools
 from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
 from tests.harness.patience import PATIENCE
 
@@ -49,11 +49,11 @@ async def url() -> AsyncIterator[str]:
     server.close()
 
 
-def upstream_of(url: str, **limits: int) -> Upstream:
-    return Upstream(Deployment("demo", "acme", url, limits=Limits(**limits)))
+def upstream_of(url: str, **limits: int) -> ConnectionPool:
+    return ConnectionPool(Deployment("demo", "acme", url, limits=Limits(**limits)))
 
 
-async def ask(upstream: Upstream) -> UpstreamConnection:
+async def ask(upstream: ConnectionPool) -> UpstreamConnection:
     connection = await upstream.connect()
     done = Done()
     connection.send_request(done, b"GET / HTTP/1.1\r\n\r\n")
@@ -120,7 +120,7 @@ async def test_who_leaves_the_line_in_the_moment_of_its_turn_is_passed_over(url:
 
 async def test_who_has_waited_too_long_leaves_the_line_and_keeps_no_place(url: str) -> None:
     limits, timeouts = Limits(connections=1, waiting=2), Timeouts(queue=0.02)
-    upstream = Upstream(Deployment("demo", "acme", url, limits=limits, timeouts=timeouts))
+    upstream = ConnectionPool(Deployment("demo", "acme", url, limits=limits, timeouts=timeouts))
     held = await upstream.connect()
     waiting = [asyncio.create_task(upstream.connect()) for _ in range(2)]
     for late in waiting:
@@ -153,7 +153,7 @@ async def test_a_closed_upstream_keeps_no_connection(url: str) -> None:
 
 def test_a_deployment_read_again_keeps_its_upstream_and_is_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every reload makes new objects of the same deployments; no request after the first may pay for that."""
-    upstreams, before = Upstreams(), Deployment("demo", "acme", "http://127.0.0.1:1")
+    upstreams, before = ConnectionPools(), Deployment("demo", "acme", "http://127.0.0.1:1")
     kept, again = upstreams.of(before), replace(before)
     assert upstreams.of(again) is kept
     monkeypatch.setattr(module, "_same_upstream", lambda _one, _other: pytest.fail("compared once more"))

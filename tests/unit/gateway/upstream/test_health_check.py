@@ -10,7 +10,7 @@ import pytest
 from gateway.core.deployment import Deployment, Status
 from gateway.core.notifier import Notifier
 from gateway.proxy.upstream import readiness
-from gateway.proxy.upstream.connection_pool import Upstreams
+from gateway.proxy.upstream.connection_pool import ConnectionPools
 from gateway.proxy.upstream.readiness import Readiness
 from tests.harness.patience import PATIENCE
 
@@ -25,7 +25,7 @@ async def probes(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[flo
 
     def begin(interval: float, ask: Ask) -> Readiness:
         monkeypatch.setattr(readiness, "ask_health", ask)
-        begun.append(Readiness(Upstreams(), Notifier(), interval, 1))
+        begun.append(Readiness(ConnectionPools(), Notifier(), interval, 1))
         begun[-1].watch({DEPLOYMENT.id: DEPLOYMENT})
         return begun[-1]
 

@@ -9,7 +9,7 @@ import trustme
 
 from gateway.core.deployment import Deployment
 from gateway.proxy.upstream.address import Address
-from gateway.proxy.upstream.connection_pool import Upstream
+from gateway.proxy.upstream.connection_pool import ConnectionPool
 from gateway.proxy.upstream.response_head import UpstreamError
 from tests.harness.scripted_upstream import ScriptedUpstream
 from tests.harness.stage import certified
@@ -97,7 +97,7 @@ async def test_a_ca_file_that_was_never_good_is_said_to_be_the_cause(server: Tls
 async def test_a_connection_that_is_kept_does_not_look_at_the_file(
     server: TlsServer, ca_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    upstream = Upstream(Deployment("demo", "acme", server.url, ca_file=str(ca_file)))
+    upstream = ConnectionPool(Deployment("demo", "acme", server.url, ca_file=str(ca_file)))
     connection = await ask(upstream)
     ca_file.unlink()
     assert await ask(upstream) is connection

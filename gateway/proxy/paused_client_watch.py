@@ -1,4 +1,7 @@
-"""Notices clients that leave while nothing is read from them: no end of a connection is seen until it is read."""
+"""Notices clients that leave while nothing is read from them: no end of a connection is seen until it is read.
+
+What follows when any client leaves is `client_left` of `response_relay`.
+"""
 
 import asyncio
 import select
@@ -10,7 +13,7 @@ _EVERY_SECONDS = 0.5
 _LEFT = getattr(select, "POLLRDHUP", 0)  # Linux; elsewhere poll(2) tells of a reset only
 
 
-class DisconnectWatch:
+class PausedClientWatch:
     """Looks at `connections()` now and then until `stop`, and aborts those whose client has closed its side.
 
     Reading stops for as long as a request's body waits for its place in line or for a slow upstream.
