@@ -4,14 +4,17 @@ A release of aiohttp may lack any of it: `shortcomings` says what is lost then, 
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import aiohttp
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_writer import StreamWriter
+
+_LOG = logging.getLogger("mockserver")
 
 OnChunk = Callable[[Any], Awaitable[None]]
 
@@ -44,6 +47,13 @@ def shortcomings() -> list[str]:
         for (kind, name), loss in _LOSSES.items()
         if name in _MISSING
     ]
+
+
+@cache
+def warn_of_shortcomings() -> None:
+    """Log the shortcomings, once in a process."""
+    for sentence in shortcomings():
+        _LOG.warning("%s", sentence)
 
 
 def connection_factory(

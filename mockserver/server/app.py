@@ -1,4 +1,7 @@
-"""The application of the model port: its routes, and the checks before them in llama-server's order."""
+"""The application of the model port: its routes, and the checks before them in llama-server's order.
+
+Mirrors tools/server/server-http.cpp (its pre-routing handler).
+"""
 
 from collections.abc import AsyncIterator
 

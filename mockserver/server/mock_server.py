@@ -1,13 +1,11 @@
 """The mock as an object: start it, change its state, ask what it received. In this loop or beside it."""
 
 import asyncio
-import logging
 from dataclasses import fields, replace
-from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from mockserver.core import aiohttp_internals
+from mockserver.core.aiohttp_internals import warn_of_shortcomings
 from mockserver.core.clock import Clock
 from mockserver.core.listener import Listener
 from mockserver.core.options import BUILD_INFO, Options
@@ -28,16 +26,6 @@ from mockserver.server.background_thread import BackgroundMock
 if TYPE_CHECKING:
     from mockserver.play.scenario import Scenario
     from mockserver.play.scenario_player import ScenarioPlayer
-
-
-_LOG = logging.getLogger("mockserver")
-
-
-@cache
-def _warn_of_shortcomings() -> None:
-    """Say once in a process what the installed aiohttp lacks."""
-    for sentence in aiohttp_internals.shortcomings():
-        _LOG.warning("%s", sentence)
 
 
 class MockLlamaServer:
@@ -79,7 +67,7 @@ class MockLlamaServer:
 
     async def start(self) -> None:
         """Bind both ports and begin with the first state; raises PortTaken."""
-        _warn_of_shortcomings()
+        warn_of_shortcomings()
         try:
             self._listener.hold()
             await self._control_listener.open()
