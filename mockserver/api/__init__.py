@@ -1,1 +1,1 @@
-"""llama-server's endpoints."""
+"""llama-server's endpoints: from a request to tasks, and from their results to a response."""

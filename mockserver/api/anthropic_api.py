@@ -1,4 +1,7 @@
-"""Anthropic's endpoints: messages, plain and streamed, and the token count."""
+"""Anthropic's endpoints: messages, plain and streamed, and the token count.
+
+Mirrors tools/server/server-context.cpp (`server_routes`).
+"""
 
 from aiohttp import web
 

@@ -1,6 +1,6 @@
 """From a chat body, already in OpenAI's form, to its prompt, its answer plan and its tasks.
 
-Mirrors `oaicompat_chat_params_parse` in llama.cpp's tools/server/server-common.cpp.
+Mirrors tools/server/server-common.cpp (`oaicompat_chat_params_parse`).
 """
 
 import random
@@ -39,7 +39,7 @@ def _render_prompt(server_context: ServerContext, body: dict[str, Any]) -> tuple
 
 
 def _template_input(server_context: ServerContext, body: Any) -> tuple[TemplateInput, str]:
-    """What the template is given, and the text of an answer that was begun already."""
+    """What the template is given, and the beginning of the answer if the assistant's message is continued."""
     if not isinstance(body, dict):
         raise ApiError(400, "'messages' is required")
     options = server_context.options

@@ -1,4 +1,7 @@
-"""Embeddings, OpenAI's and the native form, and reranking, Jina's and TEI's form."""
+"""Embeddings, OpenAI's and the native form, and reranking, Jina's and TEI's form.
+
+Mirrors tools/server/server-context.cpp (`handle_embeddings_impl`) and tools/server/server-common.cpp.
+"""
 
 import base64
 import struct

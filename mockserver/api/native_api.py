@@ -1,4 +1,7 @@
-"""llama-server's own endpoints: completion, infill, tokens, templates, and how the server is doing."""
+"""llama-server's own endpoints: completion, infill, tokens, templates, and how the server is doing.
+
+Mirrors tools/server/server-context.cpp (`server_routes`).
+"""
 
 from typing import Any
 

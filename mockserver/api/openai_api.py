@@ -1,4 +1,7 @@
-"""The OpenAI endpoints: chat completions, text completions, responses, token counts, models."""
+"""The OpenAI endpoints: chat completions, text completions, responses, token counts, models.
+
+Mirrors tools/server/server-context.cpp (`server_routes`).
+"""
 
 from itertools import product
 from typing import Any

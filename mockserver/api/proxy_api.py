@@ -1,4 +1,7 @@
-"""`/cors-proxy?url=`: fetches for the web UI what its page may not, with no header but those meant for it."""
+"""`/cors-proxy?url=`: fetches for the web UI what its page may not, with no header but those meant for it.
+
+Mirrors tools/server/server-cors-proxy.h.
+"""
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, hdrs, web
 

@@ -1,4 +1,7 @@
-"""Reading a stream again, looking it up, stopping it: `/v1/stream` and `/v1/streams/lookup`."""
+"""Reading a stream again, looking it up, stopping it: `/v1/stream` and `/v1/streams/lookup`.
+
+Mirrors tools/server/server-stream.cpp.
+"""
 
 from contextlib import aclosing
 

@@ -1,6 +1,6 @@
 """Streams that outlive their client: one with `X-Conversation-Id` can be read again, or stopped.
 
-Mirrors `stream_session` and its manager in llama.cpp's tools/server/server-stream.cpp.
+Mirrors tools/server/server-stream.cpp.
 """
 
 import asyncio

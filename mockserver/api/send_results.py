@@ -1,6 +1,6 @@
 """From tasks to an HTTP response: one JSON body, or a stream with one chunk for each result.
 
-Mirrors `handle_completions_impl` in llama.cpp's tools/server/server-context.cpp.
+Mirrors tools/server/server-context.cpp (`handle_completions_impl`).
 """
 
 import asyncio
@@ -131,7 +131,7 @@ async def _pinging_in_silence(request: web.Request, response: web.StreamResponse
 
 
 async def _ping(request: web.Request, response: web.StreamResponse, seconds: int) -> None:
-    """Compare the number of bytes sent, once in so many seconds: unchanged means silence."""
+    """Compare the number of bytes sent, once in so many seconds: the stream is silent if it is unchanged."""
     seen, clock = request.writer.output_size, request[SERVER_CONTEXT].clock
     with suppress(ConnectionError):
         while True:

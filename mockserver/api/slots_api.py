@@ -1,4 +1,7 @@
-"""`POST /slots/{id}?action=save|restore|erase`: a slot's cache to a file and back."""
+"""`POST /slots/{id}?action=save|restore|erase`: a slot's cache to a file and back.
+
+Mirrors tools/server/server-context.cpp (`handle_slots_save` and its siblings).
+"""
 
 import json
 import time

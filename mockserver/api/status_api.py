@@ -1,4 +1,7 @@
-"""How the server is doing and what it was started with: `/props`, `/slots`, `/metrics`, `/lora-adapters`."""
+"""How the server is doing and what it was started with: `/props`, `/slots`, `/metrics`, `/lora-adapters`.
+
+Mirrors tools/server/server-context.cpp (`server_routes`).
+"""
 
 from typing import Any
 

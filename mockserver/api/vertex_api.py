@@ -1,4 +1,7 @@
-"""Vertex AI's prediction route: several requests of any kind in one body."""
+"""Vertex AI's prediction route: several requests of any kind in one body.
+
+Mirrors tools/server/server-http.cpp.
+"""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
 """The names of llama-server's options, so that a mock can tell one that it leaves out from a slip of the finger.
 
-They are those in the table of llama.cpp's `tools/server/README.md` at the build that is played (`settings.BUILD_INFO`).
+They are those in the table of llama.cpp's `tools/server/README.md` at the build that is played (`options.BUILD_INFO`).
 """
 
 _OLDER = """

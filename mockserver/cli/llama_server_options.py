@@ -1,4 +1,4 @@
-"""llama-server's command line, read: what a mock makes of it, and what it leaves out."""
+"""llama-server's command line as options of a mock; what has no effect on a mock is left out."""
 
 import re
 from collections.abc import Collection, Mapping

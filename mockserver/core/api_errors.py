@@ -1,4 +1,7 @@
-"""The errors a llama-server answers with: one exception, one table of types, two key orders."""
+"""The errors a llama-server answers with: one exception, one table of types, two key orders.
+
+Mirrors tools/server/server-common.cpp (`format_error_response`).
+"""
 
 from typing import Any
 
@@ -24,7 +27,7 @@ class ApiError(Exception):
         self.extra = extra
 
     def fields(self) -> dict[str, Any]:
-        """The inner object, in the order of tools/server/server-common.cpp."""
+        """The inner object, in the order of llama.cpp."""
         return {"code": self.code, "message": self.message, "type": self.kind, **self.extra}
 
 

@@ -5,11 +5,11 @@ import contextlib
 import logging
 import socket
 import struct
-from functools import partial
 from http import HTTPStatus
 
 from aiohttp import web
 
+from mockserver.core.aiohttp_internals import connection_factory
 from mockserver.core.port import BACKLOG, Port
 
 _TURNS_TO_CONNECT = 4  # of the event loop: a task, a transport, its protocol, and one to spare
@@ -89,7 +89,7 @@ class Listener:
         if self._servers:
             return
         http_server, loop = await self._http_server(), asyncio.get_running_loop()
-        connect = partial(_Connection, http_server, loop=loop, **http_server._kwargs)  # as web.Server does itself
+        connect = connection_factory(http_server, _Connection, loop)
         for held_socket in self._port.hand_over():
             self._servers.append(await loop.create_server(connect, sock=held_socket, backlog=BACKLOG))
 

@@ -1,1 +1,1 @@
-"""The pretended llama.cpp: slots, prompts being read, tokens being generated."""
+"""The pretended llama.cpp: tasks in slots, prompts being processed, tokens being generated."""

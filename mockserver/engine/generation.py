@@ -1,5 +1,6 @@
-"""One task in its slot, from the first batch of the prompt to the last token. Mirrors the loop of `server_slot` in
-llama.cpp's tools/server/server-context.cpp.
+"""One task in its slot, from the first batch of the prompt to the last token.
+
+Mirrors tools/server/server-context.cpp (`server_slot`).
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Sleep when idle: the model is freed after `sleep_idle_seconds` without a request.
 
-Mirrors the sleeping state of `server_queue` in llama.cpp's tools/server/server-queue.cpp.
+Mirrors tools/server/server-queue.cpp.
 """
 
 import asyncio

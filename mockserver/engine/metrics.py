@@ -1,4 +1,7 @@
-"""The counters behind `/metrics`, and their Prometheus text."""
+"""The counters behind `/metrics`, and their Prometheus text.
+
+Mirrors tools/server/server-task.cpp (`server_task_result_metrics`).
+"""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,7 @@
-"""A task and its results, in the order in which they come. Mirrors llama.cpp's tools/server/server-task.h."""
+"""A task and its results, in the order in which they come.
+
+Mirrors tools/server/server-task.h.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,6 +1,6 @@
 """The pretended llama.cpp: the slots, the clock, the counters and the chat template, and the tasks that run on them.
 
-Mirrors `server_context` in llama.cpp's tools/server/server-context.cpp.
+Mirrors tools/server/server-context.cpp (`server_context_impl`).
 """
 
 import asyncio

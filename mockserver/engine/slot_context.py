@@ -1,4 +1,7 @@
-"""What a slot's context holds: how much room a prompt leaves, and what goes when there is none left."""
+"""What a slot's context holds: how much room a prompt leaves, and what goes when there is none left.
+
+Mirrors tools/server/server-context.cpp (its context shift).
+"""
 
 import sys
 from collections.abc import MutableSequence

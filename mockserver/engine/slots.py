@@ -1,6 +1,6 @@
 """The slots of a server: each holds one sequence and its cache. Tasks without a slot are deferred.
 
-Mirrors `server_slot`, `get_available_slot` and `server_queue::defer` in llama.cpp's tools/server.
+Mirrors tools/server/server-context.cpp (`server_slot`) and tools/server/server-queue.cpp (deferred tasks).
 """
 
 import asyncio

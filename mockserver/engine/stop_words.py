@@ -1,6 +1,6 @@
 """The stop words of a request: text leaves as whole characters, and never with the beginning of a stop word at its end.
 
-Mirrors `server_slot::find_stopping_strings` in llama.cpp's tools/server/server-context.cpp.
+Mirrors tools/server/server-context.cpp (`find_stopping_strings`).
 """
 
 from collections.abc import Sequence

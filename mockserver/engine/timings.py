@@ -1,4 +1,7 @@
-"""The `timings` object: what was processed, what was generated, and how fast."""
+"""The `timings` object: what was processed, what was generated, and how fast.
+
+Mirrors tools/server/server-common.cpp (`server_slot_stats`).
+"""
 
 from dataclasses import dataclass
 from typing import Any

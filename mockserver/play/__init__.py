@@ -1,1 +1,1 @@
-"""What the mock plays, and what it has seen: states, faults, scenarios, the journal, the control port."""
+"""What the mock plays and what it received: states, faults, scenarios, the journal, the control port."""

@@ -4,9 +4,9 @@ import asyncio
 from functools import partial
 
 from aiohttp import web
-from aiohttp.http_writer import StreamWriter
 from aiohttp.typedefs import Handler
 
+from mockserver.core.aiohttp_internals import call_on_chunk
 from mockserver.play.journal import ExchangeEnd, Journal, JournalEntry
 
 JOURNAL = web.AppKey("journal", Journal)
@@ -19,9 +19,7 @@ async def record_exchange(request: web.Request, handler: Handler) -> web.StreamR
     journal = request.app[JOURNAL]
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers]
     entry = request[JOURNAL_ENTRY] = journal.open_entry(request.method, request.path_qs, headers)
-    writer = request.writer
-    if isinstance(writer, StreamWriter):
-        writer._on_chunk_sent = partial(_record_chunk, journal, entry)  # aiohttp offers it to its client only
+    call_on_chunk(request.writer, partial(_record_chunk, journal, entry))
     ended = ExchangeEnd.CUT
     try:
         response = await handler(request)

@@ -1,4 +1,4 @@
-"""A scenario being played: each entry of its timeline at its time, on the mock's clock."""
+"""The scenario player: it plays each entry of a timeline at its time, on the mock's clock."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

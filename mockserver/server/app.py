@@ -1,4 +1,7 @@
-"""The application of the model port: its routes, and the checks before them in llama-server's order."""
+"""The application of the model port: its routes, and the checks before them in llama-server's order.
+
+Mirrors tools/server/server-http.cpp (its pre-routing handler).
+"""
 
 from collections.abc import AsyncIterator
 
@@ -8,6 +11,7 @@ from aiohttp.typedefs import Handler
 from mockserver.api.resumable_streams import StreamSessions
 from mockserver.api.send_results import STREAM_SESSIONS, json_response
 from mockserver.api.vertex_api import predict
+from mockserver.core.aiohttp_internals import request_number
 from mockserver.core.api_errors import INVALID_KEY, LOADING, NOT_FOUND, ApiError
 from mockserver.core.options import Options
 from mockserver.core.state import Phase
@@ -84,8 +88,7 @@ _MIDDLEWARES = (record_exchange, close_after_errors, answer_errors, record_reque
 
 async def _close_used_up(request: web.Request, response: web.StreamResponse) -> None:
     """Signal handler: a connection ends with its hundredth answer."""
-    # aiohttp counts the requests of a connection and shows the number nowhere else.
-    if request.protocol._request_count >= MOST_REQUESTS:
+    if request_number(request) >= MOST_REQUESTS:
         response.force_close()
 
 

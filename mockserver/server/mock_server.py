@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from mockserver.core.aiohttp_internals import warn_of_shortcomings
 from mockserver.core.clock import Clock
 from mockserver.core.listener import Listener
 from mockserver.core.options import BUILD_INFO, Options
@@ -66,6 +67,7 @@ class MockLlamaServer:
 
     async def start(self) -> None:
         """Bind both ports and begin with the first state; raises PortTaken."""
+        warn_of_shortcomings()
         try:
             self._listener.hold()
             await self._control_listener.open()

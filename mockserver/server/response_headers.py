@@ -1,4 +1,7 @@
-"""The headers of an answer, in llama-server's order and with its values; none of aiohttp's own."""
+"""The headers of an answer, in llama-server's order and with its values; none of aiohttp's own.
+
+Mirrors tools/server/server-http.cpp.
+"""
 
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit

@@ -1,4 +1,7 @@
-"""The table of llama-server's endpoints: method, path, handler."""
+"""The table of llama-server's endpoints: method, path, handler.
+
+Mirrors tools/server/server.cpp.
+"""
 
 from collections.abc import Awaitable, Callable
 

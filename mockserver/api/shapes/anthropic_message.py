@@ -1,4 +1,7 @@
-"""Anthropic's `message` and its events, as llama-server sends them: blocks end in one burst, ids are OpenAI's."""
+"""Anthropic's `message` and its events, as llama-server sends them: blocks end in one burst, ids are OpenAI's.
+
+Mirrors tools/server/server-task.cpp (`to_json_anthropic`).
+"""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,7 @@
-"""`chat.completion` and its chunks."""
+"""`chat.completion` and its chunks.
+
+Mirrors tools/server/server-task.cpp (`to_json_oaicompat_chat`).
+"""
 
 from collections.abc import Sequence
 from typing import Any

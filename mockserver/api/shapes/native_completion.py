@@ -1,4 +1,7 @@
-"""The native answer of `/completion` and `/infill`, which is also the `__verbose` of the others."""
+"""The native answer of `/completion` and `/infill`, which is also the `__verbose` of the others.
+
+Mirrors tools/server/server-task.cpp (`to_json_non_oaicompat`).
+"""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,7 @@
-"""OpenAI's `response` and its events, as far as llama-server goes: no sequence numbers, one burst at the end."""
+"""OpenAI's `response` and its events, as far as llama-server goes: no sequence numbers, one burst at the end.
+
+Mirrors tools/server/server-task.cpp (`to_json_oaicompat_resp`).
+"""
 
 from collections.abc import Sequence
 from typing import Any

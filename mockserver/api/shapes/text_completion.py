@@ -1,4 +1,7 @@
-"""`text_completion` and its chunks."""
+"""`text_completion` and its chunks.
+
+Mirrors tools/server/server-task.cpp (`to_json_oaicompat`).
+"""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,7 @@
-"""llama.cpp's grammar notation (GBNF), read into rules."""
+"""llama.cpp's grammar notation (GBNF), read into rules.
+
+Mirrors src/llama-grammar.cpp (`llama_grammar_parser`).
+"""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""The log probabilities of an answer: made up, but ordered, below zero, and the same for the same token."""
+"""The log probabilities of an answer: made up, but ordered, below zero, and the same for the same token.
+
+Mirrors tools/server/server-task.cpp (`probs_vector_to_json`).
+"""
 
 import math
 import random

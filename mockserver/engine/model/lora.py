@@ -1,4 +1,7 @@
-"""LoRA adapters: which there are, and how strongly each is applied."""
+"""LoRA adapters: which there are, and how strongly each is applied.
+
+Mirrors tools/server/server-common.cpp (`parse_lora_request`).
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,7 @@
-"""The `messages` of a chat request: checked with llama-server's own complaints, and made plain for a template."""
+"""The `messages` of a chat request: checked with llama-server's own complaints, and made plain for a template.
+
+Mirrors common/chat.cpp (`common_chat_msgs_parse_oaicompat`).
+"""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,7 @@
-"""From messages to a prompt: the built-in chat templates by name, any other by Jinja."""
+"""From messages to a prompt: the built-in chat templates by name, any other by Jinja.
+
+Mirrors src/llama-chat.cpp.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any, Protocol

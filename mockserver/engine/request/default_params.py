@@ -1,4 +1,7 @@
-"""The generation parameters of llama-server with their defaults, in the order in which it shows them."""
+"""The generation parameters of llama-server with their defaults, in the order in which it shows them.
+
+Mirrors tools/server/server-task.cpp (`task_params::to_json`).
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""Chat templates in Jinja, with what model makers expect to find in them."""
+"""Chat templates in Jinja, with what model makers expect to find in them.
+
+Mirrors common/jinja/.
+"""
 
 import datetime
 import json

@@ -1,4 +1,7 @@
-"""The `prompt` of a completion request: text, tokens, both mixed, an object, or several of these."""
+"""The `prompt` of a completion request: text, tokens, both mixed, an object, or several of these.
+
+Mirrors tools/server/server-common.cpp (`tokenize_input_prompts`).
+"""
 
 from typing import Any
 

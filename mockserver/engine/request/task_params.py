@@ -1,4 +1,7 @@
-"""The generation parameters of one request: read from its body, checked, and shown again in its answer."""
+"""The generation parameters of one request: read from its body, checked, and shown again in its answer.
+
+Mirrors tools/server/server-schema.cpp (`eval_llama_cmpl_schema`).
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

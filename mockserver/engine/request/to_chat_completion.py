@@ -1,4 +1,7 @@
-"""Anthropic's and OpenAI's newer requests put in the terms of a chat completion, as llama-server does."""
+"""Anthropic's and OpenAI's newer requests put in the terms of a chat completion, as llama-server does.
+
+Mirrors tools/server/server-chat.cpp.
+"""
 
 from typing import Any
 

@@ -33,8 +33,9 @@ Log = Callable[[str], None]
 
 
 class Recorder:
-    """One exchange a file, in `folder`. `say` is told of each. Raises RecordingError for a folder or a URL that
-    cannot be used.
+    """One file for each exchange, in `folder`; `log` is called with a line about each.
+
+    Raises RecordingError for a folder or a URL that cannot be used.
     """
 
     def __init__(self, upstream: str, folder: Path, log: Log = lambda line: None) -> None:

@@ -1,1 +1,1 @@
-"""Faults on the wire."""
+"""Fault injection: the middleware that chooses, and the writers that spoil heads and streams."""

@@ -35,8 +35,7 @@ class FaultWriter(StreamWriter):
     """Passes on what it is given: the pieces of a stream one by one, or a whole body."""
 
     def __init__(self, request: web.Request, fault: Fault, clock: Clock) -> None:
-        keep = getattr(request.writer, "_on_chunk_sent", None)
-        super().__init__(request.protocol, asyncio.get_running_loop(), on_chunk_sent=keep)
+        super().__init__(request.protocol, asyncio.get_running_loop())
         self.request, self.fault, self.clock = request, fault, clock
         self.events_sent = 0
 

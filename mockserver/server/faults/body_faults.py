@@ -6,6 +6,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from mockserver.api.shapes.sse import DataErrors, data_event
+from mockserver.core.aiohttp_internals import keep_half_of_head
 from mockserver.core.api_errors import ApiError
 from mockserver.core.clock import Clock
 from mockserver.play.faults import Fault
@@ -29,8 +30,8 @@ class CutWriter(FaultWriter):
     async def write_headers(self, status_line: str, headers: CIMultiDict[str]) -> None:
         """Half of the head, if that is where to cut."""
         await super().write_headers(status_line, headers)
-        if self.fault.at == "head" and self._headers_buf:
-            self._headers_buf = self._headers_buf[: len(self._headers_buf) // 2]
+        if self.fault.at == "head":
+            keep_half_of_head(self)
             self._truncate()
 
     async def write_event(self, event: bytes) -> None:

@@ -8,6 +8,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from mockserver.api.send_results import JSON_TYPE, json_response
+from mockserver.core.aiohttp_internals import can_replace_writer, replace_writer, shortcomings
 from mockserver.core.api_errors import INVALID_KEY, LOADING, NOT_FOUND, TYPES
 from mockserver.core.clock import Clock
 from mockserver.core.nlohmann_json import dump_bytes
@@ -73,8 +74,10 @@ async def _inject(fault: Fault, request: web.Request, handler: Handler) -> web.S
     clock = request.app[CLOCK]
     if fault.fault == "hang":
         await _hang(fault, clock)
+    elif can_replace_writer():
+        replace_writer(request, _WRITERS[fault.fault](request, fault, clock))
     else:
-        request._payload_writer = _WRITERS[fault.fault](request, fault, clock)  # aiohttp has no other way in
+        return json_response(_error(500, " ".join(shortcomings())), 500)
     return await handler(request)
 
 

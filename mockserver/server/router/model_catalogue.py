@@ -1,4 +1,7 @@
-"""What models a router has: those it knows from the start, and those that are downloaded or come with a reload."""
+"""What models a router has: those it knows from the start, and those that are downloaded or come with a reload.
+
+Mirrors tools/server/server-models.cpp (`server_models`).
+"""
 
 import asyncio
 from collections.abc import Callable, Iterator

@@ -1,4 +1,7 @@
-"""Loading a router's model, and loading it again when it wakes; told as it goes on."""
+"""Loading a router's model, and loading it again when it wakes, with events about the progress.
+
+Mirrors tools/server/server-models.cpp (`server_models::load`).
+"""
 
 import asyncio
 from typing import Any, Protocol

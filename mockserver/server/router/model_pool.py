@@ -1,4 +1,7 @@
-"""A router's models: which are loaded, who waits for which, and who has to go when there is no room."""
+"""A router's models: which are loaded, who waits for which, and who has to go when there is no room.
+
+Mirrors tools/server/server-models.cpp (`server_lru_sched`).
+"""
 
 import asyncio
 from collections.abc import AsyncIterator

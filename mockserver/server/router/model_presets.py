@@ -1,4 +1,7 @@
-"""A router's models: those in its cache, the files of a directory, and the sections of an INI file."""
+"""A router's models: those in its cache, the files of a directory, and the sections of an INI file.
+
+Mirrors common/preset.cpp.
+"""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,7 @@
-"""The endpoints only a router has: its models, loading and unloading them, and its own properties."""
+"""The endpoints only a router has: its models, loading and unloading them, and its own properties.
+
+Mirrors tools/server/server-models.cpp (`server_models_routes`).
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""One model of a router: its status, its requests, and the events about it."""
+"""One model of a router: its status, its requests, and the events about it.
+
+Mirrors tools/server/server-models.h (`server_model_meta`).
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

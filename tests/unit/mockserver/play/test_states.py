@@ -34,6 +34,16 @@ async def test_a_deploying_mock_says_so_and_becomes_ready_by_itself() -> None:
         assert (await ask(mock.url, "POST", "/v1/chat/completions", CHAT)).status == 200
 
 
+async def test_a_deploying_mock_says_so_before_it_asks_for_a_key() -> None:
+    """The order of the checks in tools/server/server-http.cpp."""
+    async with MockLlamaServer(state="deploying", load_seconds=None, api_keys=["secret"]) as mock:
+        loading = await ask(mock.url, "POST", "/v1/chat/completions", CHAT)
+        assert (loading.status, loading.json()["error"]["message"]) == (503, "Loading model")
+        await mock.set_state("ready")
+        refused = await ask(mock.url, "POST", "/v1/chat/completions", CHAT)
+        assert (refused.status, refused.json()["error"]["message"]) == (401, "Invalid API Key")
+
+
 async def test_a_paused_mock_refuses_connections_and_keeps_its_port() -> None:
     async with MockLlamaServer(state="paused") as mock:
         assert await is_refused(mock.url)
