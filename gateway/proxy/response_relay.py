@@ -226,7 +226,7 @@ class ResponseRelay:
         if left > 0:
             return left
         if self.uploading and self._head is None and self.connection.is_drained:
-            self.touch()  # it is the client that is waited for, and `Upload` has an eye on it
+            self.touch()  # the client is late, not the upstream: `RequestBody` watches that
             return self._limit
         if self.state is ResponseState.BACKED_UP:
             self._finish(Ending.CLIENT_STALLED)
