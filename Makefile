@@ -70,10 +70,10 @@ run: $(RUN) ## Serve the sandbox: gateway and mocks on this machine (PORT=8080)
 	@exec $(VENV)/bin/gguf-gateway sandbox --port $(PORT)
 
 test: $(DEVELOPMENT) ## Run the tests (CASES=all for every case, LOOP=both for either event loop, DEPS=latest, DEPS=lowest)
-	@$(VENV)/bin/python -m pytest -n 4 --dist worksteal -m "not tools" --cases $(CASES) --loop $(LOOP)
+	@$(VENV)/bin/python -m pytest -n 4 --dist worksteal --cases $(CASES) --loop $(LOOP)
 
-test-tools: $(DEVELOPMENT) ## Run the tests of the tools, and those of a property that one change in a hundred touches
-	@$(VENV)/bin/python -m pytest -n 4 --dist worksteal -m tools --cases $(CASES) --loop $(LOOP)
+test-tools: $(DEVELOPMENT) ## Run the tests of the tools, and those that take long
+	@$(VENV)/bin/python -m pytest -n 4 --dist worksteal -m "tools or slow" --cases $(CASES) --loop $(LOOP)
 
 retest: $(DEVELOPMENT) ## Run again, one at a time, what failed last
 	@$(VENV)/bin/python -m pytest --last-failed --last-failed-no-failures none --cases all --loop both

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from mockserver import MockLlamaServer
@@ -21,6 +22,9 @@ pytest_plugins = ["pytester"]
 # tests runs this many, evenly chosen and always the same. `make test CASES=all` runs every one.
 _CASES = 4
 _CATALOGUE = ("tests/wire/", "tests/sdk/")
+
+_FOR_THE_TOOLS = ("tools", "slow")
+_OF_SPEED = (HealthCheck.too_slow,)  # a busy machine is no fault
 
 # The event loops a gateway can run on. A case that starts one has its loop in its name, and is by default run on one
 # of them: the cases of a test take turns, and so do the tests of one case.
@@ -42,6 +46,11 @@ def pytest_configure(config: pytest.Config) -> None:
     would be a fifth of all the work.
     """
     config.addinivalue_line("markers", "long: takes seconds, and is begun first: all would wait for it in the end")
+    config.addinivalue_line("markers", "tools: about a tool of this repository (`make test-tools`, or `--cases all`)")
+    config.addinivalue_line("markers", "slow: takes long for one property (`make test-tools`, or `--cases all`)")
+    for name, examples in (("some", 30), ("all", 300)):
+        settings.register_profile(name, max_examples=examples, deadline=None, suppress_health_check=_OF_SPEED)
+    settings.load_profile(config.getoption("--cases"))
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
 
@@ -51,6 +60,12 @@ def gateway_loop(request: pytest.FixtureRequest) -> str:
     """The event loop of the gateways in this case: "asyncio" or "uvloop"."""
     loop: str = request.param
     return loop
+
+
+@pytest.fixture
+def is_thorough(pytestconfig: pytest.Config) -> bool:
+    """Whether all cases are to run."""
+    return bool(pytestconfig.getoption("--cases") == "all")
 
 
 @pytest.fixture
@@ -78,9 +93,24 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
     """Leave out what is not to run; once the rest is shuffled, put the long ones first."""
+    _leave_out_what_is_for_the_tools(config, items)
     _choose(config, items)
     yield
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+def _leave_out_what_is_for_the_tools(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Unless `-m` or a test's own name asks for it, or all cases are to run."""
+    named = any("::" in argument for argument in config.args)
+    if named or config.getoption("-m") or config.getoption("--cases") == "all":
+        return
+    left_out = [item for item in items if _is_for_tools(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not _is_for_tools(item)]
+
+
+def _is_for_tools(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(name) is not None for name in _FOR_THE_TOOLS)
 
 
 def _choose(config: pytest.Config, items: list[pytest.Item]) -> None:

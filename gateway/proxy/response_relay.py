@@ -110,7 +110,7 @@ class ResponseRelay:
             self._sent.add(data)
             if last:
                 self._finish(Ending.FINISHED)
-            elif self.connection.pipe is None and self.reply.chunked and self._sent.has_begun:
+            elif self.connection.passthrough is None and self.reply.chunked and self._sent.has_begun:
                 self._open_passthrough()
         elif self.state is ResponseState.HOLDING:
             self._held_body += data
@@ -202,7 +202,7 @@ class ResponseRelay:
         """Let events bypass the parser from now on."""
         transport = self.client.connection.transport
         if transport is not None:
-            self.connection.pipe = passthrough_to(transport, self._sent, self.connection.parse)
+            self.connection.passthrough = passthrough_to(transport, self._sent, self.connection.parse)
 
     def _last_activity(self) -> float:
         """When the exchange was last active, in the event loop's time."""

@@ -3,20 +3,22 @@
 from aiohttp import web
 
 from mockserver.api import chat_request
-from mockserver.api.send_results import MACHINE, answer, body_of, json_answer
-from mockserver.api.shapes.anthropic_message import MessagesShape
+from mockserver.api.send_results import SERVER_CONTEXT, json_body, json_response, send_results
+from mockserver.api.shapes.anthropic_message import AnthropicMessageShape
 from mockserver.engine.model import tokenizer
 from mockserver.engine.request.to_chat_completion import from_anthropic
 
 
 async def messages(request: web.Request) -> web.StreamResponse:
     """`POST /v1/messages`."""
-    machine, body = request[MACHINE], from_anthropic(await body_of(request))
-    tasks, options = chat_request.read(machine, body)
-    return await answer(request, tasks[:1], MessagesShape(machine), stream=bool(options.shown["stream"]))
+    server_context, body = request[SERVER_CONTEXT], from_anthropic(await json_body(request))
+    tasks, params = chat_request.tasks_of(server_context, body)
+    return await send_results(
+        request, tasks[:1], AnthropicMessageShape(server_context), stream=bool(params.shown["stream"])
+    )
 
 
 async def count_tokens(request: web.Request) -> web.Response:
     """`POST /v1/messages/count_tokens`."""
-    text = chat_request.prompt_of(request[MACHINE], from_anthropic(await body_of(request)))
-    return json_answer({"input_tokens": len(tokenizer.encode(text, add_bos=True))})
+    text = chat_request.prompt_of(request[SERVER_CONTEXT], from_anthropic(await json_body(request)))
+    return json_response({"input_tokens": len(tokenizer.encode(text, add_bos=True))})

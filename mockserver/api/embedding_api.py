@@ -6,12 +6,12 @@ from typing import Any
 
 from aiohttp import web
 
-from mockserver.api.send_results import MACHINE, body_of, json_answer
+from mockserver.api.send_results import SERVER_CONTEXT, json_body, json_response
 from mockserver.core.api_errors import ApiError
 from mockserver.engine.model import tokenizer
 from mockserver.engine.model.embedding import embed, relevance, token_vectors
 from mockserver.engine.request import chat_messages, prompts
-from mockserver.engine.server_context import Machine
+from mockserver.engine.server_context import ServerContext
 
 _NO_INPUT = '"input" or "content" must be provided'
 
@@ -36,37 +36,37 @@ def _tokens(value: Any) -> list[int]:
     return prompts.one(value)
 
 
-def _check_batch(machine: Machine, tokens: list[int]) -> None:
-    if len(tokens) > machine.settings.ubatch:
+def _check_batch(server_context: ServerContext, tokens: list[int]) -> None:
+    if len(tokens) > server_context.options.ubatch:
         message = (
             f"input ({len(tokens)} tokens) is too large to process. increase the physical batch size "
-            f"(current batch size: {machine.settings.ubatch})"
+            f"(current batch size: {server_context.options.ubatch})"
         )
         raise ApiError(500, message)
 
 
-async def _process(machine: Machine, inputs: list[list[int]]) -> None:
+async def _process(server_context: ServerContext, inputs: list[list[int]]) -> None:
     """Pass the inputs through a slot, one after another, each at its turn."""
     for tokens in inputs:
-        _check_batch(machine, tokens)
-        await machine.process(tokens)
+        _check_batch(server_context, tokens)
+        await server_context.process(tokens)
 
 
 async def embeddings(request: web.Request) -> web.Response:
     """`POST /v1/embeddings`."""
-    machine = request[MACHINE]
-    _require(machine.settings.embeddings, "embeddings", "--embeddings")
-    body = await body_of(request)
-    if machine.settings.pooling == "none":
+    server_context = request[SERVER_CONTEXT]
+    _require(server_context.options.embeddings, "embeddings", "--embeddings")
+    body = await json_body(request)
+    if server_context.options.pooling == "none":
         raise ApiError(400, "Pooling type 'none' is not OAI compatible. Please use a different pooling type")
     inputs, encoding = _inputs(body), body.get("encoding_format", "float")
     if encoding not in ("float", "base64"):
         raise ApiError(400, "The format to return the embeddings in. Can be either float or base64")
-    await _process(machine, inputs)
+    await _process(server_context, inputs)
     count = sum(map(len, inputs))
-    return json_answer(
+    return json_response(
         {
-            "model": body.get("model", machine.settings.model_name),
+            "model": body.get("model", server_context.options.model_name),
             "object": "list",
             "usage": {"prompt_tokens": count, "total_tokens": count},
             "data": [_entry(index, embed(tokens), encoding) for index, tokens in enumerate(inputs)],
@@ -83,12 +83,12 @@ def _entry(index: int, vector: list[float], encoding: str) -> dict[str, Any]:
 
 async def native_embeddings(request: web.Request) -> web.Response:
     """`POST /embedding`."""
-    machine = request[MACHINE]
-    _require(machine.settings.embeddings, "embeddings", "--embeddings")
-    inputs = _inputs(await body_of(request))
-    await _process(machine, inputs)
-    pooled = machine.settings.pooling != "none"
-    return json_answer(
+    server_context = request[SERVER_CONTEXT]
+    _require(server_context.options.embeddings, "embeddings", "--embeddings")
+    inputs = _inputs(await json_body(request))
+    await _process(server_context, inputs)
+    pooled = server_context.options.pooling != "none"
+    return json_response(
         [
             {"index": index, "embedding": [embed(tokens)] if pooled else token_vectors(tokens)}
             for index, tokens in enumerate(inputs)
@@ -98,28 +98,28 @@ async def native_embeddings(request: web.Request) -> web.Response:
 
 async def rerank(request: web.Request) -> web.Response:
     """`POST /v1/rerank`; the answer has TEI's form when the body says `texts`."""
-    machine = request[MACHINE]
-    _require(machine.settings.reranking, "reranking", "--reranking")
-    body = await body_of(request)
+    server_context = request[SERVER_CONTEXT]
+    _require(server_context.options.reranking, "reranking", "--reranking")
+    body = await json_body(request)
     query, documents = _query_and_documents(body)
     pairs = [(tokenizer.encode(query, add_bos=True), tokenizer.encode(text)) for text in documents]
-    await _process(machine, [question + text for question, text in pairs])
+    await _process(server_context, [question + text for question, text in pairs])
     scored = [(index, relevance(query, text)) for index, text in enumerate(documents)]
     scored.sort(key=lambda pair: -pair[1])
     most = body.get("top_n")
     scored = scored[: most if isinstance(most, int) and most >= 0 else len(documents)]
     if "texts" in body:
         with_text = body.get("return_text") is True
-        return json_answer(
+        return json_response(
             [
                 {"index": index, "score": score, **({"text": documents[index]} if with_text else {})}
                 for index, score in scored
             ]
         )
     count = sum(len(question) + len(text) for question, text in pairs)
-    return json_answer(
+    return json_response(
         {
-            "model": body.get("model", machine.settings.model_name),
+            "model": body.get("model", server_context.options.model_name),
             "object": "list",
             "usage": {"prompt_tokens": count, "total_tokens": count},
             "results": [{"index": index, "relevance_score": score} for index, score in scored],

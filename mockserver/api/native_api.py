@@ -6,40 +6,44 @@ from aiohttp import web
 
 from mockserver.api import chat_request
 from mockserver.api.openai_api import completion_tasks
-from mockserver.api.send_results import MACHINE, answer, body_of, json_answer
-from mockserver.api.shapes.native_completion import NativeShape
+from mockserver.api.send_results import SERVER_CONTEXT, json_body, json_response, send_results
+from mockserver.api.shapes.native_completion import NativeCompletionShape
 from mockserver.core.api_errors import ApiError
 from mockserver.core.nlohmann_json import type_error
 from mockserver.engine.model import tokenizer
-from mockserver.engine.request import params, prompts
+from mockserver.engine.request import prompts, task_params
 
 
 async def health(_request: web.Request) -> web.Response:
     """`GET /health`."""
-    return json_answer({"status": "ok"})
+    return json_response({"status": "ok"})
 
 
 async def completion(request: web.Request) -> web.StreamResponse:
     """`POST /completion`."""
-    machine, body = request[MACHINE], await body_of(request)
-    tasks, options = completion_tasks(machine, body)
-    return await answer(request, tasks, NativeShape(machine), stream=bool(options.shown["stream"]))
+    server_context, body = request[SERVER_CONTEXT], await json_body(request)
+    tasks, params = completion_tasks(server_context, body)
+    return await send_results(
+        request, tasks, NativeCompletionShape(server_context), stream=bool(params.shown["stream"])
+    )
 
 
 async def infill(request: web.Request) -> web.StreamResponse:
     """`POST /infill`: the prefix, the suffix and the extra files make the prompt."""
-    machine = request[MACHINE]
-    if not machine.settings.infill:
+    server_context = request[SERVER_CONTEXT]
+    if not server_context.options.infill:
         missing = "".join(f"{name} token is missing. " for name in ("prefix", "suffix", "middle"))
         raise ApiError(501, f"Infill is not supported by this model: {missing}")
-    body = await body_of(request)
+    body = await json_body(request)
     for name in ("input_prefix", "input_suffix"):
         if name not in body:
             raise ApiError(400, f'"{name}" is required')
     extra = _extra_context(body.get("input_extra", []))
     text = f"{extra}{body['input_suffix']}{body['input_prefix']}{body.get('prompt', '')}"
-    tasks, options = completion_tasks(machine, body | {"prompt": text})
-    return await answer(request, tasks, NativeShape(machine), stream=bool(options.shown["stream"]))
+    tasks, params = completion_tasks(server_context, body | {"prompt": text})
+    return await send_results(
+        request, tasks, NativeCompletionShape(server_context), stream=bool(params.shown["stream"])
+    )
 
 
 def _extra_context(chunks: Any) -> str:
@@ -55,18 +59,18 @@ def _extra_context(chunks: Any) -> str:
 
 async def tokenize(request: web.Request) -> web.Response:
     """`POST /tokenize`."""
-    body = await body_of(request)
+    body = await json_body(request)
     body = body if isinstance(body, dict) else {}
     content = body.get("content", "")
-    special = params.flag(body, "parse_special", True)
+    special = task_params.flag(body, "parse_special", True)
     if isinstance(content, str):
-        bos = params.flag(body, "add_special")
+        bos = task_params.flag(body, "add_special")
         tokens = tokenizer.encode(content, add_bos=bos, parse_special=special)
     else:
         tokens = prompts.one(content, add_bos=False)
-    if not params.flag(body, "with_pieces"):
-        return json_answer({"tokens": tokens})
-    return json_answer({"tokens": [{"id": token, "piece": _piece(token)} for token in tokens]})
+    if not task_params.flag(body, "with_pieces"):
+        return json_response({"tokens": tokens})
+    return json_response({"tokens": [{"id": token, "piece": _piece(token)} for token in tokens]})
 
 
 def _piece(token: int) -> str | list[int]:
@@ -80,19 +84,19 @@ def _piece(token: int) -> str | list[int]:
 
 async def detokenize(request: web.Request) -> web.Response:
     """`POST /detokenize`."""
-    body = await body_of(request)
+    body = await json_body(request)
     tokens = body.get("tokens", []) if isinstance(body, dict) else []
     if not isinstance(tokens, list):
         raise ApiError(500, type_error("array", tokens))
     for token in tokens:
         if not isinstance(token, int):
             raise ApiError(500, type_error("number", token))
-    return json_answer({"content": tokenizer.decode(tokens)})
+    return json_response({"content": tokenizer.decode(tokens)})
 
 
 async def apply_template(request: web.Request) -> web.Response:
     """`POST /apply-template`."""
-    return json_answer({"prompt": chat_request.prompt_of(request[MACHINE], await body_of(request))})
+    return json_response({"prompt": chat_request.prompt_of(request[SERVER_CONTEXT], await json_body(request))})
 
 
 async def transcriptions(_request: web.Request) -> web.Response:

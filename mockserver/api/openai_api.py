@@ -6,76 +6,80 @@ from typing import Any
 from aiohttp import web
 
 from mockserver.api import chat_request
-from mockserver.api.send_results import MACHINE, answer, body_of, json_answer
-from mockserver.api.shapes.chat_completion import ChatShape
-from mockserver.api.shapes.openai_response import ResponseShape
-from mockserver.api.shapes.text_completion import TextShape
+from mockserver.api.send_results import SERVER_CONTEXT, json_body, json_response, send_results
+from mockserver.api.shapes.chat_completion import ChatCompletionShape
+from mockserver.api.shapes.openai_response import OpenAIResponseShape
+from mockserver.api.shapes.text_completion import TextCompletionShape
 from mockserver.core.api_errors import ApiError
 from mockserver.core.nlohmann_json import kind
 from mockserver.engine.model import tokenizer
 from mockserver.engine.model.model_info import model_info
-from mockserver.engine.request import params, prompts
+from mockserver.engine.request import prompts, task_params
 from mockserver.engine.request.to_chat_completion import from_responses
 from mockserver.engine.results import Task
-from mockserver.engine.server_context import Machine
+from mockserver.engine.server_context import ServerContext
 
 
 async def chat_completions(request: web.Request) -> web.StreamResponse:
     """`POST /v1/chat/completions`."""
-    machine, body = request[MACHINE], await body_of(request)
-    tasks, options = chat_request.read(machine, body)
-    return await answer(request, tasks, ChatShape(machine, body), stream=bool(options.shown["stream"]))
+    server_context, body = request[SERVER_CONTEXT], await json_body(request)
+    tasks, params = chat_request.tasks_of(server_context, body)
+    return await send_results(
+        request, tasks, ChatCompletionShape(server_context, body), stream=bool(params.shown["stream"])
+    )
 
 
 async def responses(request: web.Request) -> web.StreamResponse:
     """`POST /v1/responses`."""
-    machine, body = request[MACHINE], from_responses(await body_of(request))
-    tasks, options = chat_request.read(machine, body)
-    return await answer(request, tasks[:1], ResponseShape(machine), stream=bool(options.shown["stream"]))
+    server_context, body = request[SERVER_CONTEXT], from_responses(await json_body(request))
+    tasks, params = chat_request.tasks_of(server_context, body)
+    return await send_results(
+        request, tasks[:1], OpenAIResponseShape(server_context), stream=bool(params.shown["stream"])
+    )
 
 
-def completion_tasks(machine: Machine, body: Any) -> tuple[list[Task], params.Params]:
+def completion_tasks(server_context: ServerContext, body: Any) -> tuple[list[Task], task_params.TaskParams]:
     """The tasks of a completion body, native or OpenAI's; raises ApiError 400."""
     if not isinstance(body, dict):
         raise ApiError(400, f"[json.exception.type_error.304] cannot use at() with {kind(body)}")
     if "prompt" not in body:
         raise ApiError(400, "[json.exception.out_of_range.403] key 'prompt' not found")
     inputs = prompts.many(body["prompt"])
-    wanted = chat_request.constraints(machine, body)
-    wanted.continues = True
-    options = params.read(body, machine.settings)
-    answers = product(inputs, range(options.choices))
-    return [Task(tokens, options, i, choice, wanted) for i, (tokens, choice) in enumerate(answers)], options
+    plan = chat_request.plan_of(server_context, body)
+    plan.continues = True
+    params = task_params.read(body, server_context.options)
+    answers = product(inputs, range(params.choices))
+    return [Task(tokens, params, i, choice, plan) for i, (tokens, choice) in enumerate(answers)], params
 
 
 async def completions(request: web.Request) -> web.StreamResponse:
     """`POST /v1/completions`."""
-    machine, body = request[MACHINE], await body_of(request)
+    server_context, body = request[SERVER_CONTEXT], await json_body(request)
     if isinstance(body, dict) and body.get("echo"):
         raise ApiError(400, "Only no echo is supported")
-    tasks, options = completion_tasks(machine, body)
-    return await answer(request, tasks, TextShape(machine), stream=bool(options.shown["stream"]))
+    tasks, params = completion_tasks(server_context, body)
+    return await send_results(request, tasks, TextCompletionShape(server_context), stream=bool(params.shown["stream"]))
 
 
 def _count(text: str) -> web.Response:
     count = len(tokenizer.encode(text, add_bos=True))
-    return json_answer({"input_tokens": count, "object": "response.input_tokens"})
+    return json_response({"input_tokens": count, "object": "response.input_tokens"})
 
 
 async def chat_input_tokens(request: web.Request) -> web.Response:
     """`POST /v1/chat/completions/input_tokens`."""
-    return _count(chat_request.prompt_of(request[MACHINE], await body_of(request)))
+    return _count(chat_request.prompt_of(request[SERVER_CONTEXT], await json_body(request)))
 
 
 async def responses_input_tokens(request: web.Request) -> web.Response:
     """`POST /v1/responses/input_tokens`."""
-    return _count(chat_request.prompt_of(request[MACHINE], from_responses(await body_of(request))))
+    return _count(chat_request.prompt_of(request[SERVER_CONTEXT], from_responses(await json_body(request))))
 
 
 async def models(request: web.Request) -> web.Response:
     """`GET /v1/models`: Ollama's list and OpenAI's in one object."""
-    machine = request[MACHINE]
-    name = machine.settings.model_name
+    server_context = request[SERVER_CONTEXT]
+    name = server_context.options.model_name
     details: dict[str, Any] = {
         "parent_model": "",
         "format": "gguf",
@@ -87,5 +91,5 @@ async def models(request: web.Request) -> web.Response:
     entry: dict[str, Any] = {"name": name, "model": name, "modified_at": "", "size": "", "digest": ""}
     entry |= {"type": "model", "description": "", "tags": [""], "capabilities": ["completion"]}
     models = [entry | {"parameters": "", "details": details}]
-    data = [model_info(machine.settings, machine.clock.unix())]
-    return json_answer({"models": models, "object": "list", "data": data})
+    data = [model_info(server_context.options, server_context.clock.unix())]
+    return json_response({"models": models, "object": "list", "data": data})

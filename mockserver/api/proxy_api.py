@@ -2,7 +2,7 @@
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, hdrs, web
 
-from mockserver.api.send_results import MACHINE, json_answer
+from mockserver.api.send_results import SERVER_CONTEXT, json_response
 
 _PREFIX = "x-llama-server-proxy-header-"
 _TIMEOUT = ClientTimeout(total=30)
@@ -11,8 +11,8 @@ _DISABLED = {"error": {"message": "this feature is disabled", "type": "feature_d
 
 async def proxy(request: web.Request) -> web.Response:
     """`GET` or `POST /cors-proxy`; 403 unless `--ui-mcp-proxy`."""
-    if not request[MACHINE].settings.ui_mcp_proxy:
-        return json_answer(_DISABLED, 403)
+    if not request[SERVER_CONTEXT].options.ui_mcp_proxy:
+        return json_response(_DISABLED, 403)
     wanted = {
         name[len(_PREFIX) :]: value for name, value in request.headers.items() if name.lower().startswith(_PREFIX)
     }
@@ -29,4 +29,4 @@ async def proxy(request: web.Request) -> web.Response:
             kind = answer.headers.get(hdrs.CONTENT_TYPE, "application/octet-stream")
             return web.Response(status=answer.status, body=data, headers={hdrs.CONTENT_TYPE: kind})
     except (ClientError, TimeoutError, ValueError):
-        return json_answer({"error": {"code": 500, "message": f"cannot fetch {url}", "type": "server_error"}}, 500)
+        return json_response({"error": {"code": 500, "message": f"cannot fetch {url}", "type": "server_error"}}, 500)

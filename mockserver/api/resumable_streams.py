@@ -1,4 +1,7 @@
-"""Streams that outlive their client: a request with `X-Conversation-Id` can be read again, or stopped."""
+"""Streams that outlive their client: one with `X-Conversation-Id` can be read again, or stopped.
+
+Mirrors `stream_session` and its manager in llama.cpp's tools/server/server-stream.cpp.
+"""
 
 import asyncio
 import time
@@ -14,50 +17,50 @@ _KEPT_SECONDS = 300.0
 
 
 @dataclass(slots=True, eq=False)
-class Session:
+class StreamSession:
     """One stream and what it has said so far; only the last 4 MiB are kept."""
 
     id: str
     started_at: int = field(default_factory=lambda: int(time.time()))
     completed_at: int = 0
-    kept: bytearray = field(default_factory=bytearray)
-    dropped: int = 0
+    buffer: bytearray = field(default_factory=bytearray)
+    dropped_bytes: int = 0
     done: bool = False
-    writer: asyncio.Task[None] | None = None
-    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    filling: asyncio.Task[None] | None = None
+    started: asyncio.Event = field(default_factory=asyncio.Event)
     error: ApiError | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def total(self) -> int:
         """Bytes said so far."""
-        return self.dropped + len(self.kept)
+        return self.dropped_bytes + len(self.buffer)
 
     async def fill(self, chunks: AsyncGenerator[bytes]) -> None:
         """Take everything in; the first chunk, which may be empty, says that the answer has begun."""
         try:
             async for chunk in chunks:
-                self.kept += chunk
-                surplus = max(0, len(self.kept) - _KEPT_BYTES)
-                del self.kept[:surplus]
-                self.dropped += surplus
-                self.begun.set()
-                self._wake()
+                self.buffer += chunk
+                surplus = max(0, len(self.buffer) - _KEPT_BYTES)
+                del self.buffer[:surplus]
+                self.dropped_bytes += surplus
+                self.started.set()
+                self._notify()
         except ApiError as error:
             self.error = error
         finally:
             self.done, self.completed_at = True, int(time.time())
-            self.begun.set()
-            self._wake()
+            self.started.set()
+            self._notify()
             await chunks.aclose()
 
     async def read(self, start: int) -> AsyncGenerator[bytes]:
         """Everything from an offset on, as it comes; raises the 400 of an offset that is gone."""
-        if not self.dropped <= start <= self.total:
+        if not self.dropped_bytes <= start <= self.total:
             raise ApiError(400, "Stream offset lost, please restart")
         while True:
             if start < self.total:
-                chunk = bytes(self.kept[start - self.dropped :])
+                chunk = bytes(self.buffer[start - self.dropped_bytes :])
                 start += len(chunk)
                 yield chunk
             elif self.done:
@@ -65,45 +68,45 @@ class Session:
             else:
                 await self._changed.wait()
 
-    def _wake(self) -> None:
+    def _notify(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
 
 
-class Sessions:
+class StreamSessions:
     """The streams of one server, by conversation; in a router also those that still wait for their model."""
 
     def __init__(self) -> None:
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, StreamSession] = {}
         self._expected: dict[str, object] = {}
 
     @contextmanager
-    def expected(self, conversation: str) -> Iterator[Callable[[], None]]:
+    def expect(self, conversation: str) -> Iterator[Callable[[], None]]:
         """A stream will be opened once its model is loaded, which is to be said by calling what is given.
 
         The call raises the 400 of a stream that was stopped meanwhile.
         """
         token = self._expected[conversation] = object()
 
-        def arrived() -> None:
+        def model_is_loaded() -> None:
             if self._expected.get(conversation) is not token:
                 raise ApiError(400, "request cancelled by a stop while the model was loading")
             del self._expected[conversation]
 
         try:
-            yield arrived
+            yield model_is_loaded
         finally:
             if self._expected.get(conversation) is token:
                 del self._expected[conversation]
 
-    def open(self, conversation: str, chunks: AsyncGenerator[bytes]) -> Session:
+    def open(self, conversation: str, chunks: AsyncGenerator[bytes]) -> StreamSession:
         """Begin a stream; one of the same conversation that still runs is stopped."""
         self.stop(conversation)
-        session = self._sessions[conversation] = Session(conversation)
-        session.writer = asyncio.create_task(session.fill(chunks))
+        session = self._sessions[conversation] = StreamSession(conversation)
+        session.filling = asyncio.create_task(session.fill(chunks))
         return session
 
-    def find(self, conversation: str) -> Session:
+    def find(self, conversation: str) -> StreamSession:
         """A stream; raises 404, or 503 for one that is yet to come."""
         self._forget_old()
         if conversation in self._expected:
@@ -116,8 +119,8 @@ class Sessions:
         """End a stream and forget it; one that is not there is no error."""
         self._expected.pop(conversation, None)
         session = self._sessions.pop(conversation, None)
-        if session is not None and session.writer is not None:
-            session.writer.cancel()
+        if session is not None and session.filling is not None:
+            session.filling.cancel()
 
     def stop_all(self) -> None:
         """End every stream."""

@@ -1,4 +1,7 @@
-"""From results to an HTTP answer: one JSON body, or a stream with one chunk per result."""
+"""From tasks to an HTTP response: one JSON body, or a stream with one chunk for each result.
+
+Mirrors `handle_completions_impl` in llama.cpp's tools/server/server-context.cpp.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -8,48 +11,50 @@ from typing import Any
 
 from aiohttp import web
 
-from mockserver.api.resumable_streams import Sessions
-from mockserver.api.shapes.sse import Shape
+from mockserver.api.resumable_streams import StreamSessions
+from mockserver.api.shapes.sse import ResponseShape
 from mockserver.core.api_errors import ApiError
 from mockserver.core.nlohmann_json import dump_bytes, load
-from mockserver.core.request_matching import Asked
-from mockserver.engine.results import Begin, Final, Piece, Progress, Result, Task
-from mockserver.engine.server_context import Machine
-from mockserver.play.mock_context import STAGE
+from mockserver.core.request_matching import RequestView
+from mockserver.engine.results import BeginResult, FinalResult, PartialResult, PromptProgress, Result, Task
+from mockserver.engine.server_context import ServerContext
+from mockserver.play.mock_context import MOCK_CONTEXT
 
 JSON_TYPE = "application/json; charset=utf-8"
-MACHINE = web.RequestKey("machine", Machine)
-SESSIONS = web.AppKey("sessions", Sessions)
+SERVER_CONTEXT = web.RequestKey("server_context", ServerContext)
+STREAM_SESSIONS = web.AppKey("sessions", StreamSessions)
 _PING = b":\n\n"
 
 
-def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """A JSON response as llama-server writes it."""
     return web.Response(status=status, body=dump_bytes(value), headers={**(headers or {}), "Content-Type": JSON_TYPE})
 
 
-async def body_of(request: web.Request) -> Any:
+async def json_body(request: web.Request) -> Any:
     """The JSON body of a request; raises ApiError with the parser's complaint."""
     return load(await request.read())
 
 
-async def gather(machine: Machine, tasks: Sequence[Task], shape: Shape) -> Any:
+async def collect_results(server_context: ServerContext, tasks: Sequence[Task], shape: ResponseShape) -> Any:
     """Run the tasks to their end; the JSON value of the answer."""
-    async with aclosing(machine.run(tasks)) as results:
-        finals = [result async for result in results if isinstance(result, Final)]
-    return shape.plain(sorted(finals, key=lambda final: final.task.index))
+    async with aclosing(server_context.run(tasks)) as results:
+        finals = [result async for result in results if isinstance(result, FinalResult)]
+    return shape.response(sorted(finals, key=lambda final: final.task.index))
 
 
-async def answer(request: web.Request, tasks: Sequence[Task], shape: Shape, *, stream: bool) -> web.StreamResponse:
-    """Run the tasks and send what comes of them. An error before the first result is a plain JSON error."""
-    machine = request[MACHINE]
-    await _say_what_is_canned(request, tasks)
+async def send_results(
+    request: web.Request, tasks: Sequence[Task], shape: ResponseShape, *, stream: bool
+) -> web.StreamResponse:
+    """Run the tasks and send their results. An error before the first result is a plain JSON error."""
+    server_context = request[SERVER_CONTEXT]
+    await _plan_canned_reply(request, tasks)
     if not stream:
-        return json_answer(await gather(machine, tasks, shape))
-    chunks = _chunks(machine, tasks, shape)
+        return json_response(await collect_results(server_context, tasks, shape))
+    chunks = _chunks(server_context, tasks, shape)
     if conversation := request.headers.get("X-Conversation-Id"):
-        session = request.app[SESSIONS].open(conversation, chunks)
-        await session.begun.wait()
+        session = request.app[STREAM_SESSIONS].open(conversation, chunks)
+        await session.started.wait()
         if session.error:
             raise session.error
         chunks = session.read(0)
@@ -57,30 +62,30 @@ async def answer(request: web.Request, tasks: Sequence[Task], shape: Shape, *, s
         return await send_stream(request, chunks, tasks[0].params.ping_seconds)
 
 
-async def _say_what_is_canned(request: web.Request, tasks: Sequence[Task]) -> None:
-    """Have all tasks of a request give the canned answer, if there is one for it."""
-    answers, ids = request.app[STAGE].answers, request[MACHINE].ids
+async def _plan_canned_reply(request: web.Request, tasks: Sequence[Task]) -> None:
+    """Put the canned answer for a request, if there is one, into the plans of its tasks."""
+    answers, ids = request.app[MOCK_CONTEXT].answers, request[SERVER_CONTEXT].ids
     if not answers:
         return
-    reply = answers.choose(Asked(request.method, request.path, request.headers, await request.read()))
+    reply = answers.choose(RequestView(request.method, request.path, request.headers, await request.read()))
     if reply is not None:
         for task in tasks:
-            task.wanted = replace(task.wanted, reply=reply, call_ids=[ids.new() for _ in reply.calls])
+            task.plan = replace(task.plan, reply=reply, call_ids=[ids.new() for _ in reply.calls])
 
 
-async def _chunks(machine: Machine, tasks: Sequence[Task], shape: Shape) -> AsyncGenerator[bytes]:
-    """What a stream says, the first time nothing: that the answer has begun."""
-    begun = False
+async def _chunks(server_context: ServerContext, tasks: Sequence[Task], shape: ResponseShape) -> AsyncGenerator[bytes]:
+    """The chunks of a stream. The first is empty: it says that the response has begun."""
+    has_started = False
     try:
-        async with aclosing(machine.run(tasks)) as results:
+        async with aclosing(server_context.run(tasks)) as results:
             async for result in results:
-                yield _events(shape, result)
-                begun = True
-        yield shape.end()
+                yield _to_events(shape, result)
+                has_started = True
+        yield shape.stream_end()
     except ApiError as error:
-        if not begun:
+        if not has_started:
             raise
-        yield shape.error(error)
+        yield shape.error_event(error)
 
 
 async def send_stream(request: web.Request, chunks: AsyncGenerator[bytes], ping_seconds: int) -> web.StreamResponse:
@@ -91,29 +96,29 @@ async def send_stream(request: web.Request, chunks: AsyncGenerator[bytes], ping_
     await response.prepare(request)
     if first:
         await response.write(first)
-    async with _pinging(request, response, ping_seconds):
+    async with _pinging_in_silence(request, response, ping_seconds):
         async for chunk in chunks:
-            await request.app[STAGE].admit()
+            await request.app[MOCK_CONTEXT].wait_while_hung()
             if chunk:
                 await response.write(chunk)
     await response.write_eof()
     return response
 
 
-def _events(shape: Shape, result: Result) -> bytes:
+def _to_events(shape: ResponseShape, result: Result) -> bytes:
     match result:
-        case Piece():
-            return shape.piece(result)
-        case Progress():
-            return shape.progress(result)
-        case Final():
+        case PartialResult():
+            return shape.partial(result)
+        case PromptProgress():
+            return shape.prompt_progress(result)
+        case FinalResult():
             return shape.final(result)
-        case Begin():
+        case BeginResult():
             return b""
 
 
 @asynccontextmanager
-async def _pinging(request: web.Request, response: web.StreamResponse, seconds: int) -> AsyncGenerator[None]:
+async def _pinging_in_silence(request: web.Request, response: web.StreamResponse, seconds: int) -> AsyncGenerator[None]:
     """Send a comment whenever the stream was silent for so many seconds; 0 or less: never."""
     if seconds <= 0:
         yield
@@ -127,10 +132,10 @@ async def _pinging(request: web.Request, response: web.StreamResponse, seconds: 
 
 async def _ping(request: web.Request, response: web.StreamResponse, seconds: int) -> None:
     """Compare the number of bytes sent, once in so many seconds: unchanged means silence."""
-    seen, clock = request.writer.output_size, request[MACHINE].clock
+    seen, clock = request.writer.output_size, request[SERVER_CONTEXT].clock
     with suppress(ConnectionError):
         while True:
             await clock.sleep_until(clock.now() + seconds)
             if request.writer.output_size == seen:
                 await response.write(_PING)
-            seen, clock = request.writer.output_size, request[MACHINE].clock
+            seen, clock = request.writer.output_size, request[SERVER_CONTEXT].clock

@@ -7,32 +7,32 @@ from typing import Any
 
 from aiohttp import web
 
-from mockserver.api.send_results import MACHINE, body_of, json_answer
+from mockserver.api.send_results import SERVER_CONTEXT, json_body, json_response
 from mockserver.core.api_errors import ApiError
 from mockserver.engine.slots import Slot
 
 
 async def act(request: web.Request) -> web.Response:
     """Do what `action` says to the slot in the path."""
-    machine = request[MACHINE]
-    if not machine.settings.slot_save_path:
+    server_context = request[SERVER_CONTEXT]
+    if not server_context.options.slot_save_path:
         raise ApiError(501, "This server does not support slots action. Start it with `--slot-save-path`")
     number = request.match_info["id_slot"]
     if not number.isdecimal():
         raise ApiError(400, "Invalid slot ID")
-    slot = machine.pool.slots[int(number) % len(machine.pool.slots)]
+    slot = server_context.pool.slots[int(number) % len(server_context.pool.slots)]
     action = request.query.get("action", "")
     if action == "erase":
         erased, slot.cache = len(slot.cache), []
-        return json_answer({"id_slot": slot.id, "n_erased": erased})
+        return json_response({"id_slot": slot.id, "n_erased": erased})
     if action not in ("save", "restore"):
         raise ApiError(400, "Invalid action")
-    body = await body_of(request)
+    body = await json_body(request)
     name = body.get("filename") if isinstance(body, dict) else None
     if not isinstance(name, str) or not name or "/" in name or "\0" in name or name.startswith("."):
         raise ApiError(400, "Invalid filename")
-    file = Path(machine.settings.slot_save_path) / name
-    return json_answer(_save(slot, file) if action == "save" else _restore(slot, file))
+    file = Path(server_context.options.slot_save_path) / name
+    return json_response(_save(slot, file) if action == "save" else _restore(slot, file))
 
 
 def _save(slot: Slot, file: Path) -> dict[str, Any]:

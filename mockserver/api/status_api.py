@@ -4,12 +4,12 @@ from typing import Any
 
 from aiohttp import web
 
-from mockserver.api.send_results import MACHINE, body_of, json_answer
+from mockserver.api.send_results import SERVER_CONTEXT, json_body, json_response
 from mockserver.core.api_errors import ApiError
 from mockserver.core.options import BUILD_INFO
 from mockserver.engine.model import lora, tokenizer
-from mockserver.engine.request import params
-from mockserver.engine.server_context import Machine
+from mockserver.engine.request import task_params
+from mockserver.engine.server_context import ServerContext
 from mockserver.engine.slots import Slot
 
 _CAPABILITIES = (
@@ -22,56 +22,56 @@ _ALWAYS = frozenset(("supports_string_content", "supports_system_role"))
 
 async def get_props(request: web.Request) -> web.Response:
     """`GET /props`."""
-    machine = request[MACHINE]
-    settings = machine.settings
-    shown = params.Params(params.defaults(settings) | {"reasoning_format": "none"}).short()
-    able = {name: name in _ALWAYS or machine.template.thinks for name in _CAPABILITIES}
-    return json_answer(
+    server_context = request[SERVER_CONTEXT]
+    options = server_context.options
+    shown = task_params.TaskParams(task_params.defaults(options) | {"reasoning_format": "none"}).short()
+    able = {name: name in _ALWAYS or server_context.template.thinks for name in _CAPABILITIES}
+    return json_response(
         {
-            "default_generation_settings": {"params": shown, "n_ctx": settings.slot_context},
-            "total_slots": settings.slots,
-            "model_alias": settings.model_name,
+            "default_generation_settings": {"params": shown, "n_ctx": options.slot_context},
+            "total_slots": options.slots,
+            "model_alias": options.model_name,
             "model_ftype": "(guessed) all F32",
-            "model_path": settings.model_path,
+            "model_path": options.model_path,
             "modalities": {"vision": False, "video": False, "audio": False},
-            "media_marker": machine.media_marker,
-            "endpoint_slots": settings.slots_endpoint,
-            "endpoint_props": settings.props_endpoint,
-            "endpoint_metrics": settings.metrics_endpoint,
+            "media_marker": server_context.media_marker,
+            "endpoint_slots": options.slots_endpoint,
+            "endpoint_props": options.props_endpoint,
+            "endpoint_metrics": options.metrics_endpoint,
             "ui": True,
             "ui_settings": {},
-            "chat_template": machine.template.source,
+            "chat_template": server_context.template.source,
             "chat_template_caps": able,
             "bos_token": tokenizer.SPECIALS[tokenizer.BOS],
             "eos_token": tokenizer.SPECIALS[tokenizer.EOS],
             "build_info": BUILD_INFO,
-            "is_sleeping": machine.asleep,
-            "cors_proxy_enabled": settings.ui_mcp_proxy,
+            "is_sleeping": server_context.is_asleep,
+            "cors_proxy_enabled": options.ui_mcp_proxy,
         }
     )
 
 
 async def set_props(request: web.Request) -> web.Response:
     """`POST /props`: changes nothing, in the real one too."""
-    if not request[MACHINE].settings.props_endpoint:
+    if not request[SERVER_CONTEXT].options.props_endpoint:
         raise ApiError(501, "This server does not support changing global properties. Start it with `--props`")
-    return json_answer({"success": True})
+    return json_response({"success": True})
 
 
 async def slots(request: web.Request) -> web.Response:
     """`GET /slots`."""
-    machine = request[MACHINE]
-    if not machine.settings.slots_endpoint:
+    server_context = request[SERVER_CONTEXT]
+    if not server_context.options.slots_endpoint:
         raise ApiError(501, "This server does not support slots endpoint. Start it with `--slots`")
-    if request.query.get("fail_on_no_slot") and machine.pool.busy == machine.settings.slots:
+    if request.query.get("fail_on_no_slot") and server_context.pool.busy == server_context.options.slots:
         raise ApiError(503, "no slot available")
-    return json_answer([_slot(machine, slot) for slot in machine.pool.slots])
+    return json_response([_slot(server_context, slot) for slot in server_context.pool.slots])
 
 
-def _slot(machine: Machine, slot: Slot) -> dict[str, Any]:
+def _slot(server_context: ServerContext, slot: Slot) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "id": slot.id,
-        "n_ctx": machine.settings.slot_context,
+        "n_ctx": server_context.options.slot_context,
         "speculative": False,
         "is_processing": slot.busy,
     }
@@ -96,23 +96,23 @@ def _slot(machine: Machine, slot: Slot) -> dict[str, Any]:
 
 async def metrics(request: web.Request) -> web.Response:
     """`GET /metrics`. A scrape ends the window of the averages."""
-    machine = request[MACHINE]
-    if not machine.settings.metrics_endpoint:
+    server_context = request[SERVER_CONTEXT]
+    if not server_context.options.metrics_endpoint:
         raise ApiError(501, "This server does not support metrics endpoint. Start it with `--metrics`")
-    text = machine.metrics.scrape(machine.pool.busy, machine.pool.deferred)
-    headers = {"Process-Start-Time-Unix": str(machine.started), "Content-Type": "text/plain; version=0.0.4"}
+    text = server_context.metrics.scrape(server_context.pool.busy, server_context.pool.deferred)
+    headers = {"Process-Start-Time-Unix": str(server_context.started), "Content-Type": "text/plain; version=0.0.4"}
     return web.Response(body=text.encode(), headers=headers)
 
 
 async def get_lora(request: web.Request) -> web.Response:
     """`GET /lora-adapters`."""
-    return json_answer(request[MACHINE].adapters.as_json())
+    return json_response(request[SERVER_CONTEXT].adapters.as_json())
 
 
 async def set_lora(request: web.Request) -> web.Response:
     """`POST /lora-adapters`: scales by id; those not named are switched off."""
-    body = await body_of(request)
+    body = await json_body(request)
     if not isinstance(body, list):
         raise ApiError(400, "Request body must be an array")
-    request[MACHINE].adapters.set(lora.scales_of(body))
-    return json_answer({"success": True})
+    request[SERVER_CONTEXT].adapters.set(lora.scales_of(body))
+    return json_response({"success": True})

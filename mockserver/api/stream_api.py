@@ -4,7 +4,7 @@ from contextlib import aclosing
 
 from aiohttp import web
 
-from mockserver.api.send_results import SESSIONS, body_of, json_answer, send_stream
+from mockserver.api.send_results import STREAM_SESSIONS, json_body, json_response, send_stream
 from mockserver.core.api_errors import ApiError
 
 _PING_SECONDS = 30
@@ -12,7 +12,7 @@ _PING_SECONDS = 30
 
 async def resume(request: web.Request) -> web.StreamResponse:
     """`GET /v1/stream?conv_id=..&from=N`: the stream from byte N on."""
-    session = request.app[SESSIONS].find(request.query.get("conv_id", ""))
+    session = request.app[STREAM_SESSIONS].find(request.query.get("conv_id", ""))
     start = request.query.get("from", "0")
     async with aclosing(session.read(int(start) if start.isdigit() else 0)) as chunks:
         return await send_stream(request, chunks, _PING_SECONDS)
@@ -20,14 +20,14 @@ async def resume(request: web.Request) -> web.StreamResponse:
 
 async def stop(request: web.Request) -> web.Response:
     """`DELETE /v1/stream?conv_id=..`."""
-    request.app[SESSIONS].stop(request.query.get("conv_id", ""))
+    request.app[STREAM_SESSIONS].stop(request.query.get("conv_id", ""))
     return web.Response(status=204)
 
 
 async def look_up(request: web.Request) -> web.Response:
     """`POST /v1/streams/lookup`."""
-    body = await body_of(request)
+    body = await json_body(request)
     conversations = body.get("conversation_ids") if isinstance(body, dict) else None
     if not isinstance(conversations, list):
         raise ApiError(400, '"conversation_ids" must be an array')
-    return json_answer(request.app[SESSIONS].look_up(conversations))
+    return json_response(request.app[STREAM_SESSIONS].look_up(conversations))

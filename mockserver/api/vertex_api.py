@@ -6,37 +6,43 @@ from aiohttp import web
 
 from mockserver.api import chat_request
 from mockserver.api.openai_api import completion_tasks
-from mockserver.api.send_results import MACHINE, body_of, gather, json_answer
-from mockserver.api.shapes.anthropic_message import MessagesShape
-from mockserver.api.shapes.chat_completion import ChatShape
-from mockserver.api.shapes.openai_response import ResponseShape
-from mockserver.api.shapes.text_completion import TextShape
+from mockserver.api.send_results import SERVER_CONTEXT, collect_results, json_body, json_response
+from mockserver.api.shapes.anthropic_message import AnthropicMessageShape
+from mockserver.api.shapes.chat_completion import ChatCompletionShape
+from mockserver.api.shapes.openai_response import OpenAIResponseShape
+from mockserver.api.shapes.text_completion import TextCompletionShape
 from mockserver.core.api_errors import ApiError
 from mockserver.engine.request.to_chat_completion import from_anthropic, from_responses
-from mockserver.engine.server_context import Machine
+from mockserver.engine.server_context import ServerContext
 
 
 async def predict(request: web.Request) -> web.Response:
     """`POST /predict` with `AIP_MODE=PREDICTION`."""
-    body = await body_of(request)
+    body = await json_body(request)
     instances = body.get("instances") if isinstance(body, dict) else None
     if not isinstance(instances, list) or not instances:
         raise ApiError(400, '"instances" must be a non-empty array')
-    machine = request[MACHINE]
-    return json_answer({"predictions": [await _predict(machine, instance) for instance in instances]})
+    server_context = request[SERVER_CONTEXT]
+    return json_response({"predictions": [await _predict(server_context, instance) for instance in instances]})
 
 
-async def _predict(machine: Machine, instance: Any) -> Any:
+async def _predict(server_context: ServerContext, instance: Any) -> Any:
     """One prediction, by the API that its `@requestFormat` names."""
     form = instance.get("@requestFormat") if isinstance(instance, dict) else None
     if form == "chatCompletions":
-        return await gather(machine, chat_request.read(machine, instance)[0], ChatShape(machine, instance))
+        return await collect_results(
+            server_context,
+            chat_request.tasks_of(server_context, instance)[0],
+            ChatCompletionShape(server_context, instance),
+        )
     if form == "completions":
-        return await gather(machine, completion_tasks(machine, instance)[0], TextShape(machine))
+        return await collect_results(
+            server_context, completion_tasks(server_context, instance)[0], TextCompletionShape(server_context)
+        )
     if form == "messages":
-        tasks, _ = chat_request.read(machine, from_anthropic(instance))
-        return await gather(machine, tasks, MessagesShape(machine))
+        tasks, _ = chat_request.tasks_of(server_context, from_anthropic(instance))
+        return await collect_results(server_context, tasks, AnthropicMessageShape(server_context))
     if form == "responses":
-        tasks, _ = chat_request.read(machine, from_responses(instance))
-        return await gather(machine, tasks, ResponseShape(machine))
+        tasks, _ = chat_request.tasks_of(server_context, from_responses(instance))
+        return await collect_results(server_context, tasks, OpenAIResponseShape(server_context))
     raise ApiError(400, f'unsupported "@requestFormat": {form}')

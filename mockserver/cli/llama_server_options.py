@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from mockserver.cli.llama_server_option_names import NAMES
-from mockserver.core.options import Settings
+from mockserver.core.options import Options
 
 _VALUE = re.compile(r"[^-]|-\d|-$|$")
 _DEFAULT_SLOTS = 4
@@ -24,7 +24,7 @@ _OWN = (
 _SUBCOMMANDS = {name: f"mockserver.play.recording.commands:{name}" for name in ("record", "replay")}
 
 
-class DropIn(click.Command):
+class LlamaServerCommand(click.Command):
     """Takes llama-server's command line as it is: options without meaning for a mock are left out.
 
     llama-server has no subcommands, so that a first argument may name one of ours.
@@ -74,13 +74,13 @@ def _check_spelling(name: str, played: Collection[str]) -> None:
     click.echo(f"warning: {name} is no option of llama-server and is ignored{hint}", err=True)
 
 
-def settings_from(options: dict[str, Any], environment: Mapping[str, str]) -> Settings:
-    """The settings of a command line; what was not given keeps its default."""
-    given = {name: value for name, value in options.items() if value is not None and value is not False and value != ()}
+def options_from(parsed: dict[str, Any], environment: Mapping[str, str]) -> Options:
+    """The options of a command line; what was not given keeps its default."""
+    given = {name: value for name, value in parsed.items() if value is not None and value is not False and value != ()}
     given |= {
         name: False
         for name in ("jinja", "slots_endpoint", "grammars", "models_autoload", "unified")
-        if options.get(name) is False
+        if parsed.get(name) is False
     }
     slots = given.pop("slots", -1)
     given["slots"] = slots if slots > 0 else _DEFAULT_SLOTS
@@ -98,7 +98,7 @@ def settings_from(options: dict[str, Any], environment: Mapping[str, str]) -> Se
     if environment.get("AIP_MODE") == "PREDICTION":
         given["vertex_route"] = environment.get("AIP_PREDICT_ROUTE") or "/predict"
     given["debug_delays"] = bool(environment.get("LLAMA_SERVER_DEBUG_FAKE_TIMING"))
-    return Settings(**given)
+    return Options(**given)
 
 
 def _keys(listed: str, path: str | None) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from mockserver.cli.llama_server_options import DropIn, settings_from
-from mockserver.core.options import BUILD_INFO, Settings
+from mockserver.cli.llama_server_options import LlamaServerCommand, options_from
+from mockserver.core.options import BUILD_INFO, Options
 from mockserver.core.port import Port, PortTaken
 from mockserver.core.state import CLOSED, State
 
@@ -25,7 +25,7 @@ def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
     return click.option(*names, **({"default": None} | attributes))
 
 
-@click.command(cls=DropIn, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=LlamaServerCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(BUILD_INFO, "--version", message="version: %(version)s (mock)")
 @_option("--host", envvar="LLAMA_ARG_HOST", help="Address to listen on, or several with commas.")
 @_option("--port", type=_PORT, default=8080, show_default=True, envvar="LLAMA_ARG_PORT", help="0: any free one.")
@@ -107,27 +107,27 @@ def main(context: click.Context, /, **options: Any) -> None:
         _say(f"main: ignored: {' '.join(context.obj)}")
     stop_with_stdin, tui = options.pop("stop_with_stdin"), options.pop("tui")
     try:
-        code = _serve(settings_from(options, os.environ), stop_with_stdin, tui)
+        code = _serve(options_from(options, os.environ), stop_with_stdin, tui)
     except (PortTaken, ValueError) as error:
         raise click.ClickException(str(error)) from error
     context.exit(code)
 
 
-def _serve(settings: Settings, stop_with_stdin: bool, tui: bool) -> int:
+def _serve(options: Options, stop_with_stdin: bool, tui: bool) -> int:
     """Open the port, and only then import what serves it: whoever connects waits for that moment.
 
-    Returns the exit code. Raises PortTaken, and ValueError for settings that cannot be served.
+    Returns the exit code. Raises PortTaken, and ValueError for options that cannot be served.
     """
     _say(f"build_info: {BUILD_INFO} (mock)")
-    port = Port(settings.host, settings.port)
+    port = Port(options.host, options.port)
     port.hold()
-    if not settings.scenario and settings.state not in CLOSED:
+    if not options.scenario and options.state not in CLOSED:
         port.listen()
     try:
-        with contextlib.nullcontext() if settings.ui_mcp_proxy else _without_authorities():
+        with contextlib.nullcontext() if options.ui_mcp_proxy else _without_authorities():
             from mockserver.cli.process import run
 
-        return run(settings, port, stop_with_stdin=stop_with_stdin, tui=tui)
+        return run(options, port, stop_with_stdin=stop_with_stdin, tui=tui)
     finally:
         port.let_go()
 

@@ -5,18 +5,18 @@ import os
 import signal
 import sys
 
-from mockserver.core.options import Settings
+from mockserver.core.options import Options
 from mockserver.core.port import Port
 from mockserver.core.state import Phase
 from mockserver.server.mock_server import MockLlamaServer
 
 
-def run(settings: Settings, port: Port, *, stop_with_stdin: bool, tui: bool) -> int:
+def run(options: Options, port: Port, *, stop_with_stdin: bool, tui: bool) -> int:
     """Serve on the port until SIGTERM or SIGINT, the end of standard input, or a crash. Returns the exit code.
 
-    Raises PortTaken for the control port, and ValueError for settings that cannot be served.
+    Raises PortTaken for the control port, and ValueError for options that cannot be served.
     """
-    return asyncio.run(_serve(MockLlamaServer(settings, held=port), stop_with_stdin, tui))
+    return asyncio.run(_serve(MockLlamaServer(options, held=port), stop_with_stdin, tui))
 
 
 async def _serve(mock: MockLlamaServer, stop_with_stdin: bool, tui: bool) -> int:
@@ -29,7 +29,7 @@ async def _serve(mock: MockLlamaServer, stop_with_stdin: bool, tui: bool) -> int
         loop.add_reader(sys.stdin.fileno(), _on_input, sys.stdin.fileno(), stopped)
     await mock.start()
     try:
-        _say(f"srv    load_model: loading model '{mock.settings.model_path}'")
+        _say(f"srv    load_model: loading model '{mock.options.model_path}'")
         _say(f"main: control is listening on {mock.control_url}")
         waiting = {Phase.LOADING: " (loading model)", Phase.DOWN: " (closed for now)"}.get(mock.phase, "")
         _say(f"main: server is listening on {mock.url}{waiting}")

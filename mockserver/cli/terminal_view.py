@@ -16,7 +16,7 @@ from rich.text import Text
 
 from mockserver.core.state import State
 from mockserver.engine.slots import Slot
-from mockserver.play.journal import Ended, Exchange
+from mockserver.play.journal import ExchangeEnd, JournalEntry
 from mockserver.server.mock_server import MockLlamaServer
 
 _REFRESH_SECONDS = 0.2
@@ -33,7 +33,12 @@ _KEYS = {
 }
 _HELP = "s serve · l load · r restart · p pause · c crash · h hang · z sleep · q quit"
 _STYLES = {State.READY: "bold green", State.PAUSED: "bold red", State.CRASHED: "bold red", State.HUNG: "bold red"}
-_ENDINGS = {Ended.RUNNING: "cyan", Ended.FINISHED: "", Ended.ABORTED: "yellow", Ended.CUT: "red"}
+_ENDINGS = {
+    ExchangeEnd.RUNNING: "cyan",
+    ExchangeEnd.FINISHED: "",
+    ExchangeEnd.ABORTED: "yellow",
+    ExchangeEnd.CUT: "red",
+}
 
 
 class NoTerminal(ValueError):
@@ -89,7 +94,7 @@ async def _draw(live: Live, mock: MockLlamaServer) -> None:
 
 def view(mock: MockLlamaServer, height: int) -> RenderableType:
     """The mock as it is now, in at most `height` lines."""
-    slots = mock.machine.pool.slots[:_SLOTS_SHOWN]
+    slots = mock.server_context.pool.slots[:_SLOTS_SHOWN]
     faults = [
         f"#{armed.id} {armed.fault.fault}, met {armed.played} times" for armed in mock.faults if not armed.is_spent
     ]
@@ -98,7 +103,7 @@ def view(mock: MockLlamaServer, height: int) -> RenderableType:
         _header(mock),
         Rule(style="dim"),
         _slots(slots),
-        _line("queue", f"{mock.machine.pool.deferred} waiting"),
+        _line("queue", f"{mock.server_context.pool.deferred} waiting"),
         _line("faults", " · ".join(faults) or "none armed"),
         Rule(style="dim"),
         _requests(mock.requests, room),
@@ -113,7 +118,7 @@ def _line(name: str, words: str) -> Text:
 def _header(mock: MockLlamaServer) -> Text:
     told = mock.describe()
     return Text.assemble(
-        (f"{mock.settings.model_name} ", "bold"),
+        (f"{mock.options.model_name} ", "bold"),
         (f" {mock.state} ", f"reverse {_STYLES.get(mock.state, 'bold yellow')}"),
         f" {told['since_seconds']:.0f} s",
         (f"  {mock.phase}", "dim"),
@@ -133,17 +138,17 @@ def _slots(slots: list[Slot]) -> Table:
     return table
 
 
-def _requests(exchanges: list[Exchange], room: int) -> RenderableType:
+def _requests(entries: list[JournalEntry], room: int) -> RenderableType:
     """Those under way first, then the newest that ended."""
-    running = [exchange for exchange in exchanges if exchange.ended is Ended.RUNNING]
-    ended = [exchange for exchange in reversed(exchanges) if exchange.ended is not Ended.RUNNING]
-    if not exchanges:
+    running = [entry for entry in entries if entry.ended is ExchangeEnd.RUNNING]
+    ended = [entry for entry in reversed(entries) if entry.ended is not ExchangeEnd.RUNNING]
+    if not entries:
         return Text("no request yet", style="dim")
     table = Table.grid(padding=(0, 2), expand=True)
     for ratio in (None, 1, None, None):
         table.add_column(ratio=ratio, no_wrap=True, overflow="ellipsis")
     for one in (running + ended)[:room]:
-        how = f"running, {one.elapsed_ms() / 1000:.1f} s" if one.ended is Ended.RUNNING else one.how
+        how = f"running, {one.elapsed_ms() / 1000:.1f} s" if one.ended is ExchangeEnd.RUNNING else one.how
         style = _ENDINGS[one.ended]
         table.add_row(f"#{one.id}", f"{one.method} {one.path}", str(one.status or "–"), Text(how, style))
     return table

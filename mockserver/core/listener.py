@@ -12,7 +12,7 @@ from aiohttp import web
 
 from mockserver.core.port import BACKLOG, Port
 
-_TURNS_TO_MAKE_ONE = 4  # of the event loop: a task, a transport, its protocol, and one to spare
+_TURNS_TO_CONNECT = 4  # of the event loop: a task, a transport, its protocol, and one to spare
 _RESET = struct.pack("ii", 1, 0)
 _LOG = logging.getLogger("mockserver.http")
 
@@ -22,8 +22,8 @@ _LONGEST_LINE = 32768
 _LONGEST_FIELD = 8192
 
 
-class _Malformed(web.Response):
-    """The answer to what is no HTTP, as cpp-httplib gives it: 400, and nothing to read."""
+class _MalformedResponse(web.Response):
+    """The response to bytes that are not HTTP, as cpp-httplib sends it: 400 without a body."""
 
     async def prepare(self, request: web.BaseRequest) -> None:
         """Write it as it is: aiohttp would add headers of its own."""
@@ -49,13 +49,13 @@ class _Connection(web.RequestHandler):
         """400 for bad HTTP; a handler that failed is a bug of the mock, and is logged as one."""
         if status != HTTPStatus.BAD_REQUEST:
             return super().handle_error(request, status, exc, message)
-        malformed = _Malformed(status=status)
+        malformed = _MalformedResponse(status=status)
         malformed.force_close()
         return malformed
 
 
-class Door:
-    """A port that is served while it is open. While closed it stays bound but does not listen."""
+class Listener:
+    """A port with an application behind it. While it is closed, it stays bound but does not listen."""
 
     def __init__(self, app: web.Application, port: Port) -> None:
         self._runner = web.AppRunner(
@@ -68,7 +68,7 @@ class Door:
             max_field_size=_LONGEST_FIELD,
         )
         self._port = port
-        self._listeners: list[asyncio.Server] = []
+        self._servers: list[asyncio.Server] = []
 
     @property
     def port(self) -> int:
@@ -86,30 +86,30 @@ class Door:
 
     async def open(self) -> None:
         """Accept connections; raises PortTaken."""
-        if self._listeners:
+        if self._servers:
             return
-        server, loop = await self._server(), asyncio.get_running_loop()
-        connect = partial(_Connection, server, loop=loop, **server._kwargs)  # as web.Server does itself
-        for listening in self._port.hand_over():
-            self._listeners.append(await loop.create_server(connect, sock=listening, backlog=BACKLOG))
+        http_server, loop = await self._http_server(), asyncio.get_running_loop()
+        connect = partial(_Connection, http_server, loop=loop, **http_server._kwargs)  # as web.Server does itself
+        for held_socket in self._port.hand_over():
+            self._servers.append(await loop.create_server(connect, sock=held_socket, backlog=BACKLOG))
 
     async def close(self, *, reset: bool = False) -> None:
         """Refuse connections and cut those there are, with a reset if wanted; returns when all are gone."""
-        if self._listeners:
-            listeners, self._listeners = self._listeners, []
-            for listener in listeners:
-                _accept_no_more(listener)
+        if self._servers:
+            servers, self._servers = self._servers, []
+            for server in servers:
+                _stop_accepting(server)
             try:
-                for _ in range(_TURNS_TO_MAKE_ONE):  # what was accepted just before has yet to become a connection
+                for _ in range(_TURNS_TO_CONNECT):  # what was accepted just before has yet to become a connection
                     await asyncio.sleep(0)
             finally:
-                for listener in listeners:
-                    listener.close()
+                for server in servers:
+                    server.close()
                 self._port.hold()
-        server = await self._server()
-        for connection in server.connections:
-            _cut(connection.transport, reset)
-        while server.connections:  # noqa: ASYNC110  aiohttp has no event for it; it takes one turn of the loop
+        http_server = await self._http_server()
+        for connection in http_server.connections:
+            _close_connection(connection.transport, reset)
+        while http_server.connections:  # noqa: ASYNC110  aiohttp has no event for it; it takes one turn of the loop
             await asyncio.sleep(0)
 
     async def release(self) -> None:
@@ -118,7 +118,7 @@ class Door:
         self._port.let_go()
         await self._runner.cleanup()
 
-    async def _server(self) -> web.Server:
+    async def _http_server(self) -> web.Server:
         if self._runner.server is None:
             await self._runner.setup()
         if self._runner.server is None:
@@ -126,15 +126,15 @@ class Door:
         return self._runner.server
 
 
-def _accept_no_more(listener: asyncio.Server) -> None:
-    """Leave further clients to the kernel: asyncio loses what it has accepted if it closes the listener at once."""
+def _stop_accepting(server: asyncio.Server) -> None:
+    """Leave further clients to the kernel: asyncio loses accepted connections if it closes the server at once."""
     loop = asyncio.get_running_loop()
-    for listening in listener.sockets:
-        loop.remove_reader(listening.fileno())
+    for held_socket in server.sockets:
+        loop.remove_reader(held_socket.fileno())
 
 
-def _cut(transport: asyncio.Transport | None, reset: bool) -> None:
-    """Close a connection at once, whatever it still had to say."""
+def _close_connection(transport: asyncio.Transport | None, reset: bool) -> None:
+    """Close a connection at once, and drop what it still had to send."""
     if transport is None:
         return
     if reset:

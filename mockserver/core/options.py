@@ -8,7 +8,7 @@ BUILD_INFO = "b1-0c1e570"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+class Options:
     """One mock's options. Durations are seconds; a duration of `None` lasts until told otherwise.
 
     `jitter` is the share by which the time of a token may differ, either way, by the seed's dice; with all slots

@@ -1,20 +1,20 @@
-"""An answer written as it is: no header of aiohttp's own, and its chunks where they were."""
+"""A response written byte by byte: no header of aiohttp's own, and the chunks of the recording."""
 
 from aiohttp import web
 
 
-class RawAnswer(web.StreamResponse):
+class RawResponse(web.StreamResponse):
     """Writes to the client's connection itself. Raises ConnectionError once the client has left."""
 
     def __init__(self, request: web.Request) -> None:
         super().__init__()
-        self._asked = request
-        self._is_kept = False
+        self._request = request
+        self._keeps_connection = False
 
     @property
     def keep_alive(self) -> bool:
         """Whether another request may follow on this connection."""
-        return self._is_kept
+        return self._keeps_connection
 
     async def prepare(self, request: web.BaseRequest) -> None:
         """aiohttp would write a head here."""
@@ -24,11 +24,11 @@ class RawAnswer(web.StreamResponse):
 
     async def send(self, data: bytes) -> None:
         """Write bytes, and wait while the client does not read."""
-        transport = self._asked.transport
+        transport = self._request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has left")
         transport.write(data)
-        await self._asked.writer.drain()
+        await self._request.writer.drain()
 
     async def send_piece(self, data: bytes, *, chunked: bool) -> None:
         """Write a piece of the body, as a chunk or plain."""
@@ -38,9 +38,9 @@ class RawAnswer(web.StreamResponse):
         """The body is whole; `keep` the connection or close it."""
         if chunked:
             await self.send(b"0\r\n\r\n")
-        self._is_kept = keep
+        self._keeps_connection = keep
 
-    def cut(self) -> None:
+    def close_unfinished(self) -> None:
         """Close the connection with the answer unfinished."""
-        if self._asked.transport is not None:
-            self._asked.transport.close()
+        if self._request.transport is not None:
+            self._request.transport.close()

@@ -1,4 +1,4 @@
-"""What a request asks for, and which requests a fault or a canned answer is meant for."""
+"""Which requests a fault or a canned answer is meant for."""
 
 import json
 import re
@@ -13,8 +13,8 @@ _PROBES = frozenset({"/health", "/v1/health"})
 
 
 @dataclass
-class Asked:
-    """A request, read once for all rules: its JSON fields, its last user message, the turn it is at."""
+class RequestView:
+    """A request as rules see it, parsed once: its JSON fields, its last user message, its turn."""
 
     method: str
     path: str
@@ -34,7 +34,7 @@ class Asked:
     def turns(self) -> list[tuple[str, str]]:
         """Role and text of each message, whichever protocol it came in; a tool's result has the role `tool`."""
         listed = self.fields.get("messages", self.fields.get("input", self.fields.get("prompt")))
-        return [_turn(item) for item in (listed if isinstance(listed, list) else [listed])]
+        return [_role_and_text(item) for item in (listed if isinstance(listed, list) else [listed])]
 
     @property
     def text(self) -> str:
@@ -43,7 +43,7 @@ class Asked:
 
     @property
     def turn(self) -> int:
-        """How often the assistant has had its say since then."""
+        """How often the assistant has spoken since the last user message."""
         roles = [role for role, _ in self.turns]
         since = roles[len(roles) - roles[::-1].index("user") :] if "user" in roles else roles
         return sum(before != "assistant" and role == "assistant" for before, role in pairwise(["", *since]))
@@ -57,7 +57,7 @@ class Asked:
         return {str(function.get("name")) for function in functions if isinstance(function, dict)}
 
 
-def _turn(item: Any) -> tuple[str, str]:
+def _role_and_text(item: Any) -> tuple[str, str]:
     if not isinstance(item, dict):
         return "user", item if isinstance(item, str) else ""
     if item.get("type") == "function_call":
@@ -73,7 +73,7 @@ def _turn(item: Any) -> tuple[str, str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class When:
+class RequestMatcher:
     """Which requests are meant: those that all the given conditions hold for.
 
     `endpoint` is a path, `*` standing for anything; `contains` and `matches` (a regular expression) look at the last
@@ -99,22 +99,22 @@ class When:
         except re.error as error:
             raise ValueError(f"'{self.matches}' is not a regular expression: {error}") from error
 
-    def __call__(self, asked: Asked) -> bool:
-        return self._is_there(asked) and self._says(asked)
+    def __call__(self, request: RequestView) -> bool:
+        return self._matches_head(request) and self._matches_body(request)
 
-    def _is_there(self, asked: Asked) -> bool:
-        if not (fnmatchcase(asked.path, self.endpoint) if self.endpoint else asked.path not in _PROBES):
+    def _matches_head(self, request: RequestView) -> bool:
+        if not (fnmatchcase(request.path, self.endpoint) if self.endpoint else request.path not in _PROBES):
             return False
         name, _, value = self.header.partition(":")
-        given = asked.headers.get(name.strip()) if name else ""
-        return given is not None and value.strip() in ("", given) and self.method.upper() in ("", asked.method)
+        given = request.headers.get(name.strip()) if name else ""
+        return given is not None and value.strip() in ("", given) and self.method.upper() in ("", request.method)
 
-    def _says(self, asked: Asked) -> bool:
+    def _matches_body(self, request: RequestView) -> bool:
         return (
-            self.model in ("", asked.fields.get("model"))
-            and self.contains in asked.text
-            and (not self.matches or re.search(self.matches, asked.text) is not None)
-            and self.body_contains.encode() in asked.body
-            and (not self.tool or self.tool in asked.tools)
-            and self.stream in (None, bool(asked.fields.get("stream")))
+            self.model in ("", request.fields.get("model"))
+            and self.contains in request.text
+            and (not self.matches or re.search(self.matches, request.text) is not None)
+            and self.body_contains.encode() in request.body
+            and (not self.tool or self.tool in request.tools)
+            and self.stream in (None, bool(request.fields.get("stream")))
         )

@@ -57,7 +57,7 @@ CLOSED = frozenset((State.PAUSED, State.RESTARTING, State.CRASHED))
 """The states that begin with a closed port."""
 
 
-def course(state: State, durations: Durations) -> Iterator[Step]:
+def steps_of(state: State, durations: Durations) -> Iterator[Step]:
     """The steps of a state in order; the last one has no end. `restarting` with `up` repeats for ever."""
     if state in _FOR_GOOD:
         yield Step(state, _FOR_GOOD[state], None)

@@ -1,15 +1,15 @@
-"""What an answer is made of: a run of tokens for the text, one for the thoughts, one for each tool call."""
+"""The plan of an answer, and its tokens: a segment for the text, one for the reasoning, one for each tool call."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from mockserver.core.nlohmann_json import dump
-from mockserver.engine.canned_answers import Reply
+from mockserver.engine.canned_answers import CannedReply
 from mockserver.engine.model import json_schema, tokenizer
 from mockserver.engine.model.grammar import Grammar
 from mockserver.engine.model.text_composer import compose, dice, sentences
-from mockserver.engine.request.params import Params
+from mockserver.engine.request.task_params import TaskParams
 
 _MOST_BANNED = 20_000
 """Tokens in a row that a logit bias may forbid before the answer ends instead of searching for ever."""
@@ -27,44 +27,46 @@ class Segment:
 
 
 @dataclass(slots=True)
-class Wanted:
-    """What a request asks of the answer besides its text."""
+class AnswerPlan:
+    """What an answer must contain or follow, as its request says. An answer that `continues` goes on with the prompt's
+    text, an `endless` one never ends by itself; `reply` is a canned answer, given word for word.
+    """
 
-    thinks: bool = False
-    calls: Sequence[dict[str, Any]] = ()
+    reasoning: bool = False
+    tool_calls: Sequence[dict[str, Any]] = ()
     json_schema: Any = None
     grammar: Grammar | None = None
     continues: bool = False
     endless: bool = False
     call_ids: list[str] = field(default_factory=list)
-    reply: Reply | None = None
+    reply: CannedReply | None = None
 
 
-def write(prompt: Sequence[int], params: Params, wanted: Wanted, choice: int = 0) -> Iterator[Segment]:
+def segments(prompt: Sequence[int], params: TaskParams, plan: AnswerPlan, choice: int = 0) -> Iterator[Segment]:
     """The segments of an answer, the last of them ending with the end-of-sequence token (if it ends at all)."""
     rng = dice(params.seed + choice * params.sampled, prompt)
-    endless = bool(params.shown["ignore_eos"]) or wanted.endless
-    if wanted.reply is not None:
-        yield from _said(wanted.reply, wanted.call_ids)
+    endless = bool(params.shown["ignore_eos"]) or plan.endless
+    if plan.reply is not None:
+        yield from _canned_segments(plan.reply, plan.call_ids)
         return
-    if wanted.thinks:
+    if plan.reasoning:
         yield Segment("reasoning", _encode(next(sentences(rng)) + "\n"))
-    if wanted.calls:
-        for number, (tool, call_id) in enumerate(zip(wanted.calls, wanted.call_ids, strict=True)):
+    if plan.tool_calls:
+        for number, (tool, call_id) in enumerate(zip(plan.tool_calls, plan.call_ids, strict=True)):
             arguments = json_schema.write(tool.get("parameters") or {"type": "object"}, rng)
             yield Segment("tool", _encode(arguments), str(tool.get("name", "")), call_id, number)
         yield Segment("content", [tokenizer.EOS])
-    elif wanted.grammar is not None:
-        yield Segment("content", [*_encode(wanted.grammar.write(rng)), tokenizer.EOS])
-    elif wanted.json_schema is not None:
-        text = json_schema.write(wanted.json_schema, rng)
+    elif plan.grammar is not None:
+        yield Segment("content", [*_encode(plan.grammar.write(rng)), tokenizer.EOS])
+    elif plan.json_schema is not None:
+        text = json_schema.write(plan.json_schema, rng)
         yield Segment("content", [*_encode(text), tokenizer.EOS])
     else:
-        tokens = compose(rng, endless=endless or (wanted.continues and params.n_predict > 0))
+        tokens = compose(rng, endless=endless or (plan.continues and params.n_predict > 0))
         yield Segment("content", _allowed(tokens, params.banned))
 
 
-def _said(reply: Reply, call_ids: Sequence[str]) -> Iterator[Segment]:
+def _canned_segments(reply: CannedReply, call_ids: Sequence[str]) -> Iterator[Segment]:
     """The segments of a canned answer."""
     if reply.reasoning:
         yield Segment("reasoning", _encode(reply.reasoning))

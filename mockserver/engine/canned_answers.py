@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from mockserver.core.request_matching import Asked, When
+from mockserver.core.request_matching import RequestMatcher, RequestView
 
 _LOREM = (
     "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt ut labore et dolore "
@@ -14,7 +14,7 @@ _LOREM = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Call:
+class ToolCall:
     """A tool call."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
@@ -24,7 +24,7 @@ class Call:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Turn:
+class CannedTurn:
     """What the assistant says when it is its turn: thoughts, then text, then tool calls.
 
     The text is given, read from `file` when it is said, `echo` (the last user message) or `lorem` (so many words).
@@ -37,7 +37,7 @@ class Turn:
     say: Literal["echo", "lorem"] | None = None
     words: int = 50
     reasoning: str = ""
-    calls: Sequence[Call] = ()
+    calls: Sequence[ToolCall] = ()
 
     def __post_init__(self) -> None:
         if sum(map(bool, (self.text, self.file, self.say))) > 1:
@@ -47,17 +47,17 @@ class Turn:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer(Turn):
+class CannedAnswer(CannedTurn):
     """A canned answer. With `turns`, the first is said to a user message, the next to the result of its tool call, and
     so on; the last one from then on. `times`: only so many requests get it.
     """
 
-    turns: Sequence[Turn] = ()
-    when: When = field(default_factory=When)
+    turns: Sequence[CannedTurn] = ()
+    when: RequestMatcher = field(default_factory=RequestMatcher)
     times: int | None = None
 
     def __post_init__(self) -> None:
-        super(Answer, self).__post_init__()
+        super(CannedAnswer, self).__post_init__()
         if not (self.turns or self.text or self.file or self.say or self.calls or self.reasoning):
             raise ValueError("an answer needs 'text', 'file', 'say', 'calls' or 'turns'")
         if self.times is not None and self.times < 1:
@@ -65,26 +65,26 @@ class Answer(Turn):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class CannedReply:
     """What is said to one request. Of a call: its name and its arguments."""
 
     text: str = ""
     reasoning: str = ""
-    calls: Sequence[Call] = ()
+    calls: Sequence[ToolCall] = ()
 
 
 @dataclass(slots=True)
-class Stored:
+class StoredAnswer:
     """A canned answer in the list, and how often it was given."""
 
     id: int
-    answer: Answer
+    answer: CannedAnswer
     given: int = 0
 
-    def fits(self, asked: Asked) -> bool:
+    def matches(self, request: RequestView) -> bool:
         """Whether a request gets it."""
         answer = self.answer
-        return (answer.times is None or self.given < answer.times) and answer.when(asked)
+        return (answer.times is None or self.given < answer.times) and answer.when(request)
 
     def as_json(self) -> dict[str, Any]:
         """The answer as the control API shows it."""
@@ -93,61 +93,61 @@ class Stored:
         return {"id": self.id, **shown(self.answer), "given": self.given}
 
 
-class Answers:
+class CannedAnswers:
     """The canned answers of a mock, the newest first: so a test's own goes before those of a scenario."""
 
     def __init__(self) -> None:
-        self._stored: list[Stored] = []
+        self._answers: list[StoredAnswer] = []
         self._last_id = 0
 
-    def __iter__(self) -> Iterator[Stored]:
-        return iter(list(self._stored))
+    def __iter__(self) -> Iterator[StoredAnswer]:
+        return iter(list(self._answers))
 
     def __len__(self) -> int:
-        return len(self._stored)
+        return len(self._answers)
 
-    def add(self, answer: "str | Mapping[str, Any] | Answer | None" = None, **fields: Any) -> Stored:
+    def add(self, answer: "str | Mapping[str, Any] | CannedAnswer | None" = None, **fields: Any) -> StoredAnswer:
         """Can an answer: `add("Hello.", when={"contains": "hi"})`, `add(calls=[{"name": "f"}])`. Raises BadRule."""
         self._last_id += 1
-        stored = Stored(self._last_id, _read(answer, fields))
-        self._stored.insert(0, stored)
+        stored = StoredAnswer(self._last_id, _read(answer, fields))
+        self._answers.insert(0, stored)
         return stored
 
     def remove(self, number: int) -> None:
         """Forget one, by its id; raises KeyError if there is none such."""
-        kept = [stored for stored in self._stored if stored.id != number]
-        if len(kept) == len(self._stored):
+        kept = [stored for stored in self._answers if stored.id != number]
+        if len(kept) == len(self._answers):
             raise KeyError(number)
-        self._stored = kept
+        self._answers = kept
 
     def clear(self) -> None:
         """Forget all."""
-        self._stored = []
+        self._answers = []
 
-    def choose(self, asked: Asked) -> Reply | None:
+    def choose(self, request: RequestView) -> CannedReply | None:
         """What is said to a request, if that is canned."""
-        stored = next((one for one in self._stored if one.fits(asked)), None)
+        stored = next((one for one in self._answers if one.matches(request)), None)
         if stored is None:
             return None
         stored.given += 1
         turns = stored.answer.turns or [stored.answer]
-        turn = turns[min(asked.turn, len(turns) - 1)]
-        return Reply(_text(turn, asked), turn.reasoning, turn.calls)
+        turn = turns[min(request.turn, len(turns) - 1)]
+        return CannedReply(_text(turn, request), turn.reasoning, turn.calls)
 
 
-def _read(answer: "str | Mapping[str, Any] | Answer | None", fields: dict[str, Any]) -> Answer:
-    if isinstance(answer, Answer):
+def _read(answer: "str | Mapping[str, Any] | CannedAnswer | None", fields: dict[str, Any]) -> CannedAnswer:
+    if isinstance(answer, CannedAnswer):
         return answer
     from mockserver.core.rule_syntax import check
 
-    return check(Answer, ({"text": answer} if isinstance(answer, str) else dict(answer or {})) | fields)
+    return check(CannedAnswer, ({"text": answer} if isinstance(answer, str) else dict(answer or {})) | fields)
 
 
-def _text(turn: Turn, asked: Asked) -> str:
+def _text(turn: CannedTurn, request: RequestView) -> str:
     if turn.file:
         return Path(turn.file).read_text(encoding="utf-8")
     if turn.say == "echo":
-        return asked.text
+        return request.text
     if turn.say == "lorem":
         words = (_LOREM * (turn.words // 19 + 1)).split()
         return " ".join(words[: turn.words])

@@ -1,11 +1,11 @@
-"""What a running task reports, in the order in which it happens."""
+"""A task and its results, in the order in which they come. Mirrors llama.cpp's tools/server/server-task.h."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from mockserver.engine.answer_plan import Wanted
+from mockserver.engine.answer_plan import AnswerPlan
 from mockserver.engine.model import logprobs
-from mockserver.engine.request.params import Params
+from mockserver.engine.request.task_params import TaskParams
 from mockserver.engine.timings import Timings
 
 
@@ -14,21 +14,21 @@ class Task:
     """A prompt to continue; `index` tells the answers of one request apart, `choice` those of one prompt, from 0."""
 
     prompt: list[int]
-    params: Params
+    params: TaskParams
     index: int = 0
     choice: int = 0
-    wanted: Wanted = field(default_factory=Wanted)
+    plan: AnswerPlan = field(default_factory=AnswerPlan)
 
 
 @dataclass(slots=True)
-class Begin:
+class BeginResult:
     """A slot was found and the prompt is being processed: from now on the status is 200."""
 
     task: Task
 
 
 @dataclass(slots=True)
-class Progress:
+class PromptProgress:
     """How much of the prompt is processed."""
 
     task: Task
@@ -46,7 +46,7 @@ class Progress:
 
 
 @dataclass(slots=True)
-class Part:
+class AnswerPart:
     """A finished part of an answer: text, thoughts, or the arguments of a tool call."""
 
     channel: str
@@ -56,33 +56,33 @@ class Part:
 
 
 @dataclass(slots=True)
-class Piece:
-    """Text that may be shown, with the tokens it came from. `opens` marks the first of a part."""
+class PartialResult:
+    """Text that may be shown, with the tokens it came from. `opens_part` marks the first of a part."""
 
     task: Task
     timings: Timings
     text: str
     tokens: list[int]
     channel: str = "content"
-    opens: bool = False
+    opens_part: bool = False
     name: str = ""
     call_id: str = ""
     number: int = 0
 
     def probabilities(self) -> list[dict[str, Any]]:
-        """Log probabilities of its tokens, if they were asked for."""
+        """Log probabilities of its tokens, if the request asks for them."""
         return _probabilities(self.task, self.tokens)
 
 
 @dataclass(slots=True)
-class Final:
+class FinalResult:
     """The end of a task. `stop_type` is `eos`, `limit` or `word`; `tokens` leave out the end of sequence."""
 
     task: Task
     timings: Timings
     slot: int
     stop_type: str
-    parts: list[Part]
+    parts: list[AnswerPart]
     tokens: list[int]
     stopping_word: str = ""
     truncated: bool = False
@@ -93,7 +93,7 @@ class Final:
         return "".join(part.text for part in self.parts if part.channel == channel)
 
     @property
-    def calls(self) -> list[Part]:
+    def calls(self) -> list[AnswerPart]:
         """The tool calls."""
         return [part for part in self.parts if part.channel == "tool"]
 
@@ -103,11 +103,11 @@ class Final:
         return self.timings.predicted_n
 
     def probabilities(self) -> list[dict[str, Any]]:
-        """Log probabilities of all tokens, if they were asked for."""
+        """Log probabilities of all tokens, if the request asks for them."""
         return _probabilities(self.task, self.tokens)
 
 
-Result = Begin | Progress | Piece | Final
+Result = BeginResult | PromptProgress | PartialResult | FinalResult
 
 
 def _probabilities(task: Task, tokens: list[int]) -> list[dict[str, Any]]:

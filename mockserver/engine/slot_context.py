@@ -4,20 +4,20 @@ import sys
 from collections.abc import MutableSequence
 from typing import Any
 
-from mockserver.core.options import Settings
+from mockserver.core.options import Options
 
 _LEAST_SHIFTED = 4
 """Tokens of a context that cannot be kept when it is shifted (llama.cpp's own number)."""
 
 
-def room(settings: Settings, prompt_tokens: int) -> int:
+def room(options: Options, prompt_tokens: int) -> int:
     """Tokens that may follow a prompt: without an end when the context is shifted."""
-    return sys.maxsize if settings.context_shift else settings.slot_context - prompt_tokens
+    return sys.maxsize if options.context_shift else options.slot_context - prompt_tokens
 
 
-def is_full(settings: Settings, held: int) -> bool:
+def is_full(options: Options, held: int) -> bool:
     """Whether a context that holds so many tokens has no place for the next one."""
-    return settings.context_shift and held + 1 >= settings.slot_context
+    return options.context_shift and held + 1 >= options.slot_context
 
 
 def shift(tokens: MutableSequence[int], params: dict[str, Any], prompt_tokens: int, context: int) -> None:

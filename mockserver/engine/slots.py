@@ -1,4 +1,7 @@
-"""The slots of a server: each holds one sequence and its cache; requests without one wait in line."""
+"""The slots of a server: each holds one sequence and its cache. Tasks without a slot are deferred.
+
+Mirrors `server_slot`, `get_available_slot` and `server_queue::defer` in llama.cpp's tools/server.
+"""
 
 import asyncio
 from collections import deque
@@ -33,11 +36,13 @@ class Slot:
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting:
+class _DeferredTask:
+    """A task that waits for `count` slots; `id_slot` is the one it asks for, or -1."""
+
     prompt: Sequence[int]
-    pinned: int
+    id_slot: int
     count: int
-    granted: asyncio.Future[list[Slot]]
+    assigned: asyncio.Future[list[Slot]]
 
 
 class SlotPool:
@@ -48,7 +53,7 @@ class SlotPool:
 
     def __init__(self, count: int) -> None:
         self.slots = [Slot(number) for number in range(count)]
-        self._deferred: deque[_Waiting] = deque()
+        self._deferred: deque[_DeferredTask] = deque()
         self._uses = 0
         self.busy = 0
 
@@ -57,19 +62,19 @@ class SlotPool:
         """Requests waiting in line."""
         return len(self._deferred)
 
-    async def acquire(self, prompt: Sequence[int], pinned: int = -1, count: int = 1) -> list[Slot]:
+    async def acquire(self, prompt: Sequence[int], id_slot: int = -1, count: int = 1) -> list[Slot]:
         """So many slots at once, after everyone who came before. Cancelling gives up the place in line."""
-        pinned = pinned % len(self.slots) if pinned >= 0 else -1  # llama-server wraps around, too
-        waiting = _Waiting(prompt, pinned, count, asyncio.get_running_loop().create_future())
-        self._deferred.append(waiting)
-        self._grant()
+        id_slot = id_slot % len(self.slots) if id_slot >= 0 else -1  # llama-server wraps around, too
+        task = _DeferredTask(prompt, id_slot, count, asyncio.get_running_loop().create_future())
+        self._deferred.append(task)
+        self._assign_free_slots()
         try:
-            return await waiting.granted
+            return await task.assigned
         except asyncio.CancelledError:
-            if waiting in self._deferred:
-                self._deferred.remove(waiting)
-            elif waiting.granted.done() and not waiting.granted.cancelled():
-                for slot in waiting.granted.result():
+            if task in self._deferred:
+                self._deferred.remove(task)
+            elif task.assigned.done() and not task.assigned.cancelled():
+                for slot in task.assigned.result():
                     self.release(slot)
             raise
 
@@ -78,37 +83,37 @@ class SlotPool:
         slot.busy = False
         self.busy -= 1
         slot.decoded = slot.processed_tokens = slot.cached_tokens = 0
-        self._grant()
+        self._assign_free_slots()
 
-    def _grant(self) -> None:
+    def _assign_free_slots(self) -> None:
         """Give free slots away, first come first served; who waits for one in particular, or for several that are not
         free at once, holds up no other.
         """
-        for waiting in list(self._deferred):
+        for task in list(self._deferred):
             if self.busy == len(self.slots):
                 return
-            chosen = [] if waiting.granted.done() else self._choose(waiting)
-            if chosen or waiting.granted.done():
-                self._deferred.remove(waiting)
+            chosen = [] if task.assigned.done() else self._choose_slots(task)
+            if chosen or task.assigned.done():
+                self._deferred.remove(task)
             if chosen:
-                waiting.granted.set_result([self._take(slot) for slot in chosen])
+                task.assigned.set_result([self._occupy(slot) for slot in chosen])
 
-    def _take(self, slot: Slot) -> Slot:
+    def _occupy(self, slot: Slot) -> Slot:
         self._uses += 1
         self.busy += 1
         slot.busy, slot.last_used = True, self._uses
         return slot
 
-    def _choose(self, waiting: _Waiting) -> list[Slot]:
+    def _choose_slots(self, task: _DeferredTask) -> list[Slot]:
         """The best slot and, if that is not enough, the first of the others; none if they are too few."""
         free = [slot for slot in self.slots if not slot.busy]
-        fitting = [slot for slot in free if waiting.pinned in (-1, slot.id)]
-        if not fitting or len(free) < waiting.count:
+        fitting = [slot for slot in free if task.id_slot in (-1, slot.id)]
+        if not fitting or len(free) < task.count:
             return []
-        best = self._best(fitting, waiting.prompt)
-        return [best, *[slot for slot in free if slot is not best][: waiting.count - 1]]
+        best = self._best_slot(fitting, task.prompt)
+        return [best, *[slot for slot in free if slot is not best][: task.count - 1]]
 
-    def _best(self, free: list[Slot], prompt: Sequence[int]) -> Slot:
+    def _best_slot(self, free: list[Slot], prompt: Sequence[int]) -> Slot:
         best = max(free, key=lambda slot: common_prefix(slot.cache, prompt))
         if common_prefix(best.cache, prompt) > _WORTH_REUSING * len(prompt):
             return best

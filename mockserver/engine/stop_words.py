@@ -1,12 +1,15 @@
-"""Text on its way out: whole characters only, and nothing that may yet turn out to be a stop word."""
+"""The stop words of a request: text leaves as whole characters, and never with the beginning of a stop word at its end.
+
+Mirrors `server_slot::find_stopping_strings` in llama.cpp's tools/server/server-context.cpp.
+"""
 
 from collections.abc import Sequence
 
 from mockserver.engine.model.tokenizer import text_decoder
 
 
-class Outlet:
-    """Collects the bytes of an answer and lets out what is safe to show."""
+class StopWordFilter:
+    """Collects the bytes of an answer, and gives out the text that cannot become part of a stop word any more."""
 
     def __init__(self, stop_words: Sequence[str]) -> None:
         self._stop_words = stop_words
@@ -14,10 +17,10 @@ class Outlet:
         self._longest = max(map(len, stop_words), default=0)
         self._sent = 0
         self.text = ""
-        self.stopped_by = ""
+        self.stopping_word = ""
 
     def push(self, data: bytes) -> str:
-        """Add a token's bytes; returns the text that may be sent now. Sets `stopped_by` at a stop word."""
+        """Add a token's bytes; returns the text that may be sent now. Sets `stopping_word` at a stop word."""
         if not self._stop_words:
             self.text += self._decoder.decode(data)
             return self._advance(len(self.text))
@@ -25,12 +28,12 @@ class Outlet:
         self.text += self._decoder.decode(data)
         found = [(place, word) for word in self._stop_words if (place := self.text.find(word, search_from)) >= 0]
         if found:
-            place, self.stopped_by = min(found)
+            place, self.stopping_word = min(found)
             self.text = self.text[:place]
-        return self._advance(len(self.text) - (0 if found else self._held_back()))
+        return self._advance(len(self.text) - (0 if found else self._partial_match()))
 
     def flush(self) -> str:
-        """What was held back when the answer ended otherwise."""
+        """The rest of the text, when the answer ends without a stop word."""
         self.text += self._decoder.decode(b"", final=True)
         return self._advance(len(self.text))
 
@@ -38,7 +41,7 @@ class Outlet:
         start, self._sent = self._sent, max(self._sent, end)
         return self.text[start : self._sent]
 
-    def _held_back(self) -> int:
+    def _partial_match(self) -> int:
         """Length of the longest tail that begins a stop word."""
         sizes = range(min(self._longest - 1, len(self.text)), 0, -1)
         return next((n for n in sizes if any(word.startswith(self.text[-n:]) for word in self._stop_words)), 0)

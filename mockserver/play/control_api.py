@@ -7,14 +7,14 @@ from aiohttp import web
 
 from mockserver.core.nlohmann_json import dump
 from mockserver.core.state import State
-from mockserver.play.journal import Ended, Filter, Journal
+from mockserver.play.journal import ExchangeEnd, Journal, JournalFilter
 
 _DURATIONS = ("load_seconds", "down_seconds", "up_seconds", "wake_seconds")
 _STATES = ", ".join(State)
 _LAST_CODE = 255
 
 
-class Controlled(Protocol):
+class ControlledMock(Protocol):
     """The part of a mock that the control port steers."""
 
     journal: Journal
@@ -33,10 +33,10 @@ class BadControlRequest(ValueError):
     """A control request that cannot be understood; its message is one sentence for the client."""
 
 
-CONTROLLED = web.AppKey("controlled", Controlled)
+CONTROLLED_MOCK = web.AppKey("controlled", ControlledMock)
 
 
-def control_answer(value: Any, status: int = 200) -> web.Response:
+def control_response(value: Any, status: int = 200) -> web.Response:
     return web.json_response(value, status=status, dumps=dump)
 
 
@@ -80,27 +80,27 @@ def _exit_code(body: Mapping[str, Any]) -> int | None:
 
 async def get_state(request: web.Request) -> web.Response:
     """`GET /__mock__/state`."""
-    return control_answer(request.app[CONTROLLED].describe())
+    return control_response(request.app[CONTROLLED_MOCK].describe())
 
 
 async def put_state(request: web.Request) -> web.Response:
     """`PUT /__mock__/state`."""
-    controlled = request.app[CONTROLLED]
+    controlled = request.app[CONTROLLED_MOCK]
     state, durations, exit_code = read_state(await object_of(request))
     await controlled.set_state(state, exit_code=exit_code, **durations)
-    return control_answer(controlled.describe())
+    return control_response(controlled.describe())
 
 
 async def wait_state(request: web.Request) -> web.Response:
     """`GET /__mock__/state/wait?state=ready&timeout=5`."""
-    controlled, query = request.app[CONTROLLED], request.query
+    controlled, query = request.app[CONTROLLED_MOCK], request.query
     if query.get("state") not in list(State):
         raise BadControlRequest(f"'state' must be one of {_STATES}; got {query.get('state')!r}.")
     try:
         await controlled.wait_for_state(query["state"], _number(query, "timeout", 5.0))
     except TimeoutError:
-        return control_answer({"error": f"Not {query['state']} in time.", **controlled.describe()}, 408)
-    return control_answer(controlled.describe())
+        return control_response({"error": f"Not {query['state']} in time.", **controlled.describe()}, 408)
+    return control_response(controlled.describe())
 
 
 def _number(query: Mapping[str, str], name: str, default: float) -> float:
@@ -110,41 +110,41 @@ def _number(query: Mapping[str, str], name: str, default: float) -> float:
         raise BadControlRequest(f"'{name}' must be a number; got {query[name]!r}.") from error
 
 
-def read_filter(query: Mapping[str, str]) -> Filter:
+def read_filter(query: Mapping[str, str]) -> JournalFilter:
     """The filter of a query: ended, method, path, status, after (an id)."""
     ended = query.get("ended")
-    if ended is not None and ended not in list(Ended):
-        raise BadControlRequest(f"'ended' must be one of {', '.join(Ended)}; got {ended!r}.")
+    if ended is not None and ended not in list(ExchangeEnd):
+        raise BadControlRequest(f"'ended' must be one of {', '.join(ExchangeEnd)}; got {ended!r}.")
     status = int(_number(query, "status", 0)) or None
     after = int(_number(query, "after", 0))
-    return Filter(ended, query.get("method"), query.get("path"), status, after)
+    return JournalFilter(ended, query.get("method"), query.get("path"), status, after)
 
 
 async def get_requests(request: web.Request) -> web.Response:
     """`GET /__mock__/requests`, with the filters of `read_filter`."""
-    found = request.app[CONTROLLED].journal.matching(read_filter(request.query))
-    return control_answer({"requests": [exchange.as_json() for exchange in found]})
+    found = request.app[CONTROLLED_MOCK].journal.matching(read_filter(request.query))
+    return control_response({"requests": [entry.as_json() for entry in found]})
 
 
 async def delete_requests(request: web.Request) -> web.Response:
     """`DELETE /__mock__/requests`."""
-    request.app[CONTROLLED].journal.clear()
+    request.app[CONTROLLED_MOCK].journal.clear()
     return web.Response(status=204)
 
 
 async def wait_requests(request: web.Request) -> web.Response:
     """`GET /__mock__/requests/wait?ended=aborted&count=1&timeout=5`, with the filters of `read_filter`."""
-    journal, query = request.app[CONTROLLED].journal, request.query
+    journal, query = request.app[CONTROLLED_MOCK].journal, request.query
     wanted, count = read_filter(query), int(_number(query, "count", 1))
     timeout = _number(query, "timeout", 5.0)
     try:
         found = await journal.wait(wanted, count, timeout)
     except TimeoutError:
-        matching = [exchange.as_json() for exchange in journal.matching(wanted)]
-        seen = [f"{exchange.method} {exchange.path}: {exchange.how}" for exchange in journal]
+        matching = [entry.as_json() for entry in journal.matching(wanted)]
+        seen = [f"{entry.method} {entry.path}: {entry.how}" for entry in journal]
         message = f"{len(matching)} of {count} requests came within {timeout:g} s."
-        return control_answer({"error": message, "requests": matching, "received": seen}, 408)
-    return control_answer({"requests": [exchange.as_json() for exchange in found]})
+        return control_response({"error": message, "requests": matching, "received": seen}, 408)
+    return control_response({"requests": [entry.as_json() for entry in found]})
 
 
 @web.middleware
@@ -152,16 +152,16 @@ async def _explain(request: web.Request, handler: Any) -> web.StreamResponse:
     try:
         response: web.StreamResponse = await handler(request)
     except BadControlRequest as error:
-        return control_answer({"error": str(error)}, 400)
+        return control_response({"error": str(error)}, 400)
     except web.HTTPException as error:
-        return control_answer({"error": f"{request.method} {request.path}: {error.reason}."}, error.status)
+        return control_response({"error": f"{request.method} {request.path}: {error.reason}."}, error.status)
     return response
 
 
-def create_control_app(controlled: Controlled) -> web.Application:
+def create_control_app(controlled: ControlledMock) -> web.Application:
     """The application of the control port."""
     app = web.Application(middlewares=[_explain])
-    app[CONTROLLED] = controlled
+    app[CONTROLLED_MOCK] = controlled
     app.add_routes(
         [
             web.get("/__mock__/state", get_state),

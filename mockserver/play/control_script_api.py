@@ -7,19 +7,19 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from mockserver.core.clock import Clock
-from mockserver.engine.canned_answers import Answers
-from mockserver.play.control_api import BadControlRequest, control_answer, object_of
+from mockserver.engine.canned_answers import CannedAnswers
+from mockserver.play.control_api import BadControlRequest, control_response, object_of
 from mockserver.play.faults import Faults
 
 
-class Playing(Protocol):
+class ScenarioProgress(Protocol):
     """A scenario under way."""
 
     def as_json(self) -> dict[str, Any]:
         """How far it is."""
 
 
-class Scripted(Protocol):
+class ScriptedMock(Protocol):
     """The part of a mock that a script steers."""
 
     clock: Clock
@@ -27,24 +27,24 @@ class Scripted(Protocol):
     @property
     def faults(self) -> Faults: ...
     @property
-    def answers(self) -> Answers: ...
+    def answers(self) -> CannedAnswers: ...
     @property
-    def performance(self) -> Playing | None: ...
+    def scenario_player(self) -> ScenarioProgress | None: ...
     async def play(self, scenario: Any) -> None: ...
     async def stop_playing(self) -> None: ...
     async def advance(self, seconds: float) -> None: ...
     def har(self) -> dict[str, Any]: ...
 
 
-SCRIPTED = web.AppKey("scripted", Scripted)
-Rules = Callable[[Scripted], Faults | Answers]
+SCRIPTED_MOCK = web.AppKey("scripted", ScriptedMock)
+Rules = Callable[[ScriptedMock], Faults | CannedAnswers]
 
 
-def _faults(scripted: Scripted) -> Faults | Answers:
+def _faults(scripted: ScriptedMock) -> Faults | CannedAnswers:
     return scripted.faults
 
 
-def _answers(scripted: Scripted) -> Faults | Answers:
+def _answers(scripted: ScriptedMock) -> Faults | CannedAnswers:
     return scripted.answers
 
 
@@ -58,17 +58,17 @@ async def _written(request: web.Request) -> Any:
     return value if isinstance(value, dict) else str(value)
 
 
-async def list_rules(request: web.Request, rules: Faults | Answers, name: str) -> web.Response:
+async def list_rules(request: web.Request, rules: Faults | CannedAnswers, name: str) -> web.Response:
     """`GET /__mock__/faults`, `GET /__mock__/answers`."""
-    return control_answer({name: [rule.as_json() for rule in rules]})
+    return control_response({name: [rule.as_json() for rule in rules]})
 
 
-async def add_rule(request: web.Request, rules: Faults | Answers, name: str) -> web.Response:
+async def add_rule(request: web.Request, rules: Faults | CannedAnswers, name: str) -> web.Response:
     """`POST /__mock__/faults`, `POST /__mock__/answers`."""
-    return control_answer(rules.add(await _written(request)).as_json(), 201)
+    return control_response(rules.add(await _written(request)).as_json(), 201)
 
 
-async def delete_rules(request: web.Request, rules: Faults | Answers, name: str) -> web.Response:
+async def delete_rules(request: web.Request, rules: Faults | CannedAnswers, name: str) -> web.Response:
     """`DELETE /__mock__/faults`, or `/__mock__/faults/{id}` for one; the same for answers."""
     number = request.match_info.get("id")
     if number is None:
@@ -77,19 +77,19 @@ async def delete_rules(request: web.Request, rules: Faults | Answers, name: str)
     try:
         rules.remove(int(number))
     except KeyError as error:
-        return control_answer({"error": f"There is no {number} among the {name}: {error}."}, 404)
+        return control_response({"error": f"There is no {number} among the {name}: {error}."}, 404)
     return web.Response(status=204)
 
 
 async def get_scenario(request: web.Request) -> web.Response:
     """`GET /__mock__/scenario`: how far the one under way is."""
-    performance = request.app[SCRIPTED].performance
-    return control_answer({"scenario": performance.as_json() if performance else None})
+    scenario_player = request.app[SCRIPTED_MOCK].scenario_player
+    return control_response({"scenario": scenario_player.as_json() if scenario_player else None})
 
 
 async def post_scenario(request: web.Request) -> web.Response:
     """`POST /__mock__/scenario`: play it from now on."""
-    scripted, scenario = request.app[SCRIPTED], await object_of(request)
+    scripted, scenario = request.app[SCRIPTED_MOCK], await object_of(request)
     wanted, there = scenario.get("clock"), "virtual" if scripted.clock.is_virtual else "real"
     if wanted not in (None, there):
         raise BadControlRequest(f"The clock is {there}, and is chosen when the mock is started.")
@@ -99,14 +99,14 @@ async def post_scenario(request: web.Request) -> web.Response:
 
 async def delete_scenario(request: web.Request) -> web.Response:
     """`DELETE /__mock__/scenario`: no further step of it."""
-    await request.app[SCRIPTED].stop_playing()
+    await request.app[SCRIPTED_MOCK].stop_playing()
     return web.Response(status=204)
 
 
 async def get_clock(request: web.Request) -> web.Response:
     """`GET /__mock__/clock`."""
-    clock = request.app[SCRIPTED].clock
-    return control_answer({"clock": "virtual" if clock.is_virtual else "real", "now": round(clock.now(), 6)})
+    clock = request.app[SCRIPTED_MOCK].clock
+    return control_response({"clock": "virtual" if clock.is_virtual else "real", "now": round(clock.now(), 6)})
 
 
 async def post_clock(request: web.Request) -> web.Response:
@@ -115,20 +115,20 @@ async def post_clock(request: web.Request) -> web.Response:
     seconds = body.get("advance_seconds")
     if set(body) != {"advance_seconds"} or isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise BadControlRequest('The body must be {"advance_seconds": NUMBER}.')
-    await request.app[SCRIPTED].advance(seconds)
+    await request.app[SCRIPTED_MOCK].advance(seconds)
     return await get_clock(request)
 
 
 async def get_har(request: web.Request) -> web.Response:
     """`GET /__mock__/requests.har`."""
-    return control_answer(request.app[SCRIPTED].har())
+    return control_response(request.app[SCRIPTED_MOCK].har())
 
 
 def _clear(handler: Any, *further: Any) -> Any:
     """A handler whose ValueErrors, each one sentence, are the client's fault."""
 
     async def checked(request: web.Request) -> web.StreamResponse:
-        given = (further[0](request.app[SCRIPTED]), *further[1:]) if further else ()
+        given = (further[0](request.app[SCRIPTED_MOCK]), *further[1:]) if further else ()
         try:
             response: web.StreamResponse = await handler(request, *given)
         except BadControlRequest:
@@ -140,9 +140,9 @@ def _clear(handler: Any, *further: Any) -> Any:
     return checked
 
 
-def add_script_routes(app: web.Application, scripted: Scripted) -> None:
+def add_script_routes(app: web.Application, scripted: ScriptedMock) -> None:
     """Add the endpoints of this file to the control port."""
-    app[SCRIPTED] = scripted
+    app[SCRIPTED_MOCK] = scripted
     for name, rules in (("faults", _faults), ("answers", _answers)):
         for method, path, handler in (
             ("GET", name, list_rules),

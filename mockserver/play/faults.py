@@ -1,10 +1,10 @@
-"""Faults: what they are, which request meets which, and how often. How they look on the wire is `breaking`'s."""
+"""Faults: what they are, which request meets which, and how often. `mockserver/server/faults/` injects them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from mockserver.core.request_matching import Asked, When
+from mockserver.core.request_matching import RequestMatcher, RequestView
 
 KINDS: dict[str, frozenset[str]] = {
     "refuse": frozenset({"reset"}),
@@ -34,7 +34,7 @@ _KEPT_HEADERS = 1000
 class Fault:
     """One way to break an answer, and when. Raises ValueError for fields that its kind does not take.
 
-    `times`: the next so many; `every`: each so-manieth only; `skip`: not the first so many. `label` tells the counts of
+    `times`: the next so many; `every`: each n-th only; `skip`: not the first so many. `label` tells the counts of
     equal faults apart that come by header. `"503"` is short for `status` with `status=503`.
     """
 
@@ -59,7 +59,7 @@ class Fault:
     times: int | None = None
     every: int | None = None
     skip: int = 0
-    when: When = field(default_factory=When)
+    when: RequestMatcher = field(default_factory=RequestMatcher)
     label: str = ""
 
     def __post_init__(self) -> None:
@@ -100,7 +100,7 @@ _DEFAULTS |= {"skip": 0, "label": ""}
 
 
 @dataclass(slots=True)
-class Armed:
+class ArmedFault:
     """A fault that waits for its requests: how many matched so far, and how many met it."""
 
     id: int
@@ -113,10 +113,10 @@ class Armed:
         """Whether it has been met as often as it was meant to be."""
         return self.fault.times is not None and self.played >= self.fault.times
 
-    def meets(self, asked: Asked) -> bool:
+    def meets(self, request: RequestView) -> bool:
         """Count a request, and say whether it meets the fault."""
         fault = self.fault
-        if self.is_spent or not fault.when(asked):
+        if self.is_spent or not fault.when(request):
             return False
         self.seen += 1
         turn = self.seen - fault.skip
@@ -135,19 +135,19 @@ class Faults:
     """The faults of a mock, in the order in which they were added. A request meets the first that is due."""
 
     def __init__(self) -> None:
-        self._armed: list[Armed] = []
-        self._by_header: dict[str, Armed] = {}
+        self._armed: list[ArmedFault] = []
+        self._by_header: dict[str, ArmedFault] = {}
         self._last_id = 0
 
-    def __iter__(self) -> Iterator[Armed]:
+    def __iter__(self) -> Iterator[ArmedFault]:
         return iter(list(self._armed))
 
     def __len__(self) -> int:
         return len(self._armed)
 
-    def add(self, fault: "str | dict[str, Any] | Fault", **fields: Any) -> Armed:
+    def add(self, fault: "str | dict[str, Any] | Fault", **fields: Any) -> ArmedFault:
         """Arm a fault: `add("503", times=2)`, `add("cut after_events=3 when.contains=x")`. Raises BadRule."""
-        armed = Armed(self._next_id(), _read(fault, fields))
+        armed = ArmedFault(self._next_id(), _read(fault, fields))
         self._armed.append(armed)
         return armed
 
@@ -162,17 +162,17 @@ class Faults:
         """Disarm all, and forget the counts of those that came by header."""
         self._armed, self._by_header = [], {}
 
-    def choose(self, asked: Asked, header: str | None = None) -> Fault | None:
+    def choose(self, request: RequestView, header: str | None = None) -> Fault | None:
         """The fault that a request meets, if any: that of its own header comes first. Raises BadRule."""
         candidates = [self._of_header(header)] if header else self._armed
-        return next((armed.fault for armed in candidates if armed.meets(asked)), None)
+        return next((armed.fault for armed in candidates if armed.meets(request)), None)
 
-    def _of_header(self, header: str) -> Armed:
+    def _of_header(self, header: str) -> ArmedFault:
         """The same text is the same fault: `503 times=2` in all requests of a test fails the first two of them."""
         if header not in self._by_header:
             if len(self._by_header) >= _KEPT_HEADERS:
                 self._by_header.pop(next(iter(self._by_header)))
-            self._by_header[header] = Armed(0, _read(header, {}))
+            self._by_header[header] = ArmedFault(0, _read(header, {}))
         return self._by_header[header]
 
     def _next_id(self) -> int:

@@ -6,67 +6,67 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from mockserver.play.journal import Exchange
+from mockserver.play.journal import JournalEntry
 
 _SECRET = frozenset({"authorization", "x-api-key", "api-key", "key", "cookie", "set-cookie", "proxy-authorization"})
 _MASK = "***"
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
-def as_har(exchanges: Iterable[Exchange], version: str) -> dict[str, Any]:
+def as_har(entries: Iterable[JournalEntry], version: str) -> dict[str, Any]:
     """The log of exchanges, their keys masked. `_ended` and `_fault` are the mock's own fields."""
     creator = {"name": "mock-llama-server", "version": version}
-    return {"log": {"version": "1.2", "creator": creator, "entries": [_entry(exchange) for exchange in exchanges]}}
+    return {"log": {"version": "1.2", "creator": creator, "entries": [_har_entry(entry) for entry in entries]}}
 
 
-def _entry(exchange: Exchange) -> dict[str, Any]:
-    total = exchange.elapsed_ms() if exchange.after_ms is None else exchange.after_ms
-    wait = total if exchange.first_byte_ms is None else min(exchange.first_byte_ms, total)
-    entry = {
-        "startedDateTime": datetime.fromtimestamp(exchange.received_at, UTC).isoformat(timespec="milliseconds"),
+def _har_entry(entry: JournalEntry) -> dict[str, Any]:
+    total = entry.elapsed_ms() if entry.after_ms is None else entry.after_ms
+    wait = total if entry.first_byte_ms is None else min(entry.first_byte_ms, total)
+    shown = {
+        "startedDateTime": datetime.fromtimestamp(entry.received_at, UTC).isoformat(timespec="milliseconds"),
         "time": total,
-        "request": _request(exchange),
-        "response": _response(exchange),
+        "request": _request(entry),
+        "response": _response(entry),
         "cache": {},
         "timings": {"send": 0, "wait": wait, "receive": round(total - wait, 1)},
-        "_id": exchange.id,
-        "_ended": exchange.how,
+        "_id": entry.id,
+        "_ended": entry.how,
     }
-    return entry | ({} if exchange.fault is None else {"_fault": exchange.fault})
+    return shown | ({} if entry.fault is None else {"_fault": entry.fault})
 
 
-def _request(exchange: Exchange) -> dict[str, Any]:
-    parts = urlsplit(exchange.path)
+def _request(entry: JournalEntry) -> dict[str, Any]:
+    parts = urlsplit(entry.path)
     query = [(name, _masked(name, value)) for name, value in parse_qsl(parts.query, keep_blank_values=True)]
-    path = exchange.path if not parts.query else f"{parts.path}?{urlencode(query, safe='*')}"
+    path = entry.path if not parts.query else f"{parts.path}?{urlencode(query, safe='*')}"
     request: dict[str, Any] = {
-        "method": exchange.method,
-        "url": f"http://{exchange.header('Host') or 'mock'}{path}",
+        "method": entry.method,
+        "url": f"http://{entry.header('Host') or 'mock'}{path}",
         "httpVersion": "HTTP/1.1",
         "cookies": [],
-        "headers": _pairs(exchange.headers),
+        "headers": _pairs(entry.headers),
         "queryString": _pairs(query),
         "headersSize": -1,
-        "bodySize": exchange.body_bytes,
+        "bodySize": entry.body_bytes,
     }
-    if exchange.body:
-        kind = exchange.header("Content-Type") or ""
-        request["postData"] = {"mimeType": kind, "text": exchange.body.decode("utf-8", "replace")}
+    if entry.body:
+        kind = entry.header("Content-Type") or ""
+        request["postData"] = {"mimeType": kind, "text": entry.body.decode("utf-8", "replace")}
     return request
 
 
-def _response(exchange: Exchange) -> dict[str, Any]:
+def _response(entry: JournalEntry) -> dict[str, Any]:
     """The answer; status 0 is HAR's word for none."""
-    status, headers = exchange.status or 0, exchange.answer_headers
+    status, headers = entry.status or 0, entry.answer_headers
     kind = next((value for name, value in headers if name.lower() == "content-type"), "")
-    size = len(exchange.answer)
+    size = len(entry.answer)
     return {
         "status": status,
         "statusText": _PHRASES.get(status, ""),
         "httpVersion": "HTTP/1.1",
         "cookies": [],
         "headers": _pairs(headers),
-        "content": {"size": size, "mimeType": kind, "text": exchange.answer.decode("utf-8", "replace")},
+        "content": {"size": size, "mimeType": kind, "text": entry.answer.decode("utf-8", "replace")},
         "redirectURL": next((value for name, value in headers if name.lower() == "location"), ""),
         "headersSize": -1,
         "bodySize": size,

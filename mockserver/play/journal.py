@@ -1,4 +1,4 @@
-"""What the mock received, and how each exchange ended."""
+"""The journal: what the mock received, and how each exchange ended."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from typing import Any
 from mockserver.core.clock import Clock
 
 
-class Ended(StrEnum):
+class ExchangeEnd(StrEnum):
     """How an exchange ended: answered in full, left by the client, or cut by the mock itself."""
 
     RUNNING = "running"
@@ -21,7 +21,7 @@ class Ended(StrEnum):
 
 
 @dataclass(slots=True, repr=False)
-class Exchange:
+class JournalEntry:
     """One request and what became of it. `received_at` is Unix time; `after_ms` counts from there."""
 
     id: int
@@ -32,7 +32,7 @@ class Exchange:
     body: bytes = b""
     body_bytes: int = 0
     status: int | None = None
-    ended: Ended = Ended.RUNNING
+    ended: ExchangeEnd = ExchangeEnd.RUNNING
     after_ms: float | None = None
     bytes_sent: int = 0
     fault: str | None = None
@@ -49,17 +49,17 @@ class Exchange:
         """Milliseconds since it was received."""
         return round((self.clock.now() - self._started) * 1000, 1)
 
-    def end(self, ended: Ended, bytes_sent: int = 0) -> None:
+    def close(self, ended: ExchangeEnd, bytes_sent: int = 0) -> None:
         """Close the record; of several endings the first counts, and the last number of bytes."""
         self.bytes_sent = bytes_sent
-        if self.ended is Ended.RUNNING:
+        if self.ended is ExchangeEnd.RUNNING:
             self.ended = ended
             self.after_ms = self.elapsed_ms()
 
     @property
     def how(self) -> str:
         """The ending in words: `finished`, `client left after 120 ms`, `cut by the mock after 80 ms`."""
-        phrase = {Ended.ABORTED: "client left", Ended.CUT: "cut by the mock"}.get(self.ended)
+        phrase = {ExchangeEnd.ABORTED: "client left", ExchangeEnd.CUT: "cut by the mock"}.get(self.ended)
         return f"{phrase} after {self.after_ms:.0f} ms" if phrase else str(self.ended)
 
     def __repr__(self) -> str:
@@ -95,14 +95,14 @@ class Exchange:
         }
 
 
-def listing(name: str, exchanges: list[Exchange]) -> str:
+def listing(name: str, entries: list[JournalEntry]) -> str:
     """What `name` received, for people: a line a request."""
-    lines = [f"  {exchange!r}" for exchange in exchanges]
+    lines = [f"  {entry!r}" for entry in entries]
     return "\n".join([f"{name} received {len(lines) or 'no'} request(s){':' if lines else '.'}", *lines])
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class JournalFilter:
     """Which exchanges are meant; `None` means any. `path` matches without its query. `probes`: with `/health`, too."""
 
     ended: str | None = None
@@ -112,14 +112,14 @@ class Filter:
     after: int = 0
     probes: bool = True
 
-    def __call__(self, exchange: Exchange) -> bool:
+    def __call__(self, entry: JournalEntry) -> bool:
         return (
-            exchange.id > self.after
-            and self.ended in (None, exchange.ended.value)
-            and self.method in (None, exchange.method)
-            and self.path in (None, exchange.path.partition("?")[0])
-            and self.status in (None, exchange.status)
-            and (self.probes or exchange.path != "/health")
+            entry.id > self.after
+            and self.ended in (None, entry.ended.value)
+            and self.method in (None, entry.method)
+            and self.path in (None, entry.path.partition("?")[0])
+            and self.status in (None, entry.status)
+            and (self.probes or entry.path != "/health")
         )
 
 
@@ -137,72 +137,74 @@ class Journal:
         clock: Clock | None = None,
     ) -> None:
         self._body_limit, self._bodies_limit, self._clock = body_limit, bodies_limit, clock or Clock()
-        self._exchanges: deque[Exchange] = deque(maxlen=limit)
-        self._with_body: dict[int, Exchange] = {}
+        self._entries: deque[JournalEntry] = deque(maxlen=limit)
+        self._with_bodies: dict[int, JournalEntry] = {}
         self._kept_bytes = 0
         self._last_id = 0
         self._changed = asyncio.Event()
 
-    def __iter__(self) -> Iterator[Exchange]:
-        return iter(list(self._exchanges))
+    def __iter__(self) -> Iterator[JournalEntry]:
+        return iter(list(self._entries))
 
-    def begin(self, method: str, path: str, headers: list[tuple[str, str]]) -> Exchange:
+    def open_entry(self, method: str, path: str, headers: list[tuple[str, str]]) -> JournalEntry:
         """Open a record."""
         self._last_id += 1
-        if len(self._exchanges) == self._exchanges.maxlen:
-            self._strip(self._exchanges[0])
-        exchange = Exchange(self._last_id, method, path, headers, self._clock)
-        self._exchanges.append(exchange)
-        self.touch()
-        return exchange
+        if len(self._entries) == self._entries.maxlen:
+            self._drop_bodies(self._entries[0])
+        entry = JournalEntry(self._last_id, method, path, headers, self._clock)
+        self._entries.append(entry)
+        self.notify()
+        return entry
 
-    def keep_body(self, exchange: Exchange, body: bytes) -> None:
+    def record_request_body(self, entry: JournalEntry, body: bytes) -> None:
         """Remember a request's body; the oldest bodies make room for it."""
-        exchange.body, exchange.body_bytes = body[: self._body_limit], len(body)
-        self._make_room(exchange, len(exchange.body))
+        entry.body, entry.body_bytes = body[: self._body_limit], len(body)
+        self._make_room(entry, len(entry.body))
 
-    def keep_answer(self, exchange: Exchange, chunk: bytes) -> None:
+    def record_response_chunk(self, entry: JournalEntry, chunk: bytes) -> None:
         """Remember a further piece of an answer's body; the oldest bodies make room for it."""
-        if exchange.first_byte_ms is None:
-            exchange.first_byte_ms = exchange.elapsed_ms()
-        kept = chunk[: max(0, self._body_limit - len(exchange.answer))]
-        exchange.answer += kept
-        self._make_room(exchange, len(kept))
+        if entry.first_byte_ms is None:
+            entry.first_byte_ms = entry.elapsed_ms()
+        kept = chunk[: max(0, self._body_limit - len(entry.answer))]
+        entry.answer += kept
+        self._make_room(entry, len(kept))
 
-    def _make_room(self, exchange: Exchange, size: int) -> None:
+    def _make_room(self, entry: JournalEntry, size: int) -> None:
         if not size:
             return
-        if exchange.id not in self._with_body:
-            self._with_body[exchange.id] = exchange
+        if entry.id not in self._with_bodies:
+            self._with_bodies[entry.id] = entry
         self._kept_bytes += size
-        while self._kept_bytes > self._bodies_limit and self._with_body:
-            self._strip(next(iter(self._with_body.values())))
+        while self._kept_bytes > self._bodies_limit and self._with_bodies:
+            self._drop_bodies(next(iter(self._with_bodies.values())))
 
-    def _strip(self, exchange: Exchange) -> None:
+    def _drop_bodies(self, entry: JournalEntry) -> None:
         """Forget the bodies of an exchange."""
-        if self._with_body.pop(exchange.id, None) is not None:
-            self._kept_bytes -= len(exchange.body) + len(exchange.answer)
-            exchange.body, exchange.answer = b"", bytearray()
+        if self._with_bodies.pop(entry.id, None) is not None:
+            self._kept_bytes -= len(entry.body) + len(entry.answer)
+            entry.body, entry.answer = b"", bytearray()
 
-    def touch(self) -> None:
-        """Wake everyone who waits: a record was opened, closed or dropped."""
+    def notify(self) -> None:
+        """Wake all waiting tasks: an entry was opened, closed or dropped."""
         self._changed.set()
         self._changed = asyncio.Event()
 
     def clear(self) -> None:
         """Forget everything; ids go on counting."""
-        self._exchanges.clear()
-        self._with_body.clear()
+        self._entries.clear()
+        self._with_bodies.clear()
         self._kept_bytes = 0
-        self.touch()
+        self.notify()
 
-    def matching(self, wanted: Callable[[Exchange], bool]) -> list[Exchange]:
+    def matching(self, matches: Callable[[JournalEntry], bool]) -> list[JournalEntry]:
         """The exchanges that `wanted` accepts, oldest first."""
-        return [exchange for exchange in self._exchanges if wanted(exchange)]
+        return [entry for entry in self._entries if matches(entry)]
 
-    async def wait(self, wanted: Callable[[Exchange], bool], count: int = 1, timeout: float = 5.0) -> list[Exchange]:
+    async def wait(
+        self, matches: Callable[[JournalEntry], bool], count: int = 1, timeout: float = 5.0
+    ) -> list[JournalEntry]:
         """Return once `count` exchanges match; raises TimeoutError after `timeout` seconds."""
         async with asyncio.timeout(timeout):
-            while len(found := self.matching(wanted)) < count:
+            while len(found := self.matching(matches)) < count:
                 await self._changed.wait()
         return found

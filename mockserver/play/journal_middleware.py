@@ -1,4 +1,4 @@
-"""How requests and answers come into the journal."""
+"""The middlewares and the signal handler that write requests and responses into the journal."""
 
 import asyncio
 from functools import partial
@@ -7,56 +7,56 @@ from aiohttp import web
 from aiohttp.http_writer import StreamWriter
 from aiohttp.typedefs import Handler
 
-from mockserver.play.journal import Ended, Exchange, Journal
+from mockserver.play.journal import ExchangeEnd, Journal, JournalEntry
 
 JOURNAL = web.AppKey("journal", Journal)
-EXCHANGE = web.RequestKey("exchange", Exchange)
+JOURNAL_ENTRY = web.RequestKey("journal_entry", JournalEntry)
 
 
 @web.middleware
-async def remember(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def record_exchange(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Record the exchange and how it ended; the answer is sent from here, to know that it was."""
     journal = request.app[JOURNAL]
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers]
-    exchange = request[EXCHANGE] = journal.begin(request.method, request.path_qs, headers)
+    entry = request[JOURNAL_ENTRY] = journal.open_entry(request.method, request.path_qs, headers)
     writer = request.writer
     if isinstance(writer, StreamWriter):
-        writer._on_chunk_sent = partial(_keep, journal, exchange)  # aiohttp offers it to its client only
-    ended = Ended.CUT
+        writer._on_chunk_sent = partial(_record_chunk, journal, entry)  # aiohttp offers it to its client only
+    ended = ExchangeEnd.CUT
     try:
         response = await handler(request)
-        exchange.status = response.status
+        entry.status = response.status
         await response.prepare(request)
         await response.write_eof()
-        ended = Ended.FINISHED
+        ended = ExchangeEnd.FINISHED
     except asyncio.CancelledError:
-        ended = Ended.ABORTED
+        ended = ExchangeEnd.ABORTED
         raise
     except ConnectionError as error:
-        ended = Ended.ABORTED
+        ended = ExchangeEnd.ABORTED
         # aiohttp takes this for a fault of the handler and logs it; being cancelled comes to the same, quietly.
         raise asyncio.CancelledError from error
     finally:
-        exchange.end(ended, request.writer.output_size)
-        journal.touch()
+        entry.close(ended, request.writer.output_size)
+        journal.notify()
     return response
 
 
-async def _keep(journal: Journal, exchange: Exchange, chunk: object) -> None:
+async def _record_chunk(journal: Journal, entry: JournalEntry, chunk: object) -> None:
     """Called by aiohttp before each chunk of an answer's body."""
     if isinstance(chunk, bytes | bytearray | memoryview):
-        journal.keep_answer(exchange, bytes(chunk))
+        journal.record_response_chunk(entry, bytes(chunk))
 
 
-async def note_answer(request: web.Request, response: web.StreamResponse) -> None:
+async def record_response_head(request: web.Request, response: web.StreamResponse) -> None:
     """Signal handler: status and headers count from the moment they are sent, not when a stream is over."""
-    exchange = request[EXCHANGE]
-    exchange.status = response.status
-    exchange.answer_headers = list(response.headers.items())
+    entry = request[JOURNAL_ENTRY]
+    entry.status = response.status
+    entry.answer_headers = list(response.headers.items())
 
 
 @web.middleware
-async def keep_body(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def record_request_body(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Read the body whatever follows, so that the record has it even of a refused request."""
-    request.app[JOURNAL].keep_body(request[EXCHANGE], await request.read())
+    request.app[JOURNAL].record_request_body(request[JOURNAL_ENTRY], await request.read())
     return await handler(request)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from types import EllipsisType
 
-from mockserver.core.listener import Door
-from mockserver.core.options import Settings
-from mockserver.core.state import Durations, Phase, State, Step, course
-from mockserver.engine.idle_sleep import Dozing
-from mockserver.play.mock_context import Stage
+from mockserver.core.listener import Listener
+from mockserver.core.options import Options
+from mockserver.core.state import Durations, Phase, State, Step, steps_of
+from mockserver.engine.idle_sleep import IdleSleep
+from mockserver.play.mock_context import MockContext
 
 Seconds = float | None
 
@@ -17,14 +17,14 @@ Seconds = float | None
 class LifeCycle:
     """Plays one state after the other. `exit_code` is what a process should end with once `exited` is set."""
 
-    def __init__(self, stage: Stage, door: Door, settings: Settings) -> None:
+    def __init__(self, context: MockContext, listener: Listener, options: Options) -> None:
         self.exit_code: int | None = None
         self.exited = asyncio.Event()
-        self._stage, self._door, self._settings = stage, door, settings
-        self._changing = asyncio.Lock()
-        self._course: asyncio.Task[None] | None = None
-        self._dozing = Dozing(stage.machine, self._slept)
-        stage.machine.on_wake, stage.machine.on_idle = self._woken, self._idle
+        self._context, self._listener, self._options = context, listener, options
+        self._state_lock = asyncio.Lock()
+        self._steps_task: asyncio.Task[None] | None = None
+        self._idle_sleep = IdleSleep(context.server_context, self._on_sleep)
+        context.server_context.on_wake, context.server_context.on_idle = self._on_wake, self._on_idle
 
     def durations(
         self,
@@ -34,7 +34,7 @@ class LifeCycle:
         wake_seconds: Seconds | EllipsisType = ...,
     ) -> Durations:
         """The durations given, the others as at the start."""
-        start = self._settings
+        start = self._options
         return Durations(
             start.load_seconds if isinstance(load_seconds, EllipsisType) else load_seconds,
             start.down_seconds if isinstance(down_seconds, EllipsisType) else down_seconds,
@@ -46,29 +46,29 @@ class LifeCycle:
         """Play a state; returns when the port is really open or closed. Raises ValueError for an unknown state."""
         if exit_code is not None and state != State.CRASHED:
             raise ValueError(f"only 'crashed' has an exit code, not '{state}'")
-        steps = course(State(state), durations)
-        async with self._changing:
-            await self.leave()
+        steps = steps_of(State(state), durations)
+        async with self._state_lock:
+            await self.stop()
             first = next(steps)
             await self._enter(first, anew=True)
             if first.seconds is not None:
-                self._course = asyncio.create_task(self._follow(first.seconds, steps))
+                self._steps_task = asyncio.create_task(self._play_steps(first.seconds, steps))
         if exit_code is not None:
             self.exit_code = exit_code
             self.exited.set()
 
-    async def leave(self) -> None:
+    async def stop(self) -> None:
         """Take no further step."""
-        await self._dozing.stop()
-        if self._course is not None:
-            self._course.cancel()
+        await self._idle_sleep.stop()
+        if self._steps_task is not None:
+            self._steps_task.cancel()
             with suppress(asyncio.CancelledError):
-                await self._course
-            self._course = None
+                await self._steps_task
+            self._steps_task = None
 
-    async def _follow(self, seconds: float, steps: Iterator[Step]) -> None:
+    async def _play_steps(self, seconds: float, steps: Iterator[Step]) -> None:
         """Take the further steps of a state, each after the time of the one before."""
-        clock = self._stage.clock
+        clock = self._context.clock
         due = clock.now() + seconds
         await clock.sleep_until(due)
         for step in steps:
@@ -79,34 +79,34 @@ class LifeCycle:
             await clock.sleep_until(due)
 
     async def _enter(self, step: Step, *, anew: bool = False) -> None:
-        self._stage.enter(step, anew=anew)
-        machine = self._stage.machine
+        self._context.enter(step, anew=anew)
+        server_context = self._context.server_context
         if step.state is State.SLEEPING:
-            machine.sleep()
+            server_context.sleep()
         elif step.state is State.WAKING:
-            machine.wake(step.seconds or 0.0)
+            server_context.wake(step.seconds or 0.0)
         else:
-            machine.wake(0.0)
+            server_context.wake(0.0)
         if step.phase in (Phase.DOWN, Phase.LOADING):
-            self._stage.mark_cut()
-            await self._door.close(reset=step.state is State.CRASHED)
+            self._context.close_running_as_cut()
+            await self._listener.close(reset=step.state is State.CRASHED)
         if step.phase is not Phase.DOWN:
-            await self._door.open()
-        self._idle()
+            await self._listener.open()
+        self._on_idle()
 
-    def _woken(self) -> None:
+    def _on_wake(self) -> None:
         """A request came while the model slept: it waits for the model, and the state says so."""
-        if self._stage.step.state in (State.SLEEPING, State.READY):
-            steps = course(State.WAKING, self.durations())
+        if self._context.step.state in (State.SLEEPING, State.READY):
+            steps = steps_of(State.WAKING, self.durations())
             waking = next(steps)
-            self._stage.enter(waking)
-            self._course = asyncio.create_task(self._follow(waking.seconds or 0.0, steps))
+            self._context.enter(waking)
+            self._steps_task = asyncio.create_task(self._play_steps(waking.seconds or 0.0, steps))
 
-    def _idle(self) -> None:
+    def _on_idle(self) -> None:
         """Nothing is asked any more; a server that is ready may fall asleep."""
-        if self._stage.step.state is State.READY:
-            self._dozing.begin()
+        if self._context.step.state is State.READY:
+            self._idle_sleep.start_timer()
 
-    def _slept(self) -> None:
-        if self._stage.step.state is State.READY:
-            self._stage.enter(next(course(State.SLEEPING, self.durations())))
+    def _on_sleep(self) -> None:
+        if self._context.step.state is State.READY:
+            self._context.enter(next(steps_of(State.SLEEPING, self.durations())))

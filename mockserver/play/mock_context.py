@@ -1,4 +1,4 @@
-"""What every request meets: the machine, the journal, the script, and the step of the life cycle."""
+"""What the ports of one mock share: the server context, the journal, the rules, and the step of the life cycle."""
 
 import asyncio
 from typing import Any
@@ -6,36 +6,36 @@ from typing import Any
 from aiohttp import web
 
 from mockserver.core.clock import Clock
-from mockserver.core.options import Settings
+from mockserver.core.options import Options
 from mockserver.core.state import Phase, State, Step
-from mockserver.engine.canned_answers import Answers
-from mockserver.engine.server_context import Machine
+from mockserver.engine.canned_answers import CannedAnswers
+from mockserver.engine.server_context import ServerContext
 from mockserver.play.faults import Faults
-from mockserver.play.journal import Ended, Filter, Journal
+from mockserver.play.journal import ExchangeEnd, Journal, JournalFilter
 
 
-class Stage:
+class MockContext:
     """The parts of one mock that its ports share. `changed` is set, and replaced, at every step."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, options: Options, clock: Clock) -> None:
         self.clock = clock
-        self.machine = Machine(settings, clock)
-        self.journal = Journal(settings.journal_entries, settings.journal_body_bytes, settings.journal_bytes, clock)
+        self.server_context = ServerContext(options, clock)
+        self.journal = Journal(options.journal_entries, options.journal_body_bytes, options.journal_bytes, clock)
         self.faults = Faults()
-        self.answers = Answers()
-        self.step = Step(State(settings.state), Phase.DOWN, None)
+        self.answers = CannedAnswers()
+        self.step = Step(State(options.state), Phase.DOWN, None)
         self.changed = asyncio.Event()
         self._since = self._step_since = clock.now()
 
-    def arm(self) -> None:
-        """Add the faults and the canned answers of the settings, of which the first goes before. Raises BadRule."""
-        settings = self.machine.settings
-        for line in settings.faults:
+    def load_rules(self) -> None:
+        """Add the faults and the canned answers of the options, of which the first goes before. Raises BadRule."""
+        options = self.server_context.options
+        for line in options.faults:
             self.faults.add(line)
-        if settings.answers:
+        if options.answers:
             from mockserver.play.scenario import load_answers
 
-            for answer in reversed([one for path in settings.answers for one in load_answers(path)]):
+            for answer in reversed([one for path in options.answers for one in load_answers(path)]):
                 self.answers.add(answer)
 
     def enter(self, step: Step, *, anew: bool = False) -> None:
@@ -47,16 +47,16 @@ class Stage:
         self.changed.set()
         self.changed = asyncio.Event()
 
-    async def admit(self) -> None:
-        """Wait as long as the mock is hung."""
+    async def wait_while_hung(self) -> None:
+        """Wait as long as the mock plays `hung`."""
         while self.step.phase is Phase.HUNG:
             await self.changed.wait()
 
-    def mark_cut(self) -> None:
-        """Exchanges that are cut by the mock are not put down to their clients."""
-        for exchange in self.journal.matching(Filter(ended=Ended.RUNNING)):
-            exchange.end(Ended.CUT)
-        self.journal.touch()
+    def close_running_as_cut(self) -> None:
+        """Note that the mock itself cuts the running exchanges, before their connections close."""
+        for entry in self.journal.matching(JournalFilter(ended=ExchangeEnd.RUNNING)):
+            entry.close(ExchangeEnd.CUT)
+        self.journal.notify()
 
     def describe(self) -> dict[str, Any]:
         """The state as the control API shows it; while loading, with how much of it is done, from 0 to 1."""
@@ -69,4 +69,4 @@ class Stage:
         return shown
 
 
-STAGE = web.AppKey("stage", Stage)
+MOCK_CONTEXT = web.AppKey("mock_context", MockContext)

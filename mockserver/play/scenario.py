@@ -10,14 +10,14 @@ import yaml
 
 from mockserver.core.rule_syntax import BadRule, check, read
 from mockserver.core.state import State
-from mockserver.engine.canned_answers import Answer
+from mockserver.engine.canned_answers import CannedAnswer
 from mockserver.play.faults import Fault
 
 Rules = Sequence[str | dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class TimelineEntry:
     """What happens `at` so many seconds after the scenario's start.
 
     `deploying` lasts until the next state if it has no `load_seconds`; `restarting` does not load if it has none.
@@ -62,7 +62,7 @@ class Scenario:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
-    timeline: Sequence[Entry] = ()
+    timeline: Sequence[TimelineEntry] = ()
     faults: Rules = ()
     answers: Rules = ()
     clock: Literal["real", "virtual"] | None = None
@@ -78,9 +78,9 @@ class Scenario:
         """Whether it says what is played at 0 s."""
         return any(entry.at == 0 and entry.state is not None for entry in self.timeline)
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[TimelineEntry]:
         """The timeline, the scenario's own faults and answers being its first entry."""
-        return [Entry(faults=self.faults, answers=self.answers), *self.timeline]
+        return [TimelineEntry(faults=self.faults, answers=self.answers), *self.timeline]
 
 
 def faults_of(rules: Rules) -> list[Fault]:
@@ -88,9 +88,9 @@ def faults_of(rules: Rules) -> list[Fault]:
     return [read(Fault, rule, "fault") for rule in rules]
 
 
-def answers_of(rules: Rules) -> list[Answer]:
+def answers_of(rules: Rules) -> list[CannedAnswer]:
     """Canned answers; a line is the text of one. Raises BadRule."""
-    return [check(Answer, {"text": rule} if isinstance(rule, str) else rule) for rule in rules]
+    return [check(CannedAnswer, {"text": rule} if isinstance(rule, str) else rule) for rule in rules]
 
 
 def parse(value: Any, origin: str = "scenario") -> Scenario:
@@ -116,12 +116,12 @@ def load(source: "str | Path | Mapping[str, Any] | Sequence[Any] | Scenario") ->
     return parse(_yaml(Path(source)), str(source))
 
 
-def load_answers(path: str) -> list[Answer]:
+def load_answers(path: str) -> list[CannedAnswer]:
     """The canned answers of a file, a list, of which the first that fits is given. Raises BadRule."""
     rules = _yaml(Path(path))
     if not isinstance(rules, list):
         raise BadRule(f"{path}: canned answers are a list, '- text: ...' and so on; got {type(rules).__name__}.")
-    answers = list[Answer]()
+    answers = list[CannedAnswer]()
     for number, rule in enumerate(rules, 1):
         try:
             answers += answers_of([rule])

@@ -5,19 +5,19 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from mockserver.play.mock_context import Stage
-from mockserver.play.scenario import Entry, Scenario, answers_of, faults_of
+from mockserver.play.mock_context import MockContext
+from mockserver.play.scenario import Scenario, TimelineEntry, answers_of, faults_of
 
 SetState = Callable[..., Awaitable[None]]
 
 
-class Performance:
-    """Plays one scenario. What it has armed and canned stays when it is over."""
+class ScenarioPlayer:
+    """Plays one scenario. The faults and answers that it added stay when it is over."""
 
-    def __init__(self, scenario: Scenario, stage: Stage, set_state: SetState) -> None:
+    def __init__(self, scenario: Scenario, context: MockContext, set_state: SetState) -> None:
         self.scenario = scenario
-        self._stage, self._set_state = stage, set_state
-        self._began = stage.clock.now()
+        self._context, self._set_state = context, set_state
+        self._started_at = context.clock.now()
         self._done = 0
         self._task: asyncio.Task[None] | None = None
 
@@ -27,7 +27,7 @@ class Performance:
         later = [entry for entry in entries if entry.at > 0]
         for entry in entries[: len(entries) - len(later)]:
             await self._play(entry)
-        self._task = asyncio.create_task(self._go_on(later))
+        self._task = asyncio.create_task(self._play_later(later))
 
     async def stop(self) -> None:
         """Play nothing more."""
@@ -38,20 +38,20 @@ class Performance:
 
     def as_json(self) -> dict[str, Any]:
         """How far it is."""
-        at = self._stage.clock.now() - self._began
+        at = self._context.clock.now() - self._started_at
         steps = len(self.scenario.timeline)
         return {"at": round(at, 3), "done": min(self._done, steps), "of": steps}
 
-    async def _go_on(self, entries: list[Entry]) -> None:
+    async def _play_later(self, entries: list[TimelineEntry]) -> None:
         for entry in entries:
-            await self._stage.clock.sleep_until(self._began + entry.at)
+            await self._context.clock.sleep_until(self._started_at + entry.at)
             await self._play(entry)
 
-    async def _play(self, entry: Entry) -> None:
+    async def _play(self, entry: TimelineEntry) -> None:
         for fault in faults_of(entry.faults):
-            self._stage.faults.add(fault)
+            self._context.faults.add(fault)
         for answer in reversed(answers_of(entry.answers)):
-            self._stage.answers.add(answer)
+            self._context.answers.add(answer)
         if entry.state is not None:
             await self._set_state(entry.state.value, exit_code=entry.exit_code, **entry.durations())
         self._done += any(entry is planned for planned in self.scenario.timeline)

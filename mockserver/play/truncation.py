@@ -1,4 +1,4 @@
-"""Where an answer breaks off: pure arithmetic over the pieces in which it is sent."""
+"""Where the fault `cut` ends a response: arithmetic over the pieces in which it is sent, without any I/O."""
 
 from collections.abc import Iterator
 
@@ -17,66 +17,69 @@ def events(chunk: bytes) -> Iterator[bytes]:
         yield event + mark
 
 
-def is_event(piece: bytes) -> bool:
+def is_event(data: bytes) -> bool:
     """Whether it is an event, not a comment."""
-    return piece.startswith(_MARKS)
+    return data.startswith(_MARKS)
 
 
-def is_end(piece: bytes) -> bool:
+def is_end(data: bytes) -> bool:
     """Whether it is the event by which a client knows that the stream is complete."""
-    return piece.startswith(_ENDS)
+    return data.startswith(_ENDS)
 
 
-class Cutter:
-    """Is fed an answer piece by piece, an event at a time, until it is to break off."""
+class Truncation:
+    """Is fed a response event by event, and says where to cut it."""
 
     def __init__(self, fault: Fault) -> None:
         self._fault = fault
         within = fault.at == "event" and fault.after_events is None
-        self._events: int | None = 1 if within else fault.after_events
-        self._sent = self._characters = self._counted = 0
+        self._event_limit: int | None = 1 if within else fault.after_events
+        self._bytes_sent = self._characters_sent = self._events_sent = 0
 
-    def feed(self, piece: bytes, *, whole: bool = False) -> bytes | None:
-        """What of a piece is sent before the cut; `None`: all of it, without a cut. `whole`: it is the whole body."""
+    def feed(self, data: bytes, *, whole: bool = False) -> bytes | None:
+        """The bytes of a piece that are sent before the cut; `None` means all of it, without a cut.
+
+        `whole` says that the piece is a whole body.
+        """
         fault = self._fault
         if fault.after_bytes is not None:
-            return self._until_byte(piece, fault.after_bytes)
+            return self._until_byte(data, fault.after_bytes)
         if fault.after_characters is not None:
-            return self._until_character(piece, fault.after_characters)
+            return self._until_character(data, fault.after_characters)
         if fault.at == "character":
-            return _half_character(piece, whole=whole)
+            return _half_character(data, whole=whole)
         if whole:
-            return piece[: len(piece) // 2]
+            return data[: len(data) // 2]
         if fault.at == "done":
-            return b"" if is_end(piece) else None
-        return self._until_event(piece)
+            return b"" if is_end(data) else None
+        return self._until_event(data)
 
-    def _until_byte(self, piece: bytes, limit: int) -> bytes | None:
-        room = limit - self._sent
-        self._sent += len(piece)
-        return piece[:room] if len(piece) >= room else None
+    def _until_byte(self, data: bytes, limit: int) -> bytes | None:
+        room = limit - self._bytes_sent
+        self._bytes_sent += len(data)
+        return data[:room] if len(data) >= room else None
 
-    def _until_character(self, piece: bytes, limit: int) -> bytes | None:
-        text = piece.decode("utf-8", "surrogateescape")
-        room = limit - self._characters
-        self._characters += len(text)
+    def _until_character(self, data: bytes, limit: int) -> bytes | None:
+        text = data.decode("utf-8", "surrogateescape")
+        room = limit - self._characters_sent
+        self._characters_sent += len(text)
         return text[:room].encode("utf-8", "surrogateescape") if len(text) >= room else None
 
-    def _until_event(self, piece: bytes) -> bytes | None:
-        if not is_event(piece):
+    def _until_event(self, data: bytes) -> bytes | None:
+        if not is_event(data):
             return None
-        limit, inside = self._events or 0, self._fault.at == "event"
-        if self._counted == limit:
-            return piece[: len(piece) // 2] if inside else b""
-        self._counted += 1
-        return piece if self._counted == limit and not inside else None
+        limit, inside = self._event_limit or 0, self._fault.at == "event"
+        if self._events_sent == limit:
+            return data[: len(data) // 2] if inside else b""
+        self._events_sent += 1
+        return data if self._events_sent == limit and not inside else None
 
 
-def _half_character(piece: bytes, *, whole: bool) -> bytes | None:
+def _half_character(data: bytes, *, whole: bool) -> bytes | None:
     """Up to the first byte of the first character that has several; without one, half of one where the end would be."""
-    for position, byte in enumerate(piece):
+    for position, byte in enumerate(data):
         if byte > 0x7F:
-            return piece[: position + 1]
+            return data[: position + 1]
     if whole:
-        return piece[: len(piece) // 2] + _HALF_CHARACTER
-    return _HALF_CHARACTER if is_end(piece) else None
+        return data[: len(data) // 2] + _HALF_CHARACTER
+    return _HALF_CHARACTER if is_end(data) else None

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol, TypeVar
 
-from mockserver.play.journal import Exchange, Filter, listing
+from mockserver.play.journal import JournalEntry, JournalFilter, listing
 from mockserver.server.background_thread import BackgroundMock
 
 _POLL_SECONDS = 0.02
 T = TypeVar("T")
 
 
-class Steering(Protocol):
+class GatewayControl(Protocol):
     """The part of a sandbox that a deployment needs: its gateway's address and its gateway's registry."""
 
     @property
@@ -26,7 +26,7 @@ class Steering(Protocol):
 class Deployment:
     """A deployment and the mock behind it. A change returns when a client of the gateway meets it."""
 
-    def __init__(self, name: str, mock: BackgroundMock, sandbox: Steering) -> None:
+    def __init__(self, name: str, mock: BackgroundMock, sandbox: GatewayControl) -> None:
         self.name = name
         self.mock = mock
         self._sandbox = sandbox
@@ -87,9 +87,9 @@ class Deployment:
     # --- what it received
 
     @property
-    def requests(self) -> list[Exchange]:
+    def requests(self) -> list[JournalEntry]:
         """The requests of clients that reached the mock in this test, oldest first, at most 1000."""
-        return [exchange for exchange in self.mock.requests if _OF_CLIENTS(exchange)]
+        return [entry for entry in self.mock.requests if _OF_CLIENTS(entry)]
 
     def wait_for_requests(
         self,
@@ -100,7 +100,7 @@ class Deployment:
         method: str | None = None,
         path: str | None = None,
         status: int | None = None,
-    ) -> list[Exchange]:
+    ) -> list[JournalEntry]:
         """Return once `count` requests match; `ended` is running, finished, aborted (client left) or cut (by the mock).
 
         Raises AssertionError, which lists what was received, after `timeout` seconds.
@@ -139,7 +139,7 @@ class Deployment:
         return f"<Deployment {self.name}: mock {self.mock.state}, received {self.requests!r}>"
 
 
-_OF_CLIENTS = Filter(probes=False)
+_OF_CLIENTS = JournalFilter(probes=False)
 
 
 class AsyncDeployment:
@@ -181,7 +181,7 @@ class AsyncDeployment:
         method: str | None = None,
         path: str | None = None,
         status: int | None = None,
-    ) -> list[Exchange]:
+    ) -> list[JournalEntry]:
         """See `Deployment.wait_for_requests`."""
         wait = self._deployment.wait_for_requests
         return await _in_thread(

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from mockserver.server.mock_server import MockLlamaServer
 
 
-class Reporting(Protocol):
+class Reporter(Protocol):
     """What can tell of a failed test what it received."""
 
     def report(self) -> str: ...
 
 
-_IN_USE: pytest.StashKey[list[Reporting]] = pytest.StashKey()
+_IN_USE: pytest.StashKey[list[Reporter]] = pytest.StashKey()
 
 
 @pytest.fixture(scope="session")
@@ -100,5 +100,5 @@ def pytest_runtest_makereport(
     return report
 
 
-def _note(request: pytest.FixtureRequest, used: Reporting) -> None:
+def _note(request: pytest.FixtureRequest, used: Reporter) -> None:
     request.node.stash.setdefault(_IN_USE, []).append(used)

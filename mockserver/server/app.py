@@ -5,24 +5,24 @@ from collections.abc import AsyncIterator
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from mockserver.api.resumable_streams import Sessions
-from mockserver.api.send_results import SESSIONS, json_answer
+from mockserver.api.resumable_streams import StreamSessions
+from mockserver.api.send_results import STREAM_SESSIONS, json_response
 from mockserver.api.vertex_api import predict
 from mockserver.core.api_errors import INVALID_KEY, LOADING, NOT_FOUND, ApiError
-from mockserver.core.options import Settings
+from mockserver.core.options import Options
 from mockserver.core.state import Phase
-from mockserver.engine.server_context import Machine
-from mockserver.play.journal_middleware import JOURNAL, keep_body, note_answer, remember
-from mockserver.play.mock_context import STAGE, Stage
-from mockserver.server.faults.fault_middleware import CLOCK, FAULTS, break_by_script
-from mockserver.server.model_selection import Router, Serving, SingleModel
+from mockserver.engine.server_context import ServerContext
+from mockserver.play.journal_middleware import JOURNAL, record_exchange, record_request_body, record_response_head
+from mockserver.play.mock_context import MOCK_CONTEXT, MockContext
+from mockserver.server.faults.fault_middleware import CLOCK, FAULTS, inject_faults
+from mockserver.server.model_selection import ModelSelector, Router, SingleModel
 from mockserver.server.response_headers import MOST_REQUESTS, arranger
-from mockserver.server.router.model_pool import Fleet
-from mockserver.server.router.router_api import FLEET, ROUTER
+from mockserver.server.router.model_pool import ModelPool
+from mockserver.server.router.router_api import MODEL_POOL, ROUTER_OPTIONS
 from mockserver.server.routes import PUBLIC
 
-SERVING: web.AppKey[Serving] = web.AppKey("serving")
-SETTINGS = web.AppKey("settings", Settings)
+MODEL_SELECTOR: web.AppKey[ModelSelector] = web.AppKey("model_selector")
+OPTIONS = web.AppKey("options", Options)
 _MAX_BODY = 100 * 1024 * 1024
 _NEVER = frozenset({hdrs.METH_TRACE, hdrs.METH_CONNECT})
 _PREFLIGHT = {
@@ -48,9 +48,9 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         return await handler(request)
     except ApiError as error:
-        return json_answer({"error": error.fields()}, error.code)
+        return json_response({"error": error.fields()}, error.code)
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
-        return json_answer(NOT_FOUND, 404)
+        return json_response(NOT_FOUND, 404)
     except web.HTTPRequestEntityTooLarge:
         return web.Response(status=413)
 
@@ -62,24 +62,24 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return web.Response(headers=_PREFLIGHT)
     if request.method in _NEVER:
         return web.Response(status=400)
-    stage = request.app[STAGE]
-    await stage.admit()
-    if stage.step.phase is Phase.LOADING and request.path != "/":
-        return json_answer(LOADING, 503)
+    context = request.app[MOCK_CONTEXT]
+    await context.wait_while_hung()
+    if context.step.phase is Phase.LOADING and request.path != "/":
+        return json_response(LOADING, 503)
     if not _authorised(request):
-        return json_answer(INVALID_KEY, 401)
-    return await request.app[SERVING].serve(request, handler)
+        return json_response(INVALID_KEY, 401)
+    return await request.app[MODEL_SELECTOR].handle(request, handler)
 
 
 def _authorised(request: web.Request) -> bool:
-    keys = request.app[SETTINGS].api_keys
+    keys = request.app[OPTIONS].api_keys
     if not keys or request.path in PUBLIC:
         return True
     given = request.headers.get(hdrs.AUTHORIZATION) or request.headers.get("X-Api-Key") or ""
     return given.removeprefix("Bearer ") in keys
 
 
-_MIDDLEWARES = (remember, close_after_errors, answer_errors, keep_body, break_by_script, guard)
+_MIDDLEWARES = (record_exchange, close_after_errors, answer_errors, record_request_body, inject_faults, guard)
 
 
 async def _close_used_up(request: web.Request, response: web.StreamResponse) -> None:
@@ -89,37 +89,37 @@ async def _close_used_up(request: web.Request, response: web.StreamResponse) -> 
         response.force_close()
 
 
-def create_app(stage: Stage) -> web.Application:
-    """The application of one mock; what is on stage is asked at every request."""
-    machine, settings = stage.machine, stage.machine.settings
+def create_app(context: MockContext) -> web.Application:
+    """The application of one mock; the step of its life cycle is looked up at every request."""
+    server_context, options = context.server_context, context.server_context.options
     app = web.Application(middlewares=_MIDDLEWARES, client_max_size=_MAX_BODY)
-    app[STAGE], app[SETTINGS], app[SESSIONS] = stage, settings, Sessions()
-    app[JOURNAL], app[FAULTS], app[CLOCK] = stage.journal, stage.faults, machine.clock
-    app[SERVING] = _serving(app, machine)
+    app[MOCK_CONTEXT], app[OPTIONS], app[STREAM_SESSIONS] = context, options, StreamSessions()
+    app[JOURNAL], app[FAULTS], app[CLOCK] = context.journal, context.faults, server_context.clock
+    app[MODEL_SELECTOR] = _model_selector(app, server_context)
     app.cleanup_ctx.append(_background_work)
-    app.on_response_prepare.extend((_close_used_up, arranger(settings.allowed_origins), note_answer))
-    vertex = ((hdrs.METH_POST, settings.vertex_route, predict),) if settings.vertex_route else ()
-    for method, path, handler in (*app[SERVING].routes(), *vertex):
+    app.on_response_prepare.extend((_close_used_up, arranger(options.allowed_origins), record_response_head))
+    vertex = ((hdrs.METH_POST, options.vertex_route, predict),) if options.vertex_route else ()
+    for method, path, handler in (*app[MODEL_SELECTOR].routes(), *vertex):
         app.router.add_route(method, path, handler)
         if method == hdrs.METH_GET:
             app.router.add_route(hdrs.METH_HEAD, path, handler)
     return app
 
 
-def _serving(app: web.Application, machine: Machine) -> Serving:
-    if not machine.settings.router:
-        return SingleModel(machine)
-    app[ROUTER] = machine.settings
-    app[FLEET] = Fleet(machine.settings, machine.clock)
-    return Router(app[FLEET], machine)
+def _model_selector(app: web.Application, server_context: ServerContext) -> ModelSelector:
+    if not server_context.options.router:
+        return SingleModel(server_context)
+    app[ROUTER_OPTIONS] = server_context.options
+    app[MODEL_POOL] = ModelPool(server_context.options, server_context.clock)
+    return Router(app[MODEL_POOL], server_context)
 
 
 async def _background_work(app: web.Application) -> AsyncIterator[None]:
     """Streams that outlive their client, and models being loaded, end with the server."""
-    if FLEET in app:
-        app[FLEET].load_startup_models()
+    if MODEL_POOL in app:
+        app[MODEL_POOL].load_startup_models()
     yield
-    await app[SERVING].close()
-    app[SESSIONS].stop_all()
-    if FLEET in app:
-        await app[FLEET].close()
+    await app[MODEL_SELECTOR].close()
+    app[STREAM_SESSIONS].stop_all()
+    if MODEL_POOL in app:
+        await app[MODEL_POOL].close()

@@ -7,14 +7,14 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from mockserver.core.state import State
-from mockserver.engine.canned_answers import Answers
+from mockserver.engine.canned_answers import CannedAnswers
 from mockserver.play.faults import Faults
-from mockserver.play.journal import Exchange, listing
+from mockserver.play.journal import JournalEntry, listing
 
 T = TypeVar("T")
 
 
-class AsyncMock(Protocol):
+class RunnableMock(Protocol):
     """The part of a MockLlamaServer that is used from another thread."""
 
     @property
@@ -26,27 +26,29 @@ class AsyncMock(Protocol):
     @property
     def state(self) -> State: ...
     @property
-    def requests(self) -> list[Exchange]: ...
+    def requests(self) -> list[JournalEntry]: ...
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
     @property
     def faults(self) -> Faults: ...
     @property
-    def answers(self) -> Answers: ...
+    def answers(self) -> CannedAnswers: ...
     def har(self) -> dict[str, Any]: ...
     async def set_state(self, state: str, *, exit_code: int | None = ..., **durations: float | None) -> None: ...
     async def play(self, scenario: Any) -> None: ...
     async def stop_playing(self) -> None: ...
     async def advance(self, seconds: float) -> None: ...
     async def wait_for_state(self, state: str, timeout: float = ...) -> None: ...
-    async def wait_for_requests(self, count: int = ..., *, timeout: float = ..., **wanted: Any) -> list[Exchange]: ...
+    async def wait_for_requests(
+        self, count: int = ..., *, timeout: float = ..., **wanted: Any
+    ) -> list[JournalEntry]: ...
     async def clear_requests(self) -> None: ...
 
 
 class BackgroundMock:
     """The methods of `MockLlamaServer`, blocking, callable from any thread."""
 
-    def __init__(self, mock: AsyncMock) -> None:
+    def __init__(self, mock: RunnableMock) -> None:
         self._mock = mock
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="mock-llama-server", daemon=True)
@@ -94,7 +96,7 @@ class BackgroundMock:
         return self._mock.state
 
     @property
-    def requests(self) -> list[Exchange]:
+    def requests(self) -> list[JournalEntry]:
         """What it received, oldest first."""
         return self._mock.requests
 
@@ -104,7 +106,7 @@ class BackgroundMock:
         return self._mock.faults
 
     @property
-    def answers(self) -> Answers:
+    def answers(self) -> CannedAnswers:
         """Its canned answers: `answers.add("Hello.", when={"contains": "hi"})`, `answers.clear()`."""
         return self._mock.answers
 
@@ -132,7 +134,7 @@ class BackgroundMock:
         """Return once the state is reached; raises TimeoutError."""
         self._call(self._mock.wait_for_state(state, timeout))
 
-    def wait_for_requests(self, count: int = 1, *, timeout: float = 5.0, **wanted: Any) -> list[Exchange]:
+    def wait_for_requests(self, count: int = 1, *, timeout: float = 5.0, **wanted: Any) -> list[JournalEntry]:
         """Return once `count` exchanges match; raises TimeoutError, which lists what was received."""
         return self._call(self._mock.wait_for_requests(count, timeout=timeout, **wanted))
 
@@ -167,6 +169,6 @@ class AwaitedMock:
         """See `BackgroundMock.wait_for_state`."""
         await asyncio.to_thread(self._mock.wait_for_state, state, timeout)
 
-    async def wait_for_requests(self, count: int = 1, *, timeout: float = 5.0, **wanted: Any) -> list[Exchange]:
+    async def wait_for_requests(self, count: int = 1, *, timeout: float = 5.0, **wanted: Any) -> list[JournalEntry]:
         """See `BackgroundMock.wait_for_requests`."""
         return await asyncio.to_thread(partial(self._mock.wait_for_requests, count, timeout=timeout, **wanted))

@@ -6,71 +6,71 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from mockserver.core.clock import Clock
-from mockserver.core.listener import Door
-from mockserver.core.options import BUILD_INFO, Settings
+from mockserver.core.listener import Listener
+from mockserver.core.options import BUILD_INFO, Options
 from mockserver.core.port import Port
 from mockserver.core.state import Phase, State
 from mockserver.core.virtual_clock import VirtualClock
-from mockserver.engine.canned_answers import Answers
+from mockserver.engine.canned_answers import CannedAnswers
 from mockserver.play.control_api import create_control_app
 from mockserver.play.control_script_api import add_script_routes
 from mockserver.play.faults import Faults
 from mockserver.play.har import as_har
-from mockserver.play.journal import Exchange, Filter, listing
+from mockserver.play.journal import JournalEntry, JournalFilter, listing
 from mockserver.play.life_cycle import LifeCycle, Seconds
-from mockserver.play.mock_context import Stage
+from mockserver.play.mock_context import MockContext
 from mockserver.server.app import create_app
 from mockserver.server.background_thread import BackgroundMock
 
 if TYPE_CHECKING:
     from mockserver.play.scenario import Scenario
-    from mockserver.play.scenario_player import Performance
+    from mockserver.play.scenario_player import ScenarioPlayer
 
 
 class MockLlamaServer:
     """A llama-server double. `async with MockLlamaServer(parallel=1) as mock:` runs it in this event loop,
     `with MockLlamaServer(...) as mock:` in a thread of its own (see `BackgroundMock`).
 
-    The keyword arguments are the fields of `Settings`. Port 0 takes any free port. `held` is a port to serve on that
+    The keyword arguments are the fields of `Options`. Port 0 takes any free port. `held` is a port to serve on that
     was bound before. Raises PortTaken at start.
     """
 
-    def __init__(self, settings: Settings | None = None, *, held: Port | None = None, **options: Any) -> None:
-        if unknown := sorted(set(options) - {field.name for field in fields(Settings)}):
+    def __init__(self, options: Options | None = None, *, held: Port | None = None, **given: Any) -> None:
+        if unknown := sorted(set(given) - {field.name for field in fields(Options)}):
             raise TypeError(f"MockLlamaServer has no option {unknown[0]!r}")
-        self.settings = settings or Settings(**options)
+        self.options = options or Options(**given)
         self._scenario = self._load_scenario()
-        self.clock = VirtualClock() if self.settings.clock == "virtual" else Clock()
-        self._stage = Stage(self.settings, self.clock)
-        self.journal, self.machine = self._stage.journal, self._stage.machine
-        self._stage.arm()
-        self._door = Door(create_app(self._stage), held or Port(self.settings.host, self.settings.port))
-        self._cycle = LifeCycle(self._stage, self._door, self.settings)
+        self.clock = VirtualClock() if self.options.clock == "virtual" else Clock()
+        self._context = MockContext(self.options, self.clock)
+        self.journal, self.server_context = self._context.journal, self._context.server_context
+        self._context.load_rules()
+        self._listener = Listener(create_app(self._context), held or Port(self.options.host, self.options.port))
+        self._life_cycle = LifeCycle(self._context, self._listener, self.options)
         control = create_control_app(self)
         add_script_routes(control, self)
-        self._control = Door(control, Port(self.settings.host.partition(",")[0], self.settings.control_port))
-        self.performance: Performance | None = None
+        self._control_listener = Listener(control, Port(self.options.host.partition(",")[0], self.options.control_port))
+        self.scenario_player: ScenarioPlayer | None = None
         self._background: BackgroundMock | None = None
 
     def _load_scenario(self) -> "Scenario | None":
-        """The scenario of the settings, whose clock and seed are taken over. Raises BadRule."""
-        if not self.settings.scenario:
+        """The scenario of the options, whose clock and seed are taken over. Raises BadRule."""
+        if not self.options.scenario:
             return None
         from mockserver.play.scenario import load
 
-        scenario = load(self.settings.scenario)
-        start = self.settings
+        scenario = load(self.options.scenario)
+        start = self.options
         seed = start.seed if scenario.seed is None else scenario.seed
-        self.settings = replace(start, clock=scenario.clock or start.clock, seed=seed)
+        self.options = replace(start, clock=scenario.clock or start.clock, seed=seed)
         return scenario
 
     async def start(self) -> None:
         """Bind both ports and begin with the first state; raises PortTaken."""
         try:
-            self._door.hold()
-            await self._control.open()
+            self._listener.hold()
+            await self._control_listener.open()
             if self._scenario is None or not self._scenario.begins_with_a_state:
-                await self.set_state(self.settings.state)
+                await self.set_state(self.options.state)
             if self._scenario is not None:
                 await self.play(self._scenario)
         except OSError:
@@ -80,10 +80,10 @@ class MockLlamaServer:
     async def stop(self) -> None:
         """Cut every connection and give both ports back."""
         await self.stop_playing()
-        await self._cycle.leave()
-        self._stage.mark_cut()
-        await self._door.release()
-        await self._control.release()
+        await self._life_cycle.stop()
+        self._context.close_running_as_cut()
+        await self._listener.release()
+        await self._control_listener.release()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -108,42 +108,42 @@ class MockLlamaServer:
     @property
     def url(self) -> str:
         """Base URL of the model port, e.g. `http://127.0.0.1:41234`; known after the start, in every state."""
-        return self._door.url
+        return self._listener.url
 
     @property
     def port(self) -> int:
         """Number of the model port."""
-        return self._door.port
+        return self._listener.port
 
     @property
     def control_url(self) -> str:
         """Base URL of the control port, which is open in every state."""
-        return self._control.url
+        return self._control_listener.url
 
     @property
     def state(self) -> State:
         """What it plays now."""
-        return self._stage.step.state
+        return self._context.step.state
 
     @property
     def phase(self) -> Phase:
         """What a client meets now: down, loading, hung or up."""
-        return self._stage.step.phase
+        return self._context.step.phase
 
     @property
-    def requests(self) -> list[Exchange]:
+    def requests(self) -> list[JournalEntry]:
         """What it received, oldest first."""
         return list(self.journal)
 
     @property
     def faults(self) -> Faults:
         """Its faults: `faults.add("503", times=2)`, `faults.clear()`."""
-        return self._stage.faults
+        return self._context.faults
 
     @property
-    def answers(self) -> Answers:
+    def answers(self) -> CannedAnswers:
         """Its canned answers: `answers.add("Hello.", when={"contains": "hi"})`, `answers.clear()`."""
-        return self._stage.answers
+        return self._context.answers
 
     def har(self) -> dict[str, Any]:
         """What it received and answered as HAR 1.2, keys masked."""
@@ -151,7 +151,7 @@ class MockLlamaServer:
 
     def describe(self) -> dict[str, Any]:
         """The state as the control API shows it."""
-        return self._stage.describe()
+        return self._context.describe()
 
     async def set_state(self, state: str, *, exit_code: int | None = None, **durations: Seconds) -> None:
         """Play a state; durations (`load_seconds`, `down_seconds`, `up_seconds`, `wake_seconds`) not given are those
@@ -159,7 +159,7 @@ class MockLlamaServer:
 
         Returns when the port is really open or closed. Raises ValueError for an unknown state.
         """
-        await self._cycle.set_state(state, self._cycle.durations(**durations), exit_code)
+        await self._life_cycle.set_state(state, self._life_cycle.durations(**durations), exit_code)
 
     async def play(self, scenario: Any) -> None:
         """Play a scenario (a file's path, or what stands in one) from now on, in place of the one before.
@@ -167,18 +167,18 @@ class MockLlamaServer:
         Returns when its first state is on the wire. Raises BadRule (a ValueError) naming what is wrong with it.
         """
         from mockserver.play.scenario import load
-        from mockserver.play.scenario_player import Performance
+        from mockserver.play.scenario_player import ScenarioPlayer
 
-        performance = Performance(load(scenario), self._stage, self.set_state)
+        scenario_player = ScenarioPlayer(load(scenario), self._context, self.set_state)
         await self.stop_playing()
-        self.performance = performance
-        await performance.start()
+        self.scenario_player = scenario_player
+        await scenario_player.start()
 
     async def stop_playing(self) -> None:
         """Take no further step of the scenario."""
-        if self.performance is not None:
-            await self.performance.stop()
-            self.performance = None
+        if self.scenario_player is not None:
+            await self.scenario_player.stop()
+            self.scenario_player = None
 
     async def advance(self, seconds: float) -> None:
         """Let virtual time pass, and return when all that happens in it has happened. Raises ValueError."""
@@ -186,24 +186,24 @@ class MockLlamaServer:
 
     async def wait_for_exit(self) -> int:
         """Return the exit code once the mock has crashed with one."""
-        await self._cycle.exited.wait()
+        await self._life_cycle.exited.wait()
         if self.clock.is_virtual:
             await self.clock.advance(0)  # whoever advanced the clock to here gets the answer first
-        return self._cycle.exit_code or 0
+        return self._life_cycle.exit_code or 0
 
     async def wait_for_state(self, state: str, timeout: float = 5.0) -> None:
         """Return once the state is reached; raises TimeoutError after `timeout` seconds."""
         async with asyncio.timeout(timeout):
             while self.state != state:
-                await self._stage.changed.wait()
+                await self._context.changed.wait()
 
-    async def wait_for_requests(self, count: int = 1, *, timeout: float = 5.0, **wanted: Any) -> list[Exchange]:
-        """Return once `count` exchanges match `wanted` (the fields of `Filter`).
+    async def wait_for_requests(self, count: int = 1, *, timeout: float = 5.0, **wanted: Any) -> list[JournalEntry]:
+        """Return once `count` exchanges match `wanted` (the fields of `JournalFilter`).
 
         Raises TimeoutError, which lists what was received.
         """
         try:
-            return await self.journal.wait(Filter(**wanted), count, timeout)
+            return await self.journal.wait(JournalFilter(**wanted), count, timeout)
         except TimeoutError as error:
             what = ", ".join(f"{name}={value!r}" for name, value in wanted.items() if value is not None)
             message = f"fewer than {count} request(s){f' with {what}' if what else ''} in {timeout:g} s."

@@ -35,7 +35,7 @@ TINY = Profile(
 )
 
 
-@pytest.mark.long
+@pytest.mark.tools
 def test_a_miniature_measures_every_target_and_finds_every_byte(tmp_path: Path) -> None:
     before = set(_children())
     record = Record({"date": "2026-01-01"}, {"tool": "x", "pinned": "y", "streams": TINY.streams})

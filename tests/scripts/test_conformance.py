@@ -91,6 +91,7 @@ def test_too_few_free_ports_are_one_sentence() -> None:
         running.free_slots(401)
 
 
+@pytest.mark.tools
 def test_without_pypi_pip_gives_up_soon_and_says_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)

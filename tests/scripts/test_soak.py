@@ -16,8 +16,7 @@ from scripts.soaking.plays import Play
 REFUSAL = b'{"error": {"type": "authentication_error", "message": "Invalid API key."}}'
 
 
-@pytest.mark.long
-@pytest.mark.timeout(120)
+@pytest.mark.tools
 def test_a_thousand_mixed_requests_leave_nothing_behind() -> None:
     said: list[str] = []
     assert soak.soak(1000, 90, seed=1, say=said.append) == []

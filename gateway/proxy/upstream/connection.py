@@ -30,7 +30,7 @@ class ResponseReceiver(Protocol):
 class UpstreamConnection(asyncio.BaseProtocol):
     """Send with `send_request` and `write`; the answer arrives at the receiver given to `begin`.
 
-    Once the receiver has set a `pipe`, chunks may go there instead, until it gives the connection back. What the pipe
+    Once the receiver has set a `passthrough`, chunks may go there instead, until it gives the connection back. What the passthrough
     does not pass on, it has to hand to `parse`.
     """
 
@@ -40,13 +40,13 @@ class UpstreamConnection(asyncio.BaseProtocol):
         self._receiver: ResponseReceiver | None = None
         self._parser = ResponseParser()
         self._head_told = False
-        self._open_pipe: Passthrough | None = None
+        self._open_passthrough: Passthrough | None = None
         self._poll = select.poll()
         self._paused = False
         self._writable = asyncio.Event()
         self._writable.set()
         self.idle_timer = IdleTimer()
-        self.pipe: Passthrough | None = None
+        self.passthrough: Passthrough | None = None
         self.idle_since = 0.0
         self.exchanges = 0
 
@@ -93,10 +93,10 @@ class UpstreamConnection(asyncio.BaseProtocol):
     @property
     def data_received(self) -> Passthrough:
         """What is called with the bytes of each read. uvloop looks it up only in `set_protocol` (see `_read_by`)."""
-        return self._open_pipe or self.parse
+        return self._open_passthrough or self.parse
 
     def parse(self, data: bytes) -> None:
-        """Parse a read of the socket. A pipe before it took whole chunks only: the parser is still between two."""
+        """Parse a read of the socket. A passthrough before it took whole chunks only: the parser is still between two."""
         if self._receiver is None:
             self.abort()  # nobody asked: whatever this is, it must not become part of the next answer
             return
@@ -105,7 +105,7 @@ class UpstreamConnection(asyncio.BaseProtocol):
         if wrong:
             self._fail(wrong)
             return
-        self._read_by(self.pipe if self._parser.is_between_chunks(data) else None)
+        self._read_by(self.passthrough if self._parser.is_between_chunks(data) else None)
         if len(data) >= _FULL_READ:
             self._let_others_read()
 
@@ -163,7 +163,7 @@ class UpstreamConnection(asyncio.BaseProtocol):
 
     def release(self) -> None:
         """Forget the exchange; nothing is handed on any more. Resume reading: the last client may have paused it."""
-        self._receiver = self.pipe = None
+        self._receiver = self.passthrough = None
         self._read_by(None)
         self.resume_reading()
 
@@ -176,10 +176,10 @@ class UpstreamConnection(asyncio.BaseProtocol):
 
     # --- inside
 
-    def _read_by(self, pipe: Passthrough | None) -> None:
-        """Open this pipe; None closes the one that is open."""
-        if pipe is not self._open_pipe:
-            self._open_pipe = pipe
+    def _read_by(self, passthrough: Passthrough | None) -> None:
+        """Open this passthrough; None closes the one that is open."""
+        if passthrough is not self._open_passthrough:
+            self._open_passthrough = passthrough
             self.transport.set_protocol(self)
 
     def _let_others_read(self) -> None:

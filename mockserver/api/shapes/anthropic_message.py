@@ -6,22 +6,22 @@ from typing import Any
 from mockserver.api.shapes.sse import data_event, named_event
 from mockserver.core.api_errors import ApiError
 from mockserver.core.nlohmann_json import loads_or_empty
-from mockserver.engine.results import Final, Part, Piece, Progress
-from mockserver.engine.server_context import Machine
+from mockserver.engine.results import AnswerPart, FinalResult, PartialResult, PromptProgress
+from mockserver.engine.server_context import ServerContext
 
 
-def _stop_reason(final: Final) -> str:
+def _stop_reason(final: FinalResult) -> str:
     if final.stop_type == "limit":
         return "max_tokens"
     return "tool_use" if final.calls else "end_turn"
 
 
-def _prompt_usage(result: Piece | Final) -> dict[str, int]:
+def _prompt_usage(result: PartialResult | FinalResult) -> dict[str, int]:
     cached = result.timings.cache_n
     return {"cache_read_input_tokens": cached, "input_tokens": len(result.task.prompt) - cached}
 
 
-def _block(part: Part) -> dict[str, Any]:
+def _block(part: AnswerPart) -> dict[str, Any]:
     if part.channel == "reasoning":
         return {"type": "thinking", "thinking": part.text, "signature": ""}
     if part.channel == "tool":
@@ -34,51 +34,51 @@ def _block(part: Part) -> dict[str, Any]:
     return {"type": "text", "text": part.text}
 
 
-def _opening(piece: Piece) -> dict[str, Any]:
-    if piece.channel == "reasoning":
+def _opening(partial: PartialResult) -> dict[str, Any]:
+    if partial.channel == "reasoning":
         return {"type": "thinking", "thinking": ""}
-    if piece.channel == "tool":
-        return {"type": "tool_use", "id": piece.call_id, "name": piece.name}
+    if partial.channel == "tool":
+        return {"type": "tool_use", "id": partial.call_id, "name": partial.name}
     return {"type": "text", "text": ""}
 
 
-def _delta(piece: Piece) -> dict[str, Any]:
-    if piece.channel == "reasoning":
-        return {"type": "thinking_delta", "thinking": piece.text}
-    if piece.channel == "tool":
-        return {"type": "input_json_delta", "partial_json": piece.text}
-    return {"type": "text_delta", "text": piece.text}
+def _delta(partial: PartialResult) -> dict[str, Any]:
+    if partial.channel == "reasoning":
+        return {"type": "thinking_delta", "thinking": partial.text}
+    if partial.channel == "tool":
+        return {"type": "input_json_delta", "partial_json": partial.text}
+    return {"type": "text_delta", "text": partial.text}
 
 
-class MessagesShape:
+class AnthropicMessageShape:
     """The answers of `/v1/messages`."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._id, self._model = machine.ids.new("chatcmpl-"), machine.settings.model_name
+    def __init__(self, server_context: ServerContext) -> None:
+        self._id, self._model = server_context.ids.new("chatcmpl-"), server_context.options.model_name
         self._open: list[str] = []
 
-    def plain(self, finals: Sequence[Final]) -> Any:
+    def response(self, finals: Sequence[FinalResult]) -> Any:
         """The whole message."""
         final = finals[0]
         usage = _prompt_usage(final) | {"output_tokens": final.completion_tokens}
         content = [_block(part) for part in final.parts]
         return self._message(content, _stop_reason(final), final.stopping_word or None, usage)
 
-    def progress(self, progress: Progress) -> bytes:
+    def prompt_progress(self, progress: PromptProgress) -> bytes:
         """Nothing: Anthropic's protocol has no such event."""
         return b""
 
-    def piece(self, piece: Piece) -> bytes:
+    def partial(self, partial: PartialResult) -> bytes:
         """A delta, the first with the start of the message, the first of a block with the start of the block."""
-        start = b"" if self._open else self._start(piece)
-        if piece.opens:
-            block = {"type": "content_block_start", "index": len(self._open), "content_block": _opening(piece)}
-            self._open.append(piece.channel)
+        start = b"" if self._open else self._start(partial)
+        if partial.opens_part:
+            block = {"type": "content_block_start", "index": len(self._open), "content_block": _opening(partial)}
+            self._open.append(partial.channel)
             start += named_event(block)
         index = len(self._open) - 1
-        return start + named_event({"type": "content_block_delta", "index": index, "delta": _delta(piece)})
+        return start + named_event({"type": "content_block_delta", "index": index, "delta": _delta(partial)})
 
-    def final(self, final: Final) -> bytes:
+    def final(self, final: FinalResult) -> bytes:
         """The end of all blocks, the reason, the end of the message, in one write."""
         events: list[dict[str, Any]] = []
         for index, channel in enumerate(self._open):
@@ -91,15 +91,15 @@ class MessagesShape:
         events += [{"type": "message_delta", "delta": reason, "usage": usage}, {"type": "message_stop"}]
         return (b"" if self._open else self._start(final)) + b"".join(map(named_event, events))
 
-    def end(self) -> bytes:
+    def stream_end(self) -> bytes:
         """Nothing: message_stop was the end."""
         return b""
 
-    def error(self, error: ApiError) -> bytes:
+    def error_event(self, error: ApiError) -> bytes:
         """An event named `error`, its fields not wrapped as Anthropic would."""
         return b"event: error\n" + data_event(error.fields())
 
-    def _start(self, result: Piece | Final) -> bytes:
+    def _start(self, result: PartialResult | FinalResult) -> bytes:
         message = self._message([], None, None, _prompt_usage(result) | {"output_tokens": 0})
         return named_event({"type": "message_start", "message": message})
 

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mockserver.api.shapes.native_completion import whole
+from mockserver.api.shapes.native_completion import completion_json
 from mockserver.api.shapes.sse import DataErrors, data_event
 from mockserver.core.options import BUILD_INFO
-from mockserver.engine.results import Final, Piece, Progress
-from mockserver.engine.server_context import Machine
+from mockserver.engine.results import FinalResult, PartialResult, PromptProgress
+from mockserver.engine.server_context import ServerContext
 
 
-def usage(final: Final) -> dict[str, Any]:
+def usage(final: FinalResult) -> dict[str, Any]:
     """The `usage` object of the OpenAI endpoints."""
     prompt, completion = len(final.task.prompt), final.completion_tokens
     return {
@@ -21,14 +21,14 @@ def usage(final: Final) -> dict[str, Any]:
     }
 
 
-def finish_reason(final: Final) -> str:
+def finish_reason(final: FinalResult) -> str:
     """OpenAI's word for the end."""
     if final.calls and final.stop_type != "limit":
         return "tool_calls"
     return "length" if final.stop_type == "limit" else "stop"
 
 
-def _message(final: Final) -> dict[str, Any]:
+def _message(final: FinalResult) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": final.text()}
     if thoughts := final.text("reasoning"):
         message["reasoning_content"] = thoughts
@@ -40,35 +40,35 @@ def _message(final: Final) -> dict[str, Any]:
     return message
 
 
-def _delta(piece: Piece) -> dict[str, Any]:
-    if piece.channel == "content":
-        return {"content": piece.text}
-    if piece.channel == "reasoning":
-        return {"reasoning_content": piece.text}
-    call: dict[str, Any] = {"index": piece.number}
-    if piece.opens:
-        call |= {"id": piece.call_id, "type": "function"}
-        call["function"] = {"name": piece.name, "arguments": piece.text}
+def _delta(partial: PartialResult) -> dict[str, Any]:
+    if partial.channel == "content":
+        return {"content": partial.text}
+    if partial.channel == "reasoning":
+        return {"reasoning_content": partial.text}
+    call: dict[str, Any] = {"index": partial.number}
+    if partial.opens_part:
+        call |= {"id": partial.call_id, "type": "function"}
+        call["function"] = {"name": partial.name, "arguments": partial.text}
     else:
-        call["function"] = {"arguments": piece.text}
+        call["function"] = {"arguments": partial.text}
     return {"tool_calls": [call]}
 
 
-class ChatShape(DataErrors):
+class ChatCompletionShape(DataErrors):
     """The answers of `/v1/chat/completions`."""
 
-    def __init__(self, machine: Machine, body: dict[str, Any]) -> None:
-        self._id, self._created = machine.ids.new("chatcmpl-"), machine.clock.unix()
-        self._model = machine.settings.model_name
+    def __init__(self, server_context: ServerContext, body: dict[str, Any]) -> None:
+        self._id, self._created = server_context.ids.new("chatcmpl-"), server_context.clock.unix()
+        self._model = server_context.options.model_name
         stream_options = body.get("stream_options")
         self._with_usage = isinstance(stream_options, dict) and stream_options.get("include_usage") is True
         self._spoken: set[int] = set()
 
-    def plain(self, finals: Sequence[Final]) -> Any:
+    def response(self, finals: Sequence[FinalResult]) -> Any:
         """One object with a choice per task; usage and timings are those of the first."""
         first = finals[0]
         answer = {
-            "choices": [self._whole_choice(final) for final in finals],
+            "choices": [self._message_choice(final) for final in finals],
             "created": self._created,
             "model": self._model,
             "system_fingerprint": BUILD_INFO,
@@ -77,46 +77,46 @@ class ChatShape(DataErrors):
             "id": self._id,
         }
         if first.task.params.verbose:
-            answer["__verbose"] = whole(self._model, first)
+            answer["__verbose"] = completion_json(self._model, first)
         return answer | {"timings": first.timings.as_json()}
 
-    def _whole_choice(self, final: Final) -> dict[str, Any]:
+    def _message_choice(self, final: FinalResult) -> dict[str, Any]:
         choice = {"finish_reason": finish_reason(final), "index": final.task.index, "message": _message(final)}
         probabilities = final.probabilities()
         return choice | ({"logprobs": {"content": probabilities}} if probabilities else {})
 
-    def progress(self, progress: Progress) -> bytes:
+    def prompt_progress(self, progress: PromptProgress) -> bytes:
         """A chunk that carries the role again, and how far the prompt is."""
         chunk = self._role(progress.task.index)
         if progress.task.params.timed:
             chunk["timings"] = progress.timings.as_json()
         return data_event(chunk | {"prompt_progress": progress.as_json()})
 
-    def piece(self, piece: Piece) -> bytes:
+    def partial(self, partial: PartialResult) -> bytes:
         """A delta; the first of a choice comes with its role chunk, in one write."""
-        index = piece.task.index
+        index = partial.task.index
         first = b"" if index in self._spoken else data_event(self._role(index))
         self._spoken.add(index)
-        choice = self._choice(index, _delta(piece))
-        if probabilities := piece.probabilities():
+        choice = self._choice(index, _delta(partial))
+        if probabilities := partial.probabilities():
             choice["logprobs"] = {"content": probabilities}
         chunk = self._chunk([choice])
-        if piece.task.params.timed:
-            chunk["timings"] = piece.timings.as_json()
+        if partial.task.params.timed:
+            chunk["timings"] = partial.timings.as_json()
         return first + data_event(chunk)
 
-    def final(self, final: Final) -> bytes:
+    def final(self, final: FinalResult) -> bytes:
         """The finish reason, then the usage if asked for; the timings go with the last of them."""
         last = self._chunk([self._choice(final.task.index, {}, finish_reason(final))])
         if final.task.params.verbose:
-            last["__verbose"] = whole(self._model, final)
+            last["__verbose"] = completion_json(self._model, final)
         before = b""
         if self._with_usage:
             before = data_event(last)
             last = self._chunk([]) | {"usage": usage(final)}
         return before + data_event(last | {"timings": final.timings.as_json()})
 
-    def end(self) -> bytes:
+    def stream_end(self) -> bytes:
         """OpenAI's end mark."""
         return b"data: [DONE]\n\n"
 

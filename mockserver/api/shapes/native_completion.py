@@ -5,23 +5,23 @@ from typing import Any
 
 from mockserver.api.shapes.sse import DataErrors, data_event
 from mockserver.engine.request import prompts
-from mockserver.engine.results import Final, Piece, Progress
-from mockserver.engine.server_context import Machine
+from mockserver.engine.results import FinalResult, PartialResult, PromptProgress
+from mockserver.engine.server_context import ServerContext
 
 
-def whole(model: str, final: Final, *, streamed: bool = False) -> dict[str, Any]:
+def completion_json(model: str, final: FinalResult, *, streamed: bool = False) -> dict[str, Any]:
     """Everything about an answer; at the end of a stream without the text that was sent already."""
-    options = final.task.params
+    params = final.task.params
     answer: dict[str, Any] = {
         "index": final.task.index,
         "content": "" if streamed else final.text(),
-        "tokens": final.tokens if options.return_tokens and not streamed else [],
+        "tokens": final.tokens if params.return_tokens and not streamed else [],
         "id_slot": final.slot,
         "stop": True,
         "model": model,
         "tokens_predicted": final.completion_tokens,
         "tokens_evaluated": len(final.task.prompt),
-        "generation_settings": options.shown,
+        "generation_settings": params.shown,
         "prompt": prompts.shown(final.task.prompt),
         "has_new_line": "\n" in final.text(),
         "truncated": final.truncated,
@@ -49,39 +49,43 @@ def _selected(answer: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
     return selected
 
 
-class NativeShape(DataErrors):
+class NativeCompletionShape(DataErrors):
     """The answers of `/completion`: no end mark, no role, everything in the last event."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._model = machine.settings.model_name
+    def __init__(self, server_context: ServerContext) -> None:
+        self._model = server_context.options.model_name
 
-    def plain(self, finals: Sequence[Final]) -> Any:
+    def response(self, finals: Sequence[FinalResult]) -> Any:
         """One object, or a list of them for several prompts."""
-        answers = [_selected(whole(self._model, final), final.task.params.response_fields) for final in finals]
+        answers = [
+            _selected(completion_json(self._model, final), final.task.params.response_fields) for final in finals
+        ]
         return answers[0] if len(answers) == 1 else answers
 
-    def progress(self, progress: Progress) -> bytes:
+    def prompt_progress(self, progress: PromptProgress) -> bytes:
         """A partial answer without text, and how far the prompt is."""
         event = self._partial(progress, "", [], 0)
         return data_event(event | {"prompt_progress": progress.as_json()})
 
-    def piece(self, piece: Piece) -> bytes:
+    def partial(self, partial: PartialResult) -> bytes:
         """A partial answer."""
-        event = self._partial(piece, piece.text, piece.tokens, piece.timings.predicted_n)
-        if probabilities := piece.probabilities():
+        event = self._partial(partial, partial.text, partial.tokens, partial.timings.predicted_n)
+        if probabilities := partial.probabilities():
             event["completion_probabilities"] = probabilities
         return data_event(event)
 
-    def final(self, final: Final) -> bytes:
+    def final(self, final: FinalResult) -> bytes:
         """The whole answer without its text."""
-        answer = whole(self._model, final, streamed=True)
+        answer = completion_json(self._model, final, streamed=True)
         return data_event(_selected(answer, final.task.params.response_fields))
 
-    def end(self) -> bytes:
+    def stream_end(self) -> bytes:
         """Nothing."""
         return b""
 
-    def _partial(self, result: Piece | Progress, text: str, tokens: list[int], predicted: int) -> dict[str, Any]:
+    def _partial(
+        self, result: PartialResult | PromptProgress, text: str, tokens: list[int], predicted: int
+    ) -> dict[str, Any]:
         event: dict[str, Any] = {
             "index": result.task.index,
             "content": text,

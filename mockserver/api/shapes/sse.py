@@ -1,11 +1,11 @@
-"""Server-sent events, and what it takes to be a shape: one API's way to write results."""
+"""Server-sent events, and the protocol of a response shape: one API's way to write results."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from mockserver.core.api_errors import ApiError
 from mockserver.core.nlohmann_json import dump_bytes
-from mockserver.engine.results import Final, Piece, Progress
+from mockserver.engine.results import FinalResult, PartialResult, PromptProgress
 
 
 def data_event(value: Any) -> bytes:
@@ -18,31 +18,31 @@ def named_event(value: dict[str, Any]) -> bytes:
     return f"event: {value['type']}\n".encode() + data_event(value)
 
 
-class Shape(Protocol):
+class ResponseShape(Protocol):
     """How one API writes results. What a method returns is sent as one HTTP chunk, or not at all if empty."""
 
-    def plain(self, finals: Sequence[Final]) -> Any:
+    def response(self, finals: Sequence[FinalResult]) -> Any:
         """The JSON value of a whole answer."""
 
-    def progress(self, progress: Progress) -> bytes:
+    def prompt_progress(self, progress: PromptProgress) -> bytes:
         """The events of a prompt's progress."""
 
-    def piece(self, piece: Piece) -> bytes:
+    def partial(self, partial: PartialResult) -> bytes:
         """The events of a piece of text."""
 
-    def final(self, final: Final) -> bytes:
+    def final(self, final: FinalResult) -> bytes:
         """The events at the end of one task."""
 
-    def end(self) -> bytes:
+    def stream_end(self) -> bytes:
         """What closes the whole stream, if anything."""
 
-    def error(self, error: ApiError) -> bytes:
+    def error_event(self, error: ApiError) -> bytes:
         """The event of an error that came after the answer had begun; nothing follows it."""
 
 
 class DataErrors:
     """The error event of all APIs but Anthropic's."""
 
-    def error(self, error: ApiError) -> bytes:
+    def error_event(self, error: ApiError) -> bytes:
         """One event without a name."""
         return data_event({"error": error.fields()})

@@ -4,21 +4,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from mockserver.api.shapes.chat_completion import finish_reason, usage
-from mockserver.api.shapes.native_completion import whole
+from mockserver.api.shapes.native_completion import completion_json
 from mockserver.api.shapes.sse import DataErrors, data_event
 from mockserver.core.options import BUILD_INFO
-from mockserver.engine.results import Final, Piece, Progress
-from mockserver.engine.server_context import Machine
+from mockserver.engine.results import FinalResult, PartialResult, PromptProgress
+from mockserver.engine.server_context import ServerContext
 
 
-class TextShape(DataErrors):
+class TextCompletionShape(DataErrors):
     """The answers of `/v1/completions`."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._id, self._created = machine.ids.new("chatcmpl-"), machine.clock.unix()
-        self._model = machine.settings.model_name
+    def __init__(self, server_context: ServerContext) -> None:
+        self._id, self._created = server_context.ids.new("chatcmpl-"), server_context.clock.unix()
+        self._model = server_context.options.model_name
 
-    def plain(self, finals: Sequence[Final]) -> Any:
+    def response(self, finals: Sequence[FinalResult]) -> Any:
         """One object with a choice per prompt."""
         choices = [
             self._choice(final.task.index, final.text(), final.probabilities(), finish_reason(final))
@@ -26,26 +26,26 @@ class TextShape(DataErrors):
         ]
         return self._object(choices, finals[0])
 
-    def progress(self, progress: Progress) -> bytes:
+    def prompt_progress(self, progress: PromptProgress) -> bytes:
         """An empty chunk that says how far the prompt is."""
         chunk = self._object([self._choice(progress.task.index, "", [])])
         if progress.task.params.timed:
             chunk["timings"] = progress.timings.as_json()
         return data_event(chunk | {"prompt_progress": progress.as_json()})
 
-    def piece(self, piece: Piece) -> bytes:
+    def partial(self, partial: PartialResult) -> bytes:
         """One chunk of text."""
-        chunk = self._object([self._choice(piece.task.index, piece.text, piece.probabilities())])
-        if piece.task.params.timed:
-            chunk["timings"] = piece.timings.as_json()
+        chunk = self._object([self._choice(partial.task.index, partial.text, partial.probabilities())])
+        if partial.task.params.timed:
+            chunk["timings"] = partial.timings.as_json()
         return data_event(chunk)
 
-    def final(self, final: Final) -> bytes:
+    def final(self, final: FinalResult) -> bytes:
         """An empty chunk with the finish reason; the usage is always there."""
         choice = self._choice(final.task.index, "", [], finish_reason(final))
         return data_event(self._object([choice], final))
 
-    def end(self) -> bytes:
+    def stream_end(self) -> bytes:
         """OpenAI's end mark."""
         return b"data: [DONE]\n\n"
 
@@ -55,7 +55,7 @@ class TextShape(DataErrors):
         logprobs = {"content": probabilities} if probabilities else None
         return {"text": text, "index": index, "logprobs": logprobs, "finish_reason": finish}
 
-    def _object(self, choices: list[dict[str, Any]], final: Final | None = None) -> dict[str, Any]:
+    def _object(self, choices: list[dict[str, Any]], final: FinalResult | None = None) -> dict[str, Any]:
         answer: dict[str, Any] = {
             "choices": choices,
             "created": self._created,
@@ -67,5 +67,5 @@ class TextShape(DataErrors):
             return answer | {"id": self._id}
         answer |= {"usage": usage(final), "id": self._id}
         if final.task.params.verbose:
-            answer["__verbose"] = whole(self._model, final)
+            answer["__verbose"] = completion_json(self._model, final)
         return answer | {"timings": final.timings.as_json()}

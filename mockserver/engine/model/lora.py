@@ -23,7 +23,7 @@ def _number(fields: Mapping[str, Any], name: str, default: float) -> float:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else default
 
 
-class Adapters:
+class LoraAdapters:
     """The adapters of a server, by number, with the scales for requests that name none."""
 
     def __init__(self, loaded: Sequence[tuple[str, float]]) -> None:

@@ -2,19 +2,19 @@
 
 from typing import Any
 
-from mockserver.core.options import Settings
+from mockserver.core.options import Options
 from mockserver.engine.model import tokenizer
 
 FILE_BYTES = 16712960
 
 
-def model_info(settings: Settings, created: int) -> dict[str, Any]:
+def model_info(options: Options, created: int) -> dict[str, Any]:
     """The entry of `/v1/models`, which a router shows as its own."""
-    about = {"id": settings.model_name, "aliases": settings.aliases, "tags": settings.tag_list}
+    about = {"id": options.model_name, "aliases": options.aliases, "tags": options.tag_list}
     meta = {
         "vocab_type": 1,
         "n_vocab": tokenizer.VOCABULARY_SIZE,
-        "n_ctx": settings.slot_context,
+        "n_ctx": options.slot_context,
         "n_ctx_train": 131072,
         "n_embd": 64,
         "n_params": 4178240,

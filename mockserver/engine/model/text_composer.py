@@ -43,7 +43,7 @@ def compose(rng: random.Random, *, endless: bool = False) -> Iterator[int]:
             return
 
 
-class Ids:
+class IdGenerator:
     """Identifiers in llama-server's form, a prefix and 32 letters and digits; repeatable by seed."""
 
     def __init__(self, seed: int) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from mockserver.engine.request.template_input import Conversation
+from mockserver.engine.request.template_input import TemplateInput
 
 CHATML_SOURCE = (
     "{%- for message in messages -%}\n"
@@ -15,7 +15,7 @@ CHATML_SOURCE = (
 )
 
 
-class Template(Protocol):
+class ChatTemplate(Protocol):
     """A chat template."""
 
     @property
@@ -26,12 +26,12 @@ class Template(Protocol):
     def thinks(self) -> bool:
         """Whether answers may begin with reasoning."""
 
-    def render(self, conversation: Conversation) -> str:
+    def render(self, conversation: TemplateInput) -> str:
         """The prompt."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Turns:
+class _TurnFormat:
     """How a built-in template frames a turn: `{role}` is the role as this template names it."""
 
     before: str
@@ -41,28 +41,28 @@ class _Turns:
 
 
 _BUILT_IN = {
-    "chatml": _Turns("<|im_start|>{role}\n", "<|im_end|>\n", strip=False),
-    "llama3": _Turns("<|start_header_id|>{role}<|end_header_id|>\n\n", "<|eot_id|>"),
-    "command-r": _Turns(
+    "chatml": _TurnFormat("<|im_start|>{role}\n", "<|im_end|>\n", strip=False),
+    "llama3": _TurnFormat("<|start_header_id|>{role}<|end_header_id|>\n\n", "<|eot_id|>"),
+    "command-r": _TurnFormat(
         "<|START_OF_TURN_TOKEN|><|{role}_TOKEN|>",
         "<|END_OF_TURN_TOKEN|>",
         {"system": "SYSTEM", "user": "USER", "assistant": "CHATBOT"},
     ),
-    "gemma": _Turns("<start_of_turn>{role}\n", "<end_of_turn>\n", {"assistant": "model", "system": "user"}),
-    "phi3": _Turns("<|{role}|>\n", "<|end|>\n"),
-    "zephyr": _Turns("<|{role}|>\n", "<|endoftext|>\n"),
+    "gemma": _TurnFormat("<start_of_turn>{role}\n", "<end_of_turn>\n", {"assistant": "model", "system": "user"}),
+    "phi3": _TurnFormat("<|{role}|>\n", "<|end|>\n"),
+    "zephyr": _TurnFormat("<|{role}|>\n", "<|endoftext|>\n"),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class BuiltIn:
+class BuiltInTemplate:
     """A template known by its name. `--no-jinja` knows only these."""
 
-    turns: _Turns
+    turns: _TurnFormat
     source: str
     thinks: bool = False
 
-    def render(self, conversation: Conversation) -> str:
+    def render(self, conversation: TemplateInput) -> str:
         """The prompt."""
         parts = [self._frame(message) for message in conversation.messages]
         return "".join(parts) + (self._opening("assistant") if conversation.add_generation_prompt else "")
@@ -81,11 +81,11 @@ def _calls_text(message: dict[str, Any]) -> str:
     return "\n".join(call["function"]["name"] + call["function"]["arguments"] for call in calls)
 
 
-def find(name: str, source: str = "") -> Template:
+def find(name: str, source: str = "") -> ChatTemplate:
     """The template of a name, or of Jinja source; raises ValueError for source that is no template."""
     if not source and (name or "chatml") in _BUILT_IN:
         turns = _BUILT_IN[name or "chatml"]
-        return BuiltIn(turns, CHATML_SOURCE if turns is _BUILT_IN["chatml"] else name)
+        return BuiltInTemplate(turns, CHATML_SOURCE if turns is _BUILT_IN["chatml"] else name)
     from mockserver.engine.request.jinja_template import JinjaTemplate
 
     return JinjaTemplate(source or name)

@@ -9,7 +9,7 @@ import jinja2.ext
 import jinja2.sandbox
 
 from mockserver.core.api_errors import ApiError
-from mockserver.engine.request.template_input import Conversation
+from mockserver.engine.request.template_input import TemplateInput
 
 _THINKING_TAGS = ("<think>", "<|START_THINKING|>")
 
@@ -43,7 +43,7 @@ class JinjaTemplate:
             raise ValueError(f"the chat template is not valid Jinja: {error.message}, line {error.lineno}") from error
         self.thinks = any(tag in source for tag in _THINKING_TAGS)
 
-    def render(self, conversation: Conversation) -> str:
+    def render(self, conversation: TemplateInput) -> str:
         """The prompt. Thinking that was switched off but begun by the template is closed at once."""
         today = datetime.datetime.now().astimezone()
         variables: dict[str, Any] = {

@@ -6,7 +6,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
+class TemplateInput:
     """All that a template may use."""
 
     messages: Sequence[dict[str, Any]]

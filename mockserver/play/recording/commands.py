@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import click
 from aiohttp import web
 
-from mockserver.core.listener import Door
+from mockserver.core.listener import Listener
 from mockserver.core.port import Port, PortTaken
 from mockserver.play.recording.recorder import Recorder
 from mockserver.play.recording.recording_file import RecordingError
@@ -74,8 +74,8 @@ async def _serve(app: web.Application, host: str, port: int) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    door = Door(app, Port(host, port))
-    await door.open()
-    click.echo(f"main: server is listening on {door.url}")
+    listener = Listener(app, Port(host, port))
+    await listener.open()
+    click.echo(f"main: server is listening on {listener.url}")
     await stopped.wait()
-    await door.release()
+    await listener.release()

@@ -11,8 +11,16 @@ from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
-from mockserver.core.raw_response import RawAnswer
-from mockserver.play.recording.recording_file import Ended, Piece, Recording, RecordingError, files_of, scrub, write
+from mockserver.core.raw_response import RawResponse
+from mockserver.play.recording.recording_file import (
+    RecordedPiece,
+    Recording,
+    RecordingEnd,
+    RecordingError,
+    files_of,
+    scrub,
+    write,
+)
 
 _CONNECT_SECONDS = 10.0
 _READ_BYTES = 65536
@@ -21,7 +29,7 @@ _LONGEST_HEAD = 2**20
 _OURS = frozenset({"host", "content-length", "transfer-encoding", "content-encoding", "expect"})
 _BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 class Recorder:
@@ -29,7 +37,7 @@ class Recorder:
     cannot be used.
     """
 
-    def __init__(self, upstream: str, folder: Path, say: Say = lambda line: None) -> None:
+    def __init__(self, upstream: str, folder: Path, log: Log = lambda line: None) -> None:
         parts = urlsplit(upstream)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise RecordingError(f"--upstream must be like http://127.0.0.1:9931, not {upstream!r}.")
@@ -37,7 +45,7 @@ class Recorder:
         self._host = parts.hostname
         self._port = parts.port or (443 if self._tls else 80)
         self._prefix = parts.path.rstrip("/")
-        self._folder, self._say = folder, say
+        self._folder, self._log = folder, log
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -58,14 +66,14 @@ class Recorder:
             reader, writer = await self._connect()
         except (OSError, TimeoutError) as error:
             message = f"{self._host}:{self._port} cannot be reached, nothing recorded: {error or 'it takes too long'}"
-            self._say(message)
+            self._log(message)
             return web.json_response({"error": message}, status=502)
         with closing(writer):
             writer.write(self._request(recording))
             try:
                 return await self._pass_on(request, recording, reader)
             finally:
-                self._keep(recording)
+                self._save(recording)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         async with asyncio.timeout(_CONNECT_SECONDS):
@@ -82,31 +90,31 @@ class Recorder:
         self, request: web.Request, recording: Recording, reader: asyncio.StreamReader
     ) -> web.StreamResponse:
         """Send the answer on as it comes, and note it. What breaks off there breaks off here."""
-        answer, started = RawAnswer(request), time.monotonic()
-        recording.ended = Ended.LEFT  # until it is known better: to be cancelled is to be left
+        answer, started = RawResponse(request), time.monotonic()
+        recording.ended = RecordingEnd.LEFT  # until it is known better: to be cancelled is to be left
         try:
             await _read_head(reader, recording)
             recording.head_after_ms = _since(started)
             await answer.send(recording.head)
             async for data in _pieces(reader, recording):
-                recording.pieces.append(Piece(_since(started), data))
+                recording.pieces.append(RecordedPiece(_since(started), data))
                 await answer.send_piece(data, chunked=recording.is_chunked)
             await answer.finish(chunked=recording.is_chunked, keep=recording.is_kept)
-            recording.ended = Ended.FINISHED
+            recording.ended = RecordingEnd.FINISHED
         except (EOFError, ConnectionError, ValueError):
             is_here = request.transport is not None and not request.transport.is_closing()
-            recording.ended = Ended.CUT if is_here else Ended.LEFT
-            answer.cut()
+            recording.ended = RecordingEnd.CUT if is_here else RecordingEnd.LEFT
+            answer.close_unfinished()
         finally:
             recording.ended_after_ms = _since(started)
         return answer
 
-    def _keep(self, recording: Recording) -> None:
+    def _save(self, recording: Recording) -> None:
         self._number += 1
         scrub(recording)
         path = write(recording, self._folder, self._number)
         status = recording.status_line.partition(" ")[2] or "nothing"
-        self._say(
+        self._log(
             f"{recording.method} {recording.path} -> {status}, {len(recording.pieces)} pieces, {recording.ended}: "
             f"{path.name}"
         )

@@ -24,7 +24,7 @@ class RecordingError(Exception):
     """A folder or a file that cannot be used. One sentence, with its path."""
 
 
-class Ended(StrEnum):
+class RecordingEnd(StrEnum):
     """How the answer ended: whole, broken off by the server, or left by the client."""
 
     FINISHED = "finished"
@@ -33,7 +33,7 @@ class Ended(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class RecordedPiece:
     """A chunk of a chunked body, or else what came at a time. Milliseconds count from when the request was out."""
 
     after_ms: float
@@ -51,8 +51,8 @@ class Recording:
     status_line: str = ""
     headers: Headers = field(default_factory=list)
     head_after_ms: float = 0.0
-    pieces: list[Piece] = field(default_factory=list)
-    ended: Ended = Ended.CUT
+    pieces: list[RecordedPiece] = field(default_factory=list)
+    ended: RecordingEnd = RecordingEnd.CUT
     ended_after_ms: float = 0.0
 
     @property
@@ -91,7 +91,7 @@ def scrub(recording: Recording) -> None:
     recording.headers = _starred(recording.headers)
     recording.path = _without(_SECRET_QUERY.sub(rf"\1={_SCRUBBED}", recording.path).encode(), secrets).decode()
     recording.body = _without(recording.body, secrets)
-    recording.pieces = [Piece(piece.after_ms, _without(piece.data, secrets)) for piece in recording.pieces]
+    recording.pieces = [RecordedPiece(piece.after_ms, _without(piece.data, secrets)) for piece in recording.pieces]
 
 
 def _secrets(headers: Headers) -> set[str]:
@@ -169,8 +169,8 @@ def _from_json(value: Any) -> Recording:
         answer["status_line"],
         [(name, text) for name, text in answer["headers"]],
         float(answer["after_ms"]),
-        [Piece(float(piece["after_ms"]), _data("", piece)) for piece in answer["pieces"]],
-        Ended(answer["ended"]),
+        [RecordedPiece(float(piece["after_ms"]), _data("", piece)) for piece in answer["pieces"]],
+        RecordingEnd(answer["ended"]),
         float(answer["ended_after_ms"]),
     )
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from aiohttp import web
 
-from mockserver.core.raw_response import RawAnswer
-from mockserver.play.recording.recording_file import Ended, Recording, RecordingError, files_of, read, scrub
+from mockserver.core.raw_response import RawResponse
+from mockserver.play.recording.recording_file import Recording, RecordingEnd, RecordingError, files_of, read, scrub
 
 _LISTED = 50
 
-Asked = tuple[str, str, Any]
+RecordingKey = tuple[str, str, Any]
 
 
 class Replayer:
@@ -29,9 +29,9 @@ class Replayer:
         if not self.recordings:
             raise RecordingError(f"There is no recording in {folder}.")
         self._speed = speed
-        self._left: list[tuple[Asked, list[Recording]]] = []
+        self._unplayed: list[tuple[RecordingKey, list[Recording]]] = []
         for recording in self.recordings:
-            self._answers_to(_asked(recording)).append(recording)
+            self._recordings_of(_key_of(recording)).append(recording)
 
     def app(self) -> web.Application:
         """The application that plays them."""
@@ -39,35 +39,35 @@ class Replayer:
         app.router.add_route("*", "/{path:(?s:.*)}", self._replay)
         return app
 
-    def _answers_to(self, asked: Asked) -> list[Recording]:
+    def _recordings_of(self, key: RecordingKey) -> list[Recording]:
         """The list for this question, a new one if it was not asked before."""
-        for known, recordings in self._left:
-            if known == asked:
+        for known, recordings in self._unplayed:
+            if known == key:
                 return recordings
-        self._left.append((asked, []))
-        return self._left[-1][1]
+        self._unplayed.append((key, []))
+        return self._unplayed[-1][1]
 
-    def _next(self, asked: Asked) -> Recording | None:
-        answers = next((recordings for known, recordings in self._left if known == asked), [])
+    def _next(self, key: RecordingKey) -> Recording | None:
+        answers = next((recordings for known, recordings in self._unplayed if known == key), [])
         if len(answers) > 1:
             return answers.pop(0)
         return answers[0] if answers else None
 
     async def _replay(self, request: web.Request) -> web.StreamResponse:
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers]
-        asked = Recording(request.method, request.raw_path, headers, await request.read())
-        scrub(asked)
-        recording = self._next(_asked(asked))
+        key = Recording(request.method, request.raw_path, headers, await request.read())
+        scrub(key)
+        recording = self._next(_key_of(key))
         if recording is None:
-            return _nothing_like(asked, self.recordings)
-        answer = RawAnswer(request)
+            return _not_recorded(key, self.recordings)
+        answer = RawResponse(request)
         try:
             await self._play(recording, answer)
         except ConnectionError:
-            answer.cut()
+            answer.close_unfinished()
         return answer
 
-    async def _play(self, recording: Recording, answer: RawAnswer) -> None:
+    async def _play(self, recording: Recording, answer: RawResponse) -> None:
         started = time.monotonic()
         if recording.status_line:
             await self._until(started, recording.head_after_ms)
@@ -76,10 +76,10 @@ class Replayer:
             await self._until(started, piece.after_ms)
             await answer.send_piece(piece.data, chunked=recording.is_chunked)
         await self._until(started, recording.ended_after_ms)
-        if recording.ended is Ended.FINISHED:
+        if recording.ended is RecordingEnd.FINISHED:
             await answer.finish(chunked=recording.is_chunked, keep=recording.is_kept)
         else:
-            answer.cut()
+            answer.close_unfinished()
 
     async def _until(self, started: float, after_ms: float) -> None:
         """Wait for the moment of a piece; lateness of one does not add up."""
@@ -87,7 +87,7 @@ class Replayer:
             await asyncio.sleep(started + after_ms / 1000 / self._speed - time.monotonic())
 
 
-def _asked(recording: Recording) -> Asked:
+def _key_of(recording: Recording) -> RecordingKey:
     """What a request is known by: method, path with its query, and body; as JSON if it is that."""
     try:
         return recording.method, recording.path, json.loads(recording.body)
@@ -95,10 +95,10 @@ def _asked(recording: Recording) -> Asked:
         return recording.method, recording.path, recording.body
 
 
-def _nothing_like(asked: Recording, recordings: Sequence[Recording]) -> web.Response:
+def _not_recorded(key: Recording, recordings: Sequence[Recording]) -> web.Response:
     """404 that lists what there is, those of the same path first."""
-    near = sorted(recordings, key=lambda one: (one.path != asked.path, one.method != asked.method))
-    message = f"No recording of: {asked}"
+    near = sorted(recordings, key=lambda one: (one.path != key.path, one.method != key.method))
+    message = f"No recording of: {key}"
     error = {
         "code": 404,
         "message": message,

@@ -1,4 +1,4 @@
-"""Which request meets a fault, and what becomes of it: no answer, another one, or one that is spoiled."""
+"""Fault injection: which request meets a fault, and whether it gets no response, another one, or a faulty one."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,16 +7,23 @@ from http import HTTPStatus
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from mockserver.api.send_results import JSON_TYPE, json_answer
+from mockserver.api.send_results import JSON_TYPE, json_response
 from mockserver.core.api_errors import INVALID_KEY, LOADING, NOT_FOUND, TYPES
 from mockserver.core.clock import Clock
 from mockserver.core.nlohmann_json import dump_bytes
-from mockserver.core.request_matching import Asked
+from mockserver.core.request_matching import RequestView
 from mockserver.play.faults import Fault, Faults
-from mockserver.play.journal_middleware import EXCHANGE
-from mockserver.server.faults.fault_writer import Spoiler, break_off
-from mockserver.server.faults.head_faults import ContentLength, ContentType, Gzip, HugeHeader
-from mockserver.server.faults.stream_faults import Cut, ErrorEvent, Garbage, NoDone, Pings, Trickle
+from mockserver.play.journal_middleware import JOURNAL_ENTRY
+from mockserver.server.faults.fault_writer import FaultWriter, abort_response
+from mockserver.server.faults.head_faults import ContentLengthWriter, ContentTypeWriter, GzipWriter, HugeHeaderWriter
+from mockserver.server.faults.stream_faults import (
+    CutWriter,
+    ErrorEventWriter,
+    GarbageWriter,
+    NoDoneWriter,
+    PingsWriter,
+    TrickleWriter,
+)
 
 FAULTS = web.AppKey("faults", Faults)
 CLOCK = web.AppKey("clock", Clock)
@@ -24,50 +31,50 @@ HEADER = "X-Mock-Fault"
 _NO_HTTP = b"\x00\xff\xfe\x01 this is not HTTP\r\n\r\n"
 _BODIES = {401: INVALID_KEY, 404: NOT_FOUND, 503: LOADING}
 
-_SPOILERS: dict[str, Callable[[web.Request, Fault, Clock], Spoiler]] = {
-    "cut": Cut,
-    "no-done": NoDone,
-    "error-event": ErrorEvent,
-    "trickle": Trickle,
-    "garbage": Garbage,
-    "content-type": ContentType,
-    "content-length": ContentLength,
-    "huge-header": HugeHeader,
-    "gzip": Gzip,
-    "pings": Pings,
+_WRITERS: dict[str, Callable[[web.Request, Fault, Clock], FaultWriter]] = {
+    "cut": CutWriter,
+    "no-done": NoDoneWriter,
+    "error-event": ErrorEventWriter,
+    "trickle": TrickleWriter,
+    "garbage": GarbageWriter,
+    "content-type": ContentTypeWriter,
+    "content-length": ContentLengthWriter,
+    "huge-header": HugeHeaderWriter,
+    "gzip": GzipWriter,
+    "pings": PingsWriter,
 }
 
 
 @web.middleware
-async def break_by_script(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Play the fault that a request meets, if any."""
+async def inject_faults(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Inject the fault that a request meets, if any."""
     faults, header = request.app[FAULTS], request.headers.get(HEADER)
     if not faults and header is None:
         return await handler(request)
     try:
-        fault = faults.choose(Asked(request.method, request.path, request.headers, await request.read()), header)
+        fault = faults.choose(RequestView(request.method, request.path, request.headers, await request.read()), header)
     except ValueError as error:
-        return json_answer(_error(400, f"{HEADER}: {error}"), 400)
+        return json_response(_error(400, f"{HEADER}: {error}"), 400)
     if fault is None:
         return await handler(request)
-    request[EXCHANGE].fault = fault.fault if fault.status is None else str(fault.status)
-    return await _play(fault, request, handler)
+    request[JOURNAL_ENTRY].fault = fault.fault if fault.status is None else str(fault.status)
+    return await _inject(fault, request, handler)
 
 
-async def _play(fault: Fault, request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _inject(fault: Fault, request: web.Request, handler: Handler) -> web.StreamResponse:
     if fault.fault == "refuse":
-        break_off(request, reset=fault.reset)
+        abort_response(request, reset=fault.reset)
     if fault.fault == "garbage" and fault.after_events is None:
         _send_garbage(request)
     if fault.fault == "status":
-        return _status(fault)
+        return _status_response(fault)
     if fault.fault == "redirect":
         return web.Response(status=fault.status or 307, headers={hdrs.LOCATION: fault.to})
     clock = request.app[CLOCK]
     if fault.fault == "hang":
         await _hang(fault, clock)
     else:
-        request._payload_writer = _SPOILERS[fault.fault](request, fault, clock)  # aiohttp has no other way in
+        request._payload_writer = _WRITERS[fault.fault](request, fault, clock)  # aiohttp has no other way in
     return await handler(request)
 
 
@@ -82,10 +89,10 @@ async def _hang(fault: Fault, clock: Clock) -> None:
 def _send_garbage(request: web.Request) -> None:
     if request.transport is not None:
         request.transport.write(_NO_HTTP)
-    break_off(request)
+    abort_response(request)
 
 
-def _status(fault: Fault) -> web.Response:
+def _status_response(fault: Fault) -> web.Response:
     """The status with the fault's body, or else with llama-server's own, or one in its form."""
     status, body = fault.status or 500, fault.body
     if body is None:

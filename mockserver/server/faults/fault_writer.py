@@ -1,4 +1,4 @@
-"""The writer that a fault puts in the place of aiohttp's, to spoil an answer while it is sent."""
+"""The writer that a fault puts in the place of aiohttp's, to inject the fault while a response is sent."""
 
 import asyncio
 import socket
@@ -11,17 +11,17 @@ from multidict import CIMultiDict
 
 from mockserver.core.clock import Clock
 from mockserver.play.faults import Fault
-from mockserver.play.journal import Ended
-from mockserver.play.journal_middleware import EXCHANGE
+from mockserver.play.journal import ExchangeEnd
+from mockserver.play.journal_middleware import JOURNAL_ENTRY
 from mockserver.play.truncation import events, is_event
 
 _RESET = struct.pack("ii", 1, 0)
 
 
-def break_off(request: web.Request, *, reset: bool = False) -> NoReturn:
-    """End the connection behind what was written, by FIN or by RST, and the handler with it."""
-    exchange = request[EXCHANGE]
-    exchange.end(Ended.CUT, request.writer.output_size)
+def abort_response(request: web.Request, *, reset: bool = False) -> NoReturn:
+    """End the connection after the bytes written so far, by FIN or by RST, and the handler with it."""
+    entry = request[JOURNAL_ENTRY]
+    entry.close(ExchangeEnd.CUT, request.writer.output_size)
     transport = request.transport
     if transport is not None and reset:
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -31,42 +31,42 @@ def break_off(request: web.Request, *, reset: bool = False) -> NoReturn:
     raise ConnectionResetError("cut by a fault")
 
 
-class Spoiler(StreamWriter):
+class FaultWriter(StreamWriter):
     """Passes on what it is given: the pieces of a stream one by one, or a whole body."""
 
     def __init__(self, request: web.Request, fault: Fault, clock: Clock) -> None:
         keep = getattr(request.writer, "_on_chunk_sent", None)
         super().__init__(request.protocol, asyncio.get_running_loop(), on_chunk_sent=keep)
         self.request, self.fault, self.clock = request, fault, clock
-        self.events = 0
+        self.events_sent = 0
 
     async def write_headers(self, status_line: str, headers: CIMultiDict[str]) -> None:
-        """The head, as `head` makes it."""
-        self.head(headers)
-        self.request[EXCHANGE].answer_headers = list(headers.items())
+        """The headers, as `alter_headers` leaves them."""
+        self.alter_headers(headers)
+        self.request[JOURNAL_ENTRY].answer_headers = list(headers.items())
         await super().write_headers(status_line, headers)
 
     async def write(self, chunk: Any, **options: Any) -> None:
         """A chunk of a stream, event by event."""
-        for piece in events(bytes(chunk)):
-            await self.piece(piece)
-            self.events += is_event(piece)
+        for event in events(bytes(chunk)):
+            await self.write_event(event)
+            self.events_sent += is_event(event)
 
     async def write_eof(self, chunk: bytes = b"") -> None:
         """A whole body, or the end of a stream."""
-        await (self.whole(chunk) if chunk else self.end())
+        await (self.write_body(chunk) if chunk else self.write_end())
 
-    def head(self, headers: CIMultiDict[str]) -> None:
-        """Spoil the head."""
+    def alter_headers(self, headers: CIMultiDict[str]) -> None:
+        """Change the headers before they are sent."""
 
-    async def piece(self, piece: bytes) -> None:
+    async def write_event(self, event: bytes) -> None:
         """Send one event or comment."""
-        await super().write(piece)
+        await super().write(event)
 
-    async def whole(self, body: bytes) -> None:
+    async def write_body(self, body: bytes) -> None:
         """Send the body of a plain answer."""
         await super().write_eof(body)
 
-    async def end(self) -> None:
+    async def write_end(self) -> None:
         """End a stream, or an answer without a body."""
         await super().write_eof()

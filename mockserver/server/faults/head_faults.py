@@ -1,4 +1,4 @@
-"""Answers whose head says what is not so, or what a client may not have asked for."""
+"""Faults of the head: headers that are wrong, too large, or that the client did not ask for."""
 
 import zlib
 
@@ -7,49 +7,49 @@ from multidict import CIMultiDict
 
 from mockserver.core.clock import Clock
 from mockserver.play.faults import Fault
-from mockserver.server.faults.fault_writer import Spoiler, break_off
+from mockserver.server.faults.fault_writer import FaultWriter, abort_response
 
 _HUGE = 64 * 1024
 
 
-class ContentType(Spoiler):
+class ContentTypeWriter(FaultWriter):
     """Says that the body is something else."""
 
-    def head(self, headers: CIMultiDict[str]) -> None:
+    def alter_headers(self, headers: CIMultiDict[str]) -> None:
         """The wrong type."""
         headers[hdrs.CONTENT_TYPE] = self.fault.value
 
 
-class ContentLength(Spoiler):
+class ContentLengthWriter(FaultWriter):
     """Says that a body is longer, or shorter, than it is; a stream gets a length beside its chunks."""
 
-    def head(self, headers: CIMultiDict[str]) -> None:
+    def alter_headers(self, headers: CIMultiDict[str]) -> None:
         """The wrong length."""
         length = int(headers.get(hdrs.CONTENT_LENGTH, "0"))
         headers[hdrs.CONTENT_LENGTH] = str(max(0, length + self.fault.by))
 
-    async def whole(self, body: bytes) -> None:
-        """The body, and the end of a connection on which nobody knows where an answer would begin."""
-        await super().whole(body)
-        break_off(self.request)
+    async def write_body(self, body: bytes) -> None:
+        """The body, and then the end of the connection: no client can tell where a next response would begin."""
+        await super().write_body(body)
+        abort_response(self.request)
 
 
-class HugeHeader(Spoiler):
+class HugeHeaderWriter(FaultWriter):
     """One header of 64 KiB, or of `size` bytes."""
 
-    def head(self, headers: CIMultiDict[str]) -> None:
+    def alter_headers(self, headers: CIMultiDict[str]) -> None:
         """The header, last."""
         headers["X-Huge"] = "x" * (_HUGE if self.fault.size is None else self.fault.size)
 
 
-class Gzip(Spoiler):
+class GzipWriter(FaultWriter):
     """Compresses the body, whether or not the client said that it can read that."""
 
     def __init__(self, request: web.Request, fault: Fault, clock: Clock) -> None:
         super().__init__(request, fault, clock)
         self._zlib = zlib.compressobj(wbits=31)
 
-    def head(self, headers: CIMultiDict[str]) -> None:
+    def alter_headers(self, headers: CIMultiDict[str]) -> None:
         """The encoding; the length is not known beforehand."""
         headers[hdrs.CONTENT_ENCODING] = "gzip"
         if self.request.method == hdrs.METH_HEAD:
@@ -58,17 +58,17 @@ class Gzip(Spoiler):
         headers[hdrs.TRANSFER_ENCODING] = "chunked"
         self.enable_chunking()
 
-    async def piece(self, piece: bytes) -> None:
+    async def write_event(self, event: bytes) -> None:
         """An event that can be read at once."""
-        await super().piece(self._zlib.compress(piece) + self._zlib.flush(zlib.Z_SYNC_FLUSH))
+        await super().write_event(self._zlib.compress(event) + self._zlib.flush(zlib.Z_SYNC_FLUSH))
 
-    async def whole(self, body: bytes) -> None:
+    async def write_body(self, body: bytes) -> None:
         """The body, and the end."""
-        await self.piece(body)
-        await self.end()
+        await self.write_event(body)
+        await self.write_end()
 
-    async def end(self) -> None:
+    async def write_end(self) -> None:
         """What the compressor still holds, and the end."""
         if self.chunked:
-            await super().piece(self._zlib.flush())
-        await super().end()
+            await super().write_event(self._zlib.flush())
+        await super().write_end()

@@ -1,4 +1,4 @@
-"""Answers whose body is spoiled: cut, slow, or with something in it that should not be there."""
+"""Faults of the body: cut, slow, or with bytes in it that do not belong there."""
 
 from typing import NoReturn
 
@@ -9,81 +9,81 @@ from mockserver.api.shapes.sse import DataErrors, data_event
 from mockserver.core.api_errors import ApiError
 from mockserver.core.clock import Clock
 from mockserver.play.faults import Fault
-from mockserver.play.journal import Ended
-from mockserver.play.journal_middleware import EXCHANGE
-from mockserver.play.truncation import Cutter, is_end, is_event
-from mockserver.server.faults.fault_writer import Spoiler, break_off
+from mockserver.play.journal import ExchangeEnd
+from mockserver.play.journal_middleware import JOURNAL_ENTRY
+from mockserver.play.truncation import Truncation, is_end, is_event
+from mockserver.server.faults.fault_writer import FaultWriter, abort_response
 
 _PING = b":\n\n"
 _GARBAGE = b'data: {"choices":[{"del\xff\xfe\x00garbage\n\n'
 _STEPS_PER_SECOND = 20
 
 
-class Cut(Spoiler):
-    """Breaks off where the fault says; a stream that is shorter lacks its end at least."""
+class CutWriter(FaultWriter):
+    """Cuts the response where the fault says. A stream that is shorter is cut before its end."""
 
     def __init__(self, request: web.Request, fault: Fault, clock: Clock) -> None:
         super().__init__(request, fault, clock)
-        self._cutter = Cutter(fault)
+        self._truncation = Truncation(fault)
 
     async def write_headers(self, status_line: str, headers: CIMultiDict[str]) -> None:
         """Half of the head, if that is where to cut."""
         await super().write_headers(status_line, headers)
         if self.fault.at == "head" and self._headers_buf:
             self._headers_buf = self._headers_buf[: len(self._headers_buf) // 2]
-            self._break_off()
+            self._truncate()
 
-    async def piece(self, piece: bytes) -> None:
+    async def write_event(self, event: bytes) -> None:
         """An event, or what of it comes before the cut."""
-        part = self._cutter.feed(piece)
+        part = self._truncation.feed(event)
         if part is None:
-            await super().piece(piece)
+            await super().write_event(event)
             return
         if part:
-            await super().piece(part)
-        self._break_off()
+            await super().write_event(part)
+        self._truncate()
 
-    async def whole(self, body: bytes) -> None:
+    async def write_body(self, body: bytes) -> None:
         """The body up to the cut; one that is shorter is sent as it is."""
-        part = self._cutter.feed(body, whole=True)
+        part = self._truncation.feed(body, whole=True)
         if part is None:
-            await super().whole(body)
+            await super().write_body(body)
             return
         if part:
-            await super().piece(part)
-        self._break_off()
+            await super().write_event(part)
+        self._truncate()
 
-    async def end(self) -> None:
+    async def write_end(self) -> None:
         """No end."""
-        self._break_off()
+        self._truncate()
 
-    def _break_off(self) -> NoReturn:
+    def _truncate(self) -> NoReturn:
         self.send_headers()
-        break_off(self.request, reset=self.fault.reset)
+        abort_response(self.request, reset=self.fault.reset)
 
 
-class NoDone(Spoiler):
+class NoDoneWriter(FaultWriter):
     """Leaves out the event that says a stream is complete."""
 
-    async def piece(self, piece: bytes) -> None:
+    async def write_event(self, event: bytes) -> None:
         """Any other event."""
-        if not is_end(piece):
-            await super().piece(piece)
+        if not is_end(event):
+            await super().write_event(event)
 
 
-class ErrorEvent(Spoiler):
+class ErrorEventWriter(FaultWriter):
     """An error event after so many others (1), as llama-server ends a stream that failed; then the end."""
 
-    async def piece(self, piece: bytes) -> None:
+    async def write_event(self, event: bytes) -> None:
         """An event, unless the error's turn has come."""
-        wanted = 1 if self.fault.after_events is None else self.fault.after_events
-        if self.events < wanted:
-            await super().piece(piece)
+        events_before = 1 if self.fault.after_events is None else self.fault.after_events
+        if self.events_sent < events_before:
+            await super().write_event(event)
             return
-        await super().piece(self._error())
-        await super().end()
-        self.request[EXCHANGE].end(Ended.FINISHED, self.output_size)
-        break_off(self.request)
+        await super().write_event(self._error())
+        await super().write_end()
+        self.request[JOURNAL_ENTRY].close(ExchangeEnd.FINISHED, self.output_size)
+        abort_response(self.request)
 
     def _error(self) -> bytes:
         fault = self.fault
@@ -92,45 +92,45 @@ class ErrorEvent(Spoiler):
         error = ApiError(fault.status or 500, fault.message or "Compute error.", "server_error")
         if self.request.path.endswith("/messages"):
             return b"event: error\n" + data_event(error.fields())
-        return DataErrors().error(error)
+        return DataErrors().error_event(error)
 
 
-class Trickle(Spoiler):
+class TrickleWriter(FaultWriter):
     """The body at so many bytes a second."""
 
-    async def piece(self, piece: bytes) -> None:
+    async def write_event(self, event: bytes) -> None:
         """An event, in small parts."""
-        await self._slowly(piece)
+        await self._write_slowly(event)
 
-    async def whole(self, body: bytes) -> None:
+    async def write_body(self, body: bytes) -> None:
         """The body, in small parts."""
-        await self._slowly(body)
-        await self.end()
+        await self._write_slowly(body)
+        await self.write_end()
 
-    async def _slowly(self, data: bytes) -> None:
+    async def _write_slowly(self, data: bytes) -> None:
         speed = self.fault.bytes_per_second or 1.0
         size = max(1, int(speed / _STEPS_PER_SECOND))
         for start in range(0, len(data), size):
             part = data[start : start + size]
-            await super().piece(part)
+            await super().write_event(part)
             await self.clock.sleep_until(self.clock.now() + len(part) / speed)
 
 
-class Garbage(Spoiler):
+class GarbageWriter(FaultWriter):
     """Something that is neither JSON nor UTF-8 between the events; the stream goes on after it."""
 
-    async def piece(self, piece: bytes) -> None:
+    async def write_event(self, event: bytes) -> None:
         """An event, the garbage before it when its turn has come."""
-        if self.events == self.fault.after_events and is_event(piece):
-            await super().piece(_GARBAGE)
-        await super().piece(piece)
+        if self.events_sent == self.fault.after_events and is_event(event):
+            await super().write_event(_GARBAGE)
+        await super().write_event(event)
 
 
-class Pings(Spoiler):
+class PingsWriter(FaultWriter):
     """A comment, or `size` of them, before each event."""
 
-    async def piece(self, piece: bytes) -> None:
+    async def write_event(self, event: bytes) -> None:
         """The comments and the event."""
         for _ in range(1 if self.fault.size is None else self.fault.size):
-            await super().piece(_PING)
-        await super().piece(piece)
+            await super().write_event(_PING)
+        await super().write_event(event)

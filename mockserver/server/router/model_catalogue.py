@@ -5,85 +5,85 @@ from collections.abc import Callable, Iterator
 
 from mockserver.core.api_errors import ApiError
 from mockserver.core.clock import Clock
-from mockserver.core.options import Settings
+from mockserver.core.options import Options
 from mockserver.engine.model.model_info import FILE_BYTES
 from mockserver.server.router import model_presets
-from mockserver.server.router.model_presets import Preset
-from mockserver.server.router.router_model import Events, Member, Status, passing
+from mockserver.server.router.model_presets import ModelPreset
+from mockserver.server.router.router_model import ModelEvents, ModelStatus, RouterModel, progress_of
 
 _REPORTS = 0.1
 
 
-class Catalogue:
+class ModelCatalogue:
     """The models by name. Raises ValueError for presets that cannot be read."""
 
-    def __init__(self, settings: Settings, clock: Clock, events: Events) -> None:
-        self._settings, self._clock, self._events = settings, clock, events
-        self._known = {name: Member(preset) for name, preset in model_presets.known(settings).items()}
+    def __init__(self, options: Options, clock: Clock, events: ModelEvents) -> None:
+        self._options, self._clock, self._events = options, clock, events
+        self._known = {name: RouterModel(preset) for name, preset in model_presets.known(options).items()}
         self._downloaded = False
 
-    def __iter__(self) -> Iterator[Member]:
+    def __iter__(self) -> Iterator[RouterModel]:
         return iter([self._known[name] for name in sorted(self._known)])
 
-    def __contains__(self, member: Member) -> bool:
-        return self._known.get(member.name) is member
+    def __contains__(self, model: RouterModel) -> bool:
+        return self._known.get(model.name) is model
 
-    def get(self, name: str) -> Member | None:
+    def get(self, name: str) -> RouterModel | None:
         """A model by its name or one of its aliases."""
-        aliased = (member for member in self if name in member.preset.listed("alias"))
+        aliased = (model for model in self if name in model.preset.listed("alias"))
         return self._known.get(name) or next(aliased, None)
 
-    def reload(self, drop: Callable[[Member], None]) -> None:
+    def reload(self, drop: Callable[[RouterModel], None]) -> None:
         """Read the presets again; `drop` is given running models that are gone or were changed.
 
         Raises the 500 of what cannot be read.
         """
         try:
-            found = model_presets.known(self._settings)
+            found = model_presets.known(self._options)
         except ValueError as error:
             raise ApiError(500, str(error)) from error
-        for member in self:
-            fetched = member.preset.source == "cache" and member.name not in self._settings.router_models
-            preset = member.preset if fetched else found.get(member.name)
-            if member.is_running and preset != member.preset:
-                drop(member)
+        for model in self:
+            fetched = model.preset.source == "cache" and model.name not in self._options.router_models
+            preset = model.preset if fetched else found.get(model.name)
+            if model.is_running and preset != model.preset:
+                drop(model)
             if preset is None:
-                self.forget(member)
+                self.forget(model)
             else:
-                member.preset = preset
-        self._known |= {name: Member(preset) for name, preset in found.items() if name not in self._known}
-        self._events.tell("models_reload", "*")
+                model.preset = preset
+        self._known |= {name: RouterModel(preset) for name, preset in found.items() if name not in self._known}
+        self._events.publish("models_reload", "*")
 
-    def forget(self, member: Member) -> None:
+    def forget(self, model: RouterModel) -> None:
         """Take a model off the list."""
-        del self._known[member.name]
+        del self._known[model.name]
 
     def download(self, name: str) -> None:
         """Fetch a model in the background."""
-        member = self._known[name] = Member(Preset(name, "cache", {"hf-repo": name}), Status.DOWNLOADING)
-        self._events.tell("model_status", name, {"status": member.state.value})
-        member.work = asyncio.create_task(self._download(member))
+        model = self._known[name] = RouterModel(ModelPreset(name, "cache", {"hf-repo": name}), ModelStatus.DOWNLOADING)
+        self._events.publish("model_status", name, {"status": model.state.value})
+        model.background_task = asyncio.create_task(self._download(model))
 
-    async def _download(self, member: Member) -> None:
-        repository, _, tag = member.name.partition(":")
+    async def _download(self, model: RouterModel) -> None:
+        repository, _, tag = model.name.partition(":")
         url = f"https://huggingface.co/{repository}/resolve/main/{repository.rpartition('/')[2]}-{tag or 'Q8_0'}.gguf"
-        async for share in passing(self._clock, self._settings.load_seconds or 0.0, _REPORTS):
-            member.info = {"progress": {url: {"done": int(FILE_BYTES * share), "total": FILE_BYTES}}}
-            self._events.tell("download_progress", member.name, member.info)
-        member.state, member.work = Status.DOWNLOADED, None
+        async for share in progress_of(self._clock, self._options.load_seconds or 0.0, _REPORTS):
+            model.info = {"progress": {url: {"done": int(FILE_BYTES * share), "total": FILE_BYTES}}}
+            self._events.publish("download_progress", model.name, model.info)
+        model.state, model.background_task = ModelStatus.DOWNLOADED, None
         self._downloaded = True
-        self._events.tell("download_finished", member.name)
+        self._events.publish("download_finished", model.name)
 
-    def end_download(self, member: Member) -> None:
+    def end_download(self, model: RouterModel) -> None:
         """Break a download off."""
-        member.stop()
-        self.forget(member)
-        self._events.tell("download_failed", member.name)
+        model.stop()
+        self.forget(model)
+        self._events.publish("download_failed", model.name)
 
     def take_in_downloads(self) -> bool:
         """Make models of what was downloaded; whether there was anything."""
-        for member in self:
-            if member.state is Status.DOWNLOADED:
-                member.state, member.info = Status.UNLOADED, {}
+        for model in self:
+            if model.state is ModelStatus.DOWNLOADED:
+                model.state, model.info = ModelStatus.UNLOADED, {}
         downloaded, self._downloaded = self._downloaded, False
         return downloaded

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mockserver.core.options import Settings
+from mockserver.core.options import Options
 
 _SECTION = re.compile(r"\s*\[\s*([^\]]+?)\s*\]\s*([;#].*)?")
 _OPTION = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*=\s*([^;#]*?)\s*([;#].*)?")
@@ -54,7 +54,7 @@ _PLAYED: dict[str, tuple[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class Preset:
+class ModelPreset:
     """One model. `source` is `cache`, `models_dir` or `preset`; `options` are llama-server's, without dashes."""
 
     name: str
@@ -80,11 +80,11 @@ class Preset:
         lines = [f"{name} = {value}\n" for name, value in self._own()]
         return "".join((f"[{self.name}]\n", *lines, "\n"))
 
-    def settings(self, router: Settings) -> Settings:
+    def server_options(self, router: Options) -> Options:
         """What the model's server is started with; what the router was told goes before. Raises ValueError."""
         changed: dict[str, Any] = {"alias": self.name, "router": False, "tags": self.options.get("tags", "")}
         for option, (name, read) in _PLAYED.items():
-            if option in self.options and getattr(router, name) == getattr(Settings(), name):
+            if option in self.options and getattr(router, name) == getattr(Options(), name):
                 try:
                     changed[name] = read(self.options[option])
                 except ValueError as error:
@@ -97,29 +97,29 @@ class Preset:
         return (pair for pair in self.options.items() if pair[0] not in left_out)
 
 
-def known(settings: Settings) -> dict[str, Preset]:
+def known(router: Options) -> dict[str, ModelPreset]:
     """All models of a router by name; a section adds to a file, and a file stands before the cache.
 
     Raises ValueError naming file and line.
     """
-    written = _sections(Path(settings.models_preset)) if settings.models_preset else {}
+    written = _sections(Path(router.models_preset)) if router.models_preset else {}
     everywhere = written.pop("*", {})
-    cached = {name: {"hf-repo": name} for name in settings.router_models}
-    files = dict(_files(Path(settings.models_dir))) if settings.models_dir else {}
+    cached = {name: {"hf-repo": name} for name in router.router_models}
+    files = dict(_files(Path(router.models_dir))) if router.models_dir else {}
     sources = ((cached, "cache"), (files, "models_dir"), (written, "preset"))
-    found: dict[str, Preset] = {}
+    found: dict[str, ModelPreset] = {}
     for models, source in sources:
         for name, options in models.items():
             before = found[name].options if name in found else {}
-            found[name] = Preset(name, source, {**everywhere, **before, **options})
+            found[name] = ModelPreset(name, source, {**everywhere, **before, **options})
     for name in _used_by_presets(found):
         found[name] = replace(found[name], hidden=True)
     for preset in found.values():
-        preset.settings(settings)
+        preset.server_options(router)
     return dict(sorted(found.items()))
 
 
-def _used_by_presets(presets: Mapping[str, Preset]) -> Iterator[str]:
+def _used_by_presets(presets: Mapping[str, ModelPreset]) -> Iterator[str]:
     """Models of the cache that need no listing, since a preset with `dedup-cache-models` names them."""
     for preset in presets.values():
         if preset.source != "preset" or not preset.is_on("dedup-cache-models"):

@@ -4,23 +4,23 @@ from typing import Any
 
 from aiohttp import web
 
-from mockserver.api.send_results import body_of, json_answer
+from mockserver.api.send_results import json_body, json_response
 from mockserver.api.shapes.sse import data_event
 from mockserver.core.api_errors import ApiError
 from mockserver.core.clock import Clock
-from mockserver.core.options import BUILD_INFO, Settings
-from mockserver.server.router.model_pool import Fleet
-from mockserver.server.router.router_model import Member
+from mockserver.core.options import BUILD_INFO, Options
+from mockserver.server.router.model_pool import ModelPool
+from mockserver.server.router.router_model import RouterModel
 
-FLEET = web.AppKey("fleet", Fleet)
-ROUTER = web.AppKey("router", Settings)
+MODEL_POOL = web.AppKey("model_pool", ModelPool)
+ROUTER_OPTIONS = web.AppKey("router_options", Options)
 
 
-def _shown(member: Member) -> dict[str, Any]:
-    preset = member.preset
-    status = {"value": member.status.value, "args": preset.arguments(), "preset": preset.as_ini()}
+def _shown(model: RouterModel) -> dict[str, Any]:
+    preset = model.preset
+    status = {"value": model.status.value, "args": preset.arguments(), "preset": preset.as_ini()}
     shown = {
-        "id": member.name,
+        "id": model.name,
         "aliases": preset.listed("alias"),
         "tags": preset.listed("tags"),
         "object": "model",
@@ -31,20 +31,20 @@ def _shown(member: Member) -> dict[str, Any]:
         "source": preset.source,
         "can_remove": preset.source == "cache",
     }
-    return shown | {name: value for name, value in member.info.items() if member.is_running and name not in shown}
+    return shown | {name: value for name, value in model.info.items() if model.is_running and name not in shown}
 
 
 async def models(request: web.Request) -> web.Response:
     """`GET /models`; with `?reload=1` the presets are read again before."""
-    fleet = request.app[FLEET]
+    model_pool = request.app[MODEL_POOL]
     if request.query.get("reload"):
-        fleet.reload()
-    shown = [_shown(member) for member in fleet.members() if not member.preset.hidden]
-    return json_answer({"data": shown, "object": "list"})
+        model_pool.reload()
+    shown = [_shown(model) for model in model_pool.models() if not model.preset.hidden]
+    return json_response({"data": shown, "object": "list"})
 
 
 async def _name(request: web.Request) -> str:
-    body = await body_of(request)
+    body = await json_body(request)
     name = body.get("model") if isinstance(body, dict) else None
     return name if isinstance(name, str) else ""
 
@@ -57,33 +57,33 @@ def _required(name: str) -> str:
 
 async def load(request: web.Request) -> web.Response:
     """`POST /models/load`: answers at once, loads in the background."""
-    request.app[FLEET].load(await _name(request))
-    return json_answer({"success": True})
+    request.app[MODEL_POOL].load(await _name(request))
+    return json_response({"success": True})
 
 
 async def unload(request: web.Request) -> web.Response:
     """`POST /models/unload`."""
-    request.app[FLEET].unload(await _name(request))
-    return json_answer({"success": True})
+    request.app[MODEL_POOL].unload(await _name(request))
+    return json_response({"success": True})
 
 
 async def download(request: web.Request) -> web.Response:
     """`POST /models`: answers at once, downloads (or rather waits) in the background."""
-    request.app[FLEET].download(_required(await _name(request)))
-    return json_answer({"success": True})
+    request.app[MODEL_POOL].download(_required(await _name(request)))
+    return json_response({"success": True})
 
 
 async def remove(request: web.Request) -> web.Response:
     """`DELETE /models?model=`."""
-    request.app[FLEET].remove(_required(request.query.get("model", "")))
-    return json_answer({"success": True})
+    request.app[MODEL_POOL].remove(_required(request.query.get("model", "")))
+    return json_response({"success": True})
 
 
 async def events(request: web.Request) -> web.StreamResponse:
     """`GET /models/sse`: every change of a status, as it happens."""
     response = web.StreamResponse(headers={"X-Accel-Buffering": "no", "Content-Type": "text/event-stream"})
     response.enable_chunked_encoding()
-    with request.app[FLEET].events.heard() as queue:
+    with request.app[MODEL_POOL].events.subscribe() as queue:
         await response.prepare(request)
         while True:
             await response.write(data_event(await queue.get()))
@@ -91,17 +91,17 @@ async def events(request: web.Request) -> web.StreamResponse:
 
 async def props(request: web.Request) -> web.Response:
     """`GET /props` without a model: the router's own."""
-    settings = request.app[ROUTER]
-    return json_answer(
+    options = request.app[ROUTER_OPTIONS]
+    return json_response(
         {
             "role": "router",
-            "max_instances": settings.models_max,
-            "models_autoload": settings.models_autoload,
+            "max_instances": options.models_max,
+            "models_autoload": options.models_autoload,
             "model_alias": "llama-server",
             "model_path": "none",
             "default_generation_settings": {"params": None, "n_ctx": 0},
             "ui_settings": {},
             "build_info": BUILD_INFO,
-            "cors_proxy_enabled": settings.ui_mcp_proxy,
+            "cors_proxy_enabled": options.ui_mcp_proxy,
         }
     )

@@ -1,4 +1,4 @@
-"""One model of a router: its status, who uses it, and what is told of it."""
+"""One model of a router: its status, its requests, and the events about it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -8,14 +8,14 @@ from enum import StrEnum
 from typing import Any
 
 from mockserver.core.clock import Clock
-from mockserver.engine.idle_sleep import Dozing
-from mockserver.engine.server_context import Machine
-from mockserver.server.router.model_presets import Preset
+from mockserver.engine.idle_sleep import IdleSleep
+from mockserver.engine.server_context import ServerContext
+from mockserver.server.router.model_presets import ModelPreset
 
-Event = dict[str, Any]
+ModelEvent = dict[str, Any]
 
 
-class Status(StrEnum):
+class ModelStatus(StrEnum):
     """What `GET /models` says of a model."""
 
     DOWNLOADING = "downloading"
@@ -26,23 +26,23 @@ class Status(StrEnum):
     SLEEPING = "sleeping"
 
 
-_RUNNING = frozenset((Status.LOADING, Status.LOADED, Status.SLEEPING))
+_RUNNING = frozenset((ModelStatus.LOADING, ModelStatus.LOADED, ModelStatus.SLEEPING))
 
 
 @dataclass(slots=True, eq=False)
-class Member:
-    """One model. `work` loads or downloads it, `dozing` sends it to sleep; `busy` counts requests being served,
-    `wanted` those that wait for it. `info` is what its server tells of itself, or how far its download is.
+class RouterModel:
+    """One model. `background_task` loads or downloads it, `idle_sleep` frees it; `busy` counts requests under way,
+    `waiting` those that wait for it. `info` is what its server tells of itself, or how far its download is.
     """
 
-    preset: Preset
-    state: Status = Status.UNLOADED
-    machine: Machine | None = None
-    dozing: Dozing | None = None
-    work: asyncio.Task[None] | None = None
+    preset: ModelPreset
+    state: ModelStatus = ModelStatus.UNLOADED
+    server_context: ServerContext | None = None
+    idle_sleep: IdleSleep | None = None
+    background_task: asyncio.Task[None] | None = None
     info: dict[str, Any] = field(default_factory=dict)
     busy: int = 0
-    wanted: int = 0
+    waiting: int = 0
     last_used: int = 0
 
     @property
@@ -51,13 +51,13 @@ class Member:
         return self.preset.name
 
     @property
-    def status(self) -> Status:
+    def status(self) -> ModelStatus:
         """Its state; a loaded model that fell asleep is sleeping, and loads again when it is woken."""
-        if self.state is not Status.LOADED or self.machine is None:
+        if self.state is not ModelStatus.LOADED or self.server_context is None:
             return self.state
-        if self.machine.asleep:
-            return Status.SLEEPING
-        return Status.LOADING if self.machine.waking else Status.LOADED
+        if self.server_context.is_asleep:
+            return ModelStatus.SLEEPING
+        return ModelStatus.LOADING if self.server_context.is_waking else ModelStatus.LOADED
 
     @property
     def is_running(self) -> bool:
@@ -67,42 +67,42 @@ class Member:
     @property
     def is_idle(self) -> bool:
         """Whether it may be unloaded to make room."""
-        return self.state is Status.LOADED and not self.busy and not self.wanted
+        return self.state is ModelStatus.LOADED and not self.busy and not self.waiting
 
     def stop(self) -> None:
         """End what it does."""
-        if self.work is not None:
-            self.work.cancel()
-        if self.dozing is not None:
-            self.dozing.cancel()
-        self.machine = self.work = self.dozing = None
+        if self.background_task is not None:
+            self.background_task.cancel()
+        if self.idle_sleep is not None:
+            self.idle_sleep.cancel()
+        self.server_context = self.background_task = self.idle_sleep = None
         self.info = {}
 
 
-class Events:
-    """What happens to the models, told to all who listen."""
+class ModelEvents:
+    """The events about the models, sent to all subscribers."""
 
     def __init__(self) -> None:
-        self._listeners: set[asyncio.Queue[Event]] = set()
+        self._subscribers: set[asyncio.Queue[ModelEvent]] = set()
 
-    def tell(self, event: str, model: str, data: Any = None) -> None:
+    def publish(self, event: str, model: str, data: Any = None) -> None:
         """Tell of a model, or of all (`*`)."""
-        told = {"model": model, "event": event} | ({} if data is None else {"data": data})
-        for listener in self._listeners:
-            listener.put_nowait(told)
+        event_data = {"model": model, "event": event} | ({} if data is None else {"data": data})
+        for subscriber in self._subscribers:
+            subscriber.put_nowait(event_data)
 
     @contextmanager
-    def heard(self) -> Iterator[asyncio.Queue[Event]]:
-        """A queue of everything told from now on."""
-        queue: asyncio.Queue[Event] = asyncio.Queue()
-        self._listeners.add(queue)
+    def subscribe(self) -> Iterator[asyncio.Queue[ModelEvent]]:
+        """A queue of the events from now on."""
+        queue: asyncio.Queue[ModelEvent] = asyncio.Queue()
+        self._subscribers.add(queue)
         try:
             yield queue
         finally:
-            self._listeners.discard(queue)
+            self._subscribers.discard(queue)
 
 
-async def passing(clock: Clock, seconds: float, every: float) -> AsyncIterator[float]:
+async def progress_of(clock: Clock, seconds: float, every: float) -> AsyncIterator[float]:
     """How much of a time has passed, from 0 to 1, every so often while it passes."""
     start, passed = clock.now(), 0.0
     while passed < seconds:

@@ -27,7 +27,7 @@ def _install(folder: Path) -> None:
         pytest.skip("npm cannot install openai; the how-to for other languages was not run")
 
 
-@pytest.mark.long
+@pytest.mark.tools
 def test_the_how_to_for_other_languages_works_with_nodes_own_test_runner(tmp_path: Path) -> None:
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("Node is not installed; the how-to for other languages was not run")

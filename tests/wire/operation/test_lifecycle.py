@@ -448,6 +448,7 @@ def test_L19_five_hundred_streams_live_in_little_memory(
             assert client.read_to_last_chunk().endswith(DONE)
 
 
+@pytest.mark.slow
 def test_L19_out_of_memory_it_may_fail_but_never_passes_half_an_answer_for_a_whole_one(
     start_gateway: StartGateway, upstream: ScriptedUpstream
 ) -> None:

@@ -103,7 +103,17 @@ def test_B4_the_content_type_passes_as_it_is(
 # --- how long it is
 
 
-@pytest.mark.parametrize("size", [MESSAGE_BYTES - 1, MESSAGE_BYTES, MESSAGE_BYTES + 1, MIB + 1, 8 * MIB, 64 * MIB])
+@pytest.mark.parametrize(
+    "size",
+    [
+        MESSAGE_BYTES - 1,
+        MESSAGE_BYTES,
+        MESSAGE_BYTES + 1,
+        MIB + 1,
+        8 * MIB,
+        pytest.param(64 * MIB, marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 def test_B5_a_body_up_to_64_mib_arrives_whole(
     gateway: GatewayProcess, upstream: ScriptedUpstream, size: int, framing: str

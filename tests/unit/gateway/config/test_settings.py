@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trustme
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -321,7 +321,6 @@ def test_a_configuration_without_any_key_is_warned_of() -> None:
     assert "every request will be answered 401" in warnings(parse("accounts: {}", "gw.yaml", {}))[0]
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.text(alphabet=string.printable + "\x00é\ud800", max_size=120))
 def test_any_text_is_settings_or_a_source_error_with_lines(text: str) -> None:
     said = errors_or_none(text)
@@ -342,7 +341,6 @@ _VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(_VALUES)
 def test_any_value_in_any_place_is_settings_or_a_source_error(value: object) -> None:
     said = errors_or_none(json.dumps(value))

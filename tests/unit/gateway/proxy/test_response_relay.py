@@ -119,8 +119,8 @@ async def test_events_take_the_short_way_to_a_client_that_knows_chunks_once_the_
 ) -> None:
     answer = ended.answer(speaks_http11=speaks_http11)
     answer.body_received(EVENT, False)
-    assert answer.connection.pipe is None
+    assert answer.connection.passthrough is None
     answer.body_received(EVENT * 300, False)
-    assert (answer.connection.pipe is not None) == speaks_http11
+    assert (answer.connection.passthrough is not None) == speaks_http11
     answer.cut()
-    assert answer.connection.pipe is None
+    assert answer.connection.passthrough is None

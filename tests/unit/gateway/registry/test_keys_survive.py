@@ -49,7 +49,7 @@ for kill, pause in enumerate(map(float, sys.argv[2:])):
 """
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_fifty_kills_lose_no_acknowledged_key_and_leave_no_text_of_one(tmp_path: Path, seed: int) -> None:
     path = tmp_path / "gateway.db"
     pauses = [f"{random.Random(f'{seed} {kill}').uniform(0.05, 0.8):.4f}" for kill in range(KILLS)]

@@ -110,7 +110,7 @@ async def test_what_looks_like_a_chunk_in_a_body_without_chunks_stays_as_it_is(f
     assert (first.body, first.end) == (b"hi", "ended")
     connection.release()
     connection.send_request(second, b"GET / HTTP/1.1\r\n\r\n")
-    connection.pipe = passthrough_to(Client(piped), Excerpt(), connection.parse)
+    connection.passthrough = passthrough_to(Client(piped), Excerpt(), connection.parse)
     for data in (b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n", b"\r\n", CHUNK):
         wire.deliver(data)
     connection.connection_lost(None)
@@ -153,7 +153,7 @@ async def test_only_chunks_that_begin_and_end_with_a_read_take_the_pipe() -> Non
     connection, receiver, piped = UpstreamConnection(), Collector(), list[bytes]()
     wire = UpstreamWire(connection)
     connection.send_request(receiver, b"GET / HTTP/1.1\r\n\r\n")
-    connection.pipe = passthrough_to(Client(piped), Excerpt(), connection.parse)
+    connection.passthrough = passthrough_to(Client(piped), Excerpt(), connection.parse)
     wire.deliver(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     reads = {"first": CHUNK, "alone": CHUNK, "begun": CHUNK[:9], "ended": CHUNK[9:], "again": CHUNK, "two": CHUNK * 2}
     took = [name for name, data in reads.items() if _is_piped(wire, data, piped)]
@@ -169,7 +169,9 @@ async def test_a_pipe_is_open_to_the_read_after_the_one_for_which_it_was_set() -
     class Opener(Collector):
         def body_received(self, data: bytes, last: bool) -> None:
             super().body_received(data, last)
-            connection.pipe = connection.pipe or passthrough_to(Client(piped), Excerpt(), connection.parse)
+            connection.passthrough = connection.passthrough or passthrough_to(
+                Client(piped), Excerpt(), connection.parse
+            )
 
     receiver = Opener()
     connection.send_request(receiver, b"GET / HTTP/1.1\r\n\r\n")
@@ -183,7 +185,7 @@ async def test_a_read_that_ends_within_a_chunks_size_closes_the_pipe() -> None:
     connection, receiver, piped = UpstreamConnection(), Collector(), list[bytes]()
     wire = UpstreamWire(connection)
     connection.send_request(receiver, b"GET / HTTP/1.1\r\n\r\n")
-    connection.pipe = passthrough_to(Client(piped), Excerpt(), connection.parse)
+    connection.passthrough = passthrough_to(Client(piped), Excerpt(), connection.parse)
     rest = b"y" * (0x140 - 66)
     for data in (
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -201,7 +203,7 @@ async def test_a_pipe_ends_with_its_exchange() -> None:
     connection, first, second, piped = UpstreamConnection(), Collector(), Collector(), list[bytes]()
     wire = UpstreamWire(connection)
     connection.send_request(first, b"GET / HTTP/1.1\r\n\r\n")
-    connection.pipe = passthrough_to(Client(piped), Excerpt(), connection.parse)
+    connection.passthrough = passthrough_to(Client(piped), Excerpt(), connection.parse)
     for data in (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", CHUNK, CHUNK):
         wire.deliver(data)
     assert piped == [CHUNK]
@@ -216,7 +218,7 @@ async def test_a_connection_that_is_free_has_no_pipe_left() -> None:
     connection, piped = UpstreamConnection(), list[bytes]()
     wire = UpstreamWire(connection)
     connection.send_request(Collector(), b"GET / HTTP/1.1\r\n\r\n")
-    connection.pipe = passthrough_to(Client(piped), Excerpt(), connection.parse)
+    connection.passthrough = passthrough_to(Client(piped), Excerpt(), connection.parse)
     for data in (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", CHUNK):
         wire.deliver(data)
     connection.release()

@@ -7,16 +7,16 @@ import pytest
 from click.testing import CliRunner
 
 from mockserver.cli import main
-from mockserver.core.options import Settings
+from mockserver.core.options import Options
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Options]:
     """The settings a command would have served with."""
-    seen: list[Settings] = []
+    seen: list[Options] = []
 
-    def serve(settings: Settings, *_: Any) -> int:
-        seen.append(settings)
+    def serve(options: Options, *_: Any) -> int:
+        seen.append(options)
         return 0
 
     monkeypatch.setattr(main, "_serve", serve)
@@ -27,7 +27,7 @@ def run(*arguments: str, environment: dict[str, str] | None = None) -> Any:
     return CliRunner().invoke(main.main, arguments, env=environment, catch_exceptions=False)
 
 
-def test_options_without_meaning_for_a_mock_are_left_out(started: list[Settings]) -> None:
+def test_options_without_meaning_for_a_mock_are_left_out(started: list[Options]) -> None:
     result = run("-ngl", "99", "--port", "1", "-ctk", "f16", "--mlock", "-fa", "on", "--threads", "-1", "-v")
     assert started[0].port == 1
     assert result.output == "main: ignored: -ngl 99 -ctk f16 --mlock -fa on --threads -1\n"
@@ -53,19 +53,19 @@ def test_options_without_meaning_for_a_mock_are_left_out(started: list[Settings]
     ],
 )
 def test_an_option_means_what_it_means_to_the_real_one(
-    started: list[Settings], arguments: list[str], expected: dict[str, Any]
+    started: list[Options], arguments: list[str], expected: dict[str, Any]
 ) -> None:
     assert run(*arguments).exit_code == 0
     assert {name: getattr(started[0], name) for name in expected} == expected
 
 
-def test_without_a_model_the_strict_mock_is_a_router(started: list[Settings]) -> None:
+def test_without_a_model_the_strict_mock_is_a_router(started: list[Options]) -> None:
     run(environment={"MOCK_LLAMA_SERVER_STRICT": "1"})
     run("-m", "x.gguf", environment={"MOCK_LLAMA_SERVER_STRICT": "1"})
-    assert [settings.router for settings in started] == [True, False]
+    assert [options.router for options in started] == [True, False]
 
 
-def test_keys_come_from_a_file_too(started: list[Settings], tmp_path: Path) -> None:
+def test_keys_come_from_a_file_too(started: list[Options], tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text("# whose\none\n\ntwo\n")
     run("--api-key-file", str(file), "--api-key", "zero")
@@ -116,7 +116,7 @@ def test_an_option_of_the_mocks_own_that_is_misspelt_is_refused() -> None:
     ],
 )
 def test_an_option_that_llama_server_has_not_either_is_warned_of(
-    started: list[Settings], arguments: list[str], warning: str
+    started: list[Options], arguments: list[str], warning: str
 ) -> None:
     result = run(*arguments, "--tps", "5")
     assert result.exit_code == 0
@@ -126,6 +126,6 @@ def test_an_option_that_llama_server_has_not_either_is_warned_of(
     assert started[0].tokens_per_second == 5
 
 
-def test_an_underscore_is_as_good_as_a_hyphen(started: list[Settings]) -> None:
+def test_an_underscore_is_as_good_as_a_hyphen(started: list[Options]) -> None:
     run("--ctx_size", "512", "--chat_template=a_b")
     assert (started[0].slot_context, started[0].chat_template) == (512, "a_b")

@@ -54,7 +54,7 @@ async def test_choices_that_share_a_prompt_cannot_be_shifted() -> None:
         streamed = await ask(server.url, "POST", "/completion", body | {"stream": True})
         assert streamed.status == 200
         assert json.loads(streamed.chunks[-1].removeprefix(b"data: "))["error"]["message"] == message
-        assert server.machine.pool.busy == 0
+        assert server.server_context.pool.busy == 0
 
 
 @pytest.mark.parametrize(

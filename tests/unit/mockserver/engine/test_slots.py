@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from mockserver import MockLlamaServer
-from mockserver.engine.request.params import read
-from mockserver.engine.results import Final, Progress, Result, Task
+from mockserver.engine.request.task_params import read
+from mockserver.engine.results import FinalResult, PromptProgress, Result, Task
 from tests.harness.rawhttp import ask, connect, encode, read_head
 
 CHAT = "/v1/chat/completions"
@@ -18,7 +18,7 @@ def choices(mock: MockLlamaServer, *limits: int, **body: Any) -> list[Task]:
     """The choices of one prompt, each with a limit of its own."""
     prompt = [1, *range(300, 320)]
     return [
-        Task(prompt, read(body | {"n_predict": limit}, mock.settings), number, number)
+        Task(prompt, read(body | {"n_predict": limit}, mock.options), number, number)
         for number, limit in enumerate(limits)
     ]
 
@@ -28,10 +28,10 @@ async def test_choices_give_their_slots_back_one_by_one() -> None:
         busy = list[int]()
 
         async def drain() -> None:
-            async for result in mock.machine.run(choices(mock, 5, 10, 20)):
-                if isinstance(result, Final):
+            async for result in mock.server_context.run(choices(mock, 5, 10, 20)):
+                if isinstance(result, FinalResult):
                     await asyncio.sleep(0)
-                    busy.append(mock.machine.pool.busy)
+                    busy.append(mock.server_context.pool.busy)
 
         draining = asyncio.create_task(drain())
         for _ in range(4):
@@ -45,21 +45,21 @@ async def test_a_prompt_of_several_choices_is_read_once() -> None:
         seen = list[tuple[float, Result]]()
 
         async def drain() -> None:
-            async for result in mock.machine.run(choices(mock, 2, 2, return_progress=True)):
+            async for result in mock.server_context.run(choices(mock, 2, 2, return_progress=True)):
                 seen.append((mock.clock.now(), result))
 
         draining = asyncio.create_task(drain())
         await mock.advance(2)
-        progress = [(result.task.index, result.processed) for _, result in seen if isinstance(result, Progress)]
+        progress = [(result.task.index, result.processed) for _, result in seen if isinstance(result, PromptProgress)]
         assert progress == [(0, 0), (0, 21), (1, 21)]
         await mock.advance(1)
         await draining
-        finals = [result for _, result in seen if isinstance(result, Final)]
+        finals = [result for _, result in seen if isinstance(result, FinalResult)]
         assert [(final.timings.cache_n, final.timings.prompt_n, final.timings.prompt_ms) for final in finals] == [
             (0, 21, 2000.0),
             (0, 21, 2000.0),
         ]
-        assert [len(slot.cache) for slot in mock.machine.pool.slots] == [22, 0]
+        assert [len(slot.cache) for slot in mock.server_context.pool.slots] == [22, 0]
 
 
 async def test_choices_wait_for_as_many_slots_as_they_are_and_hold_up_no_other() -> None:
@@ -72,7 +72,7 @@ async def test_choices_wait_for_as_many_slots_as_they_are_and_hold_up_no_other()
         other = await ask(mock.url, "POST", CHAT, {"messages": [], "max_tokens": 3})
         assert other.status == 200
         assert not two.done()
-        assert mock.machine.pool.deferred == 1
+        assert mock.server_context.pool.deferred == 1
         writer.transport.abort()
         assert [choice["index"] for choice in (await two).json()["choices"]] == [0, 1]
 
@@ -82,10 +82,10 @@ async def test_a_client_that_leaves_gives_back_the_slots_of_all_its_choices() ->
         reader, writer = await connect(mock.url)
         writer.write(encode("POST", CHAT, {}, BUSY[:-1] + b',"n":3}'))
         await read_head(reader)
-        assert mock.machine.pool.busy == 3
+        assert mock.server_context.pool.busy == 3
         writer.transport.abort()
         await mock.wait_for_requests(1, ended="aborted")
-        assert mock.machine.pool.busy == 0
+        assert mock.server_context.pool.busy == 0
 
 
 @pytest.mark.parametrize(("path", "many"), [("/v1/completions", "choices"), ("/completion", None)])

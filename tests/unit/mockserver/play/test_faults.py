@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mockserver import MockLlamaServer
-from mockserver.core.request_matching import Asked
+from mockserver.core.request_matching import RequestView
 from mockserver.core.rule_syntax import BadRule
 from mockserver.play.faults import Faults
 from mockserver.sandbox.sandbox import Sandbox
@@ -44,9 +44,9 @@ def data_of(rest: bytes) -> bytes:
 # --- which request meets which
 
 
-def asked(text: str = "hi", path: str = CHAT, **headers: str) -> Asked:
+def asked(text: str = "hi", path: str = CHAT, **headers: str) -> RequestView:
     body = json.dumps({"messages": [{"role": "user", "content": text}]}).encode()
-    return Asked("POST", path, headers, body)
+    return RequestView("POST", path, headers, body)
 
 
 def played(faults: Faults, requests: int = 10) -> str:
@@ -103,7 +103,7 @@ def test_a_fault_is_for_the_requests_that_it_describes(when: dict[str, Any], is_
 
 
 def test_probes_meet_only_faults_that_name_their_endpoint() -> None:
-    faults, probe = Faults(), Asked("GET", "/health", {})
+    faults, probe = Faults(), RequestView("GET", "/health", {})
     faults.add("503")
     assert faults.choose(probe) is None
     faults.add("503 when.endpoint=/health")
@@ -400,4 +400,4 @@ async def test_a_cut_stream_frees_its_slot() -> None:
     async with MockLlamaServer(slots=1, faults=["cut after_events=1 times=1"]) as mock:
         await bytes_of(mock, STREAM | {"ignore_eos": True, "max_tokens": -1})
         assert (await chat(mock)).status == 200
-        assert mock.machine.pool.busy == 0
+        assert mock.server_context.pool.busy == 0

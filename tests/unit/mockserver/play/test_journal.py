@@ -3,58 +3,58 @@
 import pytest
 
 from mockserver import MockLlamaServer
-from mockserver.play.journal import Ended, Filter, Journal
+from mockserver.play.journal import ExchangeEnd, Journal, JournalFilter
 from tests.harness.rawhttp import ask
 
 
 def test_the_oldest_bodies_make_room_and_their_size_is_still_known() -> None:
     kept = Journal(bodies_limit=10)
-    first, second = (kept.begin("POST", path, []) for path in ("/a", "/b"))
-    kept.keep_body(first, b"x" * 6)
-    kept.keep_body(second, b"y" * 6)
+    first, second = (kept.open_entry("POST", path, []) for path in ("/a", "/b"))
+    kept.record_request_body(first, b"x" * 6)
+    kept.record_request_body(second, b"y" * 6)
     assert (first.body, first.body_bytes, second.body) == (b"", 6, b"y" * 6)
 
 
 def test_a_long_body_is_cut_and_counted() -> None:
     kept = Journal(body_limit=3)
-    exchange = kept.begin("POST", "/a", [])
-    kept.keep_body(exchange, b"12345")
+    exchange = kept.open_entry("POST", "/a", [])
+    kept.record_request_body(exchange, b"12345")
     assert (exchange.body, exchange.body_bytes) == (b"123", 5)
 
 
 def test_only_the_last_exchanges_are_kept_and_ids_go_on() -> None:
     kept = Journal(limit=2)
     for path in ("/a", "/b", "/c"):
-        kept.begin("GET", path, [])
+        kept.open_entry("GET", path, [])
     assert [(exchange.id, exchange.path) for exchange in kept] == [(2, "/b"), (3, "/c")]
     kept.clear()
-    assert kept.begin("GET", "/d", []).id == 4
+    assert kept.open_entry("GET", "/d", []).id == 4
 
 
 def test_the_first_ending_counts() -> None:
-    exchange = Journal().begin("GET", "/", [])
-    exchange.end(Ended.CUT)
-    exchange.end(Ended.ABORTED, 12)
-    assert (exchange.ended, exchange.bytes_sent) == (Ended.CUT, 12)
+    exchange = Journal().open_entry("GET", "/", [])
+    exchange.close(ExchangeEnd.CUT)
+    exchange.close(ExchangeEnd.ABORTED, 12)
+    assert (exchange.ended, exchange.bytes_sent) == (ExchangeEnd.CUT, 12)
     assert exchange.how.startswith("cut by the mock after ")
 
 
 def test_a_filter_takes_what_matches_all_it_names() -> None:
     kept = Journal()
-    exchange = kept.begin("POST", "/v1/messages?beta=true", [])
+    exchange = kept.open_entry("POST", "/v1/messages?beta=true", [])
     exchange.status = 200
-    assert Filter(method="POST", path="/v1/messages", status=200, ended="running")(exchange)
-    assert not Filter(path="/v1/messages", status=404)(exchange)
-    assert not Filter(after=exchange.id)(exchange)
+    assert JournalFilter(method="POST", path="/v1/messages", status=200, ended="running")(exchange)
+    assert not JournalFilter(path="/v1/messages", status=404)(exchange)
+    assert not JournalFilter(after=exchange.id)(exchange)
 
 
 async def test_waiting_ends_with_the_exchange_that_makes_the_count() -> None:
     kept = Journal()
-    kept.begin("GET", "/a", [])
+    kept.open_entry("GET", "/a", [])
     with pytest.raises(TimeoutError):
-        await kept.wait(Filter(path="/a"), 2, timeout=0.01)
-    kept.begin("GET", "/a", [])
-    assert len(await kept.wait(Filter(path="/a"), 2)) == 2
+        await kept.wait(JournalFilter(path="/a"), 2, timeout=0.01)
+    kept.open_entry("GET", "/a", [])
+    assert len(await kept.wait(JournalFilter(path="/a"), 2)) == 2
 
 
 async def test_a_wait_in_vain_lists_what_was_received() -> None:

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from mockserver import MockLlamaServer
 from mockserver.cli.main import main
-from mockserver.core.listener import Door
+from mockserver.core.listener import Listener
 from mockserver.core.port import Port
 from mockserver.play.recording.recorder import Recorder
 from mockserver.play.recording.recording_file import RecordingError, files_of, read
@@ -29,7 +29,7 @@ CHAT = {"model": "any", "messages": [{"role": "user", "content": "Grüße"}], "m
 @asynccontextmanager
 async def served(app: web.Application) -> AsyncIterator[str]:
     """What the command serves, in this loop; its URL."""
-    door = Door(app, Port("127.0.0.1", 0))
+    door = Listener(app, Port("127.0.0.1", 0))
     await door.open()
     yield door.url
     await door.release()

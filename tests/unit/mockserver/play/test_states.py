@@ -57,7 +57,7 @@ async def test_a_restart_with_up_seconds_repeats() -> None:
         seen = []
         for _ in range(6):
             seen.append(mock.phase.value)
-            await mock._stage.changed.wait()
+            await mock._context.changed.wait()
         assert seen == ["down", "loading", "up"] * 2
         assert mock.state is State.RESTARTING
 
@@ -105,7 +105,7 @@ async def test_a_client_that_leaves_the_queue_gives_up_its_place() -> None:
         await mock.wait_for_requests(path="/v1/messages")
         waiting.transport.abort()
         await mock.wait_for_requests(path="/v1/messages", ended="aborted")
-        assert mock.machine.pool.deferred == 0
+        assert mock.server_context.pool.deferred == 0
         writer.transport.abort()
         assert (await ask(mock.url, "POST", "/v1/messages", {"messages": [], "max_tokens": 1})).status == 200
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mockserver import MockLlamaServer
-from mockserver.cli.llama_server_options import settings_from
+from mockserver.cli.llama_server_options import options_from
 from mockserver.cli.main import main
 from tests.harness.rawhttp import RawAnswer, ask
 
@@ -97,7 +97,7 @@ def _headers(pairs: list[Any]) -> list[tuple[str, str]]:
 async def _replay(name: str) -> list[RawAnswer]:
     answers = []
     context = main.make_context("mock-llama-server", f"{COMMON} {FLAGS[name]}".split())
-    async with MockLlamaServer(settings_from(context.params, {})) as mock:
+    async with MockLlamaServer(options_from(context.params, {})) as mock:
         for exchange in json.loads((RECORDINGS / f"{name}.json").read_text()):
             request = exchange["request"]
             body = request["body"].encode() if "body" in request else None

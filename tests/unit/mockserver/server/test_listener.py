@@ -6,14 +6,14 @@ import socket
 
 from aiohttp import web
 
-from mockserver.core.listener import Door
+from mockserver.core.listener import Listener
 from mockserver.core.port import Port
 from tests.harness.patience import PATIENCE
 
 
 async def test_who_comes_in_the_moment_in_which_it_closes_is_cut_and_not_forgotten() -> None:
     """A connection that asyncio loses would be noticed by the collector, and a warning is an error here."""
-    door = Door(web.Application(), Port("127.0.0.1", 0))
+    door = Listener(web.Application(), Port("127.0.0.1", 0))
     door.hold()
     for turns in [*range(6)] * 5:
         await door.open()

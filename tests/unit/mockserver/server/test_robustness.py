@@ -68,10 +68,7 @@ def loop() -> Iterator[asyncio.Runner]:
         yield runner
 
 
-@pytest.mark.long
-@settings(
-    deadline=None, max_examples=400, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(path=st.sampled_from(ENDPOINTS), body=BODIES)
 def test_any_body_is_answered(
     mock: BackgroundMock, loop: asyncio.Runner, caplog: pytest.LogCaptureFixture, path: str, body: dict[str, Any]

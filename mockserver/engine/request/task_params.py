@@ -6,7 +6,7 @@ from typing import Any
 
 from mockserver.core.api_errors import ApiError
 from mockserver.core.nlohmann_json import float32, type_error
-from mockserver.core.options import Settings
+from mockserver.core.options import Options
 from mockserver.engine.model import tokenizer
 from mockserver.engine.model.lora import Scales, scales_of
 from mockserver.engine.request.default_params import DEFAULTS, LONG_ONLY
@@ -27,7 +27,7 @@ _BANNED_AT = -100
 
 
 @dataclass(slots=True)
-class Params:
+class TaskParams:
     """The parameters of one request. `shown` is what `generation_settings` prints; the rest steers the mock."""
 
     shown: dict[str, Any]
@@ -80,16 +80,16 @@ def flag(body: Mapping[str, Any], name: str, default: bool = False) -> bool:
     return value
 
 
-def defaults(settings: Settings) -> dict[str, Any]:
+def defaults(options: Options) -> dict[str, Any]:
     """The server's own defaults, floats as C++ floats."""
     shown = {name: float32(value) if isinstance(value, float) else value for name, value in DEFAULTS.items()}
     shown.update(
-        seed=settings.sampling_seed,
-        temperature=float32(settings.temperature),
-        max_tokens=settings.n_predict,
-        n_predict=settings.n_predict,
-        n_keep=settings.keep,
-        reasoning_format=settings.reasoning_format,
+        seed=options.sampling_seed,
+        temperature=float32(options.temperature),
+        max_tokens=options.n_predict,
+        n_predict=options.n_predict,
+        n_keep=options.keep,
+        reasoning_format=options.reasoning_format,
     )
     return shown
 
@@ -158,9 +158,9 @@ def _scales(body: Mapping[str, Any]) -> Scales:
     return scales_of(wanted)
 
 
-def read(body: Mapping[str, Any], settings: Settings) -> Params:
+def read(body: Mapping[str, Any], options: Options) -> TaskParams:
     """The parameters of a request body; raises ApiError 400 naming the field that is wrong."""
-    shown = defaults(settings)
+    shown = defaults(options)
     for name, default in DEFAULTS.items():
         if name in _NOT_FROM_BODY or name not in body:
             continue
@@ -169,27 +169,27 @@ def read(body: Mapping[str, Any], settings: Settings) -> Params:
         else:
             value = number(body, name, shown[name])
             shown[name] = float32(value) if isinstance(default, float) else int(value)
-    limit, stop, probabilities = _limit(body, settings.n_predict), _stop_words(body), _probabilities(body)
+    limit, stop, probabilities = _limit(body, options.n_predict), _stop_words(body), _probabilities(body)
     shown.update(max_tokens=limit, n_predict=limit, stop=stop, n_probs=probabilities)
     banned, scales = _apply_biases(body, shown), _scales(body)
     shown["lora"] = [{"id": number, "scale": scale} for number, scale in scales.items()]
     sampled = shown["temperature"] > 0
     fields = body.get("response_fields")
-    return Params(
+    return TaskParams(
         shown=shown,
         stop=stop,
         n_predict=limit,
         n_probs=probabilities,
-        seed=shown["seed"] % 2**32 + settings.seed if sampled else settings.seed,
+        seed=shown["seed"] % 2**32 + options.seed if sampled else options.seed,
         sampled=sampled,
-        choices=_choices(body, settings.slots),
+        choices=_choices(body, options.slots),
         banned=banned,
         cache_prompt=flag(body, "cache_prompt", True),
         return_progress=flag(body, "return_progress"),
         return_tokens=flag(body, "return_tokens"),
-        verbose=flag(body, "verbose", settings.verbose),
+        verbose=flag(body, "verbose", options.verbose),
         id_slot=int(number(body, "id_slot", -1)),
-        ping_seconds=int(number(body, "sse_ping_interval", settings.sse_ping_interval)),
+        ping_seconds=int(number(body, "sse_ping_interval", options.sse_ping_interval)),
         response_fields=[name for name in fields if isinstance(name, str)] if isinstance(fields, list) else [],
         lora=scales,
     )
