@@ -32,7 +32,7 @@ _PLAIN_VALUE = re.compile(rb"[\t\x20-\x7e]*").fullmatch
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
 
 REQUEST_ID = "x-request-id"
-# What every answer of the gateway carries, whoever wrote its body.
+# What every answer of the gateway carries, the upstream's answers included.
 ALWAYS = MappingProxyType({"Server": "gguf-gateway", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"})
 ALWAYS_LINES = "".join(f"{name}: {value}\r\n" for name, value in ALWAYS.items()).encode() + b"\r\n"  # ends a head
 

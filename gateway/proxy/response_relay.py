@@ -226,7 +226,7 @@ class ResponseRelay:
         if left > 0:
             return left
         if self.uploading and self._head is None and self.connection.is_drained:
-            self.touch()  # the client is waited for, and `RequestBody` limits how long
+            self.touch()  # the client is late, not the upstream: `RequestBody` watches that
             return self._limit
         if self.state is ResponseState.BACKED_UP:
             self._finish(Ending.CLIENT_STALLED)

@@ -46,7 +46,7 @@ class FastPath:
         return len(request.body) <= self._body_bytes
 
     def admit(self, request: PlainRequest) -> Admitted | Rejected:
-        """Decide on a request, once: the decision is handed to `carry`, or to whoever carries it instead."""
+        """Decide on a request, once: the decision goes to `carry`, or with the request to aiohttp's way."""
         return self._admission.admit(request.head.asked)
 
     def carry(self, request: PlainRequest, decision: Admitted | Rejected, client: Client) -> Begun:

@@ -18,7 +18,7 @@ class ExceptionHandler:
     this logs one line a minute. Two errors are harmless and not logged:
 
     - A second after it could accept none, asyncio tries again, though the listener may have been closed meanwhile.
-    - A connection fails after it was given up, as uvloop's TLS handshakes do: whoever gave it up has reported why.
+    - A connection fails after it was given up, as uvloop's TLS handshakes do: its owner has reported why.
     """
 
     def __init__(self) -> None:

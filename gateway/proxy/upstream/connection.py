@@ -125,7 +125,7 @@ class UpstreamConnection(asyncio.BaseProtocol):
             self._fail("it closed the connection" if exc is None else f"the connection broke: {exc}")
 
     def eof_received(self) -> None:
-        """Nothing is sent to an upstream that has closed: what follows is `connection_lost`."""
+        """Nothing is sent to an upstream that has closed; asyncio calls `connection_lost` next."""
 
     def pause_writing(self) -> None:
         self._writable.clear()
