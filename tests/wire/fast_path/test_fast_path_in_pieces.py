@@ -132,7 +132,7 @@ def test_what_is_sent_far_ahead_waits_in_the_socket_and_nothing_of_it_is_lost(
             client.send(chat(body=body))
             sent[0] += 1
 
-    with upstream.playing(held), witnessed.connect(10) as client, ThreadPoolExecutor(1) as sending:
+    with upstream.playing(held), witnessed.connect() as client, ThreadPoolExecutor(1) as sending:
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
         client.send(chat(body=b"0"))
         client.read_head()
@@ -159,7 +159,7 @@ def test_however_they_are_cut_and_mixed_requests_are_answered_once_and_in_their_
         bodies = [f"{number}-{turn} ".encode() * chance.choice([1, 9, 9000]) for turn in range(6)]
         data = b"".join(asked(chance, body) for body in bodies)
         cuts = sorted(chance.randrange(len(data)) for _ in range(chance.randrange(10)))
-        with witnessed.connect(10) as client, ThreadPoolExecutor(1) as sending:
+        with witnessed.connect() as client, ThreadPoolExecutor(1) as sending:
             done = sending.submit(send_in_pieces, client, data, cuts, chance)
             assert [client.read_response().body for _ in bodies] == bodies
             done.result()

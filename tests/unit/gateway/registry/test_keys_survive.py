@@ -42,7 +42,7 @@ os.waitpid(start("never", 4), 0)
 time_of_four = time.monotonic() - began
 for kill, pause in enumerate(map(float, sys.argv[2:])):
     child = start(kill, 10_000)
-    time.sleep(min(pause * time_of_four, 0.3))
+    time.sleep(min(pause * time_of_four, 1.5))
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     os.write(1, b"killed\\n" if os.WTERMSIG(status) == signal.SIGKILL else b"died by itself\\n")

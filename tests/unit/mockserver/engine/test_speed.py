@@ -32,6 +32,7 @@ def cost_of(requests: int, body: bytes, connection: http.client.HTTPConnection, 
     return processor_seconds(pid) - before
 
 
+@pytest.mark.slow  # says what this machine can do
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize(
     ("body", "requests", "seconds"),
