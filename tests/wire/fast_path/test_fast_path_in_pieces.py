@@ -31,7 +31,7 @@ def test_head_and_body_sent_apart_are_one_request(witnessed: GatewayProcess, ups
     assert [received.body for received in upstream.requests[seen:]] == [b"%d" % number * 100 for number in range(20)]
 
 
-def test_after_a_body_that_took_its_time_the_next_request_takes_the_fast_path_again(
+def test_after_a_slow_body_the_next_request_takes_the_fast_path_again(
     witnessed: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     seen = warm(witnessed, upstream)
@@ -51,7 +51,7 @@ def test_after_a_body_that_took_its_time_the_next_request_takes_the_fast_path_ag
     assert [received.body for received in upstream.requests[seen:]] == [b"slow body", b"next"] * 3
 
 
-def test_a_request_begun_together_with_the_late_end_of_another_is_answered_after_it(
+def test_a_request_sent_with_the_end_of_another_is_answered_after_it(
     witnessed: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     seen = warm(witnessed, upstream)
@@ -120,7 +120,7 @@ def test_requests_sent_while_one_is_answered_wait_for_its_end(
     assert [received.body for received in upstream.requests[seen:]] == [b"%d" % number for number in range(ahead + 1)]
 
 
-def test_what_is_sent_far_ahead_waits_in_the_socket_and_nothing_of_it_is_lost(
+def test_what_is_sent_far_ahead_waits_in_the_socket_and_is_not_lost(
     witnessed: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     number, held, sent = 150, Held(), [0]
@@ -151,7 +151,7 @@ def test_what_is_sent_far_ahead_waits_in_the_socket_and_nothing_of_it_is_lost(
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_however_they_are_cut_and_mixed_requests_are_answered_once_and_in_their_order(
+def test_however_requests_are_cut_they_are_answered_once_in_their_order(
     witnessed: GatewayProcess, upstream: ScriptedUpstream, seed: int
 ) -> None:
     def converse(number: int) -> None:

@@ -74,7 +74,7 @@ def heard_after_a_ping(
 
 
 @pytest.mark.parametrize(("path", "ping"), SPEECHES.items())
-def test_a_silence_between_two_events_is_filled_with_the_protocols_own_ping(
+def test_a_silence_between_events_is_filled_with_the_protocols_ping(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream, path: str, ping: bytes
 ) -> None:
     first, *between, last = heard_after_a_ping(relay_gateway, upstream, Told((EVENT, EVENT + DONE)), path)

@@ -61,7 +61,7 @@ def wait_until_ready(gateway: GatewayProcess, deployment: str = "auto") -> None:
     wait_until(lambda: gateway.ask(chat(deployment)).status == 200)
 
 
-def test_a_model_that_loads_is_deploying_until_it_is_loaded_and_from_then_on_ready(
+def test_a_model_that_loads_is_deploying_and_from_then_on_ready(
     start_gateway: StartGateway, upstream: ScriptedUpstream, far: ScriptedUpstream
 ) -> None:
     far.health = LOADING
@@ -158,7 +158,7 @@ def test_a_failure_on_the_fast_path_has_the_upstream_probed_at_once(
     gateway.log.wait_for("deployment auto: upstream it closed the connection", start=line)
 
 
-def test_U26_an_upstream_that_comes_and_goes_is_probed_no_more_often_and_said_once_a_change(
+def test_U26_an_upstream_that_comes_and_goes_is_probed_no_more_often(
     start_gateway: StartGateway, upstream: ScriptedUpstream, far: ScriptedUpstream
 ) -> None:
     gateway = start(start_gateway, far)

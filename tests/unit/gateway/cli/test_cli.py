@@ -134,7 +134,7 @@ def test_an_expiry_is_kept_in_utc(run: Run) -> None:
     assert read(made)["expires_at"] == "2999-01-01T00:00:00Z"
 
 
-async def test_what_the_command_line_changes_a_running_gateway_follows_within_a_second(tmp_path: Path) -> None:
+async def test_a_running_gateway_follows_what_the_command_line_changes(tmp_path: Path) -> None:
     database = str(tmp_path / "gateway.db")
 
     def command(*arguments: str) -> dict[str, str]:
@@ -199,7 +199,7 @@ def shown(run: Run) -> dict[str, Any]:
     return listed[0]
 
 
-def test_ctrl_c_interrupts_a_command_that_tidies_up_and_kills_one_that_has_nothing_to() -> None:
+def test_ctrl_c_interrupts_a_command_that_tidies_up_and_kills_any_other() -> None:
     before = signal.getsignal(signal.SIGINT)
     context = click.Context(main)
     try:
@@ -214,7 +214,7 @@ def test_ctrl_c_interrupts_a_command_that_tidies_up_and_kills_one_that_has_nothi
         signal.signal(signal.SIGINT, before)
 
 
-def test_L6_no_command_writes_the_configuration_so_none_can_leave_half_of_it(run: Run, tmp_path: Path) -> None:
+def test_L6_no_command_writes_the_configuration(run: Run, tmp_path: Path) -> None:
     config = tmp_path / "gateway.yaml"
     config.write_text(GOOD)
     config.chmod(0o400)
@@ -317,7 +317,7 @@ def test_a_ca_file_is_kept_by_its_whole_path(
 
 
 @pytest.mark.parametrize("what", ["key", "deployment"])
-def test_an_empty_list_tells_an_account_that_has_none_from_one_that_is_not_there(what: str, run: Run) -> None:
+def test_an_empty_list_tells_an_empty_account_from_an_unknown_one(what: str, run: Run) -> None:
     add(run)
     create(run)
     run("keys", "create", "--database", "DB", "--account", "keys-only", "--name", "x")
@@ -400,7 +400,7 @@ def test_a_failure_is_one_line_and_no_traceback(arguments: list[str], said: str,
     assert "CANARY" not in result.stderr
 
 
-def test_an_empty_file_is_said_to_hold_nothing_yet_and_the_command_named_fills_it(run: Run, tmp_path: Path) -> None:
+def test_an_empty_file_is_said_to_be_one_and_the_named_command_fills_it(run: Run, tmp_path: Path) -> None:
     (tmp_path / "gateway.db").touch()
     result = run("keys", "list", "--database", "DB")
     assert result.exit_code == 1
@@ -657,7 +657,7 @@ main(sys.argv[1:])
     [["check", "--config"], ["serve", "--config"], ["keys", "list", "--config"], ["import", "--database", "x.db"]],
     ids=lambda command: command[0],
 )
-def test_a_configuration_that_the_user_may_not_read_is_one_line_and_no_usage_error(command: list[str]) -> None:
+def test_a_configuration_that_may_not_be_read_is_one_line_no_usage_error(command: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:  # `tmp_path` is closed to other users
         Path(folder).chmod(0o755)
         path = Path(folder, "gateway.yaml")

@@ -113,9 +113,7 @@ async def test_an_answer_that_is_cut_before_it_began_is_a_refusal(ended: Ended) 
 
 
 @pytest.mark.parametrize("modern", [True, False])
-async def test_events_take_the_short_way_to_a_client_that_knows_chunks_once_the_beginning_is_known(
-    ended: Ended, modern: bool
-) -> None:
+async def test_events_bypass_the_parser_once_the_beginning_is_known(ended: Ended, modern: bool) -> None:
     answer = ended.answer(modern=modern)
     answer.body_received(EVENT, False)
     assert answer.connection.pipe is None

@@ -431,9 +431,7 @@ async def test_an_import_takes_all_and_doing_it_again_changes_nothing(path: Path
     assert not any(b"CANARY" in file.read_bytes() for file in path.parent.iterdir())
 
 
-async def test_an_import_keeps_what_was_changed_in_the_database_unless_it_is_told_to_overwrite(
-    path: Path, change: SqlWriter
-) -> None:
+async def test_an_import_keeps_what_was_changed_unless_told_to_overwrite(path: Path, change: SqlWriter) -> None:
     settings = parse(IMPORTED, "gw.yaml", {})
     await change.import_settings(settings)
     changed = settings.deployments["next"].model_copy(update={"upstream": "http://127.0.0.1:3", "ping": 15.0})
@@ -685,9 +683,7 @@ def no_collection() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("no_collection")
-async def test_ten_thousand_keys_are_loaded_in_time_and_without_holding_up_the_event_loop(
-    path: Path, change: SqlWriter
-) -> None:
+async def test_ten_thousand_keys_are_loaded_without_holding_up_the_loop(path: Path, change: SqlWriter) -> None:
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("INSERT INTO accounts VALUES ('acme', '2026-01-01 00:00:00.000000')")
         database.executemany(

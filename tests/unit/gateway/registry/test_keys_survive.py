@@ -81,7 +81,7 @@ def test_fifty_kills_lose_no_acknowledged_key_and_leave_no_text_of_one(tmp_path:
     assert len(kept) - len(acknowledged) <= KILLS
 
 
-def test_the_real_command_killed_while_it_works_leaves_a_database_that_works(tmp_path: Path) -> None:
+def test_a_command_killed_while_it_works_leaves_a_database_that_works(tmp_path: Path) -> None:
     path = tmp_path / "gateway.db"
     command = [sys.executable, "-m", "gateway", "keys", "create", "--database", str(path), "--account", "a", "--name"]
     started = subprocess.Popen([*command, "killed"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
