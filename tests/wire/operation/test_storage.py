@@ -1,4 +1,4 @@
-"""Table L: the database under a running gateway. (Most of it: tests/unit/gateway/registry/test_database.py.)"""
+"""Table L: the database under a running gateway. (Most of it: test_database_sharing.py.)"""
 
 import os
 import shutil
