@@ -1,7 +1,8 @@
 """A database of the newest schema, and what writes into it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import gc
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,11 @@ async def change(path: Path, template: bytes) -> AsyncIterator[SqlWriter]:
     path.write_bytes(template)
     async with writer(str(path)) as one:
         yield one
+
+
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    """A collection of all the garbage of a test process would be measured as the registry's own."""
+    gc.disable()
+    yield
+    gc.enable()

@@ -1,14 +1,12 @@
 """One database, several processes: who waits for whom, what each sees, and ten thousand keys."""
 
 import asyncio
-import gc
 import logging
 import re
 import sqlite3
 import sys
 import time
 from asyncio.subprocess import PIPE
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -239,14 +237,6 @@ async def test_a_full_disk_undoes_the_change_and_loses_none_before_it(path: Path
     assert {(key_id,) for key_id in acknowledged} <= set(rows(path, "SELECT id FROM keys"))
     assert rows(path, "PRAGMA integrity_check") == [("ok",)]
     await change.create_key("acme", "after")
-
-
-@pytest.fixture
-def no_collection() -> Iterator[None]:
-    """A collection of all the garbage of a test process would be measured as the registry's own."""
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.mark.usefixtures("no_collection")
