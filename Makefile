@@ -73,7 +73,7 @@ test: $(DEVELOPMENT) ## Run the tests (CASES=all for every case, LOOP=both for e
 	@$(VENV)/bin/python -m pytest -n 4 --dist worksteal --cases $(CASES) --loop $(LOOP)
 
 test-tools: $(DEVELOPMENT) ## Run the tests of the tools, and those that take long
-	@$(VENV)/bin/python -m pytest -n 4 --dist worksteal -m "tools or slow" --cases $(CASES) --loop $(LOOP)
+	@$(VENV)/bin/python -m pytest -n 2 --dist worksteal -m "tools or slow" --loop $(LOOP)
 
 retest: $(DEVELOPMENT) ## Run again, one at a time, what failed last
 	@$(VENV)/bin/python -m pytest --last-failed --last-failed-no-failures none --cases all --loop both

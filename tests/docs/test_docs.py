@@ -78,7 +78,7 @@ def test_the_words_of_where_is_stand_where_it_says() -> None:
         assert not [name for name in names if name not in code], path
 
 
-def test_the_request_walk_names_every_status_a_proxied_request_can_be_refused_with() -> None:
+def test_the_request_walk_names_every_status_of_a_refused_request() -> None:
     walk = next(one.text for one in examples("text", pages=[ROOT / "README.md"]))
     refused = {row.status for row in (*errors.CONTRACT, *errors.FURTHER)}
     assert {int(status) for status in re.findall(r"\b\d{3}\b", walk)} == refused - {421, 500}

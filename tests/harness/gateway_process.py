@@ -169,8 +169,12 @@ class GatewayProcess:
         return False
 
     def _unread(self, client: WireClient) -> int:
-        """Bytes from a client that lie in the kernel still, on this side or the other (proc(5): net/tcp)."""
-        here, there = (f":{port:04X}" for port in (self.port, client.socket.getsockname()[1]))
+        """Bytes from a client that it has not read."""
+        return self.unread(self.port, client.socket.getsockname()[1])
+
+    def unread(self, its_port: int, other_port: int) -> int:
+        """Bytes to one of its ports that lie in the kernel still, on this side or the other (proc(5): net/tcp)."""
+        here, there = (f":{port:04X}" for port in (its_port, other_port))
         found = 0
         for line in Path(f"/proc/{self.pid}/net/tcp").read_text().splitlines()[1:]:
             fields = line.split()

@@ -58,6 +58,11 @@ class Visit:
         self._peer = peer
         self.received = received
 
+    @property
+    def gateway_port(self) -> int:
+        """The gateway's port of this connection."""
+        return self._peer.gateway_port
+
     def read_body(self) -> bytes:
         """The request's body, all of it. Raises GatewayLeft."""
         if not self.received.whole:
@@ -254,6 +259,11 @@ class _Peer:
         self._buffer = b""
         self._open = True
         self._is_idle = False
+
+    @property
+    def gateway_port(self) -> int:
+        port: int = self._socket.getpeername()[1]
+        return port
 
     def serve(self) -> None:
         try:

@@ -62,7 +62,7 @@ def test_a_test_in_no_list_in_both_or_only_in_a_list_is_told(directory: Path) ->
     ]
 
 
-def test_an_expected_test_is_missing_when_it_fails_is_skipped_or_is_not_run(directory: Path) -> None:
+def test_an_expected_test_that_fails_is_skipped_or_is_not_run_is_missing(directory: Path) -> None:
     known = lists.load(directory)
     assert known.missing({PASSES: "passed", FAILS: "failed"}, [PASSES, FAILS]) == []
     for outcomes in ({PASSES: "failed"}, {PASSES: "skipped"}, {}):

@@ -106,7 +106,7 @@ async def test_what_is_wrong_is_noticed(case: Callable[[Site], Awaitable[None]],
 # --- what is left
 
 
-def test_memory_that_grows_with_the_requests_is_noticed_and_a_start_that_grows_is_not() -> None:
+def test_memory_that_grows_is_noticed_and_a_start_that_grows_is_not() -> None:
     def samples(per_request: float) -> list[demands.Sample]:
         begun = [(done, 60 * demands.MIB + done * 1000) for done in range(0, 4000, 100)]
         return begun + [(done, 64 * demands.MIB + int(done * per_request)) for done in range(4000, 60_001, 100)]

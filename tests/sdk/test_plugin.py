@@ -130,7 +130,7 @@ def test_sync_and_async_tests_unittest_and_xdist(pytester: pytest.Pytester) -> N
     assert not [pid for pid in pids if _is_alive(pid)]
 
 
-def test_a_failed_test_shows_what_was_received_and_a_dead_gateway_its_last_words(pytester: pytest.Pytester) -> None:
+def test_a_failed_test_shows_requests_and_a_dead_gateways_last_words(pytester: pytest.Pytester) -> None:
     pytester.makeini(INI)
     pytester.makepyfile(FAILING)
     result = pytester.runpytest_subprocess()

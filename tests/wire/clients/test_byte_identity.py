@@ -72,7 +72,7 @@ def test_a_body_one_byte_longer_than_the_limit_is_refused_unread(
     assert upstream.requests == []
 
 
-def test_a_chunked_body_one_byte_longer_than_the_limit_never_becomes_a_whole_request(
+def test_a_chunked_body_a_byte_too_long_never_becomes_a_whole_request(
     gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     head = request(scene.CHAT, JSON, "Transfer-Encoding: chunked", key=scene.KEY)

@@ -54,7 +54,7 @@ def test_who_leaves_the_line_with_a_long_body_never_reaches_the_upstream(
 
 
 @pytest.mark.parametrize("leave", LEAVE)
-def test_who_leaves_while_the_upstream_takes_no_more_of_the_body_frees_its_connection(
+def test_leaving_while_the_upstream_reads_nothing_frees_the_connection(
     gateway: GatewayProcess, upstream: ScriptedUpstream, leave: Leave
 ) -> None:
     line = gateway.mark_log()
@@ -91,7 +91,7 @@ def test_who_has_sent_far_ahead_and_leaves_frees_its_connection(
 
 
 @pytest.mark.parametrize("way", ["fast", "long"])
-def test_who_closes_its_half_with_a_backlog_frees_its_connection_and_may_read_what_was_sent(
+def test_closing_a_half_with_a_backlog_frees_the_upstream_connection(
     gateway: GatewayProcess, upstream: ScriptedUpstream, way: str
 ) -> None:
     sent = [0]
@@ -114,7 +114,7 @@ def test_who_closes_its_half_with_a_backlog_frees_its_connection_and_may_read_wh
     assert not rest.endswith(b"0\r\n\r\n")
 
 
-def test_a_body_that_ends_with_the_connection_is_reset_if_its_client_closes_its_half(
+def test_a_body_until_the_close_is_reset_if_its_client_closes_its_half(
     gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     """Closed properly, the part that has come would look whole."""
@@ -150,7 +150,7 @@ def test_the_tokens_of_a_stream_are_noted_although_its_client_left(
         assert gateway.log.wait_for(rf'"tokens-{way}".*client_left.*"tokens_in": ?33', start=line)
 
 
-def test_the_wait_for_the_first_byte_begins_when_the_client_has_sent_its_last(
+def test_the_wait_for_the_first_byte_begins_after_the_requests_last(
     start_gateway: StartGateway, upstream: ScriptedUpstream
 ) -> None:
     limits = "timeouts: {first_byte: 2, upload_silence: 100}"

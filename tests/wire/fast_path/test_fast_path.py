@@ -142,7 +142,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("query", [b"", b"?x=y"])
-def test_what_the_gateway_refuses_it_refuses_both_ways_though_the_head_is_remembered(
+def test_both_ways_refuse_the_same_though_the_head_is_remembered(
     witnessed: GatewayProcess, upstream: ScriptedUpstream, query: bytes
 ) -> None:
     def silent(visit: Visit) -> None:
@@ -157,7 +157,7 @@ def test_what_the_gateway_refuses_it_refuses_both_ways_though_the_head_is_rememb
     assert sum(received.body != scene.BODY for received in upstream.requests) == 2  # those that time out
 
 
-def test_a_body_as_large_as_the_limit_takes_the_fast_path_and_no_larger_one(
+def test_a_body_up_to_the_limit_takes_the_fast_path_and_no_larger_one(
     witnessed: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     seen = warm(witnessed, upstream)
@@ -172,7 +172,7 @@ def test_a_body_as_large_as_the_limit_takes_the_fast_path_and_no_larger_one(
 # --- what a remembered head must not let through
 
 
-def test_what_changes_between_two_equal_requests_on_one_connection_counts_at_once(
+def test_what_changes_between_two_equal_requests_counts_at_once(
     stopping: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     before, owned = witnessed_config(upstream.url), "demo: {account: acme"

@@ -19,7 +19,7 @@ from tests.harness.witness import Held, line_of, warm, was_fast, witnessed_confi
 # --- clients that leave
 
 
-def test_a_client_that_leaves_before_its_body_is_whole_has_one_line_and_asks_nothing(
+def test_a_client_that_leaves_within_its_body_has_one_line(
     witnessed: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     seen = warm(witnessed, upstream)
@@ -87,7 +87,7 @@ def test_a_client_that_leaves_takes_what_it_sent_ahead_with_it(
 
 
 @pytest.mark.parametrize("query", [b"", b"?x=y"])
-def test_a_client_that_leaves_is_missed_though_it_has_sent_a_long_request_ahead(
+def test_a_client_that_leaves_is_missed_though_it_sent_a_request_ahead(
     witnessed: GatewayProcess, upstream: ScriptedUpstream, query: bytes
 ) -> None:
     freed = []
@@ -112,7 +112,7 @@ def test_a_client_that_leaves_is_missed_though_it_has_sent_a_long_request_ahead(
 
 
 @pytest.mark.parametrize("query", [b"", b"?x=y"])
-def test_a_client_that_asks_on_and_reads_no_answer_is_held_up_before_it_costs_much(
+def test_a_client_that_asks_on_and_reads_no_answer_is_held_up(
     witnessed: GatewayProcess, upstream: ScriptedUpstream, query: bytes
 ) -> None:
     body, most = b"x" * 20_000, 500  # the kernel keeps some 4 MiB of them
@@ -140,7 +140,7 @@ def test_a_client_that_asks_on_and_reads_no_answer_is_held_up_before_it_costs_mu
 # --- time
 
 
-def test_an_answer_may_last_longer_than_an_idle_connection_and_that_is_closed_in_time(
+def test_an_answer_may_last_longer_than_an_idle_connection(
     start_gateway: StartGateway, upstream: ScriptedUpstream, witness: dict[str, str]
 ) -> None:
     keepalive, answered = 1.0, {}
@@ -175,7 +175,7 @@ def test_an_answer_may_last_longer_than_an_idle_connection_and_that_is_closed_in
 # --- the end of the gateway
 
 
-def test_told_to_stop_it_finishes_what_is_under_way_and_what_has_half_arrived(
+def test_told_to_stop_it_finishes_what_is_under_way_or_half_arrived(
     stopping: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     first, second, sent = Held(), Held(), chat(body=b"half arrived")
@@ -206,7 +206,7 @@ def test_told_to_stop_it_finishes_what_is_under_way_and_what_has_half_arrived(
     stopping.log.wait_for("stopped: 2 finished, 0 cut")
 
 
-def test_when_the_drain_is_over_what_waits_is_refused_and_what_streams_is_cut_visibly(
+def test_when_the_drain_is_over_waiters_are_refused_and_streams_are_cut(
     stopping: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     warm(stopping, upstream, "pair", 2)

@@ -31,7 +31,7 @@ def test_head_and_body_sent_apart_are_one_request(witnessed: GatewayProcess, ups
     assert [received.body for received in upstream.requests[seen:]] == [b"%d" % number * 100 for number in range(20)]
 
 
-def test_after_a_body_that_took_its_time_the_next_request_takes_the_fast_path_again(
+def test_after_a_slow_body_the_next_request_takes_the_fast_path_again(
     witnessed: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     seen = warm(witnessed, upstream)
@@ -51,7 +51,7 @@ def test_after_a_body_that_took_its_time_the_next_request_takes_the_fast_path_ag
     assert [received.body for received in upstream.requests[seen:]] == [b"slow body", b"next"] * 3
 
 
-def test_a_request_begun_together_with_the_late_end_of_another_is_answered_after_it(
+def test_a_request_sent_with_the_end_of_another_is_answered_after_it(
     witnessed: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     seen = warm(witnessed, upstream)
@@ -120,7 +120,7 @@ def test_requests_sent_while_one_is_answered_wait_for_its_end(
     assert [received.body for received in upstream.requests[seen:]] == [b"%d" % number for number in range(ahead + 1)]
 
 
-def test_what_is_sent_far_ahead_waits_in_the_socket_and_nothing_of_it_is_lost(
+def test_what_is_sent_far_ahead_waits_in_the_socket_and_is_not_lost(
     witnessed: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     number, held, sent = 150, Held(), [0]
@@ -132,7 +132,7 @@ def test_what_is_sent_far_ahead_waits_in_the_socket_and_nothing_of_it_is_lost(
             client.send(chat(body=body))
             sent[0] += 1
 
-    with upstream.playing(held), witnessed.connect(10) as client, ThreadPoolExecutor(1) as sending:
+    with upstream.playing(held), witnessed.connect() as client, ThreadPoolExecutor(1) as sending:
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
         client.send(chat(body=b"0"))
         client.read_head()
@@ -151,7 +151,7 @@ def test_what_is_sent_far_ahead_waits_in_the_socket_and_nothing_of_it_is_lost(
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_however_they_are_cut_and_mixed_requests_are_answered_once_and_in_their_order(
+def test_however_requests_are_cut_they_are_answered_once_in_their_order(
     witnessed: GatewayProcess, upstream: ScriptedUpstream, seed: int
 ) -> None:
     def converse(number: int) -> None:
@@ -159,7 +159,7 @@ def test_however_they_are_cut_and_mixed_requests_are_answered_once_and_in_their_
         bodies = [f"{number}-{turn} ".encode() * chance.choice([1, 9, 9000]) for turn in range(6)]
         data = b"".join(asked(chance, body) for body in bodies)
         cuts = sorted(chance.randrange(len(data)) for _ in range(chance.randrange(10)))
-        with witnessed.connect(10) as client, ThreadPoolExecutor(1) as sending:
+        with witnessed.connect() as client, ThreadPoolExecutor(1) as sending:
             done = sending.submit(send_in_pieces, client, data, cuts, chance)
             assert [client.read_response().body for _ in bodies] == bodies
             done.result()

@@ -64,7 +64,7 @@ def test_a_slow_reader_has_its_answer_to_the_end(
 
 
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
-def test_who_does_not_read_within_the_drain_is_never_shown_a_part_as_the_whole(
+def test_who_does_not_read_within_the_drain_sees_no_part_as_the_whole(
     upstream: ScriptedUpstream, start_gateway: StartGateway, head: str
 ) -> None:
     gateway = start_gateway(scene.config(upstream.url, "timeouts: {drain: 0.2}"))

@@ -281,7 +281,7 @@ def test_L4_ctrl_c_while_it_starts_ends_it_without_a_word(
 
 
 @pytest.mark.parametrize("installed", [True, False])
-def test_it_runs_on_uvloop_where_that_is_installed_and_on_asyncio_where_not(
+def test_it_runs_on_uvloop_where_installed_and_on_asyncio_where_not(
     fleet: Fleet, upstream: ScriptedUpstream, installed: bool
 ) -> None:
     if installed:
@@ -405,7 +405,7 @@ def test_L18_few_descriptors_refuse_some_and_it_recovers_by_itself(
     assert gateway.log.since(line).count("cannot accept new connections") <= 1
 
 
-def test_L18_told_to_stop_while_descriptors_are_out_it_stops_without_complaint(
+def test_L18_without_descriptors_it_stops_without_complaint(
     start_gateway: StartGateway, upstream: ScriptedUpstream
 ) -> None:
     """asyncio begins to accept again a second later, whether or not the listener is still there."""
@@ -449,7 +449,7 @@ def test_L19_five_hundred_streams_live_in_little_memory(
 
 
 @pytest.mark.slow
-def test_L19_out_of_memory_it_may_fail_but_never_passes_half_an_answer_for_a_whole_one(
+def test_L19_out_of_memory_it_passes_no_half_answer_for_a_whole_one(
     start_gateway: StartGateway, upstream: ScriptedUpstream
 ) -> None:
     """A limit on its data stands in for a cgroup's, which needs rights: there the kernel would just kill it."""

@@ -77,7 +77,7 @@ def usage_in(answer: str) -> tuple[int, int] | None:
 
 @pytest.mark.parametrize("step", [None, 1000, 7], ids=["as recorded", "in pieces", "in crumbs"])
 @pytest.mark.parametrize(("path", "recorded"), list(recordings()))
-def test_the_tokens_of_every_recorded_answer_are_noted_and_its_bytes_untouched(
+def test_the_tokens_of_every_recorded_answer_are_noted(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream, path: str, recorded: dict[str, Any], step: int | None
 ) -> None:
     chunks = [chunk.encode() for chunk in recorded["chunks"]]

@@ -267,7 +267,7 @@ def test_a_sandbox_that_is_killed_leaves_no_process(tmp_path: Path, monkeypatch:
     sandbox.wait_until_gone()
 
 
-def test_a_sandbox_on_a_taken_port_says_so_in_one_sentence_and_leaves_no_process() -> None:
+def test_a_sandbox_on_a_taken_port_says_so_in_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         run = subprocess.run(

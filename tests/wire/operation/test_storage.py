@@ -1,4 +1,4 @@
-"""Table L: the database under a running gateway. (Most of it: tests/unit/gateway/registry/test_database.py.)"""
+"""Table L: the database under a running gateway. (Most of it: test_database_sharing.py.)"""
 
 import os
 import shutil
@@ -72,7 +72,7 @@ def test_L11_a_database_that_another_program_holds_disturbs_no_request(
         wait_until(lambda: gateway.ask(chat()).status == 503)
 
 
-def test_L12_a_database_that_may_not_be_written_any_more_is_served_from_as_before(
+def test_L12_a_database_that_may_not_be_written_any_more_is_served_from(
     start_gateway: StartGateway, upstream: ScriptedUpstream, database: Path
 ) -> None:
     gateway = start_gateway(config_of(database), prefix=MORTAL)
@@ -96,7 +96,7 @@ def test_L12_a_gateway_starts_on_a_database_that_it_may_only_read(
     assert database.read_bytes() == before
 
 
-def test_L12_in_a_folder_that_it_may_not_write_a_gateway_does_not_start_and_says_why(
+def test_L12_in_a_folder_that_it_may_not_write_it_says_why_it_ends(
     start_gateway: StartGateway, upstream: ScriptedUpstream, database: Path
 ) -> None:
     """SQLite itself needs to write beside a database in WAL mode, even to read it."""

@@ -124,7 +124,7 @@ def test_B5_a_body_up_to_64_mib_arrives_whole(
     body = body[:size]
     gateway.forget_peak()
     before = gateway.memory()
-    with gateway.connect(30) as client:
+    with gateway.connect() as client:
         if framing == "length":
             client.send(chat(body))
         else:
@@ -239,7 +239,7 @@ def test_B21_many_long_prompts_at_once_stay_out_of_memory_and_block_nobody(
     gateway.forget_peak()
     before = gateway.memory()
     with Ping(gateway) as ping:
-        clients = [gateway.connect(30) for _ in range(count)]
+        clients = [gateway.connect() for _ in range(count)]
         senders = [threading.Thread(target=client.send, args=(chat(body),)) for client in clients]
         for sender in senders:
             sender.start()

@@ -55,7 +55,7 @@ def test_B12_a_body_that_stops_is_408_and_never_reaches_the_upstream(
     assert upstream.requests == []
 
 
-def test_B12_a_long_body_that_stops_is_408_and_is_taken_back_from_the_upstream(
+def test_B12_a_long_body_that_stops_is_408_and_leaves_the_upstream(
     strict_gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     left = threading.Event()

@@ -176,7 +176,7 @@ def test_B10_a_mebibyte_of_chunk_extension_is_400(gateway: GatewayProcess, upstr
 def test_B11_a_body_in_one_byte_chunks_costs_little(gateway: GatewayProcess, upstream: ScriptedUpstream) -> None:
     size = MIB // 4
     before = gateway.cpu_seconds()
-    with Ping(gateway) as ping, gateway.connect(20) as client:
+    with Ping(gateway) as ping, gateway.connect() as client:
         client.send(chat(None, "Transfer-Encoding: chunked") + b"1\r\nx\r\n" * size + b"0\r\n\r\n")
         assert client.read_response().status == 200
     assert upstream.only_request.body == b"x" * size

@@ -119,7 +119,7 @@ def test_H5_hop_by_hop_headers_stay(gateway: GatewayProcess, upstream: ScriptedU
     assert names(received) <= {*OURS_UP, "content-type"}
 
 
-def test_H6_a_header_that_connection_names_is_dropped_and_ours_arrive_all_the_same(
+def test_H6_headers_that_connection_names_are_dropped_and_ours_arrive(
     gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     nominated = "keep-alive, X-Request-Id, Authorization, Content-Length, Host, User-Agent, x-api-key"
@@ -384,9 +384,7 @@ EVERY_KIND = {
 
 
 @pytest.mark.parametrize("data", EVERY_KIND.values(), ids=EVERY_KIND)
-def test_H14_H15_every_answer_is_unstorable_unsniffable_and_names_no_version(
-    gateway: GatewayProcess, data: bytes
-) -> None:
+def test_H14_H15_an_answer_is_unstorable_unsniffable_names_no_version(gateway: GatewayProcess, data: bytes) -> None:
     response = gateway.ask(data)
     assert response.header("Cache-Control") == "no-store"  # said once and for all, instead of `Vary: Authorization`
     assert response.header("X-Content-Type-Options") == "nosniff"
@@ -396,7 +394,7 @@ def test_H14_H15_every_answer_is_unstorable_unsniffable_and_names_no_version(
     assert b"python" not in response.head.lower()
 
 
-def test_H16_a_stream_has_no_length_no_buffering_and_its_first_byte_at_once(
+def test_H16_a_stream_has_no_length_no_buffering_and_begins_at_once(
     gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     first_seen = threading.Event()

@@ -35,7 +35,7 @@ def everything(gateway: GatewayProcess) -> None:
         *(request(f"http://{scene.KEY}@x{scene.MODELS}", method="GET"), request(scene.CHAT, method=scene.KEY)),
     )
     for data in odd:
-        with gateway.connect(0.3) as client:
+        with gateway.connect() as client:
             client.send(data)
             client.half_close()
             client.read_to_end()

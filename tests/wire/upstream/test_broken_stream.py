@@ -160,7 +160,7 @@ def test_a_json_answer_shorter_than_its_length_is_cut_and_nothing_is_added(
     assert response.body == b""  # the reader gives up what it has: 8 bytes of 1000 are no answer
 
 
-def test_a_chunked_json_answer_without_its_last_chunk_is_cut_and_nothing_is_added(
+def test_a_json_answer_without_its_last_chunk_is_cut_nothing_is_added(
     gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -287,7 +287,7 @@ def test_a_request_that_was_received_is_never_sent_again(
     assert [seen.connection for seen in upstream.requests] == [upstream.requests[0].connection] * 2
 
 
-def test_an_idle_connection_that_the_upstream_closed_costs_nobody_a_request(
+def test_an_idle_connection_that_is_closed_costs_nobody_a_request(
     gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     def answer_and_close(visit: Visit) -> None:

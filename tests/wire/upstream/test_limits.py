@@ -92,7 +92,7 @@ def test_a_waiter_that_leaves_gives_its_place_to_another(
     assert [seen.body for seen in upstream.requests] == [b"one", b"three", b"four"]
 
 
-def test_a_client_that_leaves_while_it_is_served_gives_its_place_to_the_next_in_line(
+def test_a_client_that_leaves_gives_its_place_to_the_next_in_line(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     def hang(visit: Visit) -> None:
@@ -127,7 +127,7 @@ def test_whatever_happens_to_a_request_its_place_is_given_back(
         assert relay_gateway.ask(chat("single")).json() == FINE
 
 
-def test_who_has_waited_too_long_in_line_is_refused_and_the_operator_is_told_why(
+def test_who_has_waited_too_long_is_refused_and_the_log_says_why(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     hold, line = Hold(b"one", b"two"), relay_gateway.mark_log()

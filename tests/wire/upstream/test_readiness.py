@@ -13,7 +13,8 @@ from tests.harness.fleet import StartGateway
 from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE, wait_until
 from tests.harness.scripted_upstream import ScriptedUpstream, Visit
-from tests.harness.stage import chat
+from tests.harness.stage import chat, says
+from tests.harness.witness import was_fast
 
 INTERVAL = 0.1  # seconds
 FINE = {"object": "fine"}
@@ -60,7 +61,7 @@ def wait_until_ready(gateway: GatewayProcess, deployment: str = "auto") -> None:
     wait_until(lambda: gateway.ask(chat(deployment)).status == 200)
 
 
-def test_a_model_that_loads_is_deploying_until_it_is_loaded_and_from_then_on_ready(
+def test_a_model_that_loads_is_deploying_and_from_then_on_ready(
     start_gateway: StartGateway, upstream: ScriptedUpstream, far: ScriptedUpstream
 ) -> None:
     far.health = LOADING
@@ -142,7 +143,22 @@ def test_an_upstream_that_went_away_is_probed_long_before_the_interval(
         gateway.log.wait_for("deployment auto: upstream ok", start=line)
 
 
-def test_U26_an_upstream_that_comes_and_goes_is_probed_no_more_often_and_said_once_a_change(
+def test_a_failure_on_the_fast_path_has_the_upstream_probed_at_once(
+    start_gateway: StartGateway, upstream: ScriptedUpstream, far: ScriptedUpstream, witness: dict[str, str]
+) -> None:
+    deployment = f"deployments:\n  auto: {{account: acme, upstream: '{far.url}'}}\n"
+    gateway = start_gateway(server(10 * PATIENCE) + scene.ACCOUNTS + deployment, (), witness)
+    gateway.log.wait_for("deployment auto: upstream ok")
+    wait_until(lambda: gateway.ask(chat("auto")).json() == FINE and gateway.connections("auto", "idle"))
+    far.health = AWAY
+    line = gateway.mark_log()
+    with far.playing(says(then=Visit.close)):
+        assert contract.UNREACHABLE.is_kept_by(gateway.ask(chat("auto", "x-request-id: failed")))
+    assert was_fast(gateway, "failed", line)
+    gateway.log.wait_for("deployment auto: upstream it closed the connection", start=line)
+
+
+def test_U26_an_upstream_that_comes_and_goes_is_probed_no_more_often(
     start_gateway: StartGateway, upstream: ScriptedUpstream, far: ScriptedUpstream
 ) -> None:
     gateway = start(start_gateway, far)

@@ -28,7 +28,7 @@ def connections(upstream: ScriptedUpstream) -> list[int]:
 # --- connections that are kept
 
 
-def test_a_connection_is_kept_for_the_next_request_of_the_same_deployment_only(
+def test_a_connection_is_kept_for_the_same_deployment_only(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     for deployment in ("demo", "demo", "steady", "steady", "demo"):
@@ -38,7 +38,7 @@ def test_a_connection_is_kept_for_the_next_request_of_the_same_deployment_only(
     assert third == fourth != first
 
 
-def test_a_connection_serves_fewer_requests_than_llama_server_allows_and_none_is_lost(
+def test_a_connection_serves_fewer_requests_than_llama_server_allows(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     served: Counter[int] = Counter()
@@ -199,7 +199,7 @@ LONG = 4 * MIB
 
 @pytest.mark.parametrize("framing", ["length", "chunks"])
 @pytest.mark.parametrize("closes", [False, True])
-def test_U20_an_early_answer_is_relayed_and_its_connection_never_used_again(
+def test_U20_an_early_answer_is_relayed_its_connection_not_used_again(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream, framing: str, closes: bool
 ) -> None:
     def refuse_unread(visit: Visit) -> None:
@@ -219,7 +219,7 @@ def test_U20_an_early_answer_is_relayed_and_its_connection_never_used_again(
     assert len(set(connections(upstream))) == 2
 
 
-def test_U20_a_connection_that_is_owed_a_part_of_a_request_is_never_used_again(
+def test_U20_a_connection_owed_a_part_of_a_request_is_not_used_again(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     """The upload breaks after the answer has begun; the answer ends as if nothing had happened."""
@@ -288,7 +288,7 @@ def test_U22_a_whole_answer_before_the_end_of_the_request_is_no_deadlock(
     assert response.body == long_answer
 
 
-def test_the_time_that_an_upstream_takes_to_read_is_not_held_against_its_client(
+def test_an_upstream_that_reads_slowly_is_not_held_against_the_client(
     start_gateway: StartGateway, upstream: ScriptedUpstream
 ) -> None:
     """The client, too, sends nothing meanwhile: it cannot."""
@@ -395,7 +395,7 @@ def test_U23_a_body_until_the_end_of_TLS_is_whole_with_a_close_notify(
 
 @pytest.mark.parametrize("go", [Visit.close, Visit.reset])
 @pytest.mark.parametrize(("head", "body"), UNFRAMED.values(), ids=UNFRAMED)
-def test_U23_a_body_until_the_end_of_TLS_is_not_whole_without_a_close_notify(
+def test_U23_a_body_until_the_end_of_TLS_needs_a_close_notify(
     relay_gateway: GatewayProcess, stage: Stage, head: bytes, body: bytes, go: Callable[[Visit], None]
 ) -> None:
     """RFC 9112 9.8: the FIN may be a stranger's, who wants half an answer to pass for one (a truncation attack)."""
@@ -417,9 +417,7 @@ def test_U23_a_body_until_the_end_of_TLS_is_not_whole_without_a_close_notify(
     assert (b'data: {"error":' in rest) == (b"event-stream" in head)
 
 
-def test_U23_a_head_alone_is_an_empty_answer_with_a_close_notify_and_none_without(
-    relay_gateway: GatewayProcess, stage: Stage
-) -> None:
+def test_U23_a_head_alone_is_an_empty_answer_with_a_close_notify(relay_gateway: GatewayProcess, stage: Stage) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
     with stage.tls.playing(says(head, then=Visit.close_tls)):
         response = relay_gateway.ask(chat("tls"))

@@ -87,7 +87,7 @@ GOING: dict[str, Callable[[Visit], None]] = {"FIN": Visit.close, "RST": Visit.re
 
 @pytest.mark.parametrize("go", GOING.values(), ids=GOING)
 @pytest.mark.parametrize("said", BROKEN_OFF.values(), ids=BROKEN_OFF)
-def test_U4_U6_an_upstream_that_goes_before_it_answers_is_a_502_and_asked_once(
+def test_U4_U6_an_upstream_that_goes_unanswering_is_502_and_asked_once(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream, said: bytes, go: Callable[[Visit], None]
 ) -> None:
     def script(visit: Visit) -> None:
@@ -181,7 +181,7 @@ INVALID: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("said", INVALID.values(), ids=INVALID)
-def test_an_answer_that_is_not_valid_is_a_502_at_once_and_its_connection_closed(
+def test_an_invalid_answer_is_a_502_at_once_and_its_connection_closed(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream, said: bytes
 ) -> None:
     left = []

@@ -74,7 +74,7 @@ WRONG_LATER = {
 
 
 @pytest.mark.parametrize(("said", "stays"), WRONG_LATER.values(), ids=WRONG_LATER)
-def test_U12_a_body_that_is_not_whole_is_passed_on_and_not_made_to_look_whole(
+def test_U12_a_body_that_is_not_whole_is_not_made_to_look_whole(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream, said: bytes, stays: bool
 ) -> None:
     head, _, body = said.partition(b"\r\n\r\n")
@@ -289,7 +289,7 @@ def test_U14_a_redirect_is_a_502_and_neither_followed_nor_shown(
 
 
 @pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])
-def test_U15_a_refusal_of_the_gateways_own_key_is_a_502_that_the_operator_reads_of(
+def test_U15_a_refusal_of_the_gateways_own_key_is_a_502_and_logged(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream, status: str
 ) -> None:
     line = relay_gateway.mark_log()
@@ -437,7 +437,7 @@ def play_for(number: int) -> Play:
     return random.Random(number).choice(GOOD * len(BAD) + BAD * len(GOOD))
 
 
-def test_U24_every_client_gets_its_own_answer_and_one_outcome_whatever_happens_to_the_others(
+def test_U24_every_client_gets_its_own_answer_whatever_others_do(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     def script(visit: Visit) -> None:

@@ -258,7 +258,7 @@ def test_no_error_quotes_a_secret_wherever_it_was_put(text: str) -> None:
         seen = seen.__cause__
 
 
-def test_the_environment_fills_in_any_string_and_its_values_are_never_quoted() -> None:
+def test_the_environment_fills_in_any_string_and_is_never_quoted() -> None:
     text = GOOD.replace("gw_plain_text_for_sandboxes", '"${A}_${B}"')
     assert parse(text, "gw.yaml", {"A": "gw_one", "B": "two"}).accounts["acme"].keys[0].key == "gw_one_two"
     assert "CANARY" not in "".join(errors_of(text, {"A": "CANARY", "B": " "}))

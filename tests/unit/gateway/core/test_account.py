@@ -23,7 +23,7 @@ def test_a_key_has_its_prefix_and_238_random_bits() -> None:
     assert all(len(text) == 49 and text.startswith("gw_") and text[3:].isalnum() and text.isascii() for text in texts)
 
 
-def test_the_last_six_characters_are_the_crc_32_of_the_random_ones_in_base_62() -> None:
+def test_the_last_six_characters_are_the_crc_32_of_the_random_ones() -> None:
     text = new_key_text()
     digits = string.digits + string.ascii_uppercase + string.ascii_lowercase
     number = 0

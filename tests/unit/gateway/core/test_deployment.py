@@ -81,7 +81,7 @@ def test_any_text_is_an_upstream_or_a_value_error(text: str) -> None:
 
 
 @pytest.mark.parametrize("bad", ["", "a b", "a\nb", "secret\n", "clé", "a\x00"])
-def test_an_upstream_key_fits_in_a_header_and_is_not_quoted_when_it_does_not(bad: str) -> None:
+def test_an_upstream_key_that_fits_in_no_header_is_not_quoted(bad: str) -> None:
     with pytest.raises(ValueError, match="printable ASCII") as raised:
         check_upstream_key(bad)
     assert not bad or bad not in str(raised.value)

@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from gateway.core.deployment import Deployment
+from gateway.core.deployment import Deployment, Timeouts
 from gateway.core.endpoints import ENDPOINTS
 from gateway.core.errors import Refusal
 from gateway.core.exchange import Ending, Exchange
@@ -14,6 +14,7 @@ from gateway.proxy.response_relay import ResponseRelay
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.connection_pool import ConnectionPool
 from gateway.proxy.upstream.response_head import ResponseHead
+from tests.harness.upstream_wire import UpstreamWire
 
 EVENT = b"data: 1\n\n"
 STREAM = ResponseHead(200, {b"content-type": b"text/event-stream"}, None, chunked=True, keep_alive=True)
@@ -114,9 +115,7 @@ async def test_an_answer_that_is_cut_before_it_began_is_a_refusal(ended: Ended) 
 
 
 @pytest.mark.parametrize("speaks_http11", [True, False])
-async def test_events_take_the_short_way_to_a_client_that_knows_chunks_once_the_beginning_is_known(
-    ended: Ended, speaks_http11: bool
-) -> None:
+async def test_events_bypass_the_parser_once_the_beginning_is_known(ended: Ended, speaks_http11: bool) -> None:
     answer = ended.answer(speaks_http11=speaks_http11)
     answer.body_received(EVENT, False)
     assert answer.connection.passthrough is None
@@ -124,3 +123,39 @@ async def test_events_take_the_short_way_to_a_client_that_knows_chunks_once_the_
     assert (answer.connection.passthrough is not None) == speaks_http11
     answer.cut()
     assert answer.connection.passthrough is None
+
+
+class Clock:
+    """The event loop's time, which leaps when it is told to."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._ahead, self._real = 0.0, loop.time
+
+    def __call__(self) -> float:
+        return self._real() + self._ahead
+
+    async def leap(self, seconds: float) -> None:
+        """Let so much time pass, and what is due by then happen."""
+        self._ahead += seconds
+        for _ in range(3):
+            await asyncio.sleep(0.001)
+
+
+async def test_silence_counts_anew_when_a_client_that_stalled_has_caught_up(
+    ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the stall nor the silence after it is as long as the limit; both together are longer."""
+    loop = asyncio.get_running_loop()
+    clock = Clock(loop)
+    monkeypatch.setattr(loop, "time", clock)
+    answer = ended.answer()
+    UpstreamWire(answer.connection)
+    limit = Timeouts().silence
+    answer.body_received(EVENT, False)
+    answer.client_backed_up()
+    await clock.leap(0.6 * limit)
+    answer.client_caught_up()
+    await clock.leap(0.6 * limit)
+    assert ended.reports == []
+    await clock.leap(0.6 * limit)
+    assert answer.exchange.ending is Ending.TIMED_OUT

@@ -225,6 +225,7 @@ async def test_a_listener_is_called_in_the_event_loop_and_told_after_the_change(
     assert seen == [True]
 
 
+@pytest.mark.usefixtures("no_collection")
 async def test_looking_at_a_big_file_does_not_hold_up_the_event_loop(path: Path) -> None:
     many = "".join(f"      - {{name: n{n}, key_sha256: a{n:063x}}}\n" for n in range(10_000))
     path.write_text(f"accounts:\n  acme:\n    keys:\n{many}deployments: {{}}\n")

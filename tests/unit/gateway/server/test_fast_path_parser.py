@@ -471,7 +471,7 @@ def spoiled(chance: random.Random, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("part", range(4))
-async def test_whatever_is_plain_is_read_by_aiohttp_and_the_door_in_the_very_same_way(part: int) -> None:
+async def test_whatever_is_plain_is_read_by_aiohttp_in_the_same_way(part: int) -> None:
     accepted = 0
     for seed in range(part * 2500, part * 2500 + 2500):
         chance = random.Random(seed)

@@ -12,9 +12,12 @@ from gateway.core import errors
 from gateway.core.account import Key, digest_of
 from gateway.core.deployment import Deployment, Status
 from gateway.proxy.relay import RELAY
+from gateway.proxy.upstream.connection import UpstreamConnection
+from gateway.proxy.upstream.connection_pool import ConnectionPool
 from gateway.registry.base import Snapshot
 from gateway.server import request_pipeline
 from gateway.telemetry.access_log import ACCESS
+from mockserver import MockLlamaServer
 from tests.harness.status_pages import KEY, NOWHERE, serving
 
 
@@ -108,6 +111,25 @@ async def test_the_status_pages_stream_is_measured_too(caplog: pytest.LogCapture
     (line,) = [record.__dict__["request"] for record in caplog.records if "request" in record.__dict__]
     assert line["bytes_out"] == size > 1000
     assert 0 <= line["first_byte_ms"] <= line["total_ms"]
+
+
+async def test_a_connection_that_stands_as_the_drain_ends_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with (
+        MockLlamaServer() as mock,
+        serving([Deployment("demo", "acme", mock.url, status=Status.READY)]) as gateway,
+    ):
+        connect = ConnectionPool.connect
+
+        async def connect_at_the_end_of_the_drain(upstream: ConnectionPool) -> UpstreamConnection:
+            connection = await connect(upstream)
+            gateway.app[RELAY].cut_all()
+            return connection
+
+        monkeypatch.setattr(ConnectionPool, "connect", connect_at_the_end_of_the_drain)
+        url = f"{gateway.url}/api/gguf/demo/v1/models?the=long_way"
+        async with aiohttp.ClientSession() as client, client.get(url, headers={"key": KEY}) as answer:
+            assert (answer.status, await answer.read()) == (503, errors.Refusal(errors.DRAINING).body)
+        assert [seen.path for seen in mock.requests if seen.path != "/health"] == []
 
 
 async def failing_with(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:

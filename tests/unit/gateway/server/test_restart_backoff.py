@@ -26,7 +26,7 @@ def pauses(schedule: RestartBackoff, now: list[float], *lives: float) -> list[fl
     return found
 
 
-def test_a_worker_that_keeps_dying_is_waited_with_longer_and_longer_but_not_for_ever(now: list[float]) -> None:
+def test_a_worker_that_keeps_dying_is_restarted_later_and_later(now: list[float]) -> None:
     assert pauses(RestartBackoff(), now, *[0.1] * 9) == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]
 
 

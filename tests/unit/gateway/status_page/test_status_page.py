@@ -71,7 +71,7 @@ class Parts:
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "LOCALHOST", "127.0.0.1:1234", "box.lan:80"])
-async def test_on_loopback_it_answers_under_loopbacks_names_and_the_configured_ones(
+async def test_on_loopback_it_answers_under_its_names_and_the_configured_ones(
     client: ClientSession, path: str, host: str
 ) -> None:
     async with serving(status_page_hosts=("box.lan",)) as gateway:
@@ -80,7 +80,7 @@ async def test_on_loopback_it_answers_under_loopbacks_names_and_the_configured_o
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("host", ["evil.test", "127.0.0.1.evil.test", "localhost.evil.test", "192.0.2.1", "[fd00::2]"])
-async def test_a_name_that_is_not_ours_is_misdirected_whatever_address_it_resolves_to(
+async def test_a_foreign_name_is_misdirected_whatever_address_it_resolves_to(
     client: ClientSession, path: str, host: str
 ) -> None:
     async with serving() as gateway:
@@ -117,9 +117,7 @@ def test_only_a_loopback_peer_is_from_here(peer: str | None, here: bool) -> None
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_from_another_address_the_page_looks_like_any_path_that_is_not_served(
-    client: ClientSession, path: str
-) -> None:
+async def test_from_another_address_the_page_looks_like_any_unknown_path(client: ClientSession, path: str) -> None:
     address = own_address()
     if address is None:
         pytest.skip("this machine has no address but loopback's")
@@ -150,9 +148,7 @@ async def test_off_is_off_for_loopback_too(client: ClientSession, path: str) -> 
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_everyone_gets_in_under_any_name_and_through_proxies_when_so_configured(
-    client: ClientSession, path: str
-) -> None:
+async def test_everyone_gets_in_under_any_name_when_so_configured(client: ClientSession, path: str) -> None:
     async with serving(status_page="everyone") as gateway:
         assert await ask(client, gateway.url + path, Host="gateway.example", X_Forwarded_For="192.0.2.9") == 200
 

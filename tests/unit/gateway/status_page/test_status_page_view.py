@@ -41,7 +41,7 @@ def test_a_card_says_in_a_sign_and_in_words_what_callers_get(
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_name_stays_one_argument_of_the_command_and_one_segment_of_the_url(name: str) -> None:
+def test_a_hostile_name_stays_one_argument_and_one_segment_of_the_url(name: str) -> None:
     shown = a_card(name=name)
     assert shown.anthropic_url.count("/") == "http://127.0.0.1:8080/api/gguf/x".count("/")
     assert shown.anthropic_url.isascii()

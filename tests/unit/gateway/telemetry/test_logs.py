@@ -100,7 +100,7 @@ def test_a_request_is_one_aligned_line(line: io.StringIO) -> None:
     assert shown.endswith(" 404  GET /a\\n/b  - (acme)  0→74 B, 0 ms  refused: x-api-key: …  gw_…\n")
 
 
-def test_lines_wait_for_each_other_in_an_event_loop_and_for_nothing_without_one(line: io.StringIO) -> None:
+def test_lines_wait_for_each_other_only_in_an_event_loop(line: io.StringIO) -> None:
     """An event loop that has ended may have left lines behind, and a timer that nobody minds any more."""
     logs.set_up("human", "info", line)
     log = logging.getLogger("x")

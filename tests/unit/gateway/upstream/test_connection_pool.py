@@ -62,7 +62,7 @@ async def ask(upstream: ConnectionPool) -> UpstreamConnection:
     return connection
 
 
-async def test_a_connection_is_not_used_once_it_has_been_idle_for_nearly_as_long_as_llama_server_allows(
+async def test_a_connection_that_llama_server_may_soon_close_is_not_used(
     url: str,
 ) -> None:
     upstream = upstream_of(url)

@@ -34,7 +34,7 @@ async def probes(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[flo
         await probing.close()
 
 
-async def test_a_fault_in_a_probe_is_said_once_with_its_traceback_and_probing_goes_on(
+async def test_a_fault_in_a_probe_is_said_once_and_probing_goes_on(
     probes: Callable[[float, Ask], Readiness], caplog: pytest.LogCaptureFixture
 ) -> None:
     asked, well = [], asyncio.Event()
@@ -60,7 +60,7 @@ async def test_a_fault_in_a_probe_is_said_once_with_its_traceback_and_probing_go
     assert said[0].exc_info[0] is RecursionError
 
 
-async def test_pauses_grow_up_to_the_interval_while_it_is_away_and_are_short_again_when_it_goes_again(
+async def test_pauses_grow_while_it_is_away_and_are_short_when_it_goes_again(
     probes: Callable[[float, Ask], Readiness],
 ) -> None:
     seen = iter(["away", "away", "away", "away", "ok", "ok", "away", "ok"])

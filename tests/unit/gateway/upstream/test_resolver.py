@@ -75,7 +75,7 @@ def test_a_lookup_that_hangs_does_not_keep_the_event_loop_from_closing(lookups: 
     lookups.free.set()
 
 
-async def test_a_lookup_for_which_no_thread_can_be_started_fails_and_the_next_is_tried_anew(
+async def test_a_lookup_that_gets_no_thread_fails_and_the_next_is_tried_anew(
     lookups: Lookups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: threading.Thread) -> None:

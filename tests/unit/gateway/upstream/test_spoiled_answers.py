@@ -65,9 +65,7 @@ def spoiled(chance: random.Random, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("part", range(4))
-async def test_whatever_comes_an_answer_ends_at_most_once_and_surely_with_its_connection(
-    part: int, is_thorough: bool
-) -> None:
+async def test_whatever_comes_an_answer_ends_once(part: int, is_thorough: bool) -> None:
     for seed in range(part * 1000, part * 1000 + (1000 if is_thorough else 250)):
         chance = random.Random(seed)
         data = spoiled(chance, chance.choice(ANSWERS))

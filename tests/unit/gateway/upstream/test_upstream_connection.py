@@ -65,7 +65,7 @@ async def test_a_head_that_is_too_long_is_an_error(head: bytes, step: int) -> No
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-async def test_what_frames_many_chunks_may_be_long_in_all_and_come_apart_from_them() -> None:
+async def test_the_framing_of_many_chunks_may_be_long_in_all() -> None:
     size = b"1;%b\r\n" % (b"a" * (MAX_HEAD_BYTES // 10))
     receiver = await answered(CHUNKED, *[size, b"x", b"\r\n"] * 30, b"0\r\n", b"A: %b\r\n" % (b"a" * 60_000), b"\r\n")
     assert receiver.end == "ended"
@@ -87,7 +87,7 @@ async def test_what_frames_a_chunk_and_is_too_long_is_an_error(framing: bytes, s
     assert receiver.end == "it does not speak valid HTTP: the framing of its answer exceeds 65536 bytes"
 
 
-async def test_a_connection_held_back_to_its_last_byte_reads_again_when_it_is_released() -> None:
+async def test_a_connection_held_back_to_its_end_reads_again_once_released() -> None:
     connection, receiver = UpstreamConnection(), Collector()
     wire = UpstreamWire(connection)
     connection.send_request(receiver, b"GET / HTTP/1.1\r\n\r\n")

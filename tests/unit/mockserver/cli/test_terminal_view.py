@@ -62,7 +62,7 @@ def _terminal() -> Iterator[tuple[Terminal, int]]:
         os.close(theirs)
 
 
-def test_the_view_shows_the_state_obeys_keys_and_leaves_the_terminal_as_it_was() -> None:
+def test_the_view_shows_the_state_obeys_keys_and_restores_the_terminal() -> None:
     with _terminal() as (terminal, theirs):
         before = termios.tcgetattr(theirs)
         url = terminal.wait_for(r"server is listening on (http://[\d.:]+)")[1]

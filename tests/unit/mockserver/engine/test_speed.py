@@ -58,6 +58,7 @@ def _server(command: tuple[str, ...]) -> Iterator[_Server]:
             process.terminate()
 
 
+@pytest.mark.slow  # says what this machine can do
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize(
     ("body", "requests", "most"),

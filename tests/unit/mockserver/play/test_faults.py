@@ -181,7 +181,7 @@ def test_the_mock_in_a_thread_takes_faults_too() -> None:
         assert statuses == [503, 502, 200]
 
 
-def test_a_deployment_begins_each_test_without_the_script_of_the_one_before(gguf_sandbox: Sandbox) -> None:
+def test_a_deployment_begins_each_test_without_the_script_before(gguf_sandbox: Sandbox) -> None:
     deployment = gguf_sandbox.deployment()
     deployment.mock.faults.add("503")
     deployment.mock.answers.add("Canned.")

@@ -121,7 +121,7 @@ async def test_a_stream_that_broke_off_breaks_off_again_at_the_same_byte(tmp_pat
     assert shown(again) == shown(first)
 
 
-async def test_a_client_that_leaves_leaves_the_upstream_too_and_is_recorded_as_one_that_left(tmp_path: Path) -> None:
+async def test_a_client_that_leaves_is_recorded_as_one_that_left(tmp_path: Path) -> None:
     async with MockLlamaServer(tokens_per_second=50, endless=True) as mock, recorder(mock, tmp_path) as url:
         reader, writer = await connect(url)
         writer.write(encode("POST", "/v1/completions", {}, b'{"prompt": "Once", "stream": true}'))
@@ -149,7 +149,7 @@ async def test_time_passes_as_it_did_or_as_much_faster_as_told(tmp_path: Path) -
     assert recorded.ended_after_ms / 20 <= took[20.0] < took[1.0]
 
 
-async def test_the_same_question_is_answered_in_the_order_recorded_and_then_as_the_last_time(tmp_path: Path) -> None:
+async def test_the_same_question_is_answered_in_the_order_recorded(tmp_path: Path) -> None:
     async with MockLlamaServer(state="deploying", load_seconds=None) as mock, recorder(mock, tmp_path) as url:
         assert (await ask(url, "GET", "/health")).status == 503
         await mock.set_state("ready")

@@ -234,7 +234,7 @@ async def test_who_waits_for_one_slot_in_particular_holds_up_no_other() -> None:
         assert (await pinned).json()["id_slot"] == 0
 
 
-async def test_a_client_that_leaves_while_it_is_written_to_leaves_no_trace_in_the_log(
+async def test_a_client_that_leaves_while_written_to_leaves_no_line_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with MockLlamaServer() as mock:

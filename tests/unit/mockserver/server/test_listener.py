@@ -11,7 +11,7 @@ from mockserver.core.port import Port
 from tests.harness.patience import PATIENCE
 
 
-async def test_who_comes_in_the_moment_in_which_it_closes_is_cut_and_not_forgotten() -> None:
+async def test_who_comes_at_the_moment_of_its_close_is_cut_and_not_forgotten() -> None:
     """A connection that asyncio loses would be noticed by the collector, and a warning is an error here."""
     door = Listener(web.Application(), Port("127.0.0.1", 0))
     door.hold()

@@ -93,7 +93,7 @@ async def test_unknown_and_missing_models_are_refused() -> None:
         assert (await ask(mock.url, "GET", "/props?model=a")).json()["model_alias"] == "a"
 
 
-async def test_a_stream_with_a_conversation_outlives_its_client_and_is_read_again() -> None:
+async def test_a_stream_of_a_conversation_outlives_its_client() -> None:
     async with MockLlamaServer(tokens_per_second=400) as mock:
         headers = {"X-Conversation-Id": "talk::1"}
         reader, writer = await connect(mock.url)
@@ -337,7 +337,7 @@ async def test_a_conversation_goes_on_when_its_client_leaves_during_the_load() -
         assert answer.body.endswith(b"data: [DONE]\n\n")
 
 
-async def test_a_conversation_that_is_stopped_during_the_load_is_refused_after_it() -> None:
+async def test_a_conversation_stopped_during_the_load_is_refused_after_it() -> None:
     async with MockLlamaServer(router=True, router_models=("a",), load_seconds=5, clock="virtual") as mock:
         asking = asyncio.create_task(ask(mock.url, "POST", "/v1/chat/completions", body=STREAM, headers=TALK))
         await mock.wait_for_requests(1)

@@ -1,0 +1,30 @@
+"""A command, run in this process, and a configuration for it."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli import main
+from tests.harness.commands import GOOD, Run
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run a command in this process, with `--database` of this test in place of `DB`."""
+
+    def command(*arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> Result:
+        given = [str(tmp_path / "gateway.db") if argument == "DB" else argument for argument in arguments]
+        result = CliRunner().invoke(main, given, input=stdin, env=env)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    return command
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(GOOD)
+    path.chmod(0o600)
+    return path

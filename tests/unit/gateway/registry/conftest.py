@@ -1,0 +1,44 @@
+"""A database of the newest schema, and what writes into it."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.registry.database.writer import SqlWriter, writer
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "gateway.db"
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The content of an empty database at the newest schema: a copy is quicker than a migration."""
+    path = tmp_path_factory.mktemp("template") / "gateway.db"
+
+    async def make() -> None:
+        async with writer(str(path), create=True):
+            pass
+
+    asyncio.run(make())
+    return path.read_bytes()
+
+
+@pytest.fixture
+async def change(path: Path, template: bytes) -> AsyncIterator[SqlWriter]:
+    path.touch(mode=0o600)
+    path.write_bytes(template)
+    async with writer(str(path)) as one:
+        yield one
+
+
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    """A collection of all the garbage of a test process would be measured as the registry's own."""
+    gc.disable()
+    yield
+    gc.enable()
