@@ -29,17 +29,17 @@ def prompt_of(server_context: ServerContext, body: dict[str, Any]) -> str:
 
 
 def _render_prompt(server_context: ServerContext, body: dict[str, Any]) -> tuple[str, str]:
-    """The prompt, and the end of it with which the template opens the answer."""
-    template_input, begun = _template_input(server_context, body)
+    """The prompt, and its generation prompt: the end with which the template opens the answer."""
+    template_input, prefill = _template_input(server_context, body)
     prompt = server_context.template.render(template_input)
     if not template_input.add_generation_prompt:
         return prompt, ""
     without = server_context.template.render(replace(template_input, add_generation_prompt=False, thinking=True))
-    return prompt + begun, prompt.removeprefix(without) if prompt.startswith(without) else ""
+    return prompt + prefill, prompt.removeprefix(without) if prompt.startswith(without) else ""
 
 
 def _template_input(server_context: ServerContext, body: Any) -> tuple[TemplateInput, str]:
-    """What the template is given, and the beginning of the answer if the assistant's message is continued."""
+    """What the template is given, and the prefill: the text of an assistant's message that the answer continues."""
     if not isinstance(body, dict):
         raise ApiError(400, "'messages' is required")
     options = server_context.options
@@ -58,8 +58,8 @@ def _template_input(server_context: ServerContext, body: Any) -> tuple[TemplateI
         thinking=_enables_thinking(server_context, body),
         variables={k: v for k, v in _template_variables(body).items() if k != "enable_thinking"},
     )
-    begun = body["messages"][-1].get("content") if continues else ""
-    return template_input, chat_messages.text_of(begun, "\n\n") if isinstance(begun, list) else begun or ""
+    prefill = body["messages"][-1].get("content") if continues else ""
+    return template_input, chat_messages.text_of(prefill, "\n\n") if isinstance(prefill, list) else prefill or ""
 
 
 def _continues_assistant(body: dict[str, Any], turns: Sequence[dict[str, Any]]) -> bool:
@@ -152,12 +152,12 @@ def _forced_calls(body: dict[str, Any]) -> list[dict[str, Any]]:
 
 def tasks_of(server_context: ServerContext, body: dict[str, Any]) -> tuple[list[Task], TaskParams]:
     """The tasks of a chat body, one per choice, and their parameters."""
-    text, opening = _render_prompt(server_context, body)
+    text, generation_prompt = _render_prompt(server_context, body)
     _check_probabilities(body)
     plan = plan_of(server_context, body)
     plan.tool_calls, plan.reasoning = _forced_calls(body), _reasons(server_context, body)
     params = task_params.read(body, server_context.options)
-    params.shown.update(chat_format="peg-native", generation_prompt=opening)
+    params.shown.update(chat_format="peg-native", generation_prompt=generation_prompt)
     tokens = tokenizer.encode(text, add_bos=True)
     tasks = []
     for index in range(params.choices):

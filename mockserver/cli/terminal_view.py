@@ -116,11 +116,11 @@ def _line(name: str, words: str) -> Text:
 
 
 def _header(mock: MockLlamaServer) -> Text:
-    told = mock.describe()
+    state = mock.describe()
     return Text.assemble(
         (f"{mock.options.model_name} ", "bold"),
         (f" {mock.state} ", f"reverse {_STYLES.get(mock.state, 'bold yellow')}"),
-        f" {told['since_seconds']:.0f} s",
+        f" {state['since_seconds']:.0f} s",
         (f"  {mock.phase}", "dim"),
         f"\n{mock.url}",
         (f"  control {mock.control_url}", "dim"),

@@ -35,6 +35,18 @@ async def test_the_same_seed_gives_the_same_answer_and_another_seed_another() ->
     assert len({*await texts(1), *await texts(2)}) == 2
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"), [("Hello END of it", "Hello "), ("Hello ENDless END", "Hello ENDless END")], ids=["word", "none"]
+)
+async def test_no_beginning_of_a_stop_word_is_streamed(text: str, shown: str) -> None:
+    async with MockLlamaServer() as mock:
+        mock.answers.add(text)
+        body = {"messages": USER, "stream": True, "stop": ["END of"]}
+        streamed = events(await ask(mock.url, "POST", "/v1/chat/completions", body))
+        deltas = [chunk["choices"][0]["delta"].get("content") for chunk in streamed]
+        assert "".join(filter(None, deltas)) == shown
+
+
 async def test_a_request_may_bring_its_own_seed() -> None:
     async with MockLlamaServer() as mock:
         answers = [(await chat(mock, seed=seed))["choices"][0]["message"]["content"] for seed in (1, 2, 1)]

@@ -353,6 +353,21 @@ async def test_garbage_between_events_leaves_the_others_whole() -> None:
     assert data.endswith(b"[DONE]\n\n")
 
 
+async def test_garbage_comes_once_though_pings_come_between_the_events() -> None:
+    options: dict[str, Any] = {"clock": "virtual", "tokens_per_second": 0.1, "sse_ping_interval": 3}
+    async with MockLlamaServer(**options, faults=["garbage after_events=3"]) as mock:
+        streaming = asyncio.create_task(bytes_of(mock))
+        await mock.wait_for_requests(1)
+        while not streaming.done():
+            await mock.advance(1)
+        whole = data_of((await streaming)[1]).split(b"\n\n")
+    kinds = ["ping" if part.startswith(b":") else "garbage" if b"garbage" in part else "event" for part in whole]
+    assert kinds.count("garbage") == 1
+    place = kinds.index("garbage")
+    assert (kinds[:place].count("event"), kinds[place + 1]) == (3, "event")
+    assert kinds[place - 1] == "ping"
+
+
 async def test_a_wrong_type_a_wrong_length_and_a_huge_header() -> None:
     assert b"Content-Type: text/html" in (await broken("content-type"))[0]
     assert b"Content-Type: image/png" in (await broken("content-type value=image/png"))[0]
