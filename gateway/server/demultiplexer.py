@@ -92,6 +92,8 @@ class Demultiplexer(ClientConnection):
 
     def _dispatch(self, data: bytes) -> None:
         """Route `data`, which begins with a request, while nothing is under way on the fast path."""
+        if not self._retries:
+            self._decision = None  # it was on another request
         request = plain_request(data)
         if request is not None and request.missing == 0:
             self._take_buffer()
@@ -123,9 +125,7 @@ class Demultiplexer(ClientConnection):
         """Begin a request on the fast path. The decision on it outlives an attempt: it is taken once."""
         if not self._fast_path.takes(request):
             return Begun.NO
-        decision = self._decision
-        if decision is None or decision.asked != request.head.asked:
-            decision = self._fast_path.admit(request)
+        decision = self._decision or self._fast_path.admit(request)
         begun = self._fast_path.carry(request, decision, Client(self))
         self._decision = None if begun is Begun.YES else decision
         return begun

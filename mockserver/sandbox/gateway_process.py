@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-_START_SECONDS = 20.0
-_FOLLOW_SECONDS = 10.0  # for the gateway to notice a new configuration; it takes a tenth
-_STOP_SECONDS = 5.0
+_START_SECONDS = 60.0  # it takes half a second, but a test machine may be very busy
+_FOLLOW_SECONDS = 60.0  # for the gateway to notice a new configuration; it takes a tenth
+_STOP_SECONDS = 30.0
 _DYING_SECONDS = 0.5
 _POLL_SECONDS = 0.02
 _LINES_KEPT = 1000
