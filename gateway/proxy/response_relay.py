@@ -15,7 +15,7 @@ from gateway.proxy.client_connection import Client
 from gateway.proxy.response_writer import ResponseWriter
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.connection_pool import ConnectionPool
-from gateway.proxy.upstream.health_check import says_loading
+from gateway.proxy.upstream.health_probe import says_loading
 from gateway.proxy.upstream.passthrough import passthrough_to
 from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
 

@@ -14,7 +14,7 @@ from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE, Ending
 from gateway.core.headers import REQUEST_ID
 from gateway.server.completion import COMPLETION
-from gateway.server.handlers.inference import asked_of, inference
+from gateway.server.handlers.proxied_endpoints import asked_of, inference
 from gateway.server.request_validation import refuse_ambiguous
 from gateway.telemetry.access_log import ACCESS
 

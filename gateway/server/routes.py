@@ -3,9 +3,9 @@
 from aiohttp import hdrs, web
 
 from gateway.server.handlers.dashboard import events, page, static
-from gateway.server.handlers.inference import not_proxied
 from gateway.server.handlers.metrics_endpoint import scrape
 from gateway.server.handlers.probes import alive, hello, ready
+from gateway.server.handlers.proxied_endpoints import not_proxied
 
 ANY = hdrs.METH_ANY
 

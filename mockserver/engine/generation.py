@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from mockserver.core.api_errors import ApiError
 from mockserver.core.clock import Clock
 from mockserver.core.options import Options
-from mockserver.engine import answer_plan, slot_context
+from mockserver.engine import answer_plan, context_window
 from mockserver.engine.answer_plan import Segment
 from mockserver.engine.metrics import Metrics
 from mockserver.engine.model import tokenizer
@@ -153,11 +153,11 @@ class Generation:
 
     def _shift_full_context(self) -> None:
         """Shift the context once it is full. Raises the 500 of a prompt that several choices share."""
-        if not slot_context.is_full(self.options, len(self.slot.cache)):
+        if not context_window.is_full(self.options, len(self.slot.cache)):
             return
         if self.is_shared:
             raise ApiError(500, "context shift cannot be used for shared prompt")
-        slot_context.shift(self.slot.cache, self.task.params.shown, len(self.task.prompt), self.options.slot_context)
+        context_window.shift(self.slot.cache, self.task.params.shown, len(self.task.prompt), self.options.slot_context)
         self._truncated = True
 
     def _partial_result(self, segment: Segment, text: str, tokens: list[int], *, opens_part: bool) -> PartialResult:
@@ -176,13 +176,13 @@ class Generation:
             tokens=self.tokens,
             stopping_word=self._stopping_word,
             truncated=self._truncated
-            or self.timings.predicted_n >= slot_context.room(self.options, len(self.task.prompt)),
+            or self.timings.predicted_n >= context_window.room(self.options, len(self.task.prompt)),
             cached_after=len(self.slot.cache),
         )
 
     def _token_limit(self) -> int:
         """Tokens that may be generated: at most what the request asks for and what the context holds."""
-        room, n_predict = slot_context.room(self.options, len(self.task.prompt)), self.task.params.n_predict
+        room, n_predict = context_window.room(self.options, len(self.task.prompt)), self.task.params.n_predict
         return room if n_predict < 0 else min(room, n_predict)
 
     def _milliseconds(self, since: float) -> float:

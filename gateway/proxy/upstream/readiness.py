@@ -15,7 +15,7 @@ from aiohttp import web
 from gateway.core.deployment import Deployment, Status
 from gateway.core.notifier import Notifier
 from gateway.proxy.upstream.connection_pool import ConnectionPools
-from gateway.proxy.upstream.health_check import ask_health
+from gateway.proxy.upstream.health_probe import ask_health
 
 _FAULT = "the gateway failed to probe it"
 _FIRST_PAUSE = 0.1  # seconds; while an upstream is not healthy, each pause is twice the one before

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mockserver import MockLlamaServer
-from mockserver.engine.slot_context import shift
+from mockserver.engine.context_window import shift
 from tests.harness.rawhttp import ask
 
 STORY = "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt."
