@@ -10,6 +10,9 @@ import pytest
 
 from tests.harness.patience import PATIENCE, wait_until
 
+pytestmark = pytest.mark.slow
+
+
 LIGHT = """
 import sys, pytest
 before = set(sys.modules)

@@ -19,6 +19,9 @@ from tests.harness.scripted_upstream import Script, ScriptedUpstream, Visit
 from tests.harness.stage import DONE, EVENT, chat
 from tests.harness.wire_client import WireClient
 
+pytestmark = pytest.mark.slow
+
+
 FINE = {"object": "fine"}
 HOUR = 3600
 

@@ -24,6 +24,9 @@ from tests.harness.scripted_upstream import ScriptedUpstream, Visit, fine
 from tests.harness.stage import DONE, EVENT, chat
 from tests.harness.wire_client import Closed, WireClient, request
 
+pytestmark = pytest.mark.slow
+
+
 MIB = 1 << 20
 FINE = {"object": "fine"}
 READYZ = request("/readyz", method="GET")

@@ -17,6 +17,9 @@ from tests.harness.patience import AT_ONCE, PATIENCE, wait_until
 from tests.harness.scripted_upstream import ScriptedUpstream
 from tests.harness.stage import chat
 
+pytestmark = pytest.mark.slow
+
+
 FINE = {"object": "fine"}
 # The superuser may write anywhere; without these rights he is as bound by a file's mode as anybody else.
 MORTAL = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()

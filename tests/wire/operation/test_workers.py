@@ -25,6 +25,9 @@ from tests.harness.patience import PATIENCE, wait_until
 from tests.harness.scripted_upstream import ScriptedUpstream, Visit
 from tests.harness.wire_client import WireClient, request
 
+pytestmark = pytest.mark.slow
+
+
 TWO = "workers: 2"
 CHAT = request(scene.CHAT, key=scene.KEY, body=scene.BODY)
 METRICS = request("/metrics", method="GET", host="localhost")

@@ -19,6 +19,8 @@ from gateway.config.settings import json_schema
 from tests.harness.commands import GOOD, Run, create, read
 from tests.harness.patience import PATIENCE
 
+pytestmark = pytest.mark.slow
+
 
 def process(*arguments: str, stdout: Any, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
