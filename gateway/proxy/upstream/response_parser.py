@@ -5,12 +5,11 @@ import httptools
 from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError, checked_head
 
 MAX_HEAD_BYTES = 64 * 1024
-_START_BYTES = 64  # enough for the protocol's name, and some empty lines before it
 _MAX_INTERIM_ANSWERS = 16  # 1xx before the real answer
 
 
 class ResponseParser:
-    """The answers that come over one connection, one at a time: `begin`, then `feed` each read of the socket.
+    """The answers that come over one connection, one at a time: `reset`, then `feed` each read of the socket.
 
     `head` is None until it is known; `complete` is set by the last byte of the body, and `surplus` by one after it.
     """
@@ -25,7 +24,7 @@ class ResponseParser:
         self.complete = self.surplus = False
         self._raw_headers: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0  # of the headers, counted where it may matter
-        self._start = b""  # the first bytes of the first reads
+        self._heads = b""  # what came until the head was over, interim answers included
         self._read_bytes = 0  # of all that came until the head was over
         self._framing_bytes = 0  # that came later, since the last of the body
         self._interim_answers = 0
@@ -37,7 +36,7 @@ class ResponseParser:
         has_head = self.head is not None
         if not has_head:
             self._read_bytes += len(data)
-            self._start += data[:_START_BYTES]
+            self._heads += data
         try:
             self._http.feed_data(data)
             if self._pieces:
@@ -86,15 +85,17 @@ class ResponseParser:
         if self._read_bytes > MAX_HEAD_BYTES:  # of which a part may be the body's
             self._head_bytes += sum(len(name) + len(value) for name, value in self._raw_headers)
             _limit_head(self._head_bytes)
-        if not self._start.lstrip(b"\r\n").startswith(b"HTTP/"):  # httptools reads RTSP and ICE as well
-            raise UpstreamError("another protocol")
+        self._check_protocol()
         status = self._http.get_status_code()
-        if status < 200:
-            self._skip_interim()
+        if 100 <= status <= 199:
+            self._skip_interim(status)
             return
+        self._heads = b""
         self.head = checked_head(status, self._http.get_http_version(), self._raw_headers)
 
     def on_body(self, data: bytes) -> None:
+        if self.head is None:
+            raise UpstreamError("it sent a body without a head")
         if not self.complete:
             self._pieces.append(data)
 
@@ -115,7 +116,18 @@ class ResponseParser:
         if self._framing_bytes > MAX_HEAD_BYTES:
             raise UpstreamError(f"the framing of its answer exceeds {MAX_HEAD_BYTES} bytes")
 
-    def _skip_interim(self) -> None:
+    def _check_protocol(self) -> None:
+        """Raise UpstreamError unless this head names HTTP: httptools reads RTSP and ICE as well."""
+        head = self._heads.lstrip(b"\r\n")
+        for _ in range(self._interim_answers):
+            head = head.partition(b"\r\n\r\n")[2].lstrip(b"\r\n")
+        if not head.startswith(b"HTTP/"):
+            raise UpstreamError("another protocol")
+
+    def _skip_interim(self, status: int) -> None:
+        """RFC 9110 15.2: an interim answer has no body. 101 is the answer to a request that is never made here."""
+        if status == 101:
+            raise UpstreamError("it tried to switch protocols")
         self._raw_headers = []
         self._interim_answers += 1
         if self._interim_answers > _MAX_INTERIM_ANSWERS:
