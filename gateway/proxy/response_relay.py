@@ -39,12 +39,13 @@ class ResponseState(Enum):
     ENDED = auto()  # reported; whatever else is called does nothing
 
 
+AWAITING_HEAD, HOLDING, STREAMING, BACKED_UP, ENDED = ResponseState
 TRANSITIONS = {
-    ResponseState.AWAITING_HEAD: {ResponseState.HOLDING, ResponseState.ENDED},
-    ResponseState.HOLDING: {ResponseState.STREAMING, ResponseState.ENDED},
-    ResponseState.STREAMING: {ResponseState.BACKED_UP, ResponseState.ENDED},
-    ResponseState.BACKED_UP: {ResponseState.STREAMING, ResponseState.ENDED},
-    ResponseState.ENDED: set[ResponseState](),
+    AWAITING_HEAD: {HOLDING, ENDED},
+    HOLDING: {STREAMING, ENDED},
+    STREAMING: {BACKED_UP, ENDED},
+    BACKED_UP: {STREAMING, ENDED},
+    ENDED: set[ResponseState](),
 }
 
 
@@ -57,7 +58,7 @@ class ResponseRelay:
     """
 
     # Defaults on the class: most answers never set these.
-    state = ResponseState.AWAITING_HEAD
+    state: ResponseState = AWAITING_HEAD
     uploading = False
     reply: ResponseWriter | None = None  # once STREAMING
     _head: ResponseHead | None = None  # once HOLDING
@@ -94,7 +95,7 @@ class ResponseRelay:
 
     def head_received(self, head: ResponseHead) -> None:
         """Judge the head: responses the client must not see (3xx, 401, 403) become refusals."""
-        self.state = ResponseState.HOLDING
+        self.state = HOLDING
         self._limit = self._pool.timeouts.silence
         self._head = head
         if 300 <= head.status < 400 and head.status != 304:
@@ -112,7 +113,7 @@ class ResponseRelay:
                 self._finish(Ending.FINISHED)
             elif self.connection.passthrough is None and self.reply.chunked and self._sent.has_begun:
                 self._open_passthrough()
-        elif self.state is ResponseState.HOLDING:
+        elif self.state is HOLDING:
             self._held_body += data
             self._held_end = last
             self._start_or_hold(self._held_body)
@@ -150,14 +151,14 @@ class ResponseRelay:
 
     def client_backed_up(self) -> None:
         """Back pressure: the client's backlog holds up the upstream's socket, and nobody else's."""
-        if self.state is ResponseState.STREAMING:
-            self.state = ResponseState.BACKED_UP
+        if self.state is STREAMING:
+            self.state = BACKED_UP
             self.connection.pause_reading()
 
     def client_caught_up(self) -> None:
         """The client has read what it was sent."""
-        if self.state is ResponseState.BACKED_UP:
-            self.state = ResponseState.STREAMING
+        if self.state is BACKED_UP:
+            self.state = STREAMING
             self._active_at = self._loop.time()
             self.connection.resume_reading()
 
@@ -179,9 +180,9 @@ class ResponseRelay:
     def _start_response(self) -> None:
         """Start writing to the client: the head, what came early, and the end if it came too, in one piece."""
         head = self._head
-        if self.state is not ResponseState.HOLDING or head is None:
+        if self.state is not HOLDING or head is None:
             return
-        self.state = ResponseState.STREAMING
+        self.state = STREAMING
         streams = event_stream.is_event_stream(head.headers.get(b"content-type", b""))
         self._takes_events = streams and head.length is None and not head.headers.get(b"content-encoding")
         self.reply = reply = ResponseWriter(self.client, head, self.exchange.id, streams=streams)
@@ -215,7 +216,7 @@ class ResponseRelay:
         """
         silent_for = self._loop.time() - max(self._last_activity(), self._pinged_at)
         between_events = event_stream.ends_event(self._sent.last())
-        if silent_for >= seconds and between_events and self.state is ResponseState.STREAMING:
+        if silent_for >= seconds and between_events and self.state is STREAMING:
             reply.send(event_stream.ping(self._endpoint.protocol), False)
             self._pinged_at, silent_for = self._loop.time(), 0.0
         self._ping_timer = self._loop.call_later(max(seconds - silent_for, 0.01), self._ping_when_idle, reply, seconds)
@@ -228,7 +229,7 @@ class ResponseRelay:
         if self.uploading and self._head is None and self.connection.is_drained:
             self.touch()  # the client is late, not the upstream: `RequestBody` watches that
             return self._limit
-        if self.state is ResponseState.BACKED_UP:
+        if self.state is BACKED_UP:
             self._finish(Ending.CLIENT_STALLED)
         else:
             self.exchange.cause = f"no byte for {self._limit:g} s"
@@ -240,9 +241,9 @@ class ResponseRelay:
 
     def _finish(self, ending: Ending | None, refusal: Refusal | None = None) -> None:
         """Every exchange ends here: as `ending` if its answer has begun, else with `refusal`."""
-        if self.state is ResponseState.ENDED:
+        if self.state is ENDED:
             return
-        self.state = ResponseState.ENDED
+        self.state = ENDED
         self.client.connection.answer = None
         self.connection.idle_timer.stop()
         if self._ping_timer is not None:

@@ -39,7 +39,8 @@ class Admitted(NamedTuple):
 
     def note_on(self, exchange: Exchange) -> None:
         """Name the account, key, deployment and endpoint of the exchange."""
-        _note(exchange, self.asked, self.key, self.deployment)
+        exchange.account, exchange.key = self.key.account, self.key.id
+        exchange.deployment, exchange.endpoint = self.deployment.id, self.asked.endpoint.path
 
 
 class Rejected(NamedTuple):
@@ -53,7 +54,10 @@ class Rejected(NamedTuple):
     def note_on(self, exchange: Exchange) -> None:
         """As `Admitted.note_on`. A request without a good key has no endpoint: its path is nobody's."""
         if self.key is not None:
-            _note(exchange, self.asked, self.key, self.deployment)
+            exchange.account, exchange.key = self.key.account, self.key.id
+            exchange.endpoint = self.asked.endpoint.path
+        if self.deployment is not None:
+            exchange.deployment = self.deployment.id
 
 
 class Admission:
@@ -67,9 +71,10 @@ class Admission:
 
     def admit(self, asked: RequestedTarget) -> Admitted | Rejected:
         """Decide on one request: 401, 404, 503, in this order. It is called once for each proxied request."""
-        key, deployment = self.find(asked)
+        key = self.key(asked.key_digest)
         if key is None:
             return Rejected(asked, Refusal(errors.BAD_KEY))
+        deployment = self._registry.snapshot.deployment(key.account, asked.deployment_id)
         if deployment is None:
             named = self._named(asked.deployment_id)
             refusal = Refusal(errors.NO_DEPLOYMENT, cause=f"{named} is no deployment of this account")
@@ -86,13 +91,6 @@ class Admission:
         """The key with this digest; None for an unknown, revoked or expired one alike."""
         return self._registry.snapshot.key(digest, datetime.now(UTC))
 
-    def find(self, asked: RequestedTarget) -> tuple[Key | None, Deployment | None]:
-        """The good key that a request presents, and the deployment of its account; None for what there is not."""
-        key = self.key(asked.key_digest)
-        if key is None:
-            return None, None
-        return key, self._registry.snapshot.deployment(key.account, asked.deployment_id)
-
     def _named(self, asked_for: str) -> str:
         """What log and status page call a deployment that there is not: by its id, unless that may be a pasted key."""
         is_key = digest_of(asked_for) in self._registry.snapshot.keys
@@ -101,10 +99,3 @@ class Admission:
 
 REGISTRY = web.AppKey("registry", Registry)
 ADMISSION = web.AppKey("admission", Admission)
-
-
-def _note(exchange: Exchange, asked: RequestedTarget, key: Key, deployment: Deployment | None) -> None:
-    exchange.account, exchange.key = key.account, key.id
-    exchange.endpoint = asked.endpoint.path
-    if deployment is not None:
-        exchange.deployment = deployment.id

@@ -11,6 +11,8 @@ from gateway.core.usage import read_usage
 from gateway.proxy.upstream.readiness import Readiness
 from gateway.telemetry.access_log import AccessLog
 
+_UNREACHABLE = errors.UNREACHABLE.reason
+
 
 class Completion:
     """Called once for each exchange, when nothing of its answer is left to be sent."""
@@ -24,7 +26,7 @@ class Completion:
 
         `request` names the path in the log where there is no endpoint.
         """
-        if exchange.reason == errors.UNREACHABLE.reason:
+        if exchange.reason == _UNREACHABLE:
             self._readiness.doubt(exchange.deployment or "")
         if exchange.excerpt is not None:
             exchange.usage = read_usage(exchange.excerpt.first, exchange.excerpt.last())

@@ -33,10 +33,11 @@ class ConnectionState(Enum):
     AIOHTTP = auto()  # aiohttp's: they are the rest of a request, or of all there is
 
 
+FREE, FAST_PATH, AIOHTTP = ConnectionState
 TRANSITIONS = {
-    ConnectionState.FREE: {ConnectionState.FAST_PATH, ConnectionState.AIOHTTP},
-    ConnectionState.FAST_PATH: {ConnectionState.FREE},
-    ConnectionState.AIOHTTP: {ConnectionState.FREE},
+    FREE: {FAST_PATH, AIOHTTP},
+    FAST_PATH: {FREE},
+    AIOHTTP: {FREE},
 }
 
 
@@ -48,7 +49,7 @@ class Demultiplexer(ClientConnection):
     def __init__(self, fast_path: FastPath, coalescer: WriteCoalescer, manager: web.Server, **kwargs: Any) -> None:
         super().__init__(coalescer, manager, **kwargs)
         self._fast_path = fast_path
-        self._state = ConnectionState.FREE
+        self._state: ConnectionState = FREE
         self._buffer = b""
         self._collecting: asyncio.TimerHandle | None = None  # until then the rest of a plain request may come
         self._retries = 0
@@ -56,9 +57,9 @@ class Demultiplexer(ClientConnection):
         self._decision: Admitted | Rejected | None = None  # on the request that the buffer begins with
 
     def data_received(self, data: bytes) -> None:
-        if self._state is ConnectionState.FAST_PATH:
+        if self._state is FAST_PATH:
             self._buffer_ahead(data)
-        elif self._state is ConnectionState.AIOHTTP or not data:
+        elif self._state is AIOHTTP or not data:
             more = self._aiohttp_bytes - len(data)
             self._pass_on(data, more if more >= 0 else math.inf)
         else:
@@ -71,12 +72,12 @@ class Demultiplexer(ClientConnection):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         incomplete = plain_request(self._take_buffer())
-        if incomplete is not None and self._state is not ConnectionState.FAST_PATH:
+        if incomplete is not None and self._state is not FAST_PATH:
             self._fast_path.note_leaving(incomplete)
         super().connection_lost(exc)
 
     def request_over(self) -> None:
-        self._state = ConnectionState.FREE
+        self._state = FREE
         self.restart_keepalive()
         if self._buffer:
             self.event_loop.call_soon(self._go_on)
@@ -88,7 +89,7 @@ class Demultiplexer(ClientConnection):
 
     @property
     def is_busy(self) -> bool:
-        return self._state is ConnectionState.FAST_PATH
+        return self._state is FAST_PATH
 
     def _dispatch(self, data: bytes) -> None:
         """Route `data`, which begins with a request, while nothing is under way on the fast path."""
@@ -117,7 +118,7 @@ class Demultiplexer(ClientConnection):
             self.event_loop.call_soon(self._go_on)
         elif begun is Begun.YES:
             self._retries = 0
-            self._state = ConnectionState.FAST_PATH
+            self._state = FAST_PATH
         else:
             self._pass_on(data, 0)
 
@@ -125,7 +126,7 @@ class Demultiplexer(ClientConnection):
         """Begin a request on the fast path. The decision on it outlives an attempt: it is taken once."""
         if not self._fast_path.takes(request):
             return Begun.NO
-        decision = self._decision or self._fast_path.admit(request)
+        decision = self._decision or self._fast_path.admit(request.head.asked)
         begun = self._fast_path.carry(request, decision, Client(self))
         self._decision = None if begun is Begun.YES else decision
         return begun
@@ -139,7 +140,7 @@ class Demultiplexer(ClientConnection):
         """Give aiohttp these bytes, and as many `more` when they come."""
         self._retries = 0
         self._aiohttp_bytes = more
-        self._state = ConnectionState.AIOHTTP if more else ConnectionState.FREE
+        self._state = AIOHTTP if more else FREE
         self.feed(data)
 
     def _take_buffer(self) -> bytes:
@@ -155,7 +156,7 @@ class Demultiplexer(ClientConnection):
             self.transport.pause_reading()
 
     def _go_on(self) -> None:
-        busy = self._state is ConnectionState.FAST_PATH
+        busy = self._state is FAST_PATH
         if self._buffer and not busy and self.transport is not None and not self.transport.is_closing():
             self.transport.resume_reading()
             self.data_received(self._take_buffer())

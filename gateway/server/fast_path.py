@@ -34,7 +34,7 @@ class FastPath:
 
     def __init__(self, app: web.Application) -> None:
         self._access = app[ACCESS]
-        self._admission = app[ADMISSION]
+        self.admit = app[ADMISSION].admit  # called once for each request; its decision is handed to `carry`
         self._completion = app[COMPLETION]
         self._relay = app[RELAY]
         self._body_bytes = min(self._relay.body_bytes, HELD_BYTES)
@@ -44,10 +44,6 @@ class FastPath:
     def takes(self, request: PlainRequest) -> bool:
         """Whether the body of a plain request is short enough for this path."""
         return len(request.body) <= self._body_bytes
-
-    def admit(self, request: PlainRequest) -> Admitted | Rejected:
-        """Decide on a request, once: the decision goes to `carry`, or with the request to aiohttp's way."""
-        return self._admission.admit(request.head.asked)
 
     def carry(self, request: PlainRequest, decision: Admitted | Rejected, client: Client) -> Begun:
         """Send a whole request up, or do nothing.
@@ -72,13 +68,9 @@ class FastPath:
 
     def note_leaving(self, request: PlainRequest) -> None:
         """Its client left before the request was whole."""
-        asked = request.head.asked
         exchange = self._access.start(request.head.request_id)
-        key, deployment = self._admission.find(asked)
-        if key is not None:
-            exchange.account, exchange.key = key.account, key.id
-        exchange.deployment = deployment.id if deployment is not None else None
-        exchange.endpoint = asked.endpoint.path
+        self.admit(request.head.asked).note_on(exchange)
+        exchange.endpoint = request.head.asked.endpoint.path
         exchange.bytes_in = len(request.body)
         exchange.ending = Ending.CLIENT_LEFT
         self._completion.complete(exchange)
