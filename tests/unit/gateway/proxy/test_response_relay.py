@@ -1,6 +1,8 @@
 """An answer that is cut in the moment in which it ends: what no socket would do twice."""
 
 import asyncio
+import gc
+import weakref
 from typing import cast
 
 import pytest
@@ -61,10 +63,10 @@ class Ended:
         self.wire = Wire()
         self.reports: list[Refusal | None] = []
 
-    def answer(self, *, speaks_http11: bool = True) -> ResponseRelay:
+    def answer(self, *, speaks_http11: bool = True, ping: float | None = None) -> ResponseRelay:
         line = Line()
         self.wire = line.transport
-        upstream = ConnectionPool(Deployment("demo", "acme", "http://127.0.0.1:1"))
+        upstream = ConnectionPool(Deployment("demo", "acme", "http://127.0.0.1:1", ping=ping))
         client = Client(cast(ClientConnection, line), speaks_http11=speaks_http11)
         endpoint = ENDPOINTS["/v1/chat/completions"]
         answer = ResponseRelay(
@@ -112,6 +114,18 @@ async def test_an_answer_that_is_cut_before_it_began_is_a_refusal(ended: Ended) 
     await asyncio.sleep(0)  # the head alone would have been sent in this turn of the event loop
     assert [refusal is not None and refusal.row.status for refusal in ended.reports] == [503]
     assert ended.wire.sent == b""
+
+
+async def test_no_timer_keeps_what_has_ended(ended: Ended) -> None:
+    answer = ended.answer(ping=60)
+    answer.body_received(EVENT, False)
+    remembered = weakref.ref(answer)
+    assert answer._ping_timer is not None
+    answer.body_received(b"", True)
+    del answer
+    await asyncio.sleep(0)
+    gc.collect()
+    assert remembered() is None
 
 
 @pytest.mark.parametrize("speaks_http11", [True, False])
