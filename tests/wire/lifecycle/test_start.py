@@ -24,9 +24,6 @@ pytestmark = pytest.mark.slow
 FINE = {"object": "fine"}
 
 
-# --- L4: stopped before it stands
-
-
 def test_L4_a_signal_at_any_moment_of_the_start_is_a_clean_end(tmp_path: Path, upstream: ScriptedUpstream) -> None:
     path = tmp_path / "gateway.yaml"
     path.write_text(scene.config(upstream.url))
@@ -96,9 +93,6 @@ def test_it_runs_on_uvloop_where_installed_and_on_asyncio_where_not(
     gateway = fleet.borrow("uvloop" if installed else "asyncio", scene.config(upstream.url))
     assert gateway.ask(chat()).json() == FINE
     assert gateway.is_on_uvloop() == installed
-
-
-# --- L18 to L22: descriptors, memory, bare surroundings (L17: test_clocks.py)
 
 
 def test_L22_it_serves_in_bare_surroundings(start_gateway: StartGateway, upstream: ScriptedUpstream) -> None:

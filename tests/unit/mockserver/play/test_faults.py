@@ -11,8 +11,6 @@ from mockserver import MockLlamaServer
 from tests.harness.rawhttp import ask, connect, encode, read_answer, read_head
 from tests.unit.mockserver.play.faulty_answers import CHAT, PLAIN, STREAM, bytes_of, chat, data_of
 
-# --- which request meets which
-
 
 async def test_an_answer_to_head_has_no_body_however_it_is_broken() -> None:
     async with MockLlamaServer() as mock:
@@ -22,9 +20,6 @@ async def test_an_answer_to_head_has_no_body_however_it_is_broken() -> None:
             writer.write(encode("HEAD", "/v1/models", {"Connection": "close"}))
             assert (await reader.read(-1)).partition(b"\r\n\r\n")[2] == b""
             writer.close()
-
-
-# --- what each looks like on the wire
 
 
 async def broken(line: str, body: Any = STREAM, path: str = CHAT, **options: Any) -> tuple[bytes, bytes]:

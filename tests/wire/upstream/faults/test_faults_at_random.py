@@ -11,7 +11,7 @@ from tests.harness.gateway_process import GatewayProcess
 from tests.harness.scripted_upstream import ScriptedUpstream, Visit
 from tests.harness.stage import DONE, EVENT, chat
 from tests.harness.wire_client import Response
-from tests.wire.upstream.faults.broken_answers import LOADING
+from tests.wire.upstream.faults.loading_answers import LOADING
 
 BROKEN = (502, contract.UNREACHABLE.body, True)
 

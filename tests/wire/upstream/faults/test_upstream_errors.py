@@ -6,13 +6,11 @@ from tests.harness import contract
 from tests.harness.gateway_process import GatewayProcess
 from tests.harness.scripted_upstream import ScriptedUpstream, Visit, fine
 from tests.harness.stage import chat, says
-from tests.wire.upstream.faults.broken_answers import LOADING
+from tests.wire.upstream.faults.loading_answers import LOADING
 
 MIB = 1 << 20
 LLAMA = b'{"error":{"code":%d,"message":"the request exceeds the available context size","type":"exceed_context"}}'
 
-
-# --- framing that turns out wrong when the client has its first bytes
 
 ERRORS = {
     **{
