@@ -7,8 +7,8 @@ import time
 
 from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE
-from tests.harness.scripted_upstream import Visit
 from tests.harness.stage import EVENT
+from tests.harness.upstream_visit import Visit
 from tests.harness.wire_client import WireClient, request
 
 UNREAD_SECONDS = 1.0  # for which the gateway leaves an event unread: it is held up by its client

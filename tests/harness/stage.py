@@ -10,7 +10,8 @@ from pathlib import Path
 import trustme
 
 from tests.harness import scene
-from tests.harness.scripted_upstream import Script, ScriptedUpstream, Visit
+from tests.harness.scripted_upstream import ScriptedUpstream
+from tests.harness.upstream_visit import Script, Visit
 from tests.harness.wire_client import request
 
 BRISK = 0.3  # seconds: limits that are to be reached

@@ -14,8 +14,9 @@ from typing import Any
 from tests.harness import scene
 from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
+from tests.harness.scripted_upstream import ScriptedUpstream
 from tests.harness.stage import chat
+from tests.harness.upstream_visit import Visit
 
 BODY_BYTES = 100_000  # its limit
 

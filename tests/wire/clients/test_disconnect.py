@@ -10,7 +10,8 @@ from mockserver.sandbox.sandbox import Sandbox
 from tests.harness import scene
 from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import AT_ONCE, PATIENCE
-from tests.harness.scripted_upstream import GatewayLeft, ScriptedUpstream, Visit
+from tests.harness.scripted_upstream import ScriptedUpstream
+from tests.harness.upstream_visit import GatewayLeft, Visit
 from tests.harness.wire_client import WireClient, request
 
 STREAMING = ["/v1/chat/completions", "/v1/completions", "/v1/messages", "/v1/responses"]

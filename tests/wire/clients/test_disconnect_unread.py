@@ -9,8 +9,9 @@ from tests.harness import scene
 from tests.harness.fleet import StartGateway
 from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE, wait_until_blocked
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
+from tests.harness.scripted_upstream import ScriptedUpstream
 from tests.harness.stage import EVENT, chat, says
+from tests.harness.upstream_visit import Visit
 from tests.harness.wire_client import Closed, WireClient
 
 LONG = f"Content-Length: {64 << 20}"

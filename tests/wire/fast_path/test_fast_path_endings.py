@@ -11,8 +11,9 @@ import pytest
 from tests.harness import contract
 from tests.harness.fleet import StartGateway
 from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
+from tests.harness.scripted_upstream import ScriptedUpstream
 from tests.harness.stage import EVENT, chat
+from tests.harness.upstream_visit import Visit
 from tests.harness.wire_client import WireClient, request
 from tests.harness.witness import Held, line_of, warm, was_fast, witnessed_config
 

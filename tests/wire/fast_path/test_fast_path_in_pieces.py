@@ -10,8 +10,9 @@ import pytest
 from tests.harness import contract, scene
 from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE, wait_until_blocked
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
+from tests.harness.scripted_upstream import ScriptedUpstream
 from tests.harness.stage import EVENT, chat
+from tests.harness.upstream_visit import Visit
 from tests.harness.wire_client import WireClient, chunked
 from tests.harness.witness import Held, echo, warm, was_fast
 

@@ -3,8 +3,8 @@
 import threading
 
 from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import Visit
 from tests.harness.stage import DONE, EVENT, chat
+from tests.harness.upstream_visit import Visit
 from tests.harness.wire_client import WireClient
 
 

@@ -9,8 +9,9 @@ import pytest
 from tests.harness import contract, scene
 from tests.harness.fleet import StartGateway
 from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
+from tests.harness.scripted_upstream import ScriptedUpstream
 from tests.harness.stage import Blackhole, chat
+from tests.harness.upstream_visit import Visit
 from tests.harness.wire_client import WireClient
 
 # About what the kernel takes off the gateway's hands for a client that reads nothing: of some of these answers, the

@@ -16,7 +16,8 @@ from tests.harness import scene
 from tests.harness.fleet import StartGateway
 from tests.harness.gateway_process import COMMAND, GatewayProcess
 from tests.harness.patience import AT_ONCE, PATIENCE
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
+from tests.harness.scripted_upstream import ScriptedUpstream
+from tests.harness.upstream_visit import Visit
 from tests.harness.wire_client import WireClient, request
 
 EVENT = b'data: {"choices":[{"delta":{"content":"word "}}]}\n\n'

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from tests.harness import scene
 from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
+from tests.harness.scripted_upstream import ScriptedUpstream
+from tests.harness.upstream_visit import Visit
 from tests.harness.wire_client import WireClient, request
 
 TWO = "workers: 2"

@@ -15,8 +15,9 @@ from tests.harness.fleet import StartGateway
 from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import AT_ONCE, PATIENCE
 from tests.harness.preloading import built
-from tests.harness.scripted_upstream import Script, ScriptedUpstream, Visit
+from tests.harness.scripted_upstream import ScriptedUpstream
 from tests.harness.stage import DONE, EVENT, chat
+from tests.harness.upstream_visit import Script, Visit
 from tests.harness.wire_client import WireClient
 
 pytestmark = pytest.mark.slow

@@ -15,8 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.harness import contract, scene
 from tests.harness.fleet import StartGateway
 from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
+from tests.harness.scripted_upstream import ScriptedUpstream
 from tests.harness.stage import EVENT, chat
+from tests.harness.upstream_visit import Visit
 from tests.harness.wire_client import request
 
 RECORDINGS = Path(__file__).parents[2] / "recordings"

@@ -9,8 +9,9 @@ from tests.harness import contract, scene
 from tests.harness.fleet import StartGateway
 from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import wait_until
-from tests.harness.scripted_upstream import ScriptedUpstream, fine
+from tests.harness.scripted_upstream import ScriptedUpstream
 from tests.harness.stage import DONE, chat
+from tests.harness.upstream_visit import fine
 from tests.harness.wire_client import WireClient
 from tests.wire.lifecycle.held_streams import Streams, begin
 

@@ -7,7 +7,8 @@ import pytest
 from tests.harness import scene
 from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
+from tests.harness.scripted_upstream import ScriptedUpstream
+from tests.harness.upstream_visit import Visit
 from tests.harness.wire_client import request
 
 ALWAYS_DOWN = {"date", "x-request-id", "server", "x-content-type-options", "cache-control"}

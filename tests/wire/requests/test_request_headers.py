@@ -8,7 +8,8 @@ import pytest
 from tests.harness import contract, scene
 from tests.harness.fleet import StartGateway
 from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import Received, ScriptedUpstream
+from tests.harness.scripted_upstream import ScriptedUpstream
+from tests.harness.upstream_visit import Received
 from tests.harness.wire_client import request
 
 HOP_BY_HOP = ("Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade")

@@ -14,7 +14,8 @@ from tests.harness import scene
 from tests.harness.fleet import StartGateway
 from tests.harness.gateway_process import COMMAND, GatewayProcess
 from tests.harness.patience import PATIENCE
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
+from tests.harness.scripted_upstream import ScriptedUpstream
+from tests.harness.upstream_visit import Visit
 from tests.harness.wire_client import Response, request
 
 ROOT = Path(__file__).parents[3]

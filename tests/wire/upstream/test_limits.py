@@ -12,8 +12,9 @@ import pytest
 from tests.harness import contract
 from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import AT_ONCE
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit, fine
+from tests.harness.scripted_upstream import ScriptedUpstream
 from tests.harness.stage import BRISK, Stage, chat
+from tests.harness.upstream_visit import Visit, fine
 from tests.harness.wire_client import WireClient
 
 FINE = {"object": "fine"}

@@ -12,8 +12,9 @@ import pytest
 
 from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
+from tests.harness.scripted_upstream import ScriptedUpstream
 from tests.harness.stage import DONE, STEADY, chat
+from tests.harness.upstream_visit import Visit
 from tests.harness.wire_client import Closed, WireClient
 
 USAGE = b'data: {"choices":[],"usage":{"completion_tokens":60,"prompt_tokens":7}}\n\n'

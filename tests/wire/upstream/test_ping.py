@@ -9,8 +9,9 @@ import pytest
 from tests.harness.backlog import Backlog, marked, stalling_client
 from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
+from tests.harness.scripted_upstream import ScriptedUpstream
 from tests.harness.stage import DONE, EVENT, PING, STEADY, chat
+from tests.harness.upstream_visit import Visit
 from tests.harness.wire_client import Response
 
 COMMENT = b":\n\n"

@@ -12,8 +12,9 @@ from tests.harness import contract, scene
 from tests.harness.fleet import StartGateway
 from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE, wait_until
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
+from tests.harness.scripted_upstream import ScriptedUpstream
 from tests.harness.stage import chat, says
+from tests.harness.upstream_visit import Visit
 from tests.harness.witness import was_fast
 
 INTERVAL = 0.1  # seconds

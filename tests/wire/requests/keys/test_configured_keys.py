@@ -17,7 +17,8 @@ from tests.harness import contract, scene
 from tests.harness.fleet import StartGateway
 from tests.harness.gateway_process import COMMAND
 from tests.harness.patience import PATIENCE, wait_until
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
+from tests.harness.scripted_upstream import ScriptedUpstream
+from tests.harness.upstream_visit import Visit
 from tests.harness.wire_client import WireClient, request
 from tests.wire.requests.keys.asking import ask_models, is_refused
 

@@ -5,8 +5,9 @@ from collections import Counter
 import pytest
 
 from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit, fine
+from tests.harness.scripted_upstream import ScriptedUpstream
 from tests.harness.stage import chat
+from tests.harness.upstream_visit import Visit, fine
 from tests.wire.upstream.conversation.connections import connections
 
 FINE = {"object": "fine"}

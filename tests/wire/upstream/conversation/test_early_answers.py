@@ -10,8 +10,9 @@ from tests.harness import contract, scene
 from tests.harness.fleet import StartGateway
 from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit, fine
+from tests.harness.scripted_upstream import ScriptedUpstream
 from tests.harness.stage import chat
+from tests.harness.upstream_visit import Visit, fine
 from tests.harness.wire_client import chunked
 from tests.wire.upstream.conversation.connections import connections
 

@@ -12,7 +12,8 @@ from tests.harness import scene
 from tests.harness.fleet import StartGateway
 from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
+from tests.harness.scripted_upstream import ScriptedUpstream
+from tests.harness.upstream_visit import Visit
 from tests.harness.wire_client import Closed, Response, request
 
 CUT = "The model endpoint broke off in the middle of its answer."

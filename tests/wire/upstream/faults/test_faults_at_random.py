@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from tests.harness import contract
 from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
+from tests.harness.scripted_upstream import ScriptedUpstream
 from tests.harness.stage import DONE, EVENT, chat
+from tests.harness.upstream_visit import Visit
 from tests.harness.wire_client import Response
 from tests.wire.upstream.faults.loading_answers import LOADING
 

@@ -6,8 +6,9 @@ import re
 import pytest
 
 from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
+from tests.harness.scripted_upstream import ScriptedUpstream
 from tests.harness.stage import chat
+from tests.harness.upstream_visit import Visit
 from tests.harness.wire_client import Closed
 
 # What an upstream sends for one request; NUMBER is replaced by that of the request.

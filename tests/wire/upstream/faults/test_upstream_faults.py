@@ -11,8 +11,9 @@ from tests.harness.fleet import StartGateway
 from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import AT_ONCE
 from tests.harness.preloading import built
-from tests.harness.scripted_upstream import GatewayLeft, ScriptedUpstream, Visit
+from tests.harness.scripted_upstream import ScriptedUpstream
 from tests.harness.stage import BRISK, Stage, chat
+from tests.harness.upstream_visit import GatewayLeft, Visit
 
 
 def serves_again(gateway: GatewayProcess, upstream: ScriptedUpstream) -> bool:

@@ -7,8 +7,9 @@ import pytest
 
 from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE
-from tests.harness.scripted_upstream import GatewayLeft, ScriptedUpstream, Visit
+from tests.harness.scripted_upstream import ScriptedUpstream
 from tests.harness.stage import EVENT, chat, says
+from tests.harness.upstream_visit import GatewayLeft, Visit
 
 WRONG_LATER = {
     "short of its length, FIN": (b"Content-Length: 10\r\n\r\n12345", False),
