@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import AT_ONCE, wait_until, wait_until_blocked
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import EVENT, chat
-from tests.harness.upstream_visit import Visit, fine
-from tests.harness.wire_client import WireClient, chunked
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import EVENT, chat
+from tests.harness.sockets.upstream_visit import Visit, fine
+from tests.harness.sockets.wire_client import WireClient, chunked
 
 MIB = 1 << 20
 FINE = {"object": "fine"}

@@ -8,11 +8,11 @@ import pytest
 
 from mockserver.sandbox.sandbox import Sandbox
 from tests.harness import scene
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import AT_ONCE, PATIENCE
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.upstream_visit import GatewayLeft, Visit
-from tests.harness.wire_client import WireClient, request
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.upstream_visit import GatewayLeft, Visit
+from tests.harness.sockets.wire_client import WireClient, request
 
 STREAMING = ["/v1/chat/completions", "/v1/completions", "/v1/messages", "/v1/responses"]
 EVENT = b'data: {"choices":[{"delta":{"content":"word "}}]}\n\n'

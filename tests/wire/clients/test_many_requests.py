@@ -6,12 +6,12 @@ import threading
 import time
 
 from tests.harness import contract, scene
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import AT_ONCE
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import chat
-from tests.harness.upstream_visit import Visit
-from tests.harness.wire_client import WireClient, request
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import chat
+from tests.harness.sockets.upstream_visit import Visit
+from tests.harness.sockets.wire_client import WireClient, request
 
 MIB = 1 << 20
 FINE = {"object": "fine"}

@@ -2,10 +2,10 @@
 
 import threading
 
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.stage import DONE, EVENT, chat
-from tests.harness.upstream_visit import Visit
-from tests.harness.wire_client import WireClient
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.stage import DONE, EVENT, chat
+from tests.harness.sockets.upstream_visit import Visit
+from tests.harness.sockets.wire_client import WireClient
 
 
 class Streams:

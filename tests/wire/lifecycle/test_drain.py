@@ -7,12 +7,12 @@ import socket
 import pytest
 
 from tests.harness import contract, scene
-from tests.harness.fleet import StartGateway
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import Blackhole, chat
-from tests.harness.upstream_visit import Visit
-from tests.harness.wire_client import WireClient
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import Blackhole, chat
+from tests.harness.sockets.upstream_visit import Visit
+from tests.harness.sockets.wire_client import WireClient
 
 # About what the kernel takes off the gateway's hands for a client that reads nothing: of some of these answers, the
 # end lies in the gateway alone.

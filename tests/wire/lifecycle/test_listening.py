@@ -7,9 +7,9 @@ import socket
 import pytest
 
 from tests.harness import scene
-from tests.harness.fleet import StartGateway
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.wire_client import request
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.wire_client import request
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 BLOCKING = """
 import time
 from tests.harness import scene
-from tests.harness.gateway_process import GatewayProcess
+from tests.harness.processes.gateway_process import GatewayProcess
 
 def test_that_blocks(tmp_path):
     config = tmp_path / "gateway.yaml"

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.harness import scene
-from tests.harness.fleet import StartGateway
-from tests.harness.gateway_process import COMMAND, GatewayProcess
 from tests.harness.patience import AT_ONCE, PATIENCE
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.upstream_visit import Visit
-from tests.harness.wire_client import WireClient, request
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.gateway_process import COMMAND, GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.upstream_visit import Visit
+from tests.harness.sockets.wire_client import WireClient, request
 
 EVENT = b'data: {"choices":[{"delta":{"content":"word "}}]}\n\n'
 READYZ = request("/readyz", method="GET")

@@ -6,11 +6,11 @@ import time
 import pytest
 
 from tests.harness import contract, scene
-from tests.harness.fleet import StartGateway
 from tests.harness.patience import AT_ONCE
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import DONE, EVENT, chat
-from tests.harness.upstream_visit import Visit
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import DONE, EVENT, chat
+from tests.harness.sockets.upstream_visit import Visit
 from tests.wire.lifecycle.held_streams import Streams, begin
 
 pytestmark = pytest.mark.slow

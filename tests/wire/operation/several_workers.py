@@ -4,10 +4,10 @@ import threading
 from pathlib import Path
 
 from tests.harness import scene
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.upstream_visit import Visit
-from tests.harness.wire_client import WireClient, request
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.upstream_visit import Visit
+from tests.harness.sockets.wire_client import WireClient, request
 
 TWO = "workers: 2"
 CHAT = request(scene.CHAT, key=scene.KEY, body=scene.BODY)

@@ -6,13 +6,13 @@ import threading
 import pytest
 
 from tests.harness import contract, scene
-from tests.harness.fleet import StartGateway
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import wait_until
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import DONE, chat
-from tests.harness.upstream_visit import fine
-from tests.harness.wire_client import WireClient
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import DONE, chat
+from tests.harness.sockets.upstream_visit import fine
+from tests.harness.sockets.wire_client import WireClient
 from tests.wire.lifecycle.held_streams import Streams, begin
 
 pytestmark = pytest.mark.slow

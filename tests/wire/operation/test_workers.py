@@ -16,11 +16,11 @@ from gateway.core.worker_group import WorkerGroup
 from gateway.telemetry import worker_metrics
 from gateway.telemetry.metrics import Metrics
 from tests.harness import scene
-from tests.harness.fleet import StartGateway
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import wait_until
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.wire_client import request
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.wire_client import request
 from tests.wire.operation.several_workers import CHAT, TWO, HeldStreams, workers_of
 
 pytestmark = pytest.mark.slow

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.harness import scene
-from tests.harness.fleet import StartGateway
-from tests.harness.gateway_process import COMMAND, GatewayProcess
 from tests.harness.patience import PATIENCE, wait_until
-from tests.harness.scripted_upstream import ScriptedUpstream
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.gateway_process import COMMAND, GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.wire.operation.several_workers import CHAT, TWO, HeldStreams, begin_in_each_worker, workers_of
 
 pytestmark = pytest.mark.slow

@@ -5,11 +5,11 @@ import threading
 import pytest
 
 from tests.harness import scene
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.upstream_visit import Visit
-from tests.harness.wire_client import request
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.upstream_visit import Visit
+from tests.harness.sockets.wire_client import request
 
 ALWAYS_DOWN = {"date", "x-request-id", "server", "x-content-type-options", "cache-control"}
 NOT_FOR_CLIENTS = (

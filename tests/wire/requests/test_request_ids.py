@@ -3,8 +3,8 @@
 import pytest
 
 from tests.harness import scene
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.wire_client import request
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.wire_client import request
 
 GOOD_IDS = ("a", "A-b_c.9", "x" * 128, "01J9ZK3V7Q", "req-7f3a")
 BAD_IDS = (

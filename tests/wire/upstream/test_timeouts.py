@@ -5,11 +5,11 @@ import time
 import pytest
 
 from tests.harness import contract
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import AT_ONCE
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import BRISK, STEADY, chat
-from tests.harness.upstream_visit import Visit
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import BRISK, STEADY, chat
+from tests.harness.sockets.upstream_visit import Visit
 
 
 def test_U7_a_first_byte_that_does_not_come_in_time_is_a_504(

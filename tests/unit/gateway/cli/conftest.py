@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import main
-from tests.harness.commands import GOOD, Run
+from tests.harness.processes.commands import GOOD, Run
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.harness.commands import GOOD, KEY, Run, add, read, shown
+from tests.harness.processes.commands import GOOD, KEY, Run, add, read, shown
 
 
 def test_a_deployment_goes_through_its_life(run: Run) -> None:

@@ -14,7 +14,7 @@ from gateway.config.document import SourceError
 from gateway.registry.factory import cautions
 from gateway.registry.yaml_file import YamlRegistry, read_settings, snapshot_of
 from tests.harness.patience import PATIENCE
-from tests.harness.registries import accepts, in_force, opened
+from tests.harness.storage.registries import accepts, in_force, opened
 
 CANARY = "gw_CANARY_secret_0123456789"
 GOOD = f"""\

@@ -6,8 +6,8 @@ import json
 from aiohttp import ClientResponse, ClientSession
 from yarl import URL
 
+from tests.harness.pages.status_pages import Gateway
 from tests.harness.patience import PATIENCE
-from tests.harness.status_pages import Gateway
 
 PATHS = ("/", "/events", "/static/status.css")
 

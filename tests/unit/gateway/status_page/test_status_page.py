@@ -10,7 +10,7 @@ from gateway import __version__
 from gateway.core.deployment import Deployment, Status
 from gateway.registry.base import SourceProblem
 from mockserver import MockLlamaServer
-from tests.harness.status_pages import HOSTILE, KEY, NOWHERE, UPSTREAM_KEY, serving
+from tests.harness.pages.status_pages import HOSTILE, KEY, NOWHERE, UPSTREAM_KEY, serving
 from tests.unit.gateway.status_page.page_reading import Parts, read_page
 
 

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import ClientSession
 
 from gateway.server.handlers.operator_access import is_from_here
-from tests.harness.status_pages import serving
+from tests.harness.pages.status_pages import serving
 from tests.unit.gateway.status_page.page_reading import PATHS, ask
 
 

@@ -6,7 +6,7 @@ import pytest
 from aiohttp import ClientSession
 
 from gateway.core.deployment import Deployment
-from tests.harness.status_pages import NOWHERE, serving
+from tests.harness.pages.status_pages import NOWHERE, serving
 from tests.unit.gateway.status_page.page_reading import PATHS, ask, read_page
 
 CSP = (

@@ -8,8 +8,8 @@ from aiohttp import ClientSession
 from gateway.core.deployment import Deployment, Status
 from gateway.registry.base import SourceProblem
 from mockserver import MockLlamaServer
+from tests.harness.pages.status_pages import KEY, NOWHERE, serving
 from tests.harness.patience import AT_ONCE
-from tests.harness.status_pages import KEY, NOWHERE, serving
 from tests.unit.gateway.status_page.page_reading import Parts
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.patience import AT_ONCE
-from tests.harness.rawhttp import ask, connect, encode, read_head
+from tests.harness.sockets.rawhttp import ask, connect, encode, read_head
 
 COMMAND = (sys.executable, "-m", "mockserver")
 STOPPED_BEFORE_AIOHTTP = """

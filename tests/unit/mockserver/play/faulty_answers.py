@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from mockserver import MockLlamaServer
-from tests.harness.rawhttp import RawAnswer, ask, connect, encode
+from tests.harness.sockets.rawhttp import RawAnswer, ask, connect, encode
 
 PLAIN = {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 6}
 STREAM = {**PLAIN, "stream": True}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from mockserver import MockLlamaServer
-from tests.harness.rawhttp import ask
+from tests.harness.sockets.rawhttp import ask
 
 CHAT = "/v1/chat/completions"
 PLAIN = {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 6}

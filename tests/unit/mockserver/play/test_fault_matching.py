@@ -11,7 +11,7 @@ from mockserver.core.request_matching import RequestView
 from mockserver.core.rule_syntax import BadRule
 from mockserver.play.faults import Faults
 from mockserver.sandbox.sandbox import Sandbox
-from tests.harness.rawhttp import ask
+from tests.harness.sockets.rawhttp import ask
 from tests.unit.mockserver.play.faulty_answers import CHAT, PLAIN, chat
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mockserver import MockLlamaServer
-from tests.harness.rawhttp import ask, connect, encode, read_answer, read_head
+from tests.harness.sockets.rawhttp import ask, connect, encode, read_answer, read_head
 from tests.unit.mockserver.play.faulty_answers import CHAT, PLAIN, STREAM, bytes_of, chat, data_of
 
 

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from mockserver import MockLlamaServer
-from tests.harness.rawhttp import ask, connect, encode, read_answer
+from tests.harness.sockets.rawhttp import ask, connect, encode, read_answer
 from tests.unit.mockserver.play.scripted_mock import CHAT, PLAIN, STREAM, control
 
 

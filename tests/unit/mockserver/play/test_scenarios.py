@@ -12,7 +12,7 @@ from mockserver import MockLlamaServer
 from mockserver.core.rule_syntax import BadRule
 from mockserver.core.virtual_clock import START, VirtualClock
 from mockserver.play.scenario import load
-from tests.harness.rawhttp import ask, connect, encode, is_refused
+from tests.harness.sockets.rawhttp import ask, connect, encode, is_refused
 from tests.unit.mockserver.play.scripted_mock import CHAT, PLAIN, STREAM, control
 
 TIMELINE = """

@@ -1,9 +1,9 @@
 """Requests with one key or another, and whether they are refused."""
 
 from tests.harness import contract, scene
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.wire_client import request
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.wire_client import request
 
 
 def ask_models(*headers: str | bytes, target: str = scene.MODELS, key: str | bytes | None = None) -> bytes:

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from tests.harness import contract, scene
-from tests.harness.fleet import StartGateway
-from tests.harness.gateway_process import COMMAND
 from tests.harness.patience import PATIENCE, wait_until
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.upstream_visit import Visit
-from tests.harness.wire_client import WireClient, request
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.gateway_process import COMMAND
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.upstream_visit import Visit
+from tests.harness.sockets.wire_client import WireClient, request
 from tests.wire.requests.keys.asking import ask_models, is_refused
 
 

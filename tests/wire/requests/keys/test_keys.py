@@ -7,10 +7,10 @@ import time
 import pytest
 
 from tests.harness import contract, scene
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import AT_ONCE
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.wire_client import request
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.wire_client import request
 from tests.wire.requests.keys.asking import ask_models, is_refused
 
 HEADERS = ("Authorization: Bearer ", "x-api-key: ", "key: ")

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from tests.harness import contract, scene
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.wire_client import request
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.wire_client import request
 from tests.wire.requests.keys.asking import ask_models
 
 

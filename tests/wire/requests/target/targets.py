@@ -1,9 +1,9 @@
 """Requests for a target, and what becomes of those that are refused."""
 
 from tests.harness import contract, scene
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.wire_client import request
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.wire_client import request
 
 
 def get(target: str | bytes, *headers: str, key: str | None = scene.KEY, method: str = "GET") -> bytes:

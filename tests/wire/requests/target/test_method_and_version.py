@@ -6,10 +6,10 @@ import time
 import pytest
 
 from tests.harness import contract, scene
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import AT_ONCE
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.wire_client import request
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.wire_client import request
 from tests.wire.requests.target.targets import get, is_bad
 
 TLS_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)) * 2

@@ -5,9 +5,9 @@ import random
 import pytest
 
 from tests.harness import contract, scene
-from tests.harness.fleet import StartGateway
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.wire.requests.target.targets import get, is_bad, is_nothing
 
 BAD_TARGET = contract.bad_request("its target is not a valid URL")

@@ -1,6 +1,6 @@
 """The connections that an upstream has seen."""
 
-from tests.harness.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 
 
 def connections(upstream: ScriptedUpstream) -> list[int]:

@@ -5,12 +5,12 @@ import threading
 import pytest
 
 from tests.harness import scene
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import chat, says
-from tests.harness.upstream_visit import Visit
-from tests.harness.wire_client import request
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import chat, says
+from tests.harness.sockets.upstream_visit import Visit
+from tests.harness.sockets.wire_client import request
 from tests.wire.upstream.conversation.connections import connections
 
 FINE = {"object": "fine"}

@@ -5,11 +5,11 @@ import threading
 
 import pytest
 
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import chat
-from tests.harness.upstream_visit import Visit
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import chat
+from tests.harness.sockets.upstream_visit import Visit
 
 MIB = 1 << 20
 ZEROS = gzip.compress(bytes(50 * MIB), mtime=0)

@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import chat
-from tests.harness.upstream_visit import Visit, fine
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import chat
+from tests.harness.sockets.upstream_visit import Visit, fine
 from tests.wire.upstream.conversation.connections import connections
 
 FINE = {"object": "fine"}

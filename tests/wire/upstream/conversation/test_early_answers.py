@@ -7,13 +7,13 @@ import time
 import pytest
 
 from tests.harness import contract, scene
-from tests.harness.fleet import StartGateway
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import chat
-from tests.harness.upstream_visit import Visit, fine
-from tests.harness.wire_client import chunked
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import chat
+from tests.harness.sockets.upstream_visit import Visit, fine
+from tests.harness.sockets.wire_client import chunked
 from tests.wire.upstream.conversation.connections import connections
 
 MIB = 1 << 20

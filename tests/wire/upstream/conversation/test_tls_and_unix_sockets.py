@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE
-from tests.harness.stage import DONE, EVENT, Stage, chat, says
-from tests.harness.upstream_visit import GatewayLeft, Visit
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.stage import DONE, EVENT, Stage, chat, says
+from tests.harness.sockets.upstream_visit import GatewayLeft, Visit
 from tests.wire.upstream.conversation.connections import connections
 
 MIB = 1 << 20

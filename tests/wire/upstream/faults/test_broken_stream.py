@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import pytest
 
 from tests.harness import scene
-from tests.harness.fleet import StartGateway
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.upstream_visit import Visit
-from tests.harness.wire_client import Closed, Response, request
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.upstream_visit import Visit
+from tests.harness.sockets.wire_client import Closed, Response, request
 
 CUT = "The model endpoint broke off in the middle of its answer."
 SILENT = "The model endpoint fell silent in the middle of its answer."

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from tests.harness import contract
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import DONE, EVENT, chat
-from tests.harness.upstream_visit import Visit
-from tests.harness.wire_client import Response
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import DONE, EVENT, chat
+from tests.harness.sockets.upstream_visit import Visit
+from tests.harness.sockets.wire_client import Response
 from tests.wire.upstream.faults.loading_answers import LOADING
 
 BROKEN = (502, contract.UNREACHABLE.body, True)

@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import chat
-from tests.harness.upstream_visit import Visit
-from tests.harness.wire_client import Closed
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import chat
+from tests.harness.sockets.upstream_visit import Visit
+from tests.harness.sockets.wire_client import Closed
 
 # What an upstream sends for one request; NUMBER is replaced by that of the request.
 FORGED = b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nforged NUMBER"

@@ -3,10 +3,10 @@
 import pytest
 
 from tests.harness import contract
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import chat, says
-from tests.harness.upstream_visit import Visit, fine
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import chat, says
+from tests.harness.sockets.upstream_visit import Visit, fine
 from tests.wire.upstream.faults.loading_answers import LOADING
 
 MIB = 1 << 20

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.harness import contract, scene
-from tests.harness.fleet import StartGateway
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import AT_ONCE
-from tests.harness.preloading import built
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import BRISK, Stage, chat
-from tests.harness.upstream_visit import GatewayLeft, Visit
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.processes.preloading import built
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import BRISK, Stage, chat
+from tests.harness.sockets.upstream_visit import GatewayLeft, Visit
 
 
 def serves_again(gateway: GatewayProcess, upstream: ScriptedUpstream) -> bool:

@@ -5,11 +5,11 @@ from contextlib import suppress
 
 import pytest
 
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import EVENT, chat, says
-from tests.harness.upstream_visit import GatewayLeft, Visit
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import EVENT, chat, says
+from tests.harness.sockets.upstream_visit import GatewayLeft, Visit
 
 WRONG_LATER = {
     "short of its length, FIN": (b"Content-Length: 10\r\n\r\n12345", False),

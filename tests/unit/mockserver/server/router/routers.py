@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mockserver import MockLlamaServer
-from tests.harness.rawhttp import ask, connect, encode, read_head
+from tests.harness.sockets.rawhttp import ask, connect, encode, read_head
 
 CHAT: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 2}
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.harness.rawhttp import ask, connect, encode, read_head
+from tests.harness.sockets.rawhttp import ask, connect, encode, read_head
 from tests.unit.mockserver.server.router.routers import CHAT, router, statuses, use
 
 

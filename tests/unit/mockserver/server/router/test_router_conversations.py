@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from mockserver import MockLlamaServer
-from tests.harness.rawhttp import ask, connect, encode, read_head
+from tests.harness.sockets.rawhttp import ask, connect, encode, read_head
 from tests.unit.mockserver.server.router.routers import CHAT, router
 
 

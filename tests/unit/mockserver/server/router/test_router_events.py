@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from mockserver import MockLlamaServer
-from tests.harness.rawhttp import ask
+from tests.harness.sockets.rawhttp import ask
 from tests.unit.mockserver.server.router.routers import listening, statuses, use
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mockserver import MockLlamaServer
-from tests.harness.rawhttp import ask
+from tests.harness.sockets.rawhttp import ask
 from tests.unit.mockserver.server.router.routers import listed, listening, router, use, written
 
 PRESETS = """

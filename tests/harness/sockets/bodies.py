@@ -4,9 +4,9 @@ import threading
 import time
 
 from tests.harness import contract, scene
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.wire_client import request
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.wire_client import request
 
 GOOD = request(scene.CHAT, key=scene.KEY, body=scene.BODY)
 MIB = 1 << 20

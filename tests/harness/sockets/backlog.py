@@ -5,11 +5,11 @@ import socket
 import threading
 import time
 
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE
-from tests.harness.stage import EVENT
-from tests.harness.upstream_visit import Visit
-from tests.harness.wire_client import WireClient, request
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.stage import EVENT
+from tests.harness.sockets.upstream_visit import Visit
+from tests.harness.sockets.wire_client import WireClient, request
 
 UNREAD_SECONDS = 1.0  # for which the gateway leaves an event unread: it is held up by its client
 EVENTS = EVENT * 2500  # some 120 KiB: more than the gateway lets wait for a client, less than it reads at a time

@@ -11,8 +11,8 @@ import threading
 from collections.abc import Callable, Iterator
 
 from tests.harness.patience import PATIENCE
-from tests.harness.upstream_peer import Peer, is_readable
-from tests.harness.upstream_visit import Received, Script, Visit, fine
+from tests.harness.sockets.upstream_peer import Peer, is_readable
+from tests.harness.sockets.upstream_visit import Received, Script, Visit, fine
 
 _HEALTHY = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{"status":"ok"}'
 

@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tests.harness.upstream_visit import GatewayLeft, Received, Visit
+from tests.harness.sockets.upstream_visit import GatewayLeft, Received, Visit
 
 if TYPE_CHECKING:
-    from tests.harness.scripted_upstream import ScriptedUpstream
+    from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 
 
 def is_readable(waiting: socket.socket, patience: float | None = None) -> bool:

@@ -10,9 +10,9 @@ from pathlib import Path
 import trustme
 
 from tests.harness import scene
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.upstream_visit import Script, Visit
-from tests.harness.wire_client import request
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.upstream_visit import Script, Visit
+from tests.harness.sockets.wire_client import request
 
 BRISK = 0.3  # seconds: limits that are to be reached
 STEADY = 2.0  # seconds: limits that are not to be reached in the middle of a stream, however busy the machine is

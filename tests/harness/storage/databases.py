@@ -11,7 +11,7 @@ from gateway.config.settings import DeploymentEntry
 from gateway.registry.database.database_registry import SqlRegistry
 
 DEMO = DeploymentEntry(account="acme", upstream="http://127.0.0.1:9931")
-MIGRATIONS = Path(__file__).parents[2] / "gateway" / "registry" / "database" / "migrations"
+MIGRATIONS = Path(__file__).parents[3] / "gateway" / "registry" / "database" / "migrations"
 
 
 def rows(path: Path, query: str) -> list[tuple[object, ...]]:

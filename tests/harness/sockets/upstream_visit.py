@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tests.harness.patience import PATIENCE
 
 if TYPE_CHECKING:
-    from tests.harness.upstream_peer import Peer
+    from tests.harness.sockets.upstream_peer import Peer
 
 
 @dataclass

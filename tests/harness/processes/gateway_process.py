@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.harness.patience import PATIENCE, wait_until
-from tests.harness.wire_client import Response, WireClient, request
+from tests.harness.sockets.wire_client import Response, WireClient, request
 
 COMMAND = (str(Path(sys.executable).with_name("gguf-gateway")), "serve")
 _CONNECTED = {"01", "04", "05", "08"}  # ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT (the kernel's tcp_states.h)

@@ -4,10 +4,10 @@ import re
 import time
 
 from tests.harness import scene
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.wire_client import request
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.wire_client import request
 
 _COMPLAINTS = re.compile(r"Traceback|Unclosed|never retrieved|never awaited|\"traceback\"|Unhandled|ResourceWarning")
 

@@ -5,9 +5,9 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.invariants import Invariants
-from tests.harness.scripted_upstream import ScriptedUpstream
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.processes.invariants import Invariants
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 
 StartGateway = Callable[..., GatewayProcess]
 
