@@ -8,7 +8,7 @@ from tests.harness.sockets.upstream_visit import Visit
 from tests.harness.sockets.wire_client import WireClient
 
 
-class Streams:
+class HeldStreams:
     """A script whose streams have begun, and end when they are let; with a body of their own."""
 
     def __init__(self) -> None:
@@ -21,8 +21,7 @@ class Streams:
         while not self.let_end.is_set():
             if visit.wait_until_left(0.05):
                 return
-        visit.chunk(own)
-        visit.chunk(DONE)
+        visit.chunk(own + DONE)
         visit.chunk(b"")
 
 

@@ -6,7 +6,6 @@ import re
 import signal
 import socket
 import subprocess
-import threading
 import time
 from pathlib import Path
 
@@ -19,36 +18,10 @@ from tests.harness.processes.gateway_process import COMMAND, GatewayProcess
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.upstream_visit import Visit
 from tests.harness.sockets.wire_client import WireClient, request
+from tests.wire.lifecycle.held_streams import HeldStreams, begin
 
-EVENT = b'data: {"choices":[{"delta":{"content":"word "}}]}\n\n'
 READYZ = request("/readyz", method="GET")
 CHAT = request(scene.CHAT, key=scene.KEY, body=scene.BODY)
-
-
-class Stream:
-    """A script that streams one event, and the end when it is let."""
-
-    def __init__(self) -> None:
-        self.let_end = threading.Event()
-
-    def __call__(self, visit: Visit) -> None:
-        visit.read_body()
-        visit.begin_stream()
-        visit.chunk(EVENT)
-        while not self.let_end.is_set():
-            if visit.wait_until_left(0.02):
-                return
-        visit.chunk(b"data: [DONE]\n\n")
-        visit.chunk(b"")
-
-
-def begin(gateway: GatewayProcess) -> WireClient:
-    """A client in the middle of a stream: the head has come, and the first event."""
-    client = gateway.connect()
-    client.send(CHAT)
-    client.read_head()
-    client.read_some()
-    return client
 
 
 def is_refused(gateway: GatewayProcess) -> bool:
@@ -64,10 +37,10 @@ def test_a_stream_finishes_while_nothing_new_begins(
     upstream: ScriptedUpstream, start_gateway: StartGateway, number: signal.Signals
 ) -> None:
     gateway = start_gateway(scene.config(upstream.url))
-    stream = Stream()
+    stream = HeldStreams()
     with upstream.playing(stream), gateway.connect() as before:
         assert before.ask(READYZ).status == 200
-        client = begin(gateway)
+        (client,) = begin(gateway, 1)
         os.kill(gateway.pid, number)
         gateway.log.wait_for("stopping: 1 requests in progress have 30 s")
         assert is_refused(gateway)
@@ -85,8 +58,8 @@ def test_what_lasts_longer_than_the_drain_is_cut_visibly(
     upstream: ScriptedUpstream, start_gateway: StartGateway
 ) -> None:
     gateway = start_gateway(scene.config(upstream.url, "timeouts: {drain: 0.2}"))
-    with upstream.playing(Stream()):
-        client = begin(gateway)
+    with upstream.playing(HeldStreams()):
+        (client,) = begin(gateway, 1)
         os.kill(gateway.pid, signal.SIGTERM)
         rest = client.read_to_end()
         assert gateway.wait() == 0
@@ -114,8 +87,8 @@ def test_a_request_without_an_answer_yet_gets_one_when_the_drain_is_over(
 
 def test_a_second_signal_is_immediate(upstream: ScriptedUpstream, start_gateway: StartGateway) -> None:
     gateway = start_gateway(scene.config(upstream.url))
-    with upstream.playing(Stream()):
-        client = begin(gateway)
+    with upstream.playing(HeldStreams()):
+        (client,) = begin(gateway, 1)
         os.kill(gateway.pid, signal.SIGTERM)
         gateway.log.wait_for("stopping")
         asked = time.monotonic()
@@ -139,9 +112,9 @@ def test_an_idle_gateway_stops_at_once_whoever_is_connected(
 
 def test_a_hangup_ends_nothing(upstream: ScriptedUpstream, start_gateway: StartGateway) -> None:
     gateway = start_gateway(scene.config(upstream.url))
-    stream = Stream()
+    stream = HeldStreams()
     with upstream.playing(stream):
-        client = begin(gateway)
+        (client,) = begin(gateway, 1)
         os.kill(gateway.pid, signal.SIGHUP)
         stream.let_end.set()
         assert b"[DONE]" in client.read_some()

@@ -15,7 +15,7 @@ from tests.harness.processes.gateway_process import COMMAND
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.stage import DONE, chat
 from tests.harness.sockets.wire_client import WireClient, request
-from tests.wire.lifecycle.held_streams import Streams, begin
+from tests.wire.lifecycle.held_streams import HeldStreams, begin
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +26,7 @@ READYZ = request("/readyz", method="GET")
 
 def test_L3_no_other_signal_ends_it(start_gateway: StartGateway, upstream: ScriptedUpstream) -> None:
     gateway = start_gateway(scene.config(upstream.url))
-    streams = Streams()
+    streams = HeldStreams()
     with upstream.playing(streams):
         (client,) = begin(gateway, 1)
         for name in ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGPIPE", "SIGWINCH", "SIGCONT"):

@@ -11,7 +11,7 @@ from tests.harness.processes.fleet import StartGateway
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.stage import DONE, EVENT, chat
 from tests.harness.sockets.upstream_visit import Visit
-from tests.wire.lifecycle.held_streams import Streams, begin
+from tests.wire.lifecycle.held_streams import HeldStreams, begin
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +22,7 @@ SHUTTING_DOWN = b"The gateway is shutting down."
 
 def test_L1_a_hundred_streams_finish_and_are_counted(upstream: ScriptedUpstream, start_gateway: StartGateway) -> None:
     gateway = start_gateway(scene.config(upstream.url))
-    streams = Streams()
+    streams = HeldStreams()
     with upstream.playing(streams):
         clients = begin(gateway, 100)
         gateway.send_signal(signal.SIGTERM)
@@ -47,7 +47,7 @@ def test_L1_who_has_begun_otherwise_is_served_too(
     upstream: ScriptedUpstream, start_gateway: StartGateway, upload: bytes, seen: bool
 ) -> None:
     gateway = start_gateway(scene.config(upstream.url, "limits: {connections: 1, waiting: 8}"))
-    streams = Streams()
+    streams = HeldStreams()
     with upstream.playing(streams), gateway.connect() as client:
         (streaming,) = begin(gateway, 1)
         if upload:
@@ -75,7 +75,7 @@ def test_L1_who_waits_in_line_when_the_drain_is_over_is_told_so(
 ) -> None:
     limits = "limits: {connections: 1, waiting: 8}, timeouts: {drain: 0.2}"
     gateway = start_gateway(scene.config(upstream.url, limits))
-    with upstream.playing(Streams()):
+    with upstream.playing(HeldStreams()):
         (streaming,) = begin(gateway, 1)
         waiting = [gateway.connect() for _ in range(5)]
         for client in waiting:

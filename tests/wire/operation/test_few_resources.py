@@ -16,7 +16,7 @@ from tests.harness.processes.gateway_process import GatewayProcess
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.stage import DONE, chat
 from tests.harness.sockets.wire_client import Closed, WireClient
-from tests.wire.lifecycle.held_streams import Streams, begin
+from tests.wire.lifecycle.held_streams import HeldStreams, begin
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +51,7 @@ def test_L18_without_descriptors_it_stops_without_complaint(
     """asyncio begins to accept again a second later, whether or not the listener is still there."""
     limits = "timeouts: {drain: 1.5}"
     gateway = start_gateway(scene.config(upstream.url, limits), prefix=("prlimit", "--nofile=64"))
-    streams = Streams()
+    streams = HeldStreams()
     with upstream.playing(streams):
         (streaming,) = begin(gateway, 1)
         many = [WireClient(gateway.port, 0.5) for _ in range(100)]
@@ -76,7 +76,7 @@ def test_L19_five_hundred_streams_live_in_little_memory(
     start_gateway: StartGateway, upstream: ScriptedUpstream
 ) -> None:
     gateway = start_gateway(scene.config(upstream.url, "limits: {connections: 1000}"))
-    streams = Streams()
+    streams = HeldStreams()
     gateway.ask(chat())
     before = gateway.memory()
     with upstream.playing(streams):

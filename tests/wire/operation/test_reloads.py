@@ -13,7 +13,7 @@ from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.stage import DONE, chat
 from tests.harness.sockets.upstream_visit import fine
 from tests.harness.sockets.wire_client import WireClient
-from tests.wire.lifecycle.held_streams import Streams, begin
+from tests.wire.lifecycle.held_streams import HeldStreams, begin
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +23,7 @@ def test_L8_a_hundred_reloads_cost_no_request_and_end_no_stream(
 ) -> None:
     text = scene.config(upstream.url)
     gateway = start_gateway(text)
-    streams, stop, statuses = Streams(), threading.Event(), []
+    streams, stop, statuses = HeldStreams(), threading.Event(), []
 
     def ask_on_and_on() -> None:
         with WireClient(gateway.port) as client:
