@@ -1,4 +1,4 @@
-"""What the tests of the command line share: a configuration, and how to read what a command prints."""
+"""What the tests of the command line share: how to run one, and how to read what a command prints."""
 
 import json
 from collections.abc import Callable
@@ -6,15 +6,6 @@ from typing import Any
 
 from click.testing import Result
 
-KEY = "gw_CANARY_secret_0123456789"
-GOOD = f"""\
-accounts:
-  acme:
-    keys:
-      - {{name: laptop, key: {KEY}}}
-deployments:
-  demo: {{account: acme, upstream: "http://127.0.0.1:9931"}}
-"""
 Run = Callable[..., Result]
 
 
