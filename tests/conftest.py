@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["pytester"]
 
+# What the modules beside the tests assert is explained as in the tests themselves.
+pytest.register_assert_rewrite("tests.harness", "tests.wire", "tests.unit")
+
 # Over real sockets a case costs some 25 ms of a core, and the catalogue has thousands: by default each of its
 # tests runs this many, evenly chosen and always the same. `make test CASES=all` runs every one.
 _CASES = 4

@@ -7,6 +7,8 @@ from pathlib import Path
 
 TESTS = Path(__file__).parent
 LONGEST = 70  # characters of a test's name
+MOST_LINES = 350  # of a file, data and tools included
+A_DOZEN = 12
 
 
 def test_names_of_tests_are_short_enough_for_a_report() -> None:
@@ -20,7 +22,17 @@ def test_no_two_files_of_tests_have_the_same_name() -> None:
 
 def test_a_folder_holds_a_dozen_files_of_tests_at_most() -> None:
     folders = Counter(path.parent for path in TESTS.rglob("test_*.py"))
-    assert [folder for folder, count in folders.items() if count > 12] == []
+    assert [folder for folder, count in folders.items() if count > A_DOZEN] == []
+
+
+def test_a_folder_of_the_harness_holds_a_dozen_modules_at_most() -> None:
+    folders = Counter(path.parent for path in (TESTS / "harness").rglob("*.py") if path.name != "__init__.py")
+    assert [folder for folder, count in folders.items() if count > A_DOZEN] == []
+
+
+def test_a_file_is_short_enough_to_be_read_at_once() -> None:
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in TESTS.rglob("*.py")}
+    assert {path: count for path, count in lines.items() if count > MOST_LINES} == {}
 
 
 def _tests() -> Iterator[tuple[Path, str]]:

@@ -43,7 +43,7 @@ UNREACHABLE = _row(
     {"Retry-After": "1", "x-should-retry": "true"},
 )
 
-# Beyond the four of the contract, in the same shape.
+# Beyond those of the contract, in the same shape.
 BAD_REQUEST = _row("bad_request", 400, "invalid_request_error", "The request is not valid HTTP: {detail}.", _NO_RETRY)
 EMPTY_BODY = _row("empty_body", 400, "invalid_request_error", "The request body is empty.", _NO_RETRY)
 NO_SUCH_PATH = _row("no_such_path", 404, "not_found_error", "Nothing is served at this path.", _NO_RETRY)

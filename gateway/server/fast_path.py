@@ -18,6 +18,7 @@ from gateway.proxy.response_relay import ResponseRelay
 from gateway.server.admission import ADMISSION, Admitted, Rejected
 from gateway.server.completion import COMPLETION
 from gateway.server.fast_path_parser import PlainRequest
+from gateway.server.refusal_response import refuse_at_once
 from gateway.telemetry.access_log import ACCESS
 
 
@@ -79,7 +80,7 @@ class FastPath:
         self._relay.finish(answer)
         connection = answer.client.connection
         if refusal is not None and connection.transport is not None:
-            self._access.refuse_at_once(answer.exchange, refusal, connection)
+            refuse_at_once(self._access, answer.exchange, refusal, connection)
         if not self._ended:  # later: the clients get their bytes at the end of this turn of the event loop
             self._loop.call_soon(self._complete)
         self._ended.append(answer.exchange)

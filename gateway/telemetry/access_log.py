@@ -1,4 +1,4 @@
-"""Names, counts and logs every request, and turns a Refusal into a response."""
+"""Names, counts and logs every request, and remembers what was refused."""
 
 import logging
 from collections import deque
@@ -16,8 +16,6 @@ from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE, Ending, Exchange
 from gateway.core.headers import ALWAYS, REQUEST_ID, is_sane_request_id
 from gateway.core.notifier import Notifier
-from gateway.proxy.client_connection import ClientConnection
-from gateway.proxy.response_writer import in_one_piece
 from gateway.telemetry.logs import log_request, masked
 from gateway.telemetry.metrics import Metrics
 
@@ -60,38 +58,8 @@ class AccessLog:
         if log.isEnabledFor(logging.INFO):
             log_request(log_fields(exchange, request))
 
-    def refuse(self, request: web.Request, refusal: Refusal) -> web.Response:
-        """The response to a refused request. It closes the connection where what follows is not safe to read."""
-        response = self._refusal(request[EXCHANGE], refusal)
-        if request.method == hdrs.METH_HEAD:
-            request[EXCHANGE].bytes_out = 0
-        # What is left of this request, or of what only looked like one, must not be read as the next.
-        if not request.content.is_eof() or _closes(refusal) or request.method == "CONNECT":
-            response.force_close()
-        return response
-
-    def refuse_unread(self, exchange: Exchange, refusal: Refusal) -> web.Response:
-        """The response to bytes that are not an HTTP request. It repeats none of them."""
-        exchange.status = refusal.row.status
-        response = self._refusal(exchange, refusal)
-        response.force_close()
-        return response
-
-    def refuse_at_once(self, exchange: Exchange, refusal: Refusal, connection: ClientConnection) -> None:
-        """Write, as aiohttp would, the refusal of a request that has been received whole, and note it."""
-        fields = self._note(exchange, refusal)
-        exchange.status = refusal.row.status
-        if _closes(refusal):
-            fields[hdrs.CONNECTION] = "close"
-        connection.send(in_one_piece(refusal.row.status, fields, refusal.body))
-        if _closes(refusal) and connection.transport is not None:
-            connection.transport.close()
-
-    def _refusal(self, exchange: Exchange, refusal: Refusal) -> web.Response:
-        return web.Response(status=refusal.row.status, body=refusal.body, headers=self._note(exchange, refusal))
-
-    def _note(self, exchange: Exchange, refusal: Refusal) -> dict[str, str]:
-        """Remember a refusal. Returns the headers of its response."""
+    def note_refusal(self, exchange: Exchange, refusal: Refusal) -> None:
+        """The gateway answers this exchange itself: remember with what, and why."""
         row, seen = refusal.row, exchange
         exchange.ending = Ending.FAULT if row is errors.FAULT else Ending.REFUSED
         exchange.reason, exchange.cause = row.reason, refusal.cause
@@ -101,15 +69,6 @@ class AccessLog:
             RecentRefusal(now, row.status, row.reason, seen.account, seen.deployment, seen.endpoint, refusal.cause)
         )
         self._notifier.notify()
-        return {**ALWAYS, **refusal.headers, REQUEST_ID: exchange.id, hdrs.CONTENT_TYPE: _JSON}
-
-
-_JSON = "application/json; charset=utf-8"
-_CLOSING = {row.reason for row in (errors.BAD_REQUEST, errors.EXPECTATION, errors.DRAINING)}
-
-
-def _closes(refusal: Refusal) -> bool:
-    return refusal.row.reason in _CLOSING
 
 
 ACCESS = web.AppKey("access", AccessLog)

@@ -1,4 +1,1 @@
-import pytest
-
-# Their assertions say as much as those of the tests.
-pytest.register_assert_rewrite("tests.harness.bodies", "tests.harness.witness")
+"""The tools of the tests: processes, bare sockets, registries, pages; and what all of them share."""

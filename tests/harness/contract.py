@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tests.harness.wire_client import Response
+from tests.harness.sockets.wire_client import Response
 
 _SOON = (("Retry-After", "1"), ("x-should-retry", "true"))
 

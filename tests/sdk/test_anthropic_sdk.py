@@ -16,11 +16,6 @@ UNTIL_CUT = {"ignore_eos": True}
 
 
 @pytest.fixture
-def demo(gguf_sandbox: Sandbox) -> Deployment:
-    return gguf_sandbox["demo"]
-
-
-@pytest.fixture
 def client(gguf_sandbox: Sandbox, demo: Deployment) -> Iterator[Anthropic]:
     with Anthropic(base_url=demo.base_url, api_key=gguf_sandbox.key, max_retries=0) as client:
         yield client

@@ -7,11 +7,11 @@ from functools import partial
 import pytest
 
 from tests.harness import scene
-from tests.harness.fleet import Fleet, StartGateway
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import Stage
-from tests.harness.witness import WITNESS, warm, witnessed_config
+from tests.harness.processes.fleet import Fleet, StartGateway
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.processes.witness import WITNESS, warm, witnessed_config
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import Stage
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mockserver.core.aiohttp_internals import shortcomings
-from tests.harness.rawhttp import ask
+from tests.harness.sockets.rawhttp import ask
 
 _RENAMES = """
 import importlib.machinery, os, sys

@@ -10,10 +10,11 @@ from functools import lru_cache
 import pytest
 
 from tests.harness import scene
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
-from tests.harness.wire_client import Response, chunked, request
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.upstream_visit import Visit
+from tests.harness.sockets.wire_client import Response, chunked, request
 
 MIB = 1024 * 1024
 LIMIT = 64 * MIB  # the default of server.limits.body_bytes

@@ -8,10 +8,11 @@ import pytest
 
 from mockserver.sandbox.sandbox import Sandbox
 from tests.harness import scene
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import AT_ONCE, PATIENCE
-from tests.harness.scripted_upstream import GatewayLeft, ScriptedUpstream, Visit
-from tests.harness.wire_client import WireClient, request
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.upstream_visit import GatewayLeft, Visit
+from tests.harness.sockets.wire_client import WireClient, request
 
 STREAMING = ["/v1/chat/completions", "/v1/completions", "/v1/messages", "/v1/responses"]
 EVENT = b'data: {"choices":[{"delta":{"content":"word "}}]}\n\n'
@@ -55,6 +56,23 @@ def ask(client: WireClient, path: str = "/v1/chat/completions", method: str = "P
     assert client.send(request(scene.BASE + path, method=method, key=scene.KEY, body=body))
 
 
+def seconds_until_freed(
+    upstream: ScriptedUpstream,
+    client: WireClient,
+    script: Callable[[Visit], None],
+    leave: Callable[[WireClient], None],
+    path: str,
+) -> float:
+    """How long the upstream's connection lasts when the client leaves with the first bytes of its answer."""
+    watch = Watch(script)
+    with upstream.playing(watch):
+        ask(client, path)
+        client.read_head()
+        client.read_some()
+        leave(client)
+        return watch.closed_after(time.monotonic())
+
+
 @pytest.mark.parametrize(("path", "method"), scene.ENDPOINTS.items())
 def test_before_the_first_byte(
     upstream: ScriptedUpstream, client: WireClient, path: str, method: str, leave: Callable[[WireClient], None]
@@ -78,13 +96,7 @@ def test_in_the_middle_of_a_stream_that_talks(
             visit.chunk(EVENT)
             time.sleep(0.01)
 
-    watch = Watch(talk)
-    with upstream.playing(watch):
-        ask(client, path)
-        client.read_head()
-        client.read_some()
-        leave(client)
-        assert watch.closed_after(time.monotonic()) < AT_ONCE
+    assert seconds_until_freed(upstream, client, talk, leave, path) < AT_ONCE
 
 
 @pytest.mark.parametrize("path", STREAMING)
@@ -96,13 +108,7 @@ def test_in_the_middle_of_a_stream_that_is_silent(
         visit.begin_stream()
         visit.chunk(EVENT)
 
-    watch = Watch(fall_silent)
-    with upstream.playing(watch):
-        ask(client, path)
-        client.read_head()
-        client.read_some()
-        leave(client)
-        assert watch.closed_after(time.monotonic()) < AT_ONCE
+    assert seconds_until_freed(upstream, client, fall_silent, leave, path) < AT_ONCE
 
 
 def test_after_the_head_and_before_the_body(
@@ -127,13 +133,7 @@ def test_in_the_middle_of_an_answer_that_is_no_stream(
         visit.read_body()
         visit.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n" + b" " * 500)
 
-    watch = Watch(half)
-    with upstream.playing(watch):
-        ask(client, "/v1/embeddings")
-        client.read_head()
-        client.read_some()
-        leave(client)
-        assert watch.closed_after(time.monotonic()) < AT_ONCE
+    assert seconds_until_freed(upstream, client, half, leave, "/v1/embeddings") < AT_ONCE
 
 
 def test_while_it_reads_nothing_and_the_answer_backs_up(

@@ -6,12 +6,13 @@ from collections.abc import Callable
 import pytest
 
 from tests.harness import scene
-from tests.harness.fleet import StartGateway
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE, wait_until_blocked
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
-from tests.harness.stage import EVENT, chat, says
-from tests.harness.wire_client import Closed, WireClient
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import EVENT, chat, says
+from tests.harness.sockets.upstream_visit import Visit
+from tests.harness.sockets.wire_client import Closed, WireClient
 
 LONG = f"Content-Length: {64 << 20}"
 PIECE = b"x" * (256 << 10)

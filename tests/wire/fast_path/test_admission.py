@@ -3,12 +3,12 @@
 import pytest
 
 from tests.harness import scene
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import wait_until
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import chat
-from tests.harness.wire_client import chunked
-from tests.harness.witness import BODY_BYTES, echo, warm
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.processes.witness import BODY_BYTES, echo, warm
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import chat
+from tests.harness.sockets.wire_client import chunked
 
 PLAIN = chat("demo")
 _LENGTH = b"Content-Length: %d\r\n\r\n%b" % (len(scene.BODY), scene.BODY)

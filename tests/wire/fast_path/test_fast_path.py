@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import pytest
 
 from tests.harness import contract, scene
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import wait_until
-from tests.harness.scripted_upstream import Script, ScriptedUpstream, Visit
-from tests.harness.stage import DONE, EVENT, chat, says
-from tests.harness.wire_client import Closed, WireClient, chunked, request
-from tests.harness.witness import BODY_BYTES, Held, echo, line_of, warm, was_fast, witnessed_config
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.processes.witness import BODY_BYTES, Held, echo, line_of, warm, was_fast, witnessed_config
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import DONE, EVENT, chat, says
+from tests.harness.sockets.upstream_visit import Script, Visit
+from tests.harness.sockets.wire_client import Closed, WireClient, chunked, request
 
 # --- both ways
 

@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.harness import contract
-from tests.harness.fleet import StartGateway
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
-from tests.harness.stage import EVENT, chat
-from tests.harness.wire_client import WireClient, request
-from tests.harness.witness import Held, line_of, warm, was_fast, witnessed_config
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.processes.witness import Held, line_of, warm, was_fast, witnessed_config
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import EVENT, chat
+from tests.harness.sockets.upstream_visit import Visit
+from tests.harness.sockets.wire_client import WireClient, request
 
 # --- clients that leave
 

@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.harness import contract, scene
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE, wait_until_blocked
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
-from tests.harness.stage import EVENT, chat
-from tests.harness.wire_client import WireClient, chunked
-from tests.harness.witness import Held, echo, warm, was_fast
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.processes.witness import Held, echo, warm, was_fast
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import EVENT, chat
+from tests.harness.sockets.upstream_visit import Visit
+from tests.harness.sockets.wire_client import WireClient, chunked
 
 
 def test_head_and_body_sent_apart_are_one_request(witnessed: GatewayProcess, upstream: ScriptedUpstream) -> None:

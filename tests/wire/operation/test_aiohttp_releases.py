@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.harness import scene
-from tests.harness.fleet import StartGateway
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import chat
-from tests.harness.witness import WITNESS, was_fast
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.witness import WITNESS, was_fast
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import chat
 
 # Loaded before anything else (`sitecustomize`): aiohttp's source is read with one of its names replaced by another.
 OTHER_RELEASE = """

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from tests.harness import contract, scene
-from tests.harness.fleet import StartGateway
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import AT_ONCE, PATIENCE
-from tests.harness.preloading import built
-from tests.harness.scripted_upstream import Script, ScriptedUpstream, Visit
-from tests.harness.stage import DONE, EVENT, chat
-from tests.harness.wire_client import WireClient
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.processes.preloading import built
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import DONE, EVENT, chat
+from tests.harness.sockets.upstream_visit import Script, Visit
+from tests.harness.sockets.wire_client import WireClient
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,7 @@ from gateway.cli import main
 from gateway.core import errors
 from mockserver import MockLlamaServer
 from mockserver.sandbox.sandbox import Sandbox
-from tests.harness.stage import closed_port
+from tests.harness.sockets.stage import closed_port
 
 KEY = "gw_key_of_another_gateway"
 

@@ -13,11 +13,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.harness import contract, scene
-from tests.harness.fleet import StartGateway
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
-from tests.harness.stage import EVENT, chat
-from tests.harness.wire_client import request
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import EVENT, chat
+from tests.harness.sockets.upstream_visit import Visit
+from tests.harness.sockets.wire_client import request
 
 RECORDINGS = Path(__file__).parents[2] / "recordings"
 _names = itertools.count()

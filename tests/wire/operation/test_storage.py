@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.harness import contract, scene
-from tests.harness.fleet import StartGateway
-from tests.harness.gateway_process import COMMAND, GatewayProcess
 from tests.harness.patience import AT_ONCE, PATIENCE, wait_until
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import chat
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.gateway_process import COMMAND, GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import chat
 
 pytestmark = pytest.mark.slow
 

@@ -8,12 +8,12 @@ import zlib
 import pytest
 
 from tests.harness import contract, scene
-from tests.harness.bodies import GOOD, MESSAGE_BYTES, MIB, Ping, chat, passes_untouched
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import until_left
-from tests.harness.wire_client import chunked, request
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.bodies import GOOD, MESSAGE_BYTES, MIB, Ping, chat, passes_untouched
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import until_left
+from tests.harness.sockets.wire_client import chunked, request
 
 # --- what is in it
 

@@ -6,12 +6,12 @@ import time
 import pytest
 
 from tests.harness import contract, scene
-from tests.harness.bodies import GOOD, MESSAGE_BYTES, MIB, chat, is_refused_and_closed
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import AT_ONCE, PATIENCE
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import until_left
-from tests.harness.wire_client import WireClient, chunked, request
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.bodies import GOOD, MESSAGE_BYTES, MIB, chat, is_refused_and_closed
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import until_left
+from tests.harness.sockets.wire_client import WireClient, chunked, request
 
 # --- when it comes
 

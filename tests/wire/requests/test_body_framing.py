@@ -3,10 +3,10 @@
 import pytest
 
 from tests.harness import contract, scene
-from tests.harness.bodies import GOOD, MIB, Ping, chat, is_refused_and_closed
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.wire_client import chunked, request
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.bodies import GOOD, MIB, Ping, chat, is_refused_and_closed
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.wire_client import chunked, request
 
 HIDDEN = b"GET " + scene.MODELS.encode() + b" HTTP/1.1\r\nHost: x\r\nx-api-key: " + scene.KEY.encode() + b"\r\n\r\n"
 

@@ -11,11 +11,12 @@ import pytest
 
 from gateway.core.account import new_key_text
 from tests.harness import scene
-from tests.harness.fleet import StartGateway
-from tests.harness.gateway_process import COMMAND, GatewayProcess
 from tests.harness.patience import PATIENCE
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
-from tests.harness.wire_client import Response, request
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.gateway_process import COMMAND, GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.upstream_visit import Visit
+from tests.harness.sockets.wire_client import Response, request
 
 ROOT = Path(__file__).parents[3]
 

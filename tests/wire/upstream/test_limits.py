@@ -10,11 +10,12 @@ import time
 import pytest
 
 from tests.harness import contract
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import AT_ONCE
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit, fine
-from tests.harness.stage import BRISK, Stage, chat
-from tests.harness.wire_client import WireClient
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import BRISK, Stage, chat
+from tests.harness.sockets.upstream_visit import Visit, fine
+from tests.harness.sockets.wire_client import WireClient
 
 FINE = {"object": "fine"}
 

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
-from tests.harness.stage import DONE, STEADY, chat
-from tests.harness.wire_client import Closed, WireClient
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import DONE, STEADY, chat
+from tests.harness.sockets.upstream_visit import Visit
+from tests.harness.sockets.wire_client import Closed, WireClient
 
 USAGE = b'data: {"choices":[],"usage":{"completion_tokens":60,"prompt_tokens":7}}\n\n'
 CUT = b'data: {"error":{"type":"api_error","message":"The model endpoint broke off in the middle of its answer."}}\n\n'

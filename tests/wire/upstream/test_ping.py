@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from tests.harness.backlog import Backlog, marked, stalling_client
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
-from tests.harness.stage import DONE, EVENT, PING, STEADY, chat
-from tests.harness.wire_client import Response
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.backlog import Backlog, marked, stalling_client
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import DONE, EVENT, PING, STEADY, chat
+from tests.harness.sockets.upstream_visit import Visit
+from tests.harness.sockets.wire_client import Response
 
 COMMENT = b":\n\n"
 ANTHROPIC_PING = b'event: ping\ndata: {"type":"ping"}\n\n'

@@ -9,12 +9,13 @@ from itertools import groupby, pairwise
 import pytest
 
 from tests.harness import contract, scene
-from tests.harness.fleet import StartGateway
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE, wait_until
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
-from tests.harness.stage import chat, says
-from tests.harness.witness import was_fast
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.processes.witness import was_fast
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import chat, says
+from tests.harness.sockets.upstream_visit import Visit
 
 INTERVAL = 0.1  # seconds
 FINE = {"object": "fine"}

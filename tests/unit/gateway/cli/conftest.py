@@ -6,7 +6,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import main
-from tests.harness.commands import GOOD, Run
+from tests.harness.processes.commands import Run
+from tests.harness.storage.config_files import written
 
 
 @pytest.fixture
@@ -24,7 +25,4 @@ def run(tmp_path: Path) -> Run:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    path = tmp_path / "gateway.yaml"
-    path.write_text(GOOD)
-    path.chmod(0o600)
-    return path
+    return written(tmp_path)

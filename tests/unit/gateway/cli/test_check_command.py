@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.commands import GOOD, Run, create, read
+from tests.harness.processes.commands import Run, create, read
+from tests.harness.storage.config_files import GOOD
 
 
 def test_check_says_what_is_good_and_what_deserves_a_warning(run: Run, config: Path) -> None:

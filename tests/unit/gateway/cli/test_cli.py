@@ -13,7 +13,8 @@ import pytest
 
 from gateway import __version__
 from gateway.cli import main
-from tests.harness.commands import GOOD, Run, add, create, read
+from tests.harness.processes.commands import Run, add, create, read
+from tests.harness.storage.config_files import GOOD
 
 
 def test_help_lists_every_command_without_importing_any() -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.harness.commands import GOOD, KEY, Run, add, read, shown
+from tests.harness.processes.commands import Run, add, read, shown
+from tests.harness.storage.config_files import GOOD, KEY
 
 
 def test_a_deployment_goes_through_its_life(run: Run) -> None:

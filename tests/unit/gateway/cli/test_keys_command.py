@@ -11,8 +11,9 @@ import pytest
 from gateway.config.settings import json_schema
 from gateway.core.account import digest_of
 from gateway.registry.database.database_registry import SqlRegistry
-from tests.harness.commands import KEY, Run, create, read
-from tests.harness.registries import accepts, in_force, opened
+from tests.harness.processes.commands import Run, create, read
+from tests.harness.storage.config_files import KEY
+from tests.harness.storage.registries import accepts, in_force, opened
 
 
 def test_a_key_is_printed_this_once(run: Run) -> None:

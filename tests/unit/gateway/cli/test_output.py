@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from gateway.config.settings import json_schema
-from tests.harness.commands import GOOD, Run, create, read
 from tests.harness.patience import PATIENCE
+from tests.harness.processes.commands import Run, create, read
+from tests.harness.storage.config_files import GOOD
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from gateway.proxy.response_relay import ResponseRelay
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.connection_pool import ConnectionPool
 from gateway.proxy.upstream.response_head import ResponseHead
-from tests.harness.upstream_wire import UpstreamWire
+from tests.harness.sockets.upstream_wire import UpstreamWire
 
 EVENT = b"data: 1\n\n"
 STREAM = ResponseHead(200, {b"content-type": b"text/event-stream"}, None, chunked=True, keep_alive=True)

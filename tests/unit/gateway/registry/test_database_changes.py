@@ -12,8 +12,8 @@ from gateway.registry.database.change_steps import Imported
 from gateway.registry.database.database_registry import SqlRegistry
 from gateway.registry.database.rows import Defaults
 from gateway.registry.database.writer import ChangeError, SqlWriter
-from tests.harness.databases import DEMO, IMPORTED, rows
-from tests.harness.registries import accepts, in_force, opened
+from tests.harness.storage.databases import DEMO, IMPORTED, rows
+from tests.harness.storage.registries import accepts, in_force, opened
 
 
 async def test_a_rotated_key_leaves_a_successor_and_runs_out(path: Path, change: SqlWriter) -> None:

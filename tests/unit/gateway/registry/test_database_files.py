@@ -15,8 +15,8 @@ from gateway.registry.database.engine import name_of
 from gateway.registry.database.writer import writer
 from gateway.registry.factory import cautions, registry_of
 from gateway.registry.yaml_file import read_settings
-from tests.harness.databases import refused, rows
-from tests.harness.registries import accepts, opened
+from tests.harness.storage.databases import refused, rows
+from tests.harness.storage.registries import accepts, opened
 
 
 async def test_a_missing_database_is_never_made_by_serving(path: Path) -> None:

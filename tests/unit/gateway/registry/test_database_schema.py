@@ -17,8 +17,8 @@ from gateway.registry.database.database_registry import SqlRegistry
 from gateway.registry.database.rows import HEAD, VERSION_TABLE
 from gateway.registry.database.tables import metadata
 from gateway.registry.database.writer import SqlWriter, writer
-from tests.harness.databases import DEMO, MIGRATIONS, refused, rows
-from tests.harness.registries import accepts, opened
+from tests.harness.storage.databases import DEMO, MIGRATIONS, refused, rows
+from tests.harness.storage.registries import accepts, opened
 
 
 async def test_the_migrations_make_the_tables_that_the_code_knows(path: Path, change: SqlWriter) -> None:

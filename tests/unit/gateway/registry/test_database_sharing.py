@@ -22,9 +22,9 @@ from gateway.registry.database.rows import HEAD, VERSION_TABLE, Defaults
 from gateway.registry.database.server_reader import ServerReader
 from gateway.registry.database.sqlite_reader import SqliteReader
 from gateway.registry.database.writer import SqlWriter, writer
-from tests.harness.databases import DEMO, IMPORTED, rows
 from tests.harness.patience import PATIENCE
-from tests.harness.registries import accepts, in_force, opened
+from tests.harness.storage.databases import DEMO, IMPORTED, rows
+from tests.harness.storage.registries import accepts, in_force, opened
 
 
 async def test_two_gateways_on_one_file_follow_every_change_under_load(path: Path, change: SqlWriter) -> None:

@@ -11,7 +11,7 @@ import pytest
 from gateway.core.account import Key, digest_of
 from gateway.core.deployment import Status
 from gateway.registry.base import SourceError
-from tests.harness.registries import Source, SqlSource, YamlSource, accepts, in_force, opened
+from tests.harness.storage.registries import Source, SqlSource, YamlSource, accepts, in_force, opened
 
 
 @pytest.fixture(params=[YamlSource, SqlSource], ids=["yaml", "sql"])

@@ -14,26 +14,15 @@ from gateway.config.document import SourceError
 from gateway.registry.factory import cautions
 from gateway.registry.yaml_file import YamlRegistry, read_settings, snapshot_of
 from tests.harness.patience import PATIENCE
-from tests.harness.registries import accepts, in_force, opened
+from tests.harness.storage.config_files import GOOD, KEY, written
+from tests.harness.storage.registries import accepts, in_force, opened
 
-CANARY = "gw_CANARY_secret_0123456789"
-GOOD = f"""\
-accounts:
-  acme:
-    keys:
-      - {{name: laptop, key: {CANARY}}}
-deployments:
-  demo: {{account: acme, upstream: "http://127.0.0.1:9931"}}
-"""
 OTHER = GOOD.replace("demo", "next")
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    file = tmp_path / "gateway.yaml"
-    file.write_text(GOOD)
-    file.chmod(0o600)
-    return file
+    return written(tmp_path)
 
 
 def _replace_by_folder(path: Path) -> None:
@@ -84,7 +73,7 @@ async def test_a_bad_edit_changes_nothing_but_the_problem(
         assert registry.problem is not None
         assert said in registry.problem.lines[0]
         assert registry.snapshot is before
-        assert accepts(registry, CANARY)
+        assert accepts(registry, KEY)
         assert "CANARY" not in caplog.text + str(registry.problem)
 
 
@@ -262,12 +251,12 @@ def test_keys_of_the_same_name_have_ids_of_their_own(path: Path) -> None:
         (0o644, GOOD, True),
         (0o640, GOOD, True),
         (0o600, GOOD, False),
-        (0o644, GOOD.replace(f"key: {CANARY}", f"key_sha256: {'ab' * 32}"), False),
-        (0o644, GOOD.replace(CANARY, "'${KEY}'"), False),
-        (0o644, f"database: postgresql+asyncpg://gateway:{CANARY}@db.test/gateway", True),
-        (0o644, f"database: postgresql+asyncpg://gateway:{CANARY}@${{HOST}}/gateway", True),
-        (0o644, f"database: mysql+aiomysql://db.test/gateway?user=gateway&password={CANARY}&ssl=1", True),
-        (0o600, f"database: postgresql+asyncpg://gateway:{CANARY}@db.test/gateway", False),
+        (0o644, GOOD.replace(f"key: {KEY}", f"key_sha256: {'ab' * 32}"), False),
+        (0o644, GOOD.replace(KEY, "'${KEY}'"), False),
+        (0o644, f"database: postgresql+asyncpg://gateway:{KEY}@db.test/gateway", True),
+        (0o644, f"database: postgresql+asyncpg://gateway:{KEY}@${{HOST}}/gateway", True),
+        (0o644, f"database: mysql+aiomysql://db.test/gateway?user=gateway&password={KEY}&ssl=1", True),
+        (0o600, f"database: postgresql+asyncpg://gateway:{KEY}@db.test/gateway", False),
         (0o644, "database: postgresql+asyncpg://gateway:${KEY}@db.test/gateway", False),
         (0o644, "database: postgresql+asyncpg://gateway@db.test/gateway", False),
         (0o644, "database: postgresql+asyncpg:///gateway?user=gateway", False),
@@ -276,6 +265,6 @@ def test_keys_of_the_same_name_have_ids_of_their_own(path: Path) -> None:
 def test_a_file_with_secrets_that_others_can_read_is_warned_of(mode: int, text: str, warned: bool, path: Path) -> None:
     path.write_text(text)
     path.chmod(mode)
-    said = cautions(read_settings(path, {"KEY": CANARY, "HOST": "db.test"}), path)
+    said = cautions(read_settings(path, {"KEY": KEY, "HOST": "db.test"}), path)
     assert any("chmod 600" in sentence for sentence in said) is warned
     assert "CANARY" not in "".join(said)

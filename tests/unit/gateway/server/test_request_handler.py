@@ -18,7 +18,7 @@ from gateway.registry.base import Snapshot
 from gateway.server import request_pipeline
 from gateway.telemetry.access_log import ACCESS
 from mockserver import MockLlamaServer
-from tests.harness.status_pages import KEY, NOWHERE, serving
+from tests.harness.pages.status_pages import KEY, NOWHERE, serving
 
 
 async def test_a_fault_of_ours_is_a_500_of_the_contract_and_counted_as_one(

@@ -16,8 +16,8 @@ from gateway.core.deployment import Deployment, Status
 from gateway.registry.base import SourceProblem
 from gateway.server.handlers import dashboard
 from mockserver import MockLlamaServer
+from tests.harness.pages.status_pages import HOSTILE, NOWHERE, Gateway, serving
 from tests.harness.patience import PATIENCE
-from tests.harness.status_pages import HOSTILE, NOWHERE, Gateway, serving
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 if CHROMIUM is None:

@@ -10,7 +10,7 @@ from gateway.core.deployment import Deployment, Status
 from gateway.proxy.upstream.readiness import Health
 from gateway.server.handlers.dashboard_view import WHY, Card, card, rows, summary
 from gateway.telemetry.access_log import RecentRefusal
-from tests.harness.status_pages import HOSTILE, NOWHERE
+from tests.harness.pages.status_pages import HOSTILE, NOWHERE
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

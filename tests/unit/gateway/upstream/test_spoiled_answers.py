@@ -9,7 +9,7 @@ from gateway.core.usage import Excerpt
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.passthrough import passthrough_to
 from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
-from tests.harness.upstream_wire import UpstreamWire
+from tests.harness.sockets.upstream_wire import UpstreamWire
 
 ANSWERS = [
     b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\n\r\nhello",

@@ -11,8 +11,8 @@ from gateway.core.deployment import Deployment
 from gateway.proxy.upstream.address import Address
 from gateway.proxy.upstream.connection_pool import ConnectionPool
 from gateway.proxy.upstream.response_head import UpstreamError
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import certified
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import certified
 from tests.unit.gateway.upstream.test_connection_pool import ask
 
 OLD, NEW = trustme.CA(), trustme.CA()

@@ -9,7 +9,7 @@ from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.passthrough import passthrough_to
 from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
 from gateway.proxy.upstream.response_parser import MAX_HEAD_BYTES
-from tests.harness.upstream_wire import UpstreamWire
+from tests.harness.sockets.upstream_wire import UpstreamWire
 
 
 class Collector:

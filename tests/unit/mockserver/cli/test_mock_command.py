@@ -6,12 +6,14 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.harness.patience import AT_ONCE
-from tests.harness.rawhttp import ask, connect, encode, read_head
+from tests.harness.sockets.rawhttp import ask, connect, encode, read_head
 
 COMMAND = (sys.executable, "-m", "mockserver")
 STOPPED_BEFORE_AIOHTTP = """
@@ -102,8 +104,9 @@ async def test_a_paused_mock_is_woken_over_the_control_port() -> None:
     assert await process.wait() == 0
 
 
-@pytest.mark.parametrize("state", ["ready", "deploying", "hung"])
-async def test_it_listens_before_it_imports_what_it_serves_with(state: str) -> None:
+@asynccontextmanager
+async def stopped_before_aiohttp(state: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """A mock that waits for a line of its standard input to go on, and the URL that it is to serve."""
     with socket.socket() as reserved:
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reserved.bind(("127.0.0.1", 0))
@@ -112,10 +115,17 @@ async def test_it_listens_before_it_imports_what_it_serves_with(state: str) -> N
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", STOPPED_BEFORE_AIOHTTP, "--port", port, "--state", state), stdin=pipe, stdout=pipe
         )
-        assert process.stdin is not None
         assert process.stdout is not None
         await process.stdout.readuntil(b"importing aiohttp\n")
-        reader, writer = await connect(f"http://127.0.0.1:{port}")
+        yield process, f"http://127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize("state", ["ready", "deploying", "hung"])
+async def test_it_listens_before_it_imports_what_it_serves_with(state: str) -> None:
+    async with stopped_before_aiohttp(state) as (process, url):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        reader, writer = await connect(url)
         writer.write(encode("GET", "/health"))
         process.stdin.write(b"go on\n")
         await process.stdout.readuntil(b"server is listening")
@@ -127,20 +137,9 @@ async def test_it_listens_before_it_imports_what_it_serves_with(state: str) -> N
 
 
 async def test_a_port_that_is_closed_at_first_does_not_listen_while_it_starts() -> None:
-    with socket.socket() as reserved:
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        reserved.bind(("127.0.0.1", 0))
-        port = str(reserved.getsockname()[1])
-        pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", STOPPED_BEFORE_AIOHTTP, "--port", port, "--state", "paused"),
-            stdin=pipe,
-            stdout=pipe,
-        )
-        assert process.stdout is not None
-        await process.stdout.readuntil(b"importing aiohttp\n")
+    async with stopped_before_aiohttp("paused") as (process, url):
         with pytest.raises(ConnectionRefusedError):
-            await connect(f"http://127.0.0.1:{port}")
+            await connect(url)
         process.kill()
         await process.wait()
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mockserver import MockLlamaServer
-from tests.harness.rawhttp import RawAnswer, ask
+from tests.harness.sockets.rawhttp import RawAnswer, ask
 
 USER = [{"role": "user", "content": "What is the weather in Paris?"}]
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}

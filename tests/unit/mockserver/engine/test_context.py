@@ -7,7 +7,7 @@ import pytest
 
 from mockserver import MockLlamaServer
 from mockserver.engine.context_window import shift
-from tests.harness.rawhttp import ask
+from tests.harness.sockets.rawhttp import ask
 
 STORY = "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt."
 

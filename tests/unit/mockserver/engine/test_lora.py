@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mockserver import MockLlamaServer
-from tests.harness.rawhttp import ask
+from tests.harness.sockets.rawhttp import ask
 
 NOT_A_LIST = "Field 'lora': Error: 'lora' must be an array of objects with 'id' and 'scale' fields"
 LOADED: dict[str, Any] = {"lora": ("a.gguf,b.gguf",), "lora_scaled": ("c.gguf:0.5",)}

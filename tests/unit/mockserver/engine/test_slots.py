@@ -8,7 +8,7 @@ import pytest
 from mockserver import MockLlamaServer
 from mockserver.engine.request.task_params import read
 from mockserver.engine.results import FinalResult, PromptProgress, Result, Task
-from tests.harness.rawhttp import ask, connect, encode, read_head
+from tests.harness.sockets.rawhttp import ask, connect, encode, read_head
 
 CHAT = "/v1/chat/completions"
 BUSY = b'{"stream":true,"ignore_eos":true,"messages":[]}'

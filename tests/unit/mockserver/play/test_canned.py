@@ -8,7 +8,7 @@ import pytest
 
 from mockserver import MockLlamaServer
 from mockserver.core.rule_syntax import BadRule
-from tests.harness.rawhttp import ask
+from tests.harness.sockets.rawhttp import ask
 
 CHAT = "/v1/chat/completions"
 WEATHER = {"name": "get_weather", "arguments": {"city": "Kyiv", "days": 2}}

@@ -7,7 +7,7 @@ from typing import Any
 
 from mockserver import MockLlamaServer
 from mockserver.core.virtual_clock import START
-from tests.harness.rawhttp import ask
+from tests.harness.sockets.rawhttp import ask
 
 CHAT = "/v1/chat/completions"
 BODY = {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 4, "stream": True}

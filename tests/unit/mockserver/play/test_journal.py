@@ -4,7 +4,7 @@ import pytest
 
 from mockserver import MockLlamaServer
 from mockserver.play.journal import ExchangeEnd, Journal, JournalFilter
-from tests.harness.rawhttp import ask
+from tests.harness.sockets.rawhttp import ask
 
 
 def test_the_oldest_bodies_make_room_and_their_size_is_still_known() -> None:

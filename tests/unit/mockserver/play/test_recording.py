@@ -20,7 +20,7 @@ from mockserver.play.recording.recorder import Recorder
 from mockserver.play.recording.recording_file import RecordingError, files_of, read
 from mockserver.play.recording.replayer import Replayer
 from tests.harness.patience import PATIENCE
-from tests.harness.rawhttp import RawAnswer, ask, connect, encode, read_head
+from tests.harness.sockets.rawhttp import RawAnswer, ask, connect, encode, read_head
 
 KEY = "sk-a-key-that-must-not-be-kept"
 CHAT = {"model": "any", "messages": [{"role": "user", "content": "Grüße"}], "max_tokens": 12, "stream": True}

@@ -10,7 +10,7 @@ import pytest
 from mockserver import MockLlamaServer
 from mockserver.core.state import State
 from tests.harness.patience import PATIENCE
-from tests.harness.rawhttp import ask, connect, encode, is_refused, read_answer, read_head
+from tests.harness.sockets.rawhttp import ask, connect, encode, is_refused, read_answer, read_head
 
 CHAT = {"messages": [{"role": "user", "content": "Say hello."}]}
 ONE_OF = "'state' must be one of ready, deploying, paused, restarting, crashed, hung, sleeping, waking;"

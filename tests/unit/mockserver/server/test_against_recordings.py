@@ -10,7 +10,7 @@ import pytest
 from mockserver import MockLlamaServer
 from mockserver.cli.llama_server_options import options_from
 from mockserver.cli.main import main
-from tests.harness.rawhttp import RawAnswer, ask
+from tests.harness.sockets.rawhttp import RawAnswer, ask
 
 RECORDINGS = Path(__file__).parents[3] / "recordings"
 # The flags of the recorded server, and of a mock the two that its model makes necessary: random weights never

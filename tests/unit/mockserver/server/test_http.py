@@ -3,7 +3,7 @@
 import pytest
 
 from mockserver import MockLlamaServer
-from tests.harness.rawhttp import ask, connect, encode, read_answer
+from tests.harness.sockets.rawhttp import ask, connect, encode, read_answer
 
 MALFORMED = [
     b"FOO / HTTP/1.1\r\nHost: x\r\n\r\n",

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mockserver import BackgroundMock, MockLlamaServer
-from tests.harness.rawhttp import RawAnswer, ask
+from tests.harness.sockets.rawhttp import RawAnswer, ask
 
 ENDPOINTS = [
     *("/v1/chat/completions", "/v1/completions", "/v1/messages", "/v1/messages/count_tokens", "/v1/responses"),

@@ -1,0 +1,1 @@
+"""Clients and upstreams on bare sockets: every byte that is sent and received."""

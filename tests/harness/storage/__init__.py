@@ -1,0 +1,1 @@
+"""Registries: the file and the database."""

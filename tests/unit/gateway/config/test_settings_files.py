@@ -1,0 +1,74 @@
+"""The files beside the code that are made from the settings: the example and the schema."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import trustme
+import yaml
+from pydantic import BaseModel
+
+from gateway.config.settings import Server, Settings, json_schema, parse
+
+CONFIG = Path(__file__).parents[4] / "config"
+
+
+def _fields(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found |= _fields(kind, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = field.default
+    return found
+
+
+def _leaves(value: object, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, dict) and value:
+        return {
+            path: leaf for name, inner in value.items() for path, leaf in _leaves(inner, f"{prefix}{name}.").items()
+        }
+    return {prefix[:-1]: value}
+
+
+def test_the_example_names_every_server_setting_with_its_default() -> None:
+    written = _leaves(yaml.safe_load((CONFIG / "gateway.example.yaml").read_text())["server"])
+    assert {name: tuple(value) if isinstance(value, list) else value for name, value in written.items()} == _fields(
+        Server
+    )
+
+
+def test_the_example_names_every_other_setting_and_loads(tmp_path: Path) -> None:
+    text = (CONFIG / "gateway.example.yaml").read_text()
+    assert text.startswith("# yaml-language-server: $schema=gateway.schema.json\n")
+    assert re.search(r"^# database: sqlite\+aiosqlite:///", text, re.MULTILINE)
+    optional = re.sub(r"# (upstream_key|ping|ca_file):", r"\1:", text)
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    optional = optional.replace("/etc/ssl/private-ca.pem", str(tmp_path / "ca.pem"))
+    read = parse(optional, "example", {"LLAMA_API_KEY": "x"})
+    entry = read.deployments["demo"]
+    assert entry.model_fields_set == set(type(entry).model_fields)
+    assert entry.timeouts.model_fields_set == set(type(entry.timeouts).model_fields)
+    assert entry.limits.model_fields_set == set(type(entry.limits).model_fields)
+    keys = read.accounts["acme"].keys
+    assert set().union(*(key.model_fields_set for key in keys)) == set(type(keys[0]).model_fields)
+    assert set(Settings.model_fields) - read.model_fields_set == {"database"}
+    parse(text, "example", {})
+
+
+def test_every_setting_of_the_schema_is_described() -> None:
+    models = [json_schema(), *json_schema()["$defs"].values()]  # type: ignore[attr-defined]
+    bare = [
+        f"{model['title']}.{name}"
+        for model in models
+        for name, field in model.get("properties", {}).items()
+        if "description" not in field and "$ref" not in field
+    ]
+    assert bare == []
+
+
+def test_the_checked_in_schema_is_what_the_command_prints() -> None:
+    """If this fails: `gguf-gateway schema > config/gateway.schema.json`."""
+    assert json.loads((CONFIG / "gateway.schema.json").read_text()) == json_schema()
