@@ -1,6 +1,8 @@
 """The gateway's side of an upstream's connection, fed by hand where a socket would not deliver the same way twice."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -241,3 +243,13 @@ def _is_piped(wire: UpstreamWire, data: bytes, piped: list[bytes]) -> bool:
     before = len(piped)
     wire.deliver(data)
     return len(piped) > before
+
+
+async def test_no_timer_outlives_a_connection_that_is_gone() -> None:
+    connection = UpstreamConnection()
+    connection.idle_timer.start(lambda: None, 600)
+    remembered = weakref.ref(connection.idle_timer)
+    connection.abort()
+    del connection
+    gc.collect()
+    assert remembered() is None
