@@ -90,6 +90,10 @@ def _headers_down(_old: str) -> str:
     return f"{_names(headers._DOWN, headers._DOWN_PREFIXES)}.\n"
 
 
+def _headers_lists(_old: str) -> str:
+    return f"{_names(headers._LISTS, ())}.\n"
+
+
 def _headers_always(_old: str) -> str:
     lines = [f"{headers.REQUEST_ID}: …", *(f"{name}: {value}" for name, value in headers.ALWAYS.items())]
     return ", ".join(f"`{line}`" for line in lines) + ".\n"
@@ -237,6 +241,7 @@ BLOCKS: dict[str, Callable[[str], str]] = {
     "endpoints": _endpoints,
     "headers-up": _headers_up,
     "headers-down": _headers_down,
+    "headers-lists": _headers_lists,
     "headers-always": _headers_always,
     "settings": _settings,
     "log-fields": _log_fields,
