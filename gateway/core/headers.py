@@ -40,6 +40,7 @@ _PLAIN_VALUE = re.compile(rb"[\t\x20-\x7e]*").fullmatch
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
 
 REQUEST_ID = "x-request-id"
+ANTHROPIC_REQUEST_ID = "request-id"  # the same, where Anthropic's SDKs look for it
 # What every answer of the gateway carries, the upstream's answers included.
 ALWAYS = MappingProxyType({"Server": "gguf-gateway", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"})
 ALWAYS_LINES = "".join(f"{name}: {value}\r\n" for name, value in ALWAYS.items()).encode() + b"\r\n"  # ends a head
@@ -122,9 +123,15 @@ def _downward_name(name: bytes) -> bytes | None:
     return _DOWN.get(name, name if name.startswith(_DOWN_PREFIXES) else None)
 
 
-def request_id_line(request_id: str) -> bytes:
-    """The header that names the request, in the answer."""
-    return b"x-request-id: " + request_id.encode("ascii")
+def request_id_lines(request_id: str) -> bytes:
+    """The headers that name the request, in the answer."""
+    given = request_id.encode("ascii")
+    return b"x-request-id: %b\r\nrequest-id: %b" % (given, given)
+
+
+def request_id_fields(request_id: str) -> dict[str, str]:
+    """The same headers by name."""
+    return {REQUEST_ID: request_id, ANTHROPIC_REQUEST_ID: request_id}
 
 
 def is_sane_request_id(value: str) -> bool:

@@ -43,7 +43,7 @@ class ResponseWriter:
         elif not client.speaks_http11:
             lines.append(b"Connection: keep-alive")
         lines.append(_date_line(int(time())))
-        lines.append(headers.request_id_line(request_id))
+        lines.append(headers.request_id_lines(request_id))
         lines.append(headers.ALWAYS_LINES)
         self._unsent = b"\r\n".join(lines)
 

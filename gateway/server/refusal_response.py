@@ -5,7 +5,7 @@ from aiohttp import hdrs, web
 from gateway.core import errors
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE, Exchange
-from gateway.core.headers import ALWAYS, REQUEST_ID
+from gateway.core.headers import ALWAYS, request_id_fields
 from gateway.proxy.client_connection import ClientConnection
 from gateway.proxy.response_writer import in_one_piece
 from gateway.telemetry.access_log import AccessLog
@@ -51,7 +51,7 @@ def _response(access: AccessLog, exchange: Exchange, refusal: Refusal) -> web.Re
 
 
 def _headers(exchange: Exchange, refusal: Refusal) -> dict[str, str]:
-    return {**ALWAYS, **refusal.headers, REQUEST_ID: exchange.id, hdrs.CONTENT_TYPE: _JSON}
+    return {**ALWAYS, **refusal.headers, **request_id_fields(exchange.id), hdrs.CONTENT_TYPE: _JSON}
 
 
 def _closes(refusal: Refusal) -> bool:

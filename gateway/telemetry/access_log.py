@@ -14,7 +14,7 @@ from aiohttp.typedefs import Handler
 from gateway.core import errors
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE, Ending, Exchange
-from gateway.core.headers import ALWAYS, REQUEST_ID, is_sane_request_id
+from gateway.core.headers import ALWAYS, is_sane_request_id, request_id_fields
 from gateway.core.notifier import Notifier
 from gateway.telemetry.logs import log_request, masked
 from gateway.telemetry.metrics import Metrics
@@ -88,7 +88,7 @@ async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
 async def stamp(request: web.Request, response: web.StreamResponse) -> None:
     """Set the headers that every answer of a handler carries. Connected to aiohttp's `on_response_prepare`."""
     headers = response.headers
-    headers[REQUEST_ID] = request[EXCHANGE].id
+    headers.update(request_id_fields(request[EXCHANGE].id))
     headers.pop(hdrs.SERVER, None)
     for name, value in ALWAYS.items():
         headers.setdefault(name, value)

@@ -95,7 +95,8 @@ def _headers_lists(_old: str) -> str:
 
 
 def _headers_always(_old: str) -> str:
-    lines = [f"{headers.REQUEST_ID}: …", *(f"{name}: {value}" for name, value in headers.ALWAYS.items())]
+    fields = {**headers.request_id_fields("…"), **headers.ALWAYS}
+    lines = [f"{name}: {value}" for name, value in fields.items()]
     return ", ".join(f"`{line}`" for line in lines) + ".\n"
 
 

@@ -7,9 +7,19 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from gateway.cli.contract.judges import Judge, JudgedAnswer, alike, guarded, has_id, refused, status, streamed
+from gateway.cli.contract.judges import (
+    Judge,
+    JudgedAnswer,
+    alike,
+    guarded,
+    has_id,
+    named_alike,
+    refused,
+    status,
+    streamed,
+)
 from gateway.core import errors
-from gateway.core.headers import KEY_HEADERS, REQUEST_ID
+from gateway.core.headers import ANTHROPIC_REQUEST_ID, KEY_HEADERS, REQUEST_ID
 
 _MESSAGES = '"max_tokens": 8, "messages": [{"role": "user", "content": "Say hello."}]'
 _PROMPT = f'{{"model": "any", {_MESSAGES}}}'.encode()
@@ -180,5 +190,10 @@ def _answer_rows(base_url: str, good: Headers) -> list[Check]:
             f"{REQUEST_ID} comes back", [Ask("GET", models, (*good, named)), Ask("GET", models, (named,))], has_id(name)
         ),
         Check(f"{REQUEST_ID} is replaced if it is not valid", [Ask("GET", models, (*good, garbled))], has_id(None)),
+        Check(
+            f"{ANTHROPIC_REQUEST_ID} says the same as {REQUEST_ID}",
+            [Ask("GET", models, good), Ask("GET", models)],
+            named_alike,
+        ),
         Check("nosniff and no-store on every answer", [Ask("GET", models, good), Ask("GET", models)], guarded),
     ]

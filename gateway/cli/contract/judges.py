@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from gateway.core import errors
 from gateway.core.errors import Refusal
-from gateway.core.headers import ALWAYS, REQUEST_ID
+from gateway.core.headers import ALWAYS, ANTHROPIC_REQUEST_ID, REQUEST_ID
 
-_VARYING = {REQUEST_ID.encode(), b"date"}
+_VARYING = {REQUEST_ID.encode(), ANTHROPIC_REQUEST_ID.encode(), b"date"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,15 @@ def has_id(request_id: str | None) -> Judge:
         return next((f"it is {one or 'missing'}" for one in found if one != request_id), "")
 
     return judge
+
+
+def named_alike(answers: Sequence[JudgedAnswer]) -> str:
+    """Anthropic's SDKs read the id from a header of their own; it says the same."""
+    for answer in answers:
+        found = answer.headers.get(ANTHROPIC_REQUEST_ID, "missing")
+        if found != answer.headers.get(REQUEST_ID):
+            return f"it is {found} on a {answer.status}"
+    return ""
 
 
 def guarded(answers: Sequence[JudgedAnswer]) -> str:
