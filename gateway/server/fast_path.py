@@ -58,7 +58,7 @@ class FastPath:
         if connection is None:
             return Begun.NOT_YET
         head, endpoint = request.head, decision.asked.endpoint
-        exchange = self._access.start(head.request_id)
+        exchange = self._access.start(head.request_id, head.origin)
         decision.note_on(exchange)
         exchange.bytes_in = len(request.body)
         answer = ResponseRelay(exchange, endpoint, pool, connection, client=client, report=self._report)

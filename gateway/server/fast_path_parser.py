@@ -51,6 +51,7 @@ class PlainHead:
     asked: RequestedTarget
     upward: bytes
     request_id: str | None
+    origin: str | None
 
 
 class PlainRequest(NamedTuple):
@@ -101,7 +102,7 @@ def _plain_head(lines: bytes) -> PlainHead | None:
     if endpoint is None or endpoint.method.encode() != named[1] or key is None or not is_host(known.get("Host", "")):
         return None
     what = RequestedTarget(digest_of(key), named[2].decode(), endpoint)
-    return PlainHead(what, lines_of(upward(headers)), known.get(REQUEST_ID))
+    return PlainHead(what, lines_of(upward(headers)), known.get(REQUEST_ID), known.get("Origin"))
 
 
 def _all_plain(headers: list[tuple[bytes, bytes]]) -> bool:

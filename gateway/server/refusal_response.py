@@ -51,7 +51,8 @@ def _response(access: AccessLog, exchange: Exchange, refusal: Refusal) -> web.Re
 
 
 def _headers(exchange: Exchange, refusal: Refusal) -> dict[str, str]:
-    return {**ALWAYS, **refusal.headers, **request_id_fields(exchange.id), hdrs.CONTENT_TYPE: _JSON}
+    named = request_id_fields(exchange.id)
+    return {**ALWAYS, **exchange.cors.fields, **refusal.headers, **named, hdrs.CONTENT_TYPE: _JSON}
 
 
 def _closes(refusal: Refusal) -> bool:

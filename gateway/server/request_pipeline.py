@@ -6,7 +6,7 @@ The proxied endpoints are answered right here; everything else goes to aiohttp's
 import asyncio
 import logging
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from gateway.core import errors
@@ -33,7 +33,7 @@ class RequestPipeline:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One exchange, one log line. A client that leaves is not an error, whenever it does."""
-        exchange = self._access.start(request.headers.get(REQUEST_ID))
+        exchange = self._access.start(request.headers.get(REQUEST_ID), request.headers.get(hdrs.ORIGIN))
         request[EXCHANGE] = exchange
         try:
             response = await self._answer(request)

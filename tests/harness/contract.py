@@ -36,6 +36,11 @@ BAD_KEY = Promise(
 )
 NO_DEPLOYMENT = Promise(404, "not_found_error", "No deployment found for this endpoint.")
 NO_SUCH_PATH = Promise(404, "not_found_error", "Nothing is served at this path.")
+FOREIGN_ORIGIN = Promise(
+    403,
+    "permission_error",
+    "Web pages of this origin may not call the gateway: server.cors_origins does not name it.",
+)
 EMPTY_BODY = Promise(400, "invalid_request_error", "The request body is empty.")
 ENCODED_BODY = Promise(415, "invalid_request_error", "Send the request body without Content-Encoding.")
 EXPECTATION = Promise(417, "invalid_request_error", "The only supported expectation is 100-continue.")
