@@ -102,6 +102,11 @@ class Server(Model):
         description="Origins whose web pages may call deployments, like `https://app.example.org`; "
         "`http://localhost:*` is every port, `*` every origin. None by default.",
     )
+    anthropic_errors: bool = Field(
+        default=False,
+        description="Whether refusals on `/v1/messages` and below come in Anthropic's envelope, "
+        '`{"type": "error", "error": {…}}`, as some SDKs demand.',
+    )
     workers: Annotated[int, Field(ge=1, le=64), NO_BOOL] = Field(
         default=1,
         description="Processes that serve the port together; each keeps its own share of the limits on an upstream.",

@@ -134,6 +134,11 @@ class Refusal(Exception):
         """The JSON body, exactly as it goes on the wire."""
         return error_body(self.row.type, self.message)
 
+    @property
+    def anthropic_body(self) -> bytes:
+        """The same in Anthropic's envelope: `{"type": "error", "error": {"type": ..., "message": ...}}`."""
+        return b'{"type": "error", ' + self.body[1:]
+
 
 def error_body(kind: str, message: str) -> bytes:
     """`{"error": {"type": kind, "message": message}}` in UTF-8."""

@@ -15,6 +15,7 @@ from gateway.registry.base import Registry
 from gateway.server.admission import ADMISSION, REGISTRY, Admission
 from gateway.server.completion import COMPLETION, Completion
 from gateway.server.handlers import authentication, dashboard, metrics_endpoint, preflight
+from gateway.server.refusal_response import REFUSER, Refuser
 from gateway.server.routes import add_routes
 from gateway.telemetry import access_log
 
@@ -34,6 +35,7 @@ def create_app(server: Server, registry: Registry, group: WorkerGroup = ALONE) -
     app[REGISTRY] = registry
     app[preflight.CORS] = cors = Cors(server.cors_origins)
     app[access_log.ACCESS] = access = access_log.AccessLog(notifier, cors)
+    app[REFUSER] = Refuser(access, anthropic_errors=server.anthropic_errors)
     app[POOLS] = pools
     app[READINESS] = readiness = Readiness(pools, notifier, server.probes.interval, server.probes.timeout)
     app[RELAY] = relay = Relay(server.limits.body_bytes, server.timeouts.upload_silence)

@@ -67,12 +67,12 @@ class AccessLog:
         if log.isEnabledFor(logging.INFO):
             log_request(log_fields(exchange, request))
 
-    def note_refusal(self, exchange: Exchange, refusal: Refusal) -> None:
-        """The gateway answers this exchange itself: remember with what, and why."""
+    def note_refusal(self, exchange: Exchange, refusal: Refusal, size: int) -> None:
+        """The gateway answers this exchange itself, with a body of `size` bytes: remember with what, and why."""
         row, seen = refusal.row, exchange
         exchange.ending = Ending.FAULT if row is errors.FAULT else Ending.REFUSED
         exchange.reason, exchange.cause = row.reason, refusal.cause
-        exchange.bytes_out = len(refusal.body)
+        exchange.bytes_out = size
         now = datetime.now(UTC)
         self.refused.append(
             RecentRefusal(now, row.status, row.reason, seen.account, seen.deployment, seen.endpoint, refusal.cause)

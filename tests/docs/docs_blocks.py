@@ -142,7 +142,13 @@ def _kind(field: dict[str, Any]) -> str:
     least, above, most = field.get("minimum"), field.get("exclusiveMinimum"), field.get("maximum")
     bounds = [f"{least:g} or more" if least is not None else "", f"above {above:g}" if above is not None else ""]
     bounds.append(f"at most {most}" if most is not None else "")
-    kind = {"string": "text", "integer": "whole number", "number": "number", "array": "list"}[field["type"]]
+    kind = {
+        "string": "text",
+        "integer": "whole number",
+        "number": "number",
+        "array": "list",
+        "boolean": "`true` or `false`",
+    }[field["type"]]
     kind = {"date-time": "date and time"}.get(field.get("format", ""), kind)
     return ", ".join([kind, *filter(None, bounds)])
 
@@ -153,6 +159,8 @@ def _default(name: str, field: dict[str, Any], parent: dict[str, Any]) -> str:
     value = field.get("default")
     if value is None:
         return "–"
+    if isinstance(value, bool):
+        return f"`{value}`".lower()
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 

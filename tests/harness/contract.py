@@ -20,10 +20,10 @@ class Promise:
     def body(self) -> bytes:
         return f'{{"error": {{"type": "{self.type}", "message": "{self.message}"}}}}'.encode()
 
-    def is_kept_by(self, response: Response) -> bool:
-        """Whether an answer is this refusal, to the byte. Fails with what differs."""
+    def is_kept_by(self, response: Response, *, enveloped: bool = False) -> bool:
+        """Whether an answer is this refusal, to the byte, or in Anthropic's envelope. Fails with what differs."""
         assert response.status == self.status, (response.head, response.body[:300])
-        assert response.body == self.body
+        assert response.body == (b'{"type": "error", ' + self.body[1:] if enveloped else self.body)
         assert response.whole
         assert response.header("Content-Type") == "application/json; charset=utf-8"
         for name, value in self.headers:

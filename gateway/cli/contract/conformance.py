@@ -15,6 +15,7 @@ from gateway.cli.contract.judges import (
     has_id,
     named_alike,
     refused,
+    refused_to_anthropic,
     status,
     streamed,
 )
@@ -132,6 +133,11 @@ def _key_rows(base_url: str, key: str) -> list[Check]:
     return [
         *(Check(f"{_PRESENTED}{name}", [Ask("GET", url, headers)], status(200)) for name, headers in accepted.items()),
         *(Check(f"401 {why}", [Ask("GET", url, sent)], refused(errors.BAD_KEY)) for why, sent in turned_away.items()),
+        Check(
+            "401 no key on /v1/messages, in Anthropic's envelope or not",
+            [Ask("POST", f"{base_url}/v1/messages", (_JSON,), _PROMPT)],
+            refused_to_anthropic(errors.BAD_KEY),
+        ),
         Check(
             "401 no key, whether or not there is such a deployment",
             [Ask("GET", _sibling(base_url) + _MODELS), Ask("GET", url)],

@@ -37,17 +37,26 @@ def status(wanted: int) -> Judge:
 def refused(row: errors.ErrorRow, detail: str = "", **headers: str) -> Judge:
     """Every answer is this refusal: status, body with its order of keys, headers."""
     refusal = Refusal(row, detail, **headers)
+    return _refused(refusal, (refusal.body,))
 
+
+def refused_to_anthropic(row: errors.ErrorRow) -> Judge:
+    """As `refused`, or the same in Anthropic's envelope: on `/v1/messages` a gateway may be set to either."""
+    refusal = Refusal(row)
+    return _refused(refusal, (refusal.body, refusal.anthropic_body))
+
+
+def _refused(refusal: Refusal, bodies: Sequence[bytes]) -> Judge:
     def judge(answers: Sequence[JudgedAnswer]) -> str:
-        return next(filter(None, (_differs(answer, refusal) for answer in answers)), "")
+        return next(filter(None, (_differs(answer, refusal, bodies) for answer in answers)), "")
 
     return judge
 
 
-def _differs(answer: JudgedAnswer, refusal: Refusal) -> str:
+def _differs(answer: JudgedAnswer, refusal: Refusal, bodies: Sequence[bytes]) -> str:
     if answer.status != refusal.row.status:
         return f"{answer.status} {_words(answer)}".strip()
-    if _pairs(answer.body) != _pairs(refusal.body):
+    if _pairs(answer.body) not in map(_pairs, bodies):
         return f"the body is {_words(answer) or 'empty'}"
     if answer.headers.get("Content-Type", "").partition(";")[0] != "application/json":
         return f"Content-Type is {answer.headers.get('Content-Type', 'missing')}"
