@@ -4,12 +4,12 @@ import pytest
 
 from tests.harness import contract, scene
 from tests.harness.contract import Promise
-from tests.harness.fleet import Fleet
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import Script, ScriptedUpstream, Visit
-from tests.harness.stage import chat
-from tests.harness.wire_client import request
-from tests.harness.witness import BODY_BYTES, line_of, warm, was_fast, witnessed_config
+from tests.harness.processes.fleet import Fleet
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import Script, ScriptedUpstream, Visit
+from tests.harness.sockets.stage import chat
+from tests.harness.sockets.wire_client import request
+from tests.harness.processes.witness import BODY_BYTES, line_of, warm, was_fast, witnessed_config
 
 MESSAGES = "/v1/messages"
 COUNT = "/v1/messages/count_tokens"

@@ -5,12 +5,12 @@ import re
 import pytest
 
 from tests.harness import contract, scene
-from tests.harness.fleet import Fleet, StartGateway
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import Script, ScriptedUpstream, Visit
-from tests.harness.stage import DONE, EVENT, chat
-from tests.harness.wire_client import Response, chunked, request
-from tests.harness.witness import BODY_BYTES, warm, was_fast, witnessed_config
+from tests.harness.processes.fleet import Fleet, StartGateway
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import Script, ScriptedUpstream, Visit
+from tests.harness.sockets.stage import DONE, EVENT, chat
+from tests.harness.sockets.wire_client import Response, chunked, request
+from tests.harness.processes.witness import BODY_BYTES, warm, was_fast, witnessed_config
 
 PAGE = "http://localhost:3000"
 STRANGER = "http://localhost:3000.evil.example"

@@ -2,8 +2,10 @@
 
 import pytest
 
+from gateway.cli.sandbox.processes import _configuration, read_definition
 from gateway.config.document import SourceError
 from gateway.config.settings import parse, warnings
+from gateway.core.cors import LOOPBACK_ORIGINS, Cors
 
 ACCOUNTS = "accounts:\n  acme: {keys: [{name: laptop, key: gw_plain_text_for_sandboxes}]}\n"
 
@@ -37,6 +39,14 @@ def test_one_origin_that_is_no_list_is_told_what_a_list_looks_like() -> None:
     with pytest.raises(SourceError) as raised:
         parse(f"server: {{cors_origins: 'http://localhost:*'}}\n{ACCOUNTS}", "gw.yaml", {})
     assert raised.value.lines == ("gw.yaml:1: server.cors_origins: must be a list, with lines like `- ...`",)
+
+
+def test_the_sandbox_lets_in_pages_of_this_machine() -> None:
+    definition = read_definition()
+    urls = ["http://127.0.0.1:9"] * len(definition.deployments)
+    server = parse(_configuration(definition, urls, 0), "gw.yaml", {}).server
+    assert server.cors_origins == LOOPBACK_ORIGINS
+    assert Cors(server.cors_origins).allows("http://[::1]:5173")
 
 
 def test_every_origin_at_once_is_warned_about() -> None:
