@@ -6,10 +6,11 @@ from tests.harness import contract, scene
 from tests.harness.contract import Promise
 from tests.harness.processes.fleet import Fleet
 from tests.harness.processes.gateway_process import GatewayProcess
-from tests.harness.sockets.scripted_upstream import Script, ScriptedUpstream, Visit
-from tests.harness.sockets.stage import chat
-from tests.harness.sockets.wire_client import request
 from tests.harness.processes.witness import BODY_BYTES, line_of, warm, was_fast, witnessed_config
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import chat
+from tests.harness.sockets.upstream_visit import Script, Visit
+from tests.harness.sockets.wire_client import request
 
 MESSAGES = "/v1/messages"
 COUNT = "/v1/messages/count_tokens"

@@ -4,10 +4,11 @@ import pytest
 
 from tests.harness import scene
 from tests.harness.processes.gateway_process import GatewayProcess
-from tests.harness.sockets.scripted_upstream import ScriptedUpstream, Visit
-from tests.harness.sockets.stage import chat
-from tests.harness.sockets.wire_client import chunked, request
 from tests.harness.processes.witness import warm
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import chat
+from tests.harness.sockets.upstream_visit import Visit
+from tests.harness.sockets.wire_client import chunked, request
 
 LISTS = ("Accept", "Accept-Encoding", "Accept-Language", "anthropic-beta", "OpenAI-Beta", "tracestate")
 SINGLE = ("Content-Type", "User-Agent", "anthropic-version", "OpenAI-Organization", "traceparent", "x-app")

@@ -7,10 +7,11 @@ import pytest
 from tests.harness import contract, scene
 from tests.harness.processes.fleet import Fleet, StartGateway
 from tests.harness.processes.gateway_process import GatewayProcess
-from tests.harness.sockets.scripted_upstream import Script, ScriptedUpstream, Visit
-from tests.harness.sockets.stage import DONE, EVENT, chat
-from tests.harness.sockets.wire_client import Response, chunked, request
 from tests.harness.processes.witness import BODY_BYTES, warm, was_fast, witnessed_config
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import DONE, EVENT, chat
+from tests.harness.sockets.upstream_visit import Script, Visit
+from tests.harness.sockets.wire_client import Response, chunked, request
 
 PAGE = "http://localhost:3000"
 STRANGER = "http://localhost:3000.evil.example"
