@@ -7,7 +7,7 @@ import pytest
 from tests.harness import contract, scene
 from tests.harness.processes.fleet import Fleet, StartGateway
 from tests.harness.processes.gateway_process import GatewayProcess
-from tests.harness.processes.witness import BODY_BYTES, warm, was_fast, witnessed_config
+from tests.harness.processes.witness import BODY_BYTES, echo, warm, was_fast, witnessed_config
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.stage import DONE, EVENT, chat
 from tests.harness.sockets.upstream_visit import Script, Visit
@@ -93,12 +93,32 @@ def test_what_is_no_preflight_is_not_answered_as_one(open_gateway: GatewayProces
         assert contract.BAD_KEY.is_kept_by(open_gateway.ask(request(scene.CHAT, *lines, method="OPTIONS")))
 
 
-def test_a_preflight_leaves_the_connection_for_the_request(open_gateway: GatewayProcess) -> None:
+def test_a_preflight_leaves_the_fast_path_to_the_request_behind_it(
+    open_gateway: GatewayProcess, upstream: ScriptedUpstream
+) -> None:
+    warm(open_gateway, upstream)
+    start = open_gateway.mark_log()
     with open_gateway.connect() as client:
-        for _ in range(2):
+        for number in range(3):
             assert client.ask(preflight(scene.CHAT)).status == 204
-            answer = client.ask(chat("demo", f"Origin: {PAGE}"))
+            open_gateway.mark_log()  # by then aiohttp is done with it
+            answer = client.ask(chat("demo", f"Origin: {PAGE}", f"x-request-id: page-{number}"))
             assert (answer.status, cors_of(answer)) == (200, ALLOWED)
+    assert all(was_fast(open_gateway, f"page-{number}", start) for number in range(3))
+
+
+def test_a_preflight_and_requests_sent_at_once_are_answered_in_turn(
+    open_gateway: GatewayProcess, upstream: ScriptedUpstream
+) -> None:
+    asked = [preflight(scene.CHAT), chat("demo", ORIGIN, body=b"one"), preflight(scene.MODELS), chat("paused", ORIGIN)]
+    for pieces in ([b"".join(asked)], asked, [byte.to_bytes() for byte in b"".join(asked)]):
+        with upstream.playing(echo), open_gateway.connect() as client:
+            for piece in pieces:
+                client.send(piece)
+            answers = [client.read_response() for _ in asked]
+        assert [answer.status for answer in answers] == [204, 200, 204, 503]
+        assert answers[1].body == b"one"
+        assert all(cors_of(answer)["Vary"] == "Origin" for answer in answers)
 
 
 @pytest.mark.parametrize("value", ["GET\tX", "G(T", ""])
