@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from gateway.config.setting_types import NO_BOOL, Host, Seconds, SecondsOrZero
+from gateway.config.setting_types import NO_BOOL, Host, Origin, Seconds, SecondsOrZero
 
 
 def _off(value: object) -> object:
@@ -96,6 +96,16 @@ class Server(Model):
     )
     metrics: ShownTo = Field(
         default="loopback", description="Who may read `/metrics`: `loopback` (this machine), `everyone`, or nobody."
+    )
+    cors_origins: tuple[Origin, ...] = Field(
+        default=(),
+        description="Origins whose web pages may call deployments, like `https://app.example.org`; "
+        "`http://localhost:*` is every port, `*` every origin. None by default.",
+    )
+    anthropic_errors: bool = Field(
+        default=False,
+        description="Whether refusals on `/v1/messages` and below come in Anthropic's envelope, "
+        '`{"type": "error", "error": {…}}`, as some SDKs demand.',
     )
     workers: Annotated[int, Field(ge=1, le=64), NO_BOOL] = Field(
         default=1,

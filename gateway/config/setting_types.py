@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
+from gateway.core.cors import checked_origin
 from gateway.core.deployment import ID_PATTERN, check_id, check_upstream, check_upstream_key
 
 _DAY = 86_400.0
@@ -78,6 +79,7 @@ Id = Annotated[str, AfterValidator(check_id), WithJsonSchema({"type": "string", 
 NO_BOOL = BeforeValidator(_no_bool)  # behind the bounds, or the JSON Schema would lose them
 Seconds = Annotated[float, Field(gt=0, le=_DAY, allow_inf_nan=False), NO_BOOL]
 SecondsOrZero = Annotated[float, Field(ge=0, le=_DAY, allow_inf_nan=False), NO_BOOL]
+Origin = Annotated[str, AfterValidator(checked_origin)]
 Host = Annotated[str, AfterValidator(_host)]
 CaFile = Annotated[str, AfterValidator(_pem_file)]
 Database = Annotated[str, AfterValidator(_database)]

@@ -220,6 +220,8 @@ def warnings(settings: Settings) -> tuple[str, ...]:
         found.append("No key is configured: every request will be answered 401.")
     if settings.server.status_page == "everyone":
         found.append("The status page is shown to everyone who can reach the gateway.")
+    if "*" in settings.server.cors_origins:
+        found.append("Web pages of every origin may call the gateway with a key (server.cors_origins).")
     return tuple(found)
 
 

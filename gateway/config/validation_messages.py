@@ -16,6 +16,8 @@ _SENTENCES = {
     "missing": "is required",
     "string_type": "must be text; put it in quotes",
     "string_too_short": "must not be empty",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_parsing_size": "must be a whole number of ordinary size",

@@ -1,5 +1,6 @@
 """What is proxied, and nothing else: one table of (method, path)."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -38,3 +39,11 @@ _TABLE = (
 )
 PREFIX = "/api/gguf/"  # then come a deployment's id and the path of an endpoint
 ENDPOINTS = MappingProxyType({endpoint.path: endpoint for endpoint in _TABLE})
+
+# `/v1/messages` and all below it, served or not; and the same where a base URL has a `/v1` or a slash too many or few.
+_ANTHROPIC_PATH = re.compile(rf"(?:{PREFIX}[^/]*)?/+(?:v1/+)*messages(?:/.*)?", re.DOTALL).fullmatch
+
+
+def is_anthropic_path(path: str) -> bool:
+    """Whether a client that asks for this path, with or without a base URL's before it, speaks Anthropic's API."""
+    return _ANTHROPIC_PATH(path) is not None

@@ -48,6 +48,13 @@ BAD_REQUEST = _row("bad_request", 400, "invalid_request_error", "The request is 
 EMPTY_BODY = _row("empty_body", 400, "invalid_request_error", "The request body is empty.", _NO_RETRY)
 NO_SUCH_PATH = _row("no_such_path", 404, "not_found_error", "Nothing is served at this path.", _NO_RETRY)
 WRONG_METHOD = _row("wrong_method", 405, "invalid_request_error", "This path is served for {detail} only.", _NO_RETRY)
+FOREIGN_ORIGIN = _row(
+    "foreign_origin",
+    403,
+    "permission_error",
+    "Web pages of this origin may not call the gateway: server.cors_origins does not name it.",
+    _NO_RETRY,
+)
 SLOW_UPLOAD = _row("slow_upload", 408, "timeout_error", "The request body did not arrive in time.")
 TOO_LARGE = _row(
     "too_large", 413, "request_too_large", "The request body exceeds the limit of {detail} bytes.", _NO_RETRY
@@ -94,6 +101,7 @@ FURTHER = (
     EMPTY_BODY,
     NO_SUCH_PATH,
     WRONG_METHOD,
+    FOREIGN_ORIGIN,
     SLOW_UPLOAD,
     TOO_LARGE,
     ENCODED_BODY,
@@ -125,6 +133,11 @@ class Refusal(Exception):
     def body(self) -> bytes:
         """The JSON body, exactly as it goes on the wire."""
         return error_body(self.row.type, self.message)
+
+    @property
+    def anthropic_body(self) -> bytes:
+        """The same in Anthropic's envelope: `{"type": "error", "error": {"type": ..., "message": ...}}`."""
+        return b'{"type": "error", ' + self.body[1:]
 
 
 def error_body(kind: str, message: str) -> bytes:

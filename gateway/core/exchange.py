@@ -5,6 +5,7 @@ from time import monotonic
 
 from aiohttp import web
 
+from gateway.core.cors import NO_CORS, CorsHeaders
 from gateway.core.usage import Excerpt, Usage
 
 
@@ -36,6 +37,7 @@ class Exchange:
     ending = Ending.FINISHED
     usage: Usage | None = None
     excerpt: Excerpt | None = None  # of the answer, once one is expected
+    cors: CorsHeaders = NO_CORS  # of its answer
     reason = ""
     cause = ""
 

@@ -27,11 +27,20 @@ _DOWN = {
 }
 _DOWN_PREFIXES = (b"anthropic-", b"openai-", b"x-ratelimit-")
 
+# Of those that pass, the ones whose value is a list: only such a header may come on several lines, and these may be
+# joined (RFC 9110 5.3). Lists by RFC 9110 8.4, 8.5 and 12.5, W3C Trace Context 3.3, and Anthropic's and OpenAI's APIs.
+_LISTS = frozenset({b"accept", b"accept-encoding", b"accept-language", b"content-encoding", b"content-language"}) | {
+    b"anthropic-beta",
+    b"openai-beta",
+    b"tracestate",
+}
+
 # RFC 9110 5.5 without obs-text: a value outside it is not forwarded in either direction.
 _PLAIN_VALUE = re.compile(rb"[\t\x20-\x7e]*").fullmatch
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
 
 REQUEST_ID = "x-request-id"
+ANTHROPIC_REQUEST_ID = "request-id"  # the same, where Anthropic's SDKs look for it
 # What every answer of the gateway carries, the upstream's answers included.
 ALWAYS = MappingProxyType({"Server": "gguf-gateway", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"})
 ALWAYS_LINES = "".join(f"{name}: {value}\r\n" for name, value in ALWAYS.items()).encode() + b"\r\n"  # ends a head
@@ -60,16 +69,24 @@ def _bearer(value: str) -> str:
 
 
 def upward(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
-    """The client's headers that its model server may see, each at most once, names in lower case."""
+    """The client's headers that its model server may see, each at most once, names in lower case.
+
+    A list that comes on several lines is joined; of any other header the first counts.
+    """
     passed: dict[bytes, bytes] = {}
     nominated: list[bytes] = []
     for raw_name, value in headers:
         name = _upward_name(raw_name)
         if name == b"connection":  # it declares others hop-by-hop (RFC 9110 7.6.1)
             nominated += [part.strip().lower() for part in value.split(b",")]
-        elif name is not None and name not in passed and _PLAIN_VALUE(value):
-            passed[name] = value
+        elif name is not None and _PLAIN_VALUE(value):
+            passed[name] = value if name not in passed else merged(name, passed[name], value)
     return [header for header in passed.items() if header[0] not in nominated]
+
+
+def merged(name: bytes, first: bytes, second: bytes) -> bytes:
+    """The value of a header, its name in lower case, that has come on two lines."""
+    return b", ".join(filter(None, (first, second))) if name in _LISTS else first
 
 
 def lines_of(headers: RawHeaders) -> bytes:
@@ -106,9 +123,15 @@ def _downward_name(name: bytes) -> bytes | None:
     return _DOWN.get(name, name if name.startswith(_DOWN_PREFIXES) else None)
 
 
-def request_id_line(request_id: str) -> bytes:
-    """The header that names the request, in the answer."""
-    return b"x-request-id: " + request_id.encode("ascii")
+def request_id_lines(request_id: str) -> bytes:
+    """The headers that name the request, in the answer."""
+    given = request_id.encode("ascii")
+    return b"x-request-id: %b\r\nrequest-id: %b" % (given, given)
+
+
+def request_id_fields(request_id: str) -> dict[str, str]:
+    """The same headers by name."""
+    return {REQUEST_ID: request_id, ANTHROPIC_REQUEST_ID: request_id}
 
 
 def is_sane_request_id(value: str) -> bool:

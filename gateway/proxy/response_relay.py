@@ -185,7 +185,7 @@ class ResponseRelay:
         self.state = STREAMING
         streams = event_stream.is_event_stream(head.headers.get(b"content-type", b""))
         self._takes_events = streams and head.length is None and not head.headers.get(b"content-encoding")
-        self.reply = reply = ResponseWriter(self.client, head, self.exchange.id, streams=streams)
+        self.reply = reply = ResponseWriter(self.client, head, self.exchange, streams=streams)
         self.exchange.status = head.status
         self.exchange.first_byte_at = monotonic()
         early, self._held_body = self._held_body, b""

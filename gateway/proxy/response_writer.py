@@ -13,6 +13,7 @@ from time import time
 from aiohttp import web
 
 from gateway.core import headers
+from gateway.core.exchange import Exchange
 from gateway.proxy.client_connection import Client
 from gateway.proxy.upstream.response_head import ResponseHead
 
@@ -25,7 +26,7 @@ class ResponseWriter:
     A body of unknown length is sent in chunks (`chunked`), or to an HTTP/1.0 client until the connection closes.
     """
 
-    def __init__(self, client: Client, head: ResponseHead, request_id: str, *, streams: bool) -> None:
+    def __init__(self, client: Client, head: ResponseHead, exchange: Exchange, *, streams: bool) -> None:
         self._connection = client.connection
         bodiless = head.status in {204, 304}
         self.chunked = client.speaks_http11 and head.length is None and not bodiless
@@ -43,7 +44,9 @@ class ResponseWriter:
         elif not client.speaks_http11:
             lines.append(b"Connection: keep-alive")
         lines.append(_date_line(int(time())))
-        lines.append(headers.request_id_line(request_id))
+        lines.append(headers.request_id_lines(exchange.id))
+        if exchange.cors.lines:
+            lines.append(exchange.cors.lines)
         lines.append(headers.ALWAYS_LINES)
         self._unsent = b"\r\n".join(lines)
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from gateway.config.settings import Server
+from gateway.core.cors import Cors
 from gateway.core.notifier import Notifier
 from gateway.core.worker_group import ALONE, WORKER_GROUP, WorkerGroup
 from gateway.proxy.relay import RELAY, Relay
@@ -13,12 +14,13 @@ from gateway.proxy.upstream.readiness import READINESS, Readiness
 from gateway.registry.base import Registry
 from gateway.server.admission import ADMISSION, REGISTRY, Admission
 from gateway.server.completion import COMPLETION, Completion
-from gateway.server.handlers import authentication, dashboard, metrics_endpoint
+from gateway.server.handlers import authentication, dashboard, metrics_endpoint, preflight
+from gateway.server.refusal_response import REFUSER, Refuser
 from gateway.server.routes import add_routes
 from gateway.telemetry import access_log
 
 # Only for what the router answers: the proxied endpoints do not come this way (see `request_pipeline`).
-MIDDLEWARES = (access_log.measure, authentication.authenticate)
+MIDDLEWARES = (access_log.measure, preflight.answer_preflight, authentication.authenticate)
 
 NOTIFIER = web.AppKey("notifier", Notifier)
 _FIRST_LOOK_SECONDS = 0.3  # so that a restarted gateway does not call healthy deployments "deploying"
@@ -31,7 +33,9 @@ def create_app(server: Server, registry: Registry, group: WorkerGroup = ALONE) -
     app[NOTIFIER] = notifier
     app[WORKER_GROUP] = group
     app[REGISTRY] = registry
-    app[access_log.ACCESS] = access = access_log.AccessLog(notifier)
+    app[preflight.CORS] = cors = Cors(server.cors_origins)
+    app[access_log.ACCESS] = access = access_log.AccessLog(notifier, cors)
+    app[REFUSER] = Refuser(access, anthropic_errors=server.anthropic_errors)
     app[POOLS] = pools
     app[READINESS] = readiness = Readiness(pools, notifier, server.probes.interval, server.probes.timeout)
     app[RELAY] = relay = Relay(server.limits.body_bytes, server.timeouts.upload_silence)

@@ -16,7 +16,7 @@ from gateway.proxy.request_body import HELD_BYTES
 from gateway.proxy.write_coalescing import WriteCoalescer
 from gateway.server.admission import Admitted, Rejected, RequestedTarget
 from gateway.server.fast_path import Begun, FastPath
-from gateway.server.fast_path_parser import PlainRequest, plain_request
+from gateway.server.fast_path_parser import PlainRequest, is_plain_preflight, plain_request
 
 COLLECTING_SECONDS = 0.02  # until the rest of a plain request has come: clients send head and body apart
 # How many turns of the event loop a request waits for an idle connection, or for aiohttp to end the request before
@@ -134,7 +134,10 @@ class Demultiplexer(ClientConnection):
     def _stop_collecting(self, request: PlainRequest | None) -> None:
         """Give aiohttp what there is: the beginning of a `request`, or something whose end only aiohttp can find."""
         data = self._take_buffer()
-        self._pass_on(data, math.inf if request is None else request.whole_size - len(data))
+        if request is not None:
+            self._pass_on(data, request.whole_size - len(data))
+        else:
+            self._pass_on(data, 0 if is_plain_preflight(data) else math.inf)
 
     def _pass_on(self, data: bytes, more: float) -> None:
         """Give aiohttp these bytes, and as many `more` when they come."""

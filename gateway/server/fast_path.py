@@ -18,7 +18,7 @@ from gateway.proxy.response_relay import ResponseRelay
 from gateway.server.admission import ADMISSION, Admitted, Rejected
 from gateway.server.completion import COMPLETION
 from gateway.server.fast_path_parser import PlainRequest
-from gateway.server.refusal_response import refuse_at_once
+from gateway.server.refusal_response import REFUSER
 from gateway.telemetry.access_log import ACCESS
 
 
@@ -37,6 +37,7 @@ class FastPath:
         self._access = app[ACCESS]
         self.admit = app[ADMISSION].admit  # called once for each request; its decision is handed to `carry`
         self._completion = app[COMPLETION]
+        self._refuser = app[REFUSER]
         self._relay = app[RELAY]
         self._body_bytes = min(self._relay.body_bytes, HELD_BYTES)
         self._loop = asyncio.get_running_loop()
@@ -58,7 +59,7 @@ class FastPath:
         if connection is None:
             return Begun.NOT_YET
         head, endpoint = request.head, decision.asked.endpoint
-        exchange = self._access.start(head.request_id)
+        exchange = self._access.start(head.request_id, head.origin)
         decision.note_on(exchange)
         exchange.bytes_in = len(request.body)
         answer = ResponseRelay(exchange, endpoint, pool, connection, client=client, report=self._report)
@@ -80,7 +81,7 @@ class FastPath:
         self._relay.finish(answer)
         connection = answer.client.connection
         if refusal is not None and connection.transport is not None:
-            refuse_at_once(self._access, answer.exchange, refusal, connection)
+            self._refuser.refuse_at_once(answer.exchange, refusal, connection)
         if not self._ended:  # later: the clients get their bytes at the end of this turn of the event loop
             self._loop.call_soon(self._complete)
         self._ended.append(answer.exchange)

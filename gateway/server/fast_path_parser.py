@@ -22,6 +22,7 @@ _MAX_HEAD_BYTES = 4000  # half of what aiohttp's parser takes for one line; real
 _REQUEST_LINE = re.compile(
     rb"(GET|POST) %b([A-Za-z0-9._-]{1,64})(/[a-z0-9/_]{1,64}) HTTP/1\.1" % PREFIX.encode()
 ).fullmatch
+_PREFLIGHT_LINE = re.compile(rb"OPTIONS /[A-Za-z0-9._/-]{0,200} HTTP/1\.1").fullmatch
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)").fullmatch
 # Cut out before the head is looked up: it is the one line in which a client's requests differ.
 _LENGTHS = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
@@ -51,6 +52,7 @@ class PlainHead:
     asked: RequestedTarget
     upward: bytes
     request_id: str | None
+    origin: str | None
 
 
 class PlainRequest(NamedTuple):
@@ -77,6 +79,18 @@ def plain_request(data: bytes) -> PlainRequest | None:
     return PlainRequest(head, data[end + 4 :], whole_size, whole_size - len(data))
 
 
+def is_plain_preflight(data: bytes) -> bool:
+    """Whether this is one whole `OPTIONS` without a body, as browsers send before a web page's request.
+
+    aiohttp answers it, and need not read on: the page's request takes the fast path.
+    """
+    if not data.startswith(b"OPTIONS ") or data.find(b"\r\n\r\n", 0, _MAX_HEAD_BYTES) != len(data) - 4:
+        return False
+    request_line, *lines = data[:-4].split(b"\r\n")
+    headers = [(found[1], found[2]) for found in map(_HEADER, lines) if found is not None]
+    return _PREFLIGHT_LINE(request_line) is not None and len(headers) == len(lines) and _all_plain(headers)
+
+
 def _without_length(lines: bytes) -> tuple[bytes, bytes | None]:
     """The head without its `Content-Length`, and that header's value, if there is one."""
     for name in _LENGTHS:
@@ -101,7 +115,7 @@ def _plain_head(lines: bytes) -> PlainHead | None:
     if endpoint is None or endpoint.method.encode() != named[1] or key is None or not is_host(known.get("Host", "")):
         return None
     what = RequestedTarget(digest_of(key), named[2].decode(), endpoint)
-    return PlainHead(what, lines_of(upward(headers)), known.get(REQUEST_ID))
+    return PlainHead(what, lines_of(upward(headers)), known.get(REQUEST_ID), known.get("Origin"))
 
 
 def _all_plain(headers: list[tuple[bytes, bytes]]) -> bool:

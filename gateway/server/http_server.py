@@ -17,7 +17,7 @@ from gateway.proxy.write_coalescing import WriteCoalescer
 from gateway.server.completion import COMPLETION
 from gateway.server.demultiplexer import Demultiplexer
 from gateway.server.fast_path import FastPath
-from gateway.server.refusal_response import refuse_unread
+from gateway.server.refusal_response import REFUSER
 from gateway.server.request_pipeline import RequestPipeline
 from gateway.server.request_validation import without_surprises
 from gateway.telemetry.access_log import ACCESS
@@ -58,7 +58,7 @@ class HttpConnection(Demultiplexer):
 
     def _refuse_unread(self, refusal: Refusal) -> web.StreamResponse:
         exchange = self.app[ACCESS].start(None)
-        response = refuse_unread(self.app[ACCESS], exchange, refusal)
+        response = self.app[REFUSER].refuse_unread(exchange, refusal)
         self.app[COMPLETION].complete(exchange)
         return response
 

@@ -6,7 +6,7 @@ The proxied endpoints are answered right here; everything else goes to aiohttp's
 import asyncio
 import logging
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from gateway.core import errors
@@ -15,7 +15,7 @@ from gateway.core.exchange import EXCHANGE, Ending
 from gateway.core.headers import REQUEST_ID
 from gateway.server.completion import COMPLETION
 from gateway.server.handlers.proxied_endpoints import asked_of, inference
-from gateway.server.refusal_response import refuse
+from gateway.server.refusal_response import REFUSER
 from gateway.server.request_validation import refuse_ambiguous
 from gateway.telemetry.access_log import ACCESS
 
@@ -29,11 +29,12 @@ class RequestPipeline:
         self._app = app
         self._access = app[ACCESS]
         self._completion = app[COMPLETION]
+        self._refuse = app[REFUSER].refuse
         self._route = route
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One exchange, one log line. A client that leaves is not an error, whenever it does."""
-        exchange = self._access.start(request.headers.get(REQUEST_ID))
+        exchange = self._access.start(request.headers.get(REQUEST_ID), request.headers.get(hdrs.ORIGIN))
         request[EXCHANGE] = exchange
         try:
             response = await self._answer(request)
@@ -52,14 +53,14 @@ class RequestPipeline:
             asked = asked_of(request)
             return await (self._route(request) if asked is None else inference(self._app, request, asked))
         except Refusal as refusal:
-            return refuse(self._access, request, refusal)
+            return self._refuse(request, refusal)
         except web.HTTPMethodNotAllowed as error:
             methods = ", ".join(sorted(error.allowed_methods))
-            return refuse(self._access, request, Refusal(errors.WRONG_METHOD, methods, Allow=methods))
+            return self._refuse(request, Refusal(errors.WRONG_METHOD, methods, Allow=methods))
         except web.HTTPNotFound:
-            return refuse(self._access, request, Refusal(errors.NO_SUCH_PATH))
+            return self._refuse(request, Refusal(errors.NO_SUCH_PATH))
         except Exception:  # our own faults must not get aiohttp's error page
             log.exception("request %s: internal error", request[EXCHANGE].id)
             if request[EXCHANGE].first_byte_at is not None and request.transport is not None:
                 request.transport.abort()  # a second answer would land inside the first
-            return refuse(self._access, request, Refusal(errors.FAULT))
+            return self._refuse(request, Refusal(errors.FAULT))

@@ -12,9 +12,10 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from gateway.core import errors
+from gateway.core.cors import Cors
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE, Ending, Exchange
-from gateway.core.headers import ALWAYS, REQUEST_ID, is_sane_request_id
+from gateway.core.headers import ALWAYS, is_sane_request_id, request_id_fields
 from gateway.core.notifier import Notifier
 from gateway.telemetry.logs import log_request, masked
 from gateway.telemetry.metrics import Metrics
@@ -40,17 +41,25 @@ class RecentRefusal:
 class AccessLog:
     """Sees every request come and go, and remembers the last refusals."""
 
-    def __init__(self, notifier: Notifier) -> None:
+    def __init__(self, notifier: Notifier, cors: Cors) -> None:
         self._notifier = notifier
+        self._cors = cors
         self.refused: deque[RecentRefusal] = deque(maxlen=_REMEMBERED)
         self.metrics = Metrics()
         self._random = Random()  # noqa: S311  an id may be guessable, and this saves a system call
 
-    def start(self, given_id: str | None) -> Exchange:
-        """Note a new request. It keeps the id its client has given it, if that is a valid one."""
+    def start(self, given_id: str | None, origin: str | None = None) -> Exchange:
+        """Note a new request. It keeps the id its client has given it, if that is a valid one.
+
+        `origin` is that of the web page that sends it, if one does.
+        """
         if given_id is not None and is_sane_request_id(given_id):
-            return Exchange(given_id)
-        return Exchange(f"{self._random.getrandbits(64):016x}")
+            exchange = Exchange(given_id)
+        else:
+            exchange = Exchange(f"{self._random.getrandbits(64):016x}")
+        if self._cors.is_on:
+            exchange.cors = self._cors.headers(origin)
+        return exchange
 
     def log(self, exchange: Exchange, request: web.Request | None = None) -> None:
         """It has been answered, or given up: count and log it. `request` names the path where there is no endpoint."""
@@ -58,12 +67,12 @@ class AccessLog:
         if log.isEnabledFor(logging.INFO):
             log_request(log_fields(exchange, request))
 
-    def note_refusal(self, exchange: Exchange, refusal: Refusal) -> None:
-        """The gateway answers this exchange itself: remember with what, and why."""
+    def note_refusal(self, exchange: Exchange, refusal: Refusal, size: int) -> None:
+        """The gateway answers this exchange itself, with a body of `size` bytes: remember with what, and why."""
         row, seen = refusal.row, exchange
         exchange.ending = Ending.FAULT if row is errors.FAULT else Ending.REFUSED
         exchange.reason, exchange.cause = row.reason, refusal.cause
-        exchange.bytes_out = len(refusal.body)
+        exchange.bytes_out = size
         now = datetime.now(UTC)
         self.refused.append(
             RecentRefusal(now, row.status, row.reason, seen.account, seen.deployment, seen.endpoint, refusal.cause)
@@ -88,7 +97,8 @@ async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
 async def stamp(request: web.Request, response: web.StreamResponse) -> None:
     """Set the headers that every answer of a handler carries. Connected to aiohttp's `on_response_prepare`."""
     headers = response.headers
-    headers[REQUEST_ID] = request[EXCHANGE].id
+    exchange = request[EXCHANGE]
+    headers.update({**request_id_fields(exchange.id), **exchange.cors.fields})
     headers.pop(hdrs.SERVER, None)
     for name, value in ALWAYS.items():
         headers.setdefault(name, value)

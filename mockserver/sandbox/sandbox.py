@@ -13,12 +13,14 @@ __all__ = ["Deployment", "GatewayError", "Sandbox"]
 
 KEY = "gw_sandbox_key_for_tests"
 _ACCOUNT = "sandbox"
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")  # whose pages may call the sandbox's deployments
 _SERVER: dict[str, Any] = {
     "host": "127.0.0.1",
     "port": 0,
     "timeouts": {"drain": 0},
     "probes": {"interval": 0.5},
     "log": {"format": "json"},
+    "cors_origins": [f"{scheme}://{host}:*" for scheme in ("http", "https") for host in _LOOPBACK],
 }
 
 

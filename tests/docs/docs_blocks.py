@@ -90,8 +90,13 @@ def _headers_down(_old: str) -> str:
     return f"{_names(headers._DOWN, headers._DOWN_PREFIXES)}.\n"
 
 
+def _headers_lists(_old: str) -> str:
+    return f"{_names(headers._LISTS, ())}.\n"
+
+
 def _headers_always(_old: str) -> str:
-    lines = [f"{headers.REQUEST_ID}: …", *(f"{name}: {value}" for name, value in headers.ALWAYS.items())]
+    fields = {**headers.request_id_fields("…"), **headers.ALWAYS}
+    lines = [f"{name}: {value}" for name, value in fields.items()]
     return ", ".join(f"`{line}`" for line in lines) + ".\n"
 
 
@@ -137,7 +142,13 @@ def _kind(field: dict[str, Any]) -> str:
     least, above, most = field.get("minimum"), field.get("exclusiveMinimum"), field.get("maximum")
     bounds = [f"{least:g} or more" if least is not None else "", f"above {above:g}" if above is not None else ""]
     bounds.append(f"at most {most}" if most is not None else "")
-    kind = {"string": "text", "integer": "whole number", "number": "number", "array": "list"}[field["type"]]
+    kind = {
+        "string": "text",
+        "integer": "whole number",
+        "number": "number",
+        "array": "list",
+        "boolean": "`true` or `false`",
+    }[field["type"]]
     kind = {"date-time": "date and time"}.get(field.get("format", ""), kind)
     return ", ".join([kind, *filter(None, bounds)])
 
@@ -148,6 +159,8 @@ def _default(name: str, field: dict[str, Any], parent: dict[str, Any]) -> str:
     value = field.get("default")
     if value is None:
         return "–"
+    if isinstance(value, bool):
+        return f"`{value}`".lower()
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 
@@ -237,6 +250,7 @@ BLOCKS: dict[str, Callable[[str], str]] = {
     "endpoints": _endpoints,
     "headers-up": _headers_up,
     "headers-down": _headers_down,
+    "headers-lists": _headers_lists,
     "headers-always": _headers_always,
     "settings": _settings,
     "log-fields": _log_fields,

@@ -20,10 +20,10 @@ class Promise:
     def body(self) -> bytes:
         return f'{{"error": {{"type": "{self.type}", "message": "{self.message}"}}}}'.encode()
 
-    def is_kept_by(self, response: Response) -> bool:
-        """Whether an answer is this refusal, to the byte. Fails with what differs."""
+    def is_kept_by(self, response: Response, *, enveloped: bool = False) -> bool:
+        """Whether an answer is this refusal, to the byte, or in Anthropic's envelope. Fails with what differs."""
         assert response.status == self.status, (response.head, response.body[:300])
-        assert response.body == self.body
+        assert response.body == (b'{"type": "error", ' + self.body[1:] if enveloped else self.body)
         assert response.whole
         assert response.header("Content-Type") == "application/json; charset=utf-8"
         for name, value in self.headers:
@@ -36,6 +36,11 @@ BAD_KEY = Promise(
 )
 NO_DEPLOYMENT = Promise(404, "not_found_error", "No deployment found for this endpoint.")
 NO_SUCH_PATH = Promise(404, "not_found_error", "Nothing is served at this path.")
+FOREIGN_ORIGIN = Promise(
+    403,
+    "permission_error",
+    "Web pages of this origin may not call the gateway: server.cors_origins does not name it.",
+)
 EMPTY_BODY = Promise(400, "invalid_request_error", "The request body is empty.")
 ENCODED_BODY = Promise(415, "invalid_request_error", "Send the request body without Content-Encoding.")
 EXPECTATION = Promise(417, "invalid_request_error", "The only supported expectation is 100-continue.")

@@ -14,6 +14,11 @@ from gateway.cli.output import as_json, print_json, print_table, say
 from gateway.cli.secret import read_secret
 from gateway.core import errors
 
+# How type and message are sent.
+_SHAPES = (
+    'The body is {"error": {"type": ..., "message": ...}}.',
+    'On /v1/messages, if server.anthropic_errors is true: {"type": "error", "error": {"type": ..., "message": ...}}.',
+)
 _COLUMNS = ("row", "", "found")
 
 
@@ -112,3 +117,5 @@ def _print_contract(as_json: bool) -> None:
     details = [row.reason if row.reason in stated else "…" for row in every]
     cells = [(str(row.status), row.type, row.message.format(detail=it)) for row, it in zip(every, details, strict=True)]
     print_table(("status", "type", "message"), cells, empty="")
+    for sentence in ("", *_SHAPES):
+        say(sentence)

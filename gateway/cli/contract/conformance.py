@@ -7,9 +7,20 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from gateway.cli.contract.judges import Judge, JudgedAnswer, alike, guarded, has_id, refused, status, streamed
+from gateway.cli.contract.judges import (
+    Judge,
+    JudgedAnswer,
+    alike,
+    guarded,
+    has_id,
+    named_alike,
+    refused,
+    refused_to_anthropic,
+    status,
+    streamed,
+)
 from gateway.core import errors
-from gateway.core.headers import KEY_HEADERS, REQUEST_ID
+from gateway.core.headers import ANTHROPIC_REQUEST_ID, KEY_HEADERS, REQUEST_ID
 
 _MESSAGES = '"max_tokens": 8, "messages": [{"role": "user", "content": "Say hello."}]'
 _PROMPT = f'{{"model": "any", {_MESSAGES}}}'.encode()
@@ -123,6 +134,11 @@ def _key_rows(base_url: str, key: str) -> list[Check]:
         *(Check(f"{_PRESENTED}{name}", [Ask("GET", url, headers)], status(200)) for name, headers in accepted.items()),
         *(Check(f"401 {why}", [Ask("GET", url, sent)], refused(errors.BAD_KEY)) for why, sent in turned_away.items()),
         Check(
+            "401 no key on /v1/messages, in Anthropic's envelope or not",
+            [Ask("POST", f"{base_url}/v1/messages", (_JSON,), _PROMPT)],
+            refused_to_anthropic(errors.BAD_KEY),
+        ),
+        Check(
             "401 no key, whether or not there is such a deployment",
             [Ask("GET", _sibling(base_url) + _MODELS), Ask("GET", url)],
             refused(errors.BAD_KEY),
@@ -180,5 +196,10 @@ def _answer_rows(base_url: str, good: Headers) -> list[Check]:
             f"{REQUEST_ID} comes back", [Ask("GET", models, (*good, named)), Ask("GET", models, (named,))], has_id(name)
         ),
         Check(f"{REQUEST_ID} is replaced if it is not valid", [Ask("GET", models, (*good, garbled))], has_id(None)),
+        Check(
+            f"{ANTHROPIC_REQUEST_ID} says the same as {REQUEST_ID}",
+            [Ask("GET", models, good), Ask("GET", models)],
+            named_alike,
+        ),
         Check("nosniff and no-store on every answer", [Ask("GET", models, good), Ask("GET", models)], guarded),
     ]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from gateway.core import errors
 from gateway.core.errors import Refusal
-from gateway.core.headers import ALWAYS, REQUEST_ID
+from gateway.core.headers import ALWAYS, ANTHROPIC_REQUEST_ID, REQUEST_ID
 
-_VARYING = {REQUEST_ID.encode(), b"date"}
+_VARYING = {REQUEST_ID.encode(), ANTHROPIC_REQUEST_ID.encode(), b"date"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +37,26 @@ def status(wanted: int) -> Judge:
 def refused(row: errors.ErrorRow, detail: str = "", **headers: str) -> Judge:
     """Every answer is this refusal: status, body with its order of keys, headers."""
     refusal = Refusal(row, detail, **headers)
+    return _refused(refusal, (refusal.body,))
 
+
+def refused_to_anthropic(row: errors.ErrorRow) -> Judge:
+    """As `refused`, or the same in Anthropic's envelope: on `/v1/messages` a gateway may be set to either."""
+    refusal = Refusal(row)
+    return _refused(refusal, (refusal.body, refusal.anthropic_body))
+
+
+def _refused(refusal: Refusal, bodies: Sequence[bytes]) -> Judge:
     def judge(answers: Sequence[JudgedAnswer]) -> str:
-        return next(filter(None, (_differs(answer, refusal) for answer in answers)), "")
+        return next(filter(None, (_differs(answer, refusal, bodies) for answer in answers)), "")
 
     return judge
 
 
-def _differs(answer: JudgedAnswer, refusal: Refusal) -> str:
+def _differs(answer: JudgedAnswer, refusal: Refusal, bodies: Sequence[bytes]) -> str:
     if answer.status != refusal.row.status:
         return f"{answer.status} {_words(answer)}".strip()
-    if _pairs(answer.body) != _pairs(refusal.body):
+    if _pairs(answer.body) not in map(_pairs, bodies):
         return f"the body is {_words(answer) or 'empty'}"
     if answer.headers.get("Content-Type", "").partition(";")[0] != "application/json":
         return f"Content-Type is {answer.headers.get('Content-Type', 'missing')}"
@@ -106,6 +115,15 @@ def has_id(request_id: str | None) -> Judge:
         return next((f"it is {one or 'missing'}" for one in found if one != request_id), "")
 
     return judge
+
+
+def named_alike(answers: Sequence[JudgedAnswer]) -> str:
+    """Anthropic's SDKs read the id from a header of their own; it says the same."""
+    for answer in answers:
+        found = answer.headers.get(ANTHROPIC_REQUEST_ID, "missing")
+        if found != answer.headers.get(REQUEST_ID):
+            return f"it is {found} on a {answer.status}"
+    return ""
 
 
 def guarded(answers: Sequence[JudgedAnswer]) -> str:

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.config.settings import AccountEntry, Server
+from gateway.core.cors import LOOPBACK_ORIGINS
 from gateway.registry.yaml_file import YamlRegistry, read_settings
 from gateway.server.process.listen_address import check_free
 from gateway.server.process.run import serve
@@ -81,7 +82,12 @@ def _configuration(definition: Definition, urls: list[str], port: int) -> str:
         for (name, played), url in zip(definition.deployments.items(), urls, strict=True)
     }
     document: dict[str, Any] = {
-        "server": {"port": port, "timeouts": {"drain": _DRAIN_SECONDS}, "probes": {"interval": 1.0}},
+        "server": {
+            "port": port,
+            "timeouts": {"drain": _DRAIN_SECONDS},
+            "probes": {"interval": 1.0},
+            "cors_origins": [*LOOPBACK_ORIGINS],
+        },
         "accounts": {
             name: {"keys": [key.model_dump(exclude_none=True) for key in account.keys]}
             for name, account in definition.accounts.items()

@@ -5,6 +5,8 @@ Framing follows RFC 9112 6 to the letter: what is ambiguous is an error, never a
 
 from dataclasses import dataclass
 
+from gateway.core.headers import merged
+
 
 class UpstreamError(Exception):
     """The model server cannot be reached, broke off, or did not speak valid HTTP. For the operator's eyes only."""
@@ -53,7 +55,7 @@ def _keeps_alive(version: str, options: bytes) -> bool:
 
 
 def _combined(lines: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Headers of which some came again: what `Connection` lists adds up, of the others the first counts."""
+    """Headers of which some came again: lists add up, of the others the first counts."""
     headers: dict[bytes, bytes] = {}
     for name, value in lines:
         if name in headers and name in {b"content-length", b"transfer-encoding"}:
@@ -61,7 +63,7 @@ def _combined(lines: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
         if name == b"connection":
             headers[name] = headers.get(name, b"") + b"," + value
         else:
-            headers.setdefault(name, value)
+            headers[name] = value if name not in headers else merged(name, headers[name], value)
     return headers
 
 

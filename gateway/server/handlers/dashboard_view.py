@@ -30,6 +30,7 @@ WHY = MappingProxyType(
         errors.EMPTY_BODY.reason: "a POST without a body",
         errors.NO_SUCH_PATH.reason: "not a path of the gateway",
         errors.WRONG_METHOD.reason: "the path is served for another method",
+        errors.FOREIGN_ORIGIN.reason: "a web page of an origin that is not in server.cors_origins",
         errors.SLOW_UPLOAD.reason: "the request body stopped arriving",
         errors.TOO_LARGE.reason: "the request body is larger than limits.body_bytes",
         errors.ENCODED_BODY.reason: "the request body came with a Content-Encoding",

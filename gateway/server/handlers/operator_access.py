@@ -8,7 +8,9 @@ from aiohttp import hdrs, web
 
 from gateway.config.settings import is_loopback
 from gateway.core import errors
+from gateway.core.cors import NO_CORS
 from gateway.core.errors import Refusal
+from gateway.core.exchange import EXCHANGE
 
 # A proxy on this machine makes the whole world look like loopback; one of these headers shows that there is one.
 _SIGNS_OF_A_PROXY = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
@@ -42,6 +44,7 @@ class OperatorAccess:
             raise Refusal(errors.NO_SUCH_PATH, cause=f"{self._what} does not answer through a proxy")
         if (self.is_local or self._hosts) and not self._is_our_name(request.headers.get(hdrs.HOST, "")):
             raise Refusal(errors.MISDIRECTED)
+        request[EXCHANGE].cors = NO_CORS  # a page that may call deployments may not read what is the operator's
 
     def _is_our_name(self, host: str) -> bool:
         name = _PORT.sub("", host).strip("[]").lower()

@@ -30,7 +30,7 @@ def test_our_gateway_keeps_every_row() -> None:
         run = CliRunner().invoke(main, [*words, *states], input=f"{sandbox.key}\n")
     assert run.exit_code == 0, run.output
     *rows, summary = run.output.splitlines()
-    assert summary == "31 of 31 rows hold."
+    assert summary == "33 of 33 rows hold."
     assert [row.split()[0] for row in rows[-3:]] == ["503", "503", "502"]
     assert sandbox.key not in run.output
 
@@ -80,6 +80,7 @@ async def test_a_gateway_that_is_nearly_right_is_told_what_is_wrong(monkeypatch:
     assert found["a stream ends in [DONE]"] == "it ends in 'data: {\"choices\": []}'"
     assert found["503 paused"] == "Retry-After is missing, not 30"
     assert found["x-request-id comes back"] == "it is new"
+    assert found["request-id says the same as x-request-id"] == "it is missing on a 200"
     assert KEY not in said.decode()
 
 
@@ -108,7 +109,7 @@ def test_a_key_that_is_refused_is_said_so_first(gguf_sandbox: Sandbox) -> None:
     assert run.exit_code == 1
     assert run.stderr == "The gateway refuses this key (401), so most rows cannot hold.\n"
     assert run.output.startswith(run.stderr)
-    assert run.stdout.splitlines()[-1] == "14 of 28 rows hold."
+    assert run.stdout.splitlines()[-1] == "16 of 30 rows hold."
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.upstream_visit import Visit
 from tests.harness.sockets.wire_client import request
 
-ALWAYS_DOWN = {"date", "x-request-id", "server", "x-content-type-options", "cache-control"}
+ALWAYS_DOWN = {"date", "x-request-id", "request-id", "server", "x-content-type-options", "cache-control"}
 NOT_FOR_CLIENTS = (
     *(b"Set-Cookie: s=CANARYUP", b"X-Powered-By: PHP", b"x-goog-api-key: CANARYUP", b"Authorization: Bearer CANARYUP"),
     *(

@@ -1,8 +1,6 @@
 """The status page in a real browser: live, by keyboard, in both colour schemes, with hostile names."""
 
-import os
 import re
-import shutil
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,32 +8,20 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, expect
 
 from gateway.core.deployment import Deployment, Status
 from gateway.registry.base import SourceProblem
 from gateway.server.handlers import dashboard
 from mockserver import MockLlamaServer
+from tests.harness.pages.chromium import require_chromium, running_chromium
 from tests.harness.pages.status_pages import HOSTILE, NOWHERE, Gateway, serving
 from tests.harness.patience import PATIENCE
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-if CHROMIUM is None:
-    if os.environ.get("REQUIRE_BROWSER") == "1":
-        pytest.fail("the status page cannot be tested: no chromium on this machine", pytrace=False)
-    pytest.skip("the status page was not tested: no chromium on this machine", allow_module_level=True)
+require_chromium("the status page")
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ARGUMENTS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
 CLIPBOARD = ("clipboard-read", "clipboard-write")
 
 PAUSED = Deployment("resting", "acme", NOWHERE, status=Status.PAUSED)
@@ -46,10 +32,8 @@ PROBLEM = SourceProblem(("gateway.yaml:7: deployments.demo.upstream: an upstream
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+    async with running_chromium() as browser:
         yield browser
-        await browser.close()
 
 
 @asynccontextmanager

@@ -1,0 +1,38 @@
+"""A real browser: the Chromium of this machine, without a window."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from playwright.async_api import Browser, async_playwright
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+_ARGUMENTS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+
+def require_chromium(what: str) -> None:
+    """Skip the module, or fail where `REQUIRE_BROWSER` is 1, if there is no Chromium to test `what` with."""
+    if CHROMIUM is not None:
+        return
+    if os.environ.get("REQUIRE_BROWSER") == "1":
+        pytest.fail(f"{what} cannot be tested: no chromium on this machine", pytrace=False)
+    pytest.skip(f"{what} was not tested: no chromium on this machine", allow_module_level=True)
+
+
+@asynccontextmanager
+async def running_chromium() -> AsyncIterator[Browser]:
+    """A browser for as long as the block lasts."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(_ARGUMENTS))
+        yield browser
+        await browser.close()
