@@ -13,10 +13,10 @@ import pytest
 
 from mockserver import BackgroundMock
 from tests.harness import scene
-from tests.harness.fleet import StartGateway
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE
-from tests.harness.wire_client import request
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.wire_client import request
 
 MODEL_PATH = "/srv/CANARYUP-models/tiny.gguf"
 TIMINGS = ("prompt_n", "prompt_ms", "prompt_per_second", "predicted_n", "predicted_ms", "predicted_per_second")

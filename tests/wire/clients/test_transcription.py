@@ -6,8 +6,9 @@ import pytest
 from openai import OpenAI
 
 from tests.harness import scene
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.upstream_visit import Visit
 
 WAV = b"RIFF\x24\x00\x00\x00WAVEfmt "
 _PART = re.compile(rb'Content-Disposition: form-data; name="(\w+)"(?:; filename="([\w.]+)")?')

@@ -8,7 +8,8 @@ import pytest
 from tests.harness import contract, scene
 from tests.harness.processes.fleet import Fleet
 from tests.harness.processes.gateway_process import GatewayProcess
-from tests.harness.sockets.scripted_upstream import ScriptedUpstream, Visit
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.upstream_visit import Visit
 from tests.harness.sockets.wire_client import Response, request
 
 ALL = "/api/gguf/all"
