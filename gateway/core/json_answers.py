@@ -1,5 +1,6 @@
 """What the gateway makes of two of llama-server's answers: its properties, and one model of its list. Pure bytes."""
 
+import re
 from typing import Any
 
 import orjson
@@ -9,14 +10,14 @@ from gateway.core.errors import Refusal
 
 
 def without_paths(body: bytes) -> bytes:
-    r"""The properties of a llama-server (`/props`), of each path of its disk only the file's name.
+    """The properties of a llama-server (`/props`), of each path of its disk only the file's name.
 
-    Raises ValueError for what is no JSON object.
+    Without an `--alias`, the model's name is the path, too. Raises ValueError for what is no JSON object.
 
-    >>> without_paths(b'{"model_path":"/srv/models/tiny.gguf","total_slots":1}')
-    b'{"model_path":"tiny.gguf","total_slots":1}'
+    >>> without_paths(b'{"model_alias":"/srv/tiny.gguf","model_path":"/srv/tiny.gguf","total_slots":1}')
+    b'{"model_alias":"tiny.gguf","model_path":"tiny.gguf","total_slots":1}'
     """
-    return orjson.dumps(_named(_object(body)))
+    return _written(_named(_object(body)))
 
 
 def one_model(body: bytes, name: str) -> bytes:
@@ -35,11 +36,14 @@ def one_model(body: bytes, name: str) -> bytes:
         if isinstance(model, dict) and name in (model.get("id"), *_aliases(model)):
             if isinstance(model.get("status"), dict):
                 model["status"] = {key: model["status"][key] for key in model["status"] if key not in _COMMAND_LINE}
-            return orjson.dumps(model)
+            return _written(model)
     raise Refusal(errors.NO_MODEL)
 
 
+_DEEPEST = 100  # levels; llama-server has four
 _COMMAND_LINE = ("args", "preset")  # tools/server/server-models.cpp
+# A whole path, of Unix or of Windows. What is relative to a folder is told by the name it stands under.
+_PATH = re.compile(r"(?:/|~/|[A-Za-z]:[\\/]|\\\\)[^\r\n]*").fullmatch
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -49,19 +53,26 @@ def _object(body: bytes) -> dict[str, Any]:
     return value
 
 
+def _written(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError as error:  # orjson writes less deep than it reads
+        raise ValueError("nested too deep") from error
+
+
 def _aliases(model: dict[str, Any]) -> list[object]:
     aliases = model.get("aliases")
     return aliases if isinstance(aliases, list) else []
 
 
-def _named(value: Any) -> Any:
-    """The same, each text under a name that ends in `path` cut down to what follows its last slash."""
+def _named(value: Any, name: str = "", depth: int = 0) -> Any:
+    """The same, each path in it cut down to what follows its last slash. `name` is what the value stands under."""
+    if depth > _DEEPEST:
+        raise ValueError("nested too deep")
     if isinstance(value, list):
-        return [_named(one) for one in value]
-    if not isinstance(value, dict):
-        return value
-    return {name: _file_name(one) if name.endswith("path") else _named(one) for name, one in value.items()}
-
-
-def _file_name(value: Any) -> Any:
-    return value.replace("\\", "/").rpartition("/")[2] if isinstance(value, str) else _named(value)
+        return [_named(one, name, depth + 1) for one in value]
+    if isinstance(value, dict):
+        return {inner: _named(one, inner, depth + 1) for inner, one in value.items()}
+    if isinstance(value, str) and (name.endswith("path") or _PATH(value)):
+        return value.replace("\\", "/").rpartition("/")[2]
+    return value

@@ -61,7 +61,7 @@ async def health(request: web.Request) -> web.Response:
     seen = request.app[READINESS].health(deployment_id).seen
     if seen not in {"", "ok"}:  # "": pinned as ready, and not probed yet
         raise Refusal(errors.UNREACHABLE, cause=seen)
-    return web.json_response({"status": "ok"})
+    return web.Response(body=b'{"status":"ok"}', content_type="application/json")  # as a llama-server spells it
 
 
 def _parts(request: web.Request) -> tuple[str, Endpoint | None, str]:
