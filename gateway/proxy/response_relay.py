@@ -126,7 +126,7 @@ class ResponseRelay:
             self._start_response()
         if self.reply is not None:
             self._finish(Ending.UPSTREAM_CUT)
-        elif self._held_body:
+        elif self._says_loading():
             self._refuse("it is loading its model")
         else:
             self._refuse("it broke off after the head of its answer" if self._head is not None else str(error))

@@ -127,6 +127,7 @@ def test_nothing_is_shown_of_properties_that_cannot_be_read(
             assert contract.UNREACHABLE.is_kept_by(ask(grouped, f"{ALL}/props", "GET")), body[:20]
     with upstream.playing(cut):
         assert contract.UNREACHABLE.is_kept_by(ask(grouped, f"{ALL}/props", "GET"))
+    grouped.log.wait_for("it broke off after the head of its answer")
 
 
 def test_an_error_in_the_place_of_properties_passes_untouched(
