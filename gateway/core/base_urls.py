@@ -61,7 +61,7 @@ def _end_of_base(asked: str) -> str | None:
         for end, part in (("", known), (_V1, known.removeprefix(_V1))):
             before = path.removesuffix(part)
             if before != path and before in {"", _V1, *_PATHS}:
-                return end
+                return before.removesuffix(part) if before.endswith(part) else end
     return None
 
 
@@ -69,5 +69,5 @@ def _before_double_slash(asked: str, endpoint: Endpoint) -> str:
     """Where only slashes are too many: the base URL ends before them, or else as the documents say."""
     before, double, _ = asked.rstrip("/").rpartition("//")
     if double:
-        return _V1 if before.endswith(_V1) else ""
+        return _V1 if before.rstrip("/").endswith(_V1) else ""
     return _V1 if endpoint.path.startswith(_V1) and endpoint.group is not EndpointGroup.ANTHROPIC else ""
