@@ -67,9 +67,7 @@ class AccessLog:
         if log.isEnabledFor(logging.INFO):
             log_request(log_fields(exchange, request))
 
-    def note_refusal(
-        self, exchange: Exchange, refusal: Refusal, size: int, request: web.Request | None = None
-    ) -> None:
+    def note_refusal(self, exchange: Exchange, refusal: Refusal, size: int, request: web.Request | None = None) -> None:
         """The gateway answers this exchange itself, with a body of `size` bytes: remember with what, and why.
 
         Where there is no endpoint, `request` names the path for the status page, if a good key vouches for it.
