@@ -11,6 +11,7 @@ from gateway.cli.target import Target, nothing_there, with_target
 from gateway.config.settings import DeploymentEntry
 from gateway.config.validation_messages import sentences
 from gateway.core.deployment import Deployment, Status
+from gateway.core.endpoints import DEFAULT_GROUPS, EndpointGroup
 from gateway.registry.base import ChangeError
 
 
@@ -40,6 +41,14 @@ def deployments() -> None:
 @click.option("--waiting", type=int, metavar="N", help="Requests that may wait for a connection.")
 @click.option("--ping", type=float, metavar="SECONDS", help="Silence after which a stream is kept alive.")
 @click.option("--ca-file", type=click.Path(readable=False), help="PEM file to verify an https upstream with.")
+@click.option(
+    "--endpoints",
+    type=click.Choice([str(group) for group in EndpointGroup]),
+    multiple=True,
+    default=[str(group) for group in DEFAULT_GROUPS],
+    show_default=True,
+    help="Which endpoints its clients may call; once for each group.",
+)
 @as_json
 def add(
     target: Target,
@@ -55,6 +64,7 @@ def add(
     waiting: int | None,
     ping: float | None,
     ca_file: str | None,
+    endpoints: tuple[str, ...],
     as_json: bool,
     **timeouts: float | None,
 ) -> None:
@@ -68,6 +78,7 @@ def add(
         limits={"connections": connections, "waiting": waiting},
         ping=ping,
         ca_file=ca_file,
+        endpoints=endpoints,
     )
     target.change(lambda change: change.add_deployment(deployment_id, entry), create=True)
     _say(as_json, deployment_id, "added", f"Its base URL ends in /api/gguf/{deployment_id}")
@@ -162,4 +173,5 @@ def _listed(one: Deployment) -> dict[str, object]:
         "limits": {"connections": one.limits.connections, "waiting": one.limits.waiting},
         "ping": one.ping,
         "ca_file": one.ca_file,
+        "endpoints": list(one.endpoints),
     }

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, Wit
 
 from gateway.core.cors import checked_origin
 from gateway.core.deployment import ID_PATTERN, check_id, check_upstream, check_upstream_key
+from gateway.core.endpoints import EndpointGroup
 
 _DAY = 86_400.0
 
@@ -64,6 +65,15 @@ def _database(value: str) -> str:
     return value
 
 
+def _each_once(groups: tuple[EndpointGroup, ...]) -> tuple[EndpointGroup, ...]:
+    """In the order of the groups, so that two ways of writing the same are equal."""
+    if not groups:
+        raise ValueError("must name at least one group")
+    if len(set(groups)) < len(groups):
+        raise ValueError("names a group twice")
+    return tuple(group for group in EndpointGroup if group in groups)
+
+
 def moment(value: object) -> datetime:
     """A point in time in UTC, from ISO 8601 text. Raises ValueError without a time zone."""
     try:
@@ -87,5 +97,10 @@ Label = Annotated[str, AfterValidator(check_label)]
 KeyText = Annotated[str, AfterValidator(check_key_text)]
 Digest = Annotated[str, AfterValidator(_digest), WithJsonSchema({"type": "string", "pattern": "^[0-9a-fA-F]{64}$"})]
 Moment = Annotated[datetime, BeforeValidator(moment), WithJsonSchema({"type": "string", "format": "date-time"})]
+EndpointGroups = Annotated[
+    tuple[EndpointGroup, ...],
+    Field(json_schema_extra={"minItems": 1, "uniqueItems": True}),
+    AfterValidator(_each_once),
+]
 Upstream = Annotated[str, AfterValidator(check_upstream)]
 UpstreamKey = Annotated[str, AfterValidator(check_upstream_key)]

@@ -17,6 +17,7 @@ from gateway.config.setting_types import (
     CaFile,
     Database,
     Digest,
+    EndpointGroups,
     Id,
     KeyText,
     Label,
@@ -29,6 +30,7 @@ from gateway.config.validation_messages import add_field_errors, counted
 from gateway.config.yaml_reader import read_yaml
 from gateway.core.account import digest_of
 from gateway.core.deployment import Limits, Status, Timeouts
+from gateway.core.endpoints import DEFAULT_GROUPS
 
 __all__ = [
     "AccountEntry",
@@ -156,6 +158,10 @@ class DeploymentEntry(Model):
     )
     ca_file: CaFile | None = Field(
         default=None, description="PEM file to verify an https upstream with, instead of the system's authorities."
+    )
+    endpoints: EndpointGroups = Field(
+        default=DEFAULT_GROUPS,
+        description="Which endpoints its clients may call: `native` are llama-server's own, like `/infill`.",
     )
 
 

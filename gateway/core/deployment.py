@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import SplitResult, urlsplit
 
+from gateway.core.endpoints import DEFAULT_GROUPS, EndpointGroup
+
 # A deployment's id is a path segment of a URL: nothing in it ever needs escaping.
 ID_PATTERN = r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$"
 _ID = re.compile(ID_PATTERN)
@@ -49,6 +51,7 @@ class Deployment:
 
     `ping` is the silence in seconds after which a stream that has begun is kept alive by the gateway; None: never.
     `ca_file` (PEM) is what an https upstream is verified against, instead of the system's authorities.
+    `endpoints` are the groups that are enabled.
     """
 
     id: str
@@ -60,6 +63,7 @@ class Deployment:
     limits: Limits = Limits()
     ping: float | None = None
     ca_file: str | None = None
+    endpoints: tuple[EndpointGroup, ...] = DEFAULT_GROUPS
 
 
 def is_id(value: str) -> bool:

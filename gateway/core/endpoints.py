@@ -1,9 +1,18 @@
-"""What is proxied, and nothing else: one table of (method, path)."""
+"""What is proxied, and nothing else: one table of (method, path), in groups that a deployment can enable.
+
+`NEVER` is the rest of llama-server, each with its reason. A test compares both with the routes in llama.cpp's
+tools/server/server.cpp.
+"""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from types import MappingProxyType
+from urllib.parse import unquote
+
+from gateway.core.json_answers import one_model, without_paths
 
 
 class ApiProtocol(StrEnum):
@@ -13,35 +22,128 @@ class ApiProtocol(StrEnum):
     ANTHROPIC = "anthropic"
 
 
+class EndpointGroup(StrEnum):
+    """What a deployment enables or leaves out as a whole: the two protocols, and llama-server's own endpoints."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    NATIVE = "native"
+
+
+OPENAI, ANTHROPIC, NATIVE = EndpointGroup
+DEFAULT_GROUPS = (OPENAI, ANTHROPIC)
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One proxied endpoint. `path` follows the deployment's base URL, and is the path asked of the upstream."""
+    """One proxied endpoint. `path` follows the deployment's base URL, and is the path asked of the upstream.
+
+    `upstream_path` is asked instead, where it is set. `rewrite` makes the body that is sent of the body of a 200; it
+    raises ValueError for one that it does not understand, and Refusal. `own`: the gateway answers, from what it knows.
+    """
 
     method: str
     path: str
+    group: EndpointGroup = OPENAI
     protocol: ApiProtocol = ApiProtocol.OPENAI
+    upstream_path: str = ""
+    rewrite: Callable[[bytes], bytes] | None = field(default=None, compare=False)
+    own: bool = False
 
     @property
     def has_body(self) -> bool:
         """Whether a request to it has a body."""
         return self.method == "POST"
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether its answers are the upstream's, byte for byte: only then may it be asked on the fast path."""
+        return self.rewrite is None and not self.own
 
+
+_MODELS = "/v1/models"
+_MODEL = Endpoint("GET", "/v1/models/{model}", upstream_path=_MODELS, rewrite=partial(one_model, name=""))
 _TABLE = (
     Endpoint("POST", "/v1/chat/completions"),
+    Endpoint("POST", "/v1/chat/completions/input_tokens"),
     Endpoint("POST", "/v1/completions"),
     Endpoint("POST", "/v1/embeddings"),
-    Endpoint("POST", "/v1/messages", ApiProtocol.ANTHROPIC),
-    Endpoint("POST", "/v1/messages/count_tokens", ApiProtocol.ANTHROPIC),
     Endpoint("POST", "/v1/responses"),
+    Endpoint("POST", "/v1/responses/input_tokens"),
+    Endpoint("POST", "/v1/audio/transcriptions"),
     Endpoint("POST", "/v1/rerank"),
-    Endpoint("GET", "/v1/models"),
+    Endpoint("GET", _MODELS),
+    _MODEL,
+    Endpoint("POST", "/v1/messages", ANTHROPIC, ApiProtocol.ANTHROPIC),
+    Endpoint("POST", "/v1/messages/count_tokens", ANTHROPIC, ApiProtocol.ANTHROPIC),
+    Endpoint("POST", "/completion", NATIVE),
+    Endpoint("POST", "/completions", NATIVE),
+    Endpoint("POST", "/v1/chat/completions/control", NATIVE),
+    Endpoint("POST", "/infill", NATIVE),
+    Endpoint("POST", "/embedding", NATIVE),
+    Endpoint("POST", "/embeddings", NATIVE),
+    Endpoint("POST", "/rerank", NATIVE),
+    Endpoint("POST", "/reranking", NATIVE),
+    Endpoint("POST", "/v1/reranking", NATIVE),
+    Endpoint("POST", "/v1/systemone", NATIVE),
+    Endpoint("POST", "/tokenize", NATIVE),
+    Endpoint("POST", "/detokenize", NATIVE),
+    Endpoint("POST", "/apply-template", NATIVE),
+    Endpoint("GET", "/props", NATIVE, rewrite=without_paths),
+    Endpoint("GET", "/health", NATIVE, own=True),
+    Endpoint("GET", "/v1/health", NATIVE, own=True),
 )
 PREFIX = "/api/gguf/"  # then come a deployment's id and the path of an endpoint
 ENDPOINTS = MappingProxyType({endpoint.path: endpoint for endpoint in _TABLE})
 
+_OTHER_SPELLING = "the same as below `/v1`; one spelling is enough, and the 404 names the base URL"
+_OTHERS_ANSWERS = "would hand out, or stop, the answers of other clients, by an id that they chose"
+_ROUTER = "loads, unloads, fetches or deletes models for everybody"
+_ANY_URL = "makes the server fetch any URL"
+_COMMANDS = "runs tools on the server's machine"
+NEVER = MappingProxyType(
+    {
+        "GET /slots": "shows what other clients are asking",
+        "POST /slots/:id_slot": "saves, restores and erases prompts of other clients on the server's disk",
+        "GET /metrics": "counts what all clients do, and each look changes what the operator's own Prometheus sees",
+        "POST /props": "changes the server for everybody",
+        "GET /lora-adapters": "shows paths of the server's disk",
+        "POST /lora-adapters": "changes the model for everybody",
+        "GET /v1/stream": _OTHERS_ANSWERS,
+        "DELETE /v1/stream": _OTHERS_ANSWERS,
+        "POST /v1/streams/lookup": _OTHERS_ANSWERS,
+        "POST /models": _ROUTER,
+        "DELETE /models": _ROUTER,
+        "POST /models/load": _ROUTER,
+        "POST /models/unload": _ROUTER,
+        "GET /models/sse": "shows which models other clients use",
+        "GET /tools": _COMMANDS,
+        "POST /tools": _COMMANDS,
+        "GET /cors-proxy": _ANY_URL,
+        "POST /cors-proxy": _ANY_URL,
+        "POST /predict": "reaches every other endpoint by a name in its body",
+        "GET /": "is the page of llama-server's own, with all of its settings",
+        "GET /models": _OTHER_SPELLING,
+        "POST /chat/completions": _OTHER_SPELLING,
+        "POST /chat/completions/input_tokens": _OTHER_SPELLING,
+        "POST /responses": _OTHER_SPELLING,
+        "POST /responses/input_tokens": _OTHER_SPELLING,
+        "POST /audio/transcriptions": _OTHER_SPELLING,
+    }
+)
+
 # `/v1/messages` and all below it, served or not; and the same where a base URL has a `/v1` or a slash too many or few.
 _ANTHROPIC_PATH = re.compile(rf"(?:{PREFIX}[^/]*)?/+(?:v1/+)*messages(?:/.*)?", re.DOTALL).fullmatch
+
+
+def endpoint_at(path: str) -> Endpoint | None:
+    """The endpoint at a path below a base URL, as it was sent, still percent-encoded; None if there is none."""
+    found = ENDPOINTS.get(path)
+    if found is None and path.startswith(f"{_MODELS}/"):
+        name = unquote(path.removeprefix(f"{_MODELS}/"))
+        if name.isprintable() and "/" not in path[len(_MODELS) + 1 :] and name.strip("."):
+            return replace(_MODEL, rewrite=partial(one_model, name=name))
+    return None if found is _MODEL else found
 
 
 def is_anthropic_path(path: str) -> bool:

@@ -46,7 +46,11 @@ UNREACHABLE = _row(
 # Beyond those of the contract, in the same shape.
 BAD_REQUEST = _row("bad_request", 400, "invalid_request_error", "The request is not valid HTTP: {detail}.", _NO_RETRY)
 EMPTY_BODY = _row("empty_body", 400, "invalid_request_error", "The request body is empty.", _NO_RETRY)
-NO_SUCH_PATH = _row("no_such_path", 404, "not_found_error", "Nothing is served at this path.", _NO_RETRY)
+NO_SUCH_PATH = _row("no_such_path", 404, "not_found_error", "Nothing is served at this path.{detail}", _NO_RETRY)
+NOT_ENABLED = _row(
+    "not_enabled", 404, "not_found_error", "This endpoint is not enabled for this deployment: {detail}", _NO_RETRY
+)
+NO_MODEL = _row("no_model", 404, "not_found_error", "The model server has no model of this name.", _NO_RETRY)
 WRONG_METHOD = _row("wrong_method", 405, "invalid_request_error", "This path is served for {detail} only.", _NO_RETRY)
 FOREIGN_ORIGIN = _row(
     "foreign_origin",
@@ -100,6 +104,8 @@ FURTHER = (
     BAD_REQUEST,
     EMPTY_BODY,
     NO_SUCH_PATH,
+    NOT_ENABLED,
+    NO_MODEL,
     WRONG_METHOD,
     FOREIGN_ORIGIN,
     SLOW_UPLOAD,

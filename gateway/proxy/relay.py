@@ -92,9 +92,9 @@ class Relay:
         try:
             if self._stopped:
                 raise Refusal(errors.DRAINING)
-            lines = headers.lines_of(headers.upward(request.raw_headers))
+            lines = headers.lines_of(_upward(request, endpoint))
             framing = b"" if upload is None else upload.framing()
-            head = pool.request_head(endpoint.method, endpoint.path, lines + framing)
+            head = pool.request_head(endpoint.method, endpoint.upstream_path or endpoint.path, lines + framing)
             if upload is None or upload.complete:
                 _send(answer, head + body)
             else:
@@ -146,6 +146,12 @@ async def _connect(pool: ConnectionPool) -> UpstreamConnection:
 def _client_of(request: web.Request) -> Client:
     connection = cast(ClientConnection, request.protocol)
     return Client(connection, request.version >= HttpVersion11, request.keep_alive, request.content)
+
+
+def _upward(request: web.Request, endpoint: Endpoint) -> list[tuple[bytes, bytes]]:
+    """The headers that go up. What is to be rewritten must not come compressed."""
+    lines = headers.upward(request.raw_headers)
+    return lines if endpoint.is_plain else [line for line in lines if line[0] != b"accept-encoding"]
 
 
 def _reporter(outcome: "asyncio.Future[Refusal | None]") -> Callable[[ResponseRelay, Refusal | None], None]:

@@ -19,6 +19,7 @@ from gateway.proxy.upstream.health_probe import says_loading
 from gateway.proxy.upstream.passthrough import passthrough_to
 from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
 
+_REWRITTEN_BYTES = 1024 * 1024  # of an answer that is to be rewritten, and so has to be whole first
 _PEEKED_BYTES = 256 * 1024  # of a 503, to see whether it says "loading"
 
 # The error that the last event of a broken stream reports. None for a client that reads nothing.
@@ -121,11 +122,11 @@ class ResponseRelay:
     def broken(self, error: UpstreamError) -> None:
         """The upstream broke off: end the answer visibly, or refuse if the client has seen nothing of it yet."""
         self.exchange.cause = str(error)
-        if self.reply is None and self._held_body and not self._says_loading():
+        if self.reply is None and self._held_body and not self._says_loading() and not self._is_rewritten():
             self._start_response()
         if self.reply is not None:
             self._finish(Ending.UPSTREAM_CUT)
-        elif self._held_body:
+        elif self._says_loading():
             self._refuse("it is loading its model")
         else:
             self._refuse("it broke off after the head of its answer" if self._head is not None else str(error))
@@ -169,6 +170,8 @@ class ResponseRelay:
             return
         if self._says_loading():
             self._refuse("it is loading its model")
+        elif self._is_rewritten():
+            self._rewrite_or_hold(early)
         elif early or self._held_end:
             self._start_response()
         else:
@@ -176,6 +179,24 @@ class ResponseRelay:
 
     def _says_loading(self) -> bool:
         return self._head is not None and says_loading(self._head.status, self._held_body)
+
+    def _is_rewritten(self) -> bool:
+        return self._endpoint.rewrite is not None and self._head is not None and self._head.status == 200
+
+    def _rewrite_or_hold(self, early: bytes) -> None:
+        """Send another body in the place of this one, once it is whole."""
+        if not self._held_end and len(early) <= _REWRITTEN_BYTES:
+            return
+        try:
+            if self._head is None or self._endpoint.rewrite is None or len(early) > _REWRITTEN_BYTES:
+                raise ValueError("too long")
+            self._held_body = self._endpoint.rewrite(early)
+            self._head.length, self._head.chunked = len(self._held_body), False
+            self._start_response()
+        except Refusal as refusal:
+            self.fail(refusal)
+        except ValueError:
+            self._refuse("its answer is not the JSON that a llama-server sends")
 
     def _start_response(self) -> None:
         """Start writing to the client: the head, what came early, and the end if it came too, in one piece."""

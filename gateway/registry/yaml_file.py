@@ -49,6 +49,7 @@ def snapshot_of(settings: Settings) -> Snapshot:
             limits=entry.limits.over(settings.server.limits),
             ping=entry.ping,
             ca_file=entry.ca_file,
+            endpoints=entry.endpoints,
         )
         for name, entry in settings.deployments.items()
     )

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from gateway.core import errors
 from gateway.core.account import Key, digest_of
+from gateway.core.base_urls import how_to_enable
 from gateway.core.deployment import Deployment, Status, is_id
 from gateway.core.endpoints import Endpoint
 from gateway.core.errors import Refusal
@@ -79,6 +80,9 @@ class Admission:
             named = self._named(asked.deployment_id)
             refusal = Refusal(errors.NO_DEPLOYMENT, cause=f"{named} is no deployment of this account")
             return Rejected(asked, refusal, key)
+        if asked.endpoint.group not in deployment.endpoints:
+            refusal = Refusal(errors.NOT_ENABLED, how_to_enable(asked.endpoint, deployment))
+            return Rejected(asked, refusal, key, deployment)
         status = self._readiness.status(deployment)
         if status is not Status.READY:
             row = errors.PAUSED if status is Status.PAUSED else errors.DEPLOYING

@@ -20,7 +20,7 @@ from gateway.server.request_validation import is_host
 _MAX_HEAD_BYTES = 4000  # half of what aiohttp's parser takes for one line; real clients send less than 2000
 
 _REQUEST_LINE = re.compile(
-    rb"(GET|POST) %b([A-Za-z0-9._-]{1,64})(/[a-z0-9/_]{1,64}) HTTP/1\.1" % PREFIX.encode()
+    rb"(GET|POST) %b([A-Za-z0-9._-]{1,64})(/[a-z0-9/_-]{1,64}) HTTP/1\.1" % PREFIX.encode()
 ).fullmatch
 _PREFLIGHT_LINE = re.compile(rb"OPTIONS /[A-Za-z0-9._/-]{0,200} HTTP/1\.1").fullmatch
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)").fullmatch
@@ -112,7 +112,9 @@ def _plain_head(lines: bytes) -> PlainHead | None:
     endpoint = ENDPOINTS.get(named[3].decode())
     known = CIMultiDictProxy(CIMultiDict((name.decode(), value.decode()) for name, value in headers))
     key = presented_key(known)
-    if endpoint is None or endpoint.method.encode() != named[1] or key is None or not is_host(known.get("Host", "")):
+    if endpoint is None or not endpoint.is_plain or endpoint.method.encode() != named[1] or key is None:
+        return None
+    if not is_host(known.get("Host", "")):
         return None
     what = RequestedTarget(digest_of(key), named[2].decode(), endpoint)
     return PlainHead(what, lines_of(upward(headers)), known.get(REQUEST_ID), known.get("Origin"))

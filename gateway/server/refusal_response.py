@@ -24,7 +24,7 @@ class Refuser:
 
     def refuse(self, request: web.Request, refusal: Refusal) -> web.Response:
         """The response to a refused request. It closes the connection where what follows is not safe to read."""
-        response = self._response(request[EXCHANGE], refusal, request.rel_url.raw_path)
+        response = self._response(request[EXCHANGE], refusal, request)
         if request.method == hdrs.METH_HEAD:
             request[EXCHANGE].bytes_out = 0
         # What is left of this request, or of what only looked like one, must not be read as the next.
@@ -35,7 +35,7 @@ class Refuser:
     def refuse_unread(self, exchange: Exchange, refusal: Refusal) -> web.Response:
         """The response to bytes that are not an HTTP request. It repeats none of them."""
         exchange.status = refusal.row.status
-        response = self._response(exchange, refusal, "")
+        response = self._response(exchange, refusal)
         response.force_close()
         return response
 
@@ -51,9 +51,9 @@ class Refuser:
         if _closes(refusal) and connection.transport is not None:
             connection.transport.close()
 
-    def _response(self, exchange: Exchange, refusal: Refusal, path: str) -> web.Response:
-        body = self._body(refusal, path)
-        self._access.note_refusal(exchange, refusal, len(body))
+    def _response(self, exchange: Exchange, refusal: Refusal, request: web.Request | None = None) -> web.Response:
+        body = self._body(refusal, "" if request is None else request.rel_url.raw_path)
+        self._access.note_refusal(exchange, refusal, len(body), request)
         return web.Response(status=refusal.row.status, body=body, headers=_headers(exchange, refusal))
 
     def _body(self, refusal: Refusal, path: str) -> bytes:

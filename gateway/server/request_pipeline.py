@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from gateway.core import errors
+from gateway.core.base_urls import beyond_base_urls
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE, Ending
 from gateway.core.headers import REQUEST_ID
@@ -58,7 +59,7 @@ class RequestPipeline:
             methods = ", ".join(sorted(error.allowed_methods))
             return self._refuse(request, Refusal(errors.WRONG_METHOD, methods, Allow=methods))
         except web.HTTPNotFound:
-            return self._refuse(request, Refusal(errors.NO_SUCH_PATH))
+            return self._refuse(request, Refusal(errors.NO_SUCH_PATH, beyond_base_urls(request.path)))
         except Exception:  # our own faults must not get aiohttp's error page
             log.exception("request %s: internal error", request[EXCHANGE].id)
             if request[EXCHANGE].first_byte_at is not None and request.transport is not None:

@@ -5,7 +5,7 @@ from aiohttp import hdrs, web
 from gateway.server.handlers.dashboard import events, page, static
 from gateway.server.handlers.metrics_endpoint import scrape
 from gateway.server.handlers.probes import alive, hello, ready
-from gateway.server.handlers.proxied_endpoints import not_proxied
+from gateway.server.handlers.proxied_endpoints import health, not_proxied
 
 ANY = hdrs.METH_ANY
 
@@ -20,7 +20,10 @@ def add_routes(app: web.Application) -> None:
     route("HEAD", "/", hello)
     route("GET", "/events", events)
     route("GET", "/static/{name}", static)
-    route("HEAD", "/api/gguf/{deployment_id}", hello)
+    for base in ("/api/gguf/{deployment_id}", "/api/gguf/{deployment_id}/v1"):
+        route("GET", f"{base}/health", health)
+        route("HEAD", base, hello)
+        route("HEAD", f"{base}/", hello)
     route("HEAD", "/api/gguf/{deployment_id}/api/hello", hello)
     route("GET", "/api/gguf/{deployment_id}/api/hello", hello)
     route(ANY, "/api/gguf/{rest:(?s:.*)}", not_proxied)  # (?s: an escaped line feed, too, is answered by it

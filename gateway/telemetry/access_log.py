@@ -67,15 +67,19 @@ class AccessLog:
         if log.isEnabledFor(logging.INFO):
             log_request(log_fields(exchange, request))
 
-    def note_refusal(self, exchange: Exchange, refusal: Refusal, size: int) -> None:
-        """The gateway answers this exchange itself, with a body of `size` bytes: remember with what, and why."""
+    def note_refusal(self, exchange: Exchange, refusal: Refusal, size: int, request: web.Request | None = None) -> None:
+        """The gateway answers this exchange itself, with a body of `size` bytes: remember with what, and why.
+
+        Where there is no endpoint, `request` names the path for the status page, if a good key vouches for it.
+        """
         row, seen = refusal.row, exchange
+        named = masked(_asked(request)) if seen.endpoint is None and seen.key is not None else seen.endpoint
         exchange.ending = Ending.FAULT if row is errors.FAULT else Ending.REFUSED
         exchange.reason, exchange.cause = row.reason, refusal.cause
         exchange.bytes_out = size
         now = datetime.now(UTC)
         self.refused.append(
-            RecentRefusal(now, row.status, row.reason, seen.account, seen.deployment, seen.endpoint, refusal.cause)
+            RecentRefusal(now, row.status, row.reason, seen.account, seen.deployment, named, refusal.cause)
         )
         self._notifier.notify()
 

@@ -105,3 +105,19 @@ async def apply_template(request: web.Request) -> web.Response:
 async def transcriptions(_request: web.Request) -> web.Response:
     """`POST /v1/audio/transcriptions`."""
     raise ApiError(501, "The current model does not support audio input.")
+
+
+async def control(request: web.Request) -> web.Response:
+    """`POST /v1/chat/completions/control`: no answer of the mock's can be told to stop reasoning."""
+    body = await json_body(request)
+    body = body if isinstance(body, dict) else {}
+    if not isinstance(body.get("id"), str) or not body["id"]:
+        raise ApiError(400, "missing completion id")
+    if body.get("action") != "reasoning_end":
+        raise ApiError(400, "unknown control action")
+    return json_response({"success": False, "message": "no active completion for this id"})
+
+
+async def systemone(_request: web.Request) -> web.Response:
+    """`POST /v1/systemone`: the mock's model answers with text only."""
+    raise ApiError(501, "This model is not a decision model")

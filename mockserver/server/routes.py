@@ -52,6 +52,8 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/completion", native_api.completion),
     ("POST", "/completions", native_api.completion),
     ("POST", "/infill", native_api.infill),
+    ("POST", "/v1/chat/completions/control", native_api.control),
+    ("POST", "/v1/systemone", native_api.systemone),
     ("POST", "/tokenize", native_api.tokenize),
     ("POST", "/detokenize", native_api.detokenize),
     ("POST", "/apply-template", native_api.apply_template),

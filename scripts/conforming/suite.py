@@ -11,7 +11,8 @@ from pathlib import Path
 
 SDIST = "llama-cpp-python==0.3.36"
 _TESTS = "vendor/llama.cpp/tools/server/tests"
-_WANTED = (f"{_TESTS}/", "vendor/llama.cpp/models/templates/")
+_ROUTES = "vendor/llama.cpp/tools/server/server.cpp"
+_WANTED = (f"{_TESTS}/", "vendor/llama.cpp/models/templates/", _ROUTES)
 # In the suite's requirements, but imported by none of its tests; of two of them newer Pythons find no wheel.
 _NEVER_IMPORTED = ("aiohttp", "numpy", "prometheus-client")
 _PIP_SECONDS = 240
@@ -28,15 +29,24 @@ def cache() -> Path:
 
 def fetch() -> Path:
     """The directory of the suite's tests; the first time they are downloaded, 77 MB."""
+    return _fetched() / _TESTS
+
+
+def fetch_routes() -> Path:
+    """The source file in which llama-server registers its routes, out of the same download."""
+    return _fetched() / _ROUTES
+
+
+def _fetched() -> Path:
     home = cache() / "suite" / SDIST.replace("==", "-")
-    if not (home / _TESTS).is_dir():
+    if not all((home / wanted).exists() for wanted in _WANTED):
         home.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=home.parent) as scratch:
             _download(Path(scratch))
             _unpack(next(Path(scratch).glob("*.tar.gz")), Path(scratch) / "unpacked")
             shutil.rmtree(home, ignore_errors=True)
             (Path(scratch) / "unpacked").rename(home)
-    return home / _TESTS
+    return home
 
 
 def environment(suite: Path) -> Path:

@@ -72,8 +72,13 @@ def _contract(rows: Iterable[errors.ErrorRow]) -> Callable[[str], str]:
 
 
 def _endpoints(old: str) -> str:
-    rows = [(f"`{one.method} {one.path}`", str(one.protocol)) for one in endpoints.ENDPOINTS.values()]
-    return table(("endpoint", "protocol"), rows, old)
+    rows = [(f"`{one.method} {one.path}`", str(one.group)) for one in endpoints.ENDPOINTS.values()]
+    return table(("endpoint", "group"), rows, old)
+
+
+def _never(old: str) -> str:
+    rows = [(f"`{endpoint}`", reason) for endpoint, reason in endpoints.NEVER.items()]
+    return table(("endpoint of llama-server", "why it is never served"), rows, old)
 
 
 def _names(exact: Iterable[bytes], prefixes: Iterable[bytes]) -> str:
@@ -122,7 +127,7 @@ def _fields(node: dict[str, Any], schema: dict[str, Any], prefix: str) -> Iterat
         elif "properties" in _resolved(inner.get("items", {}), schema):
             yield from _fields(_resolved(inner["items"], schema), schema, f"{path}[].")
         else:
-            yield path, _kind(inner), _default(name, field, node), str(field.get("description", ""))
+            yield path, _kind(inner, schema), _default(name, field, node), str(field.get("description", ""))
 
 
 def _resolved(field: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
@@ -136,7 +141,10 @@ def _resolved(field: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     return field
 
 
-def _kind(field: dict[str, Any]) -> str:
+def _kind(field: dict[str, Any], schema: dict[str, Any]) -> str:
+    choices = _resolved(field.get("items", {}), schema).get("enum")
+    if choices:
+        return "list of " + ", ".join(f"`{value}`" for value in choices)
     if "enum" in field:
         return " or ".join(f"`{value}`" for value in field["enum"])
     least, above, most = field.get("minimum"), field.get("exclusiveMinimum"), field.get("maximum")
@@ -248,6 +256,7 @@ BLOCKS: dict[str, Callable[[str], str]] = {
     "contract": _contract(errors.CONTRACT),
     "further": _contract(errors.FURTHER),
     "endpoints": _endpoints,
+    "never": _never,
     "headers-up": _headers_up,
     "headers-down": _headers_down,
     "headers-lists": _headers_lists,

@@ -66,6 +66,16 @@ def wrong_method(allow: str) -> Promise:
     return Promise(405, "invalid_request_error", message, (("Allow", allow), ("x-should-retry", "false")))
 
 
+def one_slip_off(base: str) -> Promise:
+    """404 for a path that a client with another base URL would not have asked for; `base` is how the right one ends."""
+    return Promise(404, "not_found_error", f"{NO_SUCH_PATH.message} The base URL of this client has to end in {base}")
+
+
+def not_enabled(detail: str) -> Promise:
+    """404 for an endpoint of a group that the deployment does not enable."""
+    return Promise(404, "not_found_error", f"This endpoint is not enabled for this deployment: {detail}")
+
+
 def too_large(limit: int) -> Promise:
     """413, naming the limit in bytes."""
     return Promise(413, "request_too_large", f"The request body exceeds the limit of {limit} bytes.")

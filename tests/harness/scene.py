@@ -19,16 +19,36 @@ PAUSED = "/api/gguf/paused"
 CHAT = f"{BASE}/v1/chat/completions"
 MODELS = f"{BASE}/v1/models"
 
-# Everything that is proxied, written down once more and not taken from the gateway's own table.
+# Everything that is proxied by default, written down once more and not taken from the gateway's own table.
 ENDPOINTS = {
     "/v1/chat/completions": "POST",
+    "/v1/chat/completions/input_tokens": "POST",
     "/v1/completions": "POST",
     "/v1/embeddings": "POST",
     "/v1/messages": "POST",
     "/v1/messages/count_tokens": "POST",
     "/v1/responses": "POST",
+    "/v1/responses/input_tokens": "POST",
+    "/v1/audio/transcriptions": "POST",
     "/v1/rerank": "POST",
     "/v1/models": "GET",
+}
+
+# The endpoints of llama-server's own that a deployment may enable besides, those that the gateway rewrites left out.
+NATIVE = {
+    "/completion": "POST",
+    "/completions": "POST",
+    "/v1/chat/completions/control": "POST",
+    "/infill": "POST",
+    "/embedding": "POST",
+    "/embeddings": "POST",
+    "/rerank": "POST",
+    "/reranking": "POST",
+    "/v1/reranking": "POST",
+    "/v1/systemone": "POST",
+    "/tokenize": "POST",
+    "/detokenize": "POST",
+    "/apply-template": "POST",
 }
 
 BODY = b'{"model":"demo","messages":[{"role":"user","content":"CANARYPROMPT"}]}'

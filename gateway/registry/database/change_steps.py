@@ -11,6 +11,7 @@ from gateway.config.setting_types import check_label
 from gateway.config.settings import DeploymentEntry, Settings
 from gateway.core.account import Key, digest_of, new_key_id, new_key_text
 from gateway.core.deployment import check_id
+from gateway.core.endpoints import DEFAULT_GROUPS
 from gateway.registry.base import ChangeError
 from gateway.registry.database.rows import key_of
 from gateway.registry.database.tables import accounts, deployments, keys
@@ -118,6 +119,7 @@ def _columns(entry: DeploymentEntry) -> dict[str, object]:
         **entry.limits.model_dump(),
         "ping": entry.ping,
         "ca_file": entry.ca_file,
+        "endpoints": ",".join(entry.endpoints) if entry.endpoints != DEFAULT_GROUPS else None,
     }
 
 

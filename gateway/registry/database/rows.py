@@ -5,8 +5,9 @@ from typing import Any, NamedTuple, Protocol
 
 from gateway.core.account import Key
 from gateway.core.deployment import Deployment, Limits, Status, Timeouts
+from gateway.core.endpoints import DEFAULT_GROUPS, EndpointGroup
 
-HEAD = "0002"  # the newest file in migrations/versions
+HEAD = "0003"  # the newest file in migrations/versions
 VERSION_TABLE = "gateway_schema"
 PORTION = 500  # rows taken at once; between two such portions the event loop serves requests
 
@@ -58,7 +59,12 @@ def deployment_of(row: DatabaseRow, default: Defaults) -> Deployment:
         ),
         ping=row["ping"],
         ca_file=row["ca_file"],
+        endpoints=_groups(row["endpoints"]),
     )
+
+
+def _groups(value: str | None) -> tuple[EndpointGroup, ...]:
+    return DEFAULT_GROUPS if value is None else tuple(map(EndpointGroup, value.split(",")))
 
 
 def _moment(value: datetime | str | None) -> datetime | None:

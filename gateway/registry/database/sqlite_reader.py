@@ -23,7 +23,7 @@ _KEYS = """
 """
 _DEPLOYMENTS = """
     SELECT id, account, upstream, upstream_key, status, connect, first_byte, silence, queue, connections, waiting, ping,
-           ca_file
+           ca_file, endpoints
     FROM deployments ORDER BY id
 """
 # The answers of a file that can be read as it is.

@@ -78,6 +78,7 @@ deployments = Table(
     Column("waiting", Integer),
     Column("ping", Float),  # seconds; NULL is never
     Column("ca_file", String(1024)),
+    Column("endpoints", String(64)),  # names of groups with a comma between; NULL is the default
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
 )

@@ -5,11 +5,13 @@ from typing import cast
 from aiohttp import web
 
 from gateway.core import errors
-from gateway.core.endpoints import ENDPOINTS, PREFIX
+from gateway.core.base_urls import right_base_url
+from gateway.core.endpoints import PREFIX, Endpoint, endpoint_at
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE
 from gateway.proxy.relay import RELAY
-from gateway.server.admission import ADMISSION, Rejected, RequestedTarget
+from gateway.proxy.upstream.readiness import READINESS
+from gateway.server.admission import ADMISSION, REGISTRY, Rejected, RequestedTarget
 from gateway.server.demultiplexer import Demultiplexer
 from gateway.server.handlers.authentication import presented_digest
 
@@ -19,10 +21,8 @@ def asked_of(request: web.Request) -> RequestedTarget | None:
 
     The path is compared as it was sent, before any percent-decoding.
     """
-    path = request.rel_url.raw_path
-    deployment_id, slash, rest = path.removeprefix(PREFIX).partition("/")
-    endpoint = ENDPOINTS.get(slash + rest) if path.startswith(PREFIX) else None
-    if endpoint is None or request.method != endpoint.method:
+    deployment_id, endpoint, _ = _parts(request)
+    if endpoint is None or endpoint.own or request.method != endpoint.method:
         return None
     return RequestedTarget(presented_digest(request), deployment_id, endpoint)
 
@@ -39,8 +39,33 @@ async def inference(app: web.Application, request: web.Request, asked: Requested
 
 async def not_proxied(request: web.Request) -> web.StreamResponse:
     """What is left under a base URL: a path that is not in the table, or one of it with another method."""
-    _, slash, rest = request.rel_url.raw_path.removeprefix(PREFIX).partition("/")
-    endpoint = ENDPOINTS.get(slash + rest)
+    deployment_id, endpoint, path = _parts(request)
+    if endpoint is None:
+        own = request.app[REGISTRY].snapshot.deployment(request[EXCHANGE].account or "", deployment_id)
+        raise Refusal(errors.NO_SUCH_PATH, "" if own is None else right_base_url(path, own.id))
+    raise Refusal(errors.WRONG_METHOD, endpoint.method, Allow=endpoint.method)
+
+
+async def health(request: web.Request) -> web.Response:
+    """A deployment's readiness as `/health` of a llama-server: 200, or the refusal that a request would get now.
+
+    It is known from the last probe, and takes no connection to the upstream. Raises Refusal.
+    """
+    deployment_id, endpoint, _ = _parts(request)
     if endpoint is None:
         raise Refusal(errors.NO_SUCH_PATH)
-    raise Refusal(errors.WRONG_METHOD, endpoint.method, Allow=endpoint.method)
+    decision = request.app[ADMISSION].admit(RequestedTarget(presented_digest(request), deployment_id, endpoint))
+    decision.note_on(request[EXCHANGE])
+    if isinstance(decision, Rejected):
+        raise decision.refusal
+    seen = request.app[READINESS].health(deployment_id).seen
+    if seen not in {"", "ok"}:  # "": pinned as ready, and not probed yet
+        raise Refusal(errors.UNREACHABLE, cause=seen)
+    return web.Response(body=b'{"status":"ok"}', content_type="application/json")  # as a llama-server spells it
+
+
+def _parts(request: web.Request) -> tuple[str, Endpoint | None, str]:
+    """The deployment's id, the endpoint and the path below its base URL that a request names, whatever its method."""
+    path = request.rel_url.raw_path
+    deployment_id, slash, rest = path.removeprefix(PREFIX).partition("/")
+    return deployment_id, endpoint_at(slash + rest) if path.startswith(PREFIX) else None, slash + rest

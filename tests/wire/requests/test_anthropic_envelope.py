@@ -56,16 +56,18 @@ def test_by_default_no_refusal_has_the_envelope(witnessed: GatewayProcess, path:
 
 
 @pytest.mark.parametrize(
-    ("path", "enveloped"),
+    ("path", "enveloped", "right"),
     [
-        *((f"{MESSAGES}/batches", True), (f"{MESSAGES}/", True), ("//v1/messages", True), ("/v1/v1/messages", True)),
-        *(("/messages", True), ("/v1/messages-x", False), ("/v1/threads/1/messages", False), ("/v1/files", False)),
+        *((f"{MESSAGES}/", True, ""), ("//v1/messages", True, ""), ("/v1/v1/messages", True, "")),
+        *(("/messages", True, "/v1"), (f"{MESSAGES}/batches", True, None), ("/v1/messages-x", False, None)),
+        *(("/v1/threads/1/messages", False, None), ("/v1/files", False, None)),
     ],
 )
 def test_what_is_not_served_is_refused_in_the_shape_of_its_client(
-    enveloping: GatewayProcess, path: str, enveloped: bool
+    enveloping: GatewayProcess, path: str, enveloped: bool, right: str | None
 ) -> None:
-    assert contract.NO_SUCH_PATH.is_kept_by(enveloping.ask(chat(path=path)), enveloped=enveloped)
+    said = contract.NO_SUCH_PATH if right is None else contract.one_slip_off(scene.BASE + right)
+    assert said.is_kept_by(enveloping.ask(chat(path=path)), enveloped=enveloped)
     unkeyed = enveloping.ask(request(f"{scene.BASE}{path}", body=b"{}"))
     assert contract.BAD_KEY.is_kept_by(unkeyed, enveloped=enveloped)
 

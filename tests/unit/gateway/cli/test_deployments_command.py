@@ -22,6 +22,7 @@ def test_a_deployment_goes_through_its_life(run: Run) -> None:
         "limits": {"connections": 256, "waiting": 256},
         "ping": None,
         "ca_file": None,
+        "endpoints": ["openai", "anthropic"],
     }
     assert read(run("deployments", "pause", "demo", "--database", "DB", "--json")) == {"id": "demo", "done": "paused"}
     assert shown(run)["status"] == "paused"
@@ -36,6 +37,14 @@ def test_a_deployment_goes_through_its_life(run: Run) -> None:
     assert run("deployments", "remove", "demo", "--database", "DB").exit_code == 0
     assert read(run("deployments", "list", "--database", "DB", "--json")) == []
     assert run("deployments", "list", "--database", "DB").stderr == "There is no deployment.\n"
+
+
+def test_the_groups_of_endpoints_are_chosen_one_by_one(run: Run) -> None:
+    assert add(run, "--endpoints", "native", "--endpoints", "openai").exit_code == 0
+    assert shown(run)["endpoints"] == ["openai", "native"]
+    run("deployments", "remove", "demo", "--database", "DB")
+    assert "--endpoints: names a group twice" in add(run, "--endpoints", "native", "--endpoints", "native").output
+    assert "'slots' is not one of 'openai', 'anthropic', 'native'" in add(run, "--endpoints", "slots").output
 
 
 def test_an_upstream_key_comes_from_the_environment_or_from_standard_input(run: Run) -> None:

@@ -44,7 +44,7 @@ def test_the_example_names_every_other_setting_and_loads(tmp_path: Path) -> None
     text = (CONFIG / "gateway.example.yaml").read_text()
     assert text.startswith("# yaml-language-server: $schema=gateway.schema.json\n")
     assert re.search(r"^# database: sqlite\+aiosqlite:///", text, re.MULTILINE)
-    optional = re.sub(r"# (upstream_key|ping|ca_file):", r"\1:", text)
+    optional = re.sub(r"# (upstream_key|ping|ca_file|endpoints):", r"\1:", text)
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     optional = optional.replace("/etc/ssl/private-ca.pem", str(tmp_path / "ca.pem"))
     read = parse(optional, "example", {"LLAMA_API_KEY": "x"})

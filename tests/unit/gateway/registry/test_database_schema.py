@@ -13,6 +13,7 @@ from sqlalchemy import create_engine
 
 from gateway.config.document import SourceError
 from gateway.core.deployment import Timeouts
+from gateway.core.endpoints import DEFAULT_GROUPS
 from gateway.registry.database.database_registry import SqlRegistry
 from gateway.registry.database.rows import HEAD, VERSION_TABLE
 from gateway.registry.database.tables import metadata
@@ -37,11 +38,13 @@ async def test_an_older_schema_is_brought_up_to_date_and_nothing_is_lost(path: P
     await change.add_deployment("demo", DEMO)
     _, text = await change.create_key("acme", "laptop")
     with closing(sqlite3.connect(path)) as database, database:  # as the first version left it
-        database.execute("ALTER TABLE deployments DROP COLUMN queue")
+        for column in ("queue", "endpoints"):
+            database.execute(f"ALTER TABLE deployments DROP COLUMN {column}")
         database.execute(f"UPDATE {VERSION_TABLE} SET version_num = '0001'")
     async with opened(SqlRegistry(str(path))) as registry:
         assert accepts(registry, text)
         assert registry.snapshot.deployments["demo"].timeouts == Timeouts()
+        assert registry.snapshot.deployments["demo"].endpoints == DEFAULT_GROUPS
     assert rows(path, f"SELECT version_num FROM {VERSION_TABLE}") == [(HEAD,)]
 
 

@@ -142,7 +142,8 @@ print("sqlalchemy" in sys.modules)
 async def test_sqlalchemy_is_loaded_only_to_migrate(schema: str, path: Path, change: SqlWriter) -> None:
     if schema != HEAD:
         with closing(sqlite3.connect(path)) as database, database:
-            database.execute("ALTER TABLE deployments DROP COLUMN queue")
+            for column in ("queue", "endpoints"):
+                database.execute(f"ALTER TABLE deployments DROP COLUMN {column}")
             database.execute(f"UPDATE {VERSION_TABLE} SET version_num = ?", [schema])
     served = await asyncio.create_subprocess_exec(sys.executable, "-c", _SERVED, str(path), stdout=PIPE)
     said, _ = await served.communicate()

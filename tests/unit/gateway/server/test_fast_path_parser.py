@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.core.account import digest_of
-from gateway.core.endpoints import ENDPOINTS
+from gateway.core.endpoints import ENDPOINTS, Endpoint
 from gateway.proxy.request_body import HELD_BYTES
 from gateway.server.fast_path_parser import plain_request
 from tests.unit.gateway.server.plain_requests import BEARER, CHAT, CLIENTS, HOST, KEY, MODELS, joined, posted
@@ -20,13 +20,20 @@ def test_what_real_clients_send_is_plain(data: bytes) -> None:
     assert KEY.encode() not in request.head.upward
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS.values(), ids=ENDPOINTS)
-def test_every_proxied_endpoint_can_be_asked_plainly(endpoint: object) -> None:
-    known = next(known for known in ENDPOINTS.values() if known is endpoint)
+PLAIN = [endpoint for endpoint in ENDPOINTS.values() if endpoint.is_plain]
+
+
+@pytest.mark.parametrize("known", PLAIN, ids=lambda known: known.path)
+def test_every_endpoint_of_untouched_answers_can_be_asked_plainly(known: Endpoint) -> None:
     line = f"{known.method} /api/gguf/A-z_0.9{known.path} HTTP/1.1".encode()
     request = plain_request(posted(request_line=line) if known.has_body else joined(line, HOST, BEARER))
     assert request is not None
     assert (request.head.asked.endpoint, request.head.asked.deployment_id) == (known, "A-z_0.9")
+
+
+@pytest.mark.parametrize("path", ["/props", "/health", "/v1/health", "/v1/models/tiny", "/v1/models/{model}"])
+def test_what_is_answered_with_another_body_never_takes_the_fast_path(path: str) -> None:
+    assert plain_request(joined(f"GET /api/gguf/demo{path} HTTP/1.1".encode(), HOST, BEARER)) is None
 
 
 REFUSED = {

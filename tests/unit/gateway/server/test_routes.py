@@ -16,6 +16,9 @@ PUBLIC = {
     "GET /events",
     "GET /static/{name}",
     "HEAD /api/gguf/{deployment_id}",
+    "HEAD /api/gguf/{deployment_id}/",
+    "HEAD /api/gguf/{deployment_id}/v1",
+    "HEAD /api/gguf/{deployment_id}/v1/",
     "HEAD /api/gguf/{deployment_id}/api/hello",
     "GET /api/gguf/{deployment_id}/api/hello",
 }
@@ -29,4 +32,8 @@ def test_only_these_routes_serve_anybody(tmp_path: Path) -> None:
         if route.resource is not None
     }
     assert {name for name, public in routes.items() if public} == PUBLIC
-    assert {name for name, public in routes.items() if not public} == {"* /api/gguf/{rest}"}
+    assert {name for name, public in routes.items() if not public} == {
+        "* /api/gguf/{rest}",
+        "GET /api/gguf/{deployment_id}/health",
+        "GET /api/gguf/{deployment_id}/v1/health",
+    }

@@ -35,10 +35,20 @@ def test_P2_path_parameters_are_part_of_the_name(
 
 
 @pytest.mark.parametrize(
-    "path", ["//v1/models", "/v1//models", "/v1/models/", "/V1/MODELS", "/v1/Models", "/v1", "/v1/"]
+    ("path", "base"),
+    [
+        ("//v1/models", scene.BASE),
+        ("/v1//models", f"{scene.BASE}/v1"),
+        ("/v1/models/", f"{scene.BASE}/v1"),
+        ("/V1/MODELS", None),
+        ("/v1/Models", None),
+    ],
 )
-def test_P3_slashes_and_case_count(gateway: GatewayProcess, upstream: ScriptedUpstream, path: str) -> None:
-    assert is_nothing(gateway, upstream, scene.BASE + path)
+def test_P3_slashes_and_case_count(
+    gateway: GatewayProcess, upstream: ScriptedUpstream, path: str, base: str | None
+) -> None:
+    said = contract.NO_SUCH_PATH if base is None else contract.one_slip_off(base)
+    assert is_nothing(gateway, upstream, scene.BASE + path, said)
 
 
 @pytest.mark.parametrize("start", ["/", "//evil.test", "/evil.test/..", "/x/..", "/API/GGUF/.."])
@@ -97,7 +107,7 @@ def test_P8_an_odd_deployment_name_is_just_missing(
 
 
 def test_P8_no_name_at_all_is_nothing(gateway: GatewayProcess, upstream: ScriptedUpstream) -> None:
-    assert is_nothing(gateway, upstream, "/api/gguf//v1/models/x")
+    assert is_nothing(gateway, upstream, "/api/gguf//v1/nothing/x")
     assert contract.NO_DEPLOYMENT.is_kept_by(gateway.ask(get("/api/gguf//v1/models")))
 
 
@@ -135,38 +145,9 @@ def test_P11_a_fragment_is_400(gateway: GatewayProcess, upstream: ScriptedUpstre
 
 
 HIDDEN = (
-    *(
-        "/slots",
-        "/slots/0?action=save",
-        "/slots/0",
-        "/props",
-        "/metrics",
-        "/completion",
-        "/completions",
-        "/infill",
-        "/rerank",
-    ),
-    *(
-        "/tokenize",
-        "/detokenize",
-        "/apply-template",
-        "/embedding",
-        "/embeddings",
-        "/lora-adapters",
-        "/models",
-        "/reranking",
-    ),
-    *("/models/load", "/models/unload", "/tools", "/mcp", "/mcp/x", "/cors-proxy", "/", "/index.html", "/api/chat"),
-    *(
-        "/api/tags",
-        "/api/show",
-        "/health",
-        "/v1/health",
-        "/chat/completions",
-        "/v1/audio/transcriptions",
-        "/v1/models/demo",
-    ),
-    *("/v1/reranking", "/v1/chat/completions/input_tokens", "/v1/responses/input_tokens", "/v1/stream", "/api/hello/x"),
+    *("/slots", "/slots/0?action=save", "/slots/0", "/metrics", "/lora-adapters", "/models/load", "/models/unload"),
+    *("/models/sse/x", "/tools", "/mcp", "/mcp/x", "/cors-proxy", "/index.html", "/api/chat", "/api/tags", "/api/show"),
+    *("/v1/stream", "/v1/streams/lookup", "/api/hello/x", "/v1/models/a/b", "/predict", "/v1/slots"),
 )
 
 
@@ -177,11 +158,25 @@ def test_P19_the_model_servers_other_endpoints_are_out_of_reach(
     assert is_nothing(gateway, upstream, scene.BASE + path)
 
 
-@pytest.mark.parametrize("path", sorted({*HIDDEN, "/v1/models", "/v1/chat/completions"} - OWN))
+# What a client with a host for a base URL asks for: it is told how a base URL looks.
+HOST_FOR_BASE = (
+    "/v1/models",
+    "/v1/chat/completions",
+    "/chat/completions",
+    "/infill",
+    "/v1/messages",
+    "/x/v1/responses",
+)
+A_BASE = "The base URL of a deployment ends in /api/gguf/{deployment_id}, for an OpenAI client with /v1 behind"
+
+
+@pytest.mark.parametrize("path", sorted({*HIDDEN, *HOST_FOR_BASE} - OWN))
 def test_P20_at_the_root_there_is_only_what_is_the_gateways(
     gateway: GatewayProcess, upstream: ScriptedUpstream, path: str
 ) -> None:
     for method in ("GET", "POST", "DELETE"):
         response: Response = gateway.ask(get(path, method=method))
-        assert contract.NO_SUCH_PATH.is_kept_by(response)
+        assert contract.is_a_refusal(response, 404)
+        said = response.json()["error"]["message"].removeprefix(contract.NO_SUCH_PATH.message)
+        assert said.strip() == (A_BASE if path in HOST_FOR_BASE else "")
     assert upstream.requests == []
