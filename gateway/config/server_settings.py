@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from gateway.config.setting_types import NO_BOOL, Host, Origin, Seconds, SecondsOrZero
+from gateway.config.setting_types import NO_BOOL, Host, Network, Origin, Seconds, SecondsOrZero
 
 
 def _off(value: object) -> object:
@@ -110,6 +110,10 @@ class Server(Model):
     workers: Annotated[int, Field(ge=1, le=64), NO_BOOL] = Field(
         default=1,
         description="Processes that serve the port together; each keeps its own share of the limits on an upstream.",
+    )
+    trusted_proxies: tuple[Network, ...] = Field(
+        default=(),
+        description="Addresses or networks of proxies in front, whose `X-Forwarded-For` names the client in the log.",
     )
     status_page_hosts: tuple[Host, ...] = Field(
         default=(), description="Host names, besides loopback's own, under which the status page and `/metrics` answer."

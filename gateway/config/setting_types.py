@@ -2,6 +2,7 @@
 
 import ssl
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 
@@ -46,6 +47,14 @@ def _host(value: str) -> str:
     return value
 
 
+def _network(value: str) -> str:
+    """Bits beyond the prefix are refused: they tell of a slip."""
+    try:
+        return str(ip_network(value))
+    except ValueError:
+        raise ValueError("is neither an address nor a network like 10.0.0.0/8, with no bit beyond its prefix") from None
+
+
 def _pem_file(value: str, info: ValidationInfo) -> str:
     """The whole path of a file. A relative one starts at the `folder` of the validation's context, or else here."""
     try:
@@ -81,6 +90,7 @@ Seconds = Annotated[float, Field(gt=0, le=_DAY, allow_inf_nan=False), NO_BOOL]
 SecondsOrZero = Annotated[float, Field(ge=0, le=_DAY, allow_inf_nan=False), NO_BOOL]
 Origin = Annotated[str, AfterValidator(checked_origin)]
 Host = Annotated[str, AfterValidator(_host)]
+Network = Annotated[str, AfterValidator(_network)]
 CaFile = Annotated[str, AfterValidator(_pem_file)]
 Database = Annotated[str, AfterValidator(_database)]
 Label = Annotated[str, AfterValidator(check_label)]

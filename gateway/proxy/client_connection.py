@@ -74,6 +74,12 @@ class ClientConnection(AiohttpConnection):
         self.transport.abort()
 
     @property
+    def peer(self) -> str | None:
+        """The address of whoever is connected; None on a Unix socket, and once the connection is gone."""
+        peer = None if self.transport is None else self.transport.get_extra_info("peername")
+        return str(peer[0]) if isinstance(peer, tuple) else None
+
+    @property
     def is_unread(self) -> bool:
         """Whether an answer is over of which a part has not left yet."""
         if self.answer is not None or self.transport is None:

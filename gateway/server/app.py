@@ -6,6 +6,7 @@ from aiohttp import web
 
 from gateway.config.settings import Server
 from gateway.core.cors import Cors
+from gateway.core.forwarding import TrustedProxies
 from gateway.core.notifier import Notifier
 from gateway.core.worker_group import ALONE, WORKER_GROUP, WorkerGroup
 from gateway.proxy.relay import RELAY, Relay
@@ -34,7 +35,8 @@ def create_app(server: Server, registry: Registry, group: WorkerGroup = ALONE) -
     app[WORKER_GROUP] = group
     app[REGISTRY] = registry
     app[preflight.CORS] = cors = Cors(server.cors_origins)
-    app[access_log.ACCESS] = access = access_log.AccessLog(notifier, cors)
+    proxies = TrustedProxies(server.trusted_proxies)
+    app[access_log.ACCESS] = access = access_log.AccessLog(notifier, cors, proxies)
     app[REFUSER] = Refuser(access, anthropic_errors=server.anthropic_errors)
     app[POOLS] = pools
     app[READINESS] = readiness = Readiness(pools, notifier, server.probes.interval, server.probes.timeout)

@@ -68,14 +68,14 @@ class FastPath:
         self._relay.start(answer, up + request.body)
         return Begun.YES
 
-    def note_leaving(self, request: PlainRequest) -> None:
+    def note_leaving(self, request: PlainRequest, peer: str | None) -> None:
         """Its client left before the request was whole."""
         exchange = self._access.start(request.head.request_id)
         self.admit(request.head.asked).note_on(exchange)
         exchange.endpoint = request.head.asked.endpoint.path
         exchange.bytes_in = len(request.body)
         exchange.ending = Ending.CLIENT_LEFT
-        self._completion.complete(exchange)
+        self._completion.complete(exchange, peer=peer)
 
     def _report(self, answer: ResponseRelay, refusal: Refusal | None) -> None:
         self._relay.finish(answer)

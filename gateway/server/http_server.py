@@ -59,7 +59,7 @@ class HttpConnection(Demultiplexer):
     def _refuse_unread(self, refusal: Refusal) -> web.StreamResponse:
         exchange = self.app[ACCESS].start(None)
         response = self.app[REFUSER].refuse_unread(exchange, refusal)
-        self.app[COMPLETION].complete(exchange)
+        self.app[COMPLETION].complete(exchange, peer=self.peer)
         return response
 
     def log_exception(self, *args: Any, **kw: Any) -> None:

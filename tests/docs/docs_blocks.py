@@ -169,7 +169,7 @@ def _default(name: str, field: dict[str, Any], parent: dict[str, Any]) -> str:
 
 def _log_fields(old: str) -> str:
     exchange = Exchange("id")
-    exchange.reason, exchange.cause, exchange.usage = "reason", "cause", Usage(1, 1)
+    exchange.client, exchange.reason, exchange.cause, exchange.usage = "client", "reason", "cause", Usage(1, 1)
     names = list(access_log.log_fields(exchange, None))
     rows = [(f"`{name}`",) for name in ("time", "level", "logger", "message", *names)]
     return table(("field", "what it holds"), rows, old, by_hand=1)

@@ -8,10 +8,10 @@ from gateway.core import errors
 from gateway.core.endpoints import ENDPOINTS, PREFIX
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE
+from gateway.core.headers import presented_digest
 from gateway.proxy.relay import RELAY
 from gateway.server.admission import ADMISSION, Rejected, RequestedTarget
 from gateway.server.demultiplexer import Demultiplexer
-from gateway.server.handlers.authentication import presented_digest
 
 
 def asked_of(request: web.Request) -> RequestedTarget | None:
@@ -24,7 +24,7 @@ def asked_of(request: web.Request) -> RequestedTarget | None:
     endpoint = ENDPOINTS.get(slash + rest) if path.startswith(PREFIX) else None
     if endpoint is None or request.method != endpoint.method:
         return None
-    return RequestedTarget(presented_digest(request), deployment_id, endpoint)
+    return RequestedTarget(presented_digest(request.headers), deployment_id, endpoint)
 
 
 async def inference(app: web.Application, request: web.Request, asked: RequestedTarget) -> web.StreamResponse:
