@@ -26,6 +26,11 @@ class Endpoint:
         """Whether a request to it has a body."""
         return self.method == "POST"
 
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that it is served for: HEAD wherever GET is (RFC 9110 9.3.2)."""
+        return ("GET", "HEAD") if self.method == "GET" else (self.method,)
+
 
 _TABLE = (
     Endpoint("POST", "/v1/chat/completions"),

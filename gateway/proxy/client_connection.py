@@ -103,12 +103,14 @@ class Client:
     """The client of one answer. One older than HTTP/1.1 (not `speaks_http11`) does not understand chunks.
 
     `persists`: it wants to use the connection again. `content` is the part of its request that may be unread.
+    `wants_body` is False for a HEAD request.
     """
 
     connection: ClientConnection
     speaks_http11: bool = True
     persists: bool = True
     content: StreamReader | None = None
+    wants_body: bool = True
 
     @property
     def is_backed_up(self) -> bool:

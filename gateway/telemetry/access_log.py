@@ -99,7 +99,7 @@ async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
     if isinstance(response, web.Response):
         exchange = request[EXCHANGE]
         exchange.first_byte_at = monotonic()
-        exchange.bytes_out = response.content_length or 0
+        exchange.bytes_out = 0 if request.method == hdrs.METH_HEAD else response.content_length or 0
     return response
 
 

@@ -27,6 +27,7 @@ from gateway.server.handlers import dashboard_view
 from gateway.server.handlers.authentication import public
 from gateway.server.handlers.dashboard_view import View
 from gateway.server.handlers.operator_access import OperatorAccess
+from gateway.server.handlers.probes import hello
 from gateway.telemetry.access_log import ACCESS
 
 _LEAST_SECONDS = 0.25  # between two updates: the changes meanwhile are sent together
@@ -97,6 +98,15 @@ async def page(request: web.Request) -> web.Response:
 
 
 @public
+async def page_or_hello(request: web.Request) -> web.StreamResponse:
+    """HEAD of `/`: the page's head for those who may see the page; for all others, who only look, `hello`."""
+    try:
+        return await page(request)
+    except Refusal:
+        return await hello(request)
+
+
+@public
 async def static(request: web.Request) -> web.Response:
     """`/static/{name}`: one of the page's files, from memory. There is no directory behind it."""
     status_page = request.app[PAGE]
@@ -113,6 +123,8 @@ async def events(request: web.Request) -> web.StreamResponse:
     status_page = request.app[PAGE]
     status_page.access.let_in(request)
     response = web.StreamResponse(headers={**_HEADERS, hdrs.CONTENT_TYPE: "text/event-stream"})
+    if request.method == hdrs.METH_HEAD:
+        return response
     async with status_page.until_closed():
         await response.prepare(request)
         request[EXCHANGE].first_byte_at = monotonic()

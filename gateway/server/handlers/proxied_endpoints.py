@@ -22,7 +22,7 @@ def asked_of(request: web.Request) -> RequestedTarget | None:
     path = request.rel_url.raw_path
     deployment_id, slash, rest = path.removeprefix(PREFIX).partition("/")
     endpoint = ENDPOINTS.get(slash + rest) if path.startswith(PREFIX) else None
-    if endpoint is None or request.method != endpoint.method:
+    if endpoint is None or request.method not in endpoint.methods:
         return None
     return RequestedTarget(presented_digest(request.headers), deployment_id, endpoint)
 
@@ -43,4 +43,5 @@ async def not_proxied(request: web.Request) -> web.StreamResponse:
     endpoint = ENDPOINTS.get(slash + rest)
     if endpoint is None:
         raise Refusal(errors.NO_SUCH_PATH)
-    raise Refusal(errors.WRONG_METHOD, endpoint.method, Allow=endpoint.method)
+    methods = ", ".join(endpoint.methods)
+    raise Refusal(errors.WRONG_METHOD, methods, Allow=methods)

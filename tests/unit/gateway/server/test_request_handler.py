@@ -78,9 +78,10 @@ async def test_the_operator_is_told_which_deployment_there_was_not(
         ("GET", "/metrics", 200),
         ("GET", "/healthz", 200),
         ("GET", "/readyz", 503),
-        ("HEAD", "/", 204),
+        ("HEAD", "/", 200),
         ("GET", "/nowhere", 404),
-        ("HEAD", "/healthz", 405),
+        ("HEAD", "/healthz", 200),
+        ("PUT", "/healthz", 405),
     ],
 )
 async def test_a_page_of_the_gateways_own_is_measured_as_any_answer(

@@ -7,18 +7,16 @@ from gateway.registry.yaml_file import YamlRegistry
 from gateway.server.app import create_app
 from gateway.server.handlers.authentication import is_public
 
-PUBLIC = {
-    "GET /healthz",
-    "GET /readyz",
-    "GET /metrics",  # on loopback only, like the status page
-    "GET /",
-    "HEAD /",
-    "GET /events",
-    "GET /static/{name}",
-    "HEAD /api/gguf/{deployment_id}",
-    "HEAD /api/gguf/{deployment_id}/api/hello",
-    "GET /api/gguf/{deployment_id}/api/hello",
-}
+READ = (
+    "/healthz",
+    "/readyz",
+    "/metrics",  # on loopback only, like the status page
+    "/",
+    "/events",
+    "/static/{name}",
+    "/api/gguf/{deployment_id}/api/hello",
+)
+PUBLIC = {f"{method} {path}" for path in READ for method in ("GET", "HEAD")} | {"HEAD /api/gguf/{deployment_id}"}
 
 
 def test_only_these_routes_serve_anybody(tmp_path: Path) -> None:
