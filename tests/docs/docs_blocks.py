@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from gateway.config.settings import json_schema
 from gateway.core import endpoints, errors, headers
 from gateway.core.deployment import Status
@@ -201,6 +203,15 @@ def _metrics(old: str) -> str:
     return table(("metric", "kind", "labels", "what it counts"), rows, old, by_hand=3)
 
 
+def _alerts(_old: str) -> str:
+    """What `config/alerts.yml` holds, a row for each alert."""
+    (group,) = yaml.safe_load((ROOT / "config" / "alerts.yml").read_text(encoding="utf-8"))["groups"]
+    cells = [(one["alert"], one["expr"].replace("|", "\\|"), one.get("for", "0s")) for one in group["rules"]]
+    summaries = [one["annotations"]["summary"] for one in group["rules"]]
+    rows = [(f"`{alert}`", f"`{expr}`", wait, text) for (alert, expr, wait), text in zip(cells, summaries, strict=True)]
+    return table(("alert", "expression", "for", "what it means"), rows, "")
+
+
 # --- the rest
 
 
@@ -258,6 +269,7 @@ BLOCKS: dict[str, Callable[[str], str]] = {
     "endings": _endings,
     "causes": _causes,
     "metrics": _metrics,
+    "alerts": _alerts,
     "folders": _folders,
     "dependencies": _dependencies,
     "mock-options": _mock_options,
