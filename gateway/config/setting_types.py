@@ -47,6 +47,19 @@ def _host(value: str) -> str:
     return value
 
 
+def _one_or_several(value: object) -> object:
+    """One host as a list of one. Its own error stands at the setting, not at an entry that nobody wrote."""
+    if isinstance(value, bool | int | float | dict):
+        raise ValueError("must be text; put it in quotes, or make it a list of such")
+    return (_host(value),) if isinstance(value, str) else value
+
+
+def _at_least_one(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value:
+        raise ValueError("names no address; the default is 127.0.0.1")
+    return value
+
+
 def _network(value: str) -> str:
     """Bits beyond the prefix are refused: they tell of a slip."""
     try:
@@ -90,6 +103,14 @@ Seconds = Annotated[float, Field(gt=0, le=_DAY, allow_inf_nan=False), NO_BOOL]
 SecondsOrZero = Annotated[float, Field(ge=0, le=_DAY, allow_inf_nan=False), NO_BOOL]
 Origin = Annotated[str, AfterValidator(checked_origin)]
 Host = Annotated[str, AfterValidator(_host)]
+Hosts = Annotated[
+    tuple[Host, ...],
+    BeforeValidator(_one_or_several),
+    AfterValidator(_at_least_one),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]},
+    ),
+]
 Network = Annotated[str, AfterValidator(_network)]
 CaFile = Annotated[str, AfterValidator(_pem_file)]
 Database = Annotated[str, AfterValidator(_database)]

@@ -31,15 +31,15 @@ class Begun(Enum):
 
 
 class FastPath:
-    """Carries plain requests of one application."""
+    """Carries plain requests of one application; without `proxies` it takes none."""
 
-    def __init__(self, app: web.Application) -> None:
+    def __init__(self, app: web.Application, *, proxies: bool) -> None:
         self._access = app[ACCESS]
         self.admit = app[ADMISSION].admit  # called once for each request; its decision is handed to `carry`
         self._completion = app[COMPLETION]
         self._refuser = app[REFUSER]
         self._relay = app[RELAY]
-        self._body_bytes = min(self._relay.body_bytes, HELD_BYTES)
+        self._body_bytes = min(self._relay.body_bytes, HELD_BYTES) if proxies else -1
         self._loop = asyncio.get_running_loop()
         self._ended: list[Exchange] = []  # in this turn of the event loop
 
