@@ -53,6 +53,7 @@ def _check_database(settings: Settings, path: Path) -> None:
 def _counts(settings: Settings) -> dict[str, object]:
     return {
         "address": _address(settings.server),
+        "admin_address": None if settings.server.admin is None else _address(settings.server.admin),
         "registry": "file" if settings.database is None else "database",
         "accounts": len(settings.accounts),
         "keys": sum(len(account.keys) for account in settings.accounts.values()),
@@ -66,6 +67,8 @@ def _address(server: Server | Admin) -> str:
 
 def _summary(settings: Settings) -> str:
     address = f"listens on {_address(settings.server)}"
+    if settings.server.admin is not None:
+        address += f", for the operator on {_address(settings.server.admin)}"
     if settings.database is not None:
         return f"{address}, accounts and deployments in a database"
     return f"{address}, {content_of(settings)}"

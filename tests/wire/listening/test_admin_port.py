@@ -1,11 +1,8 @@
 """A port for the operator alone: what is served there, and what is served to clients no more."""
 
 import re
-import shutil
 import signal
 import socket
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,7 @@ import pytest
 from tests.harness import contract, scene
 from tests.harness.fleet import StartGateway
 from tests.harness.gateway_process import GatewayProcess
+from tests.harness.nginx import Nginx, is_installed
 from tests.harness.scripted_upstream import ScriptedUpstream
 from tests.harness.stage import chat
 from tests.harness.wire_client import Response, WireClient, request
@@ -107,64 +105,13 @@ def test_a_port_that_is_taken_is_one_sentence_that_names_the_setting(
     assert "Traceback" not in gateway.log.since(0)
 
 
-# --- behind nginx that is told nothing but where the gateway is
-
-
-NGINX = """
-daemon off; pid {folder}/nginx.pid; error_log stderr; worker_processes 1;
-events {{ worker_connections 64; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
-  uwsgi_temp_path {folder}; scgi_temp_path {folder};
-  server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://127.0.0.1:{gateway}; }} }}
-}}
-"""
-
-
-@pytest.fixture
-def nginx(tmp_path: Path) -> Iterator["Nginx"]:
-    if shutil.which("nginx") is None:
-        pytest.skip("nginx is not installed")
-    started = Nginx(tmp_path)
-    yield started
-    started.stop()
-
-
-class Nginx:
-    """nginx before a gateway, with a bare `proxy_pass`."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self, gateway: int) -> int:
-        """Its port, once it listens there."""
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port: int = free.getsockname()[1]
-        config = self._folder / "nginx.conf"
-        config.write_text(NGINX.format(folder=self._folder, port=port, gateway=gateway))
-        self._process = subprocess.Popen(["nginx", "-c", str(config), "-p", str(self._folder)])
-        while self._process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-            except ConnectionRefusedError:
-                continue
-            return port
-        raise AssertionError("nginx did not start")
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait()
-
-
+@pytest.mark.skipif(not is_installed(), reason="nginx is not installed")
 def test_a_bare_proxy_shows_the_world_none_of_the_operators_pages(
-    start_gateway: StartGateway, upstream: ScriptedUpstream, nginx: Nginx
+    start_gateway: StartGateway, upstream: ScriptedUpstream, tmp_path: Path
 ) -> None:
     gateway, port = start(start_gateway, upstream)
-    outside = nginx.start(gateway.port)
-    assert [ask(outside, get(path)).status for path in PAGES] == [404] * len(PAGES)
-    with WireClient(outside) as client:
-        assert client.ask(chat()).status == 200
+    with Nginx(tmp_path, gateway.port) as nginx:
+        assert [ask(nginx.port, get(path)).status for path in PAGES] == [404] * len(PAGES)
+        with WireClient(nginx.port) as client:
+            assert client.ask(chat()).status == 200
     assert [ask(port, get(path)).status for path in PAGES] == [200] * len(PAGES)
