@@ -1,8 +1,8 @@
 """Somebody who watches the status page and leaves, whenever that is, is no fault of the gateway's."""
 
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.wire_client import request
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.wire_client import request
 
 
 def test_a_watcher_that_leaves_at_once_leaves_no_complaint(gateway: GatewayProcess, upstream: ScriptedUpstream) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.harness import scene
-from tests.harness.fleet import StartGateway
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.wire_client import request
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.wire_client import request
 
 HEALTHZ = request("/healthz", method="GET")
 
@@ -90,7 +90,7 @@ def test_where_one_of_them_is_taken_it_says_so_and_listens_nowhere(
     gateway.log.wait_for(rf"Port {taken} on {TWO} is taken")
 
 
-def test_who_comes_by_ipv4_to_both_families_is_on_this_machine_and_named_so(
+def test_who_comes_by_ipv4_to_both_families_is_named_by_that_address(
     start_gateway: StartGateway, upstream: ScriptedUpstream
 ) -> None:
     gateway = start_gateway(scene.config(upstream.url, "host: '::'"))

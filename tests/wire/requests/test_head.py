@@ -5,9 +5,10 @@ import json
 import pytest
 
 from tests.harness import contract, scene
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
-from tests.harness.wire_client import Response, request
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.upstream_visit import Visit
+from tests.harness.sockets.wire_client import Response, request
 
 GOOD = b'{"object":"list","data":[{"id":"demo"}]}'
 # What differs between any two answers, or belongs to a body that is sent in pieces (RFC 9112 6.1).

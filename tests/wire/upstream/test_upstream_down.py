@@ -10,10 +10,11 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.harness import contract, scene
-from tests.harness.fleet import StartGateway
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
-from tests.harness.stage import chat
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import chat
+from tests.harness.sockets.upstream_visit import Visit
 
 ROOT = Path(__file__).parents[3]
 ALERTS = ROOT / "config" / "alerts.yml"

@@ -10,9 +10,9 @@ from aiohttp import ClientSession
 from playwright.async_api import async_playwright, expect
 
 from gateway.core.deployment import Deployment, Status
-from tests.harness.nginx import Nginx, is_installed
+from tests.harness.pages.status_pages import NOWHERE, serving
 from tests.harness.patience import PATIENCE
-from tests.harness.status_pages import NOWHERE, serving
+from tests.harness.processes.nginx import Nginx, is_installed
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DEMO = Deployment("demo", "acme", NOWHERE)
