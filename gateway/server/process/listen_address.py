@@ -37,6 +37,7 @@ class _Address(NamedTuple):
     host: str  # as configured
     family: socket.AddressFamily
     ip: str
+    zone: tuple[int, ...]  # of IPv6: flow and scope
 
 
 def check_free(host: str, port: int) -> None:
@@ -72,13 +73,13 @@ def open_sockets(hosts: Sequence[str], port: int, setting: str = PORT, *, shared
     `shared`: on a port that `reserve` holds. `setting` is what the port comes from, for errors.
     Raises ListenError, and leaves nothing open then.
     """
-    addresses = [address for host in hosts for address in _addresses_of(host, port)]
+    addresses = [address for host in hosts for address in _addresses_of(host, port, setting)]
     for left in reversed(range(_TRIES if port == 0 else 1)):
         try:
             return _open_all(addresses, port, shared=shared)
         except _UnusableError as unusable:
             if not left or unusable.error.errno != errno.EADDRINUSE:
-                raise ListenError(_why_not(unusable.error, unusable.host, port, setting)) from unusable.error
+                raise ListenError(why_not(unusable.error, unusable.host, port, setting)) from unusable.error
     raise AssertionError("the last try returns or raises")
 
 
@@ -93,12 +94,12 @@ def url_of(address: tuple[Any, ...]) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _addresses_of(host: str, port: int) -> list[_Address]:
+def _addresses_of(host: str, port: int, setting: str) -> list[_Address]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
-        raise ListenError(_why_not(error, host, port, PORT)) from error
-    return [_Address(host, family, str(address[0])) for family, _, _, _, address in found]
+        raise ListenError(why_not(error, host, port, setting)) from error
+    return [_Address(host, family, str(place[0]), tuple(map(int, place[2:]))) for family, _, _, _, place in found]
 
 
 def _open_all(addresses: list[_Address], port: int, *, shared: bool) -> list[socket.socket]:
@@ -131,7 +132,7 @@ def _bound(address: _Address, port: int, *, only_ipv6: bool, shared: bool) -> so
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if address.family == socket.AF_INET6:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_ipv6 or address.ip != "::")
-        one.bind((address.ip, port))
+        one.bind((address.ip, port, *address.zone))
     except OSError:
         one.close()
         raise
@@ -139,7 +140,7 @@ def _bound(address: _Address, port: int, *, only_ipv6: bool, shared: bool) -> so
     return one
 
 
-def _why_not(error: OSError, host: str, port: int, setting: str) -> str:
+def why_not(error: OSError, host: str, port: int, setting: str) -> str:
     """Why an address cannot be listened on, in one sentence."""
     if isinstance(error, PermissionError):
         return f"Port {port} needs more rights than this user has; choose one above 1023."

@@ -18,7 +18,7 @@ from gateway.server.demultiplexer import COLLECTING_SECONDS
 from gateway.server.handlers.dashboard import PAGE
 from gateway.server.handlers.probes import SHUTDOWN, Shutdown
 from gateway.server.http_server import Runner
-from gateway.server.process.listen_address import ADMIN_PORT, PORT, Reached, open_sockets, url_of
+from gateway.server.process.listen_address import ADMIN_PORT, PORT, ListenError, Reached, open_sockets, url_of, why_not
 from gateway.server.process.signals import StopRequests
 from gateway.telemetry.exception_handler import ExceptionHandler
 
@@ -54,13 +54,7 @@ async def serve(
     Raises SourceError if the registry cannot be read, ListenError if the address cannot be used.
     """
     asyncio.get_running_loop().set_exception_handler(ExceptionHandler())
-    stop = StopRequests(registry)
-    if group.supervisor is None:
-        stop.listen_to_signals()
-    else:
-        stop.listen_to_supervisor(group.supervisor)
-    if stop_pipe is not None:
-        stop.listen_to_pipe(stop_pipe)
+    stop = _stop_requests(registry, stop_pipe, group)
     app = create_app(server, registry, group)
     runner = Runner(app, server)
     admin = Runner(create_admin_app(app), server, proxies=False)
@@ -83,6 +77,17 @@ async def serve(
         await runner.cleanup()
 
 
+def _stop_requests(registry: Registry, stop_pipe: int | None, group: WorkerGroup) -> StopRequests:
+    stop = StopRequests(registry)
+    if group.supervisor is None:
+        stop.listen_to_signals()
+    else:
+        stop.listen_to_supervisor(group.supervisor)
+    if stop_pipe is not None:
+        stop.listen_to_pipe(stop_pipe)
+    return stop
+
+
 def _spare_the_collector() -> None:
     """What was loaded to serve stays for good: the garbage collector need not walk through it again and again."""
     gc.collect()
@@ -95,8 +100,11 @@ async def _listen(
 ) -> list[web.SockSite]:
     sockets = open_sockets(hosts, port, setting, shared=shared)
     sites = [web.SockSite(runner, one, backlog=_BACKLOG) for one in sockets]
-    for site in sites:
-        await site.start()
+    try:
+        for site in sites:
+            await site.start()
+    except OSError as error:  # another gateway, started in the same moment, was quicker
+        raise ListenError(why_not(error, " and ".join(hosts), port, setting)) from error
     return sites
 
 
