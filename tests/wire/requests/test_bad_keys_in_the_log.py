@@ -130,3 +130,9 @@ def test_who_leaves_in_the_middle_of_a_bad_request_is_noted_too(
         client.send(whole[:-5])
     line = line_of(gateway, "left-early", start)
     assert (line["ending"], line["client"]) == ("client_left", "127.0.0.1")
+
+
+def test_the_log_for_people_says_both_too(start_gateway: StartGateway, upstream: ScriptedUpstream) -> None:
+    gateway = start_gateway(scene.config(upstream.url, "log: {format: human}"))
+    gateway.ask(request(scene.CHAT, "x-request-id: for-people", body=scene.BODY))
+    gateway.log.wait_for(r"401  POST .*  - \(127\.0\.0\.1\)  .*  refused: no key was presented  for-people$")
