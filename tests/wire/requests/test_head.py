@@ -12,7 +12,7 @@ from tests.harness.sockets.wire_client import Response, request
 
 GOOD = b'{"object":"list","data":[{"id":"demo"}]}'
 # What differs between any two answers, or belongs to a body that is sent in pieces (RFC 9112 6.1).
-OF_ONE = {b"date", b"x-request-id", b"transfer-encoding"}
+OF_ONE = {b"date", b"x-request-id", b"request-id", b"transfer-encoding"}
 OWN = ("/", "/healthz", "/readyz", "/metrics", "/events", "/static/status.css", f"{scene.BASE}/api/hello")
 
 
