@@ -9,7 +9,7 @@ import click
 from gateway.cli.arguments import FILE
 from gateway.cli.output import as_json, print_json, say
 from gateway.config.document import SourceError
-from gateway.config.settings import Settings
+from gateway.config.settings import Admin, Server, Settings
 from gateway.registry.factory import cautions
 from gateway.registry.yaml_file import content_of, read_settings
 
@@ -52,7 +52,8 @@ def _check_database(settings: Settings, path: Path) -> None:
 
 def _counts(settings: Settings) -> dict[str, object]:
     return {
-        "address": f"{settings.server.host}:{settings.server.port}",
+        "address": _address(settings.server),
+        "admin_address": None if settings.server.admin is None else _address(settings.server.admin),
         "registry": "file" if settings.database is None else "database",
         "accounts": len(settings.accounts),
         "keys": sum(len(account.keys) for account in settings.accounts.values()),
@@ -60,8 +61,14 @@ def _counts(settings: Settings) -> dict[str, object]:
     }
 
 
+def _address(server: Server | Admin) -> str:
+    return ", ".join(f"[{host}]:{server.port}" if ":" in host else f"{host}:{server.port}" for host in server.host)
+
+
 def _summary(settings: Settings) -> str:
-    address = f"listens on {settings.server.host}:{settings.server.port}"
+    address = f"listens on {_address(settings.server)}"
+    if settings.server.admin is not None:
+        address += f", for the operator on {_address(settings.server.admin)}"
     if settings.database is not None:
         return f"{address}, accounts and deployments in a database"
     return f"{address}, {content_of(settings)}"

@@ -15,7 +15,7 @@ from gateway.config.validation_messages import sentences
 from gateway.registry.factory import cautions, registry_of
 from gateway.registry.yaml_file import read_settings
 from gateway.server.http_server import UnfitAiohttpError
-from gateway.server.process.listen_address import ListenError
+from gateway.server.process.listen_address import ListenError, Reached
 from gateway.server.process.run import run
 from gateway.server.process.run import serve as serve_until_stopped
 from gateway.server.process.workers import fork_workers
@@ -28,13 +28,13 @@ _STDIN, _STDERR = 0, 2
 
 @click.command()
 @click.option("--config", "path", required=True, type=FILE, help="The YAML configuration file.")
-@click.option("--host", help="Address to listen on, instead of the configured one.")
+@click.option("--host", "hosts", multiple=True, help="Address to listen on, instead of the configured ones.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, instead of the configured one.")
 @click.option("--stop-with-stdin", is_flag=True, help="Stop, too, when standard input (a pipe) is closed.")
-def serve(path: Path, host: str | None, port: int | None, stop_with_stdin: bool) -> None:
+def serve(path: Path, hosts: tuple[str, ...], port: int | None, stop_with_stdin: bool) -> None:
     """Serve the deployments of a configuration until SIGTERM or Ctrl-C."""
     _fill_closed_streams()
-    settings = _with_options(read_settings(path), host, port)
+    settings = _with_options(read_settings(path), hosts, port)
     for number in (signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)  # for other servers they have a meaning; here they would kill
     logs.set_up(settings.server.log.format, settings.server.log.level)
@@ -58,8 +58,10 @@ def _fill_closed_streams() -> None:
     os.close(file)
 
 
-def _with_options(settings: Settings, host: str | None, port: int | None) -> Settings:
-    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+def _with_options(settings: Settings, hosts: tuple[str, ...], port: int | None) -> Settings:
+    given: dict[str, object] = {"host": hosts} if hosts else {}
+    if port is not None:
+        given["port"] = port
     try:
         server = Server.model_validate({**settings.server.model_dump(), **given})
     except ValidationError as error:
@@ -67,5 +69,7 @@ def _with_options(settings: Settings, host: str | None, port: int | None) -> Set
     return settings.model_copy(update={"server": server})
 
 
-def _announce(url: str) -> None:
-    log.info("serving on %s", url)
+def _announce(reached: Reached) -> None:
+    log.info("serving on %s", " and ".join(reached.urls))
+    if reached.admin_urls:
+        log.info("status page and metrics on %s", " and ".join(reached.admin_urls))

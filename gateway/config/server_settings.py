@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
-from gateway.config.setting_types import NO_BOOL, Host, Origin, Seconds, SecondsOrZero
+from gateway.config.setting_types import NO_BOOL, Host, Hosts, Network, Origin, Seconds, SecondsOrZero
 
 
 def _off(value: object) -> object:
@@ -51,6 +51,10 @@ class ServerTimeouts(Model):
     upload_silence: Seconds = Field(
         default=60.0, description="Longest pause between two bytes of a request body, in seconds."
     )
+    before_drain: SecondsOrZero = Field(
+        default=0.0,
+        description="Seconds that requests are served on once the gateway is told to stop, while `/readyz` says 503.",
+    )
     drain: SecondsOrZero = Field(
         default=30.0, description="Seconds that running answers get to finish once the gateway is told to stop."
     )
@@ -79,13 +83,30 @@ class Probes(Model):
     timeout: Seconds = Field(default=2.0, description="Seconds within which a probe must be answered.")
 
 
+class Admin(Model):
+    """A port for the operator alone: status page, `/metrics`, `/healthz` and `/readyz`."""
+
+    host: Hosts = Field(
+        default="127.0.0.1", validate_default=True, description="Address to listen on, or a list of them."
+    )
+    port: Annotated[int, Field(ge=0, le=65535), NO_BOOL] = Field(
+        description="TCP port of the status page and `/metrics`, which `server.port` no longer serves then."
+    )
+
+
 class Server(Model):
     """The gateway itself. Most changes here take effect at the next start."""
 
-    host: Host = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 is every IPv4 one.")
+    host: Hosts = Field(
+        default="127.0.0.1",
+        validate_default=True,
+        description="Address to listen on, or a list of them; `0.0.0.0` is every IPv4 one, `::` every one of both "
+        "families.",
+    )
     port: Annotated[int, Field(ge=0, le=65535), NO_BOOL] = Field(
         default=8080, description="TCP port to listen on; 0 takes any free one."
     )
+    admin: Admin | None = Field(default=None, description="A port for the operator alone.")
     limits: ServerLimits = Field(default=ServerLimits(), description="What a request may measure.")
     timeouts: ServerTimeouts = Field(default=ServerTimeouts(), description="How long the gateway waits, in seconds.")
     log: Log = Field(default=Log(), description="What is written to standard error.")
@@ -111,6 +132,23 @@ class Server(Model):
         default=1,
         description="Processes that serve the port together; each keeps its own share of the limits on an upstream.",
     )
+    trusted_proxies: tuple[Network, ...] = Field(
+        default=(),
+        description="Addresses or networks of proxies in front, whose `X-Forwarded-For` names the client in the log.",
+    )
     status_page_hosts: tuple[Host, ...] = Field(
         default=(), description="Host names, besides loopback's own, under which the status page and `/metrics` answer."
     )
+
+    @field_validator("admin")
+    @classmethod
+    def _another_port(cls, admin: Admin | None, info: ValidationInfo) -> Admin | None:
+        hosts, port = info.data.get("host", ()), info.data.get("port", 0)
+        if admin is not None and admin.port == port != 0 and _overlap(admin.host, hosts):
+            raise ValueError("has the port of `server.port`; give it one of its own")
+        return admin
+
+
+def _overlap(some: tuple[str, ...], others: tuple[str, ...]) -> bool:
+    everywhere = {"0.0.0.0", "::"}  # noqa: S104  what somebody else has configured
+    return not everywhere.isdisjoint({*some, *others}) or not set(some).isdisjoint(others)

@@ -2,6 +2,7 @@
 
 import ssl
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 
@@ -45,6 +46,27 @@ def _host(value: str) -> str:
     if not 1 <= len(value) <= 253 or not value.isascii() or not value.isprintable() or " " in value or "/" in value:
         raise ValueError("a host is a name or an address, like 127.0.0.1")
     return value
+
+
+def _one_or_several(value: object) -> object:
+    """One host as a list of one. Its own error stands at the setting, not at an entry that nobody wrote."""
+    if isinstance(value, bool | int | float | dict):
+        raise ValueError("must be text; put it in quotes, or make it a list of such")
+    return (_host(value),) if isinstance(value, str) else value
+
+
+def _at_least_one(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value:
+        raise ValueError("names no address; the default is 127.0.0.1")
+    return value
+
+
+def _network(value: str) -> str:
+    """Bits beyond the prefix are refused: they tell of a slip."""
+    try:
+        return str(ip_network(value))
+    except ValueError:
+        raise ValueError("is neither an address nor a network like 10.0.0.0/8, with no bit beyond its prefix") from None
 
 
 def _pem_file(value: str, info: ValidationInfo) -> str:
@@ -91,6 +113,15 @@ Seconds = Annotated[float, Field(gt=0, le=_DAY, allow_inf_nan=False), NO_BOOL]
 SecondsOrZero = Annotated[float, Field(ge=0, le=_DAY, allow_inf_nan=False), NO_BOOL]
 Origin = Annotated[str, AfterValidator(checked_origin)]
 Host = Annotated[str, AfterValidator(_host)]
+Hosts = Annotated[
+    tuple[Host, ...],
+    BeforeValidator(_one_or_several),
+    AfterValidator(_at_least_one),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]},
+    ),
+]
+Network = Annotated[str, AfterValidator(_network)]
 CaFile = Annotated[str, AfterValidator(_pem_file)]
 Database = Annotated[str, AfterValidator(_database)]
 Label = Annotated[str, AfterValidator(check_label)]

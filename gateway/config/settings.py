@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from gateway.config import cross_field_rules
-from gateway.config.server_settings import Log, Model, Probes, Server, ServerLimits, ServerTimeouts
+from gateway.config.server_settings import Admin, Log, Model, Probes, Server, ServerLimits, ServerTimeouts
 from gateway.config.setting_types import (
     NO_BOOL,
     CaFile,
@@ -34,6 +34,7 @@ from gateway.core.endpoints import DEFAULT_GROUPS
 
 __all__ = [
     "AccountEntry",
+    "Admin",
     "DeploymentEntry",
     "DeploymentTimeouts",
     "KeyEntry",
@@ -217,13 +218,19 @@ def warnings(settings: Settings) -> tuple[str, ...]:
     keys = [(name, key) for name, account in settings.accounts.items() for key in account.keys]
     plain = [f"{name}/{key.name}" for name, key in keys if key.key is not None]
     found = []
-    if plain and not is_loopback(settings.server.host):
+    if plain and not all(map(is_loopback, settings.server.host)):
         found.append(
             f"The configuration holds {counted(len(plain), 'key')} as plain text ({', '.join(plain[:3])}) while the "
             "gateway listens beyond this machine: replace each `key` by its `key_sha256` (gguf-gateway hash-key)."
         )
     if settings.database is None and not keys:
         found.append("No key is configured: every request will be answered 401.")
+    admin, pages = settings.server.admin, {settings.server.status_page, settings.server.metrics}
+    if admin is not None and "loopback" in pages and not all(map(is_loopback, admin.host)):
+        found.append(
+            "server.admin listens beyond this machine, but the status page or /metrics answer to this machine only: "
+            "set server.status_page and server.metrics to `everyone`, or server.admin.host to 127.0.0.1."
+        )
     if settings.server.status_page == "everyone":
         found.append("The status page is shown to everyone who can reach the gateway.")
     if "*" in settings.server.cors_origins:

@@ -60,6 +60,11 @@ class Endpoint:
         """Whether its answers are the upstream's, byte for byte: only then may it be asked on the fast path."""
         return self.rewrite is None and not self.own
 
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that it is served for: HEAD wherever GET is (RFC 9110 9.3.2)."""
+        return ("GET", "HEAD") if self.method == "GET" else (self.method,)
+
 
 _MODELS = "/v1/models"
 _MODEL = Endpoint("GET", "/v1/models/{model}", upstream_path=_MODELS, rewrite=partial(one_model, name=""))

@@ -23,11 +23,15 @@ class Ending(StrEnum):
 
 
 class Exchange:
-    """One request and its answer. Times are seconds of the monotonic clock, sizes bytes of body."""
+    """One request and its answer. Times are seconds of the monotonic clock, sizes bytes of body.
+
+    `client` is the client's address, noted where no good key says who it is.
+    """
 
     # Defaults on the class: an exchange sets those it needs, for less than it costs to set them all.
     account: str | None = None
     key: str | None = None
+    client: str | None = None
     deployment: str | None = None
     endpoint: str | None = None
     status: int | None = None

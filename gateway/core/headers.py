@@ -7,6 +7,8 @@ from types import MappingProxyType
 
 from multidict import CIMultiDictProxy
 
+from gateway.core.account import digest_of
+
 # The headers a key is accepted in. None of them is in the lists below, so the same list is what is stripped.
 KEY_HEADERS = ("authorization", "x-api-key", "key")
 
@@ -48,11 +50,17 @@ ALWAYS_LINES = "".join(f"{name}: {value}\r\n" for name, value in ALWAYS.items())
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
 
-def presented_key(headers: "CIMultiDictProxy[str]") -> str | None:
-    """The one key a request presents; None if there is none, an empty one, or if its headers disagree.
+# In the place of a digest, for a request that presents no key, or several. No SHA-256 is as short.
+NO_KEY, NOT_BEARER, KEYS_DIFFER = b"no key", b"not bearer", b"keys differ"
+NO_DIGESTS = frozenset({NO_KEY, NOT_BEARER, KEYS_DIFFER})
+
+
+def presented_digest(headers: "CIMultiDictProxy[str]") -> bytes:
+    """The SHA-256 of the one key that a request presents; one of `NO_DIGESTS` if it presents none.
 
     A bearer scheme is matched in any case (RFC 9110 11.1); any other scheme, and a bare key in
-    `Authorization`, is not a key. Spaces around a key are not part of it.
+    `Authorization`, is not a key. Spaces around a key are not part of it. An empty key is none: a configuration may
+    hold the SHA-256 of "" by mistake, and it must open nothing.
     """
     keys = {
         _bearer(value) if name == "authorization" else value.strip(" \t")
@@ -60,7 +68,12 @@ def presented_key(headers: "CIMultiDictProxy[str]") -> str | None:
         if name in headers
         for value in headers.getall(name)
     }
-    return keys.pop() or None if len(keys) == 1 else None
+    if len(keys) > 1:
+        return KEYS_DIFFER
+    key = keys.pop() if keys else ""
+    if not key:
+        return NOT_BEARER if headers.get("authorization", "").strip(" \t") else NO_KEY
+    return digest_of(key)
 
 
 def _bearer(value: str) -> str:

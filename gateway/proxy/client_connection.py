@@ -74,6 +74,12 @@ class ClientConnection(AiohttpConnection):
         self.transport.abort()
 
     @property
+    def peer(self) -> str | None:
+        """The address of whoever is connected; None on a Unix socket, and once the connection is gone."""
+        peer = None if self.transport is None else self.transport.get_extra_info("peername")
+        return str(peer[0]) if isinstance(peer, tuple) else None
+
+    @property
     def is_unread(self) -> bool:
         """Whether an answer is over of which a part has not left yet."""
         if self.answer is not None or self.transport is None:
@@ -97,12 +103,14 @@ class Client:
     """The client of one answer. One older than HTTP/1.1 (not `speaks_http11`) does not understand chunks.
 
     `persists`: it wants to use the connection again. `content` is the part of its request that may be unread.
+    `wants_body` is False for a HEAD request.
     """
 
     connection: ClientConnection
     speaks_http11: bool = True
     persists: bool = True
     content: StreamReader | None = None
+    wants_body: bool = True
 
     @property
     def is_backed_up(self) -> bool:

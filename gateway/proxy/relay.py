@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import cast
 
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11, hdrs, web
 
 from gateway.core import errors, headers
 from gateway.core.endpoints import Endpoint
@@ -145,7 +145,8 @@ async def _connect(pool: ConnectionPool) -> UpstreamConnection:
 
 def _client_of(request: web.Request) -> Client:
     connection = cast(ClientConnection, request.protocol)
-    return Client(connection, request.version >= HttpVersion11, request.keep_alive, request.content)
+    wants_body = request.method != hdrs.METH_HEAD
+    return Client(connection, request.version >= HttpVersion11, request.keep_alive, request.content, wants_body)
 
 
 def _upward(request: web.Request, endpoint: Endpoint) -> list[tuple[bytes, bytes]]:

@@ -12,7 +12,7 @@ from gateway.core.exchange import Ending, Exchange
 from gateway.core.usage import Excerpt
 from gateway.proxy import event_stream
 from gateway.proxy.client_connection import Client
-from gateway.proxy.response_writer import ResponseWriter
+from gateway.proxy.response_writer import HeadWriter, ResponseWriter
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.connection_pool import ConnectionPool
 from gateway.proxy.upstream.health_probe import says_loading
@@ -206,7 +206,8 @@ class ResponseRelay:
         self.state = STREAMING
         streams = event_stream.is_event_stream(head.headers.get(b"content-type", b""))
         self._takes_events = streams and head.length is None and not head.headers.get(b"content-encoding")
-        self.reply = reply = ResponseWriter(self.client, head, self.exchange, streams=streams)
+        writer = ResponseWriter if self.client.wants_body else HeadWriter
+        self.reply = reply = writer(self.client, head, self.exchange, streams=streams)
         self.exchange.status = head.status
         self.exchange.first_byte_at = monotonic()
         early, self._held_body = self._held_body, b""
@@ -277,7 +278,7 @@ class ResponseRelay:
             return
         if ending is not Ending.FINISHED:
             self._show_broken(self.reply)  # last, because it may close the client's connection
-        self.exchange.bytes_out = self._sent.size
+        self.exchange.bytes_out = self._sent.size if self.client.wants_body else 0
 
     def _show_broken(self, reply: ResponseWriter) -> None:
         """Make an answer that broke look broken: an error event if it is a stream, and no proper end.

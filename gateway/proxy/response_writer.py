@@ -75,6 +75,18 @@ class ResponseWriter:
         self._connection.reset()
 
 
+class HeadWriter(ResponseWriter):
+    """The answer to a HEAD request: the head that GET would have, and nothing after it (RFC 9110 9.3.2)."""
+
+    def __init__(self, client: Client, head: ResponseHead, exchange: Exchange, *, streams: bool) -> None:
+        super().__init__(client, head, exchange, streams=streams)
+        self.chunked = False  # whatever the head says: no chunk follows
+
+    def send(self, data: bytes, last: bool) -> None:
+        """Send the head; of the body nothing."""
+        super().send(b"", last)
+
+
 class WrittenResponse(web.StreamResponse):
     """What aiohttp gets for a reply that has been written already."""
 

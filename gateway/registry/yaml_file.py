@@ -109,7 +109,8 @@ class YamlRegistry(WatchingRegistry):
 
     def _tell_what_waits(self, started: Settings, settings: Settings) -> None:
         before, now = dict(_flat(started.server.model_dump())), dict(_flat(settings.server.model_dump()))
-        waiting = [f"server.{name}" for name in now if now[name] != before[name] and name not in _LIVE]
+        names = dict.fromkeys((*now, *before))  # a section that is left out has none
+        waiting = [f"server.{name}" for name in names if now.get(name) != before.get(name) and name not in _LIVE]
         if waiting and waiting != self._told:
             log.warning("%s: %s will take effect at the next start", self._path, ", ".join(waiting))
         self._told = waiting

@@ -15,6 +15,7 @@ from gateway.core.deployment import Deployment, Status, is_id
 from gateway.core.endpoints import Endpoint
 from gateway.core.errors import Refusal
 from gateway.core.exchange import Exchange
+from gateway.core.headers import KEYS_DIFFER, NO_KEY, NOT_BEARER
 from gateway.proxy.relay import Relay
 from gateway.proxy.upstream.connection_pool import ConnectionPool, ConnectionPools
 from gateway.proxy.upstream.readiness import Readiness
@@ -23,7 +24,7 @@ from gateway.telemetry.logs import masked
 
 
 class RequestedTarget(NamedTuple):
-    """What a request's head asks for. `key_digest` is the SHA-256 of the key it presents, empty without one."""
+    """What a request's head asks for. `key_digest` is what `presented_digest` makes of its key."""
 
     key_digest: bytes
     deployment_id: str
@@ -74,7 +75,7 @@ class Admission:
         """Decide on one request: 401, 404, 503, in this order. It is called once for each proxied request."""
         key = self.key(asked.key_digest)
         if key is None:
-            return Rejected(asked, Refusal(errors.BAD_KEY))
+            return Rejected(asked, self.bad_key(asked.key_digest))
         deployment = self._registry.snapshot.deployment(key.account, asked.deployment_id)
         if deployment is None:
             named = self._named(asked.deployment_id)
@@ -94,6 +95,22 @@ class Admission:
     def key(self, digest: bytes) -> Key | None:
         """The key with this digest; None for an unknown, revoked or expired one alike."""
         return self._registry.snapshot.key(digest, datetime.now(UTC))
+
+    def bad_key(self, digest: bytes) -> Refusal:
+        """The 401 for a digest that opens nothing. To the client all are alike; the cause is for the log."""
+        return Refusal(errors.BAD_KEY, cause=self._bad_key_cause(digest))
+
+    def _bad_key_cause(self, digest: bytes) -> str:
+        if digest == NO_KEY:
+            return "no key was presented"
+        if digest == NOT_BEARER:
+            return "the Authorization header holds no Bearer key"
+        if digest == KEYS_DIFFER:
+            return "the headers present keys that differ"
+        known = self._registry.snapshot.keys.get(digest)
+        if known is None:
+            return "the key is unknown"
+        return f"the key {known.id} was revoked" if known.revoked_at is not None else f"the key {known.id} has expired"
 
     def _named(self, asked_for: str) -> str:
         """What log and status page call a deployment that there is not: by its id, unless that may be a pasted key."""

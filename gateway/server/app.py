@@ -6,6 +6,7 @@ from aiohttp import web
 
 from gateway.config.settings import Server
 from gateway.core.cors import Cors
+from gateway.core.forwarding import TrustedProxies
 from gateway.core.notifier import Notifier
 from gateway.core.worker_group import ALONE, WORKER_GROUP, WorkerGroup
 from gateway.proxy.relay import RELAY, Relay
@@ -15,8 +16,9 @@ from gateway.registry.base import Registry
 from gateway.server.admission import ADMISSION, REGISTRY, Admission
 from gateway.server.completion import COMPLETION, Completion
 from gateway.server.handlers import authentication, dashboard, metrics_endpoint, preflight
+from gateway.server.handlers.probes import SHUTDOWN, Shutdown
 from gateway.server.refusal_response import REFUSER, Refuser
-from gateway.server.routes import add_routes
+from gateway.server.routes import add_operator_routes, add_probes, add_routes
 from gateway.telemetry import access_log
 
 # Only for what the router answers: the proxied endpoints do not come this way (see `request_pipeline`).
@@ -34,19 +36,33 @@ def create_app(server: Server, registry: Registry, group: WorkerGroup = ALONE) -
     app[WORKER_GROUP] = group
     app[REGISTRY] = registry
     app[preflight.CORS] = cors = Cors(server.cors_origins)
-    app[access_log.ACCESS] = access = access_log.AccessLog(notifier, cors)
+    proxies = TrustedProxies(server.trusted_proxies)
+    app[access_log.ACCESS] = access = access_log.AccessLog(notifier, cors, proxies)
     app[REFUSER] = Refuser(access, anthropic_errors=server.anthropic_errors)
     app[POOLS] = pools
     app[READINESS] = readiness = Readiness(pools, notifier, server.probes.interval, server.probes.timeout)
     app[RELAY] = relay = Relay(server.limits.body_bytes, server.timeouts.upload_silence)
     app[ADMISSION] = Admission(registry, readiness, pools, relay)
+    app[SHUTDOWN] = Shutdown()
     app[COMPLETION] = Completion(access, readiness)
     app.on_response_prepare.append(access_log.stamp)
     app.cleanup_ctx.extend((registry_context, readiness_context))
     dashboard.set_up(app, server, notifier)
     metrics_endpoint.set_up(app, server)
-    add_routes(app)
+    add_routes(app, with_operator=server.admin is None)
     return app
+
+
+def create_admin_app(app: web.Application) -> web.Application:
+    """What the operator sees of `app`, the gateway, as an application for a port of its own."""
+    admin = web.Application(middlewares=MIDDLEWARES)
+    for key, value in app.items():
+        admin[key] = value
+    admin.on_response_prepare.append(access_log.stamp)
+    admin.on_shutdown.append(app[dashboard.PAGE].close)
+    add_probes(admin)
+    add_operator_routes(admin)
+    return admin
 
 
 async def registry_context(app: web.Application) -> AsyncIterator[None]:

@@ -21,16 +21,16 @@ class Completion:
         self._access = access
         self._readiness = readiness
 
-    def complete(self, exchange: Exchange, request: web.Request | None = None) -> None:
+    def complete(self, exchange: Exchange, request: web.Request | None = None, peer: str | None = None) -> None:
         """Have an unreachable upstream probed soon, read the token usage, count and log.
 
-        `request` names the path in the log where there is no endpoint.
+        `request` names the path in the log where there is no endpoint; `peer` the client where there is no `request`.
         """
         if exchange.reason == _UNREACHABLE:
             self._readiness.doubt(exchange.deployment or "")
         if exchange.excerpt is not None:
             exchange.usage = read_usage(exchange.excerpt.first, exchange.excerpt.last())
-        self._access.log(exchange, request)
+        self._access.log(exchange, request, peer)
 
 
 COMPLETION = web.AppKey("completion", Completion)

@@ -73,7 +73,7 @@ class Demultiplexer(ClientConnection):
     def connection_lost(self, exc: BaseException | None) -> None:
         incomplete = plain_request(self._take_buffer())
         if incomplete is not None and self._state is not FAST_PATH:
-            self._fast_path.note_leaving(incomplete)
+            self._fast_path.note_leaving(incomplete, self.peer)
         super().connection_lost(exc)
 
     def request_over(self) -> None:

@@ -31,15 +31,15 @@ class Begun(Enum):
 
 
 class FastPath:
-    """Carries plain requests of one application."""
+    """Carries plain requests of one application; without `proxies` it takes none."""
 
-    def __init__(self, app: web.Application) -> None:
+    def __init__(self, app: web.Application, *, proxies: bool) -> None:
         self._access = app[ACCESS]
         self.admit = app[ADMISSION].admit  # called once for each request; its decision is handed to `carry`
         self._completion = app[COMPLETION]
         self._refuser = app[REFUSER]
         self._relay = app[RELAY]
-        self._body_bytes = min(self._relay.body_bytes, HELD_BYTES)
+        self._body_bytes = min(self._relay.body_bytes, HELD_BYTES) if proxies else -1
         self._loop = asyncio.get_running_loop()
         self._ended: list[Exchange] = []  # in this turn of the event loop
 
@@ -68,14 +68,14 @@ class FastPath:
         self._relay.start(answer, up + request.body)
         return Begun.YES
 
-    def note_leaving(self, request: PlainRequest) -> None:
+    def note_leaving(self, request: PlainRequest, peer: str | None) -> None:
         """Its client left before the request was whole."""
         exchange = self._access.start(request.head.request_id)
         self.admit(request.head.asked).note_on(exchange)
         exchange.endpoint = request.head.asked.endpoint.path
         exchange.bytes_in = len(request.body)
         exchange.ending = Ending.CLIENT_LEFT
-        self._completion.complete(exchange)
+        self._completion.complete(exchange, peer=peer)
 
     def _report(self, answer: ResponseRelay, refusal: Refusal | None) -> None:
         self._relay.finish(answer)

@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gateway.core.account import digest_of
 from gateway.core.endpoints import ENDPOINTS, PREFIX
-from gateway.core.headers import REQUEST_ID, lines_of, presented_key, upward
+from gateway.core.headers import NO_DIGESTS, REQUEST_ID, lines_of, presented_digest, upward
 from gateway.server.admission import RequestedTarget
 from gateway.server.request_validation import is_host
 
@@ -111,12 +110,14 @@ def _plain_head(lines: bytes) -> PlainHead | None:
         return None
     endpoint = ENDPOINTS.get(named[3].decode())
     known = CIMultiDictProxy(CIMultiDict((name.decode(), value.decode()) for name, value in headers))
-    key = presented_key(known)
-    if endpoint is None or not endpoint.is_plain or endpoint.method.encode() != named[1] or key is None:
+    if endpoint is None or not endpoint.is_plain or endpoint.method.encode() != named[1]:
+        return None
+    digest = presented_digest(known)
+    if digest in NO_DIGESTS:
         return None
     if not is_host(known.get("Host", "")):
         return None
-    what = RequestedTarget(digest_of(key), named[2].decode(), endpoint)
+    what = RequestedTarget(digest, named[2].decode(), endpoint)
     return PlainHead(what, lines_of(upward(headers)), known.get(REQUEST_ID), known.get("Origin"))
 
 

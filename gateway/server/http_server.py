@@ -59,7 +59,7 @@ class HttpConnection(Demultiplexer):
     def _refuse_unread(self, refusal: Refusal) -> web.StreamResponse:
         exchange = self.app[ACCESS].start(None)
         response = self.app[REFUSER].refuse_unread(exchange, refusal)
-        self.app[COMPLETION].complete(exchange)
+        self.app[COMPLETION].complete(exchange, peer=self.peer)
         return response
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
@@ -88,8 +88,10 @@ class UnfitAiohttpError(Exception):
 
 
 class _Server(web.Server):
-    def __init__(self, app: web.Application, made: web.Server, *, handler_cancellation: bool, **options: Any) -> None:
-        pipeline = RequestPipeline(app, made.request_handler)
+    def __init__(
+        self, app: web.Application, made: web.Server, *, proxies: bool, handler_cancellation: bool, **options: Any
+    ) -> None:
+        pipeline = RequestPipeline(app, made.request_handler, proxies=proxies)
         # aiohttp's type says BaseRequest; what an application's request_factory makes is a Request.
         handle = cast("Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]", pipeline.handle)
         super().__init__(
@@ -100,7 +102,7 @@ class _Server(web.Server):
         )
         self._app = app
         self._options = {"loop": asyncio.get_running_loop(), **options}
-        self._fast_path = FastPath(app)
+        self._fast_path = FastPath(app, proxies=proxies)
         self._coalescer = WriteCoalescer()
         self._paused_clients = PausedClientWatch(lambda: self.connections)
 
@@ -115,15 +117,17 @@ class _Server(web.Server):
 class Runner(web.AppRunner):
     """Runs the application the one way it is ever run, in production and in tests alike.
 
+    `proxies`: it serves the proxied endpoints, beside what its router knows.
     Raises UnfitAiohttpError, which says in a sentence why the installed aiohttp cannot serve.
     """
 
-    def __init__(self, app: web.Application, server: Server) -> None:
+    def __init__(self, app: web.Application, server: Server, *, proxies: bool = True) -> None:
         why_not = aiohttp_internals.unfit()
         if why_not is not None:
             raise UnfitAiohttpError(why_not)
-        for sentence in aiohttp_internals.shortcomings():
+        for sentence in aiohttp_internals.shortcomings() if proxies else ():
             log.warning("%s", sentence)
+        self._proxies = proxies
         self._options: dict[str, Any] = {
             "handler_cancellation": True,  # a client that leaves must free its slot upstream
             "access_log": None,  # ours is in access_log.py
@@ -141,4 +145,4 @@ class Runner(web.AppRunner):
         return [each for each in connections if isinstance(each, ClientConnection) and each.is_unread]
 
     async def _make_server(self) -> web.Server:
-        return _Server(self.app, await super()._make_server(), **self._options)
+        return _Server(self.app, await super()._make_server(), proxies=self._proxies, **self._options)

@@ -24,14 +24,18 @@ log = logging.getLogger("gateway")
 
 
 class RequestPipeline:
-    """Answers the requests that aiohttp reads; `route` is aiohttp's own way of answering one."""
+    """Answers the requests that aiohttp reads; `route` is aiohttp's own way of answering one.
 
-    def __init__(self, app: web.Application, route: Handler) -> None:
+    Without `proxies` it leaves all of them to that.
+    """
+
+    def __init__(self, app: web.Application, route: Handler, *, proxies: bool) -> None:
         self._app = app
         self._access = app[ACCESS]
         self._completion = app[COMPLETION]
         self._refuse = app[REFUSER].refuse
         self._route = route
+        self._proxies = proxies
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One exchange, one log line. A client that leaves is not an error, whenever it does."""
@@ -51,7 +55,7 @@ class RequestPipeline:
         """Refusals become the contract's JSON here. None is raised once an answer has begun: see `relay`."""
         try:
             refuse_ambiguous(request)
-            asked = asked_of(request)
+            asked = asked_of(request) if self._proxies else None
             return await (self._route(request) if asked is None else inference(self._app, request, asked))
         except Refusal as refusal:
             return self._refuse(request, refusal)

@@ -1,29 +1,49 @@
 """Every route but the proxied endpoints, which `endpoints` lists. A handler is private unless marked `public`."""
 
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 
-from gateway.server.handlers.dashboard import events, page, static
+from gateway.server.handlers.dashboard import page, page_or_hello, static
+from gateway.server.handlers.dashboard_events import events
 from gateway.server.handlers.metrics_endpoint import scrape
-from gateway.server.handlers.probes import alive, hello, ready
+from gateway.server.handlers.probes import alive, hello, nothing, ready
 from gateway.server.handlers.proxied_endpoints import health, not_proxied
 
 ANY = hdrs.METH_ANY
 
 
-def add_routes(app: web.Application) -> None:
-    """Fill the router. The order matters: the first match answers."""
+def add_routes(app: web.Application, *, with_operator: bool) -> None:
+    """Fill the gateway's router; `with_operator`: with the operator's pages, too."""
     route = app.router.add_route
-    route("GET", "/healthz", alive)
-    route("GET", "/readyz", ready)
-    route("GET", "/metrics", scrape)
-    route("GET", "/", page)
-    route("HEAD", "/", hello)
-    route("GET", "/events", events)
-    route("GET", "/static/{name}", static)
+    add_probes(app)
+    if with_operator:
+        add_operator_routes(app)
+    else:
+        route("HEAD", "/", hello)
+        route(ANY, "/", nothing)
     for base in ("/api/gguf/{deployment_id}", "/api/gguf/{deployment_id}/v1"):
-        route("GET", f"{base}/health", health)
+        _read(app, f"{base}/health", health)
         route("HEAD", base, hello)
         route("HEAD", f"{base}/", hello)
-    route("HEAD", "/api/gguf/{deployment_id}/api/hello", hello)
-    route("GET", "/api/gguf/{deployment_id}/api/hello", hello)
+    _read(app, "/api/gguf/{deployment_id}/api/hello", hello)
     route(ANY, "/api/gguf/{rest:(?s:.*)}", not_proxied)  # (?s: an escaped line feed, too, is answered by it
+
+
+def add_probes(app: web.Application) -> None:
+    """Add what load balancers and supervisors ask for."""
+    _read(app, "/healthz", alive)
+    _read(app, "/readyz", ready)
+
+
+def add_operator_routes(app: web.Application) -> None:
+    """Add what is for the operator alone, on the gateway's port or on one of its own."""
+    _read(app, "/metrics", scrape)
+    app.router.add_route("GET", "/", page)
+    app.router.add_route("HEAD", "/", page_or_hello)
+    _read(app, "/events", events)
+    _read(app, "/static/{name}", static)
+
+
+def _read(app: web.Application, path: str, handler: Handler) -> None:
+    app.router.add_route("GET", path, handler)
+    app.router.add_route("HEAD", path, handler)

@@ -15,6 +15,7 @@ from gateway.core import errors
 from gateway.core.cors import Cors
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE, Ending, Exchange
+from gateway.core.forwarding import FORWARDED_FOR, TrustedProxies
 from gateway.core.headers import ALWAYS, is_sane_request_id, request_id_fields
 from gateway.core.notifier import Notifier
 from gateway.telemetry.logs import log_request, masked
@@ -41,9 +42,10 @@ class RecentRefusal:
 class AccessLog:
     """Sees every request come and go, and remembers the last refusals."""
 
-    def __init__(self, notifier: Notifier, cors: Cors) -> None:
+    def __init__(self, notifier: Notifier, cors: Cors, trusted_proxies: TrustedProxies) -> None:
         self._notifier = notifier
         self._cors = cors
+        self._trusted_proxies = trusted_proxies
         self.refused: deque[RecentRefusal] = deque(maxlen=_REMEMBERED)
         self.metrics = Metrics()
         self._random = Random()  # noqa: S311  an id may be guessable, and this saves a system call
@@ -61,10 +63,17 @@ class AccessLog:
             exchange.cors = self._cors.headers(origin)
         return exchange
 
-    def log(self, exchange: Exchange, request: web.Request | None = None) -> None:
-        """It has been answered, or given up: count and log it. `request` names the path where there is no endpoint."""
+    def log(self, exchange: Exchange, request: web.Request | None = None, peer: str | None = None) -> None:
+        """It has been answered, or given up: count and log it. `request` names the path where there is no endpoint.
+
+        Who presents no good key is noted by address: that of the `request`, or of the connection's `peer`.
+        """
         self.metrics.add(exchange)
         if log.isEnabledFor(logging.INFO):
+            if exchange.key is None:
+                forwarded_for = () if request is None else request.headers.getall(FORWARDED_FOR, ())
+                peer = peer if request is None else request.remote
+                exchange.client = self._trusted_proxies.client_of(peer, forwarded_for)
             log_request(log_fields(exchange, request))
 
     def note_refusal(self, exchange: Exchange, refusal: Refusal, size: int, request: web.Request | None = None) -> None:
@@ -94,7 +103,7 @@ async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
     if isinstance(response, web.Response):
         exchange = request[EXCHANGE]
         exchange.first_byte_at = monotonic()
-        exchange.bytes_out = response.content_length or 0
+        exchange.bytes_out = 0 if request.method == hdrs.METH_HEAD else response.content_length or 0
     return response
 
 
@@ -127,6 +136,8 @@ def log_fields(exchange: Exchange, request: web.Request | None) -> dict[str, Any
         fields["tokens_in"] = exchange.usage.tokens_in
         fields["tokens_out"] = exchange.usage.tokens_out
         fields["tokens_per_second"] = exchange.usage.tokens_per_second
+    if exchange.client is not None:
+        fields["client"] = exchange.client
     if exchange.reason:
         fields["reason"] = exchange.reason
     if exchange.cause:

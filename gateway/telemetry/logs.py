@@ -153,7 +153,7 @@ class HumanLines(logging.Formatter):
         words = [
             self._paint(_COLOURS.get(status[0], "0"), status),
             str(fields["endpoint"]),
-            f"{fields['deployment'] or '-'} ({fields['account'] or '-'})",
+            f"{fields['deployment'] or '-'} ({fields['account'] or fields.get('client') or '-'})",
             f"{size},{first} {fields['total_ms']:.0f} ms",
             str(fields["ending"]) + (f": {fields['cause']}" if fields.get("cause") else ""),
             self._paint("2", str(fields["id"])),

@@ -31,10 +31,12 @@ class _Collector(Collector):
 
 def _families(counts: Counts, gauges: Gauges) -> Iterator[Metric]:
     place = ("deployment", "endpoint")
-    yield _counter("gguf_requests", "Requests to a deployment.", (*place, "status", "ending"), counts.requests)
-    yield _counter("gguf_refusals", "Errors of the gateway's own.", ("reason",), counts.refusals)
-    yield _counter("gguf_tokens", "Tokens, as the model servers count them.", ("deployment", "kind"), counts.tokens)
-    yield _counter("gguf_body_bytes", "Bytes of bodies carried.", ("deployment", "direction"), counts.body_bytes)
+    yield _counter("gguf_requests_total", "Requests to a deployment.", (*place, "status", "ending"), counts.requests)
+    yield _counter("gguf_refusals_total", "Errors of the gateway's own.", ("reason",), counts.refusals)
+    yield _counter(
+        "gguf_tokens_total", "Tokens, as the model servers count them.", ("deployment", "kind"), counts.tokens
+    )
+    yield _counter("gguf_body_bytes_total", "Bytes of bodies carried.", ("deployment", "direction"), counts.body_bytes)
     yield _histogram("gguf_first_byte_seconds", "Time to the first byte of an answer.", place, counts.first_byte)
     yield _histogram("gguf_duration_seconds", "Time to the end of an answer.", place, counts.duration)
     for name, (text, labels, values) in gauges.items():

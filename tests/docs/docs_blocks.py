@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from gateway.config.settings import json_schema
 from gateway.core import endpoints, errors, headers
 from gateway.core.deployment import Status
@@ -177,7 +179,7 @@ def _default(name: str, field: dict[str, Any], parent: dict[str, Any]) -> str:
 
 def _log_fields(old: str) -> str:
     exchange = Exchange("id")
-    exchange.reason, exchange.cause, exchange.usage = "reason", "cause", Usage(1, 1)
+    exchange.client, exchange.reason, exchange.cause, exchange.usage = "client", "reason", "cause", Usage(1, 1)
     names = list(access_log.log_fields(exchange, None))
     rows = [(f"`{name}`",) for name in ("time", "level", "logger", "message", *names)]
     return table(("field", "what it holds"), rows, old, by_hand=1)
@@ -207,6 +209,15 @@ def _metrics(old: str) -> str:
     code = "".join(path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("gateway/**/*.py")))
     rows = [(f"`{name}`",) for name in sorted(set(re.findall(r'"(gguf_\w+)"', code)))]
     return table(("metric", "kind", "labels", "what it counts"), rows, old, by_hand=3)
+
+
+def _alerts(_old: str) -> str:
+    """What `config/alerts.yml` holds, a row for each alert."""
+    (group,) = yaml.safe_load((ROOT / "config" / "alerts.yml").read_text(encoding="utf-8"))["groups"]
+    cells = [(one["alert"], one["expr"].replace("|", "\\|"), one.get("for", "0s")) for one in group["rules"]]
+    summaries = [one["annotations"]["summary"] for one in group["rules"]]
+    rows = [(f"`{alert}`", f"`{expr}`", wait, text) for (alert, expr, wait), text in zip(cells, summaries, strict=True)]
+    return table(("alert", "expression", "for", "what it means"), rows, "")
 
 
 # --- the rest
@@ -267,6 +278,7 @@ BLOCKS: dict[str, Callable[[str], str]] = {
     "endings": _endings,
     "causes": _causes,
     "metrics": _metrics,
+    "alerts": _alerts,
     "folders": _folders,
     "dependencies": _dependencies,
     "mock-options": _mock_options,

@@ -17,12 +17,14 @@ def causes(package: Path) -> list[str]:
 
 
 def _said(node: ast.AST) -> Iterator[ast.expr]:
-    """What is said of an upstream, and what is given as a cause."""
+    """What is said of an upstream, what is given as a cause, and what a function returns that makes one."""
     if isinstance(node, ast.Call):
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         if name in _SAYING:
             yield from node.args[:1]
         yield from (keyword.value for keyword in node.keywords if keyword.arg == "cause")
+    elif isinstance(node, ast.FunctionDef) and node.name.endswith("_cause"):
+        yield from (made.value for made in ast.walk(node) if isinstance(made, ast.Return) and made.value is not None)
     elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).endswith(".cause"):
         yield node.value
 

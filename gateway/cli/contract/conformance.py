@@ -20,6 +20,7 @@ from gateway.cli.contract.judges import (
     streamed,
 )
 from gateway.core import errors
+from gateway.core.endpoints import ENDPOINTS
 from gateway.core.headers import ANTHROPIC_REQUEST_ID, KEY_HEADERS, REQUEST_ID
 
 _MESSAGES = '"max_tokens": 8, "messages": [{"role": "user", "content": "Say hello."}]'
@@ -167,12 +168,13 @@ def _path_rows(base_url: str, good: Headers) -> list[Check]:
     def row(name: str, method: str, path: str, judge: Judge) -> Check:
         return Check(name, [Ask(method, base_url + path, good)], judge)
 
+    reads = ", ".join(ENDPOINTS[_MODELS].methods)
     encoded = Ask("POST", base_url + _CHAT, (*good, _JSON, ("Content-Encoding", "gzip")), gzip.compress(_PROMPT))
     return [
         row("404 an unknown path", "GET", "/v1/no-such-path", refused(errors.NO_SUCH_PATH)),
         row("404 what llama-server has and a gateway hides", "GET", "/slots", refused(errors.NO_SUCH_PATH)),
         row("405 GET where only POST is served", "GET", _CHAT, refused(errors.WRONG_METHOD, "POST", Allow="POST")),
-        row("405 DELETE where only GET is served", "DELETE", _MODELS, refused(errors.WRONG_METHOD, "GET", Allow="GET")),
+        row("405 DELETE where only GET is served", "DELETE", _MODELS, refused(errors.WRONG_METHOD, reads, Allow=reads)),
         row("400 a POST without a body", "POST", _CHAT, refused(errors.EMPTY_BODY)),
         Check("415 a compressed body", [encoded], refused(errors.ENCODED_BODY)),
     ]

@@ -20,7 +20,7 @@ _PROMPT = """{"stream": true, "messages": [{"role": "user", "content": "Tell me 
 def sandbox(port: int) -> None:
     """Serve a gateway with mock llama-servers behind it: ready, deploying, paused and restarting."""
     logs.set_up("human", "info", sys.stdout)
-    logging.getLogger("gateway.readiness").setLevel(logging.WARNING)  # the restarting mock would fill the screen
+    logging.getLogger("gateway.readiness").setLevel(logging.ERROR)  # the restarting mock would fill the screen
     definition = read_definition()
     console = Console(highlight=False, soft_wrap=True)
 

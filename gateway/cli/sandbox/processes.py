@@ -62,7 +62,7 @@ async def serve_sandbox(definition: Definition, port: int, announce: Callable[[s
     `announce` gets the gateway's URL and its configuration file, which may be edited while it serves.
     Raises SandboxError if a mock does not start, ListenError if the port is taken.
     """
-    check_free(Server().host, port)
+    check_free(Server().host[0], port)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gguf-sandbox-")))
         mocks = [_Mock(played.mock) for played in definition.deployments.values()]
@@ -72,7 +72,7 @@ async def serve_sandbox(definition: Definition, port: int, announce: Callable[[s
         path = folder / "gateway.yaml"
         path.touch(mode=0o600)
         path.write_text(_configuration(definition, urls, port), encoding="utf-8")
-        await serve(read_settings(path).server, YamlRegistry(path), lambda url: announce(url, path))
+        await serve(read_settings(path).server, YamlRegistry(path), lambda reached: announce(reached.urls[0], path))
 
 
 def _configuration(definition: Definition, urls: list[str], port: int) -> str:

@@ -122,9 +122,13 @@ class Readiness:
         health = watched.health
         if seen == health.seen:
             return
+        goes_away = seen != "ok" and health.seen in {"", "ok"} and self.status(watched.deployment) is Status.READY
         health.seen, health.since = seen, datetime.now(UTC)
         health.was_ready = health.was_ready or seen == "ok"
-        log.info("deployment %s: upstream %s", watched.deployment.id, seen)
+        if goes_away:
+            log.warning("deployment %s: upstream %s; its clients get 502 until it is ok", watched.deployment.id, seen)
+        else:
+            log.info("deployment %s: upstream %s", watched.deployment.id, seen)
         self._notifier.notify()
 
 

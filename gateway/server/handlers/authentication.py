@@ -5,11 +5,8 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.core import errors
-from gateway.core.account import digest_of
-from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE
-from gateway.core.headers import presented_key
+from gateway.core.headers import presented_digest
 from gateway.server.admission import ADMISSION
 
 _public: set[object] = set()
@@ -42,17 +39,9 @@ def identify(request: web.Request) -> None:
 
     Raises Refusal (401): a missing, unknown, revoked, expired or contradictory key all take the same path.
     """
-    key = request.app[ADMISSION].key(presented_digest(request))
+    admission, digest = request.app[ADMISSION], presented_digest(request.headers)
+    key = admission.key(digest)
     if key is None:
-        raise Refusal(errors.BAD_KEY)
+        raise admission.bad_key(digest)
     exchange = request[EXCHANGE]
     exchange.account, exchange.key = key.account, key.id
-
-
-def presented_digest(request: web.Request) -> bytes:
-    """The SHA-256 of the key that the request presents.
-
-    Without a key it is empty: a configuration may hold the SHA-256 of "" by mistake; it must open nothing.
-    """
-    presented = presented_key(request.headers)
-    return b"" if presented is None else digest_of(presented)

@@ -1,23 +1,19 @@
-"""The status page: the page itself, what keeps it live, and its few files. All of it is for reading only."""
+"""The status page: the page itself and its few files. All of it is for reading only."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import fields
 from datetime import UTC, datetime
 from importlib import import_module
 from importlib.resources import files
-from time import monotonic
 from types import MappingProxyType
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from gateway import __version__
 from gateway.config.settings import Server
 from gateway.core import errors
 from gateway.core.errors import Refusal
-from gateway.core.exchange import EXCHANGE
 from gateway.core.notifier import Notifier
 from gateway.core.worker_group import WORKER_GROUP, WorkerGroup
 from gateway.proxy.relay import RELAY
@@ -27,14 +23,12 @@ from gateway.server.handlers import dashboard_view
 from gateway.server.handlers.authentication import public
 from gateway.server.handlers.dashboard_view import View
 from gateway.server.handlers.operator_access import OperatorAccess
+from gateway.server.handlers.probes import hello
+from gateway.server.handlers.viewer_base import base_url_of
 from gateway.telemetry.access_log import ACCESS
 
-_LEAST_SECONDS = 0.25  # between two updates: the changes meanwhile are sent together
-_GLANCE_SECONDS = 1.0  # between two looks at what notifies nobody: how many requests are under way
-_KEEPALIVE_SECONDS = 15.0
-
 _FILES = {"status.css": "text/css", "status.js": "text/javascript", "favicon.svg": "image/svg+xml"}
-_HEADERS = MappingProxyType(
+HEADERS = MappingProxyType(
     {
         "Content-Security-Policy": (
             "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -54,6 +48,7 @@ class StatusPage:
         self.access = OperatorAccess("the status page", server.status_page, server.status_page_hosts)
         self.notifier = notifier
         self.started = datetime.now(UTC)
+        self.clients_port: int | None = None  # where the page has a port of its own: the one for clients
         folder = files("gateway.server.handlers") / "static"
         self.files = {name: (folder / name).read_bytes() for name in _FILES}
         self._watchers: set[asyncio.Timeout] = set()
@@ -91,9 +86,18 @@ def set_up(app: web.Application, server: Server, notifier: Notifier) -> None:
 async def page(request: web.Request) -> web.Response:
     """`/`: how things stand, complete without the script."""
     request.app[PAGE].access.let_in(request)
-    rendered = await _rendered()
-    html = rendered("status.html", view=_look(request), now=datetime.now(UTC), version=__version__)
+    rendered = await renderer()
+    html = rendered("status.html", view=look(request), now=datetime.now(UTC), version=__version__)
     return _answer(html.encode("utf-8", "replace"), "text/html")
+
+
+@public
+async def page_or_hello(request: web.Request) -> web.StreamResponse:
+    """HEAD of `/`: the page's head for those who may see the page; for all others, who only look, `hello`."""
+    try:
+        return await page(request)
+    except Refusal:
+        return await hello(request)
 
 
 @public
@@ -107,66 +111,20 @@ async def static(request: web.Request) -> web.Response:
     return _answer(status_page.files[name], _FILES[name])
 
 
-@public
-async def events(request: web.Request) -> web.StreamResponse:
-    """`/events`: each part of the page as a JSON string of HTML, once at first and again whenever it has changed."""
-    status_page = request.app[PAGE]
-    status_page.access.let_in(request)
-    response = web.StreamResponse(headers={**_HEADERS, hdrs.CONTENT_TYPE: "text/event-stream"})
-    async with status_page.until_closed():
-        await response.prepare(request)
-        request[EXCHANGE].first_byte_at = monotonic()
-        await _keep_telling(request, response)
-    return response
-
-
-async def _keep_telling(request: web.Request, response: web.StreamResponse) -> None:
-    notifier, rendered = request.app[PAGE].notifier, await _rendered()
-    told, told_at = None, monotonic()
-    await _write(request, response, b"retry: 1000\n\n")
-    while True:
-        view = _look(request)
-        news = _news(rendered, told, view)
-        if not news and monotonic() - told_at >= _KEEPALIVE_SECONDS:
-            news = b": still here\n\n"
-        if news:
-            told, told_at = view, monotonic()
-            await _write(request, response, news)
-        try:
-            async with asyncio.timeout(_GLANCE_SECONDS):
-                await notifier.wait()
-        except TimeoutError:
-            continue
-        await asyncio.sleep(told_at + _LEAST_SECONDS - monotonic())  # does not wait if this is negative
-
-
-async def _write(request: web.Request, response: web.StreamResponse, data: bytes) -> None:
-    await response.write(data)
-    request[EXCHANGE].bytes_out += len(data)
-
-
-async def _rendered() -> Callable[..., str]:
+async def renderer() -> Callable[..., str]:
+    """What renders a template; loaded when it is first needed."""
     templates = await asyncio.to_thread(import_module, "gateway.server.handlers.template_rendering")
     render: Callable[..., str] = templates.rendered
     return render
 
 
-def _news(rendered: Callable[..., str], told: View | None, view: View) -> bytes:
-    """The events for the parts of the page that differ from what was sent."""
-    news = b""
-    for part in (field.name for field in fields(View)):
-        if told is None or getattr(told, part) != getattr(view, part):
-            html = rendered(f"status_{part}.html", view=view)
-            news += b"event: part\ndata: %b\n\n" % json.dumps(html).encode()
-    return news
-
-
-def _look(request: web.Request) -> View:
+def look(request: web.Request) -> View:
+    """How things stand, for who asks."""
     app = request.app
     registry, readiness, access = app[REGISTRY], app[READINESS], app[ACCESS]
-    origin, is_local = _origin(request), app[PAGE].access.is_local
+    base_url, is_local = base_url_of(request, app[PAGE].clients_port), app[PAGE].access.is_local
     cards = tuple(
-        dashboard_view.card(one, readiness.status(one), readiness.health(id_), origin, show_upstream=is_local)
+        dashboard_view.card(one, readiness.status(one), readiness.health(id_), base_url, show_upstream=is_local)
         for id_, one in sorted(registry.snapshot.deployments.items())
     )
     return View(
@@ -188,11 +146,5 @@ def _worker(group: WorkerGroup) -> str:
     return f"{group.number + 1} of {group.size}" if group.size > 1 else ""
 
 
-def _origin(request: web.Request) -> str:
-    """Where the viewer reached the gateway, and so where its clients can. The header only changes what is shown."""
-    behind_tls = request.headers.get("X-Forwarded-Proto", "").lower() == "https"
-    return f"{'https' if behind_tls else request.scheme}://{request.host}"
-
-
 def _answer(body: bytes, content_type: str) -> web.Response:
-    return web.Response(body=body, content_type=content_type, charset="utf-8", headers=_HEADERS)
+    return web.Response(body=body, content_type=content_type, charset="utf-8", headers=HEADERS)

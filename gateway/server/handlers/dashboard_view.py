@@ -110,9 +110,9 @@ class View:
     refusals: tuple[RefusalRow, ...]
 
 
-def card(deployment: Deployment, status: Status, health: Health, origin: str, *, show_upstream: bool) -> Card:
-    """The card of a deployment as reached at `origin` (`http://host:port`)."""
-    base = f"{origin}/api/gguf/{quote(deployment.id, safe='', errors='replace')}"
+def card(deployment: Deployment, status: Status, health: Health, gateway: str, *, show_upstream: bool) -> Card:
+    """The card of a deployment of the `gateway` at this URL (`http://host:port`, perhaps with a path)."""
+    base = f"{gateway}/api/gguf/{quote(deployment.id, safe='', errors='replace')}"
     tone, label, outlook = _verdict(status, health.seen)
     return Card(
         id=deployment.id,

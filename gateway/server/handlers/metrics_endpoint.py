@@ -8,6 +8,8 @@ from importlib import import_module
 from aiohttp import hdrs, web
 
 from gateway.config.settings import Server
+from gateway.core import errors
+from gateway.core.deployment import Status
 from gateway.core.worker_group import WORKER_GROUP
 from gateway.proxy.relay import RELAY
 from gateway.proxy.upstream.connection_pool import POOLS
@@ -22,6 +24,8 @@ METRICS_ACCESS = web.AppKey("metrics_access", OperatorAccess)
 
 _PUBLISH_SECONDS = 1.0  # how old the other workers' numbers may be
 _SUMMED = ("gguf_open_exchanges", "gguf_upstream_connections")  # the other gauges are the same in every worker
+_UNREACHABLE = errors.UNREACHABLE.reason
+_STATUSES = (Status.DEPLOYING.value, Status.PAUSED.value, Status.READY.value, _UNREACHABLE)
 
 _Gauges = dict[str, tuple[str, tuple[str, ...], dict[tuple[str, ...], float]]]
 
@@ -70,6 +74,11 @@ def _standing(gauges: _Gauges) -> worker_metrics.Standing:
     return {name: gauges[name][2] for name in _SUMMED}
 
 
+def _status(status: Status, seen: str) -> str:
+    """What clients meet: a ready deployment whose upstream is away is "unreachable", and no model is served."""
+    return _UNREACHABLE if status is Status.READY and seen not in {"", "ok"} else status.value
+
+
 def _gauges(app: web.Application) -> _Gauges:
     registry = app[REGISTRY]
     deployments = registry.snapshot.deployments
@@ -79,9 +88,8 @@ def _gauges(app: web.Application) -> _Gauges:
         for name, upstream in app[POOLS].known().items()
         for state, number in upstream.connections.items()
     }
-    statuses: dict[tuple[str, ...], float] = {
-        (name, app[READINESS].status(one).value): 1.0 for name, one in deployments.items()
-    }
+    seen = {name: app[READINESS].health(name).seen for name in deployments}
+    found = {name: _status(app[READINESS].status(one), seen[name]) for name, one in deployments.items()}
     return {
         "gguf_open_exchanges": (
             "Answers under way.",
@@ -89,7 +97,16 @@ def _gauges(app: web.Application) -> _Gauges:
             {(name,): float(under_way[name]) for name in deployments},
         ),
         "gguf_upstream_connections": ("Connections, and requests for one.", ("deployment", "state"), connections),
-        "gguf_deployment_status": ("1 for the status a deployment has.", ("deployment", "status"), statuses),
+        "gguf_deployment_status": (
+            "1 for the status a deployment has, 0 for the others.",
+            ("deployment", "status"),
+            {(name, one): float(one == found[name]) for name in deployments for one in _STATUSES},
+        ),
+        "gguf_upstream_up": (
+            "Whether the last probe found a healthy model server.",
+            ("deployment",),
+            {(name,): float(health == "ok") for name, health in seen.items() if health},
+        ),
         "gguf_configuration_stale": (
             "1 while the newest configuration cannot be used.",
             (),

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from ipaddress import IPv6Address, ip_address
 
 from aiohttp import hdrs, web
 
@@ -11,9 +10,8 @@ from gateway.core import errors
 from gateway.core.cors import NO_CORS
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE
+from gateway.core.forwarding import parsed, shows_proxy
 
-# A proxy on this machine makes the whole world look like loopback; one of these headers shows that there is one.
-_SIGNS_OF_A_PROXY = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
 _PORT = re.compile(r":[0-9]+$")
 
 
@@ -40,7 +38,7 @@ class OperatorAccess:
             raise Refusal(errors.NO_SUCH_PATH, cause=f"{self._what} is off")
         if self.is_local and not is_from_here(request.remote):
             raise Refusal(errors.NO_SUCH_PATH, cause=f"{self._what} answers to this machine only")
-        if self.is_local and any(name in request.headers for name in _SIGNS_OF_A_PROXY):
+        if self.is_local and shows_proxy(request.headers):
             raise Refusal(errors.NO_SUCH_PATH, cause=f"{self._what} does not answer through a proxy")
         if (self.is_local or self._hosts) and not self._is_our_name(request.headers.get(hdrs.HOST, "")):
             raise Refusal(errors.MISDIRECTED)
@@ -53,10 +51,5 @@ class OperatorAccess:
 
 def is_from_here(peer: str | None) -> bool:
     """Whether an address is this machine's loopback, an IPv4-mapped one (`::ffff:127.0.0.1`) included."""
-    try:
-        address = ip_address(peer or "")
-    except ValueError:
-        return False
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped.is_loopback
-    return address.is_loopback
+    address = parsed(peer or "")
+    return address is not None and address.is_loopback

@@ -2,8 +2,18 @@
 
 from aiohttp import web
 
-from gateway.proxy.relay import RELAY
+from gateway.core import errors
+from gateway.core.errors import Refusal
 from gateway.server.handlers.authentication import public
+
+
+class Shutdown:
+    """Whether the gateway has been told to stop. It may serve on for a while, but no client should be sent to it."""
+
+    is_announced = False
+
+
+SHUTDOWN = web.AppKey("shutdown", Shutdown)
 
 
 @public
@@ -14,8 +24,8 @@ async def alive(_request: web.Request) -> web.Response:
 
 @public
 async def ready(request: web.Request) -> web.Response:
-    """`/readyz`: send requests here; 503 while the gateway is draining."""
-    if request.app[RELAY].draining:
+    """`/readyz`: send requests here; 503 once the gateway has been told to stop."""
+    if request.app[SHUTDOWN].is_announced:
         return web.json_response({"status": "draining"}, status=503)
     return web.json_response({"status": "ok"})
 
@@ -24,3 +34,9 @@ async def ready(request: web.Request) -> web.Response:
 async def hello(_request: web.Request) -> web.Response:
     """204 at a base URL, for any id, key or not: Claude Code asks before its first request. Touches no upstream."""
     return web.Response(status=204)
+
+
+@public
+async def nothing(_request: web.Request) -> web.Response:
+    """404 for a path that is served for one method only: to any other it is as unknown as the rest."""
+    raise Refusal(errors.NO_SUCH_PATH)

@@ -9,11 +9,11 @@ from gateway.core.base_urls import right_base_url
 from gateway.core.endpoints import PREFIX, Endpoint, endpoint_at
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE
+from gateway.core.headers import presented_digest
 from gateway.proxy.relay import RELAY
 from gateway.proxy.upstream.readiness import READINESS
 from gateway.server.admission import ADMISSION, REGISTRY, Rejected, RequestedTarget
 from gateway.server.demultiplexer import Demultiplexer
-from gateway.server.handlers.authentication import presented_digest
 
 
 def asked_of(request: web.Request) -> RequestedTarget | None:
@@ -22,9 +22,9 @@ def asked_of(request: web.Request) -> RequestedTarget | None:
     The path is compared as it was sent, before any percent-decoding.
     """
     deployment_id, endpoint, _ = _parts(request)
-    if endpoint is None or endpoint.own or request.method != endpoint.method:
+    if endpoint is None or endpoint.own or request.method not in endpoint.methods:
         return None
-    return RequestedTarget(presented_digest(request), deployment_id, endpoint)
+    return RequestedTarget(presented_digest(request.headers), deployment_id, endpoint)
 
 
 async def inference(app: web.Application, request: web.Request, asked: RequestedTarget) -> web.StreamResponse:
@@ -43,7 +43,8 @@ async def not_proxied(request: web.Request) -> web.StreamResponse:
     if endpoint is None:
         own = request.app[REGISTRY].snapshot.deployment(request[EXCHANGE].account or "", deployment_id)
         raise Refusal(errors.NO_SUCH_PATH, "" if own is None else right_base_url(path, own.id))
-    raise Refusal(errors.WRONG_METHOD, endpoint.method, Allow=endpoint.method)
+    methods = ", ".join(endpoint.methods)
+    raise Refusal(errors.WRONG_METHOD, methods, Allow=methods)
 
 
 async def health(request: web.Request) -> web.Response:
@@ -54,7 +55,7 @@ async def health(request: web.Request) -> web.Response:
     deployment_id, endpoint, _ = _parts(request)
     if endpoint is None:
         raise Refusal(errors.NO_SUCH_PATH)
-    decision = request.app[ADMISSION].admit(RequestedTarget(presented_digest(request), deployment_id, endpoint))
+    decision = request.app[ADMISSION].admit(RequestedTarget(presented_digest(request.headers), deployment_id, endpoint))
     decision.note_on(request[EXCHANGE])
     if isinstance(decision, Rejected):
         raise decision.refusal

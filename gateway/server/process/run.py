@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -13,10 +13,12 @@ from gateway.config.settings import Server
 from gateway.core.worker_group import ALONE, WorkerGroup
 from gateway.proxy.relay import RELAY, Relay
 from gateway.registry.base import Registry
-from gateway.server.app import create_app
+from gateway.server.app import create_admin_app, create_app
 from gateway.server.demultiplexer import COLLECTING_SECONDS
+from gateway.server.handlers.dashboard import PAGE
+from gateway.server.handlers.probes import SHUTDOWN, Shutdown
 from gateway.server.http_server import Runner
-from gateway.server.process.listen_address import ListenError, why_not
+from gateway.server.process.listen_address import ADMIN_PORT, PORT, ListenError, Reached, open_sockets, url_of, why_not
 from gateway.server.process.signals import StopRequests
 from gateway.telemetry.exception_handler import ExceptionHandler
 
@@ -38,19 +40,44 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 async def serve(
     server: Server,
     registry: Registry,
-    announce: Callable[[str], None],
+    announce: Callable[[Reached], None],
     stop_pipe: int | None = None,
     group: WorkerGroup = ALONE,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; `announce` gets the gateway's URL once it accepts connections.
+    """Serve until SIGTERM or SIGINT; `announce` gets the gateway's URLs once it accepts connections.
 
-    At the first signal the gateway stops accepting and lets answers finish for `server.timeouts.drain` seconds,
-    then cuts them so that their clients see it. A second signal cuts at once. The end of `stop_pipe`, a file
+    At the first signal `/readyz` says 503. After `server.timeouts.before_drain` seconds the gateway stops accepting
+    and lets answers finish for `server.timeouts.drain` seconds, then cuts them so that their clients see it. A second
+    signal cuts at once. What is for the operator alone is served until the end. The end of `stop_pipe`, a file
     descriptor, counts as a signal: the process that holds its other end is gone. A worker of a `group` shares the
     port, and is told by its supervisor instead of by signals.
     Raises SourceError if the registry cannot be read, ListenError if the address cannot be used.
     """
     asyncio.get_running_loop().set_exception_handler(ExceptionHandler())
+    stop = _stop_requests(registry, stop_pipe, group)
+    app = create_app(server, registry, group)
+    runner = Runner(app, server)
+    admin = Runner(create_admin_app(app), server, proxies=False)
+    try:
+        await runner.setup()
+        sites = await _listen(runner, server.host, server.port, shared=group.size > 1)
+        if server.admin is not None:
+            app[PAGE].clients_port = runner.addresses[0][1]
+            await admin.setup()
+            await _listen(admin, server.admin.host, server.admin.port, ADMIN_PORT, shared=group.size > 1)
+        _spare_the_collector()
+        announce(Reached(_urls(runner), _urls(admin)))
+        await stop.first.wait()
+        await _announce_shutdown(app[SHUTDOWN], server.timeouts.before_drain, stop.second)
+        for site in sites:
+            await site.stop()
+        await _drain(app[RELAY], runner, server.timeouts.drain, stop.second)
+    finally:
+        await admin.cleanup()
+        await runner.cleanup()
+
+
+def _stop_requests(registry: Registry, stop_pipe: int | None, group: WorkerGroup) -> StopRequests:
     stop = StopRequests(registry)
     if group.supervisor is None:
         stop.listen_to_signals()
@@ -58,18 +85,7 @@ async def serve(
         stop.listen_to_supervisor(group.supervisor)
     if stop_pipe is not None:
         stop.listen_to_pipe(stop_pipe)
-    app = create_app(server, registry, group)
-    runner = Runner(app, server)
-    try:
-        await runner.setup()
-        site = await _listen(runner, server.host, server.port, reuse_port=group.size > 1)
-        _spare_the_collector()
-        announce(_url(runner))
-        await stop.first.wait()
-        await site.stop()
-        await _drain(app[RELAY], runner, server.timeouts.drain, stop.second)
-    finally:
-        await runner.cleanup()
+    return stop
 
 
 def _spare_the_collector() -> None:
@@ -79,18 +95,31 @@ def _spare_the_collector() -> None:
     gc.set_threshold(10_000, 20, 50)  # a request leaves no cycles behind; young objects are few and die young
 
 
-async def _listen(runner: Runner, host: str, port: int, *, reuse_port: bool) -> web.TCPSite:
-    site = web.TCPSite(runner, host, port, backlog=_BACKLOG, reuse_port=reuse_port or None)
+async def _listen(
+    runner: Runner, hosts: Sequence[str], port: int, setting: str = PORT, *, shared: bool
+) -> list[web.SockSite]:
+    sockets = open_sockets(hosts, port, setting, shared=shared)
+    sites = [web.SockSite(runner, one, backlog=_BACKLOG) for one in sockets]
     try:
-        await site.start()
-    except OSError as error:
-        raise ListenError(why_not(error, host, port)) from error
-    return site
+        for site in sites:
+            await site.start()
+    except OSError as error:  # another gateway, started in the same moment, was quicker
+        raise ListenError(why_not(error, " and ".join(hosts), port, setting)) from error
+    return sites
 
 
-def _url(runner: Runner) -> str:
-    host, port = runner.addresses[0][:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _urls(runner: Runner) -> tuple[str, ...]:
+    return tuple(url_of(address) for address in runner.addresses)
+
+
+async def _announce_shutdown(shutdown: Shutdown, seconds: float, hurry: asyncio.Event) -> None:
+    """Let load balancers see that it stops, and serve whoever comes until they have."""
+    shutdown.is_announced = True
+    if seconds:
+        log.info("stopping in %g s: /readyz says 503, and requests are served; a second signal ends them now", seconds)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await hurry.wait()
 
 
 async def _drain(relay: Relay, runner: Runner, seconds: float, hurry: asyncio.Event) -> None:

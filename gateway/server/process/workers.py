@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from gateway.config.settings import Server
 from gateway.core.worker_group import ALONE, WorkerGroup
-from gateway.server.process.listen_address import reserve
+from gateway.server.process.listen_address import Reached, reserve
 from gateway.server.process.restart_backoff import NEVER, RestartBackoff
 from gateway.server.process.signals import RELOAD, STOP, can_end, read
 
@@ -27,6 +27,7 @@ log = logging.getLogger("gateway.workers")
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _LATE_SECONDS = 10.0  # how long after its time to drain a worker that hangs is killed
+_SERVES = b"s"  # what a worker writes to its supervisor
 _HURRY_SECONDS = 5.0  # the same after a second request to stop
 
 
@@ -34,23 +35,22 @@ class ServeArguments(NamedTuple):
     """What a process serves with: the arguments of `serve`, all but the registry."""
 
     server: Server
-    announce: Callable[[str], None]
+    announce: Callable[[Reached], None]
     stop_pipe: int | None
     group: WorkerGroup = ALONE
 
 
-def fork_workers(server: Server, announce: Callable[[str], None], stop_pipe: int | None) -> ServeArguments:
+def fork_workers(server: Server, announce: Callable[[Reached], None], stop_pipe: int | None) -> ServeArguments:
     """Make `server.workers` processes out of this one. Returns in each of them; in this one only if one is enough.
 
     This one starts again whichever dies, tells all of them to stop, and exits once they have ended: with 0 if all went
-    well. `announce` gets the URL once all serve. The end of `stop_pipe` counts as a signal to stop.
+    well. `announce` gets the URLs once all serve. The end of `stop_pipe` counts as a signal to stop.
     Raises ListenError, before anything is started, if the port is taken.
     """
     if server.workers == 1:
         return ServeArguments(server, announce, stop_pipe)
-    reserved = reserve(server.host, server.port)
-    server = server.model_copy(update={"port": reserved[0].getsockname()[1]})
-    supervisor = _Supervisor(server, announce, stop_pipe)
+    server, reached, reserved = reserve(server)
+    supervisor = _Supervisor(server, partial(announce, reached), stop_pipe)
     while (number := supervisor.next_worker_to_start()) is not None:
         arguments = supervisor.start(number)
         if arguments is not None:
@@ -72,7 +72,7 @@ class _Worker:
 class _Supervisor:
     """Runs no event loop and no thread, because it forks."""
 
-    def __init__(self, server: Server, announce: Callable[[str], None], stop_pipe: int | None) -> None:
+    def __init__(self, server: Server, announce: Callable[[], None], stop_pipe: int | None) -> None:
         self.status = 0
         self._server = server
         self._announce = announce
@@ -118,7 +118,7 @@ class _Supervisor:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             channel = theirs.detach()
             group = WorkerGroup(number, self._server.workers, self._counter_files, channel)
-            return ServeArguments(self._server, partial(_tell, channel), None, group)
+            return ServeArguments(self._server, lambda _: _tell(channel), None, group)
         self._workers[pid] = worker = _Worker(number, pid, ours)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         theirs.close()
@@ -136,8 +136,7 @@ class _Supervisor:
             one.close()
 
     def _hear(self, worker: _Worker) -> None:
-        url = read(worker.channel.fileno())
-        if not url:
+        if not read(worker.channel.fileno()):
             self._selector.unregister(worker.channel)
             worker.channel.close()
             return
@@ -146,7 +145,7 @@ class _Supervisor:
             log.info("worker %d (process %d) serves again", worker.number, worker.pid)
         elif sum(one.serves for one in self._workers.values()) == self._server.workers:
             self._has_served = True
-            self._announce(url.decode())
+            self._announce()
         elif worker.number == 0 and not self._stop_requests:
             for number in range(1, self._server.workers):
                 self._schedule.add(number)
@@ -168,7 +167,9 @@ class _Supervisor:
     def _stop(self) -> None:
         self._schedule.clear()
         self._stop_requests += 1
-        seconds = _HURRY_SECONDS if self._stop_requests > 1 else self._server.timeouts.drain + _LATE_SECONDS
+        timeouts = self._server.timeouts
+        in_time = timeouts.before_drain + timeouts.drain + _LATE_SECONDS
+        seconds = _HURRY_SECONDS if self._stop_requests > 1 else in_time
         self._kill_at = monotonic() + seconds
         self._command(STOP)
 
@@ -205,6 +206,7 @@ class _Supervisor:
             log.error("worker %d (process %d) %s; starting it again", worker.number, worker.pid, how)
 
 
-def _tell(channel: int, url: str) -> None:
+def _tell(channel: int) -> None:
+    """Tell the supervisor that this worker serves."""
     with suppress(BrokenPipeError):  # the supervisor is gone; the end of the channel will stop this worker
-        os.write(channel, url.encode())
+        os.write(channel, _SERVES)

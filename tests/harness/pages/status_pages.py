@@ -70,7 +70,7 @@ class Gateway:
         """Begin to serve."""
         self._runner = Runner(create_app(self.server, self.registry), self.server)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self.server.host, self.port, reuse_address=True).start()
+        await web.TCPSite(self._runner, self.server.host[0], self.port, reuse_address=True).start()
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:

@@ -136,7 +136,7 @@ REFUSED = {
     contract.BAD_KEY: chat(key="CANARYKEY-unknown"),
     contract.NO_DEPLOYMENT: chat("foreign"),
     contract.EMPTY_BODY: chat(body=b""),
-    contract.wrong_method("GET"): chat(path="/v1/models"),
+    contract.wrong_method("GET, HEAD"): chat(path="/v1/models"),
     contract.too_large(BODY_BYTES): chat(body=b"x" * (BODY_BYTES + 1)),
     contract.TIMED_OUT: chat("brisk", body=b"wait for it"),
 }

@@ -101,7 +101,7 @@
   }
 
   function connect() {
-    const source = new EventSource("/events");
+    const source = new EventSource("events");
     source.addEventListener("open", () => setLink("live"));
     source.addEventListener("part", (event) => show(JSON.parse(event.data)));
     source.addEventListener("error", () => {

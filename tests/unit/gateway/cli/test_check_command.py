@@ -81,3 +81,11 @@ def test_check_refuses_a_database_without_a_driver(url: str, run: Run, tmp_path:
     assert result.exit_code == 1
     assert "install an async SQLAlchemy driver for it" in result.stderr
     assert "CANARY" not in result.output
+
+
+def test_check_names_every_address(run: Run, config: Path) -> None:
+    config.write_text("server: {host: [127.0.0.1, '::1'], port: 81, admin: {port: 9090}}\n" + GOOD)
+    said = run("check", "--config", str(config)).stdout
+    assert "listens on 127.0.0.1:81, [::1]:81, for the operator on 127.0.0.1:9090, 1 account" in said
+    told = json.loads(run("check", "--config", str(config), "--json").stdout)
+    assert (told["address"], told["admin_address"]) == ("127.0.0.1:81, [::1]:81", "127.0.0.1:9090")

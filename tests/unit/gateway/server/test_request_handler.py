@@ -16,6 +16,7 @@ from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.connection_pool import ConnectionPool
 from gateway.registry.base import Snapshot
 from gateway.server import request_pipeline
+from gateway.server.handlers.probes import SHUTDOWN
 from gateway.telemetry.access_log import ACCESS
 from mockserver import MockLlamaServer
 from tests.harness.pages.status_pages import KEY, NOWHERE, serving
@@ -78,9 +79,10 @@ async def test_the_operator_is_told_which_deployment_there_was_not(
         ("GET", "/metrics", 200),
         ("GET", "/healthz", 200),
         ("GET", "/readyz", 503),
-        ("HEAD", "/", 204),
+        ("HEAD", "/", 200),
         ("GET", "/nowhere", 404),
-        ("HEAD", "/healthz", 405),
+        ("HEAD", "/healthz", 200),
+        ("PUT", "/healthz", 405),
     ],
 )
 async def test_a_page_of_the_gateways_own_is_measured_as_any_answer(
@@ -89,7 +91,7 @@ async def test_a_page_of_the_gateways_own_is_measured_as_any_answer(
     caplog.set_level(logging.INFO)
     async with serving() as gateway, aiohttp.ClientSession() as client:
         if path == "/readyz":
-            gateway.app[RELAY].draining = True
+            gateway.app[SHUTDOWN].is_announced = True
         async with client.request(method, gateway.url + path) as answer:
             assert answer.status == status
             size = len(await answer.read())

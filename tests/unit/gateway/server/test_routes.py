@@ -7,20 +7,18 @@ from gateway.registry.yaml_file import YamlRegistry
 from gateway.server.app import create_app
 from gateway.server.handlers.authentication import is_public
 
-PUBLIC = {
-    "GET /healthz",
-    "GET /readyz",
-    "GET /metrics",  # on loopback only, like the status page
-    "GET /",
-    "HEAD /",
-    "GET /events",
-    "GET /static/{name}",
-    "HEAD /api/gguf/{deployment_id}",
-    "HEAD /api/gguf/{deployment_id}/",
-    "HEAD /api/gguf/{deployment_id}/v1",
-    "HEAD /api/gguf/{deployment_id}/v1/",
-    "HEAD /api/gguf/{deployment_id}/api/hello",
-    "GET /api/gguf/{deployment_id}/api/hello",
+READ = (
+    "/healthz",
+    "/readyz",
+    "/metrics",  # on loopback only, like the status page
+    "/",
+    "/events",
+    "/static/{name}",
+    "/api/gguf/{deployment_id}/api/hello",
+)
+BASES = ("/api/gguf/{deployment_id}", "/api/gguf/{deployment_id}/v1")
+PUBLIC = {f"{method} {path}" for path in READ for method in ("GET", "HEAD")} | {
+    f"HEAD {base}{slash}" for base in BASES for slash in ("", "/")
 }
 
 
@@ -32,8 +30,5 @@ def test_only_these_routes_serve_anybody(tmp_path: Path) -> None:
         if route.resource is not None
     }
     assert {name for name, public in routes.items() if public} == PUBLIC
-    assert {name for name, public in routes.items() if not public} == {
-        "* /api/gguf/{rest}",
-        "GET /api/gguf/{deployment_id}/health",
-        "GET /api/gguf/{deployment_id}/v1/health",
-    }
+    health = {f"{method} {base}/health" for method in ("GET", "HEAD") for base in BASES}
+    assert {name for name, public in routes.items() if not public} == {"* /api/gguf/{rest}", *health}

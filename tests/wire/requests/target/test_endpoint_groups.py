@@ -73,7 +73,7 @@ def test_what_would_show_or_change_the_server_is_never_served(
     for path in ("/slots", "/slots/0", "/metrics", "/lora-adapters", "/models/load", "/tools", "/cors-proxy"):
         for method in ("GET", "POST"):
             assert contract.NO_SUCH_PATH.is_kept_by(ask(grouped, ALL + path, method))
-    assert contract.wrong_method("GET").is_kept_by(ask(grouped, f"{ALL}/props", "POST"))
+    assert contract.wrong_method("GET, HEAD").is_kept_by(ask(grouped, f"{ALL}/props", "POST"))
     assert upstream.requests == []
 
 
@@ -99,6 +99,14 @@ def test_the_properties_come_without_the_paths_of_the_disk(grouped: GatewayProce
     assert upstream.only_request.line == "GET /props HTTP/1.1"
     assert upstream.only_request.values("Accept-Encoding") == []
     assert answer.header("Content-Type") == "application/json"
+
+
+def test_the_properties_are_asked_for_by_head_too(grouped: GatewayProcess, upstream: ScriptedUpstream) -> None:
+    with upstream.playing(lambda visit: visit.answer(json.dumps(PROPS).encode())):
+        whole = ask(grouped, f"{ALL}/props", "GET")
+        head = grouped.ask(request(f"{ALL}/props", method="HEAD", key=scene.KEY), to_head=True)
+    assert (whole.status, head.status) == (200, 200)
+    assert whole.header("Content-Length") == head.header("Content-Length") == str(len(whole.body))
 
 
 def in_pieces(visit: Visit) -> None:
@@ -165,7 +173,7 @@ def test_a_model_that_is_not_there_is_404(grouped: GatewayProcess, upstream: Scr
     missing = contract.Promise(404, "not_found_error", "The model server has no model of this name.")
     with upstream.playing(lambda visit: visit.answer(MODELS)):
         assert missing.is_kept_by(ask(grouped, f"{scene.MODELS}/other", "GET"))
-        assert contract.wrong_method("GET").is_kept_by(ask(grouped, f"{scene.MODELS}/tiny", "DELETE"))
+        assert contract.wrong_method("GET, HEAD").is_kept_by(ask(grouped, f"{scene.MODELS}/tiny", "DELETE"))
     with upstream.playing(lambda visit: visit.answer(b'{"data":{}}')):
         assert contract.UNREACHABLE.is_kept_by(ask(grouped, f"{scene.MODELS}/tiny", "GET"))
 
@@ -181,7 +189,7 @@ def test_health_is_the_deployments_readiness(grouped: GatewayProcess, upstream: 
     paused = ask(grouped, f"/api/gguf/paused-native{path}", "GET")
     assert (paused.status, paused.header("Retry-After")) == (503, "30")
     assert contract.BAD_KEY.is_kept_by(ask(grouped, ALL + path, "GET", key=None))
-    assert contract.wrong_method("GET").is_kept_by(ask(grouped, ALL + path, "POST"))
+    assert contract.wrong_method("GET, HEAD").is_kept_by(ask(grouped, ALL + path, "POST"))
     assert upstream.requests == []
 
 
