@@ -6,8 +6,8 @@ import click
 from pydantic import ValidationError
 
 from gateway.cli.output import as_json, print_json, print_table, say
+from gateway.cli.registry.target import Target, nothing_there, with_target
 from gateway.cli.secret import read_secret
-from gateway.cli.target import Target, nothing_there, with_target
 from gateway.config.settings import DeploymentEntry
 from gateway.config.validation_messages import sentences
 from gateway.core.deployment import Deployment, Status

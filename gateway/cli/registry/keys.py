@@ -6,7 +6,7 @@ import click
 
 from gateway.cli.arguments import MomentArgument, Span
 from gateway.cli.output import OutputError, as_json, print_json, print_table, say, when
-from gateway.cli.target import Target, nothing_there, with_target
+from gateway.cli.registry.target import Target, nothing_there, with_target
 from gateway.core.account import Key
 from gateway.registry.base import ChangeError, SourceError
 
