@@ -21,6 +21,7 @@ _COMMANDS = {
     "serve": ("gateway.cli.serve:serve", "Serve the deployments of a configuration."),
     "sandbox": ("gateway.cli.sandbox.command:sandbox", "Serve a gateway and mock llama-servers on this machine."),
     "check": ("gateway.cli.check:check", "Report everything that is wrong with a configuration file."),
+    "accounts": ("gateway.cli.registry.accounts:accounts", "Add, list and remove accounts."),
     "keys": ("gateway.cli.registry.keys:keys", "Create, list, revoke and rotate keys."),
     "deployments": ("gateway.cli.registry.deployments:deployments", "Add, list, pause, resume and remove deployments."),
     "import": ("gateway.cli.registry.import_command:import_", "Move a configuration's accounts into a database."),

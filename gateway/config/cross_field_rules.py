@@ -5,7 +5,8 @@ They read the plain values and not the models, so that one wrong field elsewhere
 
 from collections.abc import Iterator
 
-from gateway.config.document import Document, Path
+from gateway.config.document import Document, Path, field_name
+from gateway.config.validation_messages import suggested
 from gateway.core.account import digest_of
 
 
@@ -36,7 +37,8 @@ def _known_accounts(document: Document, top: dict[str, object]) -> None:
     for name, entry in _mapping(top.get("deployments")).items():
         account = _mapping(entry).get("account")
         if isinstance(account, str) and account not in accounts and "database" not in top:
-            document.add_error(("deployments", name, "account"), "is not an account in this file")
+            near = suggested(account, [known for known in accounts if field_name((known,)) == known])
+            document.add_error(("deployments", name, "account"), f"is not an account in this file{near}")
 
 
 def _keys_once(document: Document, top: dict[str, object]) -> None:

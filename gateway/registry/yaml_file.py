@@ -12,7 +12,7 @@ from gateway.config.document import SourceError
 from gateway.config.settings import Settings, parse
 from gateway.config.validation_messages import counted
 from gateway.config.yaml_reader import MAX_CHARS
-from gateway.core.account import Key
+from gateway.core.account import Account, Key
 from gateway.core.deployment import Deployment
 from gateway.core.file_signature import Signature, signature_of
 from gateway.registry.base import Snapshot
@@ -52,7 +52,7 @@ def snapshot_of(settings: Settings) -> Snapshot:
         )
         for name, entry in settings.deployments.items()
     )
-    return Snapshot.of(_keys(settings), deployments)
+    return Snapshot.of(_keys(settings), deployments, map(Account, settings.accounts))
 
 
 def content_of(settings: Settings) -> str:

@@ -6,6 +6,7 @@ import click
 from pydantic import ValidationError
 
 from gateway.cli.output import as_json, print_json, print_table, say
+from gateway.cli.registry.accounts import create_account
 from gateway.cli.registry.target import Target, nothing_there, with_target
 from gateway.cli.secret import read_secret
 from gateway.config.settings import DeploymentEntry
@@ -22,7 +23,8 @@ def deployments() -> None:
 @deployments.command()
 @with_target
 @click.argument("deployment_id", metavar="ID")
-@click.option("--account", required=True, help="The account it belongs to; made if it is new.")
+@click.option("--account", required=True, help="The account it belongs to.")
+@create_account
 @click.option(
     "--upstream",
     required=True,
@@ -47,6 +49,7 @@ def add(
     *,
     deployment_id: str,
     account: str,
+    create_account: bool,
     upstream: str,
     upstream_key_env: str | None,
     upstream_key_stdin: bool,
@@ -58,7 +61,7 @@ def add(
     as_json: bool,
     **timeouts: float | None,
 ) -> None:
-    """Add a deployment. The database is made if there is none."""
+    """Add a deployment."""
     entry = _entry(
         account=account,
         upstream=upstream,
@@ -69,7 +72,10 @@ def add(
         ping=ping,
         ca_file=ca_file,
     )
-    target.change(lambda change: change.add_deployment(deployment_id, entry), create=True)
+    target.change(
+        lambda change: change.add_deployment(deployment_id, entry, create_account=create_account),
+        create=create_account,
+    )
     _say(as_json, deployment_id, "added", f"Its base URL ends in /api/gguf/{deployment_id}")
 
 

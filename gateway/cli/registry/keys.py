@@ -6,6 +6,7 @@ import click
 
 from gateway.cli.arguments import MomentArgument, Span
 from gateway.cli.output import OutputError, as_json, print_json, print_table, say, when
+from gateway.cli.registry.accounts import create_account
 from gateway.cli.registry.target import Target, nothing_there, with_target
 from gateway.core.account import Key
 from gateway.registry.base import ChangeError, SourceError
@@ -18,13 +19,19 @@ def keys() -> None:
 
 @keys.command()
 @with_target
-@click.option("--account", required=True, help="The account it proves; made if it is new.")
+@click.option("--account", required=True, help="The account it proves.")
+@create_account
 @click.option("--name", required=True, help="Its name in lists and logs.")
 @click.option("--expires-at", type=MomentArgument(), help="When it ends, like 2027-01-01T00:00:00Z; never by default.")
 @as_json
-def create(target: Target, account: str, name: str, expires_at: datetime | None, as_json: bool) -> None:
-    """Make a key and print it, only this time. The database is made if there is none."""
-    key, text = target.change(lambda change: change.create_key(account, name, expires_at), create=True)
+def create(
+    target: Target, /, *, account: str, create_account: bool, name: str, expires_at: datetime | None, as_json: bool
+) -> None:
+    """Make a key and print it, only this time."""
+    key, text = target.change(
+        lambda change: change.create_key(account, name, expires_at, create_account=create_account),
+        create=create_account,
+    )
     _show(target, key, text, as_json)
     if not as_json:
         click.echo(f"{_called(key)}, expires: {when(key.expires_at)}. It is not shown again: keep it now.", err=True)

@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from gateway.cli.arguments import FILE
+from gateway.config.validation_messages import suggested
 from gateway.registry.base import ChangeError, Snapshot
 
 if TYPE_CHECKING:
@@ -63,10 +64,9 @@ def nothing_there(what: str, account: str | None, snapshot: Snapshot) -> str:
     """What to say where a list, of one account or of all, is empty."""
     if account is None:
         return f"There is no {what}."
-    owners = {key.account for key in snapshot.keys.values()} | {one.account for one in snapshot.deployments.values()}
-    if account in owners:
+    if account in snapshot.accounts:
         return f"Account {account!r} has no {what}."
-    return f"There is no account {account!r} that has keys or deployments."
+    return f"There is no account {account!r}{suggested(account, snapshot.accounts) or '.'}"
 
 
 def with_target(command: Callable[Concatenate[Target, P], T]) -> Callable[P, T]:

@@ -9,11 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.config.setting_types import check_label
 from gateway.config.settings import DeploymentEntry, Settings
+from gateway.config.validation_messages import suggested
 from gateway.core.account import Key, digest_of, new_key_id, new_key_text
 from gateway.core.deployment import check_id
 from gateway.registry.base import ChangeError
 from gateway.registry.database.rows import key_of
-from gateway.registry.database.tables import accounts, deployments, keys
+from gateway.registry.database.tables import deployments, keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,9 @@ def check_deployment_id(deployment_id: str) -> None:
         raise ChangeError(f"Invalid id: {error}.") from error
 
 
-def no_deployment(deployment_id: str) -> ChangeError:
-    return ChangeError(f"There is no deployment {deployment_id!r}.")
+async def no_deployment(connection: AsyncConnection, deployment_id: str) -> ChangeError:
+    known = (await connection.execute(select(deployments.c.id))).scalars()
+    return ChangeError(f"There is no deployment {deployment_id!r}{suggested(deployment_id, known) or '.'}")
 
 
 def new_key(account: str, name: str, expires_at: datetime | None, successor_of: str | None = None) -> tuple[Key, str]:
@@ -81,12 +83,6 @@ async def find_key(connection: AsyncConnection, key_id: str) -> Key:
 async def owner_of(connection: AsyncConnection, deployment_id: str) -> str | None:
     found = await connection.execute(select(deployments.c.account).where(deployments.c.id == deployment_id))
     return found.scalar()
-
-
-async def ensure_accounts(connection: AsyncConnection, names: set[str]) -> None:
-    known = set((await connection.execute(select(accounts.c.id))).scalars())
-    for name in sorted(names - known):
-        await connection.execute(insert(accounts).values(id=name, created_at=datetime.now(UTC)))
 
 
 async def put_deployment(connection: AsyncConnection, deployment_id: str, entry: DeploymentEntry, *, new: bool) -> None:

@@ -24,8 +24,8 @@ _SENTENCES = {
     "no such table": "lacks a table; it was not written by gguf-gateway, or not entirely",
     "no such column": "lacks a column; it was not written by gguf-gateway, or not entirely",
 }
-_MISSING = "there is no such database; `gguf-gateway keys create --database FILE ...` makes one"
-_EMPTY = "holds nothing yet; `gguf-gateway keys create --database FILE ...` makes a database of it"
+_MISSING = "there is no such database; `gguf-gateway accounts add NAME --database FILE` makes one"
+_EMPTY = "holds nothing yet; `gguf-gateway accounts add NAME --database FILE` makes a database of it"
 
 
 def place_of(text: str, folder: Path | None = None) -> Path | str:

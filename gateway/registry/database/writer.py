@@ -9,15 +9,21 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.config.settings import DeploymentEntry, Settings
-from gateway.core.account import Key
+from gateway.core.account import Account, Key
 from gateway.core.deployment import Status
 from gateway.registry.base import ChangeError
+from gateway.registry.database.account_steps import (
+    RemovedAccount,
+    add_account,
+    ensure_accounts,
+    remove_account,
+    require_account,
+)
 from gateway.registry.database.change_steps import (
     Imported,
     check_deployment_id,
     check_key,
     difference,
-    ensure_accounts,
     find_key,
     key_row,
     new_key,
@@ -60,12 +66,24 @@ class SqlWriter:
         self._engine = engine
         self._name = name
 
-    async def create_key(self, account: str, name: str, expires_at: datetime | None = None) -> tuple[Key, str]:
-        """A new key, and its text, which is stored nowhere. The account is made if it is new."""
+    async def add_account(self, name: str) -> Account:
+        """A new account, which owns nothing yet."""
+        async with self._change() as connection:
+            return await add_account(connection, name)
+
+    async def remove_account(self, name: str) -> RemovedAccount:
+        """Forget an account without deployments and valid keys. Its ended keys are forgotten with it."""
+        async with self._change() as connection:
+            return await remove_account(connection, name)
+
+    async def create_key(
+        self, account: str, name: str, expires_at: datetime | None = None, *, create_account: bool = False
+    ) -> tuple[Key, str]:
+        """A new key, and its text, which is stored nowhere. With `create_account`, a missing account is made."""
         check_key(account, name, expires_at)
         key, text = new_key(account, name, expires_at)
         async with self._change() as connection:
-            await ensure_accounts(connection, {account})
+            await require_account(connection, account, create=create_account)
             await connection.execute(insert(keys), key_row(key))
         return key, text
 
@@ -100,13 +118,13 @@ class SqlWriter:
             await connection.execute(update(keys).where(keys.c.id == key_id).values(expires_at=end))
             return key, text, await find_key(connection, key_id)
 
-    async def add_deployment(self, deployment_id: str, entry: DeploymentEntry) -> None:
-        """A new deployment. The account is made if it is new."""
+    async def add_deployment(self, deployment_id: str, entry: DeploymentEntry, *, create_account: bool = False) -> None:
+        """A new deployment. With `create_account`, a missing account is made."""
         check_deployment_id(deployment_id)
         async with self._change() as connection:
             if await owner_of(connection, deployment_id) is not None:
                 raise ChangeError(f"There is a deployment {deployment_id} already.")
-            await ensure_accounts(connection, {entry.account})
+            await require_account(connection, entry.account, create=create_account)
             await put_deployment(connection, deployment_id, entry, new=True)
 
     async def update_deployment(self, deployment_id: str, entry: DeploymentEntry) -> None:
@@ -122,14 +140,14 @@ class SqlWriter:
         async with self._change() as connection:
             done = await connection.execute(update(deployments).where(deployments.c.id == deployment_id).values(values))
             if done.rowcount == 0:
-                raise no_deployment(deployment_id)
+                raise await no_deployment(connection, deployment_id)
 
     async def remove_deployment(self, deployment_id: str) -> None:
         """Forget a deployment. Answers that are under way are finished."""
         async with self._change() as connection:
             done = await connection.execute(delete(deployments).where(deployments.c.id == deployment_id))
             if done.rowcount == 0:
-                raise no_deployment(deployment_id)
+                raise await no_deployment(connection, deployment_id)
 
     async def import_settings(self, settings: Settings, *, overwrite: bool = False) -> Imported:
         """Take over the accounts, keys and deployments of a configuration file, all or nothing.
@@ -150,7 +168,8 @@ class SqlWriter:
 
     @asynccontextmanager
     async def _change(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction. It takes the revision first: what it reads then, no other change can make untrue."""
         with in_sentences(self._name):
             async with self._engine.begin() as connection:
-                yield connection
                 await connection.execute(update(revision).values(number=revision.c.number + 1))
+                yield connection

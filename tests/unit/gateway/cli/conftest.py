@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import main
-from tests.harness.processes.commands import Run
+from tests.harness.processes.commands import CommandProcess, Run
 from tests.harness.storage.config_files import written
 
 
@@ -26,3 +26,9 @@ def run(tmp_path: Path) -> Run:
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     return written(tmp_path)
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> CommandProcess:
+    """Commands as processes, on a database that is not there yet."""
+    return CommandProcess(tmp_path / "gateway.db")
