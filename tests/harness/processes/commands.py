@@ -1,7 +1,6 @@
 """What the tests of the command line share: how to run one, and how to read what a command prints."""
 
 import json
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +8,7 @@ from typing import Any
 
 from click.testing import Result
 
-from tests.harness.patience import PATIENCE
-from tests.harness.processes.gateway_process import COMMAND
+from tests.harness.processes.fork_server import ForkServer
 
 Run = Callable[..., Result]
 
@@ -40,20 +38,13 @@ def shown(run: Run) -> dict[str, Any]:
 class CommandProcess:
     """`gguf-gateway` on one database, each command a process of its own."""
 
-    def __init__(self, database: Path) -> None:
-        self.place = ("--database", str(database))
+    def __init__(self, server: ForkServer, database: Path) -> None:
+        self._server = server
+        self.place: tuple[str, ...] = ("--database", str(database))
 
     def __call__(self, *arguments: str, stdin: str = "", **environ: str) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end. No failure of it is a traceback."""
-        done = subprocess.run(
-            (COMMAND[0], *arguments, *self.place),
-            env={**os.environ, **environ},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        done = self._server.run((*arguments, *self.place), stdin=stdin, environ=environ)
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
