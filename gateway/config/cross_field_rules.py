@@ -19,6 +19,7 @@ def check_rules(document: Document) -> None:
     _one_source(document, top)
     _known_accounts(document, top)
     _keys_once(document, top)
+    _key_names_once(document, top)
 
 
 def _one_source(document: Document, top: dict[str, object]) -> None:
@@ -51,16 +52,32 @@ def _keys_once(document: Document, top: dict[str, object]) -> None:
             first[digest] = path
 
 
+def _key_names_once(document: Document, top: dict[str, object]) -> None:
+    """Within an account: a key's id is `account/name`, and of two alike no log could say which one it was."""
+    first: dict[tuple[str, str], Path] = {}
+    for path, key in _key_entries(top):
+        match key:
+            case {"name": str(name)} if (account := str(path[1]), name) in first:
+                line = document.line_of(first[account, name])
+                document.add_error((*path, "name"), f"is the name of the key on line {line}, too; give each its own")
+            case {"name": str(name)}:
+                first[account, name] = (*path, "name")
+
+
 def _digests(top: dict[str, object]) -> Iterator[tuple[Path, bytes]]:
+    for path, key in _key_entries(top):
+        match key:
+            case {"key": str(text)}:
+                yield (*path, "key"), digest_of(text)
+            case {"key_sha256": str(text)}:
+                yield (*path, "key_sha256"), _bytes(text)
+
+
+def _key_entries(top: dict[str, object]) -> Iterator[tuple[Path, dict[str, object]]]:
     for account, entry in _mapping(top.get("accounts")).items():
         keys = _mapping(entry).get("keys")
         for index, key in enumerate(keys if isinstance(keys, list) else []):
-            path: Path = ("accounts", account, "keys", index)
-            match _mapping(key):
-                case {"key": str(text)}:
-                    yield (*path, "key"), digest_of(text)
-                case {"key_sha256": str(text)}:
-                    yield (*path, "key_sha256"), _bytes(text)
+            yield ("accounts", account, "keys", index), _mapping(key)
 
 
 def _bytes(text: str) -> bytes:

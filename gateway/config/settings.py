@@ -53,7 +53,7 @@ class KeyEntry(Model):
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["key"]}, {"required": ["key_sha256"]}]})
 
-    name: Label = Field(description="What logs and lists call the key.")
+    name: Label = Field(description="What logs and lists call the key; another one for each key of the account.")
     key: KeyText | None = Field(
         default=None,
         repr=False,

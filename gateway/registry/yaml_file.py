@@ -4,7 +4,6 @@ import asyncio
 import os
 import stat
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -115,14 +114,9 @@ class YamlRegistry(WatchingRegistry):
 
 
 def _keys(settings: Settings) -> Iterator[Key]:
-    named: Counter[str] = Counter()
     for account, owner in settings.accounts.items():
         for entry in owner.keys:
-            key_id = f"{account}/{entry.name}"
-            named[key_id] += 1
-            if named[key_id] > 1:
-                key_id += f"#{named[key_id]}"
-            yield Key(key_id, entry.name, account, entry.digest, entry.expires_at)
+            yield Key(f"{account}/{entry.name}", entry.name, account, entry.digest, entry.expires_at)
 
 
 def _parse(path: Path, content: bytes, environ: Mapping[str, str] | None) -> Settings:

@@ -73,6 +73,20 @@ def key_row(key: Key) -> dict[str, object]:
     }
 
 
+async def free_name(connection: AsyncConnection, account: str, name: str, where: str = "") -> None:
+    """Make sure that no valid key of the account has this name: an ended one no longer needs it.
+
+    It is no rule of the schema: a key and its successor share their name for a while, and older databases hold others.
+    """
+    now, same = datetime.now(UTC), (keys.c.account == account) & (keys.c.name == name)
+    for row in await connection.execute(select(keys).where(same)):
+        if (key := key_of(row._mapping)).is_valid(now):
+            raise ChangeError(
+                f"Account {account} has a valid key {name!r} already, {key.id}: "
+                f"choose another name{where}, or revoke that key first (to replace it, rotate it)."
+            )
+
+
 async def find_key(connection: AsyncConnection, key_id: str) -> Key:
     row = (await connection.execute(select(keys).where(keys.c.id == key_id))).first()
     if row is None:
@@ -127,6 +141,8 @@ async def put_keys(connection: AsyncConnection, settings: Settings) -> tuple[int
             if there not in {None, account}:
                 raise ChangeError(f"The key {account}/{entry.name} belongs to another account in the database.")
             if there is None:
+                if entry.expires_at is None or entry.expires_at > now:
+                    await free_name(connection, account, entry.name, " in the file")
                 key = Key(new_key_id(), entry.name, account, entry.digest, entry.expires_at, now)
                 await connection.execute(insert(keys), key_row(key))
             added, known = added + (there is None), known + (there is not None)

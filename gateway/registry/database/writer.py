@@ -25,6 +25,7 @@ from gateway.registry.database.change_steps import (
     check_key,
     difference,
     find_key,
+    free_name,
     key_row,
     new_key,
     no_deployment,
@@ -79,11 +80,15 @@ class SqlWriter:
     async def create_key(
         self, account: str, name: str, expires_at: datetime | None = None, *, create_account: bool = False
     ) -> tuple[Key, str]:
-        """A new key, and its text, which is stored nowhere. With `create_account`, a missing account is made."""
+        """A new key, and its text, which is stored nowhere. With `create_account`, a missing account is made.
+
+        No valid key of the account may have the name; that of an ended key is free again.
+        """
         check_key(account, name, expires_at)
         key, text = new_key(account, name, expires_at)
         async with self._change() as connection:
             await require_account(connection, account, create=create_account)
+            await free_name(connection, account, name)
             await connection.execute(insert(keys), key_row(key))
         return key, text
 
