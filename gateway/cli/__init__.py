@@ -23,7 +23,10 @@ _COMMANDS = {
     "check": ("gateway.cli.check:check", "Report everything that is wrong with a configuration file."),
     "accounts": ("gateway.cli.registry.accounts:accounts", "Add, list and remove accounts."),
     "keys": ("gateway.cli.registry.keys:keys", "Create, list, revoke and rotate keys."),
-    "deployments": ("gateway.cli.registry.deployments:deployments", "Add, list, pause, resume and remove deployments."),
+    "deployments": (
+        "gateway.cli.registry.deployments:deployments",
+        "Add, change, list, pause, resume and remove deployments.",
+    ),
     "import": ("gateway.cli.registry.import_command:import_", "Move a configuration's accounts into a database."),
     "hash-key": ("gateway.cli.hash_key:hash_key", "Make the key_sha256 of a key."),
     "contract": ("gateway.cli.contract.command:contract", "Print the contract, or check whether a gateway keeps it."),

@@ -1,82 +1,68 @@
-"""`gguf-gateway deployments`: add, list, pause, resume and remove."""
-
-import os
+"""`gguf-gateway deployments`: add, change, list, pause, resume and remove."""
 
 import click
-from pydantic import ValidationError
 
 from gateway.cli.output import as_json, print_json, print_table, say
-from gateway.cli.registry.accounts import create_account
+from gateway.cli.registry.deployment_changes import say_changed
+from gateway.cli.registry.deployment_settings import WITH_DEFAULT, deployment_settings, entry_of, given
 from gateway.cli.registry.target import Target, nothing_there, with_target
-from gateway.cli.secret import read_secret
-from gateway.config.settings import DeploymentEntry
-from gateway.config.validation_messages import sentences
 from gateway.core.deployment import Deployment, Status
-from gateway.registry.base import ChangeError
+
+# What a deployment cannot be without. `set` changes it only where it is named, and then it is given.
+_UNNAMED = {"account": "unnamed", "upstream": "http://unnamed"}
 
 
 @click.group()
 def deployments() -> None:
-    """Add, list, pause, resume and remove deployments. A running gateway follows within a second."""
+    """Add, change, list, pause, resume and remove deployments. A running gateway follows within a second."""
 
 
 @deployments.command()
 @with_target
 @click.argument("deployment_id", metavar="ID")
-@click.option("--account", required=True, help="The account it belongs to.")
-@create_account
-@click.option(
-    "--upstream",
-    required=True,
-    metavar="URL",
-    help="Where its llama-server listens: http[s]://host[:port] or unix:/path.",
-)
-@click.option("--upstream-key-env", metavar="NAME", help="The environment variable with the llama-server's own key.")
-@click.option("--upstream-key-stdin", is_flag=True, help="Read the llama-server's own key from standard input.")
-@click.option("--status", type=click.Choice([str(status) for status in Status]), default="auto", show_default=True)
-@click.option("--connect", type=float, metavar="SECONDS", help="To establish a connection.")
-@click.option("--first-byte", type=float, metavar="SECONDS", help="Until the answer's first byte.")
-@click.option("--silence", type=float, metavar="SECONDS", help="Between two bytes of the answer.")
-@click.option("--queue", type=float, metavar="SECONDS", help="In line for a connection.")
-@click.option("--connections", type=int, metavar="N", help="Connections in use at a time.")
-@click.option("--waiting", type=int, metavar="N", help="Requests that may wait for a connection.")
-@click.option("--ping", type=float, metavar="SECONDS", help="Silence after which a stream is kept alive.")
-@click.option("--ca-file", type=click.Path(readable=False), help="PEM file to verify an https upstream with.")
+@deployment_settings(required=True)
 @as_json
-def add(
-    target: Target,
-    /,
-    *,
-    deployment_id: str,
-    account: str,
-    create_account: bool,
-    upstream: str,
-    upstream_key_env: str | None,
-    upstream_key_stdin: bool,
-    status: str,
-    connections: int | None,
-    waiting: int | None,
-    ping: float | None,
-    ca_file: str | None,
-    as_json: bool,
-    **timeouts: float | None,
-) -> None:
+def add(target: Target, /, *, deployment_id: str, create_account: bool, as_json: bool, **options: object) -> None:
     """Add a deployment."""
-    entry = _entry(
-        account=account,
-        upstream=upstream,
-        upstream_key=_upstream_key(upstream_key_env, from_stdin=upstream_key_stdin),
-        status=status,
-        timeouts=timeouts,
-        limits={"connections": connections, "waiting": waiting},
-        ping=ping,
-        ca_file=ca_file,
-    )
+    entry = entry_of(given(options))
     target.change(
         lambda change: change.add_deployment(deployment_id, entry, create_account=create_account),
         create=create_account,
     )
     _say(as_json, deployment_id, "added", f"Its base URL ends in /api/gguf/{deployment_id}")
+
+
+@deployments.command("set")
+@with_target
+@click.argument("deployment_id", metavar="ID")
+@deployment_settings(required=False)
+@click.option(
+    "--unset", multiple=True, type=click.Choice(WITH_DEFAULT), help="Give it its default again; may be repeated."
+)
+@as_json
+def set_(
+    target: Target,
+    /,
+    *,
+    deployment_id: str,
+    create_account: bool,
+    unset: tuple[str, ...],
+    as_json: bool,
+    **options: object,
+) -> None:
+    """Change the settings that are named, and no others. Answers under way are finished as they began."""
+    settings = given(options)
+    both = [name for name in unset if name.replace("-", "_") in settings]
+    if both:
+        raise click.UsageError(f"--unset {both[0]} contradicts the value given for it.")
+    names = {*settings, *(name.replace("-", "_") for name in unset)}
+    if not names:
+        raise click.UsageError("Nothing to change: name a setting, like --upstream URL, or --unset NAME.")
+    entry = entry_of({**_UNNAMED, **settings})
+    changed = target.change(
+        lambda change: change.update_deployment(deployment_id, entry, names, create_account=create_account)
+    )
+    say_changed(deployment_id, changed, as_json)
 
 
 @deployments.command("list")
@@ -125,24 +111,6 @@ def remove(target: Target, deployment_id: str, as_json: bool) -> None:
     """Forget it; answers under way are finished."""
     target.change(lambda change: change.remove_deployment(deployment_id))
     _say(as_json, deployment_id, "removed")
-
-
-def _entry(**values: object) -> DeploymentEntry:
-    try:
-        return DeploymentEntry.model_validate(values)
-    except ValidationError as error:
-        said = (f"--{str(path[-1]).replace('_', '-')}: {text}" for path, text in sentences(error, DeploymentEntry))
-        raise ChangeError("\n".join(said)) from error
-
-
-def _upstream_key(variable: str | None, *, from_stdin: bool) -> str | None:
-    if variable is not None and from_stdin:
-        raise click.UsageError("Give either --upstream-key-env or --upstream-key-stdin, not both.")
-    if variable is not None:
-        if not os.environ.get(variable):
-            raise ChangeError(f"The environment variable {variable} is not set.")
-        return os.environ[variable]
-    return read_secret("Upstream key") if from_stdin else None
 
 
 def _say(as_json: bool, deployment_id: str, done: str, more: str = "") -> None:

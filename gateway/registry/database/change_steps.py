@@ -13,7 +13,7 @@ from gateway.config.validation_messages import suggested
 from gateway.core.account import Key, digest_of, new_key_id, new_key_text
 from gateway.core.deployment import check_id
 from gateway.registry.base import ChangeError
-from gateway.registry.database.rows import key_of
+from gateway.registry.database.rows import DatabaseRow, key_of
 from gateway.registry.database.tables import deployments, keys
 
 
@@ -94,18 +94,31 @@ async def find_key(connection: AsyncConnection, key_id: str) -> Key:
     return key_of(row._mapping)
 
 
+async def deployment_row(connection: AsyncConnection, deployment_id: str) -> DatabaseRow:
+    row = (await connection.execute(select(deployments).where(deployments.c.id == deployment_id))).first()
+    if row is None:
+        raise await no_deployment(connection, deployment_id)
+    return row._mapping
+
+
 async def owner_of(connection: AsyncConnection, deployment_id: str) -> str | None:
     found = await connection.execute(select(deployments.c.account).where(deployments.c.id == deployment_id))
     return found.scalar()
 
 
 async def put_deployment(connection: AsyncConnection, deployment_id: str, entry: DeploymentEntry, *, new: bool) -> None:
-    now = datetime.now(UTC)
-    values = {**_columns(entry), "updated_at": now}
     if new:
-        await connection.execute(insert(deployments).values(id=deployment_id, created_at=now, **values))
+        now = datetime.now(UTC)
+        values = {**columns_of(entry), "created_at": now, "updated_at": now}
+        await connection.execute(insert(deployments).values(id=deployment_id, **values))
     else:
-        await connection.execute(update(deployments).where(deployments.c.id == deployment_id).values(**values))
+        await put_columns(connection, deployment_id, columns_of(entry))
+
+
+async def put_columns(connection: AsyncConnection, deployment_id: str, values: Mapping[str, object]) -> None:
+    now = datetime.now(UTC)
+    where = deployments.c.id == deployment_id
+    await connection.execute(update(deployments).where(where).values(**values, updated_at=now))
 
 
 async def difference(connection: AsyncConnection, deployment_id: str, entry: DeploymentEntry) -> tuple[str, ...] | None:
@@ -115,10 +128,10 @@ async def difference(connection: AsyncConnection, deployment_id: str, entry: Dep
         return None
     if row.account != entry.account:
         raise ChangeError(f"Deployment {deployment_id} belongs to another account in the database.")
-    return tuple(name for name, value in _columns(entry).items() if row._mapping[name] != value)
+    return tuple(name for name, value in columns_of(entry).items() if row._mapping[name] != value)
 
 
-def _columns(entry: DeploymentEntry) -> dict[str, object]:
+def columns_of(entry: DeploymentEntry) -> dict[str, object]:
     return {
         "account": entry.account,
         "upstream": entry.upstream,

@@ -1,6 +1,6 @@
 """Changes to the database: each is one transaction that increments the revision, so that every gateway sees it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +23,8 @@ from gateway.registry.database.change_steps import (
     Imported,
     check_deployment_id,
     check_key,
+    columns_of,
+    deployment_row,
     difference,
     find_key,
     free_name,
@@ -30,6 +32,7 @@ from gateway.registry.database.change_steps import (
     new_key,
     no_deployment,
     owner_of,
+    put_columns,
     put_deployment,
     put_keys,
 )
@@ -132,12 +135,22 @@ class SqlWriter:
             await require_account(connection, entry.account, create=create_account)
             await put_deployment(connection, deployment_id, entry, new=True)
 
-    async def update_deployment(self, deployment_id: str, entry: DeploymentEntry) -> None:
-        """Replace all that is said of a deployment, its account excepted."""
+    async def update_deployment(
+        self, deployment_id: str, entry: DeploymentEntry, names: Collection[str], *, create_account: bool = False
+    ) -> Mapping[str, tuple[object, object]]:
+        """Make a deployment what the entry says, in the settings of these names (the columns') and in no others.
+
+        Returns each that was something else: before, after. An upstream's key is among them as it is.
+        """
         async with self._change() as connection:
-            if await owner_of(connection, deployment_id) != entry.account:
-                raise ChangeError(f"Account {entry.account} has no deployment {deployment_id}.")
-            await put_deployment(connection, deployment_id, entry, new=False)
+            before = await deployment_row(connection, deployment_id)
+            if "account" in names:
+                await require_account(connection, entry.account, create=create_account)
+            after = {name: value for name, value in columns_of(entry).items() if name in names}
+            changed = {name: (before[name], value) for name, value in after.items() if before[name] != value}
+            if changed:
+                await put_columns(connection, deployment_id, {name: after[name] for name in changed})
+            return changed
 
     async def set_status(self, deployment_id: str, status: Status) -> None:
         """Pause a deployment (`paused`), resume it (`auto`), or pin it."""
