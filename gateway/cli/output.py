@@ -139,6 +139,7 @@ _STYLES = {
     "expired": "yellow",
     "deploying": "yellow",
     "paused": "yellow",
+    "unreachable": "red",
     "revoked": "red",
     "holds": "green",
     "broken": "red",

@@ -5,6 +5,7 @@ import click
 from gateway.cli.output import as_json, print_json, print_table, say
 from gateway.cli.registry.deployment_changes import say_changed
 from gateway.cli.registry.deployment_settings import WITH_DEFAULT, deployment_settings, entry_of, given
+from gateway.cli.registry.live_readiness import LiveReadiness, ask, gateway_url
 from gateway.cli.registry.target import Target, nothing_there, with_target
 from gateway.core.deployment import Deployment, Status
 
@@ -68,19 +69,29 @@ def set_(
 @deployments.command("list")
 @with_target
 @click.option("--account", help="Only this account's.")
+@click.option(
+    "--gateway",
+    metavar="URL",
+    callback=gateway_url,
+    help="The running gateway to ask for READINESS; by default the one that --config configures.",
+)
 @as_json
-def list_(target: Target, account: str | None, as_json: bool) -> None:
-    """List all deployments."""
+def list_(target: Target, account: str | None, gateway: str | None, as_json: bool) -> None:
+    """List all deployments; of a running gateway, too, what clients of each meet now."""
     snapshot = target.snapshot()
     found = [one for one in snapshot.deployments.values() if account in {None, one.account}]
+    live = ask(gateway, target.server()) if found else LiveReadiness()
     if as_json:
-        print_json([_listed(one) for one in found])
-        return
-    print_table(
-        ("ID", "ACCOUNT", "STATUS", "UPSTREAM", "UPSTREAM KEY"),
-        ((one.id, one.account, one.status, one.upstream, "set" if one.upstream_key else "") for one in found),
-        empty=nothing_there("deployment", account, snapshot),
-    )
+        print_json([_listed(one, live.statuses.get(one.id)) for one in found])
+    else:
+        print_table(
+            ("ID", "ACCOUNT", "STATUS", "READINESS", "UPSTREAM", "UPSTREAM KEY"),
+            [_row(one, live.statuses.get(one.id, "-")) for one in found],
+            empty=nothing_there("deployment", account, snapshot),
+        )
+    missing = [one.id for one in found if one.id not in live.statuses]
+    if live.unknown or missing:
+        click.echo(live.unknown or f"The gateway that answers does not serve {', '.join(missing)} (yet).", err=True)
 
 
 @deployments.command()
@@ -120,11 +131,16 @@ def _say(as_json: bool, deployment_id: str, done: str, more: str = "") -> None:
         say(f"Deployment {deployment_id} is {done}. {more}".rstrip())
 
 
-def _listed(one: Deployment) -> dict[str, object]:
+def _row(one: Deployment, readiness: str) -> tuple[str, ...]:
+    return one.id, one.account, one.status, readiness, one.upstream, "set" if one.upstream_key else ""
+
+
+def _listed(one: Deployment, readiness: str | None) -> dict[str, object]:
     return {
         "id": one.id,
         "account": one.account,
         "status": str(one.status),
+        "readiness": readiness,
         "upstream": one.upstream,
         "has_upstream_key": one.upstream_key is not None,
         "timeouts": {
