@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.harness.commands import CommandProcess
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import wait_until
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import chat
+from tests.harness.processes.commands import CommandProcess
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import chat
 
 PLACE = ("--account", "acme", "--create-account")
 SET = ("deployments", "set", "demo")

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.harness.commands import CommandProcess
+from tests.harness.processes.commands import CommandProcess
 
 CREATE = ("keys", "create", "--account", "acme", "--create-account", "--name")
 LENGTHS = {

@@ -9,11 +9,11 @@ import pytest
 
 from gateway.cli.registry.live_readiness import _url_of
 from gateway.config.settings import Server
-from tests.harness.commands import CommandProcess
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import wait_until
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import says
+from tests.harness.processes.commands import CommandProcess
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import says
 
 LIST = ("deployments", "list")
 DATABASE = "database: sqlite+aiosqlite:///gateway.db\n"

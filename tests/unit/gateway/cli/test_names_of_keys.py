@@ -10,7 +10,8 @@ import pytest
 
 from gateway.registry.base import ChangeError
 from gateway.registry.database.writer import SqlWriter, writer
-from tests.harness.commands import GOOD, CommandProcess
+from tests.harness.processes.commands import CommandProcess
+from tests.harness.storage.config_files import GOOD
 
 LAPTOP = ("keys", "create", "--account", "acme", "--name", "laptop")
 TWICE = """\
