@@ -5,9 +5,16 @@ They read the plain values and not the models, so that one wrong field elsewhere
 
 from collections.abc import Iterator
 
-from gateway.config.document import Document, Path, field_name
+from gateway.config.document import Document, Path, SourceError, field_name
 from gateway.config.validation_messages import suggested
 from gateway.core.account import digest_of
+
+
+def check_kind(document: Document) -> None:
+    """Raise SourceError, one line, for a file that is something else: no section of it is ours, or nearly so."""
+    top = document.value
+    if isinstance(top, dict) and top and not any(suggested(name, _SECTIONS, _A_LETTER_OFF) for name in top):
+        raise SourceError(f"{document.source}:1: {_FOREIGN}")
 
 
 def check_rules(document: Document) -> None:
@@ -92,6 +99,11 @@ def _mapping(value: object) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 
+_A_LETTER_OFF = 0.88  # `acounts`, but not the `services` of other programs
+_SECTIONS = ("server", "database", "accounts", "deployments")
+_FOREIGN = (
+    "this is no gateway configuration: it has neither `accounts` nor `database`, nor anything that belongs to them"
+)
 _EMPTY = "the file is empty; it needs `database`, or `accounts` with keys"
 _NO_SOURCE = (
     "neither `database` nor `accounts` is set: nobody would have a key, and the gateway never runs open; "

@@ -190,6 +190,9 @@ def parse(text: str, source: str, environ: Mapping[str, str], folder: Path = Pat
     Raises SourceError with every error at once, each line as `FILE:LINE: FIELD: sentence`; no value is ever quoted.
     """
     document = read_yaml(text, source, environ)
+    cross_field_rules.check_kind(document)
+    if document.is_partial:
+        document.raise_errors()
     cross_field_rules.check_rules(document)
     try:
         settings = Settings.model_validate(document.value, context={"folder": folder})

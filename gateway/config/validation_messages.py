@@ -41,10 +41,13 @@ def counted(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
-def suggested(name: str, known: Iterable[str]) -> str:
-    """`; did you mean X?` for the one of these names that is nearest; nothing if none is near."""
+def suggested(name: str, known: Iterable[str], least: float = 0.6) -> str:
+    """`; did you mean X?` for the one of these names that is nearest; nothing if none is near.
+
+    `least` is from where on a name is near: 0 for any, 1 for the same (difflib's ratio).
+    """
     written = {one.lower(): one for one in known}
-    near = difflib.get_close_matches(name.lower(), written, n=1)
+    near = difflib.get_close_matches(name.lower(), written, n=1, cutoff=least)
     return f"; did you mean `{written[near[0]]}`?" if near else ""
 
 

@@ -17,6 +17,7 @@ from gateway.core.file_signature import Signature, signature_of
 from gateway.registry.base import Snapshot
 from gateway.registry.reloading import INTERVAL, WatchingRegistry, log
 
+_SQLITE = b"SQLite format 3\0"  # how every such file begins (sqlite.org/fileformat)
 _SETTLE = 0.1  # seconds that a file must be unchanged: an editor may be half-way through writing it
 _FRESH_NS = 2_000_000_000  # a file this young can change again without its timestamps showing it
 # Server settings that need no restart: they reach deployments through the snapshot.
@@ -137,6 +138,8 @@ def _read(path: Path) -> bytes:
             content = file.read(MAX_CHARS + 1)
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {(error.strerror or 'unknown reason').lower()}") from error
+    if content.startswith(_SQLITE):
+        raise SourceError(f"{path}: is an SQLite database, no configuration; commands take it as --database {path}")
     if len(content) > MAX_CHARS:
         raise SourceError(f"{path}: is larger than {MAX_CHARS} bytes")
     return content
