@@ -9,7 +9,7 @@ from gateway.cli.output import as_json, print_json, print_table, say, when
 from gateway.cli.registry.target import Target, with_target
 from gateway.config.validation_messages import counted
 
-create_account = click.option("--create-account", is_flag=True, help="Make the account, and the database, if missing.")
+create_account = click.option("--create-account", is_flag=True, help="Make the account if there is none of this name.")
 
 
 @click.group()
@@ -34,7 +34,7 @@ def add(target: Target, name: str, as_json: bool) -> None:
 @with_target
 @as_json
 def list_(target: Target, as_json: bool) -> None:
-    """List all accounts, with the number of their deployments and of their valid keys."""
+    """List all accounts. Keys that were revoked or have expired are not counted."""
     now, snapshot = datetime.now(UTC), target.snapshot()
     keys = Counter(key.account for key in snapshot.keys.values() if key.is_valid(now))
     deployments = Counter(one.account for one in snapshot.deployments.values())
@@ -54,7 +54,10 @@ def list_(target: Target, as_json: bool) -> None:
 @click.argument("name", metavar="ACCOUNT")
 @as_json
 def remove(target: Target, name: str, as_json: bool) -> None:
-    """Forget an account that has neither deployments nor valid keys, and its ended keys with it."""
+    """Forget an account that owns nothing.
+
+    It must have neither deployments nor valid keys; keys of it that were revoked or have expired go with it.
+    """
     removed = target.change(lambda change: change.remove_account(name))
     if as_json:
         print_json({"id": removed.id, "done": "removed", "ended_keys": removed.ended_keys})
