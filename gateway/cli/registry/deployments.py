@@ -89,9 +89,9 @@ def list_(target: Target, account: str | None, gateway: str | None, as_json: boo
             [_row(one, live.statuses.get(one.id, "-")) for one in found],
             empty=nothing_there("deployment", account, snapshot),
         )
-    missing = [one.id for one in found if one.id not in live.statuses]
-    if live.unknown or missing:
-        click.echo(live.unknown or f"The gateway that answers does not serve {', '.join(missing)} (yet).", err=True)
+    said = live.unknown or _not_served([one.id for one in found if one.id not in live.statuses])
+    if said:
+        click.echo(said, err=True)
 
 
 @deployments.command()
@@ -129,6 +129,12 @@ def _say(as_json: bool, deployment_id: str, done: str, more: str = "") -> None:
         print_json({"id": deployment_id, "done": done})
     else:
         say(f"Deployment {deployment_id} is {done}. {more}".rstrip())
+
+
+def _not_served(missing: list[str]) -> str:
+    """The sentence about deployments that a gateway does not name; nothing if there are none."""
+    others = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+    return f"The gateway that answers does not serve {', '.join(missing[:3])}{others} (yet)." if missing else ""
 
 
 def _row(one: Deployment, readiness: str) -> tuple[str, ...]:

@@ -20,13 +20,13 @@ from tests.harness.storage.config_files import GOOD
 def test_help_lists_every_command_without_importing_any() -> None:
     script = "import sys\nfrom gateway.cli import main\nmain(['--help'], standalone_mode=False)\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    for name in ("serve", "sandbox", "check", "keys", "deployments", "import", "hash-key", "schema"):
+    for name in ("serve", "sandbox", "check", "accounts", "keys", "deployments", "import", "hash-key", "schema"):
         assert re.search(rf"^  {name} ", done.stdout, re.MULTILINE)
     modules = done.stdout.splitlines()[-1].split()
     assert not {"aiohttp", "sqlalchemy", "alembic", "pydantic", "rich", "yaml"} & set(modules)
 
 
-@pytest.mark.parametrize("name", ["serve", "check", "keys", "deployments", "import", "hash-key", "schema"])
+@pytest.mark.parametrize("name", ["serve", "check", "accounts", "keys", "deployments", "import", "hash-key", "schema"])
 def test_every_command_has_help(name: str, run: Run) -> None:
     assert run(name, "--help").output.startswith(f"Usage: main {name}")
 
@@ -75,6 +75,9 @@ def test_L6_no_command_writes_the_configuration(run: Run, tmp_path: Path) -> Non
         ("keys", "create", "--config", str(config), "--account", "acme", "--name", "new"),
         ("keys", "revoke", "--config", str(config), "acme/laptop"),
         ("deployments", "add", "--config", str(config), "new", "--account", "acme", "--upstream", "http://h:1"),
+        ("deployments", "set", "--config", str(config), "demo", "--ping", "5"),
+        ("accounts", "add", "--config", str(config), "new"),
+        ("accounts", "remove", "--config", str(config), "acme"),
         ("deployments", "pause", "--config", str(config), "demo"),
         ("deployments", "remove", "--config", str(config), "demo"),
         ("import", str(config), "--database", "DB"),
@@ -135,6 +138,7 @@ def test_accounts_in_the_file_are_listed_but_not_changed(run: Run, config: Path)
         ["keys", "create", "--account", "a", "--name", "n"],
         ["keys", "revoke", "acme/laptop"],
         ["keys", "rotate", "acme/laptop"],
+        ["deployments", "set", "demo", "--ping", "5"],
         ["deployments", "pause", "demo"],
         ["deployments", "remove", "demo"],
     ):
@@ -206,7 +210,7 @@ def test_no_option_takes_a_secret() -> None:
         for name in getattr(command, "commands", {}):
             walk(command.commands[name])
 
-    for name in ("check", "keys", "deployments", "import", "hash-key", "schema"):
+    for name in ("check", "accounts", "keys", "deployments", "import", "hash-key", "schema"):
         walk(main.get_command(None, name))  # type: ignore[arg-type]
     assert "upstream-key-env" in options
     assert not named & set(options)

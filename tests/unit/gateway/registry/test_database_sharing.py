@@ -109,7 +109,7 @@ async def test_both_readers_read_the_same(path: Path, change: SqlWriter) -> None
     await change.import_settings(parse(IMPORTED, "gw.yaml", {}))
     limits = {"timeouts": DeploymentTimeouts(connect=1, queue=4), "limits": DeploymentLimits(waiting=7)}
     await change.add_deployment("given", DEMO.model_copy(update={**limits, "ping": 15.0, "upstream_key": "s"}))
-    key, _ = await change.create_key("acme", "laptop", datetime.now(UTC) + timedelta(days=1))
+    key, _ = await change.create_key("acme", "tablet", datetime.now(UTC) + timedelta(days=1))
     await change.rotate_key(key.id)
     await change.revoke_key((await change.create_key("beta", "gone"))[0].id)
     defaults = Defaults(Timeouts(first_byte=20), Limits(connections=9))
