@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from gateway.config.settings import Server
+from gateway.config.settings import Server, is_loopback
 
 _SECONDS = 1.0  # for a connection, and for each part of the answer: somebody sits and waits
 _MOST_BYTES = 64 * 1024 * 1024
@@ -54,8 +54,9 @@ def ask(url: str | None, server: Server | None) -> LiveReadiness:
 def _url_of(server: Server) -> str | None:
     """Where the operator's pages of a gateway answer; None for a port that nobody knows beforehand."""
     listening: Any = getattr(server, "admin", None) or server
-    host = listening.host if isinstance(listening.host, str) else listening.host[0]
-    host = _EVERY_ADDRESS.get(host.strip("[]"), host.strip("[]"))
+    hosts = (listening.host,) if isinstance(listening.host, str) else listening.host
+    reached = [_EVERY_ADDRESS.get(host, host) for host in (host.strip("[]") for host in hosts)]
+    host = next(filter(is_loopback, reached), reached[0])
     return f"http://{f'[{host}]' if ':' in host else host}:{listening.port}" if listening.port else None
 
 
