@@ -9,7 +9,7 @@ import click
 from gateway.config.setting_types import moment
 
 _MOST = timedelta(days=3653)
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}  # seconds
 
 # Not `readable`: click would call a file that may not be read a wrong command line.
 FILE = click.Path(path_type=Path, readable=False)
@@ -29,7 +29,7 @@ class MomentArgument(click.ParamType[datetime]):
 
 
 class Span(click.ParamType[timedelta]):
-    """A length of time: 90s, 30m, 24h, 7d, or 0."""
+    """A length of time: 90s, 30m, 24h, 7d, 2w, or 0."""
 
     name = "duration"
 
@@ -37,8 +37,8 @@ class Span(click.ParamType[timedelta]):
         """The length; a usage error if it is not one, or more than ten years."""
         if isinstance(value, timedelta):
             return value
-        found = re.fullmatch(r"([0-9]{1,9})([smhd])|0", str(value))
-        span = timedelta(**{_UNITS[found[2] or "s"]: int(found[1] or 0)}) if found else _MOST + timedelta(1)
-        if span > _MOST:
-            self.fail("a duration is a number and a unit, like 90s, 30m, 24h or 7d, up to ten years", param, ctx)
-        return span
+        found = re.fullmatch(r"([0-9]{1,9})([smhdw])|0", str(value))
+        seconds = int(found[1] or 0) * _UNITS[found[2] or "s"] if found else None
+        if seconds is None or seconds > _MOST.total_seconds():
+            self.fail("a duration is a number and a unit, like 90s, 30m, 24h, 7d or 2w, up to ten years", param, ctx)
+        return timedelta(seconds=seconds)

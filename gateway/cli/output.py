@@ -8,11 +8,12 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -59,6 +60,18 @@ def when(moment: datetime | None, never: str = "never") -> str:
     return never if moment is None else moment.strftime("%Y-%m-%d %H:%M UTC")
 
 
+def takes_escape_codes(stream: TextIO) -> bool:
+    """Whether colours may be written: to a terminal that knows them, unless NO_COLOR is set (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def console_for(stream: TextIO) -> "Console":
+    """rich's console on a stream, without escape codes where they may not be written, whatever FORCE_COLOR says."""
+    from rich.console import Console
+
+    return Console(file=stream, highlight=False, force_terminal=takes_escape_codes(stream))
+
+
 @contextlib.contextmanager
 def _written() -> Iterator[None]:
     if sys.stdout is None:
@@ -86,9 +99,8 @@ def _print_plain(columns: Sequence[str], rows: list[Sequence[str]]) -> None:
 def _print_rich(columns: Sequence[str], rows: list[Sequence[str]]) -> None:
     """A table in which only long cells are folded; where the rest does not fit, one block of lines a row."""
     from rich.cells import cell_len
-    from rich.console import Console
 
-    console = Console(highlight=False)
+    console = console_for(sys.stdout)
     widths = [max(cell_len(row[index]) for row in (columns, *rows)) for index in range(len(columns))]
     folded = [width > _LONG for width in widths]
     least = sum(_SHORTEST if fold else width for width, fold in zip(widths, folded, strict=True))
@@ -139,6 +151,7 @@ _STYLES = {
     "expired": "yellow",
     "deploying": "yellow",
     "paused": "yellow",
+    "unreachable": "red",
     "revoked": "red",
     "holds": "green",
     "broken": "red",

@@ -5,8 +5,16 @@ They read the plain values and not the models, so that one wrong field elsewhere
 
 from collections.abc import Iterator
 
-from gateway.config.document import Document, Path
+from gateway.config.document import Document, Path, SourceError, field_name
+from gateway.config.validation_messages import suggested
 from gateway.core.account import digest_of
+
+
+def check_kind(document: Document) -> None:
+    """Raise SourceError, one line, for a file that is something else: no section of it is ours, or nearly so."""
+    top = document.value
+    if isinstance(top, dict) and top and not any(suggested(name, _SECTIONS, _A_LETTER_OFF) for name in top):
+        raise SourceError(f"{document.source}:1: {_FOREIGN}")
 
 
 def check_rules(document: Document) -> None:
@@ -18,6 +26,7 @@ def check_rules(document: Document) -> None:
     _one_source(document, top)
     _known_accounts(document, top)
     _keys_once(document, top)
+    _key_names_once(document, top)
 
 
 def _one_source(document: Document, top: dict[str, object]) -> None:
@@ -36,7 +45,8 @@ def _known_accounts(document: Document, top: dict[str, object]) -> None:
     for name, entry in _mapping(top.get("deployments")).items():
         account = _mapping(entry).get("account")
         if isinstance(account, str) and account not in accounts and "database" not in top:
-            document.add_error(("deployments", name, "account"), "is not an account in this file")
+            near = suggested(account, [known for known in accounts if field_name((known,)) == known])
+            document.add_error(("deployments", name, "account"), f"is not an account in this file{near}")
 
 
 def _keys_once(document: Document, top: dict[str, object]) -> None:
@@ -49,16 +59,32 @@ def _keys_once(document: Document, top: dict[str, object]) -> None:
             first[digest] = path
 
 
+def _key_names_once(document: Document, top: dict[str, object]) -> None:
+    """Within an account: a key's id is `account/name`, and of two alike no log could say which one it was."""
+    first: dict[tuple[str, str], Path] = {}
+    for path, key in _key_entries(top):
+        match key:
+            case {"name": str(name)} if (account := str(path[1]), name) in first:
+                line = document.line_of(first[account, name])
+                document.add_error((*path, "name"), f"is the name of the key on line {line}, too; give each its own")
+            case {"name": str(name)}:
+                first[account, name] = (*path, "name")
+
+
 def _digests(top: dict[str, object]) -> Iterator[tuple[Path, bytes]]:
+    for path, key in _key_entries(top):
+        match key:
+            case {"key": str(text)}:
+                yield (*path, "key"), digest_of(text)
+            case {"key_sha256": str(text)}:
+                yield (*path, "key_sha256"), _bytes(text)
+
+
+def _key_entries(top: dict[str, object]) -> Iterator[tuple[Path, dict[str, object]]]:
     for account, entry in _mapping(top.get("accounts")).items():
         keys = _mapping(entry).get("keys")
         for index, key in enumerate(keys if isinstance(keys, list) else []):
-            path: Path = ("accounts", account, "keys", index)
-            match _mapping(key):
-                case {"key": str(text)}:
-                    yield (*path, "key"), digest_of(text)
-                case {"key_sha256": str(text)}:
-                    yield (*path, "key_sha256"), _bytes(text)
+            yield ("accounts", account, "keys", index), _mapping(key)
 
 
 def _bytes(text: str) -> bytes:
@@ -73,6 +99,11 @@ def _mapping(value: object) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 
+_A_LETTER_OFF = 0.88  # `acounts`, but not the `services` of other programs
+_SECTIONS = ("server", "database", "accounts", "deployments")
+_FOREIGN = (
+    "this is no gateway configuration: it has neither `accounts` nor `database`, nor anything that belongs to them"
+)
 _EMPTY = "the file is empty; it needs `database`, or `accounts` with keys"
 _NO_SOURCE = (
     "neither `database` nor `accounts` is set: nobody would have a key, and the gateway never runs open; "

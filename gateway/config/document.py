@@ -19,6 +19,8 @@ class SourceError(Exception):
 class Document:
     """A file's content as plain values: `value`, the line of each by its path, and the errors found so far.
 
+    `is_partial` says that fields are missing from it, which other errors explain: do not ask for them.
+
     No sentence passed to `add_error` may quote a value of the file: it may be a key, misplaced.
     """
 
@@ -26,6 +28,7 @@ class Document:
     value: object = None
     lines: dict[Path, int] = field(default_factory=lambda: {(): 1})
     errors: dict[tuple[int, Path], str] = field(default_factory=dict)
+    is_partial: bool = False
 
     def add_error(self, path: Path, sentence: str, line: int | None = None) -> None:
         """Note an error. Only the first at a place is kept: what follows from it is not worth a line."""

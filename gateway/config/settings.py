@@ -56,7 +56,7 @@ class KeyEntry(Model):
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["key"]}, {"required": ["key_sha256"]}]})
 
-    name: Label = Field(description="What logs and lists call the key.")
+    name: Label = Field(description="What logs and lists call the key; another one for each key of the account.")
     key: KeyText | None = Field(
         default=None,
         repr=False,
@@ -197,6 +197,9 @@ def parse(text: str, source: str, environ: Mapping[str, str], folder: Path = Pat
     Raises SourceError with every error at once, each line as `FILE:LINE: FIELD: sentence`; no value is ever quoted.
     """
     document = read_yaml(text, source, environ)
+    cross_field_rules.check_kind(document)
+    if document.is_partial:
+        document.raise_errors()
     cross_field_rules.check_rules(document)
     try:
         settings = Settings.model_validate(document.value, context={"folder": folder})

@@ -4,7 +4,7 @@ No sentence quotes the value: a misplaced value may be a key.
 """
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import get_args
 
 from pydantic import BaseModel, ValidationError
@@ -41,6 +41,16 @@ def counted(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
+def suggested(name: str, known: Iterable[str], least: float = 0.6) -> str:
+    """`; did you mean X?` for the one of these names that is nearest; nothing if none is near.
+
+    `least` is from where on a name is near: 0 for any, 1 for the same (difflib's ratio).
+    """
+    written = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(name.lower(), written, n=1, cutoff=least)
+    return f"; did you mean `{written[near[0]]}`?" if near else ""
+
+
 def add_field_errors(document: Document, error: ValidationError, model: type[BaseModel]) -> None:
     """Note every error of a failed validation in the document, at its field's line."""
     for path, sentence in sentences(error, model):
@@ -67,12 +77,9 @@ def _sentence(detail: ErrorDetails, path: Path, model: type[BaseModel]) -> str:
 
 def _unknown(path: Path, model: type[BaseModel]) -> str:
     name, known = str(path[-1]), list(_model_at(path[:-1], model).model_fields)
-    near = difflib.get_close_matches(name, known, n=1)
     if ":" in name:
         return "unknown setting; is a space missing after a colon?"
-    if near:
-        return f"unknown setting; did you mean `{near[0]}`?"
-    return f"unknown setting; valid settings: {', '.join(known)}"
+    return "unknown setting" + (suggested(name, known) or f"; valid settings: {', '.join(known)}")
 
 
 def _model_at(path: Path, model: type[BaseModel]) -> type[BaseModel]:

@@ -28,8 +28,8 @@ _RESOLVER = Resolver()
 def read_yaml(text: str, source: str, environ: Mapping[str, str]) -> Document:
     """Read one YAML document, with every `${NAME}` in a string replaced from `environ`.
 
-    The document's `errors` may be filled already (doubled fields, missing variables, ...).
-    Raises SourceError where the text is not YAML at all, or has merge keys: fields missing for them are not reported.
+    The document's `errors` may be filled already (doubled fields, missing variables, ...), and `is_partial` is set if
+    merge keys are among them. Raises SourceError where the text is not YAML at all.
     """
     if len(text) > MAX_CHARS:
         raise SourceError(f"{source}:1: the file is longer than {MAX_CHARS} characters")
@@ -40,8 +40,7 @@ def read_yaml(text: str, source: str, environ: Mapping[str, str]) -> Document:
     if composer.top.items:
         reader = _Reader(document, environ, composer.written + _MAX_ALIASED)
         document.value = reader.value(composer.top.items[0], ())
-        if reader.merges:
-            document.raise_errors()
+        document.is_partial = reader.merges
     return document
 
 

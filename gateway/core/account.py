@@ -14,6 +14,14 @@ _CHECKSUM_CHARS = 6  # a CRC-32 in base62, so that scanners can tell a key from 
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """The owner of keys and deployments. `created_at` is an aware datetime in UTC; None if nobody noted it."""
+
+    id: str
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Key:
     """A key as the registry knows it: never its text, only the SHA-256 of it.
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from gateway.config.document import SourceError
-from gateway.core.account import Key
+from gateway.core.account import Account, Key
 from gateway.core.deployment import Deployment
 
 __all__ = ["ChangeError", "Registry", "Snapshot", "SourceError", "SourceProblem"]
@@ -17,18 +17,20 @@ __all__ = ["ChangeError", "Registry", "Snapshot", "SourceError", "SourceProblem"
 class Snapshot:
     """All that a request needs to know, at one moment. Reading it touches neither disk nor database.
 
-    `keys` is indexed by the SHA-256 of a key's text, `deployments` by id.
+    `keys` is indexed by the SHA-256 of a key's text, `deployments` and `accounts` by id.
     """
 
     keys: Mapping[bytes, Key] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     deployments: Mapping[str, Deployment] = field(default_factory=lambda: MappingProxyType({}))
+    accounts: Mapping[str, Account] = field(default_factory=lambda: MappingProxyType({}))
 
     @classmethod
-    def of(cls, keys: Iterable[Key], deployments: Iterable[Deployment]) -> "Snapshot":
+    def of(cls, keys: Iterable[Key], deployments: Iterable[Deployment], accounts: Iterable[Account] = ()) -> "Snapshot":
         """All of these. Of two keys with one digest, or two deployments with one id, the later counts."""
         return cls(
             MappingProxyType({key.digest: key for key in keys}),
             MappingProxyType({deployment.id: deployment for deployment in deployments}),
+            MappingProxyType({account.id: account for account in accounts}),
         )
 
     def key(self, digest: bytes, now: datetime) -> Key | None:

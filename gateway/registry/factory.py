@@ -3,11 +3,15 @@
 import re
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gateway.config.settings import Settings, warnings
+from gateway.config.settings import Server, Settings, warnings
 from gateway.core.deployment import Limits, Timeouts
 from gateway.registry.base import Registry
 from gateway.registry.yaml_file import YamlRegistry
+
+if TYPE_CHECKING:
+    from gateway.registry.database.database_registry import SqlRegistry
 
 # Where the password stands in the URL of a database: before its host, or among its options.
 _PASSWORD = re.compile(r"(?<=:)(?!//)[^@]+@|(?:password|passwd)=[^&]+")
@@ -20,15 +24,19 @@ def registry_of(settings: Settings, path: Path) -> Registry:
     """
     if settings.database is None:
         return YamlRegistry(path)
+    return database_of(settings.database, settings.server, path)
+
+
+def database_of(database: str, server: Server, path: Path) -> "SqlRegistry":
+    """The database that the configuration file at `path` names, with its server's defaults, not yet open."""
     from gateway.registry.database.database_registry import SqlRegistry
     from gateway.registry.database.rows import Defaults
     from gateway.registry.database.sqlite_file import place_of
 
-    server = settings.server
     given = server.timeouts
     timeouts = Timeouts(given.connect, given.first_byte, given.silence, given.queue)
     limits = Limits(server.limits.connections, server.limits.waiting)
-    return SqlRegistry(place_of(settings.database, path.parent), Defaults(timeouts, limits))
+    return SqlRegistry(place_of(database, path.parent), Defaults(timeouts, limits))
 
 
 def cautions(settings: Settings, path: Path) -> tuple[str, ...]:

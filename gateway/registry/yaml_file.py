@@ -4,7 +4,6 @@ import asyncio
 import os
 import stat
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -12,12 +11,13 @@ from gateway.config.document import SourceError
 from gateway.config.settings import Settings, parse
 from gateway.config.validation_messages import counted
 from gateway.config.yaml_reader import MAX_CHARS
-from gateway.core.account import Key
+from gateway.core.account import Account, Key
 from gateway.core.deployment import Deployment
 from gateway.core.file_signature import Signature, signature_of
 from gateway.registry.base import Snapshot
 from gateway.registry.reloading import INTERVAL, WatchingRegistry, log
 
+_SQLITE = b"SQLite format 3\0"  # how every such file begins (sqlite.org/fileformat)
 _SETTLE = 0.1  # seconds that a file must be unchanged: an editor may be half-way through writing it
 _FRESH_NS = 2_000_000_000  # a file this young can change again without its timestamps showing it
 # Server settings that need no restart: they reach deployments through the snapshot.
@@ -53,7 +53,7 @@ def snapshot_of(settings: Settings) -> Snapshot:
         )
         for name, entry in settings.deployments.items()
     )
-    return Snapshot.of(_keys(settings), deployments)
+    return Snapshot.of(_keys(settings), deployments, map(Account, settings.accounts))
 
 
 def content_of(settings: Settings) -> str:
@@ -117,14 +117,9 @@ class YamlRegistry(WatchingRegistry):
 
 
 def _keys(settings: Settings) -> Iterator[Key]:
-    named: Counter[str] = Counter()
     for account, owner in settings.accounts.items():
         for entry in owner.keys:
-            key_id = f"{account}/{entry.name}"
-            named[key_id] += 1
-            if named[key_id] > 1:
-                key_id += f"#{named[key_id]}"
-            yield Key(key_id, entry.name, account, entry.digest, entry.expires_at)
+            yield Key(f"{account}/{entry.name}", entry.name, account, entry.digest, entry.expires_at)
 
 
 def _parse(path: Path, content: bytes, environ: Mapping[str, str] | None) -> Settings:
@@ -145,6 +140,8 @@ def _read(path: Path) -> bytes:
             content = file.read(MAX_CHARS + 1)
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {(error.strerror or 'unknown reason').lower()}") from error
+    if content.startswith(_SQLITE):
+        raise SourceError(f"{path}: is an SQLite database, no configuration; commands take it as --database {path}")
     if len(content) > MAX_CHARS:
         raise SourceError(f"{path}: is larger than {MAX_CHARS} bytes")
     return content

@@ -55,7 +55,8 @@ class Churn:
         await self._command("deployments", "resume", FLAPPING)
 
     async def _make_and_revoke(self) -> None:
-        made = json.loads(await self._command("keys", "create", "--account", "soak", "--name", "brief", "--json"))
+        create = ("keys", "create", "--account", "soak", "--create-account", "--name", "brief", "--json")
+        made = json.loads(await self._command(*create))
         await self._until("a new key is refused", lambda: self._is_let_in(made["key"]))
         await self._command("keys", "revoke", made["id"])
 

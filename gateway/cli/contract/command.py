@@ -10,7 +10,7 @@ import aiohttp
 import click
 
 from gateway.cli.contract.conformance import Check, Finding, play, refuses_the_key, rows
-from gateway.cli.output import as_json, print_json, print_table, say
+from gateway.cli.output import as_json, console_for, print_json, print_table, say
 from gateway.cli.secret import read_secret
 from gateway.core import errors
 
@@ -94,10 +94,9 @@ def _key(variable: str | None) -> str:
 
 async def _play(checks: Sequence[Check], timeout: float) -> list[Finding]:
     """All findings; on a terminal with a bar, since a gateway may be far away."""
-    from rich.console import Console
     from rich.progress import Progress
 
-    console = Console(stderr=True)
+    console = console_for(sys.stderr)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("Asking", total=len(checks))
         findings = []

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from gateway.cli.output import console_for
 from gateway.cli.sandbox.processes import Definition, SandboxError, read_definition, serve_sandbox
 from gateway.server.process.listen_address import ListenError
 from gateway.server.process.run import run
@@ -22,7 +23,8 @@ def sandbox(port: int) -> None:
     logs.set_up("human", "info", sys.stdout)
     logging.getLogger("gateway.readiness").setLevel(logging.ERROR)  # the restarting mock would fill the screen
     definition = read_definition()
-    console = Console(highlight=False, soft_wrap=True)
+    console = console_for(sys.stdout)
+    console.soft_wrap = True
 
     def announce(url: str, path: Path) -> None:
         waiting.stop()

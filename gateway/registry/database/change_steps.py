@@ -9,12 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.config.setting_types import check_label
 from gateway.config.settings import DeploymentEntry, Settings
+from gateway.config.validation_messages import suggested
 from gateway.core.account import Key, digest_of, new_key_id, new_key_text
 from gateway.core.deployment import check_id
 from gateway.core.endpoints import DEFAULT_GROUPS
 from gateway.registry.base import ChangeError
-from gateway.registry.database.rows import key_of
-from gateway.registry.database.tables import accounts, deployments, keys
+from gateway.registry.database.rows import DatabaseRow, key_of
+from gateway.registry.database.tables import deployments, keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,9 @@ def check_deployment_id(deployment_id: str) -> None:
         raise ChangeError(f"Invalid id: {error}.") from error
 
 
-def no_deployment(deployment_id: str) -> ChangeError:
-    return ChangeError(f"There is no deployment {deployment_id!r}.")
+async def no_deployment(connection: AsyncConnection, deployment_id: str) -> ChangeError:
+    known = (await connection.execute(select(deployments.c.id))).scalars()
+    return ChangeError(f"There is no deployment {deployment_id!r}{suggested(deployment_id, known) or '.'}")
 
 
 def new_key(account: str, name: str, expires_at: datetime | None, successor_of: str | None = None) -> tuple[Key, str]:
@@ -72,6 +74,20 @@ def key_row(key: Key) -> dict[str, object]:
     }
 
 
+async def free_name(connection: AsyncConnection, account: str, name: str, where: str = "") -> None:
+    """Make sure that no valid key of the account has this name: an ended one no longer needs it.
+
+    It is no rule of the schema: a key and its successor share their name for a while, and older databases hold others.
+    """
+    now, same = datetime.now(UTC), (keys.c.account == account) & (keys.c.name == name)
+    for row in await connection.execute(select(keys).where(same)):
+        if (key := key_of(row._mapping)).is_valid(now):
+            raise ChangeError(
+                f"Account {account} has a valid key {name!r} already, {key.id}: "
+                f"choose another name{where}, or revoke that key first (to replace it, rotate it)."
+            )
+
+
 async def find_key(connection: AsyncConnection, key_id: str) -> Key:
     row = (await connection.execute(select(keys).where(keys.c.id == key_id))).first()
     if row is None:
@@ -79,24 +95,31 @@ async def find_key(connection: AsyncConnection, key_id: str) -> Key:
     return key_of(row._mapping)
 
 
+async def deployment_row(connection: AsyncConnection, deployment_id: str) -> DatabaseRow:
+    row = (await connection.execute(select(deployments).where(deployments.c.id == deployment_id))).first()
+    if row is None:
+        raise await no_deployment(connection, deployment_id)
+    return row._mapping
+
+
 async def owner_of(connection: AsyncConnection, deployment_id: str) -> str | None:
     found = await connection.execute(select(deployments.c.account).where(deployments.c.id == deployment_id))
     return found.scalar()
 
 
-async def ensure_accounts(connection: AsyncConnection, names: set[str]) -> None:
-    known = set((await connection.execute(select(accounts.c.id))).scalars())
-    for name in sorted(names - known):
-        await connection.execute(insert(accounts).values(id=name, created_at=datetime.now(UTC)))
-
-
 async def put_deployment(connection: AsyncConnection, deployment_id: str, entry: DeploymentEntry, *, new: bool) -> None:
-    now = datetime.now(UTC)
-    values = {**_columns(entry), "updated_at": now}
     if new:
-        await connection.execute(insert(deployments).values(id=deployment_id, created_at=now, **values))
+        now = datetime.now(UTC)
+        values = {**columns_of(entry), "created_at": now, "updated_at": now}
+        await connection.execute(insert(deployments).values(id=deployment_id, **values))
     else:
-        await connection.execute(update(deployments).where(deployments.c.id == deployment_id).values(**values))
+        await put_columns(connection, deployment_id, columns_of(entry))
+
+
+async def put_columns(connection: AsyncConnection, deployment_id: str, values: Mapping[str, object]) -> None:
+    now = datetime.now(UTC)
+    where = deployments.c.id == deployment_id
+    await connection.execute(update(deployments).where(where).values(**values, updated_at=now))
 
 
 async def difference(connection: AsyncConnection, deployment_id: str, entry: DeploymentEntry) -> tuple[str, ...] | None:
@@ -106,10 +129,10 @@ async def difference(connection: AsyncConnection, deployment_id: str, entry: Dep
         return None
     if row.account != entry.account:
         raise ChangeError(f"Deployment {deployment_id} belongs to another account in the database.")
-    return tuple(name for name, value in _columns(entry).items() if row._mapping[name] != value)
+    return tuple(name for name, value in columns_of(entry).items() if row._mapping[name] != value)
 
 
-def _columns(entry: DeploymentEntry) -> dict[str, object]:
+def columns_of(entry: DeploymentEntry) -> dict[str, object]:
     return {
         "account": entry.account,
         "upstream": entry.upstream,
@@ -133,6 +156,8 @@ async def put_keys(connection: AsyncConnection, settings: Settings) -> tuple[int
             if there not in {None, account}:
                 raise ChangeError(f"The key {account}/{entry.name} belongs to another account in the database.")
             if there is None:
+                if entry.expires_at is None or entry.expires_at > now:
+                    await free_name(connection, account, entry.name, " in the file")
                 key = Key(new_key_id(), entry.name, account, entry.digest, entry.expires_at, now)
                 await connection.execute(insert(keys), key_row(key))
             added, known = added + (there is None), known + (there is not None)

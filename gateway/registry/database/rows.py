@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
-from gateway.core.account import Key
+from gateway.core.account import Account, Key
 from gateway.core.deployment import Deployment, Limits, Status, Timeouts
 from gateway.core.endpoints import DEFAULT_GROUPS, EndpointGroup
 
@@ -16,6 +16,11 @@ class DatabaseRow(Protocol):
     """A row, its values by the names of the columns."""
 
     def __getitem__(self, name: str, /) -> Any: ...
+
+
+def account_of(row: DatabaseRow) -> Account:
+    """An account from its row. Raises ValueError if the row is not one the gateway wrote."""
+    return Account(row["id"], _moment(row["created_at"]))
 
 
 def key_of(row: DatabaseRow) -> Key:

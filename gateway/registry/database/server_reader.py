@@ -9,8 +9,8 @@ from gateway.config.document import SourceError
 from gateway.registry.base import Snapshot
 from gateway.registry.database.engine import engine_for, in_sentences, name_of
 from gateway.registry.database.migrate import prepare
-from gateway.registry.database.rows import PORTION, DatabaseRow, Defaults, deployment_of, key_of
-from gateway.registry.database.tables import deployments, keys, revision
+from gateway.registry.database.rows import PORTION, DatabaseRow, Defaults, account_of, deployment_of, key_of
+from gateway.registry.database.tables import accounts, deployments, keys, revision
 
 
 class ServerReader:
@@ -52,7 +52,8 @@ class ServerReader:
     async def _snapshot(self) -> Snapshot:
         read_keys = [key_of(row) for row in await self._rows(keys, "created_at", "id")]
         read_deployments = [deployment_of(row, self._defaults) for row in await self._rows(deployments, "id")]
-        return Snapshot.of(read_keys, read_deployments)
+        read_accounts = [account_of(row) for row in await self._rows(accounts, "id")]
+        return Snapshot.of(read_keys, read_deployments, read_accounts)
 
     async def _rows(self, table: Table, *order: str) -> list[DatabaseRow]:
         found = await self._connection.stream(select(table).order_by(*(table.c[name] for name in order)))

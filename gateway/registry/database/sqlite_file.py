@@ -24,8 +24,10 @@ _SENTENCES = {
     "no such table": "lacks a table; it was not written by gguf-gateway, or not entirely",
     "no such column": "lacks a column; it was not written by gguf-gateway, or not entirely",
 }
-_MISSING = "there is no such database; `gguf-gateway keys create --database FILE ...` makes one"
-_EMPTY = "holds nothing yet; `gguf-gateway keys create --database FILE ...` makes a database of it"
+_FOREIGN = "is not an SQLite database; left unchanged"
+_CONFIGURATION = f"{_FOREIGN} (a configuration is named by --config)"
+_MISSING = "there is no such database; `gguf-gateway accounts add NAME --database FILE` makes one"
+_EMPTY = "holds nothing yet; `gguf-gateway accounts add NAME --database FILE` makes a database of it"
 
 
 def place_of(text: str, folder: Path | None = None) -> Path | str:
@@ -69,7 +71,8 @@ def check_file(path: Path, *, create: bool) -> None:
     except OSError as error:
         raise SourceError(f"{path}: cannot be opened: {(error.strerror or 'unknown reason').lower()}") from error
     if header != _HEADER and not (create and seen.st_size == 0):
-        raise SourceError(f"{path}: {_EMPTY if seen.st_size == 0 else 'is not an SQLite database; left unchanged'}")
+        foreign = _CONFIGURATION if path.suffix in {".yaml", ".yml"} else _FOREIGN
+        raise SourceError(f"{path}: {_EMPTY if seen.st_size == 0 else foreign}")
 
 
 @contextlib.contextmanager

@@ -15,9 +15,10 @@ import aiosqlite
 
 from gateway.registry.base import Snapshot
 from gateway.registry.database import sqlite_file
-from gateway.registry.database.rows import HEAD, PORTION, VERSION_TABLE, Defaults, deployment_of, key_of
+from gateway.registry.database.rows import HEAD, PORTION, VERSION_TABLE, Defaults, account_of, deployment_of, key_of
 from gateway.registry.database.sqlite_file import check_file, in_sentences, uri_of
 
+_ACCOUNTS = "SELECT id, created_at FROM accounts ORDER BY id"
 _KEYS = """
     SELECT id, name, account, digest, created_at, expires_at, revoked_at, successor_of FROM keys ORDER BY created_at, id
 """
@@ -89,7 +90,8 @@ class SqliteReader:
     async def _snapshot(self) -> Snapshot:
         keys = [key_of(row) async for row in self._rows(_KEYS)]
         deployments = [deployment_of(row, self._defaults) async for row in self._rows(_DEPLOYMENTS)]
-        return Snapshot.of(keys, deployments)
+        accounts = [account_of(row) async for row in self._rows(_ACCOUNTS)]
+        return Snapshot.of(keys, deployments, accounts)
 
     async def _rows(self, query: str) -> AsyncIterator[sqlite3.Row]:
         async with self._connection.execute(query) as cursor:

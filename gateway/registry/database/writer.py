@@ -1,6 +1,6 @@
 """Changes to the database: each is one transaction that increments the revision, so that every gateway sees it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,20 +9,30 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.config.settings import DeploymentEntry, Settings
-from gateway.core.account import Key
+from gateway.core.account import Account, Key
 from gateway.core.deployment import Status
 from gateway.registry.base import ChangeError
+from gateway.registry.database.account_steps import (
+    RemovedAccount,
+    add_account,
+    ensure_accounts,
+    remove_account,
+    require_account,
+)
 from gateway.registry.database.change_steps import (
     Imported,
     check_deployment_id,
     check_key,
+    columns_of,
+    deployment_row,
     difference,
-    ensure_accounts,
     find_key,
+    free_name,
     key_row,
     new_key,
     no_deployment,
     owner_of,
+    put_columns,
     put_deployment,
     put_keys,
 )
@@ -60,12 +70,28 @@ class SqlWriter:
         self._engine = engine
         self._name = name
 
-    async def create_key(self, account: str, name: str, expires_at: datetime | None = None) -> tuple[Key, str]:
-        """A new key, and its text, which is stored nowhere. The account is made if it is new."""
+    async def add_account(self, name: str) -> Account:
+        """A new account, which owns nothing yet."""
+        async with self._change() as connection:
+            return await add_account(connection, name)
+
+    async def remove_account(self, name: str) -> RemovedAccount:
+        """Forget an account without deployments and valid keys. Its ended keys are forgotten with it."""
+        async with self._change() as connection:
+            return await remove_account(connection, name)
+
+    async def create_key(
+        self, account: str, name: str, expires_at: datetime | None = None, *, create_account: bool = False
+    ) -> tuple[Key, str]:
+        """A new key, and its text, which is stored nowhere. With `create_account`, a missing account is made.
+
+        No valid key of the account may have the name; that of an ended key is free again.
+        """
         check_key(account, name, expires_at)
         key, text = new_key(account, name, expires_at)
         async with self._change() as connection:
-            await ensure_accounts(connection, {account})
+            await require_account(connection, account, create=create_account)
+            await free_name(connection, account, name)
             await connection.execute(insert(keys), key_row(key))
         return key, text
 
@@ -100,21 +126,31 @@ class SqlWriter:
             await connection.execute(update(keys).where(keys.c.id == key_id).values(expires_at=end))
             return key, text, await find_key(connection, key_id)
 
-    async def add_deployment(self, deployment_id: str, entry: DeploymentEntry) -> None:
-        """A new deployment. The account is made if it is new."""
+    async def add_deployment(self, deployment_id: str, entry: DeploymentEntry, *, create_account: bool = False) -> None:
+        """A new deployment. With `create_account`, a missing account is made."""
         check_deployment_id(deployment_id)
         async with self._change() as connection:
             if await owner_of(connection, deployment_id) is not None:
                 raise ChangeError(f"There is a deployment {deployment_id} already.")
-            await ensure_accounts(connection, {entry.account})
+            await require_account(connection, entry.account, create=create_account)
             await put_deployment(connection, deployment_id, entry, new=True)
 
-    async def update_deployment(self, deployment_id: str, entry: DeploymentEntry) -> None:
-        """Replace all that is said of a deployment, its account excepted."""
+    async def update_deployment(
+        self, deployment_id: str, entry: DeploymentEntry, names: Collection[str], *, create_account: bool = False
+    ) -> Mapping[str, tuple[object, object]]:
+        """Make a deployment what the entry says, in the settings of these names (the columns') and in no others.
+
+        Returns each that was something else: before, after. An upstream's key is among them as it is.
+        """
         async with self._change() as connection:
-            if await owner_of(connection, deployment_id) != entry.account:
-                raise ChangeError(f"Account {entry.account} has no deployment {deployment_id}.")
-            await put_deployment(connection, deployment_id, entry, new=False)
+            before = await deployment_row(connection, deployment_id)
+            if "account" in names:
+                await require_account(connection, entry.account, create=create_account)
+            after = {name: value for name, value in columns_of(entry).items() if name in names}
+            changed = {name: (before[name], value) for name, value in after.items() if before[name] != value}
+            if changed:
+                await put_columns(connection, deployment_id, {name: after[name] for name in changed})
+            return changed
 
     async def set_status(self, deployment_id: str, status: Status) -> None:
         """Pause a deployment (`paused`), resume it (`auto`), or pin it."""
@@ -122,14 +158,14 @@ class SqlWriter:
         async with self._change() as connection:
             done = await connection.execute(update(deployments).where(deployments.c.id == deployment_id).values(values))
             if done.rowcount == 0:
-                raise no_deployment(deployment_id)
+                raise await no_deployment(connection, deployment_id)
 
     async def remove_deployment(self, deployment_id: str) -> None:
         """Forget a deployment. Answers that are under way are finished."""
         async with self._change() as connection:
             done = await connection.execute(delete(deployments).where(deployments.c.id == deployment_id))
             if done.rowcount == 0:
-                raise no_deployment(deployment_id)
+                raise await no_deployment(connection, deployment_id)
 
     async def import_settings(self, settings: Settings, *, overwrite: bool = False) -> Imported:
         """Take over the accounts, keys and deployments of a configuration file, all or nothing.
@@ -150,7 +186,8 @@ class SqlWriter:
 
     @asynccontextmanager
     async def _change(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction. It takes the revision first: what it reads then, no other change can make untrue."""
         with in_sentences(self._name):
             async with self._engine.begin() as connection:
-                yield connection
                 await connection.execute(update(revision).values(number=revision.c.number + 1))
+                yield connection

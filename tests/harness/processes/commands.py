@@ -1,10 +1,14 @@
 """What the tests of the command line share: how to run one, and how to read what a command prints."""
 
 import json
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from click.testing import Result
+
+from tests.harness.processes.fork_server import ForkServer
 
 Run = Callable[..., Result]
 
@@ -16,16 +20,46 @@ def read(result: Result) -> Any:
 
 def create(run: Run, name: str = "laptop") -> dict[str, Any]:
     made: dict[str, str] = read(
-        run("keys", "create", "--database", "DB", "--account", "acme", "--name", name, "--json")
+        run("keys", "create", "--database", "DB", "--account", "acme", "--create-account", "--name", name, "--json")
     )
     return made
 
 
 def add(run: Run, *more: str, stdin: str = "", env: dict[str, str] | None = None) -> Result:
-    arguments = ("deployments", "add", "demo", "--database", "DB", "--account", "acme", "--upstream", "http://h:1")
-    return run(*arguments, *more, stdin=stdin, env=env)
+    place = ("--database", "DB", "--account", "acme", "--create-account")
+    return run("deployments", "add", "demo", *place, "--upstream", "http://h:1", *more, stdin=stdin, env=env)
 
 
 def shown(run: Run) -> dict[str, Any]:
     listed: list[dict[str, Any]] = read(run("deployments", "list", "--database", "DB", "--json"))
     return listed[0]
+
+
+class CommandProcess:
+    """`gguf-gateway` on one database, each command a process of its own."""
+
+    def __init__(self, server: ForkServer, database: Path) -> None:
+        self._server = server
+        self.place: tuple[str, ...] = ("--database", str(database))
+
+    def __call__(self, *arguments: str, stdin: str = "", **environ: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command to its end. No failure of it is a traceback."""
+        done = self._server.run((*arguments, *self.place), stdin=stdin, environ=environ)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def says(self, *arguments: str, stdin: str = "") -> str:
+        """What a command that succeeds prints."""
+        done = self(*arguments, stdin=stdin)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def reads(self, *arguments: str) -> Any:
+        """The JSON that a command prints."""
+        return json.loads(self.says(*arguments, "--json"))
+
+    def refuses(self, *arguments: str, stdin: str = "") -> str:
+        """The one line in which a command says why it changes nothing."""
+        done = self(*arguments, stdin=stdin)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done
+        return done.stderr.rstrip("\n")

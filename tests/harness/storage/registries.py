@@ -116,7 +116,7 @@ class SqlSource(Source):
     async def add_key(self, account: str, name: str, expires_at: datetime | None = None) -> str:
         past = expires_at is not None and expires_at <= datetime.now(UTC)
         async with writer(str(self.path), create=True) as change:
-            key, text = await change.create_key(account, name, None if past else expires_at)
+            key, text = await change.create_key(account, name, None if past else expires_at, create_account=True)
         self.ids[text] = key.id
         if past and expires_at is not None:
             # No command makes a key that has ended; time does.
@@ -132,7 +132,7 @@ class SqlSource(Source):
     async def add_deployment(self, deployment_id: str, account: str, status: Status = Status.AUTO) -> None:
         entry = DeploymentEntry(account=account, upstream="http://127.0.0.1:9931", status=status)
         async with writer(str(self.path), create=True) as change:
-            await change.add_deployment(deployment_id, entry)
+            await change.add_deployment(deployment_id, entry, create_account=True)
 
     async def remove_deployment(self, deployment_id: str) -> None:
         async with writer(str(self.path)) as change:

@@ -181,7 +181,8 @@ def test_G6_no_prompt_and_no_answer_is_logged(gateway: GatewayProcess, upstream:
 
 def test_G7_a_database_is_for_its_owner_alone(tmp_path: Path) -> None:
     database = tmp_path / "gateway.db"
-    create = ("keys", "create", "--account", "acme", "--name", "ci", "--database", str(database), "--json")
+    account = ("--account", "acme", "--create-account")
+    create = ("keys", "create", *account, "--name", "ci", "--database", str(database), "--json")
     done = subprocess.run((COMMAND[0], *create), capture_output=True, text=True, check=True, timeout=PATIENCE)
     key = json.loads(done.stdout)["key"]
     files = list(tmp_path.iterdir())

@@ -1,12 +1,14 @@
 """A command, run in this process, and a configuration for it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import main
-from tests.harness.processes.commands import Run
+from tests.harness.processes.commands import CommandProcess, Run
+from tests.harness.processes.fork_server import ForkServer
 from tests.harness.storage.config_files import written
 
 
@@ -26,3 +28,16 @@ def run(tmp_path: Path) -> Run:
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     return written(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    server = ForkServer(tmp_path_factory.mktemp("streams"))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def command(fork_server: ForkServer, tmp_path: Path) -> CommandProcess:
+    """Commands as processes, on a database that is not there yet."""
+    return CommandProcess(fork_server, tmp_path / "gateway.db")

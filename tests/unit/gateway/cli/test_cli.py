@@ -20,13 +20,13 @@ from tests.harness.storage.config_files import GOOD
 def test_help_lists_every_command_without_importing_any() -> None:
     script = "import sys\nfrom gateway.cli import main\nmain(['--help'], standalone_mode=False)\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    for name in ("serve", "sandbox", "check", "keys", "deployments", "import", "hash-key", "schema"):
+    for name in ("serve", "sandbox", "check", "accounts", "keys", "deployments", "import", "hash-key", "schema"):
         assert re.search(rf"^  {name} ", done.stdout, re.MULTILINE)
     modules = done.stdout.splitlines()[-1].split()
     assert not {"aiohttp", "sqlalchemy", "alembic", "pydantic", "rich", "yaml"} & set(modules)
 
 
-@pytest.mark.parametrize("name", ["serve", "check", "keys", "deployments", "import", "hash-key", "schema"])
+@pytest.mark.parametrize("name", ["serve", "check", "accounts", "keys", "deployments", "import", "hash-key", "schema"])
 def test_every_command_has_help(name: str, run: Run) -> None:
     assert run(name, "--help").output.startswith(f"Usage: main {name}")
 
@@ -75,6 +75,9 @@ def test_L6_no_command_writes_the_configuration(run: Run, tmp_path: Path) -> Non
         ("keys", "create", "--config", str(config), "--account", "acme", "--name", "new"),
         ("keys", "revoke", "--config", str(config), "acme/laptop"),
         ("deployments", "add", "--config", str(config), "new", "--account", "acme", "--upstream", "http://h:1"),
+        ("deployments", "set", "--config", str(config), "demo", "--ping", "5"),
+        ("accounts", "add", "--config", str(config), "new"),
+        ("accounts", "remove", "--config", str(config), "acme"),
         ("deployments", "pause", "--config", str(config), "demo"),
         ("deployments", "remove", "--config", str(config), "demo"),
         ("import", str(config), "--database", "DB"),
@@ -93,18 +96,21 @@ def test_L6_no_command_writes_the_configuration(run: Run, tmp_path: Path) -> Non
 def test_an_empty_list_tells_an_empty_account_from_an_unknown_one(what: str, run: Run) -> None:
     add(run)
     create(run)
-    run("keys", "create", "--database", "DB", "--account", "keys-only", "--name", "x")
-    run("deployments", "add", "x", "--database", "DB", "--account", "deployments-only", "--upstream", "http://h:1")
+    place = ("--database", "DB", "--create-account", "--account")
+    run("keys", "create", *place, "keys-only", "--name", "x")
+    run("deployments", "add", "x", *place, "deployments-only", "--upstream", "http://h:1")
     listing = (f"{what}s", "list", "--database", "DB", "--account")
     other = "keys-only" if what == "deployment" else "deployments-only"
     assert run(*listing, other).stderr == f"Account '{other}' has no {what}.\n"
-    assert run(*listing, "nobody").stderr == "There is no account 'nobody' that has keys or deployments.\n"
+    assert run(*listing, "nobody").stderr == "There is no account 'nobody'.\n"
+    assert run(*listing, other.replace("only", "olny")).stderr.endswith(f"; did you mean `{other}`?\n")
 
 
 def test_a_database_may_be_named_by_the_configuration_wherever_one_stands(run: Run, tmp_path: Path) -> None:
     config = tmp_path / "gateway.yaml"
     config.write_text("database: sqlite+aiosqlite:///gateway.db")
-    made = read(run("keys", "create", "--config", str(config), "--account", "acme", "--name", "x", "--json"))
+    account = ("--account", "acme", "--create-account")
+    made = read(run("keys", "create", "--config", str(config), *account, "--name", "x", "--json"))
     assert (tmp_path / "gateway.db").is_file()
     listed = read(run("keys", "list", "--json", env={"GGUF_GATEWAY_CONFIG": str(config)}))
     assert [key["id"] for key in listed] == [made["id"]]
@@ -132,6 +138,7 @@ def test_accounts_in_the_file_are_listed_but_not_changed(run: Run, config: Path)
         ["keys", "create", "--account", "a", "--name", "n"],
         ["keys", "revoke", "acme/laptop"],
         ["keys", "rotate", "acme/laptop"],
+        ["deployments", "set", "demo", "--ping", "5"],
         ["deployments", "pause", "demo"],
         ["deployments", "remove", "demo"],
     ):
@@ -141,6 +148,7 @@ def test_accounts_in_the_file_are_listed_but_not_changed(run: Run, config: Path)
     assert config.read_text() == before
 
 
+NEW = ("--account", "a", "--create-account")
 FAILURES = [
     (["keys", "list", "--database", "DB"], "there is no such database"),
     (["keys", "revoke", "x", "--database", "DB"], "there is no such database"),
@@ -151,11 +159,11 @@ FAILURES = [
     (["keys", "list", "--database", "nosuchdb://u:CANARY@h/d"], "this kind of database is unknown"),
     (["keys", "list", "--config", "/nowhere.yaml"], "cannot be read: no such file or directory"),
     (["check", "--config", "/"], "is not a file"),
-    (["keys", "create", "--database", "/proc/x.db", "--account", "a", "--name", "n"], "/proc/x.db"),
-    (["keys", "create", "--database", "/nowhere/x.db", "--account", "a", "--name", "n"], "its folder does not exist"),
-    (["keys", "create", "--database", "DB", "--account", "a b", "--name", "n"], "Invalid account"),
-    (["keys", "create", "--database", "DB", "--account", "a", "--name", "\x1b[31m"], "Invalid name"),
-    (["keys", "create", "--database", "DB", "--account", "a", "--name", "\udcff"], "Invalid name"),
+    (["keys", "create", "--database", "/proc/x.db", *NEW, "--name", "n"], "/proc/x.db"),
+    (["keys", "create", "--database", "/nowhere/x.db", *NEW, "--name", "n"], "its folder does not exist"),
+    (["keys", "create", "--database", "DB", *NEW, "--account", "a b", "--name", "n"], "Invalid account"),
+    (["keys", "create", "--database", "DB", *NEW, "--name", "\x1b[31m"], "Invalid name"),
+    (["keys", "create", "--database", "DB", *NEW, "--name", "\udcff"], "Invalid name"),
     (["import", "/nowhere.yaml", "--database", "DB"], "cannot be read: no such file or directory"),
 ]
 
@@ -174,8 +182,8 @@ def test_an_empty_file_is_said_to_be_one_and_the_named_command_fills_it(run: Run
     (tmp_path / "gateway.db").touch()
     result = run("keys", "list", "--database", "DB")
     assert result.exit_code == 1
-    assert "gateway.db: holds nothing yet; `gguf-gateway keys create --database FILE ...`" in result.stderr
-    create(run)
+    assert "gateway.db: holds nothing yet; `gguf-gateway accounts add NAME --database FILE`" in result.stderr
+    assert run("accounts", "add", "acme", "--database", "DB").exit_code == 0
     assert run("keys", "list", "--database", "DB").exit_code == 0
 
 
@@ -202,7 +210,7 @@ def test_no_option_takes_a_secret() -> None:
         for name in getattr(command, "commands", {}):
             walk(command.commands[name])
 
-    for name in ("check", "keys", "deployments", "import", "hash-key", "schema"):
+    for name in ("check", "accounts", "keys", "deployments", "import", "hash-key", "schema"):
         walk(main.get_command(None, name))  # type: ignore[arg-type]
     assert "upstream-key-env" in options
     assert not named & set(options)

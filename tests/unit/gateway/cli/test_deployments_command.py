@@ -16,6 +16,7 @@ def test_a_deployment_goes_through_its_life(run: Run) -> None:
         "id": "demo",
         "account": "acme",
         "status": "auto",
+        "readiness": None,
         "upstream": "http://h:1",
         "has_upstream_key": False,
         "timeouts": {"connect": 1.5, "first_byte": 600.0, "silence": 600.0, "queue": 60.0},
@@ -28,12 +29,8 @@ def test_a_deployment_goes_through_its_life(run: Run) -> None:
     assert shown(run)["status"] == "paused"
     assert run("deployments", "resume", "demo", "--database", "DB").output == "Deployment demo is resumed.\n"
     assert shown(run)["status"] == "auto"
-    assert run("deployments", "list", "--database", "DB").output.splitlines()[1].split() == [
-        "demo",
-        "acme",
-        "auto",
-        "http://h:1",
-    ]
+    row = run("deployments", "list", "--database", "DB").stdout.splitlines()[1]
+    assert row.split() == ["demo", "acme", "auto", "-", "http://h:1"]
     assert run("deployments", "remove", "demo", "--database", "DB").exit_code == 0
     assert read(run("deployments", "list", "--database", "DB", "--json")) == []
     assert run("deployments", "list", "--database", "DB").stderr == "There is no deployment.\n"

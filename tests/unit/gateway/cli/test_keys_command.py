@@ -15,6 +15,8 @@ from tests.harness.processes.commands import Run, create, read
 from tests.harness.storage.config_files import KEY
 from tests.harness.storage.registries import accepts, in_force, opened
 
+NEW = ("--account", "acme", "--create-account")
+
 
 def test_a_key_is_printed_this_once(run: Run) -> None:
     made = create(run)
@@ -25,7 +27,7 @@ def test_a_key_is_printed_this_once(run: Run) -> None:
 
 
 def test_in_a_pipe_the_key_stands_alone(run: Run) -> None:
-    result = run("keys", "create", "--database", "DB", "--account", "acme", "--name", "x")
+    result = run("keys", "create", "--database", "DB", *NEW, "--name", "x")
     assert re.fullmatch(r"gw_[0-9A-Za-z]{46}\n", result.stdout)
     assert "not shown again" in result.stderr
     assert result.stdout.strip() not in result.stderr
@@ -33,7 +35,7 @@ def test_in_a_pipe_the_key_stands_alone(run: Run) -> None:
 
 def test_an_expiry_is_kept_in_utc(run: Run) -> None:
     made = run(
-        *("keys", "create", "--database", "DB", "--account", "acme", "--name", "x", "--json"),
+        *("keys", "create", "--database", "DB", *NEW, "--name", "x", "--json"),
         *("--expires-at", "2999-01-01T02:00:00+02:00"),
     )
     assert read(made)["expires_at"] == "2999-01-01T00:00:00Z"
@@ -51,7 +53,7 @@ async def test_a_running_gateway_follows_what_the_command_line_changes(tmp_path:
         answer: dict[str, str] = json.loads(done.stdout)
         return answer
 
-    old = command("keys", "create", "--account", "acme", "--name", "laptop")
+    old = command("keys", "create", *NEW, "--name", "laptop")
     async with opened(SqlRegistry(database)) as registry:
         assert accepts(registry, old["key"], "acme")
         new = command("keys", "rotate", old["id"], "--grace", "0")

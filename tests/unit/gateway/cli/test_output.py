@@ -102,7 +102,8 @@ def test_what_the_encoding_cannot_say_is_replaced_and_in_json_escaped() -> None:
 
 _AS_NOBODY = """
 import os, sys  # imported first: the code may be hidden from that user, too
-from gateway.cli import check, deployments, import_command, keys, main, serve
+from gateway.cli import check, main, serve
+from gateway.cli.registry import deployments, import_command, keys
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)
@@ -138,12 +139,7 @@ def test_the_command_works_in_bare_surroundings(tmp_path: Path) -> None:
             "gateway",
             "keys",
             "create",
-            "--database",
-            "x.db",
-            "--account",
-            "a",
-            "--name",
-            "ü",
+            *("--database", "x.db", "--account", "a", "--create-account", "--name", "ü"),
         ],
         env={"PATH": os.environ["PATH"], "LANG": "C"},
         cwd=tmp_path,

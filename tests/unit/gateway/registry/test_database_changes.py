@@ -88,8 +88,9 @@ async def test_a_deployment_keeps_what_it_was_given(path: Path, change: SqlWrite
         assert (found.limits, found.ping, found.ca_file) == (Limits(9, 7), 15.0, None)
         paused = change.set_status("demo", Status.PAUSED)
         await in_force(registry, paused, lambda: registry.snapshot.deployments["demo"].status is Status.PAUSED)
-        update = change.update_deployment("demo", DEMO)
+        update = change.update_deployment("demo", DEMO, {"upstream_key"})
         await in_force(registry, update, lambda: registry.snapshot.deployments["demo"].upstream_key is None)
+        assert registry.snapshot.deployments["demo"].ping == 15.0
 
 
 async def test_what_cannot_be_changed_is_said_in_a_sentence(change: SqlWriter) -> None:
@@ -98,8 +99,10 @@ async def test_what_cannot_be_changed_is_said_in_a_sentence(change: SqlWriter) -
         await change.add_deployment("demo", DEMO)
     with pytest.raises(ChangeError, match="There is a deployment demo already"):
         await change.add_deployment("demo", DEMO.model_copy(update={"account": "beta"}))
-    with pytest.raises(ChangeError, match="Account beta has no deployment demo"):
-        await change.update_deployment("demo", DEMO.model_copy(update={"account": "beta"}))
+    with pytest.raises(ChangeError, match=r"There is no deployment 'dem'; did you mean `demo`\?"):
+        await change.update_deployment("dem", DEMO, {"upstream"})
+    with pytest.raises(ChangeError, match="There is no account 'gamma'"):
+        await change.update_deployment("demo", DEMO.model_copy(update={"account": "gamma"}), {"account"})
     with pytest.raises(ChangeError, match="There is no deployment 'none'"):
         await change.set_status("none", Status.PAUSED)
     with pytest.raises(ChangeError, match="There is no deployment 'none'"):
@@ -135,7 +138,7 @@ async def test_an_import_keeps_what_was_changed_unless_told_to_overwrite(path: P
     settings = parse(IMPORTED, "gw.yaml", {})
     await change.import_settings(settings)
     changed = settings.deployments["next"].model_copy(update={"upstream": "http://127.0.0.1:3", "ping": 15.0})
-    await change.update_deployment("next", changed)
+    await change.update_deployment("next", changed, {"upstream", "ping"})
     await change.set_status("next", Status.PAUSED)
     differing = {"next": ("upstream", "status", "ping")}
     before = rows(path, "SELECT * FROM deployments")

@@ -20,7 +20,7 @@ from tests.harness.storage.registries import accepts, opened
 
 
 async def test_a_missing_database_is_never_made_by_serving(path: Path) -> None:
-    assert "there is no such database; `gguf-gateway keys create" in await refused(path)
+    assert "there is no such database; `gguf-gateway accounts add" in await refused(path)
     assert not path.exists()
 
 
@@ -61,7 +61,7 @@ async def test_no_command_writes_into_a_damaged_file_either(damage: str, path: P
     path.write_bytes(damaged)
     with pytest.raises(SourceError):
         async with writer(str(path), create=True) as change:
-            await change.create_key("acme", "laptop")
+            await change.create_key("acme", "laptop", create_account=True)
     assert path.read_bytes() == damaged
 
 
@@ -87,7 +87,7 @@ async def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
 
 async def test_a_new_database_is_for_its_owner_only(path: Path) -> None:
     async with writer(str(path), create=True) as change, opened(SqlRegistry(str(path))):
-        await change.create_key("acme", "laptop")
+        await change.create_key("acme", "laptop", create_account=True)
         files = list(path.parent.glob("gateway.db*"))
         assert len(files) > 1
         assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
@@ -96,7 +96,7 @@ async def test_a_new_database_is_for_its_owner_only(path: Path) -> None:
 @pytest.mark.parametrize("name", ["with space.db", "100%.db", "q?a=b.db", "h#sh.db", "ümläut.db", "a&b;c.db", "~.db"])
 async def test_any_file_name_will_do(name: str, tmp_path: Path) -> None:
     async with writer(str(tmp_path / name), create=True) as change:
-        _, text = await change.create_key("acme", "laptop")
+        _, text = await change.create_key("acme", "laptop", create_account=True)
     assert (tmp_path / name).is_file()
     async with opened(SqlRegistry(str(tmp_path / name))) as registry:
         assert accepts(registry, text)

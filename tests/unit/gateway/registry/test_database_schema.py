@@ -99,13 +99,13 @@ async def test_a_migration_that_fails_half_way_leaves_nothing_behind(
     monkeypatch.undo()
     assert rows(path, "SELECT name FROM sqlite_master") == []
     async with writer(str(path), create=True) as change:
-        await change.create_key("acme", "laptop")
+        await change.create_key("acme", "laptop", create_account=True)
 
 
 async def test_many_can_make_the_database_at_once(path: Path) -> None:
     async def make(number: int) -> str:
         async with writer(str(path), create=True) as change:
-            return (await change.create_key("acme", f"key {number}"))[1]
+            return (await change.create_key("acme", f"key {number}", create_account=True))[1]
 
     texts = await asyncio.gather(*(make(number) for number in range(8)))
     async with opened(SqlRegistry(str(path))) as registry:

@@ -33,7 +33,7 @@ async def test_two_gateways_on_one_file_follow_every_change_under_load(path: Pat
 
         async def load() -> None:
             for number in range(20):
-                key, text = await change.create_key("acme", f"key {number}")
+                key, text = await change.create_key("acme", f"key {number}", create_account=True)
                 if number % 4 == 0:
                     await change.revoke_key(key.id)
                 elif number % 4 == 1:
@@ -65,7 +65,7 @@ async def test_a_writer_waits_for_another_and_then_says_so(
         holder.execute("BEGIN IMMEDIATE")
         with pytest.raises(SourceError, match="is locked by another program"):
             async with writer(str(path)) as impatient:
-                await impatient.create_key("acme", "laptop")
+                await impatient.create_key("acme", "laptop", create_account=True)
         holder.execute("ROLLBACK")
     assert rows(path, "SELECT count(*) FROM keys") == [(0,)]
 
@@ -95,7 +95,7 @@ async def test_a_database_replaced_by_another_is_followed(path: Path, change: Sq
     _, old = await change.create_key("acme", "laptop")
     async with opened(SqlRegistry(str(path))) as registry:
         async with writer(str(path.with_name("restored.db")), create=True) as other:
-            _, new = await other.create_key("acme", "restored")
+            _, new = await other.create_key("acme", "restored", create_account=True)
 
         async def replace() -> None:
             path.with_name("restored.db").replace(path)
@@ -109,7 +109,7 @@ async def test_both_readers_read_the_same(path: Path, change: SqlWriter) -> None
     await change.import_settings(parse(IMPORTED, "gw.yaml", {}))
     limits = {"timeouts": DeploymentTimeouts(connect=1, queue=4), "limits": DeploymentLimits(waiting=7)}
     await change.add_deployment("given", DEMO.model_copy(update={**limits, "ping": 15.0, "upstream_key": "s"}))
-    key, _ = await change.create_key("acme", "laptop", datetime.now(UTC) + timedelta(days=1))
+    key, _ = await change.create_key("acme", "tablet", datetime.now(UTC) + timedelta(days=1))
     await change.rotate_key(key.id)
     await change.revoke_key((await change.create_key("beta", "gone"))[0].id)
     defaults = Defaults(Timeouts(first_byte=20), Limits(connections=9))
@@ -219,7 +219,7 @@ async def fill(path):
     async with writer(path) as change:
         try:
             for number in range(10_000):
-                print((await change.create_key("acme", f"key {number}"))[0].id)
+                print((await change.create_key("acme", f"key {number}", create_account=True))[0].id)
         except SourceError as error:
             print(error)
 
@@ -243,7 +243,6 @@ async def test_a_full_disk_undoes_the_change_and_loses_none_before_it(path: Path
 @pytest.mark.usefixtures("no_collection")
 async def test_ten_thousand_keys_are_loaded_without_holding_up_the_loop(path: Path, change: SqlWriter) -> None:
     with closing(sqlite3.connect(path)) as database, database:
-        database.execute("INSERT INTO accounts VALUES ('acme', '2026-01-01 00:00:00.000000')")
         database.executemany(
             "INSERT INTO keys (id, name, account, digest, created_at) VALUES (?, 'n', 'acme', ?, ?)",
             [(f"key_{n}", f"{n:064x}", "2026-01-01 00:00:00.000000") for n in range(10_000)],

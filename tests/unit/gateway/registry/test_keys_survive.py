@@ -25,7 +25,7 @@ import alembic.command
 async def create(path, kill, most):
     for number in range(most):
         async with writer(path, create=True) as change:
-            key, text = await change.create_key("acme", f"kill-{kill}-{number}")
+            key, text = await change.create_key("acme", f"kill-{kill}-{number}", create_account=True)
         os.write(1, f"{key.id} {text}\\n".encode())
 
 def start(kill, most):
@@ -83,7 +83,8 @@ def test_fifty_kills_lose_no_acknowledged_key_and_leave_no_text_of_one(tmp_path:
 
 def test_a_command_killed_while_it_works_leaves_a_database_that_works(tmp_path: Path) -> None:
     path = tmp_path / "gateway.db"
-    command = [sys.executable, "-m", "gateway", "keys", "create", "--database", str(path), "--account", "a", "--name"]
+    place = ("--database", str(path), "--account", "a", "--create-account")
+    command = [sys.executable, "-m", "gateway", "keys", "create", *place, "--name"]
     started = subprocess.Popen([*command, "killed"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     while not path.exists() and started.poll() is None:
         time.sleep(0.001)

@@ -240,9 +240,11 @@ def test_a_relative_ca_file_starts_at_the_files_folder(path: Path, monkeypatch: 
         assert read_settings(given, {}).deployments["demo"].ca_file == str(path.with_name("ca.pem"))
 
 
-def test_keys_of_the_same_name_have_ids_of_their_own(path: Path) -> None:
-    path.write_text("accounts: {acme: {keys: [{name: ci, key: gw_12345678}, {name: ci, key: gw_87654321}]}}")
-    assert [key.id for key in snapshot_of(read_settings(path, {})).keys.values()] == ["acme/ci", "acme/ci#2"]
+def test_the_id_of_a_key_is_its_account_and_its_name(path: Path) -> None:
+    path.write_text(
+        "accounts: {acme: {keys: [{name: ci, key: gw_12345678}]}, b: {keys: [{name: ci, key: gw_87654321}]}}"
+    )
+    assert [key.id for key in snapshot_of(read_settings(path, {})).keys.values()] == ["acme/ci", "b/ci"]
 
 
 @pytest.mark.parametrize(

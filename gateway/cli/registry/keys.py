@@ -6,7 +6,8 @@ import click
 
 from gateway.cli.arguments import MomentArgument, Span
 from gateway.cli.output import OutputError, as_json, print_json, print_table, say, when
-from gateway.cli.target import Target, nothing_there, with_target
+from gateway.cli.registry.accounts import create_account
+from gateway.cli.registry.target import Target, nothing_there, with_target
 from gateway.core.account import Key
 from gateway.registry.base import ChangeError, SourceError
 
@@ -18,13 +19,29 @@ def keys() -> None:
 
 @keys.command()
 @with_target
-@click.option("--account", required=True, help="The account it proves; made if it is new.")
+@click.option("--account", required=True, help="The account it proves.")
+@create_account
 @click.option("--name", required=True, help="Its name in lists and logs.")
 @click.option("--expires-at", type=MomentArgument(), help="When it ends, like 2027-01-01T00:00:00Z; never by default.")
+@click.option("--expires-in", type=Span(), help="How long it works from now, like 12h, 90d or 4w.")
 @as_json
-def create(target: Target, account: str, name: str, expires_at: datetime | None, as_json: bool) -> None:
-    """Make a key and print it, only this time. The database is made if there is none."""
-    key, text = target.change(lambda change: change.create_key(account, name, expires_at), create=True)
+def create(
+    target: Target,
+    /,
+    *,
+    account: str,
+    create_account: bool,
+    name: str,
+    expires_at: datetime | None,
+    expires_in: timedelta | None,
+    as_json: bool,
+) -> None:
+    """Make a key and print it, only this time."""
+    end = _end(expires_at, expires_in)
+    key, text = target.change(
+        lambda change: change.create_key(account, name, end, create_account=create_account),
+        create=create_account,
+    )
     _show(target, key, text, as_json)
     if not as_json:
         click.echo(f"{_called(key)}, expires: {when(key.expires_at)}. It is not shown again: keep it now.", err=True)
@@ -74,16 +91,34 @@ def revoke(target: Target, key_id: str, as_json: bool) -> None:
     type=MomentArgument(),
     help="When the successor ends, like 2027-01-01T00:00:00Z; by default it gets the old one's lifetime, if any.",
 )
+@click.option("--expires-in", type=Span(), help="How long the successor works from now, like 12h, 90d or 4w.")
 @as_json
-def rotate(target: Target, key_id: str, grace: timedelta, expires_at: datetime | None, as_json: bool) -> None:
+def rotate(
+    target: Target,
+    /,
+    *,
+    key_id: str,
+    grace: timedelta,
+    expires_at: datetime | None,
+    expires_in: timedelta | None,
+    as_json: bool,
+) -> None:
     """Make a successor, print it, only this time, and let the old key expire."""
-    key, text, old = target.change(lambda change: change.rotate_key(key_id, grace, expires_at))
+    end = _end(expires_at, expires_in)
+    key, text, old = target.change(lambda change: change.rotate_key(key_id, grace, end))
     old_one = f" The old one, {old.id}, works until {when(old.expires_at)}."
     _show(target, key, text, as_json, old_one, successor_of=old.id, old_expires_at=old.expires_at)
     if not as_json:
         click.echo(
             f"{_called(key)}, expires: {when(key.expires_at)}. It is not shown again: keep it now.{old_one}", err=True
         )
+
+
+def _end(expires_at: datetime | None, expires_in: timedelta | None) -> datetime | None:
+    """When a key ends, from the one of both options that is given; None for never."""
+    if expires_at is not None and expires_in is not None:
+        raise click.UsageError("Give either --expires-at or --expires-in, not both.")
+    return expires_at if expires_in is None else datetime.now(UTC) + expires_in
 
 
 def _show(target: Target, key: Key, text: str, as_json: bool, old_one: str = "", **more: object) -> None:

@@ -11,9 +11,12 @@ import click
 from click.core import ParameterSource
 
 from gateway.cli.arguments import FILE
+from gateway.config.validation_messages import suggested
 from gateway.registry.base import ChangeError, Snapshot
 
 if TYPE_CHECKING:
+    from gateway.config.settings import Server
+    from gateway.registry.database.database_registry import SqlRegistry
     from gateway.registry.database.writer import SqlWriter
 
 P = ParamSpec("P")
@@ -29,13 +32,22 @@ class Target:
 
     def snapshot(self) -> Snapshot:
         """What the registry says now. Raises SourceError."""
+        from gateway.registry.database.database_registry import SqlRegistry
+        from gateway.registry.factory import database_of
         from gateway.registry.yaml_file import read_settings, snapshot_of
 
-        if self.config is not None:
-            settings = read_settings(self.config)
-            if settings.database is None:
-                return snapshot_of(settings)
-        return asyncio.run(_snapshot(self._place()))
+        if self.config is None:
+            return asyncio.run(_snapshot(SqlRegistry(self.database or "")))
+        settings = read_settings(self.config)
+        if settings.database is None:
+            return snapshot_of(settings)
+        return asyncio.run(_snapshot(database_of(settings.database, settings.server, self.config)))
+
+    def server(self) -> "Server | None":
+        """The `server` section of the configuration; None where only a database is named. Raises SourceError."""
+        from gateway.registry.yaml_file import read_settings
+
+        return None if self.config is None else read_settings(self.config).server
 
     def change(self, make: "Callable[[SqlWriter], Awaitable[T]]", *, create: bool = False) -> T:
         """Make one change in the database; with `create`, in a new one if there is none.
@@ -63,10 +75,9 @@ def nothing_there(what: str, account: str | None, snapshot: Snapshot) -> str:
     """What to say where a list, of one account or of all, is empty."""
     if account is None:
         return f"There is no {what}."
-    owners = {key.account for key in snapshot.keys.values()} | {one.account for one in snapshot.deployments.values()}
-    if account in owners:
+    if account in snapshot.accounts:
         return f"Account {account!r} has no {what}."
-    return f"There is no account {account!r} that has keys or deployments."
+    return f"There is no account {account!r}{suggested(account, snapshot.accounts) or '.'}"
 
 
 def with_target(command: Callable[Concatenate[Target, P], T]) -> Callable[P, T]:
@@ -110,10 +121,7 @@ def _target(config: Path | None, database: str | None) -> Target:
     return Target(config, database)
 
 
-async def _snapshot(place: Path | str) -> Snapshot:
-    from gateway.registry.database.database_registry import SqlRegistry
-
-    registry = SqlRegistry(place)
+async def _snapshot(registry: "SqlRegistry") -> Snapshot:
     try:
         await registry.look()
         return registry.snapshot

@@ -6,7 +6,7 @@ import click
 
 from gateway.cli.arguments import FILE
 from gateway.cli.output import as_json, print_json, say
-from gateway.cli.target import Target, with_target
+from gateway.cli.registry.target import Target, with_target
 from gateway.registry.base import ChangeError
 
 

@@ -1,0 +1,1 @@
+"""The commands on a registry: its accounts, keys and deployments, listed and changed."""
