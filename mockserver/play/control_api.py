@@ -7,6 +7,7 @@ from aiohttp import web
 
 from mockserver.core.nlohmann_json import dump
 from mockserver.core.state import State, StateName
+from mockserver.play.control_access import refuse_pages
 from mockserver.play.journal import ExchangeEnd, Journal, JournalFilter
 
 _DURATIONS = ("load_seconds", "down_seconds", "up_seconds", "wake_seconds")
@@ -171,7 +172,7 @@ async def _explain(request: web.Request, handler: Any) -> web.StreamResponse:
 
 def create_control_app(controlled: ControlledMock) -> web.Application:
     """The application of the control port."""
-    app = web.Application(middlewares=[_explain])
+    app = web.Application(middlewares=[refuse_pages, _explain])
     app[CONTROLLED_MOCK] = controlled
     app.add_routes(
         [

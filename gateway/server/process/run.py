@@ -41,13 +41,15 @@ async def serve(
     announce: Callable[[str], None],
     stop_pipe: int | None = None,
     group: WorkerGroup = ALONE,
+    *,
+    extend: Callable[[web.Application], None] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; `announce` gets the gateway's URL once it accepts connections.
 
     At the first signal the gateway stops accepting and lets answers finish for `server.timeouts.drain` seconds,
     then cuts them so that their clients see it. A second signal cuts at once. The end of `stop_pipe`, a file
     descriptor, counts as a signal: the process that holds its other end is gone. A worker of a `group` shares the
-    port, and is told by its supervisor instead of by signals.
+    port, and is told by its supervisor instead of by signals. `extend` may add to the application before it starts.
     Raises SourceError if the registry cannot be read, ListenError if the address cannot be used.
     """
     asyncio.get_running_loop().set_exception_handler(ExceptionHandler())
@@ -59,6 +61,8 @@ async def serve(
     if stop_pipe is not None:
         stop.listen_to_pipe(stop_pipe)
     app = create_app(server, registry, group)
+    if extend is not None:
+        extend(app)
     runner = Runner(app, server)
     try:
         await runner.setup()
