@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -57,16 +58,18 @@ def send(url: str, method: str, body: bytes | None, headers: dict[str, str]) -> 
 @contextmanager
 def sandbox_command(*options: str) -> Iterator[SandboxCommand]:
     """Start it on free ports, and end it by the end of its standard input."""
-    with subprocess.Popen(
-        [*COMMAND, "--port", "0", "--json", "--stop-with-stdin", *options],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    command = [*COMMAND, "--port", "0", "--json", "--stop-with-stdin", *options]
+    with (
+        TemporaryFile("w+") as log,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
         assert process.stdout is not None
-        assert process.stderr is not None
         line = process.stdout.readline()
-        assert line, process.stderr.read()
+        assert line, _all_of(log)
         yield SandboxCommand(process, json.loads(line))
         process.communicate(timeout=PATIENCE)
+
+
+def _all_of(log: IO[str]) -> str:
+    log.seek(0)
+    return log.read()
