@@ -47,7 +47,7 @@ def test_the_conftest_of_the_guide_runs_when_it_is_pasted_alone(tmp_path: Path) 
 def _run(project: Path) -> str:
     """What pytest says of a project with no settings but the one that pytest-asyncio warns without."""
     (project / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
-    command = [Path(sys.executable).with_name("pytest"), "-q", "-W", "error", "-p", "no:cacheprovider"]
+    command = [str(Path(sys.executable).with_name("pytest")), "-q", "-W", "error", "-p", "no:cacheprovider"]
     run = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout

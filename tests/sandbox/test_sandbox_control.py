@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.harness.patience import PATIENCE, wait_until
-from tests.harness.sandbox_command import SandboxCommand, sandbox_command, send
+from tests.harness.processes.sandbox_command import SandboxCommand, sandbox_command, send
 
 DEFINITION = """
 accounts:

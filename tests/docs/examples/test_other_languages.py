@@ -12,7 +12,7 @@ import pytest
 
 from tests.docs.docs_pages import examples, matches, turns
 from tests.harness.patience import PATIENCE
-from tests.harness.sandbox_command import SandboxCommand, sandbox_command
+from tests.harness.processes.sandbox_command import SandboxCommand, sandbox_command
 
 _HERE = Path(__file__).parent
 _SCRIPTS = ("sandbox.test.mjs", "other_languages.test.mjs")
