@@ -4,6 +4,15 @@ import asyncio
 import time
 
 
+class NotInTime(AssertionError, TimeoutError):
+    """What was waited for did not happen in time; the message says what did.
+
+    A failed assertion for test runners, and a TimeoutError for code that knows only that.
+    """
+
+    __module__ = "mockserver"  # as its users import it, and reports show it
+
+
 class Clock:
     """The real clock. `now` counts seconds from an arbitrary start; `unix` is the time of day."""
 

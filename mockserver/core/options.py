@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
+
+from mockserver.core.state import StateName, state_named
 
 BUILD_INFO = "b1-0c1e570"
 """The build of the recordings; `system_fingerprint` and `build_info` carry it."""
@@ -19,7 +22,7 @@ class Options:
 
     `scenario` is a YAML file, `answers` are several, `clock` is real or virtual, `faults` are lines as in
     docs/guide/mock-faults.md. The journal keeps `journal_entries` exchanges, `journal_body_bytes` of each body, and
-    `journal_bytes` of all of them.
+    `journal_bytes` of all of them. Raises ValueError for an unknown state, clock or reasoning.
     """
 
     host: str = "127.0.0.1"
@@ -27,7 +30,7 @@ class Options:
     control_port: int = 0
     api_keys: Sequence[str] = field(default=(), repr=False)
 
-    state: str = "ready"
+    state: StateName = "ready"
     load_seconds: float | None = 2.0
     down_seconds: float | None = 2.0
     up_seconds: float | None = None
@@ -52,7 +55,7 @@ class Options:
     chat_template: str = ""
     chat_template_source: str = ""
     jinja: bool = True
-    reasoning: str = "auto"
+    reasoning: Literal["on", "off", "auto"] = "auto"
     reasoning_format: str = "deepseek"
     embeddings: bool = False
     reranking: bool = False
@@ -89,7 +92,7 @@ class Options:
     debug_delays: bool = False
 
     scenario: str = ""
-    clock: str = "real"
+    clock: Literal["real", "virtual"] = "real"
     faults: Sequence[str] = ()
     answers: Sequence[str] = ()
     journal_entries: int = 1000
@@ -98,6 +101,12 @@ class Options:
 
     endless: bool = False
     grammars: bool = True
+
+    def __post_init__(self) -> None:
+        state_named(self.state)
+        for name, choices in (("clock", ("real", "virtual")), ("reasoning", ("on", "off", "auto"))):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"'{name}' is one of {', '.join(choices)}; got {getattr(self, name)!r}")
 
     @property
     def model_path(self) -> str:

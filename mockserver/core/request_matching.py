@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 _PROBES = frozenset({"/health", "/v1/health"})
 
@@ -70,6 +70,20 @@ def _role_and_text(item: Any) -> tuple[str, str]:
         role = "tool"
     texts = [str(part.get("text", part.get("content", ""))) for part in parts]
     return role, content if isinstance(content, str) else "\n".join(texts)
+
+
+class WhenKeywords(TypedDict, total=False):
+    """`when={...}` of a fault or a canned answer, for type checkers and editors: the fields of `RequestMatcher`."""
+
+    endpoint: str
+    method: str
+    model: str
+    contains: str
+    matches: str
+    body_contains: str
+    tool: str
+    header: str
+    stream: bool | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -31,7 +31,7 @@ def check(kind: type[T], value: Any) -> T:
     try:
         return cast(T, _adapter(cast(Any, kind)).validate_python(value))
     except ValidationError as error:
-        raise BadRule(_sentence(error)) from error
+        raise BadRule(_sentence(error, kind)) from None  # whose own words say less, on six lines
 
 
 @cache
@@ -58,17 +58,27 @@ def _words(text: str, first: str) -> dict[str, Any]:
     return found
 
 
-def _sentence(error: ValidationError) -> str:
+def _sentence(error: ValidationError, kind: Any) -> str:
     """The first complaint, in words: `after_events: Input should be ...; got 'x'.`"""
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"Unknown field '{where}'."
+        return f"Unknown field '{where}'; there are {', '.join(_known(kind, first['loc'][:-1]))}."
     if first["type"] in ("missing", "missing_argument"):
         return f"'{where}' is missing."
     if first["type"] == "value_error":
         return f"{where}: {first['ctx']['error']}." if where else f"{first['ctx']['error']}."
     return f"'{where}': {first['msg']}; got {first['input']!r}."
+
+
+def _known(kind: Any, place: tuple[int | str, ...]) -> list[str]:
+    """The fields that a rule has at a place within it: at `("when",)` those of the class that `when` is."""
+    hints = get_type_hints(kind)
+    for part in place:
+        if isinstance(part, str):
+            inner = hints[part]
+            hints = get_type_hints(next((one for one in get_args(inner) if is_dataclass(one)), inner))
+    return [name for name, hint in hints.items() if get_origin(hint) is not ClassVar]
 
 
 def shown(rule: Any) -> Any:

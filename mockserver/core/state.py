@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 
 class State(StrEnum):
@@ -16,6 +17,17 @@ class State(StrEnum):
     HUNG = "hung"
     SLEEPING = "sleeping"
     WAKING = "waking"
+
+
+StateName = State | Literal["ready", "deploying", "paused", "restarting", "crashed", "hung", "sleeping", "waking"]
+"""A state, or its name: type checkers and editors know which there are."""
+
+
+def state_named(name: str) -> State:
+    """The state of this name. Raises ValueError with all names there are."""
+    if name not in list(State):
+        raise ValueError(f"there is no state {name!r}; there are {', '.join(State)}")
+    return State(name)
 
 
 class Phase(StrEnum):

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypedDict, Unpack
 
-from mockserver.core.request_matching import RequestMatcher, RequestView
+from mockserver.core.request_matching import RequestMatcher, RequestView, WhenKeywords
 
 _LOREM = (
     "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt ut labore et dolore "
@@ -64,6 +64,20 @@ class CannedAnswer(CannedTurn):
             raise ValueError("'times' must be more than 0")
 
 
+class AnswerKeywords(TypedDict, total=False):
+    """What `answers.add` takes, for type checkers and editors: the fields of `CannedAnswer`."""
+
+    text: str
+    file: str
+    say: Literal["echo", "lorem"] | None
+    words: int
+    reasoning: str
+    calls: Sequence[ToolCall | Mapping[str, Any]]
+    turns: Sequence[CannedTurn | Mapping[str, Any]]
+    when: RequestMatcher | WhenKeywords
+    times: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class CannedReply:
     """What is said to one request. Of a call: its name and its arguments."""
@@ -106,7 +120,9 @@ class CannedAnswers:
     def __len__(self) -> int:
         return len(self._answers)
 
-    def add(self, answer: "str | Mapping[str, Any] | CannedAnswer | None" = None, **fields: Any) -> StoredAnswer:
+    def add(
+        self, answer: "str | Mapping[str, Any] | CannedAnswer | None" = None, **fields: Unpack[AnswerKeywords]
+    ) -> StoredAnswer:
         """Can an answer: `add("Hello.", when={"contains": "hi"})`, `add(calls=[{"name": "f"}])`. Raises BadRule."""
         self._last_id += 1
         stored = StoredAnswer(self._last_id, _read(answer, fields))
@@ -135,12 +151,12 @@ class CannedAnswers:
         return CannedReply(_text(turn, request), turn.reasoning, turn.calls)
 
 
-def _read(answer: "str | Mapping[str, Any] | CannedAnswer | None", fields: dict[str, Any]) -> CannedAnswer:
+def _read(answer: "str | Mapping[str, Any] | CannedAnswer | None", fields: Mapping[str, Any]) -> CannedAnswer:
     if isinstance(answer, CannedAnswer):
         return answer
     from mockserver.core.rule_syntax import check
 
-    return check(CannedAnswer, ({"text": answer} if isinstance(answer, str) else dict(answer or {})) | fields)
+    return check(CannedAnswer, ({"text": answer} if isinstance(answer, str) else dict(answer or {})) | dict(fields))
 
 
 def _text(turn: CannedTurn, request: RequestView) -> str:

@@ -1,12 +1,13 @@
 """The control port: what the mock plays, and what it received. Open in every state."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from aiohttp import web
 
 from mockserver.core.nlohmann_json import dump
-from mockserver.core.state import State
+from mockserver.core.state import State, StateName
+from mockserver.play.control_access import refuse_pages
 from mockserver.play.journal import ExchangeEnd, Journal, JournalFilter
 
 _DURATIONS = ("load_seconds", "down_seconds", "up_seconds", "wake_seconds")
@@ -22,11 +23,15 @@ class ControlledMock(Protocol):
     def describe(self) -> dict[str, Any]:
         """The state as JSON."""
 
-    async def set_state(self, state: str, *, exit_code: int | None = ..., **durations: float | None) -> None:
+    @property
+    def set_state(self) -> Callable[..., Awaitable[None]]:
         """Play another state; returns when the port is really open or closed."""
 
-    async def wait_for_state(self, state: str, timeout: float = ...) -> None:
+    async def wait_for_state(self, state: StateName, timeout: float = ...) -> None:
         """Return once the state is reached."""
+
+    async def reset(self) -> None:
+        """Be as a test wants to begin."""
 
 
 class BadControlRequest(ValueError):
@@ -50,7 +55,7 @@ async def object_of(request: web.Request) -> dict[str, Any]:
     return value
 
 
-def read_state(body: Mapping[str, Any]) -> tuple[str, dict[str, float | None], int | None]:
+def read_state(body: Mapping[str, Any]) -> tuple[StateName, dict[str, float | None], int | None]:
     """The state, the durations and the exit code of a PUT body; raises BadControlRequest naming what is wrong."""
     unknown = sorted(set(body) - {"state", "exit_code", *_DURATIONS})
     if unknown:
@@ -97,9 +102,16 @@ async def wait_state(request: web.Request) -> web.Response:
     if query.get("state") not in list(State):
         raise BadControlRequest(f"'state' must be one of {_STATES}; got {query.get('state')!r}.")
     try:
-        await controlled.wait_for_state(query["state"], _number(query, "timeout", 5.0))
+        await controlled.wait_for_state(State(query["state"]), _number(query, "timeout", 5.0))
     except TimeoutError:
         return control_response({"error": f"Not {query['state']} in time.", **controlled.describe()}, 408)
+    return control_response(controlled.describe())
+
+
+async def post_reset(request: web.Request) -> web.Response:
+    """`POST /__mock__/reset`."""
+    controlled = request.app[CONTROLLED_MOCK]
+    await controlled.reset()
     return control_response(controlled.describe())
 
 
@@ -160,13 +172,14 @@ async def _explain(request: web.Request, handler: Any) -> web.StreamResponse:
 
 def create_control_app(controlled: ControlledMock) -> web.Application:
     """The application of the control port."""
-    app = web.Application(middlewares=[_explain])
+    app = web.Application(middlewares=[refuse_pages, _explain])
     app[CONTROLLED_MOCK] = controlled
     app.add_routes(
         [
             web.get("/__mock__/state", get_state),
             web.put("/__mock__/state", put_state),
             web.get("/__mock__/state/wait", wait_state),
+            web.post("/__mock__/reset", post_reset),
             web.get("/__mock__/requests", get_requests),
             web.delete("/__mock__/requests", delete_requests),
             web.get("/__mock__/requests/wait", wait_requests),

@@ -1,10 +1,10 @@
 """Faults: what they are, which request meets which, and how often. `mockserver/server/faults/` injects them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypedDict, Unpack
 
-from mockserver.core.request_matching import RequestMatcher, RequestView
+from mockserver.core.request_matching import RequestMatcher, RequestView, WhenKeywords
 
 KINDS: dict[str, frozenset[str]] = {
     "refuse": frozenset({"reset"}),
@@ -76,7 +76,8 @@ class Fault:
     def _check_fields(self) -> None:
         given = {name for name in self.__slots__ if getattr(self, name) != _DEFAULTS.get(name)}
         if strange := sorted(given - KINDS[self.fault] - _WHEN):
-            raise ValueError(f"'{self.fault}' does not take '{strange[0]}'")
+            taken = ", ".join(sorted(KINDS[self.fault] | _WHEN - {"fault"}))
+            raise ValueError(f"'{self.fault}' does not take '{strange[0]}'; it takes {taken}")
         if self.fault == "cut" and not given & set(_PLACES):
             raise ValueError(f"'cut' needs one of {', '.join(_PLACES)}")
         for name, kind in (("status", "status"), ("to", "redirect"), ("bytes_per_second", "trickle")):
@@ -93,6 +94,31 @@ class Fault:
                 raise ValueError(f"'{name}' must be more than 0")
         if self.status is not None and not 300 <= self.status <= 599:
             raise ValueError("'status' must be between 300 and 599")
+
+
+class FaultKeywords(TypedDict, total=False):
+    """What `faults.add` takes besides the kind, for type checkers and editors: the fields of `Fault`."""
+
+    after_bytes: int | None
+    after_events: int | None
+    after_characters: int | None
+    at: Literal["head", "event", "character", "done"] | None
+    reset: bool
+    seconds: float | None
+    bytes_per_second: float | None
+    by: int
+    size: int | None
+    value: str
+    to: str
+    status: int | None
+    message: str
+    body: Any
+    headers: dict[str, str]
+    times: int | None
+    every: int | None
+    skip: int
+    when: RequestMatcher | WhenKeywords
+    label: str
 
 
 _DEFAULTS: dict[str, Any] = {"reset": False, "by": 10, "value": "text/html", "to": "", "message": "", "headers": {}}
@@ -145,7 +171,7 @@ class Faults:
     def __len__(self) -> int:
         return len(self._armed)
 
-    def add(self, fault: "str | dict[str, Any] | Fault", **fields: Any) -> ArmedFault:
+    def add(self, fault: "str | dict[str, Any] | Fault", **fields: Unpack[FaultKeywords]) -> ArmedFault:
         """Arm a fault: `add("503", times=2)`, `add("cut after_events=3 when.contains=x")`. Raises BadRule."""
         armed = ArmedFault(self._next_id(), _read(fault, fields))
         self._armed.append(armed)
@@ -180,7 +206,7 @@ class Faults:
         return self._last_id
 
 
-def _read(fault: "str | dict[str, Any] | Fault", fields: dict[str, Any]) -> Fault:
+def _read(fault: "str | dict[str, Any] | Fault", fields: Mapping[str, Any]) -> Fault:
     if isinstance(fault, Fault):
         return fault
     from mockserver.core.rule_syntax import read

@@ -3,12 +3,12 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
-from mockserver.core.clock import Clock
+from mockserver.core.clock import Clock, NotInTime
 
 
 class ExchangeEnd(StrEnum):
@@ -18,6 +18,10 @@ class ExchangeEnd(StrEnum):
     FINISHED = "finished"
     ABORTED = "aborted"
     CUT = "cut"
+
+
+EndName = ExchangeEnd | Literal["running", "finished", "aborted", "cut"]
+"""An ending, or its name: type checkers and editors know which there are."""
 
 
 @dataclass(slots=True, repr=False)
@@ -103,7 +107,10 @@ def listing(name: str, entries: list[JournalEntry]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class JournalFilter:
-    """Which exchanges are meant; `None` means any. `path` matches without its query. `probes`: with `/health`, too."""
+    """Which exchanges are meant; `None` means any. `path` matches without its query. `probes`: with `/health`, too.
+
+    Raises ValueError for an ending that there is not.
+    """
 
     ended: str | None = None
     method: str | None = None
@@ -111,6 +118,15 @@ class JournalFilter:
     status: int | None = None
     after: int = 0
     probes: bool = True
+
+    def __post_init__(self) -> None:
+        if self.ended is not None and self.ended not in list(ExchangeEnd):
+            raise ValueError(f"'ended' is one of {', '.join(ExchangeEnd)}; got {self.ended!r}")
+
+    def __str__(self) -> str:
+        named = (("ended", self.ended), ("method", self.method), ("path", self.path), ("status", self.status))
+        wanted = [f"{name}={value!r}" for name, value in named if value is not None]
+        return " with " + ", ".join(wanted) if wanted else ""
 
     def __call__(self, entry: JournalEntry) -> bool:
         return (
@@ -196,15 +212,17 @@ class Journal:
         self._kept_bytes = 0
         self.notify()
 
-    def matching(self, matches: Callable[[JournalEntry], bool]) -> list[JournalEntry]:
+    def matching(self, matches: JournalFilter) -> list[JournalEntry]:
         """The exchanges that `wanted` accepts, oldest first."""
         return [entry for entry in self._entries if matches(entry)]
 
-    async def wait(
-        self, matches: Callable[[JournalEntry], bool], count: int = 1, timeout: float = 5.0
-    ) -> list[JournalEntry]:
-        """Return once `count` exchanges match; raises TimeoutError after `timeout` seconds."""
-        async with asyncio.timeout(timeout):
-            while len(found := self.matching(matches)) < count:
-                await self._changed.wait()
+    async def wait(self, matches: JournalFilter, count: int = 1, timeout: float = 5.0) -> list[JournalEntry]:
+        """Return once `count` exchanges match. Raises NotInTime, which lists what was received."""
+        try:
+            async with asyncio.timeout(timeout):
+                while len(found := self.matching(matches)) < count:
+                    await self._changed.wait()
+        except TimeoutError:
+            message = f"fewer than {count} request(s){matches} in {timeout:g} s."
+            raise NotInTime(f"{message}\n{listing('the mock', list(self))}") from None
         return found

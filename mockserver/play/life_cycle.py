@@ -7,7 +7,7 @@ from types import EllipsisType
 
 from mockserver.core.listener import Listener
 from mockserver.core.options import Options
-from mockserver.core.state import Durations, Phase, State, Step, steps_of
+from mockserver.core.state import Durations, Phase, State, Step, state_named, steps_of
 from mockserver.engine.idle_sleep import IdleSleep
 from mockserver.play.mock_context import MockContext
 
@@ -44,9 +44,9 @@ class LifeCycle:
 
     async def set_state(self, state: str, durations: Durations, exit_code: int | None = None) -> None:
         """Play a state; returns when the port is really open or closed. Raises ValueError for an unknown state."""
+        steps = steps_of(state_named(state), durations)
         if exit_code is not None and state != State.CRASHED:
             raise ValueError(f"only 'crashed' has an exit code, not '{state}'")
-        steps = steps_of(State(state), durations)
         async with self._state_lock:
             await self.stop()
             first = next(steps)

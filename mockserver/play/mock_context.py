@@ -5,13 +5,15 @@ from typing import Any
 
 from aiohttp import web
 
-from mockserver.core.clock import Clock
+from mockserver.core.clock import Clock, NotInTime
 from mockserver.core.options import Options
 from mockserver.core.state import Phase, State, Step
 from mockserver.engine.canned_answers import CannedAnswers
 from mockserver.engine.server_context import ServerContext
 from mockserver.play.faults import Faults
 from mockserver.play.journal import ExchangeEnd, Journal, JournalFilter
+
+_STEPS_TOLD = 8  # of those that were played while a state was waited for in vain
 
 
 class MockContext:
@@ -26,6 +28,12 @@ class MockContext:
         self.step = Step(State(options.state), Phase.DOWN, None)
         self.changed = asyncio.Event()
         self._since = self._step_since = clock.now()
+
+    def reset_rules(self) -> None:
+        """Forget all faults and canned answers but those of the options, whose counts begin anew."""
+        self.faults.clear()
+        self.answers.clear()
+        self.load_rules()
 
     def load_rules(self) -> None:
         """Add the faults and the canned answers of the options, of which the first goes before. Raises BadRule."""
@@ -46,6 +54,18 @@ class MockContext:
         self.step = step
         self.changed.set()
         self.changed = asyncio.Event()
+
+    async def wait_for_state(self, wanted: State, timeout: float) -> None:
+        """Return once the state is reached. After `timeout` seconds raises NotInTime, which says what was played."""
+        played = [self.step]
+        try:
+            async with asyncio.timeout(timeout):
+                while self.step.state is not wanted:
+                    await self.changed.wait()
+                    played.append(self.step)
+        except TimeoutError:
+            was = ", then ".join(f"{step.state} ({step.phase})" for step in played[-_STEPS_TOLD:])
+            raise NotInTime(f"the mock is not {wanted} after {timeout:g} s: it was {was}.") from None
 
     async def wait_while_hung(self) -> None:
         """Wait as long as the mock plays `hung`."""

@@ -1,16 +1,19 @@
 """One deployment of a sandbox: its base URL, its life in one line a change, and what its mock received."""
 
-import asyncio
 import time
-from collections.abc import Callable
-from functools import partial
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
-from mockserver.play.journal import JournalEntry, JournalFilter, listing
+from mockserver.core.clock import NotInTime
+from mockserver.engine.canned_answers import CannedAnswers
+from mockserver.play.faults import Faults
+from mockserver.play.journal import EndName, JournalEntry, JournalFilter, listing
 from mockserver.server.background_thread import BackgroundMock
 
+if TYPE_CHECKING:
+    from mockserver.sandbox.async_deployment import AsyncDeployment
+
 _POLL_SECONDS = 0.02
-T = TypeVar("T")
+_LET_THROUGH = 400  # a request with no body is refused for that, after the gateway has looked at all else
 
 
 class GatewayControl(Protocol):
@@ -20,11 +23,14 @@ class GatewayControl(Protocol):
     def url(self) -> str: ...
     def status(self, name: str) -> str: ...
     def set_status(self, name: str, status: str, *, wait: bool = True) -> None: ...
-    def is_let_through(self, name: str) -> bool: ...
+    def answer_to_nothing(self, name: str) -> int: ...
 
 
 class Deployment:
-    """A deployment and the mock behind it. A change returns when a client of the gateway meets it."""
+    """A deployment and the mock behind it. A change returns when a client of the gateway meets it.
+
+    `mock` is the mock by itself, for what is not here.
+    """
 
     def __init__(self, name: str, mock: BackgroundMock, sandbox: GatewayControl) -> None:
         self.name = name
@@ -64,6 +70,10 @@ class Deployment:
         """502 from now on: connections are reset and the port is closed until `resume`."""
         self.mock.set_state("crashed")
 
+    def hang(self) -> None:
+        """An open port that answers nothing, and streams that stop where they are, until `resume`."""
+        self.mock.set_state("hung")
+
     def redeploy(self, load_seconds: float = 1.0) -> None:
         """503 `deploying` while a new llama-server loads; ready after that by itself."""
         self._sandbox.set_status(self.name, "deploying")
@@ -71,18 +81,49 @@ class Deployment:
         self._sandbox.set_status(self.name, "auto", wait=False)
 
     def wait_until_ready(self, timeout: float = 10.0) -> None:
-        """Return once requests are answered by the mock again. Raises TimeoutError."""
+        """Return once requests are answered by the mock again. Raises NotInTime, which says what is so instead."""
+        __tracebackhide__ = True  # pytest shows the test's own line
         deadline = time.monotonic() + timeout
         try:
             self.mock.wait_for_state("ready", timeout)
-        except TimeoutError as error:
-            raise TimeoutError(f"{self.name} is not ready after {timeout:g} s: it is {self.mock.state}.") from error
-        while not self._sandbox.is_let_through(self.name):
+        except NotInTime as error:
+            played = str(error).partition(": it was ")[2]
+            raise NotInTime(f"{self.name} is not ready after {timeout:g} s: its mock was {played}") from None
+        while (answer := self._sandbox.answer_to_nothing(self.name)) != _LET_THROUGH:
             if time.monotonic() > deadline:
-                raise TimeoutError(
-                    f"{self.name} is not ready after {timeout:g} s: the gateway does not let it through."
-                )
+                seen = f"the gateway answers {answer} (status {self._sandbox.status(self.name)})"
+                raise NotInTime(f"{self.name} is not ready after {timeout:g} s: its mock is ready, but {seen}.")
             time.sleep(_POLL_SECONDS)
+
+    # --- what its model server does
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong: `faults.add("503", times=2)`, `faults.clear()`."""
+        return self.mock.faults
+
+    @property
+    def answers(self) -> CannedAnswers:
+        """What is said: `answers.add("Hello.", when={"contains": "hi"})`, `answers.clear()`. The newest goes first."""
+        return self.mock.answers
+
+    def play(self, scenario: Any) -> None:
+        """Play a scenario, a file's path or what stands in one, from now on; returns when its first state is there.
+
+        It is played by the mock: the gateway's status of the deployment stays as it is. Raises BadRule (a ValueError).
+        """
+        self.mock.play(scenario)
+
+    def stop_playing(self) -> None:
+        """Take no further step of the scenario."""
+        self.mock.stop_playing()
+
+    def advance(self, seconds: float) -> None:
+        """Let the mock's virtual time pass (`clock="virtual"`), and return when what is due in it has happened.
+
+        Raises ValueError if its clock is real.
+        """
+        self.mock.advance(seconds)
 
     # --- what it received
 
@@ -96,22 +137,23 @@ class Deployment:
         count: int = 1,
         *,
         timeout: float = 5.0,
-        ended: str | None = None,
+        ended: EndName | None = None,
         method: str | None = None,
         path: str | None = None,
         status: int | None = None,
     ) -> list[JournalEntry]:
         """Return once `count` requests match; `ended` is running, finished, aborted (client left) or cut (by the mock).
 
-        Raises AssertionError, which lists what was received, after `timeout` seconds.
+        Raises NotInTime, which lists what was received, after `timeout` seconds.
         """
-        wanted = {"ended": ended, "method": method, "path": path, "status": status}
+        __tracebackhide__ = True
         try:
-            return self.mock.wait_for_requests(count, timeout=timeout, probes=False, **wanted)
-        except TimeoutError:
-            what = ", ".join(f"{name}={value!r}" for name, value in wanted.items() if value is not None)
-            message = f"{self.name}: fewer than {count} request(s){f' with {what}' if what else ''} in {timeout:g} s."
-        raise AssertionError(f"{message}\n{self.received()}")
+            return self.mock.wait_for_requests(
+                count, timeout=timeout, ended=ended, method=method, path=path, status=status, probes=False
+            )
+        except NotInTime as error:
+            message = f"{self.name}: {str(error).partition(chr(10))[0]}"
+        raise NotInTime(f"{message}\n{self.received()}")
 
     def clear_requests(self) -> None:
         """Forget what was received."""
@@ -122,17 +164,20 @@ class Deployment:
         return listing(self.name, self.requests)
 
     def reset(self) -> None:
-        """Ready, nothing received, no script: what every test begins with."""
-        self.mock.stop_playing()
-        self.mock.faults.clear()
-        self.mock.answers.clear()
-        if self.mock.state != "ready" or self._sandbox.status(self.name) != "auto":
+        """Ready, nothing received, no scenario, no faults and answers but those of the mock's options: what every test
+        begins with.
+        """
+        was_ready = self.mock.state == "ready" and self._sandbox.status(self.name) == "auto"
+        self.mock.reset()
+        if not was_ready:
             self.resume()
-        self.clear_requests()
+            self.clear_requests()
 
     @property
     def aio(self) -> "AsyncDeployment":
         """The same changes and waits as coroutines, for tests whose own tasks must go on meanwhile."""
+        from mockserver.sandbox.async_deployment import AsyncDeployment
+
         return AsyncDeployment(self)
 
     def __repr__(self) -> str:
@@ -140,54 +185,3 @@ class Deployment:
 
 
 _OF_CLIENTS = JournalFilter(probes=False)
-
-
-class AsyncDeployment:
-    """The methods of `Deployment` that take time, to be awaited."""
-
-    def __init__(self, deployment: Deployment) -> None:
-        self._deployment = deployment
-
-    async def pause(self) -> None:
-        """See `Deployment.pause`."""
-        await _in_thread(self._deployment.pause)
-
-    async def resume(self) -> None:
-        """See `Deployment.resume`."""
-        await _in_thread(self._deployment.resume)
-
-    async def restart(self, down_seconds: float = 1.0, load_seconds: float = 0.0) -> None:
-        """See `Deployment.restart`."""
-        await _in_thread(partial(self._deployment.restart, down_seconds, load_seconds))
-
-    async def crash(self) -> None:
-        """See `Deployment.crash`."""
-        await _in_thread(self._deployment.crash)
-
-    async def redeploy(self, load_seconds: float = 1.0) -> None:
-        """See `Deployment.redeploy`."""
-        await _in_thread(partial(self._deployment.redeploy, load_seconds))
-
-    async def wait_until_ready(self, timeout: float = 10.0) -> None:
-        """See `Deployment.wait_until_ready`."""
-        await _in_thread(partial(self._deployment.wait_until_ready, timeout))
-
-    async def wait_for_requests(
-        self,
-        count: int = 1,
-        *,
-        timeout: float = 5.0,
-        ended: str | None = None,
-        method: str | None = None,
-        path: str | None = None,
-        status: int | None = None,
-    ) -> list[JournalEntry]:
-        """See `Deployment.wait_for_requests`."""
-        wait = self._deployment.wait_for_requests
-        return await _in_thread(
-            partial(wait, count, timeout=timeout, ended=ended, method=method, path=path, status=status)
-        )
-
-
-async def _in_thread(call: Callable[[], T]) -> T:
-    return await asyncio.to_thread(call)

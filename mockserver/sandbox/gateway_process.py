@@ -10,24 +10,28 @@ import sys
 import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
+from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from urllib.parse import urlsplit
+
+from mockserver.core.clock import NotInTime
+from mockserver.sandbox.gateway_log import OURS, GatewayLog
 
 _START_SECONDS = 60.0  # it takes half a second, but a test machine may be very busy
 _FOLLOW_SECONDS = 60.0  # for the gateway to notice a new configuration; it takes a tenth
 _STOP_SECONDS = 30.0
 _DYING_SECONDS = 0.5
 _POLL_SECONDS = 0.02
-_LINES_KEPT = 1000
-_OURS = "sandbox-"  # request ids of our own questions; their lines are left out of the log
+_READ_SECONDS = 5.0  # for its log to arrive; it takes milliseconds
 
 
 class GatewayError(Exception):
-    """The gateway did not start, did not follow, or died. One sentence, with the last words of its log."""
+    """The gateway did not start, or died. One sentence, with the last words of its log."""
+
+    __module__ = "mockserver.sandbox"  # as its users import it, and reports show it
 
 
 class GatewayProcess:
@@ -39,13 +43,13 @@ class GatewayProcess:
         self._revision = 0
         self._revision_key = "gw_sandbox_revision_" + secrets.token_hex(8)
         self._process: subprocess.Popen[str] | None = None
-        self._listening = threading.Event()
         self._reader: threading.Thread | None = None
-        self.url = ""
-        self.log: deque[str] = deque(maxlen=_LINES_KEPT)
+        self.log = GatewayLog()
 
     def start(self, configuration: Mapping[str, Any]) -> None:
-        """Start it and wait until it accepts connections. Raises GatewayError."""
+        """Start it and wait until it accepts connections. Raises GatewayError, and NotInTime if it takes too long."""
+        if shadow := _shadow():
+            raise GatewayError(f"The gateway cannot start: PYTHONPATH leads Python to another `gateway`, {shadow}.")
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="gguf-sandbox-"))
         self._path = Path(folder, "gateway.yaml")
         self._write(configuration)
@@ -61,11 +65,11 @@ class GatewayProcess:
             errors="replace",
             start_new_session=True,  # Ctrl-C is the caller's to handle
         )
-        self._reader = threading.Thread(target=self._read_log, args=(self._process.stderr,), daemon=True)
+        self._reader = threading.Thread(target=self.log.read, args=(self._process.stderr,), daemon=True)
         self._reader.start()
-        if not self._listening.wait(_START_SECONDS) or not self.url:
+        if not self.log.listening.wait(_START_SECONDS) or not self.log.url:
             self.require_alive(_DYING_SECONDS)
-            raise GatewayError(f"The gateway did not start within {_START_SECONDS:g} s. {self._last_words()}")
+            raise NotInTime(f"The gateway did not start within {_START_SECONDS:g} s. {self.log.last_words()}")
 
     def stop(self) -> None:
         """End it, and what it left on disk. Does nothing the second time."""
@@ -84,6 +88,11 @@ class GatewayProcess:
         self._stack.close()
 
     @property
+    def url(self) -> str:
+        """Where it listens; empty before it does."""
+        return self.log.url
+
+    @property
     def pid(self) -> int:
         """Its process id. Raises GatewayError if it does not run."""
         return self._running().pid
@@ -94,10 +103,13 @@ class GatewayProcess:
             status = self._running().wait(patience)
             if self._reader is not None:
                 self._reader.join(1)
-            raise GatewayError(f"The gateway exited with status {status}. {self._last_words()}")
+            raise GatewayError(f"The gateway exited with status {status}. {self.log.last_words()}")
 
     def configure(self, configuration: Mapping[str, Any], *, wait: bool = True) -> None:
-        """Give it a new configuration, and return when it goes by that, unless `wait` is false. Raises GatewayError."""
+        """Give it a new configuration, and return when it goes by that, unless `wait` is false.
+
+        Raises GatewayError, and NotInTime if it takes too long.
+        """
         self._write(configuration)
         if not wait:
             return
@@ -105,21 +117,29 @@ class GatewayProcess:
         mark = f"revision-{self._revision}"
         while self.ask("GET", f"/api/gguf/{mark}/v1/models", self._revision_key) == 404:
             if time.monotonic() > deadline:
-                raise GatewayError(f"The gateway did not take its new configuration. {self._last_words()}")
+                raise NotInTime(f"The gateway did not take its new configuration. {self.log.last_words()}")
             time.sleep(_POLL_SECONDS)
 
-    def ask(self, method: str, path: str, key: str) -> int:
+    def read_log_to_end(self) -> None:
+        """Return when the log has arrived as far as it goes, or the gateway is gone."""
+        request_id = OURS + secrets.token_hex(8)
+        read = self.log.line_of(request_id)
+        with suppress(GatewayError):
+            self.ask("GET", "/healthz", "", request_id)
+            read.wait(_READ_SECONDS)
+
+    def ask(self, method: str, path: str, key: str, request_id: str = "") -> int:
         """The status with which it answers an empty request. Raises GatewayError if it is not there."""
         self.require_alive()
-        address = urlsplit(self.url)
+        address = urlsplit(self.log.url)
         connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_FOLLOW_SECONDS)
-        headers = {"x-api-key": key, "x-request-id": _OURS + secrets.token_hex(4)}
+        headers = {"x-request-id": request_id or OURS + secrets.token_hex(4), **({"x-api-key": key} if key else {})}
         try:
             connection.request(method, path, headers=headers)
             return connection.getresponse().status
         except (OSError, http.client.HTTPException) as error:
             self.require_alive(_DYING_SECONDS)
-            raise GatewayError(f"The gateway does not answer ({error}). {self._last_words()}") from error
+            raise GatewayError(f"The gateway does not answer ({error}). {self.log.last_words()}") from error
         finally:
             connection.close()
 
@@ -147,45 +167,10 @@ class GatewayProcess:
         if self._process is not None:
             self._process.send_signal(signal.SIGHUP)  # look now; it would within half a second
 
-    def _read_log(self, stream: IO[str] | None) -> None:
-        if stream is None:
-            return
-        with stream:
-            for line in stream:
-                self._take_line(line.strip())
-        self._listening.set()
 
-    def _take_line(self, line: str) -> None:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            entry = None
-        if not isinstance(entry, dict):
-            self.log.append(line)
-            return
-        message = str(entry.get("message", ""))
-        if message.startswith("serving on "):
-            self.url = message.removeprefix("serving on ").strip()
-            self._listening.set()
-        if not _is_ours(entry):
-            self.log.append(_readable(entry, message))
-
-    def _last_words(self) -> str:
-        words = [line for line in list(self.log)[-3:] if line]
-        return "Its log ends: " + " / ".join(words) if words else "It logged nothing."
-
-
-def _is_ours(entry: Mapping[str, Any]) -> bool:
-    """Whether a line is only about the sandbox's own questions and changes."""
-    took_a_change = entry.get("logger") == "gateway.registry" and entry.get("level") == "info"
-    return took_a_change or str(entry.get("id", "")).startswith(_OURS)
-
-
-def _readable(entry: Mapping[str, Any], message: str) -> str:
-    """A line of the JSON log for people."""
-    at, level = str(entry.get("time", ""))[11:23], str(entry.get("level", ""))
-    if message != "request":
-        return f"{at} {level} {message}"
-    where = f"{entry.get('deployment') or '-'} {entry.get('endpoint')}"
-    why = entry.get("cause") or entry.get("reason") or ""
-    return f"{at} {where} -> {entry.get('status')} {entry.get('ending')}{f' ({why})' if why else ''}"
+def _shadow() -> Path | None:
+    """The package that PYTHONPATH puts before the gateway, if it does: `python -m gateway` would run that."""
+    places = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
+    found = PathFinder.find_spec("gateway", places)
+    folders = [Path(place) for place in (found.submodule_search_locations or ())] if found is not None else []
+    return next((folder for folder in folders if not (folder / "__main__.py").exists()), None)

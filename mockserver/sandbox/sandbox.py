@@ -3,15 +3,17 @@
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from mockserver.sandbox.deployment import Deployment
 from mockserver.sandbox.gateway_process import GatewayError, GatewayProcess
 from mockserver.server.mock_server import MockLlamaServer
+from mockserver.server.option_keywords import OptionKeywords
 
 __all__ = ["Deployment", "GatewayError", "Sandbox"]
 
 KEY = "gw_sandbox_key_for_tests"
+_LINES_SHOWN = 20
 _ACCOUNT = "sandbox"
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")  # whose pages may call the sandbox's deployments
 _SERVER: dict[str, Any] = {
@@ -39,7 +41,7 @@ class Sandbox:
         *,
         key: str = KEY,
         server: Mapping[str, Any] | None = None,
-        **mock_options: Any,
+        **mock_options: Unpack[OptionKeywords],
     ) -> None:
         if deployments is not None and mock_options:
             raise TypeError("Give mock options to the MockLlamaServers of `deployments`, not to the Sandbox.")
@@ -92,8 +94,9 @@ class Sandbox:
 
     @property
     def log(self) -> list[str]:
-        """The last lines of the gateway's log, without the sandbox's own questions."""
-        return list(self._gateway.log)
+        """The lines of the gateway's log since the last reset, at most 1000, without the sandbox's own questions."""
+        self._gateway.read_log_to_end()
+        return list(self._gateway.log.lines)
 
     @property
     def gateway_pid(self) -> int:
@@ -105,11 +108,14 @@ class Sandbox:
         self._gateway.require_alive()
         for deployment in self:
             deployment.reset()
+        self._gateway.read_log_to_end()
+        self._gateway.log.forget()
 
     def report(self) -> str:
-        """What was received and how the gateway logged it, for a test that failed."""
+        """What was received and how the gateway logged it since the last reset, for a test that failed."""
         received = [deployment.received() for deployment in self]
-        return "\n".join([*received, "the gateway's log ends:", *(f"  {line}" for line in self.log[-10:])])
+        lines = [f"  {line}" for line in self.log[-_LINES_SHOWN:]]
+        return "\n".join([*received, "the gateway's log ends:" if lines else "the gateway logged nothing.", *lines])
 
     def __repr__(self) -> str:
         return f"<Sandbox {self.url or 'not started'}: {', '.join(self._mocks)}>"
@@ -125,10 +131,9 @@ class Sandbox:
         self._statuses[name] = status
         self._gateway.configure(self._configuration(), wait=wait)
 
-    def is_let_through(self, name: str) -> bool:
-        """Whether the gateway would pass a request on to the mock. Asks without reaching the mock."""
-        # A request with no body: refused for that, and not before deployment and readiness were looked at.
-        return self._gateway.ask("POST", f"/api/gguf/{name}/v1/completions", self.key) == 400
+    def answer_to_nothing(self, name: str) -> int:
+        """The status with which the gateway answers a request with no body, which never reaches the mock."""
+        return self._gateway.ask("POST", f"/api/gguf/{name}/v1/completions", self.key)
 
     def _configuration(self) -> dict[str, Any]:
         return {
@@ -141,8 +146,9 @@ class Sandbox:
         }
 
 
-def _default_mock(options: Mapping[str, Any]) -> MockLlamaServer:
-    return MockLlamaServer(**{"embeddings": True, "reranking": True, **options})
+def _default_mock(options: OptionKeywords) -> MockLlamaServer:
+    defaults: OptionKeywords = {"embeddings": True, "reranking": True}
+    return MockLlamaServer(**(defaults | options))
 
 
 def _merged(ours: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,16 +2,20 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine
-from functools import partial
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Coroutine
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from mockserver.core.state import State
+from mockserver.core.state import State, StateName
 from mockserver.engine.canned_answers import CannedAnswers
 from mockserver.play.faults import Faults
-from mockserver.play.journal import JournalEntry, listing
+from mockserver.play.journal import EndName, JournalEntry, listing
+
+if TYPE_CHECKING:
+    from mockserver.server.awaited_mock import AwaitedMock
 
 T = TypeVar("T")
+Seconds = float | None | EllipsisType  # `None`: until told otherwise; `...`: as at the start
 
 
 class RunnableMock(Protocol):
@@ -34,14 +38,15 @@ class RunnableMock(Protocol):
     @property
     def answers(self) -> CannedAnswers: ...
     def har(self) -> dict[str, Any]: ...
-    async def set_state(self, state: str, *, exit_code: int | None = ..., **durations: float | None) -> None: ...
+    @property
+    def set_state(self) -> Callable[..., Coroutine[Any, Any, None]]: ...
+    async def reset(self) -> None: ...
     async def play(self, scenario: Any) -> None: ...
     async def stop_playing(self) -> None: ...
     async def advance(self, seconds: float) -> None: ...
-    async def wait_for_state(self, state: str, timeout: float = ...) -> None: ...
-    async def wait_for_requests(
-        self, count: int = ..., *, timeout: float = ..., **wanted: Any
-    ) -> list[JournalEntry]: ...
+    async def wait_for_state(self, state: StateName, timeout: float = ...) -> None: ...
+    @property
+    def wait_for_requests(self) -> Callable[..., Coroutine[Any, Any, list[JournalEntry]]]: ...
     async def clear_requests(self) -> None: ...
 
 
@@ -114,8 +119,21 @@ class BackgroundMock:
         """What it received and answered as HAR 1.2, keys masked."""
         return self._mock.har()
 
-    def set_state(self, state: str, *, exit_code: int | None = None, **durations: float | None) -> None:
-        """Play a state (`load_seconds`, `down_seconds`, `up_seconds`, `wake_seconds`); returns when it holds."""
+    def set_state(
+        self,
+        state: StateName,
+        *,
+        load_seconds: Seconds = ...,
+        down_seconds: Seconds = ...,
+        up_seconds: Seconds = ...,
+        wake_seconds: float | EllipsisType = ...,
+        exit_code: int | None = None,
+    ) -> None:
+        """Play a state, and return when it holds. Durations not given are those of the start, `None` means until told
+        otherwise. Raises ValueError, which lists the states there are.
+        """
+        durations = {"load_seconds": load_seconds, "down_seconds": down_seconds}
+        durations |= {"up_seconds": up_seconds, "wake_seconds": wake_seconds}
         self._call(self._mock.set_state(state, exit_code=exit_code, **durations))
 
     def play(self, scenario: Any) -> None:
@@ -130,13 +148,33 @@ class BackgroundMock:
         """Let virtual time pass, and return when all that happens in it has happened. Raises ValueError."""
         self._call(self._mock.advance(seconds))
 
-    def wait_for_state(self, state: str, timeout: float = 5.0) -> None:
-        """Return once the state is reached; raises TimeoutError."""
+    def wait_for_state(self, state: StateName, timeout: float = 5.0) -> None:
+        """Return once the state is reached. Raises NotInTime, which says what was played meanwhile."""
         self._call(self._mock.wait_for_state(state, timeout))
 
-    def wait_for_requests(self, count: int = 1, *, timeout: float = 5.0, **wanted: Any) -> list[JournalEntry]:
-        """Return once `count` exchanges match; raises TimeoutError, which lists what was received."""
+    def wait_for_requests(
+        self,
+        count: int = 1,
+        *,
+        timeout: float = 5.0,
+        ended: EndName | None = None,
+        method: str | None = None,
+        path: str | None = None,
+        status: int | None = None,
+        after: int = 0,
+        probes: bool = True,
+    ) -> list[JournalEntry]:
+        """Return once `count` exchanges match. `after` is an id; `probes`: those of `/health` count, too.
+
+        Raises NotInTime, which lists what was received.
+        """
+        __tracebackhide__ = True
+        wanted = {"ended": ended, "method": method, "path": path, "status": status, "after": after, "probes": probes}
         return self._call(self._mock.wait_for_requests(count, timeout=timeout, **wanted))
+
+    def reset(self) -> None:
+        """Ready, nothing received, no scenario; faults and canned answers are those of the options."""
+        self._call(self._mock.reset())
 
     def clear_requests(self) -> None:
         """Forget what was received."""
@@ -145,6 +183,8 @@ class BackgroundMock:
     @property
     def aio(self) -> "AwaitedMock":
         """What takes time as coroutines, for tests whose own tasks must go on meanwhile."""
+        from mockserver.server.awaited_mock import AwaitedMock
+
         return AwaitedMock(self)
 
     def report(self) -> str:
@@ -153,22 +193,3 @@ class BackgroundMock:
 
     def __repr__(self) -> str:
         return f"<mock llama-server {self.url}: {self.state}>"
-
-
-class AwaitedMock:
-    """The methods of `BackgroundMock` that take time, to be awaited."""
-
-    def __init__(self, mock: BackgroundMock) -> None:
-        self._mock = mock
-
-    async def set_state(self, state: str, **durations: float | None) -> None:
-        """See `BackgroundMock.set_state`."""
-        await asyncio.to_thread(partial(self._mock.set_state, state, exit_code=None, **durations))
-
-    async def wait_for_state(self, state: str, timeout: float = 5.0) -> None:
-        """See `BackgroundMock.wait_for_state`."""
-        await asyncio.to_thread(self._mock.wait_for_state, state, timeout)
-
-    async def wait_for_requests(self, count: int = 1, *, timeout: float = 5.0, **wanted: Any) -> list[JournalEntry]:
-        """See `BackgroundMock.wait_for_requests`."""
-        return await asyncio.to_thread(partial(self._mock.wait_for_requests, count, timeout=timeout, **wanted))

@@ -1,27 +1,27 @@
 """The mock as an object: start it, change its state, ask what it received. In this loop or beside it."""
 
-import asyncio
-from dataclasses import fields, replace
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import replace
+from types import EllipsisType, TracebackType
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from mockserver.core.aiohttp_internals import warn_of_shortcomings
 from mockserver.core.clock import Clock
 from mockserver.core.listener import Listener
 from mockserver.core.options import BUILD_INFO, Options
 from mockserver.core.port import Port
-from mockserver.core.state import Phase, State
+from mockserver.core.state import Phase, State, StateName, state_named
 from mockserver.core.virtual_clock import VirtualClock
 from mockserver.engine.canned_answers import CannedAnswers
 from mockserver.play.control_api import create_control_app
 from mockserver.play.control_script_api import add_script_routes
 from mockserver.play.faults import Faults
 from mockserver.play.har import as_har
-from mockserver.play.journal import JournalEntry, JournalFilter, listing
+from mockserver.play.journal import EndName, JournalEntry, JournalFilter
 from mockserver.play.life_cycle import LifeCycle, Seconds
 from mockserver.play.mock_context import MockContext
 from mockserver.server.app import create_app
 from mockserver.server.background_thread import BackgroundMock
+from mockserver.server.option_keywords import OptionKeywords, options_of
 
 if TYPE_CHECKING:
     from mockserver.play.scenario import Scenario
@@ -33,13 +33,13 @@ class MockLlamaServer:
     `with MockLlamaServer(...) as mock:` in a thread of its own (see `BackgroundMock`).
 
     The keyword arguments are the fields of `Options`. Port 0 takes any free port. `held` is a port to serve on that
-    was bound before. Raises PortTaken at start.
+    was bound before. Raises TypeError or ValueError for an option, and PortTaken at start.
     """
 
-    def __init__(self, options: Options | None = None, *, held: Port | None = None, **given: Any) -> None:
-        if unknown := sorted(set(given) - {field.name for field in fields(Options)}):
-            raise TypeError(f"MockLlamaServer has no option {unknown[0]!r}")
-        self.options = options or Options(**given)
+    def __init__(
+        self, options: Options | None = None, *, held: Port | None = None, **given: Unpack[OptionKeywords]
+    ) -> None:
+        self.options = options or options_of(given)
         self._scenario = self._load_scenario()
         self.clock = VirtualClock() if self.options.clock == "virtual" else Clock()
         self._context = MockContext(self.options, self.clock)
@@ -155,13 +155,23 @@ class MockLlamaServer:
         """The state as the control API shows it."""
         return self._context.describe()
 
-    async def set_state(self, state: str, *, exit_code: int | None = None, **durations: Seconds) -> None:
-        """Play a state; durations (`load_seconds`, `down_seconds`, `up_seconds`, `wake_seconds`) not given are those
-        of the start, `None` means until told otherwise. `exit_code` is what a crashed process really ends with.
+    async def set_state(
+        self,
+        state: StateName,
+        *,
+        load_seconds: Seconds | EllipsisType = ...,
+        down_seconds: Seconds | EllipsisType = ...,
+        up_seconds: Seconds | EllipsisType = ...,
+        wake_seconds: float | EllipsisType = ...,
+        exit_code: int | None = None,
+    ) -> None:
+        """Play a state; durations not given are those of the start, `None` means until told otherwise. `exit_code` is
+        what a crashed process really ends with.
 
         Returns when the port is really open or closed. Raises ValueError for an unknown state.
         """
-        await self._life_cycle.set_state(state, self._life_cycle.durations(**durations), exit_code)
+        durations = self._life_cycle.durations(load_seconds, down_seconds, up_seconds, wake_seconds)
+        await self._life_cycle.set_state(state, durations, exit_code)
 
     async def play(self, scenario: Any) -> None:
         """Play a scenario (a file's path, or what stands in one) from now on, in place of the one before.
@@ -193,23 +203,35 @@ class MockLlamaServer:
             await self.clock.advance(0)  # whoever advanced the clock to here gets the answer first
         return self._life_cycle.exit_code or 0
 
-    async def wait_for_state(self, state: str, timeout: float = 5.0) -> None:
-        """Return once the state is reached; raises TimeoutError after `timeout` seconds."""
-        async with asyncio.timeout(timeout):
-            while self.state != state:
-                await self._context.changed.wait()
+    async def wait_for_state(self, state: StateName, timeout: float = 5.0) -> None:
+        """Return once the state is reached. Raises NotInTime, which says what was played meanwhile."""
+        await self._context.wait_for_state(state_named(state), timeout)
 
-    async def wait_for_requests(self, count: int = 1, *, timeout: float = 5.0, **wanted: Any) -> list[JournalEntry]:
-        """Return once `count` exchanges match `wanted` (the fields of `JournalFilter`).
+    async def wait_for_requests(
+        self,
+        count: int = 1,
+        *,
+        timeout: float = 5.0,
+        ended: EndName | None = None,
+        method: str | None = None,
+        path: str | None = None,
+        status: int | None = None,
+        after: int = 0,
+        probes: bool = True,
+    ) -> list[JournalEntry]:
+        """Return once `count` exchanges match. `after` is an id; `probes`: those of `/health` count, too.
 
-        Raises TimeoutError, which lists what was received.
+        Raises NotInTime, which lists what was received.
         """
-        try:
-            return await self.journal.wait(JournalFilter(**wanted), count, timeout)
-        except TimeoutError as error:
-            what = ", ".join(f"{name}={value!r}" for name, value in wanted.items() if value is not None)
-            message = f"fewer than {count} request(s){f' with {what}' if what else ''} in {timeout:g} s."
-            raise TimeoutError(f"{message}\n{listing('the mock', self.requests)}") from error
+        return await self.journal.wait(JournalFilter(ended, method, path, status, after, probes), count, timeout)
+
+    async def reset(self) -> None:
+        """Ready, nothing received, no scenario; faults and canned answers are those of the options."""
+        await self.stop_playing()
+        self._context.reset_rules()
+        if self.state is not State.READY:
+            await self.set_state("ready")
+        self.journal.clear()
 
     async def clear_requests(self) -> None:
         """Forget what was received."""

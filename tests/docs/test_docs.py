@@ -27,6 +27,7 @@ from tests.docs.docs_blocks import PAGES, ROOT, rewritten
 from tests.docs.docs_pages import Example, anchors, commands, examples, links, matches, name_of, prose, turns
 
 _MOCK = sorted(ROOT.glob("docs/guide/mock*.md"))
+_WHOLE = ROOT / "docs" / "guide" / "testing.md"  # whose examples are whole files: see test_testing_guide.py
 _SESSIONS = [
     ROOT / "docs" / page for page in ("reference/configuration.md", "operate/operating.md", "operate/security.md")
 ]
@@ -137,7 +138,7 @@ def test_a_configuration_in_the_documents_is_a_good_one(example: Example) -> Non
     parse(example.text, str(example), {"LLAMA_API_KEY": "secret"})
 
 
-@pytest.mark.parametrize("example", examples("python"), ids=str)
+@pytest.mark.parametrize("example", examples("python", pages=[page for page in PAGES if page != _WHOLE]), ids=str)
 def test_python_in_the_documents_is_a_piece_of_a_test(example: Example) -> None:
     assert example.file is not None, "name the file in a comment above"
     if example.file.startswith("pip "):

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 LIGHT = """
 import sys, pytest
 before = set(sys.modules)
-import mockserver.sandbox.pytest_plugin
+import gguf_gateway_pytest
 print(*sorted(set(sys.modules) - before))
 """
 
@@ -83,6 +83,13 @@ class TestUnittest(unittest.TestCase):
 FAILING = """
 import os, signal, urllib.request
 
+def refused(sandbox):
+    try:
+        urllib.request.urlopen(sandbox.deployment().base_url + "/v1/models", timeout=100)
+    except urllib.error.HTTPError as error:
+        error.close()
+    assert sandbox.log
+
 def test_that_fails(gguf_sandbox):
     demo = gguf_sandbox.deployment()
     request = urllib.request.Request(demo.base_url + "/v1/models?a=b", headers={"key": gguf_sandbox.key})
@@ -94,6 +101,7 @@ def test_that_fails_too(mock_llama_server):
     assert mock_llama_server.requests == []
 
 def test_that_kills_it(gguf_sandbox):
+    refused(gguf_sandbox)
     os.kill(gguf_sandbox.gateway_pid, signal.SIGKILL)
     gguf_sandbox.deployment().pause()
 """
@@ -119,7 +127,7 @@ def test_that_blocks(gguf_sandbox):
 
 def test_importing_the_plugin_imports_nothing_but_pytest() -> None:
     run = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True)
-    assert run.stdout.split() == ["mockserver", "mockserver.sandbox", "mockserver.sandbox.pytest_plugin"]
+    assert run.stdout.split() == ["gguf_gateway_pytest"]
 
 
 @pytest.mark.long
@@ -140,7 +148,7 @@ def test_a_failed_test_shows_requests_and_a_dead_gateways_last_words(pytester: p
     result.assert_outcomes(failed=3)
     result.stdout.fnmatch_lines(
         [
-            "E*AssertionError: demo: fewer than 1 request(s) with ended='aborted' in 0.1 s.",
+            "E*mockserver.NotInTime: demo: fewer than 1 request(s) with ended='aborted' in 0.1 s.",
             "E*demo received 1 request(s):",
             "E*<#* GET /v1/models, 0 B -> 200, finished>",
             "*<Sandbox http://127.0.0.1:*: demo>*",
@@ -149,7 +157,7 @@ def test_a_failed_test_shows_requests_and_a_dead_gateways_last_words(pytester: p
             "E*assert * == []",
             "*<mock llama-server http://127.0.0.1:*: ready>*",
             "the mock received 1 request(s):",
-            "E*GatewayError: The gateway exited with status -9. Its log ends: *demo /v1/models -> 200 finished",
+            "E*GatewayError: The gateway exited with status -9. Its log ends: * GET */v1/models -> 401 refused*",
         ]
     )
 

@@ -1,5 +1,6 @@
 """`gguf-gateway sandbox`: the cloud's behaviour on a laptop, with no model and no GPU."""
 
+import json
 import logging
 import sys
 from pathlib import Path
@@ -7,35 +8,52 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from gateway.cli.output import console_for
-from gateway.cli.sandbox.processes import Definition, SandboxError, read_definition, serve_sandbox
+from gateway.cli.arguments import FILE
+from gateway.cli.output import console_for, say
+from gateway.cli.sandbox.definition import DEFINITION, read_definition
+from gateway.cli.sandbox.mock_process import SandboxError
+from gateway.cli.sandbox.processes import ServedSandbox, serve_sandbox
 from gateway.server.process.listen_address import ListenError
 from gateway.server.process.run import run
 from gateway.telemetry import logs
 
 _PROMPT = """{"stream": true, "messages": [{"role": "user", "content": "Tell me a story."}]}"""
+_PORT = click.IntRange(0, 65535)
+_STDIN = 0
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port of the gateway.")
-def sandbox(port: int) -> None:
+@click.option("--config", "path", type=FILE, default=DEFINITION, help="What to serve, instead of the four demos.")
+@click.option("--port", type=_PORT, help="Port of the gateway (8080); 0: any free one.")
+@click.option("--control-port", type=_PORT, default=0, help="Port of the control URL; any free one by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON when it is up; log on standard error.")
+@click.option("--stop-with-stdin", is_flag=True, help="Stop, too, when standard input (a pipe) is closed.")
+def sandbox(path: Path, port: int | None, control_port: int, as_json: bool, stop_with_stdin: bool) -> None:
     """Serve a gateway with mock llama-servers behind it: ready, deploying, paused and restarting."""
-    logs.set_up("human", "info", sys.stdout)
+    said_to = sys.stderr if as_json else sys.stdout
+    logs.set_up("human", "info", said_to)
     logging.getLogger("gateway.readiness").setLevel(logging.ERROR)  # the restarting mock would fill the screen
-    definition = read_definition()
-    console = console_for(sys.stdout)
+    definition = read_definition(path)
+    console = console_for(said_to)
     console.soft_wrap = True
 
-    def announce(url: str, path: Path) -> None:
+    def announce(served: ServedSandbox) -> None:
         waiting.stop()
-        _introduce(console, definition, url, path)
+        if as_json:
+            say(json.dumps(served.as_json()))
+            sys.stdout.flush()
+        else:
+            _introduce(console, served)
 
-    waiting = console.status(f"Starting {len(definition.deployments)} mock llama-servers ...")
+    waiting = console.status(f"Starting {len(definition.mocks)} mock llama-servers ...")
     waiting.start()
+    stop_pipe = _STDIN if stop_with_stdin else None
     try:
-        run(serve_sandbox(definition, port, announce))
+        chosen = definition.port if port is None else port
+        run(serve_sandbox(definition, chosen, control_port, announce, stop_pipe))
     except ListenError as error:
-        raise click.ClickException(f"{error} With make, that is: make run PORT=8081") from error
+        hint = "" if "--control-port" in str(error) else " With make, that is: make run PORT=8081"
+        raise click.ClickException(f"{error}{hint}") from error
     except SandboxError as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
@@ -44,16 +62,24 @@ def sandbox(port: int) -> None:
         waiting.stop()
 
 
-def _introduce(console: Console, definition: Definition, url: str, path: Path) -> None:
-    width = max(map(len, definition.deployments))
-    first = next(iter(definition.deployments))
+def _introduce(console: Console, served: ServedSandbox) -> None:
+    definition, url = served.definition, served.url
+    width = max(map(len, definition.about), default=0)
     console.print(f"\n[bold]The sandbox is up.[/] Watch it at [link={url}]{url}/[/]\n")
-    console.print("key  ", f"[bold]{definition.key}[/]\n")
-    for name, played in definition.deployments.items():
-        console.print(f"{name:<{width}}  {url}/api/gguf/{name:<{width}}  {played.about}", markup=False)
+    console.print("key      ", f"[bold]{definition.key or 'as its digest in the configuration'}[/]")
+    console.print("control  ", f"[bold]{served.control_url}[/]\n")
+    for name, about in definition.about.items():
+        console.print(f"{name:<{width}}  {url}/api/gguf/{name:<{width}}  {about}", markup=False)
+    first = next(iter(definition.about), None)
+    if first is None:
+        return
     console.print("\n[bold]Stream an answer[/], from another terminal:\n")
-    console.print(f"  curl -N {url}/api/gguf/{first}/v1/chat/completions \\", markup=False)
-    console.print(f"    -H 'Authorization: Bearer {definition.key}' \\", markup=False)
+    console.print(f"  curl -N {served.base_url(first)}/v1/chat/completions \\", markup=False)
+    console.print(f"    -H 'Authorization: Bearer {definition.key or '...'}' \\", markup=False)
     console.print("    -H 'Content-Type: application/json' \\")
     console.print(f"    -d '{_PROMPT}'", markup=False)
-    console.print(f"\nConfiguration: {path} (edit it while it serves). Ctrl-C stops everything.\n", markup=False)
+    if first in definition.mocks:
+        console.print("\n[bold]Let something happen[/] to it: paused, ready, restarting, crashed, hung, deploying.\n")
+        console.print(f"  curl -X PUT {served.control_url}/{first}/__mock__/state \\", markup=False)
+        console.print('    -d \'{"state": "paused"}\'', markup=False)
+    console.print(f"\nConfiguration: {served.path} (edit it while it serves). Ctrl-C stops everything.\n", markup=False)

@@ -43,6 +43,8 @@ async def serve(
     announce: Callable[[Reached], None],
     stop_pipe: int | None = None,
     group: WorkerGroup = ALONE,
+    *,
+    extend: Callable[[web.Application], None] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; `announce` gets the gateway's URLs once it accepts connections.
 
@@ -50,12 +52,14 @@ async def serve(
     and lets answers finish for `server.timeouts.drain` seconds, then cuts them so that their clients see it. A second
     signal cuts at once. What is for the operator alone is served until the end. The end of `stop_pipe`, a file
     descriptor, counts as a signal: the process that holds its other end is gone. A worker of a `group` shares the
-    port, and is told by its supervisor instead of by signals.
+    port, and is told by its supervisor instead of by signals. `extend` may add to the application before it starts.
     Raises SourceError if the registry cannot be read, ListenError if the address cannot be used.
     """
     asyncio.get_running_loop().set_exception_handler(ExceptionHandler())
     stop = _stop_requests(registry, stop_pipe, group)
     app = create_app(server, registry, group)
+    if extend is not None:
+        extend(app)
     runner = Runner(app, server)
     admin = Runner(create_admin_app(app), server, proxies=False)
     try:

@@ -28,9 +28,7 @@ before(async () => {
 after(() => server.kill());
 
 beforeEach(async () => {
-  await ask("PUT", "state", { state: "ready" });
-  await ask("DELETE", "faults");
-  await ask("DELETE", "requests");
+  await ask("POST", "reset"); // ready, nothing received, nothing wrong
 });
 
 async function ask(method, path, body) {

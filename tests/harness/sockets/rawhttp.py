@@ -32,7 +32,7 @@ class RawAnswer:
 
 
 def encode(method: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None) -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: mock"]
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     if body is not None:
         lines.append(f"Content-Length: {len(body)}")

@@ -85,7 +85,8 @@ def test_a_warning_comes_again_with_the_next_death(
     for _ in range(2):
         line = len(gateway.log.lines)
         die(far)
-        gateway.log.wait_for("auto: upstream it closed the connection; its clients", start=line)
+        for name in ("auto", "pinned"):
+            gateway.log.wait_for(f"{name}: upstream it closed the connection; its clients", start=line)
         line = len(gateway.log.lines)
         far.health = healthy
         gateway.log.wait_for("deployment auto: upstream ok", start=line)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.cli.sandbox.processes import _configuration, read_definition
+from gateway.cli.sandbox.definition import read_definition
 from gateway.config.document import SourceError
 from gateway.config.settings import parse, warnings
 from gateway.core.cors import LOOPBACK_ORIGINS, Cors
@@ -42,9 +42,7 @@ def test_one_origin_that_is_no_list_is_told_what_a_list_looks_like() -> None:
 
 
 def test_the_sandbox_lets_in_pages_of_this_machine() -> None:
-    definition = read_definition()
-    urls = ["http://127.0.0.1:9"] * len(definition.deployments)
-    server = parse(_configuration(definition, urls, 0), "gw.yaml", {}).server
+    server = parse(read_definition().configuration({}, 0), "gw.yaml", {}).server
     assert server.cors_origins == LOOPBACK_ORIGINS
     assert Cors(server.cors_origins).allows("http://[::1]:5173")
 

@@ -208,7 +208,7 @@ async def test_answers_come_from_a_file_of_which_the_first_that_fits_is_given(tm
     ("text", "sentence"),
     [
         (None, "answers.yaml: No such file or directory."),
-        ("- text: x\n- texts: y\n", "answers.yaml: answer 2: Unknown field 'texts'."),
+        ("- text: x\n- texts: y\n", "answers.yaml: answer 2: Unknown field 'texts'; there are text, "),
         ("text: x", "answers.yaml: canned answers are a list, '- text: ...' and so on; got dict."),
         ("- [", "answers.yaml:2: not valid YAML:"),
         ("- 7", "answers.yaml: answer 1: "),

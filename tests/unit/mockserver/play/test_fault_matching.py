@@ -2,12 +2,11 @@
 
 import asyncio
 import json
-from typing import Any
 
 import pytest
 
 from mockserver import MockLlamaServer
-from mockserver.core.request_matching import RequestView
+from mockserver.core.request_matching import RequestView, WhenKeywords
 from mockserver.core.rule_syntax import BadRule
 from mockserver.play.faults import Faults
 from mockserver.sandbox.sandbox import Sandbox
@@ -67,7 +66,7 @@ def test_faults_follow_each_other_in_the_order_in_which_they_were_added() -> Non
         ({"method": "post", "contains": "word"}, True),
     ],
 )
-def test_a_fault_is_for_the_requests_that_it_describes(when: dict[str, Any], is_met: bool) -> None:
+def test_a_fault_is_for_the_requests_that_it_describes(when: WhenKeywords, is_met: bool) -> None:
     faults = Faults()
     faults.add("503", when=when)
     assert (faults.choose(asked("the magic word", **{"X-Test": "7"})) is not None) is is_met
@@ -89,11 +88,11 @@ def test_probes_meet_only_faults_that_name_their_endpoint() -> None:
         ("cut after_bytes=x", "'after_bytes': Input should be a valid integer"),
         ("cut at=noon", "'at': Input should be 'head', 'event', 'character' or 'done'; got 'noon'."),
         ("cut after_bytes=-1", "'after_bytes' must be 0 or more."),
-        ("503 after_bytes=1", "'status' does not take 'after_bytes'."),
+        ("503 after_bytes=1", "'status' does not take 'after_bytes'; it takes body, "),
         ("503 times=0", "'times' must be more than 0."),
-        ("503 when.colour=red", "Unknown field 'when.colour'."),
+        ("503 when.colour=red", "Unknown field 'when.colour'; there are endpoint, "),
         ("503 when.matches=[", "when: '[' is not a regular expression"),
-        ("503 colour=red", "Unknown field 'colour'."),
+        ("503 colour=red", "Unknown field 'colour'; there are fault, "),
         ("503 twice", "'twice' in '503 twice' is not key=value."),
         ('503 message="open', "cannot be read: No closing quotation."),
         ("trickle", "'trickle' needs 'bytes_per_second'."),

@@ -32,7 +32,7 @@ async def test_an_exchange_is_exported_with_both_bodies_and_its_times() -> None:
         await mock.advance(5)
         received = await asking
         [entry] = await exported(mock)
-        assert entry["request"]["url"] == f"http://mock{CHAT}?x=1"
+        assert entry["request"]["url"] == f"http://localhost{CHAT}?x=1"
         assert entry["request"]["queryString"] == [{"name": "x", "value": "1"}]
         assert json.loads(entry["request"]["postData"]["text"]) == BODY
         assert entry["request"]["postData"]["mimeType"] == "application/json"

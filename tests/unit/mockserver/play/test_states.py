@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mockserver import MockLlamaServer
-from mockserver.core.state import State
+from mockserver.core.state import State, StateName
 from tests.harness.patience import PATIENCE
 from tests.harness.sockets.rawhttp import ask, connect, encode, is_refused, read_answer, read_head
 
@@ -73,7 +73,7 @@ async def test_a_restart_with_up_seconds_repeats() -> None:
 
 
 @pytest.mark.parametrize(("state", "error"), [("paused", False), ("crashed", True)])
-async def test_going_down_cuts_a_stream_without_its_final_chunk(state: str, error: bool) -> None:
+async def test_going_down_cuts_a_stream_without_its_final_chunk(state: StateName, error: bool) -> None:
     async with MockLlamaServer() as mock:
         reader, writer = await connect(mock.url)
         writer.write(encode("POST", "/v1/chat/completions", {}, b'{"stream":true,"ignore_eos":true,"messages":[]}'))

@@ -72,7 +72,9 @@ def test_a_revoked_key_is_named_by_its_id(start_gateway: StartGateway, upstream:
     gateway = start_gateway("server: {port: 0}\ndatabase: sqlite+aiosqlite:///gateway.db\n", serves=False)
     gateway.log.wait_for_end()  # there is no database yet
     path = str(gateway.config)
-    made = json.loads(_run("keys", "create", "--config", path, "--account", "acme", "--name", "one", "--json"))
+    made = json.loads(
+        _run("keys", "create", "--config", path, "--account", "acme", "--create-account", "--name", "one", "--json")
+    )
     _run("keys", "revoke", made["id"], "--config", path)
     later = json.loads(_run("keys", "create", "--config", path, "--account", "acme", "--name", "two", "--json"))
     with sqlite3.connect(Path(path).with_name("gateway.db")) as database:

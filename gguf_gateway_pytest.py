@@ -1,18 +1,20 @@
 """The pytest plugin for other projects: `gguf_sandbox`, a gateway and mocks, and `mock_llama_server`, a mock alone.
 
-Imports nothing but pytest until a fixture is used: every pytest run of an environment loads this file.
+Every pytest run of an environment loads this file, also where the project has folders named `gateway` or `mockserver`
+of its own. So it is a module with a name of its own, and imports nothing but pytest until a fixture is used.
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 if TYPE_CHECKING:
-    from mockserver.sandbox.sandbox import Sandbox
-    from mockserver.server.background_thread import BackgroundMock
-    from mockserver.server.mock_server import MockLlamaServer
+    from mockserver import BackgroundMock, MockLlamaServer
+    from mockserver.sandbox import MockFactory, Sandbox, SandboxFactory
 
 
 class Reporter(Protocol):
@@ -34,9 +36,7 @@ def gguf_sandbox_deployments() -> "dict[str, MockLlamaServer] | None":
 def _gguf_sandbox_of_session(
     gguf_sandbox_deployments: "dict[str, MockLlamaServer] | None",
 ) -> "Iterator[Sandbox]":
-    from mockserver.sandbox.sandbox import Sandbox
-
-    with Sandbox(gguf_sandbox_deployments) as sandbox:
+    with _ours("mockserver.sandbox").Sandbox(gguf_sandbox_deployments) as sandbox:
         yield sandbox
 
 
@@ -53,14 +53,13 @@ def gguf_sandbox(_gguf_sandbox_of_session: "Sandbox", request: pytest.FixtureReq
 
 
 @pytest.fixture
-def gguf_sandbox_factory(request: pytest.FixtureRequest) -> "Iterator[Callable[..., Sandbox]]":
+def gguf_sandbox_factory(request: pytest.FixtureRequest) -> "Iterator[SandboxFactory]":
     """Starts further sandboxes for one test. Takes what `mockserver.sandbox.Sandbox` takes."""
-    from mockserver.sandbox.sandbox import Sandbox
-
+    ours = _ours("mockserver.sandbox")
     with ExitStack() as stack:
 
-        def start(deployments: "dict[str, MockLlamaServer] | None" = None, **options: Any) -> "Sandbox":
-            sandbox = stack.enter_context(Sandbox(deployments, **options))
+        def start(*deployments: Any, **options: Any) -> "Sandbox":
+            sandbox: Sandbox = stack.enter_context(ours.Sandbox(*deployments, **options))
             _note(request, sandbox)
             return sandbox
 
@@ -68,14 +67,13 @@ def gguf_sandbox_factory(request: pytest.FixtureRequest) -> "Iterator[Callable[.
 
 
 @pytest.fixture
-def mock_llama_server_factory(request: pytest.FixtureRequest) -> "Iterator[Callable[..., BackgroundMock]]":
+def mock_llama_server_factory(request: pytest.FixtureRequest) -> "Iterator[MockFactory]":
     """Starts mock llama-servers for one test, with no gateway before them. Takes what `MockLlamaServer` takes."""
-    from mockserver.server.mock_server import MockLlamaServer
-
+    ours = _ours("mockserver")
     with ExitStack() as stack:
 
         def start(**options: Any) -> "BackgroundMock":
-            mock = stack.enter_context(MockLlamaServer(**options))
+            mock: BackgroundMock = stack.enter_context(ours.MockLlamaServer(**options))
             _note(request, mock)
             return mock
 
@@ -83,18 +81,24 @@ def mock_llama_server_factory(request: pytest.FixtureRequest) -> "Iterator[Calla
 
 
 @pytest.fixture
-def mock_llama_server(mock_llama_server_factory: "Callable[..., BackgroundMock]") -> "BackgroundMock":
+def mock_llama_server(mock_llama_server_factory: "MockFactory") -> "BackgroundMock":
     """A mock llama-server that is ready: `.url`, `.set_state("restarting")`, `.requests`."""
     return mock_llama_server_factory()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Forget what an earlier run of the same test used: some plugins run a failed test again."""
+    item.stash[_IN_USE] = []
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Tell of a failed test what its sandboxes received, and what the gateway logged."""
+    """Tell of a failed test, or of a fixture that failed, what its sandboxes received, and what the gateway logged."""
     report = yield
-    if report.failed and call.when == "call":
+    if report.failed and call.when != "teardown":
         for used in item.stash.get(_IN_USE, []):
             report.sections.append((repr(used), used.report()))
     return report
@@ -102,3 +106,17 @@ def pytest_runtest_makereport(
 
 def _note(request: pytest.FixtureRequest, used: Reporter) -> None:
     request.node.stash.setdefault(_IN_USE, []).append(used)
+
+
+def _ours(name: str) -> Any:
+    """A package of gguf-gateway. Where another is found under its name, the test fails with a sentence that says so."""
+    found = import_module(name.partition(".")[0])
+    places = [Path(place).resolve() for place in getattr(found, "__path__", [found.__file__])]
+    ours = Path(__file__).resolve().with_name(found.__name__)
+    if ours in places or hasattr(found, "MockLlamaServer"):
+        return import_module(name)
+    pytest.fail(
+        f"The fixtures of gguf-gateway need its package {found.__name__!r}, but Python finds {places[0]} under that "
+        "name first: rename that, or keep its folder out of sys.path (`--import-mode=importlib` tells pytest to).",
+        pytrace=False,
+    )

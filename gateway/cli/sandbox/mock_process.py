@@ -1,0 +1,63 @@
+"""One `mock-llama-server` of the sandbox, a process of its own. It ends with us even if we are killed."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+
+_STOP_SECONDS = 1.0
+_CONTROL, _SERVER = "control is listening on ", "server is listening on "
+
+
+class SandboxError(Exception):
+    """The sandbox cannot start. The message is one sentence for a terminal."""
+
+
+class MockProcess:
+    """The mock of the deployment `name`. `url` and `control_url` are known once it has started."""
+
+    def __init__(self, name: str, options: Sequence[str]) -> None:
+        self.name = name
+        self.url = self.control_url = ""
+        self._command = [sys.executable, "-m", "mockserver", "--port=0", *options, "--stop-with-stdin"]
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it, and return once it is there. Raises SandboxError with its own words if it is not."""
+        self._process = process = await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=asyncio.subprocess.PIPE,  # its end is what tells the mock that we are gone
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # a Ctrl-C is ours to handle: mocks end after the gateway
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        if process.stdout is None or process.stderr is None:
+            raise SandboxError("A mock llama-server has no output to read.")
+        async for line in process.stdout:
+            self.control_url = _after(_CONTROL, line) or self.control_url
+            self.url = _after(_SERVER, line) or self.url
+            if self.url:
+                return
+        said = (await process.stderr.read()).decode(errors="replace").strip().splitlines()
+        why = said[-1].removeprefix("Error: ") if said else "it said nothing"
+        raise SandboxError(f"The mock of {self.name} did not start: {why}")
+
+    async def stop(self) -> None:
+        """Terminate it; kill it if that does not help."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+def _after(words: str, line: bytes) -> str:
+    """The word behind `words`; empty if they are not in the line."""
+    rest = line.decode(errors="replace").partition(words)[2].split()
+    return rest[0] if rest else ""

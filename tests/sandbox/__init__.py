@@ -1,0 +1,1 @@
+"""`gguf-gateway sandbox`, driven from outside."""
