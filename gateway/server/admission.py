@@ -20,7 +20,7 @@ from gateway.proxy.relay import Relay
 from gateway.proxy.upstream.connection_pool import ConnectionPool, ConnectionPools
 from gateway.proxy.upstream.readiness import Readiness
 from gateway.registry.base import Registry
-from gateway.telemetry.logs import masked
+from gateway.telemetry.masking import masked
 
 
 class RequestedTarget(NamedTuple):

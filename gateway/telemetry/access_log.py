@@ -18,7 +18,8 @@ from gateway.core.exchange import EXCHANGE, Ending, Exchange
 from gateway.core.forwarding import FORWARDED_FOR, TrustedProxies
 from gateway.core.headers import ALWAYS, is_sane_request_id, request_id_fields
 from gateway.core.notifier import Notifier
-from gateway.telemetry.logs import log_request, masked
+from gateway.telemetry.logs import log_request
+from gateway.telemetry.masking import masked
 from gateway.telemetry.metrics import Metrics
 
 _REMEMBERED = 50
