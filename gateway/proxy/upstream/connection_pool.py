@@ -7,7 +7,7 @@ after 100 requests (cpp-httplib's keep-alive defaults, seen in its `Keep-Alive` 
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from dataclasses import replace
 from time import monotonic
 
@@ -41,6 +41,7 @@ class ConnectionPool:
         self._fixed_headers = fixed.encode("ascii")
         self._idle: list[UpstreamConnection] = []
         self._in_use = 0
+        self._receiving = 0  # requests that hold a part of their body, and have no connection yet
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
@@ -61,6 +62,21 @@ class ConnectionPool:
         connection = self._reused()
         self._in_use += connection is not None
         return connection
+
+    @contextlib.contextmanager
+    def receiving(self) -> Iterator[None]:
+        """Count a request towards the limits while its body is received, and held, before it asks for a connection.
+
+        Raises BusyError if there are as many requests already as may have a connection or wait for one.
+        """
+        here = self._in_use + len(self._waiting) + self._receiving
+        if here >= self._limits.connections + self._limits.waiting:
+            raise BusyError("limits.waiting is reached by requests whose bodies still arrive")
+        self._receiving += 1
+        try:
+            yield
+        finally:
+            self._receiving -= 1
 
     async def connect(self) -> UpstreamConnection:
         """A connection on which nothing has been sent yet; hand it to `release` in the end.
