@@ -72,6 +72,11 @@ class AiohttpConnection(web.RequestHandler):
         """Whether a request is under way here that aiohttp does not know of."""
         return False
 
+    @property
+    def idle_since(self) -> float:
+        """When the last request was over, or the connection was made: seconds of the event loop's clock."""
+        return self._next_keepalive_close_time - self._keepalive_timeout
+
     def restart_keepalive(self) -> None:
         """Let the time for which the connection may be idle begin now."""
         self._next_keepalive_close_time = self.event_loop.time() + self._keepalive_timeout

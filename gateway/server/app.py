@@ -10,7 +10,7 @@ from gateway.core.forwarding import TrustedProxies
 from gateway.core.notifier import Notifier
 from gateway.core.worker_group import ALONE, WORKER_GROUP, WorkerGroup
 from gateway.proxy.relay import RELAY, Relay
-from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPools
+from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPools, FreeDescriptor
 from gateway.proxy.upstream.readiness import READINESS, Readiness
 from gateway.registry.base import Registry
 from gateway.server.admission import ADMISSION, REGISTRY, Admission
@@ -28,10 +28,12 @@ NOTIFIER = web.AppKey("notifier", Notifier)
 _FIRST_LOOK_SECONDS = 0.3  # so that a restarted gateway does not call healthy deployments "deploying"
 
 
-def create_app(server: Server, registry: Registry, group: WorkerGroup = ALONE) -> web.Application:
+def create_app(
+    server: Server, registry: Registry, group: WorkerGroup = ALONE, free_descriptor: FreeDescriptor = lambda: False
+) -> web.Application:
     """The gateway as an aiohttp application. `registry` is opened and closed with it."""
     app = web.Application(middlewares=MIDDLEWARES)
-    notifier, pools = Notifier(), ConnectionPools(group)
+    notifier, pools = Notifier(), ConnectionPools(group, free_descriptor)
     app[NOTIFIER] = notifier
     app[WORKER_GROUP] = group
     app[REGISTRY] = registry

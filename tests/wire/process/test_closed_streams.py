@@ -35,7 +35,7 @@ def test_it_serves_with_closed_standard_streams(
         assert process.poll() is None, "it has ended"
         try:
             with WireClient(port) as client:
-                return client.ask(chat()).json() == FINE
+                return bool(client.ask(chat()).json() == FINE)
         except OSError:
             return False
 
