@@ -6,9 +6,9 @@ from itertools import chain
 import pytest
 
 from tests.harness import contract
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import chat
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import chat
 
 HEAD = chat(body=None).replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n")
 BROKEN = {

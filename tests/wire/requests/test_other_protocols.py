@@ -3,10 +3,10 @@
 import pytest
 
 from tests.harness import contract
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import chat
-from tests.harness.wire_client import request
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import chat
+from tests.harness.sockets.wire_client import request
 
 HEALTHZ = request("/healthz", method="GET")
 

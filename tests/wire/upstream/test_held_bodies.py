@@ -4,11 +4,11 @@
 """
 
 from tests.harness import contract
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import wait_until
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import chat
-from tests.harness.wire_client import Response, WireClient
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import chat
+from tests.harness.sockets.wire_client import Response, WireClient
 
 FINE = {"object": "fine"}
 BODY = b"x" * 200_000

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests.harness import scene
-from tests.harness.fleet import StartGateway
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE, wait_until
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit, fine
-from tests.harness.stage import EVENT, chat
-from tests.harness.wire_client import Closed, WireClient
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import EVENT, chat
+from tests.harness.sockets.upstream_visit import Visit, fine
+from tests.harness.sockets.wire_client import Closed, WireClient
 
 FINE = {"object": "fine"}
 TOLD = "more than 112 client connections: the longest idle are closed"

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.harness import scene
-from tests.harness.gateway_process import COMMAND
 from tests.harness.patience import PATIENCE, wait_until
-from tests.harness.scripted_upstream import ScriptedUpstream
-from tests.harness.stage import chat
-from tests.harness.wire_client import WireClient
+from tests.harness.processes.gateway_process import COMMAND
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import chat
+from tests.harness.sockets.wire_client import WireClient
 
 FINE = {"object": "fine"}
 
