@@ -20,6 +20,7 @@ from gateway.server.handlers.probes import SHUTDOWN, Shutdown
 from gateway.server.refusal_response import REFUSER, Refuser
 from gateway.server.routes import add_operator_routes, add_probes, add_routes
 from gateway.telemetry import access_log
+from gateway.telemetry.masking import know_keys
 
 # Only for what the router answers: the proxied endpoints do not come this way (see `request_pipeline`).
 MIDDLEWARES = (access_log.measure, preflight.answer_preflight, authentication.authenticate)
@@ -71,6 +72,7 @@ async def registry_context(app: web.Application) -> AsyncIterator[None]:
     """The registry is open while the gateway serves."""
     registry = app[REGISTRY]
     await registry.open()
+    know_keys(lambda digest: digest in registry.snapshot.keys)
     yield
     await registry.close()
 
