@@ -175,7 +175,8 @@ def set_up(form: str, level: str, stream: TextIO | None = None) -> None:
     stream = stream or sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  as long as the process lives
     terminal = stream.isatty()
     human = form == "human" or (form == "auto" and terminal)
-    handler = Batches(stream, HumanLines(colour=terminal) if human else JsonLines())
+    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"  # no-color.org
+    handler = Batches(stream, HumanLines(colour=colour) if human else JsonLines())
     _replace(stream, handler.writer)
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import pty
 import re
 import sys
 import unicodedata
@@ -139,3 +140,25 @@ def test_lines_wait_for_each_other_only_in_an_event_loop(log_file: LogFile) -> N
     assert "third" not in asyncio.run(say("third"))
     asyncio.run(say_and_wait("fourth"))
     assert log_file.text().count("\n") == 4
+
+
+@pytest.mark.parametrize(
+    ("environ", "coloured"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)],
+)
+def test_a_terminal_gets_colours_unless_it_asks_for_none(
+    log_file: LogFile, monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], coloured: bool
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    controller, terminal = pty.openpty()
+    with open(terminal, "w", encoding="utf-8") as stream, open(controller, "rb", buffering=0) as screen:
+        logs.set_up("auto", "info", stream)
+        logging.getLogger("x").warning("said")
+        text = b""
+        while not text.endswith(b"\n"):
+            text += screen.read(4096)
+    assert (b"\x1b" in text) == coloured
+    assert b"said" in text
