@@ -74,7 +74,7 @@ def test_nobody_waits_for_a_reader_and_what_is_lost_is_counted(pipe: Pipe) -> No
     kept, lost = text[:-1], int(text[-1].split()[0])
     assert kept == said[: len(kept)]
     assert len(kept) + lost == len(said)
-    assert KEPT_BYTES - 100 <= sum(map(len, kept)) <= KEPT_BYTES
+    assert KEPT_BYTES - 100 <= sum(map(len, kept)) <= KEPT_BYTES + PIPE_BYTES  # which the pipe may have taken meanwhile
     later = lines(1000, 20)
     for line in later:
         writer.write(line)
