@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -31,34 +32,31 @@ def deployment(port: int) -> Deployment:
     return Deployment("demo", "acme", f"http://127.0.0.1:{port}", limits=limits, timeouts=timeouts)
 
 
-async def listening() -> tuple[asyncio.Server, int]:
-    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
-    return server, server.sockets[0].getsockname()[1]
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Somebody listens here, and never accepts: the kernel does it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
 
 
-async def test_without_a_descriptor_a_request_is_told_that_it_is_busy() -> None:
-    server, port = await listening()
+async def test_without_a_descriptor_a_request_is_told_that_it_is_busy(port: int) -> None:
     pool = ConnectionPool(deployment(port))
     with no_descriptor_left(), pytest.raises(BusyError, match="no file descriptor is left"):
         await pool.connect()
     pool.release(await pool.connect(), reusable=False)
     assert pool.connections["in_use"] == 0
-    server.close()
 
 
-async def test_a_descriptor_that_becomes_free_is_waited_for() -> None:
-    server, port = await listening()
+async def test_a_descriptor_that_becomes_free_is_waited_for(port: int) -> None:
     pool = ConnectionPool(deployment(port))
     with no_descriptor_left():
         connecting = asyncio.create_task(pool.connect())
         await asyncio.sleep(0.05)
         assert not connecting.done()
     pool.release(await connecting, reusable=False)
-    server.close()
 
 
-async def test_descriptors_that_are_kept_for_upstreams_are_used_and_taken_back() -> None:
-    server, port = await listening()
+async def test_descriptors_that_are_kept_for_upstreams_are_used_and_taken_back(port: int) -> None:
     reserve = DescriptorReserve(2)
     pool = ConnectionPool(deployment(port), free_descriptor=reserve.let_one_go)
     with no_descriptor_left():
@@ -71,4 +69,3 @@ async def test_descriptors_that_are_kept_for_upstreams_are_used_and_taken_back()
     while not reserve.let_one_go():
         await asyncio.sleep(0.05)
     reserve.close()
-    server.close()
