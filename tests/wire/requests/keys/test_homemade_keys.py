@@ -13,7 +13,7 @@ EXPIRED = "an-old.one_42"
 KEYS = f"""
       - {{name: own, key: {OWN}}}
       - {{name: signs, key: "{SIGNS}"}}
-      - {{name: expired, key: {EXPIRED}, expires_at: 2020-01-01T00:00:00Z}}
+      - {{name: ran-out, key: {EXPIRED}, expires_at: 2020-01-01T00:00:00Z}}
 """
 
 
