@@ -3,7 +3,7 @@
 The JSON Schema of it is `config/gateway.schema.json`, written by `gguf-gateway schema`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +11,8 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from gateway.config import cross_field_rules
+from gateway.config.document import field_name
+from gateway.config.placeholders import placeholders, refuse_placeholders
 from gateway.config.server_settings import Admin, Log, Model, Probes, Server, ServerLimits, ServerTimeouts
 from gateway.config.setting_types import (
     NO_BOOL,
@@ -189,10 +191,13 @@ class Settings(Model):
     )
 
 
-def parse(text: str, source: str, environ: Mapping[str, str], folder: Path = Path()) -> Settings:
+def parse(
+    text: str, source: str, environ: Mapping[str, str], folder: Path = Path(), hosts: Sequence[str] = ()
+) -> Settings:
     """Read a configuration file's text. `source` is its name in errors; `environ` fills in `${NAME}`.
 
-    The path of a `ca_file` starts at `folder`, unless it is a whole one.
+    The path of a `ca_file` starts at `folder`, unless it is a whole one. `hosts` are listened on in place
+    of the file's.
 
     Raises SourceError with every error at once, each line as `FILE:LINE: FIELD: sentence`; no value is ever quoted.
     """
@@ -207,6 +212,8 @@ def parse(text: str, source: str, environ: Mapping[str, str], folder: Path = Pat
         add_field_errors(document, error, Settings)
         document.raise_errors()
         raise
+    if not all(map(is_loopback, hosts or settings.server.host)):
+        refuse_placeholders(document)
     document.raise_errors()
     return settings
 
@@ -225,6 +232,12 @@ def warnings(settings: Settings) -> tuple[str, ...]:
         found.append(
             f"The configuration holds {counted(len(plain), 'key')} as plain text ({', '.join(plain[:3])}) while the "
             "gateway listens beyond this machine: replace each `key` by its `key_sha256` (gguf-gateway hash-key)."
+        )
+    unfilled = [field_name(path) for path in placeholders(settings.model_dump())]
+    if unfilled:
+        found.append(
+            f"{', '.join(unfilled[:3])}: a placeholder stands where a secret belongs. Whoever knows the template knows "
+            "it, and the gateway does not start with it once it listens beyond this machine."
         )
     if settings.database is None and not keys:
         found.append("No key is configured: every request will be answered 401.")

@@ -209,10 +209,19 @@ class _Reader:
 
     def _variable(self, name: str, path: Path) -> str:
         if name not in self._environ:
-            shown = name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name) else "..."
-            self._document.add_error(path, f"the environment variable {shown} is not set")
+            self._document.add_error(path, _why_not(name))
             return ""
         return self._environ[name]
+
+
+def _why_not(name: str) -> str:
+    """Why nothing can take the place of `${name}`. What a shell would fall back on may be a key, and is not shown."""
+    found = re.fullmatch(r"([A-Za-z_][A-Za-z0-9_]{0,63})(:?[-=?+].*)?", name, re.DOTALL)
+    if found is None:
+        return "the environment variable ... is not set"
+    if found[2]:
+        return f"`${{{found[1]}{found[2][: 1 + found[2].startswith(':')]}...}}` is not supported; `${{{found[1]}}}` is"
+    return f"the environment variable {name} is not set"
 
 
 _ODD_KEY = "a name here is read as something other than text; put it in quotes"

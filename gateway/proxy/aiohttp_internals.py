@@ -7,13 +7,15 @@ import asyncio
 from typing import Any
 
 import aiohttp
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.http import RawRequestMessage
+
+from gateway.proxy.request_line_watch import RequestLineWatch
 
 # To know when aiohttp waits for a request, and to keep it from closing a connection that is busy without it.
 _FOR_FAST_PATH = ("_waiter", "_messages", "_next_keepalive_close_time", "_keepalive_timeout", "_process_keepalive")
 # To tell the reader of a request's body that no more of it can come.
-_FOR_BODIES = ("_messages", "_request_count", "_current_request")
+_FOR_BODIES = ("_messages", "_request_count")
 
 _MAX_FRAMING_BYTES = 64 * 1024  # chunk sizes and extensions, beyond seven bytes for every one of the body
 
@@ -49,11 +51,13 @@ def shortcomings() -> list[str]:
 class AiohttpConnection(web.RequestHandler):
     """One client connection of aiohttp's server, with names for what the gateway has to know of its state."""
 
-    __slots__ = ("_body_bytes", "event_loop")
+    __slots__ = ("_body", "_body_bytes", "_request_lines", "event_loop")
 
     def __init__(self, manager: web.Server, **options: Any) -> None:
         super().__init__(manager, **options)
         self.event_loop: asyncio.AbstractEventLoop = options["loop"]
+        self._request_lines = RequestLineWatch()
+        self._body: StreamReader | None = None  # of the request that was read last: the one that may be incomplete
         self._body_bytes = 0  # on the wire, framing included, beyond those that came with the head
 
     @property
@@ -68,6 +72,11 @@ class AiohttpConnection(web.RequestHandler):
         """Whether a request is under way here that aiohttp does not know of."""
         return False
 
+    @property
+    def idle_since(self) -> float:
+        """When the last request was over, or the connection was made: seconds of the event loop's clock."""
+        return self._next_keepalive_close_time - self._keepalive_timeout
+
     def restart_keepalive(self) -> None:
         """Let the time for which the connection may be idle begin now."""
         self._next_keepalive_close_time = self.event_loop.time() + self._keepalive_timeout
@@ -78,27 +87,36 @@ class AiohttpConnection(web.RequestHandler):
             self.restart_keepalive()
         super()._process_keepalive()
 
+    @property
+    def speaks_http(self) -> bool:
+        """Whether all that aiohttp has read as requests of HTTP are that. Always so where it does not tell."""
+        return not self._request_lines.found
+
     def feed(self, data: bytes) -> None:
         """Let aiohttp read, and answer, what came. The reader of a body is told when no more of it can come."""
         if not _HAS_BODIES:
             super().data_received(data)
             return
-        requests = self._request_count
+        requests, in_body = self._request_count, self._body is not None and not self._body.is_eof()
         super().data_received(data)
+        self._request_lines.see(data, requests=self._request_count - requests, in_body=in_body)
         if self._request_count != requests:
-            self._body_bytes = 0
-            if not isinstance(self._messages[-1][0], RawRequestMessage):
-                self._spoil_bodies()  # aiohttp notes the error for later, and leaves the reader waiting
-        elif self._current_request is not None:
+            message, body = self._messages[-1]
+            if isinstance(message, RawRequestMessage):
+                self._body, self._body_bytes = body, 0
+            else:
+                self._spoil_body()  # aiohttp notes the error for later, and leaves the reader waiting
+        elif self._body is not None:
             self._body_bytes += len(data)
-            if self._body_bytes > _MAX_FRAMING_BYTES + 8 * self._current_request.content.total_bytes:
-                self._spoil_bodies()
+            if self._body_bytes > _MAX_FRAMING_BYTES + 8 * self._body.total_bytes:
+                self._spoil_body()
 
-    def _spoil_bodies(self) -> None:
-        """Give an error to the readers of the bodies that are incomplete."""
-        bodies = [body for _, body in self._messages]
-        if self._current_request is not None:
-            bodies.append(self._current_request.content)
-        for body in bodies:
-            if not body.is_eof():
-                body.set_exception(web.RequestPayloadError())
+    def _spoil_body(self) -> None:
+        """Give an error to the reader of the body that is incomplete, if there is one.
+
+        Twice: a reader that the end of a chunk has woken in this turn of the event loop finds nothing to read, and
+        waits again without a look at what was set meanwhile.
+        """
+        if self._body is not None and not self._body.is_eof():
+            self._body.set_exception(web.RequestPayloadError())
+            self.event_loop.call_soon(self._body.set_exception, web.RequestPayloadError())

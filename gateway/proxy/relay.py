@@ -118,11 +118,16 @@ class Relay:
         try:
             async with preparing:
                 if upload is not None:
-                    body = await upload.read_first()
+                    with pool.receiving():
+                        body = await upload.read_first()
                     exchange.bytes_in = upload.size
-                return body, await _connect(pool)
+                return body, await pool.connect()
         except TimeoutError as error:
             raise Refusal(errors.DRAINING) from error
+        except UpstreamError as error:
+            raise Refusal(errors.UNREACHABLE, cause=str(error)) from error
+        except BusyError as error:
+            raise Refusal(errors.BUSY, cause=str(error)) from error
         finally:
             self._preparing.discard(preparing)
 
@@ -132,15 +137,6 @@ class Relay:
 
 
 RELAY = web.AppKey("relay", Relay)
-
-
-async def _connect(pool: ConnectionPool) -> UpstreamConnection:
-    try:
-        return await pool.connect()
-    except UpstreamError as error:
-        raise Refusal(errors.UNREACHABLE, cause=str(error)) from error
-    except BusyError as error:
-        raise Refusal(errors.BUSY, cause=str(error)) from error
 
 
 def _client_of(request: web.Request) -> Client:

@@ -23,7 +23,7 @@ def registry_of(settings: Settings, path: Path) -> Registry:
     A relative path in `database` starts at the configuration's folder, wherever the gateway is started from.
     """
     if settings.database is None:
-        return YamlRegistry(path)
+        return YamlRegistry(path, hosts=settings.server.host)
     return database_of(settings.database, settings.server, path)
 
 

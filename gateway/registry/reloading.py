@@ -50,6 +50,13 @@ class WatchingRegistry(Registry):
         """Look for a change now instead of at the next turn. Returns at once."""
         self._wake.set()
 
+    async def still_open_after(self, seconds: float) -> bool:
+        """Wait; False, and at once, if the registry is closed meanwhile."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        return not self._stop.is_set()
+
     async def _watch(self) -> None:
         while not self._stop.is_set():
             with contextlib.suppress(TimeoutError):

@@ -4,7 +4,7 @@ import asyncio
 import os
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gateway.config.document import SourceError
@@ -18,7 +18,10 @@ from gateway.registry.base import Snapshot
 from gateway.registry.reloading import INTERVAL, WatchingRegistry, log
 
 _SQLITE = b"SQLite format 3\0"  # how every such file begins (sqlite.org/fileformat)
-_SETTLE = 0.1  # seconds that a file must be unchanged: an editor may be half-way through writing it
+# Seconds for which a file must not have changed: who writes it in pieces may pause for half a second, and each of them
+# may be valid. Together with the interval, less than the second within which an edit is in force.
+_SETTLE = 0.6
+_SHORTEST_SETTLE = 0.1  # seconds for which it is watched at least: the clock of its file system may be another
 _FRESH_NS = 2_000_000_000  # a file this young can change again without its timestamps showing it
 # Server settings that need no restart: they reach deployments through the snapshot.
 _LIVE = (
@@ -31,9 +34,12 @@ _LIVE = (
 )
 
 
-def read_settings(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings of a configuration file. Raises SourceError with every error in it."""
-    return _parse(path, _read(path), environ)
+def read_settings(path: Path, environ: Mapping[str, str] | None = None, hosts: Sequence[str] = ()) -> Settings:
+    """The settings of a configuration file. Raises SourceError with every error in it.
+
+    It is read as for a gateway that listens on `hosts`, if they are given.
+    """
+    return _parse(path, _read(path), environ, hosts)
 
 
 def snapshot_of(settings: Settings) -> Snapshot:
@@ -70,11 +76,18 @@ class YamlRegistry(WatchingRegistry):
     nothing but `problem`.
     """
 
-    def __init__(self, path: Path, environ: Mapping[str, str] | None = None, interval: float = INTERVAL) -> None:
+    def __init__(
+        self,
+        path: Path,
+        environ: Mapping[str, str] | None = None,
+        interval: float = INTERVAL,
+        hosts: Sequence[str] = (),
+    ) -> None:
         super().__init__(str(path), interval)
         self.settings = Settings()
         self._path = path
         self._environ = os.environ if environ is None else environ
+        self._hosts = hosts
         self._signature: Signature | None = (0,)
         self._content: bytes | None = None
         self._started: Settings | None = None
@@ -86,7 +99,8 @@ class YamlRegistry(WatchingRegistry):
         if signature == self._signature and self.problem is None and not _fresh(signature):
             return
         if self._started is not None and signature != self._signature:
-            await asyncio.sleep(_SETTLE)
+            if not await self.still_open_after(_seconds_to_settle(signature)):
+                return
             if signature != await asyncio.to_thread(signature_of, self._path):
                 return
         self._signature = signature
@@ -94,7 +108,7 @@ class YamlRegistry(WatchingRegistry):
         if content == self._content and self.problem is None:
             return
         self._content = content
-        self._take(await asyncio.to_thread(_parse, self._path, content, self._environ))
+        self._take(await asyncio.to_thread(_parse, self._path, content, self._environ, self._hosts))
 
     def _take(self, settings: Settings) -> None:
         if settings.database is not None:
@@ -122,13 +136,13 @@ def _keys(settings: Settings) -> Iterator[Key]:
             yield Key(f"{account}/{entry.name}", entry.name, account, entry.digest, entry.expires_at)
 
 
-def _parse(path: Path, content: bytes, environ: Mapping[str, str] | None) -> Settings:
+def _parse(path: Path, content: bytes, environ: Mapping[str, str] | None, hosts: Sequence[str]) -> Settings:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise SourceError(f"{path}:{line}: the file is not UTF-8") from error
-    return parse(text, str(path), os.environ if environ is None else environ, path.parent)
+    return parse(text, str(path), os.environ if environ is None else environ, path.parent, hosts)
 
 
 def _read(path: Path) -> bytes:
@@ -145,6 +159,14 @@ def _read(path: Path) -> bytes:
     if len(content) > MAX_CHARS:
         raise SourceError(f"{path}: is larger than {MAX_CHARS} bytes")
     return content
+
+
+def _seconds_to_settle(signature: Signature | None) -> float:
+    """How long to wait until a file with this signature has not changed for long enough."""
+    if signature is None:
+        return _SETTLE
+    unchanged = (time.time_ns() - max(signature[-2:])) / 1e9
+    return _SETTLE if unchanged < 0 else max(_SETTLE - unchanged, _SHORTEST_SETTLE)
 
 
 def _fresh(signature: Signature | None) -> bool:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from aiohttp import web
 
 from gateway.core import errors
-from gateway.core.account import Key, digest_of
+from gateway.core.account import Key
 from gateway.core.base_urls import how_to_enable
 from gateway.core.deployment import Deployment, Status, is_id
 from gateway.core.endpoints import Endpoint
@@ -20,7 +20,7 @@ from gateway.proxy.relay import Relay
 from gateway.proxy.upstream.connection_pool import ConnectionPool, ConnectionPools
 from gateway.proxy.upstream.readiness import Readiness
 from gateway.registry.base import Registry
-from gateway.telemetry.logs import masked
+from gateway.telemetry.masking import masked
 
 
 class RequestedTarget(NamedTuple):
@@ -114,8 +114,7 @@ class Admission:
 
     def _named(self, asked_for: str) -> str:
         """What log and status page call a deployment that there is not: by its id, unless that may be a pasted key."""
-        is_key = digest_of(asked_for) in self._registry.snapshot.keys
-        return asked_for if is_id(asked_for) and not is_key and masked(asked_for) == asked_for else "what was asked for"
+        return asked_for if is_id(asked_for) and masked(asked_for) == asked_for else "what was asked for"
 
 
 REGISTRY = web.AppKey("registry", Registry)

@@ -10,7 +10,7 @@ from gateway.core.forwarding import TrustedProxies
 from gateway.core.notifier import Notifier
 from gateway.core.worker_group import ALONE, WORKER_GROUP, WorkerGroup
 from gateway.proxy.relay import RELAY, Relay
-from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPools
+from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPools, FreeDescriptor
 from gateway.proxy.upstream.readiness import READINESS, Readiness
 from gateway.registry.base import Registry
 from gateway.server.admission import ADMISSION, REGISTRY, Admission
@@ -20,6 +20,7 @@ from gateway.server.handlers.probes import SHUTDOWN, Shutdown
 from gateway.server.refusal_response import REFUSER, Refuser
 from gateway.server.routes import add_operator_routes, add_probes, add_routes
 from gateway.telemetry import access_log
+from gateway.telemetry.masking import know_keys
 
 # Only for what the router answers: the proxied endpoints do not come this way (see `request_pipeline`).
 MIDDLEWARES = (access_log.measure, preflight.answer_preflight, authentication.authenticate)
@@ -28,10 +29,12 @@ NOTIFIER = web.AppKey("notifier", Notifier)
 _FIRST_LOOK_SECONDS = 0.3  # so that a restarted gateway does not call healthy deployments "deploying"
 
 
-def create_app(server: Server, registry: Registry, group: WorkerGroup = ALONE) -> web.Application:
+def create_app(
+    server: Server, registry: Registry, group: WorkerGroup = ALONE, free_descriptor: FreeDescriptor = lambda: False
+) -> web.Application:
     """The gateway as an aiohttp application. `registry` is opened and closed with it."""
     app = web.Application(middlewares=MIDDLEWARES)
-    notifier, pools = Notifier(), ConnectionPools(group)
+    notifier, pools = Notifier(), ConnectionPools(group, free_descriptor)
     app[NOTIFIER] = notifier
     app[WORKER_GROUP] = group
     app[REGISTRY] = registry
@@ -69,6 +72,7 @@ async def registry_context(app: web.Application) -> AsyncIterator[None]:
     """The registry is open while the gateway serves."""
     registry = app[REGISTRY]
     await registry.open()
+    know_keys(lambda digest: digest in registry.snapshot.keys)
     yield
     await registry.close()
 

@@ -91,6 +91,17 @@ class Demultiplexer(ClientConnection):
     def is_busy(self) -> bool:
         return self._state is FAST_PATH
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way here: no request, no answer, at most the beginning of a head."""
+        unanswered = self._state is FAST_PATH or self.answer is not None or self.is_unread
+        return not unanswered and not self._buffer and self.waits_for_request
+
+    def close_idle(self) -> None:
+        """Close it, to have its file descriptor for others."""
+        if self.transport is not None:
+            self.transport.close()
+
     def _dispatch(self, data: bytes) -> None:
         """Route `data`, which begins with a request, while nothing is under way on the fast path."""
         if not self._retries:
@@ -119,6 +130,7 @@ class Demultiplexer(ClientConnection):
         elif begun is Begun.YES:
             self._retries = 0
             self._state = FAST_PATH
+            self.has_proved_key = True
         else:
             self._pass_on(data, 0)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from gateway.proxy.client_connection import ClientConnection
 from gateway.proxy.paused_client_watch import PausedClientWatch
 from gateway.proxy.write_coalescing import WriteCoalescer
 from gateway.server.completion import COMPLETION
+from gateway.server.connection_limit import ConnectionLimit
 from gateway.server.demultiplexer import Demultiplexer
 from gateway.server.fast_path import FastPath
 from gateway.server.refusal_response import REFUSER
@@ -33,13 +35,28 @@ _LINGER_SECONDS = 2.0  # how long the rest of a refused request is read and drop
 class HttpConnection(Demultiplexer):
     """One client connection."""
 
-    __slots__ = ("app",)
+    __slots__ = ("_limit", "app")
 
     def __init__(
-        self, app: web.Application, fast_path: FastPath, coalescer: WriteCoalescer, manager: web.Server, **kwargs: Any
+        self,
+        app: web.Application,
+        limit: ConnectionLimit,
+        fast_path: FastPath,
+        coalescer: WriteCoalescer,
+        manager: web.Server,
+        **kwargs: Any,
     ) -> None:
         super().__init__(fast_path, coalescer, manager, **kwargs)
         self.app = app
+        self._limit = limit
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._limit.add(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._limit.remove(self)
+        super().connection_lost(exc)
 
     def handle_error(
         self,
@@ -89,7 +106,14 @@ class UnfitAiohttpError(Exception):
 
 class _Server(web.Server):
     def __init__(
-        self, app: web.Application, made: web.Server, *, proxies: bool, handler_cancellation: bool, **options: Any
+        self,
+        app: web.Application,
+        most: int,
+        made: web.Server,
+        *,
+        proxies: bool,
+        handler_cancellation: bool,
+        **options: Any,
     ) -> None:
         pipeline = RequestPipeline(app, made.request_handler, proxies=proxies)
         # aiohttp's type says BaseRequest; what an application's request_factory makes is a Request.
@@ -103,6 +127,7 @@ class _Server(web.Server):
         self._app = app
         self._options = {"loop": asyncio.get_running_loop(), **options}
         self._fast_path = FastPath(app, proxies=proxies)
+        self._limit = ConnectionLimit(most)
         self._coalescer = WriteCoalescer()
         self._paused_clients = PausedClientWatch(lambda: self.connections)
 
@@ -111,23 +136,25 @@ class _Server(web.Server):
         await super().shutdown(timeout)
 
     def __call__(self) -> web.RequestHandler:
-        return HttpConnection(self._app, self._fast_path, self._coalescer, self, **self._options)
+        return HttpConnection(self._app, self._limit, self._fast_path, self._coalescer, self, **self._options)
 
 
 class Runner(web.AppRunner):
     """Runs the application the one way it is ever run, in production and in tests alike.
 
-    `proxies`: it serves the proxied endpoints, beside what its router knows.
+    `proxies`: it serves the proxied endpoints, beside what its router knows. With more than `most` connections, idle
+    ones are closed.
     Raises UnfitAiohttpError, which says in a sentence why the installed aiohttp cannot serve.
     """
 
-    def __init__(self, app: web.Application, server: Server, *, proxies: bool = True) -> None:
+    def __init__(self, app: web.Application, server: Server, most: int = sys.maxsize, *, proxies: bool = True) -> None:
         why_not = aiohttp_internals.unfit()
         if why_not is not None:
             raise UnfitAiohttpError(why_not)
         for sentence in aiohttp_internals.shortcomings() if proxies else ():
             log.warning("%s", sentence)
         self._proxies = proxies
+        self._most = most
         self._options: dict[str, Any] = {
             "handler_cancellation": True,  # a client that leaves must free its slot upstream
             "access_log": None,  # ours is in access_log.py
@@ -145,4 +172,4 @@ class Runner(web.AppRunner):
         return [each for each in connections if isinstance(each, ClientConnection) and each.is_unread]
 
     async def _make_server(self) -> web.Server:
-        return _Server(self.app, await super()._make_server(), proxies=self._proxies, **self._options)
+        return _Server(self.app, self._most, await super()._make_server(), proxies=self._proxies, **self._options)

@@ -16,6 +16,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.core import errors
 from gateway.core.errors import Refusal
+from gateway.proxy.aiohttp_internals import AiohttpConnection
 from gateway.proxy.request_body import EXPECTATIONS
 
 MAX_HEADER_BYTES = 32 * 1024  # of all headers together, names and values
@@ -63,7 +64,8 @@ def refuse_ambiguous(request: web.Request) -> None:
 
 def _fault_of(request: web.Request) -> Refusal | None:
     headers = request.headers
-    if _ODD_VERSION in request:
+    connection = request.protocol
+    if _ODD_VERSION in request or (isinstance(connection, AiohttpConnection) and not connection.speaks_http):
         return Refusal(errors.BAD_REQUEST, "only HTTP/1.0 and HTTP/1.1 are supported")
     if request.method == "CONNECT":
         return Refusal(errors.WRONG_METHOD, "other methods", Allow="GET, HEAD, POST")

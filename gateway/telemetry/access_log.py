@@ -18,10 +18,12 @@ from gateway.core.exchange import EXCHANGE, Ending, Exchange
 from gateway.core.forwarding import FORWARDED_FOR, TrustedProxies
 from gateway.core.headers import ALWAYS, is_sane_request_id, request_id_fields
 from gateway.core.notifier import Notifier
-from gateway.telemetry.logs import log_request, masked
+from gateway.telemetry.logs import log_request
+from gateway.telemetry.masking import is_key, masked, masked_by_form
 from gateway.telemetry.metrics import Metrics
 
 _REMEMBERED = 50
+_MOST_ASKED = 400  # characters in which a key is looked for
 
 log = logging.getLogger("gateway.access")
 
@@ -55,7 +57,7 @@ class AccessLog:
 
         `origin` is that of the web page that sends it, if one does.
         """
-        if given_id is not None and is_sane_request_id(given_id):
+        if given_id is not None and is_sane_request_id(given_id) and not is_key(given_id):
             exchange = Exchange(given_id)
         else:
             exchange = Exchange(f"{self._random.getrandbits(64):016x}")
@@ -120,11 +122,11 @@ async def stamp(request: web.Request, response: web.StreamResponse) -> None:
 def log_fields(exchange: Exchange, request: web.Request | None) -> dict[str, Any]:
     """The fields of a request's log line; `docs/operate/operating.md` explains each. Untrusted text is masked."""
     fields: dict[str, Any] = {
-        "id": masked(exchange.id),
+        "id": masked_by_form(exchange.id),
         "account": exchange.account,
         "key": exchange.key,
         "deployment": exchange.deployment,
-        "endpoint": exchange.endpoint or masked(_asked(request)),
+        "endpoint": exchange.endpoint or _asked(request),
         "status": exchange.status,
         "bytes_in": exchange.bytes_in,
         "bytes_out": exchange.bytes_out,
@@ -146,7 +148,8 @@ def log_fields(exchange: Exchange, request: web.Request | None) -> dict[str, Any
 
 
 def _asked(request: web.Request | None) -> str:
-    return "unreadable" if request is None else f"{request.method} {request.path}"[:120]
+    """Method and path; masked before they are cut, or the beginning of a key would be left."""
+    return "unreadable" if request is None else masked(f"{request.method} {request.path}"[:_MOST_ASKED])[:120]
 
 
 def _milliseconds(at: float | None, start: float) -> float | None:

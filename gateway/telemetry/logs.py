@@ -1,10 +1,9 @@
 """How the log looks: for people on a terminal, JSON otherwise; and no line of it with a key in it."""
 
 import asyncio
-import codecs
+import atexit
 import logging
 import os
-import re
 import sys
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -13,35 +12,17 @@ from typing import Any, TextIO
 
 import orjson
 
-from gateway.core.account import KEY_PREFIX
+from gateway.telemetry.log_stream import LogStream
+from gateway.telemetry.log_writer import LogWriter
+from gateway.telemetry.masking import MAX_TEXT, masked
 
-# Anything that looks like one of our keys, or is in the place of a key in a header, wherever it came from.
-_SECRETS = re.compile(
-    rf"({re.escape(KEY_PREFIX)})[A-Za-z0-9_]{{8,}}"
-    r"|((?:authorization|x-api-key|\bkey)(?:['\"]?\s*[:=]\s*(?:b?['\"])?|['\"]\s*,\s*b?['\"])(?:(?:bearer|basic)\s+)?)"
-    r"[^\s'\"\\,&]+",
-    re.IGNORECASE,
-)
-# What could forge a line, or the look of one: controls, line and paragraph separators, changes of direction.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-codecs.lookup("unicode_escape")  # loads it now: later there may be no file descriptor left to do so
-_MAX_TEXT = 3000  # characters, so that a line stays below 4 KiB
 _BATCH_SECONDS = 0.05
 _requests = logging.getLogger("gateway.access")
 _COLOURS = {"2": "32", "3": "36", "4": "33", "5": "31"}
 
 
-def masked(text: str) -> str:
-    """`text` with every key in it replaced, and no control character that could forge a line."""
-    lower = text.lower()
-    if text.isprintable() and "key" not in lower and KEY_PREFIX not in lower and "authorization" not in lower:
-        return text[:_MAX_TEXT]  # nearly always; searching costs ten times as much
-    text = _SECRETS.sub(lambda match: (match[1] or match[2]) + "…", text)
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)[:_MAX_TEXT]
-
-
 def _traceback(text: str, indent: str) -> str:
-    return "\n".join(indent + masked(line) for line in text[-_MAX_TEXT:].splitlines())
+    return "\n".join(indent + masked(line) for line in text[-MAX_TEXT:].splitlines())
 
 
 class JsonLines(logging.Formatter):
@@ -74,44 +55,54 @@ def _iso_second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-class Batches(logging.StreamHandler[TextIO]):
-    """Writes lines together, a few times a second: a system call for every request would cost more than its line.
+class Batches(logging.Handler):
+    """Hands lines to the writer together, a few times a second: to wake it for every request would cost more.
 
-    Without an event loop, and from WARNING up, a line is written at once.
+    Without an event loop, and from WARNING up, a line is handed over at once.
     """
 
     def __init__(self, stream: TextIO, form: "JsonLines | HumanLines") -> None:
-        super().__init__(stream)
+        super().__init__()
         self.setFormatter(form)
         self._form = form
+        self._encoding = stream.encoding or "utf-8"
+        self.writer = LogWriter(stream.fileno(), self._gap)
         self._lines: list[str] = []
-        self._due_in: asyncio.AbstractEventLoop | None = None  # the event loop that will write what is kept
+        self._due_in: asyncio.AbstractEventLoop | None = None  # the event loop that will hand over what is kept
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the line, or write it with all that were kept."""
+        """Keep the line, or hand it over with all that were kept."""
         try:
-            self._lines.append(self.format(record) + self.terminator)
+            self._lines.append(self.format(record) + "\n")
         except (ValueError, TypeError):  # what cannot be formatted must not become an error of its request
             self.handleError(record)
         if record.levelno >= logging.WARNING or not self._is_due_later():
-            self.flush()
+            self._hand_over()
 
     def keep_request(self, fields: dict[str, Any]) -> None:
         """Keep the line of a request."""
-        self._lines.append(self._form.request_line(time(), fields) + self.terminator)
+        self._lines.append(self._form.request_line(time(), fields) + "\n")
         if not self._is_due_later():
-            self.flush()
+            self._hand_over()
 
     def flush(self) -> None:
-        """Write what was kept."""
+        """Write all there is, and wait for that, but not for ever."""
+        self._hand_over()
+        self.writer.flush()
+
+    def _hand_over(self) -> None:
         lines, self._lines = self._lines, []
         self._due_in = None
         if lines:
-            try:
-                self.stream.write("".join(lines))
-                self.stream.flush()
-            except (OSError, ValueError):
-                return  # a full disk or a closed pipe: the gateway goes on without its log
+            self.writer.write(self._encoded("".join(lines)))
+
+    def _gap(self, lines: int, seconds: float) -> bytes:
+        sentence = f"the log could not be written for {seconds:.1f} s: {lines} lines of it are lost"
+        record = logging.LogRecord("gateway.log", logging.WARNING, "", 0, sentence, None, None)
+        return self._encoded(self._form.format(record) + "\n")
+
+    def _encoded(self, text: str) -> bytes:
+        return text.encode(self._encoding, "backslashreplace")
 
     def _is_due_later(self) -> bool:
         if self._due_in is not None and self._due_in.is_running():
@@ -120,7 +111,7 @@ class Batches(logging.StreamHandler[TextIO]):
             self._due_in = asyncio.get_running_loop()
         except RuntimeError:
             return False
-        self._due_in.call_later(_BATCH_SECONDS, self.flush)
+        self._due_in.call_later(_BATCH_SECONDS, self._hand_over)
         return True
 
 
@@ -177,11 +168,16 @@ def log_request(fields: dict[str, Any]) -> None:
 
 
 def set_up(form: str, level: str, stream: TextIO | None = None) -> None:
-    """Send all logging to `stream` (standard error). `form` is auto, human or json; auto asks if it is a terminal."""
-    stream = stream or sys.stderr
+    """Send all logging to `stream` (standard error). `form` is auto, human or json; auto asks if it is a terminal.
+
+    A standard stream is replaced by one that goes the same way: nothing that prints waits for who reads.
+    """
+    stream = stream or sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  as long as the process lives
     terminal = stream.isatty()
     human = form == "human" or (form == "auto" and terminal)
-    handler = Batches(stream, HumanLines(colour=terminal) if human else JsonLines())
+    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"  # no-color.org
+    handler = Batches(stream, HumanLines(colour=colour) if human else JsonLines())
+    _replace(stream, handler.writer)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -189,16 +185,17 @@ def set_up(form: str, level: str, stream: TextIO | None = None) -> None:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
     # Do not collect what no line shows (logging's own advice on optimization).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging.raiseExceptions = False  # a full disk must not become a traceback, nor reach a request
+    logging.raiseExceptions = False  # what cannot be formatted must not become a traceback, nor reach a request
+
+
+def _replace(stream: TextIO, writer: LogWriter) -> None:
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is stream:
+            stream.flush()
+            setattr(sys, name, LogStream(writer, stream.fileno(), stream.encoding))
+            atexit.register(writer.flush)  # for what is printed last
 
 
 def let_go() -> None:
-    """Before the process ends: a log that cannot be written must not become its exit code.
-
-    Python flushes standard error once more at exit, and exits with 120 if that fails.
-    """
+    """Before the process ends: write what there is, unless the log cannot be written; that is no error of ours."""
     logging.shutdown()
-    try:
-        sys.stderr.flush()
-    except OSError:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  open for as long as the process lives

@@ -6,8 +6,9 @@ after 100 requests (cpp-httplib's keep-alive defaults, seen in its `Keep-Alive` 
 
 import asyncio
 import contextlib
+import errno
 from collections import deque
-from collections.abc import Container
+from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
 from time import monotonic
 
@@ -17,9 +18,13 @@ from gateway.core.deployment import Deployment
 from gateway.core.worker_group import ALONE, WorkerGroup
 from gateway.proxy.upstream.address import Address
 from gateway.proxy.upstream.connection import UpstreamConnection
+from gateway.proxy.upstream.response_head import UpstreamError
 
 _IDLE_SECONDS = 4.0
 _EXCHANGES_PER_CONNECTION = 95
+_NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE}
+FreeDescriptor = Callable[[], bool]  # makes one free, of those that are kept for upstreams; False if there is none
+_DESCRIPTOR_SECONDS = 0.02  # between two tries to get one
 
 
 class BusyError(Exception):
@@ -29,7 +34,10 @@ class BusyError(Exception):
 class ConnectionPool:
     """Opens, keeps and reuses connections to the llama-server of one deployment."""
 
-    def __init__(self, deployment: Deployment, group: WorkerGroup = ALONE) -> None:
+    def __init__(
+        self, deployment: Deployment, group: WorkerGroup = ALONE, free_descriptor: FreeDescriptor = lambda: False
+    ) -> None:
+        self._free_descriptor = free_descriptor
         self.timeouts = deployment.timeouts
         self.shortest_silence = min(self.timeouts.first_byte, self.timeouts.silence)
         self.ping = deployment.ping
@@ -41,6 +49,7 @@ class ConnectionPool:
         self._fixed_headers = fixed.encode("ascii")
         self._idle: list[UpstreamConnection] = []
         self._in_use = 0
+        self._receiving = 0  # requests that hold a part of their body, and have no connection yet
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
@@ -62,18 +71,33 @@ class ConnectionPool:
         self._in_use += connection is not None
         return connection
 
+    @contextlib.contextmanager
+    def receiving(self) -> Iterator[None]:
+        """Count a request towards the limits while its body is received, and held, before it asks for a connection.
+
+        Raises BusyError if there are as many requests already as may have a connection or wait for one.
+        """
+        here = self._in_use + len(self._waiting) + self._receiving
+        if here >= self._limits.connections + self._limits.waiting:
+            raise BusyError("limits.waiting is reached by requests whose bodies still arrive")
+        self._receiving += 1
+        try:
+            yield
+        finally:
+            self._receiving -= 1
+
     async def connect(self) -> UpstreamConnection:
         """A connection on which nothing has been sent yet; hand it to `release` in the end.
 
-        Raises BusyError at once if too many wait already, or after `timeouts.queue` seconds in line, and
-        UpstreamError if there is none within `timeouts.connect` seconds.
+        Raises BusyError at once if too many wait already, or after `timeouts.queue` seconds in line, or if no file
+        descriptor is free for `timeouts.connect` seconds; and UpstreamError if there is none within that time.
         """
         if self._in_use >= self._limits.connections:
             await self._wait_for_a_place()
         else:
             self._in_use += 1
         try:
-            return self._reused() or await self._address.open(self.timeouts.connect)
+            return self._reused() or await self._open()
         except BaseException:  # a cancelled request, too, gives its place back
             self._give_place_back()
             raise
@@ -114,6 +138,21 @@ class ConnectionPool:
                 return connection
             connection.abort()
         return None
+
+    async def _open(self) -> UpstreamConnection:
+        """A new connection, once there is a file descriptor for it, from the reserve if need be."""
+        patience = monotonic() + self.timeouts.connect
+        while True:
+            try:
+                return await self._address.open(self.timeouts.connect)
+            except UpstreamError as error:
+                if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in _NO_DESCRIPTOR:
+                    raise
+                if self._free_descriptor():
+                    continue
+                if monotonic() > patience:
+                    raise BusyError("no file descriptor is left for a connection") from error
+            await asyncio.sleep(_DESCRIPTOR_SECONDS)
 
     async def _wait_for_a_place(self) -> None:
         if len(self._waiting) >= self._limits.waiting:
@@ -164,8 +203,9 @@ class ConnectionPool:
 class ConnectionPools:
     """One pool for each deployment, made when first asked for and remade when the deployment changes."""
 
-    def __init__(self, group: WorkerGroup = ALONE) -> None:
+    def __init__(self, group: WorkerGroup = ALONE, free_descriptor: FreeDescriptor = lambda: False) -> None:
         self._group = group
+        self._free_descriptor = free_descriptor
         self._known: dict[str, tuple[Deployment, ConnectionPool]] = {}
 
     def of(self, deployment: Deployment) -> ConnectionPool:
@@ -178,7 +218,7 @@ class ConnectionPools:
         else:
             if known is not None:
                 known[1].close()
-            pool = ConnectionPool(deployment, self._group)
+            pool = ConnectionPool(deployment, self._group, self._free_descriptor)
         self._known[deployment.id] = (deployment, pool)
         return pool
 

@@ -30,8 +30,10 @@ def asked_of(request: web.Request) -> RequestedTarget | None:
 async def inference(app: web.Application, request: web.Request, asked: RequestedTarget) -> web.StreamResponse:
     """Answer a request to a deployment. Raises Refusal: what admission says, and all of the relay's."""
     exchange = request[EXCHANGE]
-    decision = cast(Demultiplexer, request.protocol).decision_on(asked) or app[ADMISSION].admit(asked)
+    connection = cast(Demultiplexer, request.protocol)
+    decision = connection.decision_on(asked) or app[ADMISSION].admit(asked)
     decision.note_on(exchange)
+    connection.has_proved_key = connection.has_proved_key or decision.key is not None
     if isinstance(decision, Rejected):
         raise decision.refusal
     return await app[RELAY].carry(request, exchange, decision.pool, asked.endpoint)

@@ -19,12 +19,14 @@ from gateway.server.handlers.dashboard import PAGE
 from gateway.server.handlers.probes import SHUTDOWN, Shutdown
 from gateway.server.http_server import Runner
 from gateway.server.process.listen_address import ADMIN_PORT, PORT, ListenError, Reached, open_sockets, url_of, why_not
+from gateway.server.process.open_files import DescriptorReserve, most_clients, raise_limit
 from gateway.server.process.signals import StopRequests
 from gateway.telemetry.exception_handler import ExceptionHandler
 
 log = logging.getLogger("gateway")
 
 _BACKLOG = 1024  # connections the kernel holds while the event loop is busy; its default of 128 drops bursts
+_RESERVED_DESCRIPTORS = 64  # at most; beyond them upstreams get what clients leave, which is half of all
 _UNREAD_SECONDS = 0.02  # between two looks at whether clients have read on
 _CUT_SECONDS = 1.0  # for the last words of a stream that is cut to reach its client
 
@@ -57,10 +59,13 @@ async def serve(
     """
     asyncio.get_running_loop().set_exception_handler(ExceptionHandler())
     stop = _stop_requests(registry, stop_pipe, group)
-    app = create_app(server, registry, group)
+    raise_limit()
+    most = most_clients()
+    reserve = DescriptorReserve(min(most, _RESERVED_DESCRIPTORS))
+    app = create_app(server, registry, group, reserve.let_one_go)
     if extend is not None:
         extend(app)
-    runner = Runner(app, server)
+    runner = Runner(app, server, most)
     admin = Runner(create_admin_app(app), server, proxies=False)
     try:
         await runner.setup()
@@ -79,6 +84,7 @@ async def serve(
     finally:
         await admin.cleanup()
         await runner.cleanup()
+        reserve.close()
 
 
 def _stop_requests(registry: Registry, stop_pipe: int | None, group: WorkerGroup) -> StopRequests:

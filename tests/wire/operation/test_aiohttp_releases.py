@@ -41,7 +41,7 @@ sys.meta_path.insert(0, Finder())
 LOST = {
     "_waiter": ("_waiter", "without the fast path"),
     "_next_keepalive_close_time": ("_next_keepalive_close_time", "without the fast path"),
-    "_current_request": ("_current_request", "a badly framed body is refused only when its time is over"),
+    "_request_count": ("_request_count", "a badly framed body is refused only when its time is over"),
 }
 
 

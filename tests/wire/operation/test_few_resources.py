@@ -55,6 +55,8 @@ def test_L18_without_descriptors_it_stops_without_complaint(
     with upstream.playing(streams):
         (streaming,) = begin(gateway, 1)
         many = [WireClient(gateway.port, 0.5) for _ in range(100)]
+        for client in many:
+            client.send(chat()[:-1])  # idle ones would give way
         wait_until(lambda: gateway.count_descriptors() >= 63)
         gateway.send_signal(signal.SIGTERM)
         gateway.log.wait_for("stopping")

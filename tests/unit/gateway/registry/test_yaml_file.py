@@ -159,20 +159,20 @@ async def test_an_edit_in_the_same_moment_as_the_last_look_is_not_missed(path: P
     """The timestamps of two writes within one tick of the kernel's clock are the same."""
     seen: set[str] = set()
     async with opened(YamlRegistry(path, {}, interval=0.01)) as registry:
-        for number in range(20):
+        for number in range(6):
             path.write_text(GOOD.replace("demo", f"d{number:03}"))
             async with asyncio.timeout(PATIENCE):
                 while f"d{number:03}" not in registry.snapshot.deployments:
                     await asyncio.sleep(0.001)
             seen |= set(registry.snapshot.deployments)
-    assert len(seen) == 20
+    assert len(seen) == 6
 
 
 async def test_a_touched_file_is_not_taken_for_a_new_one(path: Path) -> None:
     async with opened(YamlRegistry(path, {}, interval=0.01)) as registry:
         before = registry.snapshot
         os.utime(path)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1)  # by then it is read again
         assert registry.snapshot is before
 
 
