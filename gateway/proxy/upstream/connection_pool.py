@@ -1,7 +1,8 @@
 """The gateway's side of one llama-server: its connections, and the heads of its requests.
 
 A connection is kept for the next request, but not for long: llama-server closes one after 5 idle seconds and
-after 100 requests (cpp-httplib's keep-alive defaults, seen in its `Keep-Alive` header).
+after 100 requests (cpp-httplib's keep-alive defaults, seen in its `Keep-Alive` header). Nor is one kept for ever that
+is never idle: where a name leads, and whom a balancer chooses, is decided when a connection is opened.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from gateway.proxy.upstream.connection import UpstreamConnection
 
 _IDLE_SECONDS = 4.0
 _EXCHANGES_PER_CONNECTION = 95
+_MOST_SECONDS = 300.0  # that a connection may be old when it is kept
 
 
 class BusyError(Exception):
@@ -88,12 +90,13 @@ class ConnectionPool:
         A connection that is still owed a part of its request is never `reusable`.
         """
         self._give_place_back()
-        fit = reusable and not self._closed and connection.exchanges < _EXCHANGES_PER_CONNECTION
-        if not fit or not connection.may_be_reused():
+        now = monotonic()
+        is_fresh = connection.exchanges < _EXCHANGES_PER_CONNECTION and now - connection.opened_at < _MOST_SECONDS
+        if not reusable or self._closed or not is_fresh or not connection.may_be_reused():
             connection.abort()
             return
         connection.release()
-        connection.idle_since = monotonic()
+        connection.idle_since = now
         self._idle.append(connection)
         self._sweep_later()
 

@@ -45,7 +45,8 @@ def checked_head(status: int, version: str, lines: list[tuple[bytes, bytes]]) ->
     if status in {204, 304}:
         length, coding = b"0", None
     framed = length is not None or coding is not None
-    keep_alive = framed and _keeps_alive(version, headers.get(b"connection", b"").lower())
+    # After a 5xx nothing is known of what its server still believes to be under way: the next request starts afresh.
+    keep_alive = framed and status < 500 and _keeps_alive(version, headers.get(b"connection", b"").lower())
     return ResponseHead(status, headers, None if length is None else int(length), coding is not None, keep_alive)
 
 
