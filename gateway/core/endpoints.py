@@ -13,6 +13,18 @@ class ApiProtocol(StrEnum):
     ANTHROPIC = "anthropic"
 
 
+class LastWord(StrEnum):
+    """What an event stream has to end with to be whole; `gateway/proxy/event_stream.py` recognises it.
+
+    As llama-server sends it: tools/server/server-context.cpp (`handle_completions_impl`) and server-task.cpp.
+    """
+
+    DONE = "[DONE]"
+    MESSAGE_STOP = "message_stop"
+    RESPONSE_OVER = "response.completed, or response.incomplete or response.failed"
+    STOP = '"stop":true'
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One proxied endpoint. `path` follows the deployment's base URL, and is the path asked of the upstream."""
@@ -26,6 +38,11 @@ class Endpoint:
         """Whether a request to it has a body."""
         return self.method == "POST"
 
+    @property
+    def last_word(self) -> LastWord | None:
+        """What its streams end with; None where it streams nothing."""
+        return _LAST_WORDS.get(self.path)
+
 
 _TABLE = (
     Endpoint("POST", "/v1/chat/completions"),
@@ -37,6 +54,16 @@ _TABLE = (
     Endpoint("POST", "/v1/rerank"),
     Endpoint("GET", "/v1/models"),
 )
+_LAST_WORDS = {
+    "/v1/chat/completions": LastWord.DONE,
+    "/v1/completions": LastWord.DONE,
+    "/v1/audio/transcriptions": LastWord.DONE,
+    "/v1/messages": LastWord.MESSAGE_STOP,
+    "/v1/responses": LastWord.RESPONSE_OVER,
+    "/completion": LastWord.STOP,
+    "/completions": LastWord.STOP,
+    "/infill": LastWord.STOP,
+}
 PREFIX = "/api/gguf/"  # then come a deployment's id and the path of an endpoint
 ENDPOINTS = MappingProxyType({endpoint.path: endpoint for endpoint in _TABLE})
 

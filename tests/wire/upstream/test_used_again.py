@@ -2,9 +2,10 @@
 
 import pytest
 
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
-from tests.harness.stage import chat
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import chat
+from tests.harness.sockets.upstream_visit import Visit
 
 STATUSES = {
     "200 OK": True,
