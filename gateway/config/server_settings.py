@@ -77,6 +77,11 @@ class Probes(Model):
         "0.1 s, and then after twice as long each time, up to this.",
     )
     timeout: Seconds = Field(default=2.0, description="Seconds within which a probe must be answered.")
+    unreachable_after: Seconds = Field(
+        default=30.0,
+        description="Seconds for which probes of an upstream have timed out, and no answer has brought a byte, after "
+        "which new requests are answered 502 at once; until a probe is answered again.",
+    )
 
 
 class Server(Model):

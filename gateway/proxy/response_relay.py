@@ -1,6 +1,7 @@
 """Takes an upstream's answer and passes it on, from callback to callback: no task stands between two sockets."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from enum import Enum, auto
 from time import monotonic
@@ -20,7 +21,6 @@ from gateway.proxy.upstream.passthrough import passthrough_to
 from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
 
 _PEEKED_BYTES = 256 * 1024  # of a 503, to see whether it says "loading"
-_NO_LAST_WORD = "it ended its stream without the last word of its protocol"
 
 # The error that the last event of a broken stream reports. None for a client that reads nothing.
 _LAST_EVENTS = {
@@ -137,6 +137,11 @@ class ResponseRelay:
 
     # --- from the gateway
 
+    @property
+    def silence(self) -> float:
+        """Seconds since the upstream sent a byte of this answer; infinite before the first."""
+        return self._loop.time() - self._last_activity() if self._head is not None else math.inf
+
     def touch(self) -> None:
         """Note that the exchange is alive: the wait for the first byte restarts."""
         self._active_at = self._loop.time()
@@ -174,7 +179,7 @@ class ResponseRelay:
         is_cut = self._lacks_last_word(self._sent.last(), self._sent.size) if self._is_open_stream else False
         reply.send(data, not is_cut)
         if is_cut:
-            self.broken(UpstreamError(_NO_LAST_WORD))
+            self.broken(_no_last_word())
         else:
             self._finish(Ending.FINISHED)
 
@@ -195,7 +200,7 @@ class ResponseRelay:
             self._refuse("it is loading its model")
         elif self._held_end and self._is_open_stream and self._lacks_last_word(early, len(early)):
             self._held_end = False
-            self.broken(UpstreamError(_NO_LAST_WORD))
+            self.broken(_no_last_word())
         elif early or self._held_end:
             self._start_response()
         else:
@@ -301,3 +306,7 @@ class ResponseRelay:
             reply.close()
         else:
             reply.abort()
+
+
+def _no_last_word() -> UpstreamError:
+    return UpstreamError("it ended its stream without the last word of its protocol")

@@ -37,8 +37,16 @@ def create_app(server: Server, registry: Registry, group: WorkerGroup = ALONE) -
     app[access_log.ACCESS] = access = access_log.AccessLog(notifier, cors)
     app[REFUSER] = Refuser(access, anthropic_errors=server.anthropic_errors)
     app[POOLS] = pools
-    app[READINESS] = readiness = Readiness(pools, notifier, server.probes.interval, server.probes.timeout)
     app[RELAY] = relay = Relay(server.limits.body_bytes, server.timeouts.upload_silence)
+    probes = server.probes
+    app[READINESS] = readiness = Readiness(
+        pools,
+        notifier,
+        probes.interval,
+        probes.timeout,
+        unreachable_after=probes.unreachable_after,
+        silence_of=relay.silence_of,
+    )
     app[ADMISSION] = Admission(registry, readiness, pools, relay)
     app[COMPLETION] = Completion(access, readiness)
     app.on_response_prepare.append(access_log.stamp)

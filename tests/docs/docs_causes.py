@@ -4,7 +4,13 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-_SAYING = {"UpstreamError", "BusyError", "_fail", "_refuse"}  # what is their first argument becomes a cause
+_SAYING = {
+    "UpstreamError",
+    "UpstreamTimeoutError",
+    "BusyError",
+    "_fail",
+    "_refuse",
+}  # what is their first argument becomes a cause
 
 
 def causes(package: Path) -> list[str]:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.resolver import Resolver
-from gateway.proxy.upstream.response_head import UpstreamError
+from gateway.proxy.upstream.response_head import UpstreamError, UpstreamTimeoutError
 from gateway.proxy.upstream.tls import TlsConnection, Trust
 
 
@@ -35,7 +35,7 @@ class Address:
             async with asyncio.timeout(timeout):
                 return await self._open()
         except TimeoutError as error:
-            raise UpstreamError(f"no connection within {timeout:g} s") from error
+            raise UpstreamTimeoutError(f"no connection within {timeout:g} s") from error
         except socket.gaierror as error:
             raise UpstreamError("its host name does not resolve") from error
         except ssl.SSLCertVerificationError as error:

@@ -7,6 +7,7 @@ is never idle: where a name leads, and whom a balancer chooses, is decided when 
 
 import asyncio
 import contextlib
+import math
 from collections import deque
 from collections.abc import Container
 from dataclasses import replace
@@ -46,6 +47,7 @@ class ConnectionPool:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
+        self._answered_at = -math.inf
 
     @property
     def connections(self) -> dict[str, int]:
@@ -96,9 +98,13 @@ class ConnectionPool:
             connection.abort()
             return
         connection.release()
-        connection.idle_since = now
+        connection.idle_since = self._answered_at = now
         self._idle.append(connection)
         self._sweep_later()
+
+    def silence(self) -> float:
+        """Seconds since the last whole answer; infinite before the first."""
+        return monotonic() - self._answered_at
 
     def close(self) -> None:
         """Close what is idle now, and what is in use when it is released."""

@@ -12,6 +12,10 @@ class UpstreamError(Exception):
     """The model server cannot be reached, broke off, or did not speak valid HTTP. For the operator's eyes only."""
 
 
+class UpstreamTimeoutError(UpstreamError):
+    """The model server, or the way to it, says nothing at all: not even that it cannot be reached."""
+
+
 @dataclass(slots=True)
 class ResponseHead:
     """Status and headers of an answer, names in lower case. `chunked` or `length` frame its body.
