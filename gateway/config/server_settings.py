@@ -55,6 +55,11 @@ class ServerTimeouts(Model):
         default=30.0, description="Seconds that running answers get to finish once the gateway is told to stop."
     )
     keepalive: Seconds = Field(default=75.0, description="Seconds that an idle client connection is kept open.")
+    dead_peer: Seconds = Field(
+        default=30.0,
+        description="Seconds of silence at TCP's level after which a client or an upstream that vanished, without "
+        "closing its connection, is taken for gone.",
+    )
 
 
 class Log(Model):

@@ -41,6 +41,10 @@ class Relay:
         """The deployment of each answer that is being waited for or passed on."""
         return (answer.exchange.deployment or "" for answer in self._answers)
 
+    def answers_under_way(self) -> Iterator[ResponseRelay]:
+        """The answers that are being waited for or passed on."""
+        yield from self._answers
+
     def silence_of(self, deployment_id: str) -> float:
         """Seconds since an answer under way to this deployment brought a byte; infinite if there is none."""
         silences = (answer.silence for answer in self._answers if answer.exchange.deployment == deployment_id)

@@ -8,6 +8,7 @@ from gateway.config.settings import Server
 from gateway.core.cors import Cors
 from gateway.core.notifier import Notifier
 from gateway.core.worker_group import ALONE, WORKER_GROUP, WorkerGroup
+from gateway.proxy.dead_peer_watch import DEAD_PEER
 from gateway.proxy.relay import RELAY, Relay
 from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPools
 from gateway.proxy.upstream.readiness import READINESS, Readiness
@@ -29,10 +30,11 @@ _FIRST_LOOK_SECONDS = 0.3  # so that a restarted gateway does not call healthy d
 def create_app(server: Server, registry: Registry, group: WorkerGroup = ALONE) -> web.Application:
     """The gateway as an aiohttp application. `registry` is opened and closed with it."""
     app = web.Application(middlewares=MIDDLEWARES)
-    notifier, pools = Notifier(), ConnectionPools(group)
+    notifier, pools = Notifier(), ConnectionPools(group, server.timeouts.dead_peer)
     app[NOTIFIER] = notifier
     app[WORKER_GROUP] = group
     app[REGISTRY] = registry
+    app[DEAD_PEER] = server.timeouts.dead_peer
     app[preflight.CORS] = cors = Cors(server.cors_origins)
     app[access_log.ACCESS] = access = access_log.AccessLog(notifier, cors)
     app[REFUSER] = Refuser(access, anthropic_errors=server.anthropic_errors)

@@ -12,7 +12,10 @@ from gateway.core import errors
 from gateway.core.errors import Refusal
 from gateway.proxy import aiohttp_internals
 from gateway.proxy.client_connection import ClientConnection
+from gateway.proxy.dead_peer_watch import DEAD_PEER, DeadPeerWatch
 from gateway.proxy.paused_client_watch import PausedClientWatch
+from gateway.proxy.relay import RELAY
+from gateway.proxy.upstream.dead_peer import detect_death
 from gateway.proxy.write_coalescing import WriteCoalescer
 from gateway.server.completion import COMPLETION
 from gateway.server.demultiplexer import Demultiplexer
@@ -40,6 +43,10 @@ class HttpConnection(Demultiplexer):
     ) -> None:
         super().__init__(fast_path, coalescer, manager, **kwargs)
         self.app = app
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        detect_death(transport, self.app[DEAD_PEER])
 
     def handle_error(
         self,
@@ -103,9 +110,11 @@ class _Server(web.Server):
         self._fast_path = FastPath(app)
         self._coalescer = WriteCoalescer()
         self._paused_clients = PausedClientWatch(lambda: self.connections)
+        self._dead_peers = DeadPeerWatch(app[RELAY].answers_under_way, app[DEAD_PEER])
 
     async def shutdown(self, timeout: float | None = None) -> None:
         self._paused_clients.stop()
+        self._dead_peers.stop()
         await super().shutdown(timeout)
 
     def __call__(self) -> web.RequestHandler:

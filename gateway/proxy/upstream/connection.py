@@ -175,6 +175,10 @@ class UpstreamConnection(asyncio.BaseProtocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def give_up(self, why: str) -> None:
+        """End the exchange as broken: the upstream will not be heard of again."""
+        self._fail(why)
+
     # --- inside
 
     def _read_by(self, passthrough: Passthrough | None) -> None:

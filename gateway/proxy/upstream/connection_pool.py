@@ -19,6 +19,7 @@ from gateway.core.deployment import Deployment
 from gateway.core.worker_group import ALONE, WorkerGroup
 from gateway.proxy.upstream.address import Address
 from gateway.proxy.upstream.connection import UpstreamConnection
+from gateway.proxy.upstream.dead_peer import DEAD_PEER_SECONDS, detect_death
 
 _IDLE_SECONDS = 4.0
 _EXCHANGES_PER_CONNECTION = 95
@@ -30,9 +31,15 @@ class BusyError(Exception):
 
 
 class ConnectionPool:
-    """Opens, keeps and reuses connections to the llama-server of one deployment."""
+    """Opens, keeps and reuses connections to the llama-server of one deployment.
 
-    def __init__(self, deployment: Deployment, group: WorkerGroup = ALONE) -> None:
+    A server that vanishes without a word is noticed after `dead_peer` seconds.
+    """
+
+    def __init__(
+        self, deployment: Deployment, group: WorkerGroup = ALONE, dead_peer: float = DEAD_PEER_SECONDS
+    ) -> None:
+        self._dead_peer = dead_peer
         self.timeouts = deployment.timeouts
         self.shortest_silence = min(self.timeouts.first_byte, self.timeouts.silence)
         self.ping = deployment.ping
@@ -77,7 +84,7 @@ class ConnectionPool:
         else:
             self._in_use += 1
         try:
-            return self._reused() or await self._address.open(self.timeouts.connect)
+            return self._reused() or await self._open()
         except BaseException:  # a cancelled request, too, gives its place back
             self._give_place_back()
             raise
@@ -114,6 +121,11 @@ class ConnectionPool:
         for connection in self._idle:
             connection.abort()
         self._idle.clear()
+
+    async def _open(self) -> UpstreamConnection:
+        connection = await self._address.open(self.timeouts.connect)
+        detect_death(connection.transport, self._dead_peer)
+        return connection
 
     def _reused(self) -> UpstreamConnection | None:
         oldest = monotonic() - _IDLE_SECONDS
@@ -173,8 +185,9 @@ class ConnectionPool:
 class ConnectionPools:
     """One pool for each deployment, made when first asked for and remade when the deployment changes."""
 
-    def __init__(self, group: WorkerGroup = ALONE) -> None:
+    def __init__(self, group: WorkerGroup = ALONE, dead_peer: float = DEAD_PEER_SECONDS) -> None:
         self._group = group
+        self._dead_peer = dead_peer
         self._known: dict[str, tuple[Deployment, ConnectionPool]] = {}
 
     def of(self, deployment: Deployment) -> ConnectionPool:
@@ -187,7 +200,7 @@ class ConnectionPools:
         else:
             if known is not None:
                 known[1].close()
-            pool = ConnectionPool(deployment, self._group)
+            pool = ConnectionPool(deployment, self._group, self._dead_peer)
         self._known[deployment.id] = (deployment, pool)
         return pool
 
