@@ -15,7 +15,7 @@ from gateway.proxy.upstream.resolver import Resolver
 from gateway.proxy.upstream.response_head import UpstreamError
 from gateway.proxy.upstream.tls import Trust
 from tests.harness.patience import PATIENCE
-from tests.harness.stage import certified
+from tests.harness.sockets.stage import certified
 
 DEAF, GOOD, CLOSED = "127.0.0.7", "127.0.0.8", "127.0.0.9"  # of one port
 
@@ -72,7 +72,7 @@ async def test_an_address_that_swallows_everything_is_passed_over(
     assert await peer_of(place.address(monkeypatch, *addresses)) == GOOD
 
 
-async def test_the_next_address_is_tried_after_250_ms_and_the_good_one_is_remembered(
+async def test_the_next_is_tried_after_250_ms_and_the_good_one_remembered(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = place.address(monkeypatch, DEAF, GOOD)

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.harness import contract, scene
-from tests.harness.fleet import StartGateway
-from tests.harness.gateway_process import GatewayProcess
-from tests.harness.island import Island
 from tests.harness.patience import PATIENCE
-from tests.harness.scripted_upstream import GatewayLeft, ScriptedUpstream, Visit
-from tests.harness.stage import DONE, EVENT, chat
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.processes.island import Island
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import DONE, EVENT, chat
+from tests.harness.sockets.upstream_visit import GatewayLeft, Visit
 
 SECONDS = 3  # of silence at TCP's level
 SERVER = f"host: 0.0.0.0, timeouts: {{dead_peer: {SECONDS}}}"

@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.harness import contract, scene
-from tests.harness.fleet import StartGateway
-from tests.harness.gateway_process import GatewayProcess
 from tests.harness.patience import PATIENCE, wait_until
-from tests.harness.scripted_upstream import ScriptedUpstream, Visit
-from tests.harness.stage import DONE, EVENT, chat
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import DONE, EVENT, chat
+from tests.harness.sockets.upstream_visit import Visit
 
 AFTER = 1.0  # seconds of silence
 PROBES = f"probes: {{interval: 0.2, timeout: 0.3, unreachable_after: {AFTER}}}"
