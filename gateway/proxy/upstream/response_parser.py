@@ -2,7 +2,7 @@
 
 Which bytes can be kept, and what clears them? No answer may begin with what is left of another.
 
-- `_heads` and `_raw_headers` hold the lines before a head is known. The head clears the first, and an interim answer the
+- `_heads` and `_raw_headers` hold the lines before a head is known. The head clears the first, an interim answer the
   second; an error leaves both, and its connection is closed.
 - `_pieces` hold the body since `taken`, which is called in the same read. Bytes of a body without a head are an error,
   those after its end are dropped, and their connection is closed (`surplus`).
