@@ -59,6 +59,11 @@ class ServerTimeouts(Model):
         default=30.0, description="Seconds that running answers get to finish once the gateway is told to stop."
     )
     keepalive: Seconds = Field(default=75.0, description="Seconds that an idle client connection is kept open.")
+    dead_peer: Seconds = Field(
+        default=30.0,
+        description="Seconds of silence at TCP's level after which a client or an upstream that vanished, without "
+        "closing its connection, is taken for gone.",
+    )
 
 
 class Log(Model):
@@ -81,6 +86,11 @@ class Probes(Model):
         "0.1 s, and then after twice as long each time, up to this.",
     )
     timeout: Seconds = Field(default=2.0, description="Seconds within which a probe must be answered.")
+    unreachable_after: Seconds = Field(
+        default=30.0,
+        description="Seconds for which probes of an upstream have timed out, and no answer has brought a byte, after "
+        "which new requests are answered 502 at once; until a probe is answered again.",
+    )
 
 
 class Admin(Model):

@@ -34,6 +34,18 @@ OPENAI, ANTHROPIC, NATIVE = EndpointGroup
 DEFAULT_GROUPS = (OPENAI, ANTHROPIC)
 
 
+class LastWord(StrEnum):
+    """What an event stream has to end with to be whole; `gateway/proxy/event_stream.py` recognises it.
+
+    As llama-server sends it: tools/server/server-context.cpp (`handle_completions_impl`) and server-task.cpp.
+    """
+
+    DONE = "[DONE]"
+    MESSAGE_STOP = "message_stop"
+    RESPONSE_OVER = "response.completed, or response.incomplete or response.failed"
+    STOP = '"stop":true'
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One proxied endpoint. `path` follows the deployment's base URL, and is the path asked of the upstream.
@@ -59,6 +71,11 @@ class Endpoint:
     def is_plain(self) -> bool:
         """Whether its answers are the upstream's, byte for byte: only then may it be asked on the fast path."""
         return self.rewrite is None and not self.own
+
+    @property
+    def last_word(self) -> LastWord | None:
+        """What its streams end with; None where it streams nothing."""
+        return _LAST_WORDS.get(self.path)
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -98,6 +115,16 @@ _TABLE = (
     Endpoint("GET", "/health", NATIVE, own=True),
     Endpoint("GET", "/v1/health", NATIVE, own=True),
 )
+_LAST_WORDS = {
+    "/v1/chat/completions": LastWord.DONE,
+    "/v1/completions": LastWord.DONE,
+    "/v1/audio/transcriptions": LastWord.DONE,
+    "/v1/messages": LastWord.MESSAGE_STOP,
+    "/v1/responses": LastWord.RESPONSE_OVER,
+    "/completion": LastWord.STOP,
+    "/completions": LastWord.STOP,
+    "/infill": LastWord.STOP,
+}
 PREFIX = "/api/gguf/"  # then come a deployment's id and the path of an endpoint
 ENDPOINTS = MappingProxyType({endpoint.path: endpoint for endpoint in _TABLE})
 

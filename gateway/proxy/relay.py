@@ -5,6 +5,7 @@ A request is sent once: after its first byte there is no second try.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator
 from typing import cast
 
@@ -39,6 +40,15 @@ class Relay:
     def deployments_under_way(self) -> Iterator[str]:
         """The deployment of each answer that is being waited for or passed on."""
         return (answer.exchange.deployment or "" for answer in self._answers)
+
+    def answers_under_way(self) -> Iterator[ResponseRelay]:
+        """The answers that are being waited for or passed on."""
+        yield from self._answers
+
+    def silence_of(self, deployment_id: str) -> float:
+        """Seconds since an answer under way to this deployment brought a byte; infinite if there is none."""
+        silences = (answer.silence for answer in self._answers if answer.exchange.deployment == deployment_id)
+        return min(silences, default=math.inf)
 
     async def drain(self) -> None:
         """Refuse what comes from now on, and wait until nothing is under way."""

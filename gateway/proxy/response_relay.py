@@ -1,6 +1,7 @@
 """Takes an upstream's answer and passes it on, from callback to callback: no task stands between two sockets."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from enum import Enum, auto
 from time import monotonic
@@ -65,7 +66,8 @@ class ResponseRelay:
     _head: ResponseHead | None = None  # once HOLDING
     _held_body = b""  # what came of the body while HOLDING
     _held_end = False  # its end, too
-    _takes_events = False  # an uncompressed event stream of open length: we may insert events
+    _streams = False  # an event stream
+    _is_open_stream = False  # an uncompressed event stream of open length: events may be inserted, and its end judged
     _ping_timer: asyncio.TimerHandle | None = None
     _pinged_at = 0.0
 
@@ -99,6 +101,8 @@ class ResponseRelay:
         self.state = HOLDING
         self._limit = self._pool.timeouts.silence
         self._head = head
+        self._streams = event_stream.is_event_stream(head.headers.get(b"content-type", b""))
+        self._is_open_stream = self._streams and head.length is None and not head.headers.get(b"content-encoding")
         if 300 <= head.status < 400 and head.status != 304:
             self._refuse(f"it redirects ({head.status})")
         elif head.status in {401, 403}:
@@ -108,11 +112,12 @@ class ResponseRelay:
         """Pass on what came. Head, first piece and end leave together if they came together."""
         self._active_at = self._loop.time()
         if self.reply is not None:
-            self.reply.send(data, last)
             self._sent.add(data)
             if last:
-                self._finish(Ending.FINISHED)
-            elif self.connection.passthrough is None and self.reply.chunked and self._sent.has_begun:
+                self._end(self.reply, data)
+                return
+            self.reply.send(data, False)
+            if self.connection.passthrough is None and self.reply.chunked and self._sent.has_begun:
                 self._open_passthrough()
         elif self.state is HOLDING:
             self._held_body += data
@@ -132,6 +137,11 @@ class ResponseRelay:
             self._refuse("it broke off after the head of its answer" if self._head is not None else str(error))
 
     # --- from the gateway
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the upstream sent a byte of this answer; infinite before the first."""
+        return self._loop.time() - self._last_activity() if self._head is not None else math.inf
 
     def touch(self) -> None:
         """Note that the exchange is alive: the wait for the first byte restarts."""
@@ -165,6 +175,25 @@ class ResponseRelay:
 
     # --- inside
 
+    def _end(self, reply: ResponseWriter, data: bytes) -> None:
+        """Pass on the last of the answer; without its end, if the answer is not whole."""
+        is_cut = self._lacks_last_word(self._sent.last(), self._sent.size) if self._is_open_stream else False
+        reply.send(data, not is_cut)
+        if is_cut:
+            self.broken(_no_last_word())
+        else:
+            self._finish(Ending.FINISHED)
+
+    def _lacks_last_word(self, tail: bytes, size: int) -> bool:
+        """Whether an open stream, over and ending with `tail`, is one that breaks off all the same.
+
+        A proxy before a model server that dies may end its answer properly; llama-server's router mode does.
+        """
+        word, head = self._endpoint.last_word, self._head
+        return (
+            head is not None and head.status == 200 and word is not None and not event_stream.is_whole(tail, size, word)
+        )
+
     def _start_or_hold(self, early: bytes) -> None:
         if self._head is not None and self._head.status == 503 and not self._held_end and len(early) <= _PEEKED_BYTES:
             return
@@ -172,6 +201,9 @@ class ResponseRelay:
             self._refuse("it is loading its model")
         elif self._is_rewritten():
             self._rewrite_or_hold(early)
+        elif self._held_end and self._is_open_stream and self._lacks_last_word(early, len(early)):
+            self._held_end = False
+            self.broken(_no_last_word())
         elif early or self._held_end:
             self._start_response()
         else:
@@ -204,10 +236,8 @@ class ResponseRelay:
         if self.state is not HOLDING or head is None:
             return
         self.state = STREAMING
-        streams = event_stream.is_event_stream(head.headers.get(b"content-type", b""))
-        self._takes_events = streams and head.length is None and not head.headers.get(b"content-encoding")
         writer = ResponseWriter if self.client.wants_body else HeadWriter
-        self.reply = reply = writer(self.client, head, self.exchange, streams=streams)
+        self.reply = reply = writer(self.client, head, self.exchange, streams=self._streams)
         self.exchange.status = head.status
         self.exchange.first_byte_at = monotonic()
         early, self._held_body = self._held_body, b""
@@ -218,7 +248,7 @@ class ResponseRelay:
             return
         if self.client.is_backed_up:
             self.client_backed_up()
-        if self._takes_events and self._pool.ping is not None:
+        if self._is_open_stream and self._pool.ping is not None:
             self._ping_when_idle(reply, self._pool.ping)
 
     def _open_passthrough(self) -> None:
@@ -234,10 +264,12 @@ class ResponseRelay:
     def _ping_when_idle(self, reply: ResponseWriter, seconds: float) -> None:
         """From now on, fill a silence of `seconds` with a ping; only between two events, and never before the first.
 
+        A comment of the server's own is no event: a client may insist on `message_start` as the first.
         openai-python fails on a comment in a stream that uses `id:` lines; llama-server's streams have none.
         """
         silent_for = self._loop.time() - max(self._last_activity(), self._pinged_at)
-        between_events = event_stream.ends_event(self._sent.last())
+        has_begun = self._sent.has_begun or event_stream.is_more_than_comments(self._sent.first)
+        between_events = has_begun and event_stream.ends_event(self._sent.last())
         if silent_for >= seconds and between_events and self.state is STREAMING:
             reply.send(event_stream.ping(self._endpoint.protocol), False)
             self._pinged_at, silent_for = self._loop.time(), 0.0
@@ -272,7 +304,7 @@ class ResponseRelay:
             self._ping_timer.cancel()
         if ending is not None:
             self.exchange.ending = ending
-        self._pool.release(self.connection, reusable=not self.uploading)
+        self._pool.release(self.connection, reusable=ending is Ending.FINISHED and not self.uploading)
         self._report(self, refusal if self.reply is None else None)
         if self.reply is None:
             return
@@ -286,7 +318,7 @@ class ResponseRelay:
         RFC 9112 8: a chunked body without its last chunk, and a body shorter than its length, are incomplete.
         """
         row = _LAST_EVENTS.get(self.exchange.ending)
-        if row is not None and self._takes_events:
+        if row is not None and self._is_open_stream:
             words = event_stream.error_event(self._endpoint.protocol, row.type, row.message)
             last_words = event_stream.finish_line(self._sent.last()[-event_stream.TAIL_BYTES :]) + words
             self._sent.add(last_words)
@@ -296,3 +328,7 @@ class ResponseRelay:
             reply.close()
         else:
             reply.abort()
+
+
+def _no_last_word() -> UpstreamError:
+    return UpstreamError("it ended its stream without the last word of its protocol")

@@ -72,7 +72,7 @@ class Admission:
         self._relay = relay
 
     def admit(self, asked: RequestedTarget) -> Admitted | Rejected:
-        """Decide on one request: 401, 404, 503, in this order. It is called once for each proxied request."""
+        """Decide on one request: 401, 404, 503, 502, in this order. It is called once for each proxied request."""
         key = self.key(asked.key_digest)
         if key is None:
             return Rejected(asked, self.bad_key(asked.key_digest))
@@ -90,6 +90,9 @@ class Admission:
             return Rejected(asked, Refusal(row, status.value), key, deployment)
         if self._relay.draining:
             return Rejected(asked, Refusal(errors.DRAINING), key, deployment)
+        if deployment.id in self._readiness.unreachable:
+            refusal = Refusal(errors.UNREACHABLE, cause="it has not answered a probe for too long")
+            return Rejected(asked, refusal, key, deployment)
         return Admitted(asked, key, deployment, self._pools.of(deployment))
 
     def key(self, digest: bytes) -> Key | None:

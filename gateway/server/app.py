@@ -9,6 +9,7 @@ from gateway.core.cors import Cors
 from gateway.core.forwarding import TrustedProxies
 from gateway.core.notifier import Notifier
 from gateway.core.worker_group import ALONE, WORKER_GROUP, WorkerGroup
+from gateway.proxy.dead_peer_watch import DEAD_PEER
 from gateway.proxy.relay import RELAY, Relay
 from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPools, FreeDescriptor
 from gateway.proxy.upstream.readiness import READINESS, Readiness
@@ -34,17 +35,26 @@ def create_app(
 ) -> web.Application:
     """The gateway as an aiohttp application. `registry` is opened and closed with it."""
     app = web.Application(middlewares=MIDDLEWARES)
-    notifier, pools = Notifier(), ConnectionPools(group, free_descriptor)
+    notifier, pools = Notifier(), ConnectionPools(group, free_descriptor, server.timeouts.dead_peer)
     app[NOTIFIER] = notifier
     app[WORKER_GROUP] = group
     app[REGISTRY] = registry
+    app[DEAD_PEER] = server.timeouts.dead_peer
     app[preflight.CORS] = cors = Cors(server.cors_origins)
     proxies = TrustedProxies(server.trusted_proxies)
     app[access_log.ACCESS] = access = access_log.AccessLog(notifier, cors, proxies)
     app[REFUSER] = Refuser(access, anthropic_errors=server.anthropic_errors)
     app[POOLS] = pools
-    app[READINESS] = readiness = Readiness(pools, notifier, server.probes.interval, server.probes.timeout)
     app[RELAY] = relay = Relay(server.limits.body_bytes, server.timeouts.upload_silence)
+    probes = server.probes
+    app[READINESS] = readiness = Readiness(
+        pools,
+        notifier,
+        probes.interval,
+        probes.timeout,
+        unreachable_after=probes.unreachable_after,
+        silence_of=relay.silence_of,
+    )
     app[ADMISSION] = Admission(registry, readiness, pools, relay)
     app[SHUTDOWN] = Shutdown()
     app[COMPLETION] = Completion(access, readiness)

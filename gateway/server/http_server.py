@@ -13,7 +13,10 @@ from gateway.core import errors
 from gateway.core.errors import Refusal
 from gateway.proxy import aiohttp_internals
 from gateway.proxy.client_connection import ClientConnection
+from gateway.proxy.dead_peer_watch import DEAD_PEER, DeadPeerWatch
 from gateway.proxy.paused_client_watch import PausedClientWatch
+from gateway.proxy.relay import RELAY
+from gateway.proxy.upstream.dead_peer import detect_death
 from gateway.proxy.write_coalescing import WriteCoalescer
 from gateway.server.completion import COMPLETION
 from gateway.server.connection_limit import ConnectionLimit
@@ -53,6 +56,7 @@ class HttpConnection(Demultiplexer):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._limit.add(self)
+        detect_death(transport, self.app[DEAD_PEER])
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._limit.remove(self)
@@ -130,9 +134,11 @@ class _Server(web.Server):
         self._limit = ConnectionLimit(most)
         self._coalescer = WriteCoalescer()
         self._paused_clients = PausedClientWatch(lambda: self.connections)
+        self._dead_peers = DeadPeerWatch(app[RELAY].answers_under_way, app[DEAD_PEER])
 
     async def shutdown(self, timeout: float | None = None) -> None:
         self._paused_clients.stop()
+        self._dead_peers.stop()
         await super().shutdown(timeout)
 
     def __call__(self) -> web.RequestHandler:

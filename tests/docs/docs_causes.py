@@ -4,7 +4,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-_SAYING = {"UpstreamError", "BusyError", "_fail", "_refuse"}  # what is their first argument becomes a cause
+# The first argument of these becomes a cause.
+_SAYING = {"UpstreamError", "UpstreamTimeoutError", "BusyError", "_fail", "give_up", "_refuse"}
 
 
 def causes(package: Path) -> list[str]:

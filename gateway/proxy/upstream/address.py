@@ -1,16 +1,23 @@
-"""Where an upstream listens, and how a connection to it is opened: TCP, TLS, or a Unix socket."""
+"""Where an upstream listens, and how a connection to it is opened: TCP, TLS, or a Unix socket.
+
+A name may have several addresses, and the first of them swallow what is sent to it: the next is tried meanwhile, as
+RFC 8305 has it ("happy eyeballs").
+"""
 
 import asyncio
-import contextlib
 import os
 import socket
 import ssl
 from urllib.parse import urlsplit
 
+from aiohappyeyeballs import AddrInfoType, start_connection
+
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.resolver import Resolver
-from gateway.proxy.upstream.response_head import UpstreamError
+from gateway.proxy.upstream.response_head import UpstreamError, UpstreamTimeoutError
 from gateway.proxy.upstream.tls import TlsConnection, Trust
+
+_NEXT_ADDRESS_SECONDS = 0.25  # RFC 8305 section 5: the Connection Attempt Delay, as recommended
 
 
 class Address:
@@ -28,6 +35,7 @@ class Address:
         self._port = parts.port or (443 if self._secure else 80)
         self._resolver = Resolver(self._host, self._port)
         self._trust = Trust(ca_file)
+        self._good: str | None = None  # of several addresses the one that connected last; it is tried first
 
     async def open(self, timeout: float) -> UpstreamConnection:
         """A new connection. Raises UpstreamError if there is none within `timeout` seconds."""
@@ -35,7 +43,7 @@ class Address:
             async with asyncio.timeout(timeout):
                 return await self._open()
         except TimeoutError as error:
-            raise UpstreamError(f"no connection within {timeout:g} s") from error
+            raise UpstreamTimeoutError(f"no connection within {timeout:g} s") from error
         except socket.gaierror as error:
             raise UpstreamError("its host name does not resolve") from error
         except ssl.SSLCertVerificationError as error:
@@ -51,21 +59,39 @@ class Address:
                 UpstreamConnection, self._socket_path
             )
             return connection
-        *others, last = await self._resolver.addresses()
-        for address in others:
-            with contextlib.suppress(OSError):
-                return await self._connect(address)
-        return await self._connect(last)
-
-    async def _connect(self, address: str) -> UpstreamConnection:
         context = self._trust.context() if self._secure else None
         name = self._host if context is not None else None
         kind = UpstreamConnection if context is None else TlsConnection
-        loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(kind, address, self._port, ssl=context, server_hostname=name)
+        addresses = await self._resolver.addresses()
+        connected = await self._connect(addresses)
+        try:
+            peer = connected.getpeername()[0]
+            self._good = peer if peer in addresses else None
+            _, connection = await asyncio.get_running_loop().create_connection(
+                kind, sock=connected, ssl=context, server_hostname=name
+            )
+        except BaseException:  # a timeout, too, must not leave it open
+            connected.close()
+            raise
         return connection
+
+    async def _connect(self, addresses: list[str]) -> socket.socket:
+        """A socket to one of them, the best first."""
+        if self._good in addresses:
+            addresses = [self._good, *(other for other in addresses if other != self._good)]
+        ways = [_addr_info(address, self._port) for address in addresses]
+        return await start_connection(ways, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS)
+
+
+def _addr_info(address: str, port: int) -> AddrInfoType:
+    """A numeric address as `getaddrinfo` returns it. The zone of a link-local one is an interface's name or number."""
+    if ":" not in address:
+        return socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port)
+    plain, _, zone = address.partition("%")
+    scope = 0 if not zone else int(zone) if zone.isdigit() else socket.if_nametoindex(zone)
+    return socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (plain, port, 0, scope)
 
 
 def _why(error: OSError) -> str:
     """The system's error message, without the address that asyncio adds."""
-    return os.strerror(error.errno) if error.errno else "the address cannot be used"
+    return os.strerror(error.errno) if error.errno else "none of its addresses can be used"

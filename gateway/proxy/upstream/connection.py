@@ -5,6 +5,7 @@ Bytes of an answer are handed on in the very call in which the socket delivered 
 
 import asyncio
 import select
+from time import monotonic
 from typing import Protocol, cast
 
 from gateway.proxy.upstream.idle_timer import IdleTimer
@@ -47,7 +48,7 @@ class UpstreamConnection(asyncio.BaseProtocol):
         self._writable.set()
         self.idle_timer = IdleTimer()
         self.passthrough: Passthrough | None = None
-        self.idle_since = 0.0
+        self.opened_at = self.idle_since = monotonic()
         self.exchanges = 0
 
     # --- the way up
@@ -173,6 +174,10 @@ class UpstreamConnection(asyncio.BaseProtocol):
         self.idle_timer.close()
         if self._transport is not None:
             self._transport.abort()
+
+    def give_up(self, why: str) -> None:
+        """End the exchange as broken: the upstream will not be heard of again."""
+        self._fail(why)
 
     # --- inside
 

@@ -1,12 +1,14 @@
 """The gateway's side of one llama-server: its connections, and the heads of its requests.
 
 A connection is kept for the next request, but not for long: llama-server closes one after 5 idle seconds and
-after 100 requests (cpp-httplib's keep-alive defaults, seen in its `Keep-Alive` header).
+after 100 requests (cpp-httplib's keep-alive defaults, seen in its `Keep-Alive` header). Nor is one kept for ever that
+is never idle: where a name leads, and whom a balancer chooses, is decided when a connection is opened.
 """
 
 import asyncio
 import contextlib
 import errno
+import math
 from collections import deque
 from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
@@ -18,10 +20,12 @@ from gateway.core.deployment import Deployment
 from gateway.core.worker_group import ALONE, WorkerGroup
 from gateway.proxy.upstream.address import Address
 from gateway.proxy.upstream.connection import UpstreamConnection
+from gateway.proxy.upstream.dead_peer import DEAD_PEER_SECONDS, detect_death
 from gateway.proxy.upstream.response_head import UpstreamError
 
 _IDLE_SECONDS = 4.0
 _EXCHANGES_PER_CONNECTION = 95
+_MOST_SECONDS = 300.0  # that a connection may be old when it is kept
 _NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE}
 FreeDescriptor = Callable[[], bool]  # makes one free, of those that are kept for upstreams; False if there is none
 _DESCRIPTOR_SECONDS = 0.02  # between two tries to get one
@@ -32,12 +36,20 @@ class BusyError(Exception):
 
 
 class ConnectionPool:
-    """Opens, keeps and reuses connections to the llama-server of one deployment."""
+    """Opens, keeps and reuses connections to the llama-server of one deployment.
+
+    A server that vanishes without a word is noticed after `dead_peer` seconds.
+    """
 
     def __init__(
-        self, deployment: Deployment, group: WorkerGroup = ALONE, free_descriptor: FreeDescriptor = lambda: False
+        self,
+        deployment: Deployment,
+        group: WorkerGroup = ALONE,
+        free_descriptor: FreeDescriptor = lambda: False,
+        dead_peer: float = DEAD_PEER_SECONDS,
     ) -> None:
         self._free_descriptor = free_descriptor
+        self._dead_peer = dead_peer
         self.timeouts = deployment.timeouts
         self.shortest_silence = min(self.timeouts.first_byte, self.timeouts.silence)
         self.ping = deployment.ping
@@ -53,6 +65,7 @@ class ConnectionPool:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
+        self._answered_at = -math.inf
 
     @property
     def connections(self) -> dict[str, int]:
@@ -112,14 +125,19 @@ class ConnectionPool:
         A connection that is still owed a part of its request is never `reusable`.
         """
         self._give_place_back()
-        fit = reusable and not self._closed and connection.exchanges < _EXCHANGES_PER_CONNECTION
-        if not fit or not connection.may_be_reused():
+        now = monotonic()
+        is_fresh = connection.exchanges < _EXCHANGES_PER_CONNECTION and now - connection.opened_at < _MOST_SECONDS
+        if not reusable or self._closed or not is_fresh or not connection.may_be_reused():
             connection.abort()
             return
         connection.release()
-        connection.idle_since = monotonic()
+        connection.idle_since = self._answered_at = now
         self._idle.append(connection)
         self._sweep_later()
+
+    def silence(self) -> float:
+        """Seconds since the last whole answer; infinite before the first."""
+        return monotonic() - self._answered_at
 
     def close(self) -> None:
         """Close what is idle now, and what is in use when it is released."""
@@ -144,7 +162,9 @@ class ConnectionPool:
         patience = monotonic() + self.timeouts.connect
         while True:
             try:
-                return await self._address.open(self.timeouts.connect)
+                connection = await self._address.open(self.timeouts.connect)
+                detect_death(connection.transport, self._dead_peer)
+                return connection
             except UpstreamError as error:
                 if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in _NO_DESCRIPTOR:
                     raise
@@ -203,9 +223,15 @@ class ConnectionPool:
 class ConnectionPools:
     """One pool for each deployment, made when first asked for and remade when the deployment changes."""
 
-    def __init__(self, group: WorkerGroup = ALONE, free_descriptor: FreeDescriptor = lambda: False) -> None:
+    def __init__(
+        self,
+        group: WorkerGroup = ALONE,
+        free_descriptor: FreeDescriptor = lambda: False,
+        dead_peer: float = DEAD_PEER_SECONDS,
+    ) -> None:
         self._group = group
         self._free_descriptor = free_descriptor
+        self._dead_peer = dead_peer
         self._known: dict[str, tuple[Deployment, ConnectionPool]] = {}
 
     def of(self, deployment: Deployment) -> ConnectionPool:
@@ -218,7 +244,7 @@ class ConnectionPools:
         else:
             if known is not None:
                 known[1].close()
-            pool = ConnectionPool(deployment, self._group, self._free_descriptor)
+            pool = ConnectionPool(deployment, self._group, self._free_descriptor, self._dead_peer)
         self._known[deployment.id] = (deployment, pool)
         return pool
 

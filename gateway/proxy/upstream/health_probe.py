@@ -1,25 +1,33 @@
 """What an upstream says of its own health, and what that means."""
 
 import asyncio
+from typing import NamedTuple
 
 import orjson
 
 from gateway.proxy.upstream.connection_pool import ConnectionPool
-from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
+from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError, UpstreamTimeoutError
 
 _MAX_BYTES = 64 * 1024
 
 
-async def ask_health(pool: ConnectionPool, timeout: float) -> str:
-    """Ask `/health`: "ok", "loading", or what is wrong in a few words. Never raises, takes `timeout` s at most."""
+class Probe(NamedTuple):
+    """What a probe saw: "ok", "loading", or what is wrong in a few words; and whether it `timed_out`: nothing came."""
+
+    seen: str
+    timed_out: bool = False
+
+
+async def ask_health(pool: ConnectionPool, timeout: float) -> Probe:
+    """Ask `/health`. Never raises, takes `timeout` seconds at most."""
     try:
         async with asyncio.timeout(timeout):
             head, body = await _ask(pool)
     except TimeoutError:
-        return f"no answer within {timeout:g} s"
+        return Probe(f"no answer within {timeout:g} s", timed_out=True)
     except UpstreamError as error:
-        return str(error)
-    return _meaning(head.status, body)
+        return Probe(str(error), timed_out=isinstance(error, UpstreamTimeoutError))
+    return Probe(_meaning(head.status, body))
 
 
 def says_loading(status: int, body: bytes) -> bool:

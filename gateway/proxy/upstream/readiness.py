@@ -2,20 +2,25 @@
 
 A deployment on `auto` is deploying until its first healthy probe and ready from then on: an upstream that goes away
 later is a 502, not a 503. Any other status holds as pinned. Probing never holds up a request.
+
+An upstream that answers nothing any more and refuses nothing either, as a stopped process, is `unreachable` once probes
+have met with silence for long enough: requests need not wait there to find that out, each for itself.
 """
 
 import asyncio
 import logging
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from time import monotonic
 
 from aiohttp import web
 
 from gateway.core.deployment import Deployment, Status
 from gateway.core.notifier import Notifier
 from gateway.proxy.upstream.connection_pool import ConnectionPools
-from gateway.proxy.upstream.health_probe import ask_health
+from gateway.proxy.upstream.health_probe import Probe, ask_health
 
 _FAULT = "the gateway failed to probe it"
 _FIRST_PAUSE = 0.1  # seconds; while an upstream is not healthy, each pause is twice the one before
@@ -33,22 +38,38 @@ class Health:
 
 
 class Readiness:
-    """Probes the deployments it is told to `watch`. `interval` and `timeout` in seconds.
+    """Probes the deployments it is told to `watch`. Times are in seconds.
 
     Every `interval` while an upstream is healthy; quickly at first, and then more slowly up to `interval`, while not.
+    One that has answered a probe before, and then no other for `unreachable_after`, is `unreachable` until it does.
+    `silence_of` tells for how long no answer under way to a deployment has brought a byte: a server that is too busy
+    for a probe, and goes on talking, is well.
     """
 
-    def __init__(self, pools: ConnectionPools, notifier: Notifier, interval: float, timeout: float) -> None:
+    def __init__(
+        self,
+        pools: ConnectionPools,
+        notifier: Notifier,
+        interval: float,
+        timeout: float,
+        *,
+        unreachable_after: float = math.inf,
+        silence_of: Callable[[str], float] = lambda _: math.inf,
+    ) -> None:
         self._pools = pools
         self._notifier = notifier
         self._interval = interval
         self._timeout = timeout
+        self._unreachable_after = unreachable_after
+        self._silence_of = silence_of
         self._watched: dict[str, _Watched] = {}
+        self.unreachable: set[str] = set()  # ids; admission looks here for each request
 
     def watch(self, deployments: Mapping[str, Deployment]) -> None:
         """Probe these and no others. One that points elsewhere, or was resumed, starts anew."""
         for gone in [known for known in self._watched if known not in deployments]:
             self._watched.pop(gone).task.cancel()
+            self.unreachable.discard(gone)
         for deployment in deployments.values():
             watched = self._watched.get(deployment.id)
             if watched is not None and _is_same(watched.deployment, deployment):
@@ -94,6 +115,7 @@ class Readiness:
     def _start_probing(self, deployment: Deployment, before: "_Watched | None") -> None:
         if before is not None:
             before.task.cancel()
+            self.unreachable.discard(deployment.id)
         self._watched[deployment.id] = watched = _Watched(deployment)
         watched.task = asyncio.create_task(self._probe_for_ever(watched))
 
@@ -101,21 +123,39 @@ class Readiness:
         pause = 0.0
         while watched.deployment.status is not Status.PAUSED:
             watched.look.clear()
-            seen = await self._ask(watched)
-            self._note(watched, seen)
-            pause = 0.0 if seen == "ok" else min(max(pause * 2, _FIRST_PAUSE), self._interval)
+            begun = monotonic()
+            probe = await self._ask(watched)
+            self._note_silence(watched, begun, probe.timed_out)
+            self._note(watched, probe.seen)
+            pause = 0.0 if probe.seen == "ok" else min(max(pause * 2, _FIRST_PAUSE), self._interval)
             if await _is_set_within(watched.look, pause or self._interval):
                 await asyncio.sleep(_FIRST_PAUSE)  # many doubts at once are one
         watched.looked.set()
 
-    async def _ask(self, watched: "_Watched") -> str:
+    async def _ask(self, watched: "_Watched") -> Probe:
         """One probe. A fault of ours must not end the probing: its deployment would stay as it is for ever."""
         try:
             return await ask_health(self._pools.of(watched.deployment), self._timeout)
         except Exception:
             if watched.health.seen != _FAULT:
                 log.exception("deployment %s: internal error in a probe", watched.deployment.id)
-            return _FAULT
+            return Probe(_FAULT)
+
+    def _note_silence(self, watched: "_Watched", begun: float, timed_out: bool) -> None:
+        """Note whether the upstream has fallen silent, by a probe that began at `begun`, in the monotonic clock."""
+        name = watched.deployment.id
+        if not timed_out:
+            watched.silent_since, watched.has_answered = math.inf, True
+        elif watched.has_answered:
+            heard = monotonic() - min(self._silence_of(name), self._pools.of(watched.deployment).silence())
+            watched.silent_since = max(min(watched.silent_since, begun), heard)
+        is_silent = monotonic() - watched.silent_since >= self._unreachable_after
+        if is_silent and name not in self.unreachable:
+            self.unreachable.add(name)
+            why = f"no probe was answered for {self._unreachable_after:g} s"
+            log.warning("deployment %s: upstream unreachable: %s; new requests are refused", name, why)
+        elif not is_silent:
+            self.unreachable.discard(name)
 
     def _note(self, watched: "_Watched", seen: str) -> None:
         watched.looked.set()
@@ -137,6 +177,8 @@ class _Watched:
     deployment: Deployment
     task: "asyncio.Task[None]" = field(init=False)
     health: Health = field(default_factory=Health)
+    has_answered: bool = False  # if only that it refuses
+    silent_since: float = math.inf  # in the monotonic clock
     look: asyncio.Event = field(default_factory=asyncio.Event)
     looked: asyncio.Event = field(default_factory=asyncio.Event)
 

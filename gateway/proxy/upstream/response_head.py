@@ -12,6 +12,10 @@ class UpstreamError(Exception):
     """The model server cannot be reached, broke off, or did not speak valid HTTP. For the operator's eyes only."""
 
 
+class UpstreamTimeoutError(UpstreamError):
+    """The model server, or the way to it, says nothing at all: not even that it cannot be reached."""
+
+
 @dataclass(slots=True)
 class ResponseHead:
     """Status and headers of an answer, names in lower case. `chunked` or `length` frame its body.
@@ -45,7 +49,8 @@ def checked_head(status: int, version: str, lines: list[tuple[bytes, bytes]]) ->
     if status in {204, 304}:
         length, coding = b"0", None
     framed = length is not None or coding is not None
-    keep_alive = framed and _keeps_alive(version, headers.get(b"connection", b"").lower())
+    # After a 5xx nothing is known of what its server still believes to be under way: the next request starts afresh.
+    keep_alive = framed and status < 500 and _keeps_alive(version, headers.get(b"connection", b"").lower())
     return ResponseHead(status, headers, None if length is None else int(length), coding is not None, keep_alive)
 
 

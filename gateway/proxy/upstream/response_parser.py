@@ -1,4 +1,16 @@
-"""Parses an upstream's answers as they arrive: httptools finds the parts, this module checks them."""
+"""Parses an upstream's answers as they arrive: httptools finds the parts, this module checks them.
+
+Which bytes can be kept, and what clears them? No answer may begin with what is left of another.
+
+- `_heads` and `_raw_headers` hold the lines before a head is known. The head clears the first, an interim answer the
+  second; an error leaves both, and its connection is closed.
+- `_pieces` hold the body since `taken`, which is called in the same read. Bytes of a body without a head are an error,
+  those after its end are dropped, and their connection is closed (`surplus`).
+- httptools keeps the header it is in. Its next header, or the end of the head or of the last chunk, takes that away:
+  trailers never reach the next head.
+- llhttp, below it, is between two answers or it is not. Only if it is, and has seen none of the next, is the connection
+  used again (`may_be_reused`), and `reset` clears all of the above. It skips empty lines between two answers.
+"""
 
 import httptools
 

@@ -124,14 +124,14 @@ def echo(visit: Visit) -> None:
 
 
 class Held:
-    """A script that echoes in a stream which ends when it is let."""
+    """A script that echoes in chunks, the last of which comes when it is let."""
 
     def __init__(self) -> None:
         self.let_end = threading.Event()
 
     def __call__(self, visit: Visit) -> None:
         body = visit.read_body()
-        visit.begin_stream()
+        visit.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n")
         visit.chunk(body)
         deadline = time.monotonic() + PATIENCE
         while not self.let_end.is_set():

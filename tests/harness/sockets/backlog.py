@@ -7,7 +7,7 @@ import time
 
 from tests.harness.patience import PATIENCE
 from tests.harness.processes.gateway_process import GatewayProcess
-from tests.harness.sockets.stage import EVENT
+from tests.harness.sockets.stage import DONE, EVENT
 from tests.harness.sockets.upstream_visit import Visit
 from tests.harness.sockets.wire_client import WireClient, request
 
@@ -50,6 +50,7 @@ class Backlog:
             visit.chunk(marked(number) + EVENTS)
         self.stalled.put(number)
         assert self.go_on.wait(PATIENCE)
+        visit.chunk(DONE)
         visit.chunk(b"")
 
     def _is_unread_for(self, seconds: float) -> bool:

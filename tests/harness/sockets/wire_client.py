@@ -154,6 +154,11 @@ class WireClient:
             self._read = len(self.received)
             return data
 
+    @property
+    def unread(self) -> bytes:
+        """What has come behind all that was read."""
+        return bytes(self.received[self._read :])
+
     def is_closed(self, within: float = PATIENCE) -> bool:
         """Whether the gateway closes the connection in time, and says nothing more before it does."""
         self.socket.settimeout(within)

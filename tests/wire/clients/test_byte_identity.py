@@ -103,6 +103,8 @@ def test_what_is_no_json_at_all_is_passed_on_as_it_is(gateway: GatewayProcess, u
 
 # --- down
 
+ANY_STREAM = f"{scene.BASE}/v1/embeddings"  # no last word is expected here: a stream may be anything
+
 EVENT = 'data: {"choices":[{"delta":{"content":"naïve 日本語 🦙"}}]}\n\n'.encode()
 STREAMS = {
     "LF": EVENT * 20 + b"data: [DONE]\n\n",
@@ -131,7 +133,7 @@ def test_a_stream_comes_down_as_it_was_sent(
         visit.chunk(b"")
 
     with upstream.playing(script):
-        response = ask(gateway, scene.BODY)
+        response = ask(gateway, scene.BODY, ANY_STREAM)
     assert response.whole
     assert response.header("Content-Type") == "text/event-stream"
     assert sha256(response.body) == sha256(data)
@@ -149,7 +151,7 @@ def test_the_wire_may_be_cut_anywhere_even_in_chunk_headers(
         visit.send(*pieces_of(wire, [1]))
 
     with upstream.playing(script):
-        response = ask(gateway, scene.BODY)
+        response = ask(gateway, scene.BODY, ANY_STREAM)
     assert response.whole
     assert response.body == EVENT * 2
     assert response.header("Trailer") is None
@@ -219,7 +221,7 @@ def test_U19_a_hose_of_200_mb_comes_down_whole_and_fills_no_memory(
     before = gateway.memory()
     gateway.forget_peak()
     with upstream.playing(script), gateway.connect() as client:
-        client.send(request(scene.CHAT, JSON, key=scene.KEY, body=scene.BODY, version="HTTP/1.0"))
+        client.send(request(ANY_STREAM, JSON, key=scene.KEY, body=scene.BODY, version="HTTP/1.0"))
         client.read_head()
         size = len(begun := bytes(client.received).partition(b"\r\n\r\n")[2])
         received.update(begun)
@@ -242,7 +244,7 @@ def test_a_slow_reader_gets_every_byte_and_holds_up_nobody(gateway: GatewayProce
         visit.chunk(b"")
 
     with upstream.playing(script), gateway.connect() as client:
-        client.send(request(scene.CHAT, JSON, key=scene.KEY, body=scene.BODY))
+        client.send(request(ANY_STREAM, JSON, key=scene.KEY, body=scene.BODY))
         assert upstream.wait_for(lambda upstream: upstream.busy == 1)
         gateway.wait_until_idle()
         assert upstream.busy == 1, "the gateway has taken what nobody reads"

@@ -12,7 +12,7 @@ import pytest
 from tests.harness.patience import AT_ONCE, wait_until, wait_until_blocked
 from tests.harness.processes.gateway_process import GatewayProcess
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
-from tests.harness.sockets.stage import EVENT, chat
+from tests.harness.sockets.stage import DONE, EVENT, chat
 from tests.harness.sockets.upstream_visit import Visit, fine
 from tests.harness.sockets.wire_client import WireClient, chunked
 
@@ -67,6 +67,7 @@ def test_C4_two_hundred_that_leave_at_any_moment_leave_nothing_behind(
         for _ in range(20):
             visit.chunk(EVENT)
             time.sleep(chance.uniform(0, 0.002))
+        visit.chunk(DONE)
         visit.chunk(b"")
 
     asked = chat("pair")

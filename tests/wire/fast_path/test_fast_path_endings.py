@@ -13,7 +13,7 @@ from tests.harness.processes.fleet import StartGateway
 from tests.harness.processes.gateway_process import GatewayProcess
 from tests.harness.processes.witness import Held, line_of, warm, was_fast, witnessed_config
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
-from tests.harness.sockets.stage import EVENT, chat
+from tests.harness.sockets.stage import DONE, EVENT, chat
 from tests.harness.sockets.upstream_visit import Visit
 from tests.harness.sockets.wire_client import WireClient, request
 
@@ -155,6 +155,7 @@ def test_an_answer_may_last_longer_than_an_idle_connection(
         time.sleep(keepalive * 1.4)
         answered[name] = time.monotonic()
         if name == b"lasting":
+            visit.chunk(DONE)
             visit.chunk(b"")
         else:
             visit.answer()

@@ -43,7 +43,7 @@ def test_H13_what_a_model_server_says_of_itself_stays(
         visit.read_body()
         if streams:
             visit.begin_stream(connection, *NOT_FOR_CLIENTS)
-            visit.chunk(b"data: 1\n\n")
+            visit.chunk(b"data: [DONE]\n\n")
             visit.chunk(b"")
         else:
             visit.answer(b"{}", "200 OK", connection, *NOT_FOR_CLIENTS)

@@ -19,6 +19,7 @@ from tests.harness.sockets.wire_client import Closed, WireClient
 
 USAGE = b'data: {"choices":[],"usage":{"completion_tokens":60,"prompt_tokens":7}}\n\n'
 CUT = b'data: {"error":{"type":"api_error","message":"The model endpoint broke off in the middle of its answer."}}\n\n'
+DONE_LATE = b":".ljust(55, b"-") + b"\n" + DONE  # as long as an event: not one that the parser reads for its length
 
 
 def events(count: int) -> list[bytes]:
@@ -58,7 +59,7 @@ def _finish(visit: Visit) -> None:
 def test_every_event_comes_as_it_was_sent_and_is_accounted_for(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
-    told, start = OneByOne([*events(60), USAGE, DONE.rjust(70)], _finish), relay_gateway.mark_log()
+    told, start = OneByOne([*events(60), USAGE, DONE_LATE], _finish), relay_gateway.mark_log()
     with upstream.playing(told), relay_gateway.connect() as client:
         client.send(chat("demo", "x-request-id: one-by-one"))
         assert list(told.heard_by(client)) == told.events
@@ -100,7 +101,7 @@ def test_a_ping_fills_a_silence_and_does_not_disturb_events(
 
     pinged = threading.Event()
 
-    told = OneByOne(events(60), fall_silent)
+    told = OneByOne([*events(60), DONE_LATE], fall_silent)
     with upstream.playing(told), relay_gateway.connect() as client:
         client.send(chat("pinged"))
         assert [event for event in told.heard_by(client) if event != b":\n\n"] == told.events

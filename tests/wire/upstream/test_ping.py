@@ -16,6 +16,7 @@ from tests.harness.sockets.wire_client import Response
 
 COMMENT = b":\n\n"
 ANTHROPIC_PING = b'event: ping\ndata: {"type":"ping"}\n\n'
+MESSAGE_STOP = b"event: message_stop\ndata: {}\n\n"
 SILENCE = PING * 3.5
 SPEECHES = {
     "/v1/chat/completions": COMMENT,
@@ -87,7 +88,6 @@ BETWEEN = {
     "LF": EVENT,
     "CRLF": EVENT.replace(b"\n", b"\r\n"),
     "CR": EVENT.replace(b"\n", b"\r"),
-    "a ping of llama-server's own": b":\n\n",
 }
 WITHIN = {
     "within a line": (EVENT[:-9], EVENT[-9:]),
@@ -103,8 +103,8 @@ WITHIN = {
 def test_a_ping_comes_whatever_ends_the_lines(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream, event: bytes
 ) -> None:
-    first, *between, last = heard_after_a_ping(relay_gateway, upstream, Told((event, event)))
-    assert (first, last) == (event, event)
+    first, *between, last = heard_after_a_ping(relay_gateway, upstream, Told((event, event + DONE)))
+    assert (first, last) == (event, event + DONE)
     assert set(between) == {COMMENT}
 
 
@@ -112,8 +112,8 @@ def test_a_ping_comes_whatever_ends_the_lines(
 def test_no_ping_comes_within_an_event(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream, begun: bytes, rest: bytes
 ) -> None:
-    response = heard(relay_gateway, upstream, Told((EVENT + begun, rest), silence=PING * 2.5))
-    assert response.pieces == (EVENT + begun, rest)
+    response = heard(relay_gateway, upstream, Told((EVENT + begun, rest + DONE), silence=PING * 2.5))
+    assert response.pieces == (EVENT + begun, rest + DONE)
 
 
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
@@ -126,7 +126,7 @@ NOT_TO_BE_FILLED = {
         (b"\x1f\x8b\n\n", b"\x00\n\n"),
         b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: gzip\r\n" + CHUNKED,
     ),
-    "it talks often enough": Told((EVENT,) * 25, silence=STEADY / 20),
+    "it talks often enough": Told((EVENT,) * 25 + (DONE,), silence=STEADY / 20),
 }
 
 
@@ -145,11 +145,11 @@ def test_nothing_is_sent_before_the_stream_has_begun(relay_gateway: GatewayProce
         time.sleep(PING * 2)
         visit.begin_stream()
         time.sleep(PING * 2)
-        visit.chunk(EVENT)
+        visit.chunk(EVENT + DONE)
         visit.chunk(b"")
 
     with upstream.playing(late):
-        assert relay_gateway.ask(chat("pinged")).pieces == (EVENT,)
+        assert relay_gateway.ask(chat("pinged")).pieces == (EVENT + DONE,)
 
 
 def test_nothing_is_added_by_default(relay_gateway: GatewayProcess, upstream: ScriptedUpstream) -> None:
@@ -190,3 +190,14 @@ def test_pings_do_not_pile_up_for_a_client_that_reads_nothing(
         body = client.read_to_last_chunk()
     before = body.partition(marked(unread))[0]
     assert before.removesuffix(COMMENT).endswith(EVENT), "pings between the last event that was read and the next"
+
+
+@pytest.mark.parametrize(("path", "ping"), SPEECHES.items())
+def test_a_comment_of_the_servers_own_is_no_event_to_ping_after(
+    relay_gateway: GatewayProcess, upstream: ScriptedUpstream, path: str, ping: bytes
+) -> None:
+    """An Anthropic client takes nothing before `message_start`, however long a prompt keeps the server silent."""
+    with upstream.playing(Told((COMMENT, COMMENT, EVENT, DONE + MESSAGE_STOP))):
+        pieces = relay_gateway.ask(chat("pinged", path=path)).pieces
+    assert pieces[:3] == (COMMENT, COMMENT, EVENT)
+    assert ping in pieces[3:]

@@ -8,7 +8,7 @@ from tests.harness import contract
 from tests.harness.patience import AT_ONCE
 from tests.harness.processes.gateway_process import GatewayProcess
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
-from tests.harness.sockets.stage import BRISK, STEADY, chat
+from tests.harness.sockets.stage import BRISK, DONE, STEADY, chat
 from tests.harness.sockets.upstream_visit import Visit
 
 
@@ -41,9 +41,10 @@ def test_a_stream_lasts_as_long_as_it_likes_if_its_pauses_are_short(
         for _ in range(5):
             visit.chunk(piece)
             time.sleep(STEADY / 4)
+        visit.chunk(b"\n\n" + DONE)
         visit.chunk(b"")
 
     with upstream.playing(drip):
         response = relay_gateway.ask(chat("steady"))
     assert response.whole
-    assert response.pieces == (piece,) * 5
+    assert response.pieces == (*(piece,) * 5, b"\n\n" + DONE)

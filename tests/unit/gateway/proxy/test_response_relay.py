@@ -19,6 +19,7 @@ from gateway.proxy.upstream.response_head import ResponseHead
 from tests.harness.sockets.upstream_wire import UpstreamWire
 
 EVENT = b"data: 1\n\n"
+DONE = b"data: [DONE]\n\n"
 STREAM = ResponseHead(200, {b"content-type": b"text/event-stream"}, None, chunked=True, keep_alive=True)
 
 
@@ -98,12 +99,12 @@ async def test_what_is_cut_is_not_ended_as_well(ended: Ended) -> None:
 
 async def test_what_has_ended_is_not_cut_as_well(ended: Ended) -> None:
     answer = ended.answer()
-    answer.body_received(EVENT, False)
+    answer.body_received(DONE, False)
     answer.body_received(b"", True)
     answer.cut()
     assert answer.exchange.ending is Ending.FINISHED
     assert ended.reports == [None]
-    assert ended.wire.sent.endswith(EVENT + b"\r\n0\r\n\r\n")
+    assert ended.wire.sent.endswith(DONE + b"\r\n0\r\n\r\n")
     assert not ended.wire.closed
 
 

@@ -62,6 +62,18 @@ async def ask(upstream: ConnectionPool) -> UpstreamConnection:
     return connection
 
 
+async def test_a_connection_in_steady_use_is_not_kept_for_ever(url: str) -> None:
+    upstream = upstream_of(url)
+    first = await ask(upstream)
+    first.opened_at -= module._MOST_SECONDS * 0.9
+    assert await ask(upstream) is first
+    first.opened_at -= module._MOST_SECONDS * 0.1
+    upstream.release(await upstream.connect())
+    assert first.is_closing()
+    assert await ask(upstream) is not first
+    upstream.close()
+
+
 async def test_a_connection_that_llama_server_may_soon_close_is_not_used(
     url: str,
 ) -> None:

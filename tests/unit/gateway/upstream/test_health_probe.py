@@ -11,11 +11,12 @@ from gateway.core.deployment import Deployment, Status
 from gateway.core.notifier import Notifier
 from gateway.proxy.upstream import readiness
 from gateway.proxy.upstream.connection_pool import ConnectionPools
+from gateway.proxy.upstream.health_probe import Probe
 from gateway.proxy.upstream.readiness import Readiness
 from tests.harness.patience import PATIENCE
 
 DEPLOYMENT = Deployment("demo", "acme", "http://127.0.0.1:1")
-Ask = Callable[[object, float], Awaitable[str]]
+Ask = Callable[[object, float], Awaitable[Probe]]
 
 
 @pytest.fixture
@@ -39,12 +40,12 @@ async def test_a_fault_in_a_probe_is_said_once_and_probing_goes_on(
 ) -> None:
     asked, well = [], asyncio.Event()
 
-    async def ask(_upstream: object, _timeout: float) -> str:
+    async def ask(_upstream: object, _timeout: float) -> Probe:
         asked.append(1)
         if len(asked) < 4:
             raise RecursionError("maximum recursion depth exceeded")
         well.set()
-        return "ok"
+        return Probe("ok")
 
     probing = probes(0.01, ask)
     async with asyncio.timeout(PATIENCE):
@@ -66,12 +67,12 @@ async def test_pauses_grow_while_it_is_away_and_are_short_when_it_goes_again(
     seen = iter(["away", "away", "away", "away", "ok", "ok", "away", "ok"])
     times, over = [], asyncio.Event()
 
-    async def ask(_upstream: object, _timeout: float) -> str:
+    async def ask(_upstream: object, _timeout: float) -> Probe:
         times.append(asyncio.get_running_loop().time())
         word = next(seen, "")
         if not word:
             over.set()
-        return word
+        return Probe(word)
 
     interval = 0.5
     probes(interval, ask)

@@ -48,7 +48,7 @@ def test_A15_a_key_that_runs_out_is_401_and_its_running_stream_finishes(
         visit.begin_stream()
         visit.chunk(b"data: 1\n\n")
         assert refused.wait(PATIENCE)
-        visit.chunk(b"data: 2\n\n")
+        visit.chunk(b"data: [DONE]\n\n")
         visit.chunk(b"")
 
     def begin(client: WireClient) -> datetime:
@@ -69,7 +69,7 @@ def test_A15_a_key_that_runs_out_is_401_and_its_running_stream_finishes(
         time.sleep(max(0.0, (ends - datetime.now(UTC)).total_seconds()))
         assert contract.BAD_KEY.is_kept_by(other.ask(ask_models(key=scene.EXPIRED_KEY)))
         refused.set()
-        assert client.read_to_last_chunk() == b"data: 1\n\ndata: 2\n\n"
+        assert client.read_to_last_chunk() == b"data: 1\n\ndata: [DONE]\n\n"
 
 
 def _command(*words: str) -> Any:

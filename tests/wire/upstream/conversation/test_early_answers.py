@@ -83,7 +83,7 @@ def test_U22_an_answer_and_its_request_may_pass_at_the_same_time(
         visit.chunk(b"")
 
     with upstream.playing(echo), relay_gateway.connect() as client:
-        client.send(chat("demo", "Transfer-Encoding: chunked", body=None))
+        client.send(chat("demo", "Transfer-Encoding: chunked", path="/v1/embeddings", body=None))
         begun = threading.Event()
 
         def send() -> None:

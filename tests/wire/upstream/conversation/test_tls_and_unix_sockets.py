@@ -71,7 +71,7 @@ def test_a_stream_that_breaks_off_over_TLS_or_a_Unix_socket_is_seen_to(
 UNFRAMED = {
     "text": (b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n", b"half of it"),
     "HTTP/1.0": (b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n", b"half of it"),
-    "a stream": (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", EVENT),
+    "a stream": (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", EVENT + DONE),
     "long": (b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n", b"x" * 3 * MIB),
 }
 

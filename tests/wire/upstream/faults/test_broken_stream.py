@@ -13,6 +13,7 @@ from tests.harness.patience import PATIENCE
 from tests.harness.processes.fleet import StartGateway
 from tests.harness.processes.gateway_process import GatewayProcess
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import DONE
 from tests.harness.sockets.upstream_visit import Visit
 from tests.harness.sockets.wire_client import Closed, Response, request
 
@@ -83,7 +84,11 @@ def _garbage(visit: Visit) -> None:
     visit.wait_until_left()
 
 
-@pytest.mark.parametrize("breaks", [_fin, _rst, _garbage])
+def _end_properly(visit: Visit) -> None:
+    visit.chunk(b"")
+
+
+@pytest.mark.parametrize("breaks", [_fin, _rst, _garbage, _end_properly])
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("speech", SPEECHES, ids=[speech.path for speech in SPEECHES])
 def test_a_stream_that_breaks_ends_in_the_protocols_error_event(
@@ -171,8 +176,8 @@ def test_a_json_answer_without_its_last_chunk_is_cut_nothing_is_added(
 
 def test_a_stream_without_framing_that_is_closed_is_whole(gateway: GatewayProcess, upstream: ScriptedUpstream) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
-    response = answer_of(gateway, upstream, head, SPEECHES[0].event)
-    assert (response.whole, response.body) == (True, SPEECHES[0].event)
+    response = answer_of(gateway, upstream, head, SPEECHES[0].event + DONE)
+    assert (response.whole, response.body) == (True, SPEECHES[0].event + DONE)
 
 
 def test_an_answer_that_breaks_before_its_body_is_a_502(gateway: GatewayProcess, upstream: ScriptedUpstream) -> None:
