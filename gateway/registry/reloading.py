@@ -25,6 +25,7 @@ class WatchingRegistry(Registry):
         self._interval = interval
         self._stop = asyncio.Event()
         self._wake = asyncio.Event()
+        self._is_told = False  # whether the look under way was asked for
         self._watcher: asyncio.Task[None] | None = None
 
     @abc.abstractmethod
@@ -47,21 +48,28 @@ class WatchingRegistry(Registry):
             await asyncio.wait([watcher])
 
     def look_soon(self) -> None:
-        """Look for a change now instead of at the next turn. Returns at once."""
+        """Look for a change now instead of at the next turn: whoever makes it has finished. Returns at once."""
         self._wake.set()
 
-    async def still_open_after(self, seconds: float) -> bool:
-        """Wait; False, and at once, if the registry is closed meanwhile."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
-        return not self._stop.is_set()
+    async def is_told_within(self, seconds: float) -> bool:
+        """Wait; True, and at once, if a look is asked for meanwhile, as this one may have been."""
+        if not self._is_told:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._wake.wait()
+        return self._is_told or self._wake.is_set()
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether what a look finds would be nobody's any more."""
+        return self._stop.is_set()
 
     async def _watch(self) -> None:
         while not self._stop.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._interval):
                     await self._wake.wait()
+            self._is_told = self._wake.is_set()
             self._wake.clear()
             if self._stop.is_set():
                 return

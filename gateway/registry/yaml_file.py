@@ -99,10 +99,11 @@ class YamlRegistry(WatchingRegistry):
         if signature == self._signature and self.problem is None and not _fresh(signature):
             return
         if self._started is not None and signature != self._signature:
-            if not await self.still_open_after(_seconds_to_settle(signature)):
+            is_told = await self.is_told_within(_seconds_to_settle(signature))
+            settled = await asyncio.to_thread(signature_of, self._path)
+            if self.is_closing or (settled != signature and not is_told):
                 return
-            if signature != await asyncio.to_thread(signature_of, self._path):
-                return
+            signature = settled
         self._signature = signature
         content = await asyncio.to_thread(_read, self._path)
         if content == self._content and self.problem is None:

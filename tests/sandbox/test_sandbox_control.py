@@ -66,7 +66,7 @@ def test_a_deployment_that_was_paused_restarts_by_itself(sandbox: SandboxCommand
 
 
 def test_ready_is_waited_for_until_the_gateway_lets_through(sandbox: SandboxCommand) -> None:
-    sandbox.set_state("demo", "deploying", load_seconds=0.3)
+    sandbox.set_state("demo", "deploying", load_seconds=1)
     assert sandbox.ask("demo")[0] == 503
     status, told = sandbox.control("GET", f"demo/state/wait?state=ready&timeout={PATIENCE:g}")
     assert (status, told["readiness"]) == (200, "ready")

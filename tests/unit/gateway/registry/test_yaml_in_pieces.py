@@ -81,3 +81,18 @@ async def test_a_registry_is_closed_though_a_file_is_to_settle(tmp_path: Path, m
     async with asyncio.timeout(PATIENCE):
         await registry.close()
     assert set(registry.snapshot.deployments) == {"demo"}
+
+
+async def test_who_asks_for_a_look_has_finished_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml_file, "_SETTLE", 3600.0)
+    path = written(tmp_path)
+    registry = YamlRegistry(path, {}, interval=0.01)
+    await registry.open()
+    changed = asyncio.Event()
+    registry.listeners.append(changed.set)
+    path.write_text(GOOD + LAST)
+    registry.look_soon()
+    async with asyncio.timeout(PATIENCE):
+        await changed.wait()
+    assert set(registry.snapshot.deployments) == {"demo", "last"}
+    await registry.close()
