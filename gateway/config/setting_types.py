@@ -8,9 +8,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
-from gateway.core.cors import checked_origin
 from gateway.core.deployment import ID_PATTERN, check_id, check_upstream, check_upstream_key
 from gateway.core.endpoints import EndpointGroup
+from gateway.core.http.cors import checked_origin
 
 _DAY = 86_400.0
 

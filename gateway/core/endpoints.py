@@ -12,7 +12,7 @@ from functools import partial
 from types import MappingProxyType
 from urllib.parse import unquote
 
-from gateway.core.json_answers import one_model, without_paths
+from gateway.core.http.json_answers import one_model, without_paths
 
 
 class ApiProtocol(StrEnum):

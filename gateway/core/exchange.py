@@ -5,7 +5,7 @@ from time import monotonic
 
 from aiohttp import web
 
-from gateway.core.cors import NO_CORS, CorsHeaders
+from gateway.core.http.cors import NO_CORS, CorsHeaders
 from gateway.core.usage import Excerpt, Usage
 
 

@@ -11,10 +11,11 @@ from typing import cast
 
 from aiohttp import HttpVersion11, hdrs, web
 
-from gateway.core import errors, headers
+from gateway.core import errors
 from gateway.core.endpoints import Endpoint
 from gateway.core.errors import Refusal
 from gateway.core.exchange import Exchange
+from gateway.core.http import headers
 from gateway.proxy.client_connection import Client, ClientConnection
 from gateway.proxy.request_body import RequestBody
 from gateway.proxy.response_relay import ResponseRelay

@@ -12,8 +12,8 @@ from time import time
 
 from aiohttp import web
 
-from gateway.core import headers
 from gateway.core.exchange import Exchange
+from gateway.core.http import headers
 from gateway.proxy.client_connection import Client
 from gateway.proxy.upstream.response_head import ResponseHead
 

@@ -10,12 +10,12 @@ from aiohttp import web
 
 from gateway.core import errors
 from gateway.core.account import Key
-from gateway.core.base_urls import how_to_enable
 from gateway.core.deployment import Deployment, Status, is_id
 from gateway.core.endpoints import Endpoint
 from gateway.core.errors import Refusal
 from gateway.core.exchange import Exchange
-from gateway.core.headers import KEYS_DIFFER, NO_KEY, NOT_BEARER
+from gateway.core.http.base_urls import how_to_enable
+from gateway.core.http.headers import KEYS_DIFFER, NO_KEY, NOT_BEARER
 from gateway.proxy.relay import Relay
 from gateway.proxy.upstream.connection_pool import ConnectionPool, ConnectionPools
 from gateway.proxy.upstream.readiness import Readiness

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from gateway.config.settings import Server
-from gateway.core.cors import Cors
-from gateway.core.forwarding import TrustedProxies
+from gateway.core.http.cors import Cors
+from gateway.core.http.forwarding import TrustedProxies
 from gateway.core.notifier import Notifier
 from gateway.core.worker_group import ALONE, WORKER_GROUP, WorkerGroup
 from gateway.proxy.dead_peer_watch import DEAD_PEER

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.core.endpoints import ENDPOINTS, PREFIX
-from gateway.core.headers import NO_DIGESTS, REQUEST_ID, lines_of, presented_digest, upward
+from gateway.core.http.headers import NO_DIGESTS, REQUEST_ID, lines_of, presented_digest, upward
 from gateway.server.admission import RequestedTarget
 from gateway.server.request_validation import is_host
 
@@ -87,7 +87,9 @@ def is_plain_preflight(data: bytes) -> bool:
         return False
     request_line, *lines = data[:-4].split(b"\r\n")
     headers = [(found[1], found[2]) for found in map(_HEADER, lines) if found is not None]
-    return _PREFLIGHT_LINE(request_line) is not None and len(headers) == len(lines) and _all_plain(headers)
+    if _PREFLIGHT_LINE(request_line) is None or len(headers) != len(lines) or not _all_plain(headers):
+        return False
+    return any(name.lower() == b"host" and is_host(value.decode()) for name, value in headers)
 
 
 def _without_length(lines: bytes) -> tuple[bytes, bytes | None]:

@@ -6,7 +6,7 @@ from gateway.core import errors
 from gateway.core.endpoints import is_anthropic_path
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE, Exchange
-from gateway.core.headers import ALWAYS, request_id_fields
+from gateway.core.http.headers import ALWAYS, request_id_fields
 from gateway.proxy.client_connection import ClientConnection
 from gateway.proxy.response_writer import in_one_piece
 from gateway.telemetry.access_log import AccessLog

@@ -10,10 +10,10 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from gateway.core import errors
-from gateway.core.base_urls import beyond_base_urls
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE, Ending
-from gateway.core.headers import REQUEST_ID
+from gateway.core.http.base_urls import beyond_base_urls
+from gateway.core.http.headers import REQUEST_ID
 from gateway.server.completion import COMPLETION
 from gateway.server.handlers.proxied_endpoints import asked_of, inference
 from gateway.server.refusal_response import REFUSER

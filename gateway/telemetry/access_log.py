@@ -12,11 +12,11 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from gateway.core import errors
-from gateway.core.cors import Cors
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE, Ending, Exchange
-from gateway.core.forwarding import FORWARDED_FOR, TrustedProxies
-from gateway.core.headers import ALWAYS, is_sane_request_id, request_id_fields
+from gateway.core.http.cors import Cors
+from gateway.core.http.forwarding import FORWARDED_FOR, TrustedProxies
+from gateway.core.http.headers import ALWAYS, is_sane_request_id, request_id_fields
 from gateway.core.notifier import Notifier
 from gateway.telemetry.logs import log_request
 from gateway.telemetry.masking import is_key, masked, masked_by_form

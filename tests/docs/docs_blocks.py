@@ -14,9 +14,10 @@ from typing import Any
 import yaml
 
 from gateway.config.settings import json_schema
-from gateway.core import endpoints, errors, headers
+from gateway.core import endpoints, errors
 from gateway.core.deployment import Status
 from gateway.core.exchange import Ending, Exchange
+from gateway.core.http import headers
 from gateway.core.usage import Usage
 from gateway.telemetry import access_log
 from mockserver.cli import main as mock_cli

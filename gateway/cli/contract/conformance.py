@@ -21,7 +21,7 @@ from gateway.cli.contract.judges import (
 )
 from gateway.core import errors
 from gateway.core.endpoints import ENDPOINTS
-from gateway.core.headers import ANTHROPIC_REQUEST_ID, KEY_HEADERS, REQUEST_ID
+from gateway.core.http.headers import ANTHROPIC_REQUEST_ID, KEY_HEADERS, REQUEST_ID
 
 _MESSAGES = '"max_tokens": 8, "messages": [{"role": "user", "content": "Say hello."}]'
 _PROMPT = f'{{"model": "any", {_MESSAGES}}}'.encode()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gateway.core import errors
 from gateway.core.errors import Refusal
-from gateway.core.headers import ALWAYS, ANTHROPIC_REQUEST_ID, REQUEST_ID
+from gateway.core.http.headers import ALWAYS, ANTHROPIC_REQUEST_ID, REQUEST_ID
 
 _VARYING = {REQUEST_ID.encode(), ANTHROPIC_REQUEST_ID.encode(), b"date"}
 

@@ -14,7 +14,7 @@ from gateway.config.document import Document, SourceError
 from gateway.config.settings import Settings, is_loopback
 from gateway.config.validation_messages import add_field_errors
 from gateway.config.yaml_reader import read_yaml
-from gateway.core.cors import LOOPBACK_ORIGINS
+from gateway.core.http.cors import LOOPBACK_ORIGINS
 
 DEFINITION = Path(__file__).with_name("sandbox.yaml")
 _TO_COME = "http://127.0.0.1:9"  # the upstream of a deployment whose mock has no port yet

@@ -5,7 +5,7 @@ Framing follows RFC 9112 6 to the letter: what is ambiguous is an error, never a
 
 from dataclasses import dataclass
 
-from gateway.core.headers import merged
+from gateway.core.http.headers import merged
 
 
 class UpstreamError(Exception):

@@ -6,7 +6,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.core.exchange import EXCHANGE
-from gateway.core.headers import presented_digest
+from gateway.core.http.headers import presented_digest
 from gateway.server.admission import ADMISSION
 
 _public: set[object] = set()

@@ -7,10 +7,10 @@ from aiohttp import hdrs, web
 
 from gateway.config.settings import is_loopback
 from gateway.core import errors
-from gateway.core.cors import NO_CORS
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE
-from gateway.core.forwarding import parsed, shows_proxy
+from gateway.core.http.cors import NO_CORS
+from gateway.core.http.forwarding import parsed, shows_proxy
 
 _PORT = re.compile(r":[0-9]+$")
 

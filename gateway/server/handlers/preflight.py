@@ -4,8 +4,8 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from gateway.core import errors
-from gateway.core.cors import Cors, is_origin, preflight_fields
 from gateway.core.errors import Refusal
+from gateway.core.http.cors import Cors, is_origin, preflight_fields
 
 CORS = web.AppKey("cors", Cors)
 

@@ -5,11 +5,11 @@ from typing import cast
 from aiohttp import web
 
 from gateway.core import errors
-from gateway.core.base_urls import right_base_url
 from gateway.core.endpoints import PREFIX, Endpoint, endpoint_at
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE
-from gateway.core.headers import presented_digest
+from gateway.core.http.base_urls import right_base_url
+from gateway.core.http.headers import presented_digest
 from gateway.proxy.relay import RELAY
 from gateway.proxy.upstream.readiness import READINESS
 from gateway.server.admission import ADMISSION, REGISTRY, Rejected, RequestedTarget

@@ -5,7 +5,7 @@ import pytest
 from gateway.cli.sandbox.definition import read_definition
 from gateway.config.document import SourceError
 from gateway.config.settings import parse, warnings
-from gateway.core.cors import LOOPBACK_ORIGINS, Cors
+from gateway.core.http.cors import LOOPBACK_ORIGINS, Cors
 
 ACCOUNTS = "accounts:\n  acme: {keys: [{name: laptop, key: gw_plain_text_for_sandboxes}]}\n"
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.cors import LOOPBACK_ORIGINS, Cors, checked_origin, is_origin, preflight_fields
+from gateway.core.http.cors import LOOPBACK_ORIGINS, Cors, checked_origin, is_origin, preflight_fields
 
 WRITTEN = {
     "http://localhost:*": "http://localhost:*",

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.forwarding import TrustedProxies, shows_proxy
+from gateway.core.http.forwarding import TrustedProxies, shows_proxy
 
 CLIENT, PROXY, CDN = "203.0.113.9", "10.0.0.1", "2001:db8::7"
 TRUSTED = TrustedProxies(("10.0.0.0/8", "127.0.0.1", "2001:db8::/32"))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.core.account import digest_of
-from gateway.core.headers import (
+from gateway.core.http.headers import (
     KEY_HEADERS,
     KEYS_DIFFER,
     NO_DIGESTS,

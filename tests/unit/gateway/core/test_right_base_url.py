@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.base_urls import beyond_base_urls, right_base_url
 from gateway.core.endpoints import ENDPOINTS, NEVER, endpoint_at
+from gateway.core.http.base_urls import beyond_base_urls, right_base_url
 
 WRITTEN = [path for path in ENDPOINTS if "{" not in path]
 # What a client adds to its base URL, and what that base URL should end in.

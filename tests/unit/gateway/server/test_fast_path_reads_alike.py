@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
-from gateway.core.headers import REQUEST_ID, lines_of, upward
+from gateway.core.http.headers import REQUEST_ID, lines_of, upward
 from gateway.proxy.request_body import HELD_BYTES, RequestBody
 from gateway.server.fast_path_parser import PlainRequest, plain_request
 from gateway.server.handlers.proxied_endpoints import asked_of

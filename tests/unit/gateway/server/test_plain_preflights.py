@@ -39,6 +39,8 @@ def test_a_header_that_could_be_read_in_two_ways_is_not_plain(line: bytes) -> No
         *(WHOLE.replace(b"OPTIONS", b"POST"), WHOLE.replace(b"1.1\r", b"1.0\r"), WHOLE.replace(b"/v1", b"?v1")),
         *(WHOLE.replace(b"/api", b"http://a/api"), WHOLE.replace(b"/api", b"*"), WHOLE.replace(b" HTTP", b"  HTTP")),
         HEAD + b"X: " + b"y" * 4000 + b"\r\n\r\n",
+        WHOLE.replace(b"Host:", b"Most:"),
+        WHOLE.replace(b"Host: ", b"Host: /"),
     ],
 )
 def test_what_is_not_one_whole_preflight_is_not_plain(data: bytes) -> None:
