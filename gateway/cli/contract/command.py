@@ -17,7 +17,8 @@ from gateway.core import errors
 # How type and message are sent.
 _SHAPES = (
     'The body is {"error": {"type": ..., "message": ...}}.',
-    'On /v1/messages, if server.anthropic_errors is true: {"type": "error", "error": {"type": ..., "message": ...}}.',
+    "On /v1/messages, if server.anthropic_errors is true, it is",
+    '{"type": "error", "error": {"type": ..., "message": ...}}.',
 )
 _COLUMNS = ("row", "", "found")
 

@@ -9,6 +9,8 @@ import pytest
 from tests.harness.processes.commands import CommandProcess
 from tests.harness.storage.config_files import GOOD
 
+pytestmark = pytest.mark.slow  # each command is a process: `make test-tools` runs them
+
 CREATE = ("keys", "create", "--name", "laptop", "--account")
 ADD = ("deployments", "add", "demo", "--upstream", "http://127.0.0.1:1", "--account")
 

@@ -14,6 +14,8 @@ from tests.harness.processes.gateway_process import GatewayProcess
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.stage import chat
 
+pytestmark = pytest.mark.slow  # each command is a process: `make test-tools` runs them
+
 PLACE = ("--account", "acme", "--create-account")
 SET = ("deployments", "set", "demo")
 SECRET = "CANARYUP"

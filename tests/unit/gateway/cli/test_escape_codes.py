@@ -10,6 +10,8 @@ import pytest
 
 from tests.harness.processes.commands import CommandProcess
 
+pytestmark = pytest.mark.slow  # each command is a process: `make test-tools` runs them
+
 LISTS = ("keys", "accounts", "deployments")
 PLAIN = {"NO_COLOR": "", "FORCE_COLOR": "", "TERM": "xterm"}
 

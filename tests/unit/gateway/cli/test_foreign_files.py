@@ -6,6 +6,8 @@ import pytest
 
 from tests.harness.processes.commands import CommandProcess
 
+pytestmark = pytest.mark.slow  # each command is a process: `make test-tools` runs them
+
 COMMANDS = {
     "accounts add": ("accounts", "add", "acme"),
     "accounts list": ("accounts", "list"),

@@ -6,6 +6,8 @@ import pytest
 
 from tests.harness.processes.commands import CommandProcess
 
+pytestmark = pytest.mark.slow  # each command is a process: `make test-tools` runs them
+
 CREATE = ("keys", "create", "--account", "acme", "--create-account", "--name")
 LENGTHS = {
     "90d": timedelta(days=90),

@@ -15,6 +15,8 @@ from tests.harness.processes.gateway_process import GatewayProcess
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.stage import says
 
+pytestmark = pytest.mark.slow  # each command is a process: `make test-tools` runs them
+
 LIST = ("deployments", "list")
 DATABASE = "database: sqlite+aiosqlite:///gateway.db\n"
 

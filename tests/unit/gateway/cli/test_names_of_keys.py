@@ -13,6 +13,8 @@ from gateway.registry.database.writer import SqlWriter, writer
 from tests.harness.processes.commands import CommandProcess
 from tests.harness.storage.config_files import GOOD
 
+pytestmark = pytest.mark.slow  # each command is a process: `make test-tools` runs them
+
 LAPTOP = ("keys", "create", "--account", "acme", "--name", "laptop")
 TWICE = """\
 accounts:
