@@ -4,6 +4,8 @@ import asyncio
 import os
 import resource
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +14,17 @@ import pytest
 from gateway.core.deployment import Deployment, Limits, Timeouts
 from gateway.proxy.upstream.connection_pool import BusyError, ConnectionPool
 from gateway.server.process.open_files import DescriptorReserve
+
+_ALONE = "TESTED_ALONE"  # in the environment of the process that runs these, because they take all its descriptors
+alone = pytest.mark.skipif(_ALONE not in os.environ, reason="run by test_all_of_it_in_a_process_of_its_own")
+
+
+@pytest.mark.skipif(_ALONE in os.environ, reason="it is the process that was started")
+def test_all_of_it_in_a_process_of_its_own() -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", __file__]
+    done = subprocess.run(command, env={**os.environ, _ALONE: "1"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 passed" in done.stdout
 
 
 @contextmanager
@@ -39,6 +52,7 @@ def port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
+@alone
 async def test_without_a_descriptor_a_request_is_told_that_it_is_busy(port: int) -> None:
     pool = ConnectionPool(deployment(port))
     with no_descriptor_left(), pytest.raises(BusyError, match="no file descriptor is left"):
@@ -47,6 +61,7 @@ async def test_without_a_descriptor_a_request_is_told_that_it_is_busy(port: int)
     assert pool.connections["in_use"] == 0
 
 
+@alone
 async def test_a_descriptor_that_becomes_free_is_waited_for(port: int) -> None:
     pool = ConnectionPool(deployment(port))
     with no_descriptor_left():
@@ -56,6 +71,7 @@ async def test_a_descriptor_that_becomes_free_is_waited_for(port: int) -> None:
     pool.release(await connecting, reusable=False)
 
 
+@alone
 async def test_descriptors_that_are_kept_for_upstreams_are_used_and_taken_back(port: int) -> None:
     reserve = DescriptorReserve(2)
     pool = ConnectionPool(deployment(port), free_descriptor=reserve.let_one_go)
