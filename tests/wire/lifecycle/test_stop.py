@@ -36,9 +36,9 @@ def test_L1_a_hundred_streams_finish_and_are_counted(upstream: ScriptedUpstream,
 
 BEGUN = {
     "in line": (b"", False),
-    "with a short upload": (chat("bare", body=b"x" * 1000), False),
-    "with a long upload that the upstream has not seen": (chat("bare", body=b"x" * 200_000), False),
-    "with a long upload that the upstream has seen": (chat("bare", body=b"x" * 4 * MIB), True),
+    "with a short upload": (chat("bare", body=b"x" * 1000 + b"\n\n"), False),
+    "with a long upload that the upstream has not seen": (chat("bare", body=b"x" * 200_000 + b"\n\n"), False),
+    "with a long upload that the upstream has seen": (chat("bare", body=b"x" * 4 * MIB + b"\n\n"), True),
 }
 
 
@@ -55,7 +55,7 @@ def test_L1_who_has_begun_otherwise_is_served_too(
             gateway.wait_until_read(client)
             assert not seen or upstream.wait_for(lambda upstream: len(upstream.requests) == 2)
         else:
-            client.send(chat())
+            client.send(chat(body=b"x\n\n"))
             gateway.wait_until_waiting(1, "demo")
         gateway.send_signal(signal.SIGTERM)
         gateway.log.wait_for("stopping: 2 requests in progress")

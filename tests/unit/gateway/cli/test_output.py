@@ -104,6 +104,7 @@ _AS_NOBODY = """
 import os, sys  # imported first: the code may be hidden from that user, too
 from gateway.cli import check, main, serve
 from gateway.cli.registry import deployments, import_command, keys
+from gateway.registry.database import database_registry
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)
