@@ -145,6 +145,8 @@ class Demultiplexer(ClientConnection):
 
     def _stop_collecting(self, request: PlainRequest | None) -> None:
         """Give aiohttp what there is: the beginning of a `request`, or something whose end only aiohttp can find."""
+        if self.transport is None or self.transport.is_closing():
+            return  # its client has left in this very turn: aiohttp would begin nothing, and nobody would note it
         data = self._take_buffer()
         if request is not None:
             self._pass_on(data, request.whole_size - len(data))

@@ -31,6 +31,7 @@ def test_no_two_examples_have_the_same_name() -> None:
     assert len(set(names)) == len(names)
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_each_example_runs_when_it_is_pasted_alone(tmp_path: Path) -> None:
     tests = [_pasted(one, tmp_path / str(number)) for number, one in enumerate(_EXAMPLES) if one.file != "conftest.py"]

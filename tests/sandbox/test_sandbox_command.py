@@ -150,6 +150,7 @@ _ATTACK = """async (control) => {
 }"""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 @pytest.mark.parametrize("host", ["127.0.0.1", "rebound.example"])
 def test_a_page_in_chromium_cannot_drive_it(demos: SandboxCommand, host: str) -> None:

@@ -50,6 +50,7 @@ def read(client: WireClient) -> bytes:
     return data + b"".join(iter(lambda: client.socket.recv(1 << 20), b""))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
 def test_a_slow_reader_has_its_answer_to_the_end(
     upstream: ScriptedUpstream, start_gateway: StartGateway, head: str
@@ -64,6 +65,7 @@ def test_a_slow_reader_has_its_answer_to_the_end(
     gateway.log.wait_for(r"stopped: \d+ finished, 0 cut")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
 def test_who_does_not_read_within_the_drain_sees_no_part_as_the_whole(
     upstream: ScriptedUpstream, start_gateway: StartGateway, head: str

@@ -73,6 +73,7 @@ def test_the_soft_limit_is_raised_to_the_hard_one(
         assert found.groups() == ("3000", "3000")
 
 
+@pytest.mark.slow
 def test_a_burst_of_requests_leaves_upstreams_their_descriptors(
     start_gateway: StartGateway, upstream: ScriptedUpstream
 ) -> None:

@@ -83,6 +83,7 @@ def unread(folder: Path, upstream: ScriptedUpstream, *, workers: int = 1, full: 
             gateway.process.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("full", [False, True])
 def test_a_log_that_nobody_reads_holds_up_no_request_and_no_signal(
@@ -117,6 +118,7 @@ def test_whoever_reads_the_log_later_finds_all_of_it(tmp_path: Path, upstream: S
     assert any("serving on http://" in line["message"] for line in lines)
 
 
+@pytest.mark.slow
 def test_an_error_at_the_start_ends_it_though_nobody_reads_of_it(tmp_path: Path, upstream: ScriptedUpstream) -> None:
     path = tmp_path / "gateway.yaml"
     with socket.create_server(("127.0.0.1", 0)) as taken:

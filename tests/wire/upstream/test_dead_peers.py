@@ -113,6 +113,7 @@ def _request_of(listener: socket.socket) -> socket.socket:
         connection.close()
 
 
+@pytest.mark.slow
 def test_a_client_that_reads_nothing_and_is_there_is_not_taken_for_gone(
     start_gateway: StartGateway, upstream: ScriptedUpstream
 ) -> None:

@@ -78,6 +78,7 @@ def hold_probes(deaf: ScriptedUpstream) -> None:
     deaf.health = b"HTTP/1.1 200 OK\r\n"  # begun, and no more
 
 
+@pytest.mark.slow
 def test_a_server_too_busy_for_probes_that_talks_on_is_not_hung(
     start_gateway: StartGateway, upstream: ScriptedUpstream, deaf: ScriptedUpstream
 ) -> None:

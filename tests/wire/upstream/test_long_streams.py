@@ -80,6 +80,7 @@ def test_a_cut_is_shown(relay_gateway: GatewayProcess, upstream: ScriptedUpstrea
             client.read_chunk()
 
 
+@pytest.mark.slow
 def test_silence_is_counted_from_the_last_event(relay_gateway: GatewayProcess, upstream: ScriptedUpstream) -> None:
     told = OneByOne(events(60), lambda visit: visit.wait_until_left())
     with upstream.playing(told), relay_gateway.connect() as client:

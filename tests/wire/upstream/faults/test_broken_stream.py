@@ -241,6 +241,7 @@ def test_a_stream_may_not_be_silent_for_as_long_as_its_first_byte_may_take(
     assert SILENT.encode() in response.body
 
 
+@pytest.mark.slow
 def test_the_wait_of_a_request_begins_with_it_not_with_the_one_before(
     start_gateway: StartGateway, upstream: ScriptedUpstream
 ) -> None:
