@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -53,9 +52,8 @@ def ask(url: str | None, server: Server | None) -> LiveReadiness:
 
 def _url_of(server: Server) -> str | None:
     """Where the operator's pages of a gateway answer; None for a port that nobody knows beforehand."""
-    listening: Any = getattr(server, "admin", None) or server
-    hosts = (listening.host,) if isinstance(listening.host, str) else listening.host
-    reached = [_EVERY_ADDRESS.get(host, host) for host in (host.strip("[]") for host in hosts)]
+    listening = server.admin or server
+    reached = [_EVERY_ADDRESS.get(host, host) for host in (host.strip("[]") for host in listening.host)]
     host = next(filter(is_loopback, reached), reached[0])
     return f"http://{f'[{host}]' if ':' in host else host}:{listening.port}" if listening.port else None
 
