@@ -16,6 +16,8 @@ from playwright.sync_api import sync_playwright
 from tests.harness.patience import PATIENCE, wait_until
 from tests.harness.processes.sandbox_command import COMMAND, SandboxCommand, sandbox_command
 
+pytestmark = pytest.mark.slow
+
 KEYS = "accounts: {tests: {keys: [{name: tests, key: gw_a_key_for_these_tests}]}}\n"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

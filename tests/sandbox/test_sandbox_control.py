@@ -12,6 +12,8 @@ import yaml
 from tests.harness.patience import PATIENCE, wait_until
 from tests.harness.processes.sandbox_command import SandboxCommand, sandbox_command, send
 
+pytestmark = pytest.mark.slow
+
 DEFINITION = """
 accounts:
   tests:

@@ -16,7 +16,7 @@ from tests.harness.patience import PATIENCE
 
 require_chromium("fetch from another origin")
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 # What the page's script says of one request: the answer as far as it may read it, or the browser's own complaint.
 ASK = """async ([url, options]) => {

@@ -11,6 +11,8 @@ from mockserver import MockLlamaServer, NotInTime
 from mockserver.sandbox import Deployment, Sandbox, SandboxFactory
 from tests.harness.patience import PATIENCE, wait_until
 
+pytestmark = pytest.mark.slow
+
 CHAT = "/v1/chat/completions"
 
 

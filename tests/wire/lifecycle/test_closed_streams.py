@@ -15,6 +15,8 @@ from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.stage import chat
 from tests.harness.sockets.wire_client import WireClient
 
+pytestmark = pytest.mark.slow
+
 FINE = {"object": "fine"}
 
 

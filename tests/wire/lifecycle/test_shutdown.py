@@ -20,6 +20,8 @@ from tests.harness.sockets.upstream_visit import Visit
 from tests.harness.sockets.wire_client import WireClient, request
 from tests.wire.lifecycle.held_streams import HeldStreams, begin
 
+pytestmark = pytest.mark.slow
+
 READYZ = request("/readyz", method="GET")
 CHAT = request(scene.CHAT, key=scene.KEY, body=scene.BODY)
 

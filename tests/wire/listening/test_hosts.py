@@ -24,7 +24,7 @@ def has_ipv6() -> bool:
     return True
 
 
-pytestmark = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+pytestmark = [pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6"), pytest.mark.slow]
 
 
 def serves(gateway: GatewayProcess, address: str) -> bool:

@@ -14,6 +14,8 @@ from tests.harness.pages.status_pages import NOWHERE, serving
 from tests.harness.patience import PATIENCE
 from tests.harness.processes.nginx import Nginx, is_installed
 
+pytestmark = pytest.mark.slow
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DEMO = Deployment("demo", "acme", NOWHERE)
 

@@ -20,7 +20,7 @@ from tests.harness.patience import PATIENCE
 
 require_chromium("the status page")
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 CLIPBOARD = ("clipboard-read", "clipboard-write")
 
