@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 
+from mockserver.cli.log_stream import flush
 from mockserver.core.options import Options
 from mockserver.core.port import Port
 from mockserver.core.state import Phase
@@ -39,6 +40,7 @@ async def _serve(mock: MockLlamaServer, stop_with_stdin: bool, tui: bool) -> int
     finally:
         await mock.stop()
     if was_loading:  # the real one handles signals only once it is loaded
+        flush()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTERM)
     return code
@@ -70,6 +72,7 @@ def _on_input(pipe: int, stopped: asyncio.Event) -> None:
 def _on_signal(stopped: asyncio.Event) -> None:
     if stopped.is_set():
         _say("Received second interrupt, terminating immediately.")
+        flush()
         os._exit(1)
     stopped.set()
 

@@ -1,12 +1,15 @@
 """One `mock-llama-server` of the sandbox, a process of its own. It ends with us even if we are killed."""
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Sequence
 
 _STOP_SECONDS = 1.0
 _CONTROL, _SERVER = "control is listening on ", "server is listening on "
+_MOCK = (sys.executable, "-m", "mockserver")
+_log = logging.getLogger("gateway.sandbox")
 
 
 class SandboxError(Exception):
@@ -14,13 +17,17 @@ class SandboxError(Exception):
 
 
 class MockProcess:
-    """The mock of the deployment `name`. `url` and `control_url` are known once it has started."""
+    """The mock of the deployment `name`. `url` and `control_url` are known once it has started.
 
-    def __init__(self, name: str, options: Sequence[str]) -> None:
+    What it says is read for as long as it runs; what it says on standard error goes to the log.
+    """
+
+    def __init__(self, name: str, options: Sequence[str], program: Sequence[str] = _MOCK) -> None:
         self.name = name
         self.url = self.control_url = ""
-        self._command = [sys.executable, "-m", "mockserver", "--port=0", *options, "--stop-with-stdin"]
+        self._command = [*program, "--port=0", *options, "--stop-with-stdin"]
         self._process: asyncio.subprocess.Process | None = None
+        self._reading: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Start it, and return once it is there. Raises SandboxError with its own words if it is not."""
@@ -38,10 +45,19 @@ class MockProcess:
             self.control_url = _after(_CONTROL, line) or self.control_url
             self.url = _after(_SERVER, line) or self.url
             if self.url:
+                self._reading = [
+                    asyncio.create_task(self._read(process.stdout, logging.DEBUG)),
+                    asyncio.create_task(self._read(process.stderr, logging.WARNING)),
+                ]
                 return
         said = (await process.stderr.read()).decode(errors="replace").strip().splitlines()
         why = said[-1].removeprefix("Error: ") if said else "it said nothing"
         raise SandboxError(f"The mock of {self.name} did not start: {why}")
+
+    async def _read(self, pipe: asyncio.StreamReader, level: int) -> None:
+        """Read on to the end: a pipe that nobody reads is full one day, and whoever writes to it stands still."""
+        while line := await _line(pipe):
+            _log.log(level, "the mock of %s: %s", self.name, line.decode(errors="replace").rstrip())
 
     async def stop(self) -> None:
         """Terminate it; kill it if that does not help."""
@@ -55,6 +71,18 @@ class MockProcess:
         except TimeoutError:
             process.kill()
             await process.wait()
+        if self._reading:
+            await asyncio.wait(self._reading, timeout=_STOP_SECONDS)
+
+
+async def _line(pipe: asyncio.StreamReader) -> bytes:
+    """The next line, or as much of it as the reader holds; empty at the end."""
+    try:
+        return await pipe.readuntil(b"\n")
+    except asyncio.IncompleteReadError as error:
+        return error.partial
+    except asyncio.LimitOverrunError as error:
+        return await pipe.read(error.consumed)
 
 
 def _after(words: str, line: bytes) -> str:

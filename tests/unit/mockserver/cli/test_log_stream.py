@@ -1,0 +1,86 @@
+"""A mock whose output nobody reads goes on."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+
+import pytest
+
+from mockserver.cli.log_stream import LogWriter
+from tests.harness.patience import AT_ONCE
+from tests.harness.sockets.rawhttp import ask
+
+
+@pytest.fixture
+def full_pipe() -> Iterator[tuple[int, int]]:
+    """The ends of a pipe that takes not a byte more."""
+    with ExitStack() as stack:
+        ends = os.pipe()
+        for end in ends:
+            stack.callback(os.close, end)
+        os.set_blocking(ends[1], False)
+        with suppress(BlockingIOError):
+            while os.write(ends[1], b"x" * 4096):
+                pass
+        os.set_blocking(ends[1], True)
+        yield ends
+
+
+def read_all(file: int) -> bytes:
+    os.set_blocking(file, False)
+    data = b""
+    while True:
+        try:
+            data += os.read(file, 65536)
+        except BlockingIOError:
+            return data
+
+
+async def status_of(url: str) -> int:
+    """The status of `/health`, as soon as there is a server."""
+    while True:
+        try:
+            return (await ask(url, "GET", "/health")).status
+        except ConnectionRefusedError:
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+async def test_a_mock_serves_though_nobody_reads_what_it_says(full_pipe: tuple[int, int], stream: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        port = reserved.getsockname()[1]
+    options = (sys.executable, "-m", "mockserver", "--port", str(port), "--not-an-option")
+    out, err = (full_pipe[1] if name == stream else asyncio.subprocess.DEVNULL for name in ("stdout", "stderr"))
+    process = await asyncio.create_subprocess_exec(*options, stdout=out, stderr=err)
+    try:
+        async with asyncio.timeout(10):
+            assert await status_of(f"http://127.0.0.1:{port}") == 200
+    finally:
+        process.terminate()
+        assert await process.wait() == 0
+
+
+def test_what_nobody_reads_is_dropped_and_counted(full_pipe: tuple[int, int]) -> None:
+    reader, pipe = full_pipe
+    writer = LogWriter(pipe, most_kept=100)
+    for number in range(30):
+        writer.write(b"line %03d\n" % number)
+    said = b""
+    while b"lost" not in said:
+        writer.flush(0.02)
+        said += read_all(reader)
+    kept, lost = said.lstrip(b"x").splitlines()[:-1], said.splitlines()[-1]
+    assert kept == [b"line %03d" % number for number in range(len(kept))]
+    assert lost == b"log: %d lines were lost, nobody read them in time" % (30 - len(kept))
+
+
+def test_a_reader_that_has_left_is_no_error() -> None:
+    reader, pipe = os.pipe()
+    os.close(reader)
+    writer = LogWriter(pipe)
+    writer.write(b"to nobody\n")
+    writer.flush(AT_ONCE)
+    os.close(pipe)
