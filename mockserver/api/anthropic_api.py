@@ -9,19 +9,19 @@ from mockserver.api import chat_request
 from mockserver.api.send_results import SERVER_CONTEXT, json_body, json_response, send_results
 from mockserver.api.shapes.anthropic_message import AnthropicMessageShape
 from mockserver.engine.model import tokenizer
-from mockserver.engine.request.to_chat_completion import from_anthropic
+from mockserver.engine.request.messages_to_chat import from_messages
 
 
 async def messages(request: web.Request) -> web.StreamResponse:
     """`POST /v1/messages`."""
-    server_context, body = request[SERVER_CONTEXT], from_anthropic(await json_body(request))
+    server_context, body = request[SERVER_CONTEXT], from_messages(await json_body(request))
     tasks, params = chat_request.tasks_of(server_context, body)
     return await send_results(
-        request, tasks[:1], AnthropicMessageShape(server_context), stream=bool(params.shown["stream"])
+        request, tasks, AnthropicMessageShape(server_context), stream=bool(params.shown["stream"])
     )
 
 
 async def count_tokens(request: web.Request) -> web.Response:
     """`POST /v1/messages/count_tokens`."""
-    text = chat_request.prompt_of(request[SERVER_CONTEXT], from_anthropic(await json_body(request)))
+    text = chat_request.prompt_of(request[SERVER_CONTEXT], from_messages(await json_body(request)))
     return json_response({"input_tokens": len(tokenizer.encode(text, add_bos=True))})

@@ -93,12 +93,11 @@ def _enables_thinking(server_context: ServerContext, body: dict[str, Any]) -> bo
 
 
 def _reasons(server_context: ServerContext, body: dict[str, Any]) -> bool:
-    """Whether the answer begins with reasoning: where the server or the request asks for it."""
-    request_view = body.get("thinking")
-    enabled = isinstance(request_view, dict) and request_view.get("type") == "enabled"
-    effort = body.get("reasoning_effort")
-    on = server_context.options.reasoning == "on" or enabled or (effort is not None and effort != "none")
-    return on and _enables_thinking(server_context, body) and server_context.options.reasoning_format != "none"
+    """Whether the answer begins with reasoning: where the server thinks, or its template can and the request asks."""
+    effort, options = body.get("reasoning_effort"), server_context.options
+    asked = "thinking_budget_tokens" in body or (effort is not None and effort != "none")
+    on = options.reasoning == "on" or (server_context.template.thinks and asked)
+    return on and _enables_thinking(server_context, body) and options.reasoning_format != "none"
 
 
 def _schema_of(body: dict[str, Any]) -> Any:

@@ -18,7 +18,7 @@ from mockserver.core.nlohmann_json import kind
 from mockserver.engine.model import tokenizer
 from mockserver.engine.model.model_info import model_info
 from mockserver.engine.request import prompts, task_params
-from mockserver.engine.request.to_chat_completion import from_responses
+from mockserver.engine.request.responses_to_chat import from_responses
 from mockserver.engine.results import Task
 from mockserver.engine.server_context import ServerContext
 
@@ -36,9 +36,7 @@ async def responses(request: web.Request) -> web.StreamResponse:
     """`POST /v1/responses`."""
     server_context, body = request[SERVER_CONTEXT], from_responses(await json_body(request))
     tasks, params = chat_request.tasks_of(server_context, body)
-    return await send_results(
-        request, tasks[:1], OpenAIResponseShape(server_context), stream=bool(params.shown["stream"])
-    )
+    return await send_results(request, tasks, OpenAIResponseShape(server_context), stream=bool(params.shown["stream"]))
 
 
 def completion_tasks(server_context: ServerContext, body: Any) -> tuple[list[Task], task_params.TaskParams]:

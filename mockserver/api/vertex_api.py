@@ -15,7 +15,8 @@ from mockserver.api.shapes.chat_completion import ChatCompletionShape
 from mockserver.api.shapes.openai_response import OpenAIResponseShape
 from mockserver.api.shapes.text_completion import TextCompletionShape
 from mockserver.core.api_errors import ApiError
-from mockserver.engine.request.to_chat_completion import from_anthropic, from_responses
+from mockserver.engine.request.messages_to_chat import from_messages
+from mockserver.engine.request.responses_to_chat import from_responses
 from mockserver.engine.server_context import ServerContext
 
 
@@ -43,7 +44,7 @@ async def _predict(server_context: ServerContext, instance: Any) -> Any:
             server_context, completion_tasks(server_context, instance)[0], TextCompletionShape(server_context)
         )
     if form == "messages":
-        tasks, _ = chat_request.tasks_of(server_context, from_anthropic(instance))
+        tasks, _ = chat_request.tasks_of(server_context, from_messages(instance))
         return await collect_results(server_context, tasks, AnthropicMessageShape(server_context))
     if form == "responses":
         tasks, _ = chat_request.tasks_of(server_context, from_responses(instance))

@@ -10,7 +10,11 @@ from mockserver.api.shapes.sse import DataErrors, named_event
 from mockserver.engine.results import AnswerPart, FinalResult, PartialResult, PromptProgress
 from mockserver.engine.server_context import ServerContext
 
-_PREFIXES = {"content": "msg_", "reasoning": "rs_", "tool": "fc_"}
+_DELTAS = {
+    "content": "response.output_text.delta",
+    "reasoning": "response.reasoning_text.delta",
+    "tool": "response.function_call_arguments.delta",
+}
 
 
 def _usage(final: FinalResult) -> dict[str, Any]:
@@ -27,110 +31,149 @@ def _text_part(text: str) -> dict[str, Any]:
     return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
 
 
-def _other_item(part: AnswerPart, item_id: str) -> dict[str, Any]:
-    """The output item of thoughts or of a tool call."""
-    if part.channel == "reasoning":
-        content = [{"text": part.text, "type": "reasoning_text"}]
-        item = {"id": item_id, "summary": [], "type": "reasoning", "content": content}
-        return item | {"encrypted_content": "", "status": "completed"}
-    call = {"type": "function_call", "status": "completed", "arguments": part.text}
-    return call | {"call_id": f"call_{part.call_id}", "name": part.name, "id": item_id}
+def _reasoning(text: str, item_id: str) -> dict[str, Any]:
+    content = [{"text": text, "type": "reasoning_text"}]
+    return {"id": item_id, "summary": [], "type": "reasoning", "content": content, "encrypted_content": ""}
+
+
+def _call(part: AnswerPart) -> dict[str, Any]:
+    call = {"id": f"fc_{part.call_id}", "type": "function_call", "status": "completed", "arguments": part.text}
+    return call | {"call_id": f"call_{part.call_id}", "name": part.name}
 
 
 class OpenAIResponseShape(DataErrors):
-    """The answers of `/v1/responses`."""
+    """The answers of `/v1/responses`. Several to one request are several responses."""
 
     def __init__(self, server_context: ServerContext) -> None:
-        self._id, self._ids, self._clock = server_context.ids.new("resp_"), server_context.ids, server_context.clock
-        self._model = server_context.options.model_name
-        self._created = False
-        self._items: list[str] = []
+        self._server_context = server_context
+        self._answers: dict[int, _Answer] = {}
+
+    def _answer(self, index: int) -> "_Answer":
+        if index not in self._answers:
+            self._answers[index] = _Answer(self._server_context)
+        return self._answers[index]
 
     def response(self, finals: Sequence[FinalResult]) -> Any:
+        """The whole response, or an array of several."""
+        responses = [self._answer(final.task.index).response(final) for final in finals]
+        return responses[0] if len(responses) == 1 else responses
+
+    def prompt_progress(self, progress: PromptProgress) -> bytes:
+        """`response.in_progress`, which carries how far the prompt is."""
+        return self._answer(progress.task.index).prompt_progress(progress)
+
+    def partial(self, partial: PartialResult) -> bytes:
+        """A delta, the first with the start of the response, the first of an item with its start."""
+        return self._answer(partial.task.index).partial(partial)
+
+    def final(self, final: FinalResult) -> bytes:
+        """Everything done, in one burst."""
+        return self._answer(final.task.index).final(final)
+
+    def stream_end(self) -> bytes:
+        """Nothing: response.completed was the end."""
+        return b""
+
+
+class _Answer:
+    """One response as it comes: its ids, and what of it has been announced."""
+
+    def __init__(self, server_context: ServerContext) -> None:
+        ids = server_context.ids
+        self._id = ids.new("resp_")
+        self._item_ids = {"reasoning": ids.new("rs_"), "content": ids.new("msg_")}
+        self._model, self._clock = server_context.options.model_name, server_context.clock
+        self._is_created = False
+
+    def response(self, final: FinalResult) -> dict[str, Any]:
         """The whole response; its status is `completed` even at the token limit."""
-        final, now = finals[0], self._clock.unix()
+        now = self._clock.unix()
         return {
             "completed_at": now,
             "created_at": now,
             "id": self._id,
             "model": self._model,
             "object": "response",
-            "output": [self._output_item(part) for part in final.parts],
+            "output": [self._whole_item(part) for part in final.parts],
             "status": "completed",
             "usage": _usage(final),
         }
 
-    def _output_item(self, part: AnswerPart) -> dict[str, Any]:
-        item_id = self._ids.new(_PREFIXES[part.channel])
-        if part.channel != "content":
-            return _other_item(part, item_id)
+    def _whole_item(self, part: AnswerPart) -> dict[str, Any]:
+        if part.channel == "tool":
+            return _call(part)
+        item_id = self._item_ids[part.channel]
+        if part.channel == "reasoning":
+            return _reasoning(part.text, item_id) | {"status": "completed"}
         item = {"content": [_text_part(part.text)], "id": item_id, "role": "assistant"}
         return item | {"status": "completed", "type": "message"}
 
     def prompt_progress(self, progress: PromptProgress) -> bytes:
-        """`response.in_progress` again, with how far the prompt is."""
-        event = self._in_progress() | {"prompt_progress": progress.as_json()}
+        """The start of the response, or that it is still in progress."""
+        events = self._created() or [self._in_progress("response.in_progress")]
         if progress.task.params.timed:
-            event["timings"] = progress.timings.as_json()
-        return self._create() + named_event(event)
+            events[-1]["timings"] = progress.timings.as_json()
+        events[-1]["prompt_progress"] = progress.as_json()
+        return b"".join(map(named_event, events))
 
     def partial(self, partial: PartialResult) -> bytes:
-        """A delta, the first with the start of the response, the first of an item with its start."""
-        start = self._create() + (self._add(partial) if partial.opens_part else b"")
-        kinds = {
-            "content": "response.output_text.delta",
-            "reasoning": "response.reasoning_text.delta",
-            "tool": "response.function_call_arguments.delta",
-        }
-        event: dict[str, Any] = {"type": kinds[partial.channel], "item_id": self._items[-1], "delta": partial.text}
-        if partial.channel == "reasoning":
-            event = {"type": event["type"], "delta": partial.text, "item_id": self._items[-1]}
+        """A delta, and what has to be announced before it."""
+        events = self._created() + (self._added(partial) if partial.opens_part else [])
+        item_id = f"fc_{partial.call_id}" if partial.channel == "tool" else self._item_ids[partial.channel]
+        about = {"item_id": item_id, "delta": partial.text}
+        if partial.channel != "content":
+            about = {"delta": partial.text, "item_id": item_id}
+        events.append({"type": _DELTAS[partial.channel], **about})
         if partial.task.params.timed:
-            event["timings"] = partial.timings.as_json()
-        return start + named_event(event)
+            events[-1]["timings"] = partial.timings.as_json()
+        return b"".join(map(named_event, events))
 
     def final(self, final: FinalResult) -> bytes:
-        """Everything done, in one burst."""
-        start, events, output = self._create(), list[dict[str, Any]](), list[dict[str, Any]]()
-        for part, item_id in zip(final.parts, self._items, strict=True):
-            item = _other_item(part, item_id)
+        """The end of each item, then the response with all of them."""
+        events, output = self._created(), list[dict[str, Any]]()
+        for part in final.parts:
+            item = self._finished_item(part)
             if part.channel == "content":
-                item = {"type": "message", "status": "completed", "id": item_id}
-                item |= {"content": [_text_part(part.text)], "role": "assistant"}
-                done = {"type": "response.output_text.done", "item_id": item_id, "text": part.text}
-                ended = {"type": "response.content_part.done", "item_id": item_id}
-                events += [done, ended | {"part": _text_part(part.text)}]
+                about = {"item_id": item["id"]}
+                events.append({"type": "response.output_text.done", **about, "text": part.text})
+                events.append({"type": "response.content_part.done", **about, "part": _text_part(part.text)})
             events.append({"type": "response.output_item.done", "item": item})
             output.append(item)
         response = {"id": self._id, "object": "response", "created_at": self._clock.unix()}
         response |= {"status": "completed", "model": self._model, "output": output, "usage": _usage(final)}
-        completed = {"type": "response.completed", "response": response, "timings": final.timings.as_json()}
-        return start + b"".join(map(named_event, [*events, completed]))
+        events.append({"type": "response.completed", "response": response, "timings": final.timings.as_json()})
+        return b"".join(map(named_event, events))
 
-    def stream_end(self) -> bytes:
-        """Nothing: response.completed was the end."""
-        return b""
+    def _finished_item(self, part: AnswerPart) -> dict[str, Any]:
+        """An item at the end of a stream: a reasoning without a status, a message with its keys in another order."""
+        if part.channel == "tool":
+            return _call(part)
+        item_id = self._item_ids[part.channel]
+        if part.channel == "reasoning":
+            return _reasoning(part.text, item_id)
+        item = {"type": "message", "status": "completed", "id": item_id}
+        return item | {"content": [_text_part(part.text)], "role": "assistant"}
 
-    def _in_progress(self) -> dict[str, Any]:
-        response = {"id": self._id, "object": "response", "status": "in_progress"}
-        return {"type": "response.in_progress", "response": response}
+    def _in_progress(self, kind: str) -> dict[str, Any]:
+        return {"type": kind, "response": {"id": self._id, "object": "response", "status": "in_progress"}}
 
-    def _create(self) -> bytes:
-        if self._created:
-            return b""
-        self._created = True
-        return named_event(self._in_progress() | {"type": "response.created"}) + named_event(self._in_progress())
+    def _created(self) -> list[dict[str, Any]]:
+        """The events that start the response, once."""
+        if self._is_created:
+            return []
+        self._is_created = True
+        return [self._in_progress("response.created"), self._in_progress("response.in_progress")]
 
-    def _add(self, partial: PartialResult) -> bytes:
-        item_id = self._ids.new(_PREFIXES[partial.channel])
-        self._items.append(item_id)
+    def _added(self, partial: PartialResult) -> list[dict[str, Any]]:
+        """The events that start an item."""
         added: dict[str, Any] = {"type": "response.output_item.added"}
-        if partial.channel == "content":
-            item = {"content": [], "id": item_id, "role": "assistant"}
-            added["item"] = item | {"status": "in_progress", "type": "message"}
-            part = {"type": "response.content_part.added", "item_id": item_id}
-            text = {"type": "output_text", "text": ""}
-            return named_event(added) + named_event(part | {"part": text})
-        item = _other_item(AnswerPart(partial.channel, "", partial.name, partial.call_id), item_id)
-        added["item"] = item | {"status": "in_progress"}
-        return named_event(added)
+        if partial.channel == "reasoning":
+            item = _reasoning("", self._item_ids["reasoning"])
+            return [added | {"item": item | {"content": [], "status": "in_progress"}}]
+        if partial.channel == "tool":
+            call = {"id": f"fc_{partial.call_id}", "arguments": "", "call_id": f"call_{partial.call_id}"}
+            return [added | {"item": call | {"name": partial.name, "type": "function_call", "status": "in_progress"}}]
+        item_id = self._item_ids["content"]
+        message = {"content": [], "id": item_id, "role": "assistant", "status": "in_progress", "type": "message"}
+        part = {"type": "response.content_part.added", "item_id": item_id, "part": {"type": "output_text", "text": ""}}
+        return [added | {"item": message}, part]
