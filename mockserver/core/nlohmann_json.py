@@ -1,11 +1,18 @@
-"""JSON the way llama-server reads and writes it: compact, order kept, UTF-8 unescaped, nlohmann's complaints."""
+"""JSON the way llama-server reads and writes it: compact, order kept, UTF-8 unescaped, nlohmann's complaints.
+
+Mirrors common/json.cpp.
+"""
 
 import json
 import math
+import re
 import struct
 from typing import Any
 
+import orjson
+
 from mockserver.core.api_errors import ApiError
+from mockserver.core.nlohmann.parser import BadJson, parse
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
 
@@ -22,14 +29,34 @@ KINDS: dict[type, str] = {
 }
 
 
-def dump(value: Any) -> str:
-    """Compact JSON text."""
-    return _ENCODER.encode(value)
+_PRETTY = json.JSONEncoder(ensure_ascii=False, indent=2, check_circular=False)
+_ODD_FLOAT = r"[1-9][0-9]{15}\.[0-9]+|Infinity|NaN"
+_HAS_ODD_FLOAT = re.compile(_ODD_FLOAT)
+_STRING_OR_ODD_FLOAT = re.compile(rf'"(?:[^"\\]|\\.)*"|-?(?:{_ODD_FLOAT})')
+
+
+def dump(value: Any, *, pretty: bool = False) -> str:
+    """JSON text, compact or indented by two blanks."""
+    text = (_PRETTY if pretty else _ENCODER).encode(value)
+    return _STRING_OR_ODD_FLOAT.sub(_as_nlohmann, text) if _HAS_ODD_FLOAT.search(text) else text
 
 
 def dump_bytes(value: Any) -> bytes:
     """Compact JSON as UTF-8; what cannot be encoded (a lone surrogate) is replaced."""
-    return _ENCODER.encode(value).encode("utf-8", "replace")
+    return dump(value).encode("utf-8", "replace")
+
+
+def _as_nlohmann(found: re.Match[str]) -> str:
+    """A float as nlohmann writes it where Python does not: an exponent from 1e15 on, null for what is not finite."""
+    text = found[0]
+    if text.startswith('"'):
+        return text
+    number = float(text)
+    if not math.isfinite(number):
+        return "null"
+    sign, digits = ("-" if number < 0 else ""), text.lstrip("-").replace(".", "").rstrip("0")
+    fraction = digits[1:] and f".{digits[1:]}"
+    return f"{sign}{digits[0]}{fraction}e+15"
 
 
 def float32(value: float) -> float:
@@ -47,27 +74,30 @@ def type_error(expected: str, value: Any) -> str:
     return f"[json.exception.type_error.302] type must be {expected}, but is {kind(value)}"
 
 
-def load(body: bytes) -> Any:
-    """Parse a request body; raises ApiError 500 with nlohmann's text, as the real handler does."""
+class JsonError(ApiError):
+    """An error of the JSON library, which llama-server answers with 400 unless a handler catches it.
+
+    Mirrors common/json.h (`common_json_error`) and tools/server/server.cpp (`ex_wrapper`).
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(400, message)
+
+
+def load(text: bytes) -> Any:
+    """The value of a JSON text. Raises JsonError with nlohmann's words.
+
+    orjson refuses all that nlohmann refuses and gives equal values; the slow parser finds the words, and reads what
+    nlohmann alone takes: a byte order mark, what follows a NUL, any depth.
+    """
     try:
-        return json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
-    except (ValueError, RecursionError) as error:
-        raise ApiError(500, _complaint(body, error)) from error
-
-
-class _Overflow(ValueError):
-    """A number that no C++ double holds."""
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if math.isinf(value):
-        raise _Overflow(text)
-    return value
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return parse(text)
+    except BadJson as error:
+        raise JsonError(str(error)) from error
 
 
 def loads_or_empty(text: str) -> Any:
@@ -76,26 +106,3 @@ def loads_or_empty(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError:
         return {}
-
-
-def _complaint(body: bytes, error: Exception) -> str:
-    """nlohmann's parse error; exact for an empty or a cut document, of the same form for others."""
-    if isinstance(error, _Overflow):
-        return f"[json.exception.out_of_range.406] number overflow parsing '{error}'"
-    prefix = "[json.exception.parse_error.101] parse error at line "
-    if not body.strip():
-        line = body.count(b"\n") + 1
-        return (
-            f"{prefix}{line}, column {len(body) + 1}: attempting to parse an empty input; check that your input "
-            "string or stream contains the expected JSON"
-        )
-    text = body.decode("utf-8", "replace")
-    position = error.pos if isinstance(error, json.JSONDecodeError) else 0
-    if not text[position:].strip():
-        position = len(text)
-    before = text[:position]
-    line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
-    where = f"{prefix}{line}, column {column}: syntax error while parsing value - "
-    if position == len(text):
-        return where + "unexpected end of input; expected '[', '{', or a literal"
-    return where + f"invalid literal; last read: '{text[position : position + 1]}'"
