@@ -15,8 +15,16 @@ from mockserver.core.options import Options
 _VALUE = re.compile(r"[^-]|-\d|-$|$")
 _DEFAULT_SLOTS = 4
 _OWN = (
-    *("--control-port", "--state", "--load-seconds", "--down-seconds", "--up-seconds", "--wake-seconds"),
-    *("--scenario", "--answers", "--journal-entries", "--journal-bytes"),
+    *(
+        "--control-port",
+        "--control-names",
+        "--state",
+        "--load-seconds",
+        "--down-seconds",
+        "--up-seconds",
+        "--wake-seconds",
+    ),
+    *("--scenario", "--answers", "--journal-entries", "--journal-bytes", "--journal-secrets"),
     *("--jitter", "--load-factor", "--endless", "--no-grammars", "--strict", "--router", "--router-models"),
 )
 
@@ -93,8 +101,9 @@ def options_from(parsed: dict[str, Any], environment: Mapping[str, str]) -> Opti
     given |= _model(given)
     if path := given.pop("chat_template_file", None):
         given["chat_template_source"] = Path(path).read_text(encoding="utf-8")
-    if "router_models" in given:
-        given["router_models"] = tuple(filter(None, given["router_models"].split(",")))
+    for name in ("router_models", "control_names"):
+        if name in given:
+            given[name] = tuple(filter(None, given[name].split(",")))
     if environment.get("AIP_MODE") == "PREDICTION":
         given["vertex_route"] = environment.get("AIP_PREDICT_ROUTE") or "/predict"
     given["debug_delays"] = bool(environment.get("LLAMA_SERVER_DEBUG_FAKE_TIMING"))

@@ -17,17 +17,21 @@ class Options:
     `jitter` is the share by which the time of a token may differ, either way, by the seed's dice; with all slots
     at work everything takes `load_factor` times as long.
 
+    The control port answers to `localhost`, addresses, the names in `host`, and `control_names`.
+
     `endless` is a model that never ends an answer by itself, `grammars=False` one whose vocabulary no grammar
     can be applied to: what a tiny model with random weights is like.
 
     `scenario` is a YAML file, `answers` are several, `clock` is real or virtual, `faults` are lines as in
     docs/guide/mock-faults.md. The journal keeps `journal_entries` exchanges, `journal_body_bytes` of each body, and
-    `journal_bytes` of all of them. Raises ValueError for an unknown state, clock or reasoning.
+    `journal_bytes` of all of them; keys and cookies only with `journal_secrets`. Raises ValueError for an unknown
+    state, clock or reasoning.
     """
 
     host: str = "127.0.0.1"
     port: int = 0
     control_port: int = 0
+    control_names: Sequence[str] = ()
     api_keys: Sequence[str] = field(default=(), repr=False)
 
     state: StateName = "ready"
@@ -98,6 +102,7 @@ class Options:
     journal_entries: int = 1000
     journal_body_bytes: int = 1024 * 1024
     journal_bytes: int = 64 * 1024 * 1024
+    journal_secrets: bool = False
 
     endless: bool = False
     grammars: bool = True

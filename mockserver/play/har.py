@@ -4,12 +4,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from mockserver.play.journal import JournalEntry
+from mockserver.play.secrets import masked_headers, masked_query
 
-_SECRET = frozenset({"authorization", "x-api-key", "api-key", "key", "cookie", "set-cookie", "proxy-authorization"})
-_MASK = "***"
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -36,15 +35,14 @@ def _har_entry(entry: JournalEntry) -> dict[str, Any]:
 
 
 def _request(entry: JournalEntry) -> dict[str, Any]:
-    parts = urlsplit(entry.path)
-    query = [(name, _masked(name, value)) for name, value in parse_qsl(parts.query, keep_blank_values=True)]
-    path = entry.path if not parts.query else f"{parts.path}?{urlencode(query, safe='*')}"
+    path = masked_query(entry.path)
+    query = parse_qsl(urlsplit(path).query, keep_blank_values=True)
     request: dict[str, Any] = {
         "method": entry.method,
         "url": f"http://{entry.header('Host') or 'mock'}{path}",
         "httpVersion": "HTTP/1.1",
         "cookies": [],
-        "headers": _pairs(entry.headers),
+        "headers": _pairs(masked_headers(entry.headers)),
         "queryString": _pairs(query),
         "headersSize": -1,
         "bodySize": entry.body_bytes,
@@ -65,7 +63,7 @@ def _response(entry: JournalEntry) -> dict[str, Any]:
         "statusText": _PHRASES.get(status, ""),
         "httpVersion": "HTTP/1.1",
         "cookies": [],
-        "headers": _pairs(headers),
+        "headers": _pairs(masked_headers(headers)),
         "content": {"size": size, "mimeType": kind, "text": entry.answer.decode("utf-8", "replace")},
         "redirectURL": next((value for name, value in headers if name.lower() == "location"), ""),
         "headersSize": -1,
@@ -74,8 +72,4 @@ def _response(entry: JournalEntry) -> dict[str, Any]:
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
-    return [{"name": name, "value": _masked(name, value)} for name, value in pairs]
-
-
-def _masked(name: str, value: str) -> str:
-    return _MASK if name.lower() in _SECRET else value
+    return [{"name": name, "value": value} for name, value in pairs]

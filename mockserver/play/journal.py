@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from mockserver.core.clock import Clock, NotInTime
+from mockserver.play.secrets import masked_headers, masked_query
 
 
 class ExchangeEnd(StrEnum):
@@ -143,6 +144,7 @@ class Journal:
     """The last exchanges, oldest first; waits for those to come.
 
     Keeps at most `limit` of them, `body_limit` bytes of each body (the rest is counted only), `bodies_limit` of all.
+    Keys and cookies are masked as they come, unless `secrets` are wanted.
     """
 
     def __init__(
@@ -151,8 +153,11 @@ class Journal:
         body_limit: int = 1024 * 1024,
         bodies_limit: int = 64 * 1024 * 1024,
         clock: Clock | None = None,
+        *,
+        secrets: bool = False,
     ) -> None:
         self._body_limit, self._bodies_limit, self._clock = body_limit, bodies_limit, clock or Clock()
+        self._secrets = secrets
         self._entries: deque[JournalEntry] = deque(maxlen=limit)
         self._with_bodies: dict[int, JournalEntry] = {}
         self._kept_bytes = 0
@@ -167,6 +172,8 @@ class Journal:
         self._last_id += 1
         if len(self._entries) == self._entries.maxlen:
             self._drop_bodies(self._entries[0])
+        if not self._secrets:
+            path, headers = masked_query(path), masked_headers(headers)
         entry = JournalEntry(self._last_id, method, path, headers, self._clock)
         self._entries.append(entry)
         self.notify()

@@ -22,7 +22,8 @@ class MockContext:
     def __init__(self, options: Options, clock: Clock) -> None:
         self.clock = clock
         self.server_context = ServerContext(options, clock)
-        self.journal = Journal(options.journal_entries, options.journal_body_bytes, options.journal_bytes, clock)
+        limits = (options.journal_entries, options.journal_body_bytes, options.journal_bytes)
+        self.journal = Journal(*limits, clock, secrets=options.journal_secrets)
         self.faults = Faults()
         self.answers = CannedAnswers()
         self.step = Step(State(options.state), Phase.DOWN, None)

@@ -12,8 +12,8 @@ from mockserver.core.port import Port
 from mockserver.core.state import Phase, State, StateName, state_named
 from mockserver.core.virtual_clock import VirtualClock
 from mockserver.engine.canned_answers import CannedAnswers
-from mockserver.play.control_api import create_control_app
-from mockserver.play.control_script_api import add_script_routes
+from mockserver.play.control.control_api import create_control_app
+from mockserver.play.control.control_script_api import add_script_routes
 from mockserver.play.faults import Faults
 from mockserver.play.har import as_har
 from mockserver.play.journal import EndName, JournalEntry, JournalFilter
@@ -47,9 +47,10 @@ class MockLlamaServer:
         self._context.load_rules()
         self._listener = Listener(create_app(self._context), held or Port(self.options.host, self.options.port))
         self._life_cycle = LifeCycle(self._context, self._listener, self.options)
-        control = create_control_app(self)
+        hosts = self.options.host.split(",")
+        control = create_control_app(self, (*hosts, *self.options.control_names))
         add_script_routes(control, self)
-        self._control_listener = Listener(control, Port(self.options.host.partition(",")[0], self.options.control_port))
+        self._control_listener = Listener(control, Port(hosts[0], self.options.control_port))
         self.scenario_player: ScenarioPlayer | None = None
         self._background: BackgroundMock | None = None
 

@@ -15,6 +15,7 @@ class OptionKeywords(TypedDict, total=False):
     host: str
     port: int
     control_port: int
+    control_names: Sequence[str]
     api_keys: Sequence[str]
 
     state: StateName
@@ -81,6 +82,7 @@ class OptionKeywords(TypedDict, total=False):
     journal_entries: int
     journal_body_bytes: int
     journal_bytes: int
+    journal_secrets: bool
 
     endless: bool
     grammars: bool

@@ -9,12 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-_SECRET_HEADERS = frozenset(
-    {"authorization", "proxy-authorization", "x-api-key", "api-key", "key", "cookie", "set-cookie"}
-    | {"openai-api-key", "anthropic-api-key"}
-)
-_SECRET_QUERY = re.compile(r"(?<=[?&])((?:api[-_]?)?key|(?:access[-_]?)?token|secret|password)=[^&]*", re.IGNORECASE)
-_SCRUBBED = "***"
+from mockserver.play.secrets import is_secret_header, masked_headers, masked_query
+
 _SHORTEST_SECRET = 6  # what is shorter may stand in a text by chance
 
 Headers = list[tuple[str, str]]
@@ -87,22 +83,18 @@ class Recording:
 def scrub(recording: Recording) -> None:
     """Put stars over every key and cookie: in the headers, in the query, and where a body repeats one."""
     secrets = [value.encode("latin-1") for value in _secrets(recording.request_headers + recording.headers)]
-    recording.request_headers = _starred(recording.request_headers)
-    recording.headers = _starred(recording.headers)
-    recording.path = _without(_SECRET_QUERY.sub(rf"\1={_SCRUBBED}", recording.path).encode(), secrets).decode()
+    recording.request_headers = masked_headers(recording.request_headers)
+    recording.headers = masked_headers(recording.headers)
+    recording.path = _without(masked_query(recording.path).encode(), secrets).decode()
     recording.body = _without(recording.body, secrets)
     recording.pieces = [RecordedPiece(piece.after_ms, _without(piece.data, secrets)) for piece in recording.pieces]
 
 
 def _secrets(headers: Headers) -> set[str]:
     """The secret headers' values, and their parts: a key without its scheme, a cookie without its name."""
-    values = [value for name, value in headers if name.lower() in _SECRET_HEADERS]
+    values = [value for name, value in headers if is_secret_header(name)]
     parts = {part for value in values for part in [value, *re.split(r"[\s;=,]+", value)]}
     return {part for part in parts if len(part) >= _SHORTEST_SECRET and part.lower() != "bearer"}
-
-
-def _starred(headers: Headers) -> Headers:
-    return [(name, _SCRUBBED if name.lower() in _SECRET_HEADERS else value) for name, value in headers]
 
 
 def _without(data: bytes, secrets: Sequence[bytes]) -> bytes:

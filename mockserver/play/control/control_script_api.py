@@ -8,7 +8,7 @@ from aiohttp import web
 
 from mockserver.core.clock import Clock
 from mockserver.engine.canned_answers import CannedAnswers
-from mockserver.play.control_api import BadControlRequest, control_response, object_of
+from mockserver.play.control.control_api import BadControlRequest, control_response, object_of
 from mockserver.play.faults import Faults
 
 

@@ -1,13 +1,13 @@
 """The control port: what the mock plays, and what it received. Open in every state."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from aiohttp import web
 
 from mockserver.core.nlohmann_json import dump
 from mockserver.core.state import State, StateName
-from mockserver.play.control_access import refuse_pages
+from mockserver.play.control.control_access import CONTROL_NAMES, refuse_pages
 from mockserver.play.journal import ExchangeEnd, Journal, JournalFilter
 
 _DURATIONS = ("load_seconds", "down_seconds", "up_seconds", "wake_seconds")
@@ -170,9 +170,10 @@ async def _explain(request: web.Request, handler: Any) -> web.StreamResponse:
     return response
 
 
-def create_control_app(controlled: ControlledMock) -> web.Application:
-    """The application of the control port."""
+def create_control_app(controlled: ControlledMock, names: Iterable[str] = ()) -> web.Application:
+    """The application of the control port, which answers to `localhost`, to addresses, and to these host names."""
     app = web.Application(middlewares=[refuse_pages, _explain])
+    app[CONTROL_NAMES] = frozenset(name.lower() for name in ("localhost", *names))
     app[CONTROLLED_MOCK] = controlled
     app.add_routes(
         [
