@@ -5,7 +5,7 @@ Imports pydantic, and is itself imported only when there is something to read: a
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import Any, ClassVar, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -17,7 +17,14 @@ Written = str | Mapping[str, Any]
 
 
 class BadRule(ValueError):
-    """A fault, answer or scenario that cannot be understood; its message is one sentence."""
+    """A fault, answer or scenario that cannot be understood; its message is one sentence.
+
+    `place` leads to the field that is wrong: the names and numbers of those around it, and its own.
+    """
+
+    def __init__(self, message: str, place: Sequence[int | str] = ()) -> None:
+        super().__init__(message)
+        self.place = place
 
 
 def read(kind: type[T], written: Written, first: str, **further: Any) -> T:
@@ -31,7 +38,9 @@ def check(kind: type[T], value: Any) -> T:
     try:
         return cast(T, _adapter(cast(Any, kind)).validate_python(value))
     except ValidationError as error:
-        raise BadRule(_sentence(error, kind)) from None  # whose own words say less, on six lines
+        raise BadRule(
+            _sentence(error, kind), error.errors()[0]["loc"]
+        ) from None  # whose own words say less, on six lines
 
 
 @cache

@@ -112,37 +112,45 @@ class CannedAnswers:
 
     def __init__(self) -> None:
         self._answers: list[StoredAnswer] = []
+        self._of_files: list[StoredAnswer] = []  # all others go before them
         self._last_id = 0
 
     def __iter__(self) -> Iterator[StoredAnswer]:
-        return iter(list(self._answers))
+        return iter([*self._answers, *self._of_files])
 
     def __len__(self) -> int:
-        return len(self._answers)
+        return len(self._answers) + len(self._of_files)
 
     def add(
         self, answer: "str | Mapping[str, Any] | CannedAnswer | None" = None, **fields: Unpack[AnswerKeywords]
     ) -> StoredAnswer:
         """Can an answer: `add("Hello.", when={"contains": "hi"})`, `add(calls=[{"name": "f"}])`. Raises BadRule."""
-        self._last_id += 1
-        stored = StoredAnswer(self._last_id, _read(answer, fields))
+        stored = self._store(_read(answer, fields))
         self._answers.insert(0, stored)
         return stored
 
+    def replace_those_of_files(self, answers: Sequence[CannedAnswer]) -> None:
+        """Put these in place of the earlier ones of files."""
+        self._of_files = [self._store(answer) for answer in answers]
+
+    def _store(self, answer: CannedAnswer) -> StoredAnswer:
+        self._last_id += 1
+        return StoredAnswer(self._last_id, answer)
+
     def remove(self, number: int) -> None:
         """Forget one, by its id; raises KeyError if there is none such."""
-        kept = [stored for stored in self._answers if stored.id != number]
-        if len(kept) == len(self._answers):
+        if all(stored.id != number for stored in self):
             raise KeyError(number)
-        self._answers = kept
+        self._answers = [stored for stored in self._answers if stored.id != number]
+        self._of_files = [stored for stored in self._of_files if stored.id != number]
 
     def clear(self) -> None:
         """Forget all."""
-        self._answers = []
+        self._answers, self._of_files = [], []
 
     def choose(self, request: RequestView) -> CannedReply | None:
         """What is said to a request, if that is canned."""
-        stored = next((one for one in self._answers if one.matches(request)), None)
+        stored = next((one for one in self if one.matches(request)), None)
         if stored is None:
             return None
         stored.given += 1

@@ -10,6 +10,7 @@ from mockserver.core.options import Options
 from mockserver.core.state import Phase, State, Step
 from mockserver.engine.canned_answers import CannedAnswers
 from mockserver.engine.server_context import ServerContext
+from mockserver.play.answer_files import AnswerFiles
 from mockserver.play.faults import Faults
 from mockserver.play.journal import ExchangeEnd, Journal, JournalFilter
 
@@ -25,27 +26,33 @@ class MockContext:
         limits = (options.journal_entries, options.journal_body_bytes, options.journal_bytes)
         self.journal = Journal(*limits, clock, secrets=options.journal_secrets)
         self.faults = Faults()
-        self.answers = CannedAnswers()
+        self._answers = CannedAnswers()
+        self._answer_files = AnswerFiles(options.answers, self._answers)
         self.step = Step(State(options.state), Phase.DOWN, None)
         self.changed = asyncio.Event()
         self._since = self._step_since = clock.now()
 
+    @property
+    def answers(self) -> CannedAnswers:
+        """The canned answers; those of files as the files are now."""
+        self._answer_files.follow()
+        return self._answers
+
     def reset_rules(self) -> None:
         """Forget all faults and canned answers but those of the options, whose counts begin anew."""
         self.faults.clear()
-        self.answers.clear()
-        self.load_rules()
+        self._answers.clear()
+        self._answer_files.restore()
+        self._arm_faults()
 
     def load_rules(self) -> None:
-        """Add the faults and the canned answers of the options, of which the first goes before. Raises BadRule."""
-        options = self.server_context.options
-        for line in options.faults:
-            self.faults.add(line)
-        if options.answers:
-            from mockserver.play.scenario import load_answers
+        """Add the faults and the canned answers of the options. Raises BadRule."""
+        self._answer_files.load()
+        self._arm_faults()
 
-            for answer in reversed([one for path in options.answers for one in load_answers(path)]):
-                self.answers.add(answer)
+    def _arm_faults(self) -> None:
+        for line in self.server_context.options.faults:
+            self.faults.add(line)
 
     def enter(self, step: Step, *, anew: bool = False) -> None:
         """Go on to a step; `anew`: of a state that was set, even if it is the same as before."""

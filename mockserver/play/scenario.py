@@ -116,9 +116,9 @@ def load(source: "str | Path | Mapping[str, Any] | Sequence[Any] | Scenario") ->
     return parse(_yaml(Path(source)), str(source))
 
 
-def load_answers(path: str) -> list[CannedAnswer]:
-    """The canned answers of a file, a list, of which the first that fits is given. Raises BadRule."""
-    rules = _yaml(Path(path))
+def load_answers(path: Path) -> list[CannedAnswer]:
+    """The canned answers of a file, a list, of which the first that fits is given. Raises BadRule, naming the line."""
+    rules = _yaml(path)
     if not isinstance(rules, list):
         raise BadRule(f"{path}: canned answers are a list, '- text: ...' and so on; got {type(rules).__name__}.")
     answers = list[CannedAnswer]()
@@ -126,8 +126,25 @@ def load_answers(path: str) -> list[CannedAnswer]:
         try:
             answers += answers_of([rule])
         except BadRule as error:
-            raise BadRule(f"{path}: answer {number}: {error}") from error
+            line = _line_of((number - 1, *error.place), path)
+            raise BadRule(f"{path}:{line}: answer {number}: {error}") from error
     return answers
+
+
+def _line_of(place: Sequence[int | str], path: Path) -> int:
+    """The line on which a field of a YAML file stands, or the innermost of those around it that stand there."""
+    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    line = 0 if node is None else node.start_mark.line
+    for part in place:
+        if isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            line = node.start_mark.line
+        elif isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == part), None)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line, found[1]
+    return line + 1
 
 
 def _yaml(path: Path) -> Any:

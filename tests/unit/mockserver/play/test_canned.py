@@ -208,10 +208,10 @@ async def test_answers_come_from_a_file_of_which_the_first_that_fits_is_given(tm
     ("text", "sentence"),
     [
         (None, "answers.yaml: No such file or directory."),
-        ("- text: x\n- texts: y\n", "answers.yaml: answer 2: Unknown field 'texts'; there are text, "),
+        ("- text: x\n- texts: y\n", "answers.yaml:2: answer 2: Unknown field 'texts'; there are text, "),
         ("text: x", "answers.yaml: canned answers are a list, '- text: ...' and so on; got dict."),
         ("- [", "answers.yaml:2: not valid YAML:"),
-        ("- 7", "answers.yaml: answer 1: "),
+        ("- 7", "answers.yaml:1: answer 1: "),
     ],
 )
 def test_a_bad_file_of_answers_is_one_sentence(tmp_path: Path, text: str | None, sentence: str) -> None:
