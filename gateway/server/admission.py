@@ -10,7 +10,7 @@ from aiohttp import web
 
 from gateway.core import errors
 from gateway.core.account import Key
-from gateway.core.deployment import Deployment, Status, is_id
+from gateway.core.deployment import Deployment, is_id
 from gateway.core.endpoints import Endpoint
 from gateway.core.errors import Refusal
 from gateway.core.exchange import Exchange
@@ -72,7 +72,7 @@ class Admission:
         self._relay = relay
 
     def admit(self, asked: RequestedTarget) -> Admitted | Rejected:
-        """Decide on one request: 401, 404, 503, 502, in this order. It is called once for each proxied request."""
+        """Decide on one request: 401, 404, 503 or 502, in this order. It is called once for each proxied request."""
         key = self.key(asked.key_digest)
         if key is None:
             return Rejected(asked, self.bad_key(asked.key_digest))
@@ -84,15 +84,11 @@ class Admission:
         if asked.endpoint.group not in deployment.endpoints:
             refusal = Refusal(errors.NOT_ENABLED, how_to_enable(asked.endpoint, deployment))
             return Rejected(asked, refusal, key, deployment)
-        status = self._readiness.status(deployment)
-        if status is not Status.READY:
-            row = errors.PAUSED if status is Status.PAUSED else errors.DEPLOYING
-            return Rejected(asked, Refusal(row, status.value), key, deployment)
+        why_not = self._readiness.why_not(deployment)
+        if why_not is not None:
+            return Rejected(asked, why_not(), key, deployment)
         if self._relay.draining:
             return Rejected(asked, Refusal(errors.DRAINING), key, deployment)
-        if deployment.id in self._readiness.unreachable:
-            refusal = Refusal(errors.UNREACHABLE, cause="it has not answered a probe for too long")
-            return Rejected(asked, refusal, key, deployment)
         return Admitted(asked, key, deployment, self._pools.of(deployment))
 
     def key(self, digest: bytes) -> Key | None:

@@ -48,6 +48,9 @@ _NOT_READY = "Endpoint is not ready (status: {}). It may still be deploying or p
 DEPLOYING = Promise(
     503, "overloaded_error", _NOT_READY.format("deploying"), (("Retry-After", "5"), ("x-should-retry", "true"))
 )
+PAUSED = Promise(
+    503, "overloaded_error", _NOT_READY.format("paused"), (("Retry-After", "30"), ("x-should-retry", "true"))
+)
 UNREACHABLE = Promise(
     502,
     "api_error",

@@ -17,6 +17,7 @@ from time import monotonic
 from aiohttp import web
 
 from gateway.core.deployment import Deployment
+from gateway.core.errors import Refusal
 from gateway.core.worker_group import ALONE, WorkerGroup
 from gateway.proxy.upstream.address import Address
 from gateway.proxy.upstream.connection import UpstreamConnection
@@ -65,6 +66,7 @@ class ConnectionPool:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
+        self._turned_away: Callable[[], Refusal] | None = None
         self._answered_at = -math.inf
 
     @property
@@ -103,8 +105,11 @@ class ConnectionPool:
         """A connection on which nothing has been sent yet; hand it to `release` in the end.
 
         Raises BusyError at once if too many wait already, or after `timeouts.queue` seconds in line, or if no file
-        descriptor is free for `timeouts.connect` seconds; and UpstreamError if there is none within that time.
+        descriptor is free for `timeouts.connect` seconds; UpstreamError if there is none within that time; and Refusal
+        as soon as all are turned away.
         """
+        if self._turned_away is not None:
+            raise self._turned_away()
         if self._in_use >= self._limits.connections:
             await self._wait_for_a_place()
         else:
@@ -114,6 +119,17 @@ class ConnectionPool:
         except BaseException:  # a cancelled request, too, gives its place back
             self._give_place_back()
             raise
+
+    def turn_away(self, refusal: Callable[[], Refusal] | None) -> None:
+        """Let nobody have a connection, nor wait for one any longer: raise what `refusal` makes. None: let them again.
+
+        Who has a connection keeps it.
+        """
+        self._turned_away = refusal
+        while refusal is not None and self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_exception(refusal())
 
     async def connect_apart(self) -> UpstreamConnection:
         """A connection outside the limits, for what is not a request; `abort` it in the end. Raises UpstreamError."""
@@ -193,7 +209,7 @@ class ConnectionPool:
             if place.cancelled():
                 with contextlib.suppress(ValueError):  # it may have been taken off the queue already
                     self._waiting.remove(place)
-            else:
+            elif place.exception() is None:
                 self._give_place_back()  # the place was given just when the request was cancelled
             raise
 

@@ -4,7 +4,8 @@ A deployment on `auto` is deploying until its first healthy probe and ready from
 later is a 502, not a 503. Any other status holds as pinned. Probing never holds up a request.
 
 An upstream that answers nothing any more and refuses nothing either, as a stopped process, is `unreachable` once probes
-have met with silence for long enough: requests need not wait there to find that out, each for itself.
+have met with silence for long enough: requests need not wait there to find that out, each for itself. Those that wait
+in line for a connection are refused then as well, and with the same words; so they are when a deployment is paused.
 """
 
 import asyncio
@@ -13,17 +14,25 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from time import monotonic
 
 from aiohttp import web
 
+from gateway.core import errors
 from gateway.core.deployment import Deployment, Status
+from gateway.core.errors import Refusal
 from gateway.core.notifier import Notifier
 from gateway.proxy.upstream.connection_pool import ConnectionPools
 from gateway.proxy.upstream.health_probe import Probe, ask_health
 
 _FAULT = "the gateway failed to probe it"
 _FIRST_PAUSE = 0.1  # seconds; while an upstream is not healthy, each pause is twice the one before
+_NOT_READY = {
+    Status.DEPLOYING: partial(Refusal, errors.DEPLOYING, Status.DEPLOYING.value),
+    Status.PAUSED: partial(Refusal, errors.PAUSED, Status.PAUSED.value),
+}
+_UNREACHABLE = partial(Refusal, errors.UNREACHABLE, cause="it has not answered a probe for too long")
 
 log = logging.getLogger("gateway.readiness")
 
@@ -63,13 +72,13 @@ class Readiness:
         self._unreachable_after = unreachable_after
         self._silence_of = silence_of
         self._watched: dict[str, _Watched] = {}
-        self.unreachable: set[str] = set()  # ids; admission looks here for each request
+        self._unreachable: set[str] = set()  # ids
 
     def watch(self, deployments: Mapping[str, Deployment]) -> None:
         """Probe these and no others. One that points elsewhere, or was resumed, starts anew."""
         for gone in [known for known in self._watched if known not in deployments]:
             self._watched.pop(gone).task.cancel()
-            self.unreachable.discard(gone)
+            self._unreachable.discard(gone)
         for deployment in deployments.values():
             watched = self._watched.get(deployment.id)
             if watched is not None and _is_same(watched.deployment, deployment):
@@ -84,6 +93,13 @@ class Readiness:
         if deployment.status is not Status.AUTO:
             return deployment.status
         return Status.READY if self.health(deployment.id).was_ready else Status.DEPLOYING
+
+    def why_not(self, deployment: Deployment) -> Callable[[], Refusal] | None:
+        """What makes the refusal that a request to this deployment gets now; None if it may be called."""
+        status = self.status(deployment)
+        if status is not Status.READY:
+            return _NOT_READY[status]
+        return _UNREACHABLE if deployment.id in self._unreachable else None
 
     def health(self, deployment_id: str) -> Health:
         """What probes saw of a deployment's upstream."""
@@ -115,9 +131,10 @@ class Readiness:
     def _start_probing(self, deployment: Deployment, before: "_Watched | None") -> None:
         if before is not None:
             before.task.cancel()
-            self.unreachable.discard(deployment.id)
+            self._unreachable.discard(deployment.id)
         self._watched[deployment.id] = watched = _Watched(deployment)
         watched.task = asyncio.create_task(self._probe_for_ever(watched))
+        self._tell_waiting(deployment)
 
     async def _probe_for_ever(self, watched: "_Watched") -> None:
         pause = 0.0
@@ -127,6 +144,7 @@ class Readiness:
             probe = await self._ask(watched)
             self._note_silence(watched, begun, probe.timed_out)
             self._note(watched, probe.seen)
+            self._tell_waiting(watched.deployment)
             pause = 0.0 if probe.seen == "ok" else min(max(pause * 2, _FIRST_PAUSE), self._interval)
             if await _is_set_within(watched.look, pause or self._interval):
                 await asyncio.sleep(_FIRST_PAUSE)  # many doubts at once are one
@@ -150,12 +168,16 @@ class Readiness:
             heard = monotonic() - min(self._silence_of(name), self._pools.of(watched.deployment).silence())
             watched.silent_since = max(min(watched.silent_since, begun), heard)
         is_silent = monotonic() - watched.silent_since >= self._unreachable_after
-        if is_silent and name not in self.unreachable:
-            self.unreachable.add(name)
+        if is_silent and name not in self._unreachable:
+            self._unreachable.add(name)
             why = f"no probe was answered for {self._unreachable_after:g} s"
-            log.warning("deployment %s: upstream unreachable: %s; new requests are refused", name, why)
+            log.warning("deployment %s: upstream unreachable: %s; requests are refused", name, why)
         elif not is_silent:
-            self.unreachable.discard(name)
+            self._unreachable.discard(name)
+
+    def _tell_waiting(self, deployment: Deployment) -> None:
+        """Refuse who waits for a connection as whoever comes now, unless they may go on waiting."""
+        self._pools.of(deployment).turn_away(self.why_not(deployment))
 
     def _note(self, watched: "_Watched", seen: str) -> None:
         watched.looked.set()

@@ -16,7 +16,7 @@ from tests.harness.processes.fleet import StartGateway
 from tests.harness.processes.gateway_process import GatewayProcess
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.stage import DONE, EVENT, chat
-from tests.harness.sockets.upstream_visit import Visit
+from tests.harness.sockets.upstream_visit import Script, Visit
 
 AFTER = 1.0  # seconds of silence
 PROBES = f"probes: {{interval: 0.2, timeout: 0.3, unreachable_after: {AFTER}}}"
@@ -36,9 +36,16 @@ def server() -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.terminate()
 
 
-def serve(start_gateway: StartGateway, url: str, status: str = "auto") -> GatewayProcess:
-    deployment = f"deployments:\n  far: {{account: acme, upstream: '{url}', status: {status}}}\n"
-    gateway = start_gateway(f"server: {{port: 0, {PROBES}}}\n{scene.ACCOUNTS}{deployment}")
+ONE_AT_A_TIME = ", limits: {connections: 1, waiting: 9}, timeouts: {queue: 600}"
+
+
+def config(url: str, status: str, further: str = "") -> str:
+    deployment = f"deployments:\n  far: {{account: acme, upstream: '{url}', status: {status}{further}}}\n"
+    return f"server: {{port: 0, {PROBES}}}\n{scene.ACCOUNTS}{deployment}"
+
+
+def serve(start_gateway: StartGateway, url: str, status: str = "auto", further: str = "") -> GatewayProcess:
+    gateway = start_gateway(config(url, status, further))
     wait_until(lambda: ask(gateway) == 200)
     return gateway
 
@@ -56,7 +63,7 @@ def test_a_stopped_server_is_a_502_at_once_and_serves_when_it_goes_on(
     with ThreadPoolExecutor(1) as sent:
         process.send_signal(signal.SIGSTOP)
         waiting = sent.submit(ask, gateway)
-        gateway.log.wait_for("upstream unreachable: no probe was answered for 1 s; new requests are refused")
+        gateway.log.wait_for("upstream unreachable: no probe was answered for 1 s; requests are refused")
         assert contract.UNREACHABLE.is_kept_by(gateway.ask(chat("far", body=BODY)))
         gateway.log.wait_for("it has not answered a probe for too long")
         assert not waiting.done(), "what was sent before waits on: the server may go on"
@@ -123,3 +130,74 @@ def test_a_server_that_refuses_is_asked_each_time(
     begun = time.monotonic()
     assert deaf.wait_for(lambda deaf: len(deaf.probes) > seen + 3 and time.monotonic() - begun > AFTER * 2)
     assert ask(gateway) == 200
+
+
+@pytest.fixture
+def over() -> Iterator[threading.Event]:
+    """When set, `held_until` answers; so it is at the end."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def test_who_waits_in_line_for_a_server_that_hangs_is_refused_at_once(
+    start_gateway: StartGateway, upstream: ScriptedUpstream, deaf: ScriptedUpstream, over: threading.Event
+) -> None:
+    """Those whose bodies are still arriving, too, as soon as they ask for a connection."""
+    healthy = deaf.health
+    gateway = serve(start_gateway, deaf.url, further=ONE_AT_A_TIME)
+    with deaf.playing(held_until(over)), gateway.connect() as sent, gateway.connect() as late:
+        sent.send(chat("far", body=b"sent"))
+        assert deaf.wait_for(lambda deaf: deaf.has_read(b"sent"))
+        waiting = [gateway.connect() for _ in range(3)]
+        for client in waiting:
+            client.send(chat("far"))
+        gateway.wait_until_waiting(3, "far")
+        late.send(chat("far", body=b"late")[:-1])
+        hold_probes(deaf)
+        for client in waiting:
+            assert contract.UNREACHABLE.is_kept_by(client.read_response())
+        late.send(b"e")
+        assert contract.UNREACHABLE.is_kept_by(late.read_response())
+        gateway.log.wait_for("it has not answered a probe for too long")
+        over.set()
+        assert sent.read_response().status == 200
+        deaf.health = healthy
+        wait_until(lambda: ask(gateway) == 200)
+    assert gateway.connections("far", "waiting") == gateway.connections("far", "in_use") == 0
+
+
+@pytest.mark.parametrize(("status", "refusal"), [("paused", contract.PAUSED), ("deploying", contract.DEPLOYING)])
+def test_who_waits_in_line_for_a_deployment_taken_away_is_refused_at_once(
+    start_gateway: StartGateway,
+    upstream: ScriptedUpstream,
+    over: threading.Event,
+    status: str,
+    refusal: contract.Promise,
+) -> None:
+    gateway = serve(start_gateway, upstream.url, "ready", ONE_AT_A_TIME)
+    with upstream.playing(held_until(over)), gateway.connect() as sent, gateway.connect() as waiting:
+        sent.send(chat("far", body=b"sent"))
+        assert upstream.wait_for(lambda upstream: upstream.has_read(b"sent"))
+        waiting.send(chat("far", body=b"waiting"))
+        gateway.wait_until_waiting(1, "far")
+        gateway.config.write_text(config(upstream.url, status, ONE_AT_A_TIME))
+        gateway.send_signal(signal.SIGHUP)
+        assert refusal.is_kept_by(waiting.read_response())
+        over.set()
+        assert sent.read_response().status == 200
+        gateway.config.write_text(config(upstream.url, "ready", ONE_AT_A_TIME))
+        gateway.send_signal(signal.SIGHUP)
+        wait_until(lambda: ask(gateway) == 200)
+    assert not upstream.has_read(b"waiting")
+
+
+def held_until(over: threading.Event) -> Script:
+    """Answers once it is told to."""
+
+    def script(visit: Visit) -> None:
+        visit.read_body()
+        assert over.wait(PATIENCE)
+        visit.answer()
+
+    return script

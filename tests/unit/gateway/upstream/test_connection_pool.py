@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from gateway.core.deployment import Deployment, Limits, Timeouts
+from gateway.core.errors import PAUSED, Refusal
 from gateway.proxy.upstream import connection_pool as module
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.connection_pool import BusyError, ConnectionPool, ConnectionPools
@@ -140,6 +142,26 @@ async def test_who_has_waited_too_long_leaves_the_line_and_keeps_no_place(url: s
             await late
     assert upstream.connections == {"in_use": 1, "idle": 0, "waiting": 0}
     upstream.release(held)
+    upstream.release(await upstream.connect())
+    assert upstream.connections["in_use"] == 0
+
+
+async def test_all_who_wait_are_turned_away_at_once_and_keep_no_place(url: str) -> None:
+    upstream = upstream_of(url, connections=1, waiting=2)
+    held = await upstream.connect()
+    staying, leaving = (asyncio.create_task(upstream.connect()) for _ in range(2))
+    await asyncio.sleep(0)
+    upstream.turn_away(partial(Refusal, PAUSED, "paused"))
+    leaving.cancel()  # in the very moment in which it is turned away
+    with pytest.raises(Refusal, match="paused"):
+        await staying
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert upstream.connections == {"in_use": 1, "idle": 0, "waiting": 0}
+    with pytest.raises(Refusal, match="paused"):
+        await upstream.connect()
+    upstream.release(held)
+    upstream.turn_away(None)
     upstream.release(await upstream.connect())
     assert upstream.connections["in_use"] == 0
 
