@@ -1,6 +1,6 @@
 # The commands of the project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-tools retest check conformance bench bench-quick soak format docs lock clean FORCE
+.PHONY: help install run real test test-tools retest check conformance bench bench-quick soak format docs lock clean FORCE
 PORT ?= 8080
 CASES ?= some
 LOOP ?= turns
@@ -66,8 +66,11 @@ FORCE:
 
 install: $(DEVELOPMENT) ## Create .venv with everything in it
 
-run: $(RUN) ## Serve the sandbox: gateway and mocks on this machine (PORT=8080)
-	@exec $(VENV)/bin/gguf-gateway sandbox --port $(PORT)
+run: $(RUN) ## Serve the sandbox: gateway and mocks on this machine (PORT=8080, REAL=1 for a real model beside them)
+	@exec $(VENV)/bin/gguf-gateway sandbox --port $(PORT) $(if $(REAL),--real)
+
+real: $(RUN) ## Build a real llama-server, once, in ~/.cache/gguf-gateway (20 to 40 minutes; VERSION=11434.0.0)
+	@exec $(VENV)/bin/python -m scripts.real_server $(if $(VERSION),--version $(VERSION))
 
 test: $(DEVELOPMENT) ## Run the tests (CASES=all for every case, LOOP=both for either event loop, DEPS=latest, DEPS=lowest)
 	@$(VENV)/bin/python -m pytest -n 4 --dist worksteal --cases $(CASES) --loop $(LOOP)

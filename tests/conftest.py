@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from gateway.cli.sandbox.real_server import RealServer
     from mockserver import MockLlamaServer
 
 pytest_plugins = ["pytester"]
@@ -159,6 +160,18 @@ def _without_loop(item: pytest.Item) -> str:
 def _loop_of(item: pytest.Item) -> str:
     call = getattr(item, "callspec", None)  # None: a case without parameters
     return str(call.params.get("gateway_loop", "")) if call is not None else ""
+
+
+@pytest.fixture(scope="session")
+def real_server() -> "RealServer":
+    """A real llama-server with its model. Where there is none, the test is skipped, and says how to get one."""
+    from gateway.cli.sandbox.mock_process import SandboxError
+    from gateway.cli.sandbox.real_server import find_real_server
+
+    try:
+        return find_real_server()
+    except SandboxError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

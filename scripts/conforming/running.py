@@ -15,7 +15,8 @@ from threading import Timer
 from typing import IO
 from xml.etree import ElementTree
 
-from scripts.conforming.suite import SuiteError, cache
+from gateway.cli.sandbox.real_server import cache
+from scripts.conforming.suite import SuiteError
 
 _TEST_SECONDS = 30
 _RUN_SECONDS = 600

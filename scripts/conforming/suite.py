@@ -1,6 +1,5 @@
 """llama.cpp's server test-suite: taken out of an sdist on PyPI, kept in a cache outside the repository."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -8,6 +7,8 @@ import tarfile
 import tempfile
 import venv
 from pathlib import Path
+
+from gateway.cli.sandbox.real_server import cache
 
 SDIST = "llama-cpp-python==0.3.36"
 _TESTS = "vendor/llama.cpp/tools/server/tests"
@@ -20,11 +21,6 @@ _PIP_SECONDS = 240
 
 class SuiteError(Exception):
     """The suite cannot be had, or cannot be run; the message is one sentence for a terminal."""
-
-
-def cache() -> Path:
-    """Where everything lies that is not ours: `GGUF_GATEWAY_CACHE`, or below the user's cache."""
-    return Path(os.environ.get("GGUF_GATEWAY_CACHE", Path.home() / ".cache" / "gguf-gateway"))
 
 
 def fetch() -> Path:

@@ -10,9 +10,10 @@ from rich.console import Console
 
 from gateway.cli.arguments import FILE
 from gateway.cli.output import console_for, say
-from gateway.cli.sandbox.definition import DEFINITION, read_definition
+from gateway.cli.sandbox.definition import DEFINITION, Definition, read_definition
 from gateway.cli.sandbox.mock_process import SandboxError
 from gateway.cli.sandbox.processes import ServedSandbox, serve_sandbox
+from gateway.cli.sandbox.real_server import find_real_server
 from gateway.server.process.listen_address import ListenError
 from gateway.server.process.run import run
 from gateway.telemetry import logs
@@ -26,14 +27,17 @@ _STDIN = 0
 @click.option("--config", "path", type=FILE, default=DEFINITION, help="What to serve, instead of the four demos.")
 @click.option("--port", type=_PORT, help="Port of the gateway (8080); 0: any free one.")
 @click.option("--control-port", type=_PORT, default=0, help="Port of the control URL; any free one by default.")
+@click.option("--real", "with_real", is_flag=True, help="Add demo-real: a real model, once `make real` has built it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON when it is up; log on standard error.")
 @click.option("--stop-with-stdin", is_flag=True, help="Stop, too, when standard input (a pipe) is closed.")
-def sandbox(path: Path, port: int | None, control_port: int, as_json: bool, stop_with_stdin: bool) -> None:
+def sandbox(
+    path: Path, port: int | None, control_port: int, *, with_real: bool, as_json: bool, stop_with_stdin: bool
+) -> None:
     """Serve a gateway with mock llama-servers behind it: ready, deploying, paused and restarting."""
     said_to = sys.stderr if as_json else sys.stdout
     logs.set_up("human", "info", said_to)
     logging.getLogger("gateway.readiness").setLevel(logging.ERROR)  # the restarting mock would fill the screen
-    definition = read_definition(path)
+    definition = _definition(path, with_real)
     console = console_for(said_to)
     console.soft_wrap = True
 
@@ -45,7 +49,8 @@ def sandbox(path: Path, port: int | None, control_port: int, as_json: bool, stop
         else:
             _introduce(console, served)
 
-    waiting = console.status(f"Starting {len(definition.mocks)} mock llama-servers ...")
+    beside = " and a real one" if definition.real else ""
+    waiting = console.status(f"Starting {len(definition.mocks)} mock llama-servers{beside} ...")
     waiting.start()
     stop_pipe = _STDIN if stop_with_stdin else None
     try:
@@ -60,6 +65,14 @@ def sandbox(path: Path, port: int | None, control_port: int, as_json: bool, stop
         raise click.exceptions.Exit(130) from None
     finally:
         waiting.stop()
+
+
+def _definition(path: Path, with_real: bool) -> Definition:
+    definition = read_definition(path)
+    try:
+        return definition.with_real(find_real_server()) if with_real else definition
+    except SandboxError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _introduce(console: Console, served: ServedSandbox) -> None:

@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from gateway.cli.sandbox.mock_process import SandboxError
+from gateway.cli.sandbox.real_server import RealServer
 from gateway.config import cross_field_rules
 from gateway.config.document import Document, SourceError
 from gateway.config.settings import Settings, is_loopback
@@ -17,6 +19,7 @@ from gateway.config.yaml_reader import read_yaml
 from gateway.core.http.cors import LOOPBACK_ORIGINS
 
 DEFINITION = Path(__file__).with_name("sandbox.yaml")
+REAL = "demo-real"
 _TO_COME = "http://127.0.0.1:9"  # the upstream of a deployment whose mock has no port yet
 # What a sandbox's gateway has where its definition says nothing. Ctrl-C ends everything within 2 s.
 _SERVER: Mapping[str, Any] = {
@@ -28,18 +31,34 @@ _SERVER: Mapping[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What is served. `document` is a gateway's configuration; `mocks` has the options of each mock's command line."""
+    """What is served. `document` is a gateway's configuration; `mocks` has the options of each mock's command line.
+
+    `real` has the deployments with a real llama-server.
+    """
 
     document: Mapping[str, Any]
     mocks: Mapping[str, tuple[str, ...]]
     about: Mapping[str, str]
     port: int
+    real: Mapping[str, RealServer] = field(default_factory=dict)
 
     @property
     def key(self) -> str | None:
         """The text of the first key; None if all are written as digests."""
         keys = (key for account in self.document["accounts"].values() for key in account.get("keys", ()))
         return next((key["key"] for key in keys if "key" in key), None)
+
+    def with_real(self, real: RealServer) -> "Definition":
+        """The same with one deployment more, of the first account. Raises SandboxError if there is one of its name."""
+        deployments, accounts = self.document["deployments"], list(self.document["accounts"])
+        if REAL in deployments or not accounts:
+            raise SandboxError(
+                f"--real adds a deployment {REAL} to the definition's, which needs its name and an account."
+            )
+        entry = {"account": accounts[0], "upstream": _TO_COME}
+        document = {**self.document, "deployments": {**deployments, REAL: entry}}
+        about = {**self.about, REAL: f"a real llama-server with {real.model.name}"}
+        return replace(self, document=document, about=about, real={REAL: real})
 
     def configuration(self, upstreams: Mapping[str, str], port: int) -> str:
         """A gateway's configuration in which every mock has its upstream."""

@@ -1,4 +1,7 @@
-"""Gateway and mocks on one machine: what `make run` serves. The mocks are processes of their own, met over HTTP."""
+"""Gateway and mocks on one machine: what `make run` serves. The mocks are processes of their own, met over HTTP.
+
+So is the real llama-server, if the sandbox has one.
+"""
 
 import asyncio
 import tempfile
@@ -9,6 +12,7 @@ from pathlib import Path
 
 from gateway.cli.sandbox.definition import Definition
 from gateway.cli.sandbox.mock_process import MockProcess
+from gateway.cli.sandbox.real_process import RealProcess
 from gateway.cli.sandbox.sandbox_control import SandboxControl
 from gateway.cli.sandbox.status_file import StatusFile
 from gateway.config.settings import Server
@@ -55,19 +59,23 @@ async def serve_sandbox(
     announce: Callable[[ServedSandbox], None],
     stop_pipe: int | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, or the end of `stop_pipe`, a file descriptor; then stop every mock.
+    """Serve until SIGTERM or SIGINT, or the end of `stop_pipe`, a file descriptor; then stop every server.
 
-    Raises SandboxError if a mock does not start, ListenError if a port is taken.
+    Raises SandboxError if one of them does not start, ListenError if a port is taken.
     """
     check_free(Server().host[0], port)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gguf-sandbox-")))
         mocks = [MockProcess(name, options) for name, options in definition.mocks.items()]
-        for mock in mocks:
-            stack.push_async_callback(mock.stop)
-        await asyncio.gather(*(mock.start() for mock in mocks))
+        servers: list[MockProcess | RealProcess] = [
+            *mocks,
+            *(RealProcess(name, real) for name, real in definition.real.items()),
+        ]
+        for server in servers:
+            stack.push_async_callback(server.stop)
+        await asyncio.gather(*(server.start() for server in servers))
         file = StatusFile(folder / "gateway.yaml")
-        file.write(definition.configuration({mock.name: mock.url for mock in mocks}, port))
+        file.write(definition.configuration({server.name: server.url for server in servers}, port))
         registry = YamlRegistry(file.path)
         control = SandboxControl(control_port, mocks, registry, file)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.cli.sandbox.real_server import cache
 from mockserver.sandbox import Sandbox
-from scripts.conforming import suite
 from tests.docs.docs_pages import Example, examples
 
 _PAGE = Path(__file__).parents[3] / "docs/guide/sdks.md"
@@ -30,7 +30,7 @@ def _name(example: Example) -> str:
 
 def _install(tool: str, packages: list[str]) -> Path:
     """The folder that holds these packages. Skips where there is no registry to be reached."""
-    folder = suite.cache() / "clients" / re.sub(r"[^A-Za-z0-9.]+", "-", " ".join(packages))
+    folder = cache() / "clients" / re.sub(r"[^A-Za-z0-9.]+", "-", " ".join(packages))
     stamp = folder / ".installed"
     if not stamp.exists():
         shutil.rmtree(folder, ignore_errors=True)
