@@ -8,7 +8,6 @@ from aiohttp import web
 from mockserver.api import chat_request
 from mockserver.api.send_results import SERVER_CONTEXT, json_body, json_response, send_results
 from mockserver.api.shapes.anthropic_message import AnthropicMessageShape
-from mockserver.engine.model import tokenizer
 from mockserver.engine.request.messages_to_chat import from_messages
 
 
@@ -23,5 +22,6 @@ async def messages(request: web.Request) -> web.StreamResponse:
 
 async def count_tokens(request: web.Request) -> web.Response:
     """`POST /v1/messages/count_tokens`."""
-    text = chat_request.prompt_of(request[SERVER_CONTEXT], from_messages(await json_body(request)))
-    return json_response({"input_tokens": len(tokenizer.encode(text, add_bos=True))})
+    server_context = request[SERVER_CONTEXT]
+    text = chat_request.prompt_of(server_context, from_messages(await json_body(request)))
+    return json_response({"input_tokens": len(server_context.vocabulary.encode(text, add_special=True))})

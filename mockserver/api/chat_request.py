@@ -10,7 +10,7 @@ from typing import Any
 
 from mockserver.core.api_errors import ApiError
 from mockserver.engine.answer_plan import AnswerPlan
-from mockserver.engine.model import json_schema, tokenizer
+from mockserver.engine.model import json_schema
 from mockserver.engine.model.grammar import Grammar
 from mockserver.engine.model.grammar_parser import BadGrammar
 from mockserver.engine.request import chat_messages, task_params
@@ -157,7 +157,7 @@ def tasks_of(server_context: ServerContext, body: dict[str, Any]) -> tuple[list[
     plan.tool_calls, plan.reasoning = _forced_calls(body), _reasons(server_context, body)
     params = task_params.read(body, server_context.options)
     params.shown.update(chat_format="peg-native", generation_prompt=generation_prompt)
-    tokens = tokenizer.encode(text, add_bos=True)
+    tokens = server_context.vocabulary.encode(text, add_special=True)
     tasks = []
     for index in range(params.choices):
         own = replace(plan, call_ids=[server_context.ids.new() for _ in plan.tool_calls])

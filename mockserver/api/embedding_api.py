@@ -1,102 +1,91 @@
 """Embeddings, OpenAI's and the native form, and reranking, Jina's and TEI's form.
 
-Mirrors tools/server/server-context.cpp (`handle_embeddings_impl`) and tools/server/server-common.cpp.
+Mirrors tools/server/server-context.cpp (`handle_embeddings_impl`, `post_rerank`) and tools/server/server-common.cpp
+(`format_embeddings_response_oaicompat`, `format_response_rerank`).
 """
 
 import base64
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
 
 from mockserver.api.send_results import SERVER_CONTEXT, json_body, json_response
 from mockserver.core.api_errors import ApiError
-from mockserver.engine.model import tokenizer
-from mockserver.engine.model.embedding import embed, relevance, token_vectors
-from mockserver.engine.request import chat_messages, prompts
+from mockserver.core.json_values import as_bool, as_int, as_text, as_texts, contains, value_or
+from mockserver.core.options import Options
+from mockserver.engine.model.embedding import embed, normalised, relevance, token_vectors
+from mockserver.engine.request import prompts
 from mockserver.engine.server_context import ServerContext
 
-_NO_INPUT = '"input" or "content" must be provided'
-
-
-def _inputs(body: Any) -> list[list[int]]:
-    """The token lists of an embedding request; raises the 400 of a missing or malformed input."""
-    value = body.get("input", body.get("content")) if isinstance(body, dict) else None
-    if value is None:
-        raise ApiError(400, _NO_INPUT)
-    if value == []:
-        raise ApiError(400, '"input" must not be empty')
-    if isinstance(value, list) and not prompts.is_mixed(value):
-        return [_tokens(item) for item in value]
-    return [_tokens(value)]
-
-
-def _tokens(value: Any) -> list[int]:
-    if isinstance(value, dict) and "content" in value:
-        if not isinstance(value["content"], list):
-            raise ApiError(400, '"content" must be an array')
-        return tokenizer.encode(chat_messages.text_of(value["content"], separator=""), add_bos=True)
-    return prompts.one(value)
-
-
-def _check_batch(server_context: ServerContext, tokens: list[int]) -> None:
-    if len(tokens) > server_context.options.ubatch:
-        message = (
-            f"input ({len(tokens)} tokens) is too large to process. increase the physical batch size "
-            f"(current batch size: {server_context.options.ubatch})"
-        )
-        raise ApiError(500, message)
-
-
-async def _process(server_context: ServerContext, inputs: list[list[int]]) -> None:
-    """Pass the inputs through a slot, one after another, each at its turn."""
-    for tokens in inputs:
-        _check_batch(server_context, tokens)
-        await server_context.process(tokens)
+_EUCLIDEAN = 2
 
 
 async def embeddings(request: web.Request) -> web.Response:
     """`POST /v1/embeddings`."""
-    server_context = request[SERVER_CONTEXT]
-    _require(server_context.options.embeddings, "embeddings", "--embeddings")
-    body = await json_body(request)
-    if server_context.options.pooling == "none":
+    _require(request[SERVER_CONTEXT].options.makes_embeddings, "embeddings", "--embeddings")
+    if request[SERVER_CONTEXT].options.pooling_type == "none":
         raise ApiError(400, "Pooling type 'none' is not OAI compatible. Please use a different pooling type")
-    inputs, encoding = _inputs(body), body.get("encoding_format", "float")
-    if encoding not in ("float", "base64"):
-        raise ApiError(400, "The format to return the embeddings in. Can be either float or base64")
-    await _process(server_context, inputs)
-    count = sum(map(len, inputs))
-    return json_response(
-        {
-            "model": body.get("model", server_context.options.model_name),
-            "object": "list",
-            "usage": {"prompt_tokens": count, "total_tokens": count},
-            "data": [_entry(index, embed(tokens), encoding) for index, tokens in enumerate(inputs)],
-        }
-    )
-
-
-def _entry(index: int, vector: list[float], encoding: str) -> dict[str, Any]:
-    if encoding == "float":
-        return {"embedding": vector, "index": index, "object": "embedding"}
-    packed = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
-    return {"embedding": packed, "index": index, "object": "embedding", "encoding_format": "base64"}
+    return await _embeddings(request, openai=True)
 
 
 async def native_embeddings(request: web.Request) -> web.Response:
     """`POST /embedding`."""
-    server_context = request[SERVER_CONTEXT]
-    _require(server_context.options.embeddings, "embeddings", "--embeddings")
-    inputs = _inputs(await json_body(request))
-    await _process(server_context, inputs)
-    pooled = server_context.options.pooling != "none"
-    return json_response(
-        [
-            {"index": index, "embedding": [embed(tokens)] if pooled else token_vectors(tokens)}
-            for index, tokens in enumerate(inputs)
-        ]
-    )
+    _require(request[SERVER_CONTEXT].options.makes_embeddings, "embeddings", "--embeddings")
+    return await _embeddings(request, openai=False)
+
+
+async def _embeddings(request: web.Request, *, openai: bool) -> web.Response:
+    server_context, body = request[SERVER_CONTEXT], await json_body(request)
+    if not contains(body, "input") and not contains(body, "content"):
+        raise ApiError(400, '"input" or "content" must be provided')
+    in_base64 = _asks_for_base64(body)
+    inputs = _inputs(server_context, body["input"] if "input" in body else body["content"])
+    norm = as_int(body["embd_normalize"]) if "embd_normalize" in body else _EUCLIDEAN
+    await server_context.process_all(inputs)
+    vectors = [_vectors(server_context.options, tokens, norm) for tokens in inputs]
+    if not openai or "input" not in body:
+        return json_response([{"index": index, "embedding": rows} for index, rows in enumerate(vectors)])
+    data = [_entry(index, rows[0], in_base64=in_base64) for index, rows in enumerate(vectors)]
+    return json_response(_listed(server_context, body, "data", data, inputs))
+
+
+def _asks_for_base64(body: Any) -> bool:
+    name = as_text(body["encoding_format"]) if "encoding_format" in body else "float"
+    if name not in ("float", "base64"):
+        raise ApiError(400, "The format to return the embeddings in. Can be either float or base64")
+    return name == "base64"
+
+
+def _inputs(server_context: ServerContext, value: Any) -> list[list[int]]:
+    """The token lists of an input."""
+    inputs = [_tokens(server_context, item) for item in (value if prompts.is_list_of_prompts(value) else [value])]
+    if not inputs:
+        raise ApiError(400, '"input" must not be empty')
+    if not all(inputs):
+        raise ApiError(400, "Input content cannot be empty")
+    return inputs
+
+
+def _tokens(server_context: ServerContext, value: Any) -> list[int]:
+    if contains(value, "content"):
+        return prompts.content(server_context.vocabulary, value["content"])
+    return prompts.one(server_context.vocabulary, value)
+
+
+def _vectors(options: Options, tokens: Sequence[int], norm: int) -> list[list[float]]:
+    """One vector for each token, or one for all."""
+    if options.pooling_type == "none":
+        return token_vectors(tokens)
+    return [normalised(embed(tokens, options.pooling_type), norm)]
+
+
+def _entry(index: int, vector: list[float], *, in_base64: bool) -> dict[str, Any]:
+    if not in_base64:
+        return {"embedding": vector, "index": index, "object": "embedding"}
+    packed = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+    return {"embedding": packed, "index": index, "object": "embedding", "encoding_format": "base64"}
 
 
 async def rerank(request: web.Request) -> web.Response:
@@ -105,41 +94,55 @@ async def rerank(request: web.Request) -> web.Response:
     _require(server_context.options.reranking, "reranking", "--reranking")
     body = await json_body(request)
     query, documents = _query_and_documents(body)
-    pairs = [(tokenizer.encode(query, add_bos=True), tokenizer.encode(text)) for text in documents]
-    await _process(server_context, [question + text for question, text in pairs])
+    most = value_or(body, "top_n", as_int, len(documents))
+    inputs = [_pair(server_context, query, text) for text in documents]
+    await server_context.process_all(inputs)
+    if most < 0:
+        raise ApiError(500, "vector::_M_default_append")
     scored = [(index, relevance(query, text)) for index, text in enumerate(documents)]
-    scored.sort(key=lambda pair: -pair[1])
-    most = body.get("top_n")
-    scored = scored[: most if isinstance(most, int) and most >= 0 else len(documents)]
-    if "texts" in body:
-        with_text = body.get("return_text") is True
-        return json_response(
-            [
-                {"index": index, "score": score, **({"text": documents[index]} if with_text else {})}
-                for index, score in scored
-            ]
-        )
-    count = sum(len(question) + len(text) for question, text in pairs)
+    scored = sorted(scored, key=lambda pair: -pair[1])[:most]
+    if not contains(body, "texts"):
+        results = [{"index": index, "relevance_score": score} for index, score in scored]
+        return json_response(_listed(server_context, body, "results", results, inputs))
+    with_text = value_or(body, "return_text", as_bool, default=False)
     return json_response(
-        {
-            "model": body.get("model", server_context.options.model_name),
-            "object": "list",
-            "usage": {"prompt_tokens": count, "total_tokens": count},
-            "results": [{"index": index, "relevance_score": score} for index, score in scored],
-        }
+        [
+            {"index": index, "score": score, **({"text": documents[index]} if with_text else {})}
+            for index, score in scored
+        ]
     )
 
 
 def _query_and_documents(body: Any) -> tuple[str, list[str]]:
-    body = body if isinstance(body, dict) else {}
-    if "query" not in body:
+    if not contains(body, "query"):
         raise ApiError(400, '"query" must be provided')
     if not isinstance(body["query"], str):
         raise ApiError(400, '"query" must be a string')
-    documents = body.get("documents", body.get("texts"))
-    if not isinstance(documents, list) or not documents or not all(isinstance(d, str) for d in documents):
+    texts = value_or(body, "texts", as_texts, list[str]())
+    documents = value_or(body, "documents", as_texts, texts)
+    if not documents:
         raise ApiError(400, '"documents" must be a non-empty string array')
     return body["query"], documents
+
+
+def _pair(server_context: ServerContext, query: str, text: str) -> list[int]:
+    """The tokens of a query and a document (`format_prompt_rerank`)."""
+    vocabulary = server_context.vocabulary
+    question = vocabulary.encode(query, parse_special=False)
+    return vocabulary.encode("", add_special=True) + question + vocabulary.encode(text, parse_special=False)
+
+
+def _listed(
+    server_context: ServerContext, body: Any, name: str, items: list[Any], inputs: Sequence[Sequence[int]]
+) -> dict[str, Any]:
+    """What OpenAI's and Jina's answers have around their lists."""
+    count = sum(map(len, inputs))
+    return {
+        "model": value_or(body, "model", as_text, server_context.options.model_name),
+        "object": "list",
+        "usage": {"prompt_tokens": count, "total_tokens": count},
+        name: items,
+    }
 
 
 def _require(enabled: bool, what: str, option: str) -> None:

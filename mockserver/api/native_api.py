@@ -12,9 +12,8 @@ from mockserver.api.openai_api import completion_tasks
 from mockserver.api.send_results import SERVER_CONTEXT, json_body, json_response, send_results
 from mockserver.api.shapes.native_completion import NativeCompletionShape
 from mockserver.core.api_errors import ApiError
-from mockserver.core.nlohmann_json import type_error
-from mockserver.engine.model import tokenizer
-from mockserver.engine.request import prompts, task_params
+from mockserver.core.json_values import as_bool, as_ints, contains, value_or
+from mockserver.engine.request import prompts
 
 
 async def health(_request: web.Request) -> web.Response:
@@ -62,23 +61,22 @@ def _extra_context(chunks: Any) -> str:
 
 async def tokenize(request: web.Request) -> web.Response:
     """`POST /tokenize`."""
-    body = await json_body(request)
-    body = body if isinstance(body, dict) else {}
-    content = body.get("content", "")
-    special = task_params.flag(body, "parse_special", True)
-    if isinstance(content, str):
-        bos = task_params.flag(body, "add_special")
-        tokens = tokenizer.encode(content, add_bos=bos, parse_special=special)
-    else:
-        tokens = prompts.one(content, add_bos=False)
-    if not task_params.flag(body, "with_pieces"):
+    vocabulary, body = request[SERVER_CONTEXT].vocabulary, await json_body(request)
+    if not contains(body, "content"):
+        return json_response({"tokens": []})
+    tokens = prompts.mixed(
+        vocabulary,
+        body["content"],
+        add_special=value_or(body, "add_special", as_bool, default=False),
+        parse_special=value_or(body, "parse_special", as_bool, default=True),
+    )
+    if not value_or(body, "with_pieces", as_bool, default=False):
         return json_response({"tokens": tokens})
-    return json_response({"tokens": [{"id": token, "piece": _piece(token)} for token in tokens]})
+    return json_response({"tokens": [{"id": token, "piece": _piece(vocabulary.piece(token))} for token in tokens]})
 
 
-def _piece(token: int) -> str | list[int]:
+def _piece(data: bytes) -> str | list[int]:
     """A token's text, or its bytes when they are only a part of a character."""
-    data = tokenizer.piece(token, special=True)
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -87,14 +85,9 @@ def _piece(token: int) -> str | list[int]:
 
 async def detokenize(request: web.Request) -> web.Response:
     """`POST /detokenize`."""
-    body = await json_body(request)
-    tokens = body.get("tokens", []) if isinstance(body, dict) else []
-    if not isinstance(tokens, list):
-        raise ApiError(500, type_error("array", tokens))
-    for token in tokens:
-        if not isinstance(token, int):
-            raise ApiError(500, type_error("number", token))
-    return json_response({"content": tokenizer.decode(tokens)})
+    vocabulary, body = request[SERVER_CONTEXT].vocabulary, await json_body(request)
+    tokens = as_ints(body["tokens"]) if contains(body, "tokens") else []
+    return json_response({"content": vocabulary.decode(tokens)})
 
 
 async def apply_template(request: web.Request) -> web.Response:

@@ -15,7 +15,6 @@ from mockserver.api.shapes.openai_response import OpenAIResponseShape
 from mockserver.api.shapes.text_completion import TextCompletionShape
 from mockserver.core.api_errors import ApiError
 from mockserver.core.nlohmann_json import kind
-from mockserver.engine.model import tokenizer
 from mockserver.engine.model.model_info import model_info
 from mockserver.engine.request import prompts, task_params
 from mockserver.engine.request.responses_to_chat import from_responses
@@ -45,7 +44,10 @@ def completion_tasks(server_context: ServerContext, body: Any) -> tuple[list[Tas
         raise ApiError(400, f"[json.exception.type_error.304] cannot use at() with {kind(body)}")
     if "prompt" not in body:
         raise ApiError(400, "[json.exception.out_of_range.403] key 'prompt' not found")
-    inputs = prompts.many(body["prompt"])
+    try:
+        inputs = prompts.many(server_context.vocabulary, body["prompt"])
+    except ApiError as error:
+        raise ApiError(400, error.message) from error
     plan = chat_request.plan_of(server_context, body)
     plan.continues = True
     params = task_params.read(body, server_context.options)
@@ -62,19 +64,22 @@ async def completions(request: web.Request) -> web.StreamResponse:
     return await send_results(request, tasks, TextCompletionShape(server_context), stream=bool(params.shown["stream"]))
 
 
-def _count(text: str) -> web.Response:
-    count = len(tokenizer.encode(text, add_bos=True))
+def _count(server_context: ServerContext, text: str) -> web.Response:
+    count = len(server_context.vocabulary.encode(text, add_special=True))
     return json_response({"input_tokens": count, "object": "response.input_tokens"})
 
 
 async def chat_input_tokens(request: web.Request) -> web.Response:
     """`POST /v1/chat/completions/input_tokens`."""
-    return _count(chat_request.prompt_of(request[SERVER_CONTEXT], await json_body(request)))
+    server_context = request[SERVER_CONTEXT]
+    return _count(server_context, chat_request.prompt_of(server_context, await json_body(request)))
 
 
 async def responses_input_tokens(request: web.Request) -> web.Response:
     """`POST /v1/responses/input_tokens`."""
-    return _count(chat_request.prompt_of(request[SERVER_CONTEXT], from_responses(await json_body(request))))
+    server_context = request[SERVER_CONTEXT]
+    body = from_responses(await json_body(request))
+    return _count(server_context, chat_request.prompt_of(server_context, body))
 
 
 async def models(request: web.Request) -> web.Response:

@@ -10,7 +10,7 @@ from aiohttp import web
 from mockserver.api.send_results import SERVER_CONTEXT, json_body, json_response
 from mockserver.core.api_errors import ApiError
 from mockserver.core.options import BUILD_INFO
-from mockserver.engine.model import lora, tokenizer
+from mockserver.engine.model import lora
 from mockserver.engine.request import task_params
 from mockserver.engine.server_context import ServerContext
 from mockserver.engine.slots import Slot
@@ -45,8 +45,8 @@ async def get_props(request: web.Request) -> web.Response:
             "ui_settings": {},
             "chat_template": server_context.template.source,
             "chat_template_caps": able,
-            "bos_token": tokenizer.SPECIALS[tokenizer.BOS],
-            "eos_token": tokenizer.SPECIALS[tokenizer.EOS],
+            "bos_token": server_context.vocabulary.bos,
+            "eos_token": server_context.vocabulary.eos,
             "build_info": BUILD_INFO,
             "is_sleeping": server_context.is_asleep,
             "cors_proxy_enabled": options.ui_mcp_proxy,

@@ -14,6 +14,8 @@ from mockserver.core.options import Options
 
 _VALUE = re.compile(r"[^-]|-\d|-$|$")
 _DEFAULT_SLOTS = 4
+_LLAMA = re.compile("stories|llama-?2", re.IGNORECASE)
+"""Names of models that have the vocabulary of Llama 2."""
 _OWN = (
     *(
         "--control-port",
@@ -25,7 +27,8 @@ _OWN = (
         "--wake-seconds",
     ),
     *("--scenario", "--answers", "--journal-entries", "--journal-bytes", "--journal-secrets"),
-    *("--jitter", "--load-factor", "--endless", "--no-grammars", "--strict", "--router", "--router-models"),
+    *("--jitter", "--load-factor", "--endless", "--no-grammars", "--vocabulary", "--strict"),
+    *("--router", "--router-models"),
 )
 
 
@@ -127,4 +130,5 @@ def _model(given: dict[str, Any]) -> dict[str, Any]:
     strict = given.pop("strict", False) and not path and not given.get("alias")
     of_models = not path and (given.get("models_dir") or given.get("models_preset"))
     router = bool(given.get("router") or strict or of_models)
-    return {"model": path, "infill": infill, "router": router}
+    vocabulary = given.get("vocabulary") or ("llama" if _LLAMA.search(path or repository) else "chatml")
+    return {"model": path, "infill": infill, "router": router, "vocabulary": vocabulary}

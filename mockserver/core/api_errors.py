@@ -37,6 +37,15 @@ def too_long(prompt: int, context: int) -> ApiError:
     return ApiError(400, message, "exceed_context_size_error", n_prompt_tokens=prompt, n_ctx=context)
 
 
+def too_large(prompt: int, batch: int) -> ApiError:
+    """The refusal of an input that has to be processed in one batch, and does not fit it."""
+    message = (
+        f"input ({prompt} tokens) is too large to process. increase the physical batch size "
+        f"(current batch size: {batch})"
+    )
+    return ApiError(500, message)
+
+
 def front_door(code: int, message: str) -> dict[str, Any]:
     """The body of an error decided before any handler ran; these put the message first."""
     return {"error": {"message": message, "type": TYPES[code], "code": code}}

@@ -10,6 +10,9 @@ BUILD_INFO = "b1-0c1e570"
 """The build of the recordings; `system_fingerprint` and `build_info` carry it."""
 
 
+_CHOICES = {"clock": ("real", "virtual"), "reasoning": ("on", "off", "auto"), "vocabulary": ("chatml", "llama")}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
     """One mock's options. Durations are seconds; a duration of `None` lasts until told otherwise.
@@ -20,7 +23,8 @@ class Options:
     The control port answers to `localhost`, addresses, the names in `host`, and `control_names`.
 
     `endless` is a model that never ends an answer by itself, `grammars=False` one whose vocabulary no grammar
-    can be applied to: what a tiny model with random weights is like.
+    can be applied to: what a tiny model with random weights is like. `vocabulary` says which special tokens there are:
+    those of ChatML, as SmolLM2 has them, or of Llama 2, whose prompts begin with `<s>`.
 
     `scenario` is a YAML file, `answers` are several, `clock` is real or virtual, `faults` are lines as in
     docs/guide/mock-faults.md. The journal keeps `journal_entries` exchanges, `journal_body_bytes` of each body, and
@@ -106,10 +110,11 @@ class Options:
 
     endless: bool = False
     grammars: bool = True
+    vocabulary: Literal["chatml", "llama"] = "chatml"
 
     def __post_init__(self) -> None:
         state_named(self.state)
-        for name, choices in (("clock", ("real", "virtual")), ("reasoning", ("on", "off", "auto"))):
+        for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"'{name}' is one of {', '.join(choices)}; got {getattr(self, name)!r}")
 
@@ -142,6 +147,16 @@ class Options:
     def model_name(self) -> str:
         """The name in every answer: the first alias, else the file's name, else `mock`."""
         return self.aliases[0] if self.alias else self.model.rpartition("/")[2] or "mock"
+
+    @property
+    def makes_embeddings(self) -> bool:
+        """Whether vectors can be asked for: reranking is one kind of pooling of them."""
+        return self.embeddings or self.reranking
+
+    @property
+    def pooling_type(self) -> str:
+        """How the vectors of a text's tokens become one; with both options the mock serves embeddings, too."""
+        return "rank" if self.reranking and not self.embeddings else self.pooling
 
     @property
     def allowed_origins(self) -> str:

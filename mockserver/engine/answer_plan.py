@@ -78,7 +78,7 @@ def _canned_segments(reply: CannedReply, call_ids: Sequence[str]) -> Iterator[Se
 
 
 def _encode(text: str) -> list[int]:
-    return tokenizer.encode(text, parse_special=False)
+    return tokenizer.encode(text)
 
 
 def _allowed(tokens: Iterator[int], banned: frozenset[int]) -> Iterator[int]:

@@ -178,6 +178,7 @@ class Generation:
             truncated=self._truncated
             or self.timings.predicted_n >= context_window.room(self.options, len(self.task.prompt)),
             cached_after=len(self.slot.cache),
+            vocabulary=tokenizer.VOCABULARIES[self.options.vocabulary],
         )
 
     def _token_limit(self) -> int:

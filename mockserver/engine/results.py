@@ -8,6 +8,7 @@ from typing import Any
 
 from mockserver.engine.answer_plan import AnswerPlan
 from mockserver.engine.model import logprobs
+from mockserver.engine.model.tokenizer import VOCABULARIES, Vocabulary
 from mockserver.engine.request.task_params import TaskParams
 from mockserver.engine.timings import Timings
 
@@ -90,6 +91,11 @@ class FinalResult:
     stopping_word: str = ""
     truncated: bool = False
     cached_after: int = 0
+    vocabulary: Vocabulary = VOCABULARIES["chatml"]
+
+    def prompt(self) -> str:
+        """The text of the prompt."""
+        return self.vocabulary.prompt(self.task.prompt)
 
     def text(self, channel: str = "content") -> str:
         """Everything said on a channel."""

@@ -7,13 +7,14 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 
-from mockserver.core.api_errors import too_long
+from mockserver.core.api_errors import too_large, too_long
 from mockserver.core.clock import Clock
 from mockserver.core.options import Options
 from mockserver.engine.generation import Generation
 from mockserver.engine.metrics import Metrics
 from mockserver.engine.model.lora import LoraAdapters, Scales
 from mockserver.engine.model.text_composer import IdGenerator
+from mockserver.engine.model.tokenizer import VOCABULARIES, check_tokens
 from mockserver.engine.request import chat_templates
 from mockserver.engine.results import Result, Task
 from mockserver.engine.slots import Slot, SlotPool
@@ -33,6 +34,7 @@ class ServerContext:
         self.pool = SlotPool(options.slots)
         self.ids = IdGenerator(options.seed)
         self.metrics = Metrics()
+        self.vocabulary = VOCABULARIES[options.vocabulary]
         self.template = chat_templates.find(options.chat_template, options.chat_template_source)
         self.adapters = LoraAdapters(options.adapters)
         self.media_marker = f"<__media_{self.ids.new()}__>"
@@ -88,8 +90,20 @@ class ServerContext:
         if self.is_waking:
             await self.clock.sleep_until(self._awake_at)
 
-    async def process(self, tokens: Sequence[int]) -> None:
-        """Process tokens without generating any: an embedding takes a slot for its time."""
+    async def process_all(self, inputs: Sequence[Sequence[int]]) -> None:
+        """Pass inputs through a slot without generating anything, one after another, each at its turn.
+
+        Raises ApiError for tokens that there are not, and for an input that one batch cannot hold.
+        """
+        for tokens in inputs:
+            await self._process(tokens)
+
+    async def _process(self, tokens: Sequence[int]) -> None:
+        check_tokens(tokens)
+        if len(tokens) > self.options.ubatch and self.options.pooling_type != "last":
+            raise too_large(len(tokens), self.options.ubatch)
+        if len(tokens) >= self.options.slot_context:
+            raise too_long(len(tokens), self.options.slot_context)
         async with self._held_slots(tokens) as (slot,):
             slot.cache = []
             start = self.clock.now()
@@ -162,6 +176,7 @@ class ServerContext:
 
     def _generations(self, choices: Sequence[Task], slots: Sequence[Slot]) -> list[Generation]:
         """The choices of one prompt, each in its slot; raises the 400 of a prompt that no slot can hold."""
+        check_tokens(choices[0].prompt)
         if len(choices[0].prompt) >= self.options.slot_context:
             raise too_long(len(choices[0].prompt), self.options.slot_context)
         generations = list[Generation]()

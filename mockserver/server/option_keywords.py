@@ -86,6 +86,7 @@ class OptionKeywords(TypedDict, total=False):
 
     endless: bool
     grammars: bool
+    vocabulary: Literal["chatml", "llama"]
 
 
 _NAMES = [field.name for field in fields(Options)]

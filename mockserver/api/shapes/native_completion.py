@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from mockserver.api.shapes.sse import DataErrors, data_event
-from mockserver.engine.request import prompts
 from mockserver.engine.results import FinalResult, PartialResult, PromptProgress
 from mockserver.engine.server_context import ServerContext
 
@@ -25,7 +24,7 @@ def completion_json(model: str, final: FinalResult, *, streamed: bool = False) -
         "tokens_predicted": final.completion_tokens,
         "tokens_evaluated": len(final.task.prompt),
         "generation_settings": params.shown,
-        "prompt": prompts.shown(final.task.prompt),
+        "prompt": final.prompt(),
         "has_new_line": "\n" in final.text(),
         "truncated": final.truncated,
         "stop_type": final.stop_type,

@@ -1,4 +1,7 @@
-"""Vectors that mean a little: each token has a direction, a text is their sum, so shared words bring texts near."""
+"""Vectors that mean a little: each token has a direction, a text is their sum, so shared words bring texts near.
+
+Mirrors common/common.cpp (`common_embd_normalize`).
+"""
 
 import hashlib
 import math
@@ -11,19 +14,19 @@ from itertools import pairwise
 from mockserver.core.nlohmann_json import float32
 
 DIMENSIONS = 64
+_NOT_AT_ALL, _LARGEST, _EUCLIDEAN = -1, 0, 2
+_INT16_MAX = 32760.0
+_SHORT_FIRST, _APART = 1e-5, 1e-6
 
 
 @lru_cache(maxsize=4096)
 def _direction(token: int) -> tuple[float, ...]:
-    material = hashlib.blake2b(str(token).encode(), digest_size=8).digest()
-    rng = random.Random(material)  # noqa: S311  the same token has the same vector everywhere
+    rng = random.Random(_digest(str(token)))  # noqa: S311  the same token has the same vector everywhere
     return tuple(rng.gauss(0, 1) for _ in range(DIMENSIONS))
 
 
-def normalised(vector: Sequence[float]) -> list[float]:
-    """The vector at length 1, as C++ floats."""
-    length = math.sqrt(sum(value * value for value in vector)) or 1.0
-    return [float32(value / length) for value in vector]
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest()
 
 
 def token_vectors(tokens: Sequence[int]) -> list[list[float]]:
@@ -31,16 +34,41 @@ def token_vectors(tokens: Sequence[int]) -> list[list[float]]:
     return [[float32(value) for value in _direction(token)] for token in tokens]
 
 
-def embed(tokens: Sequence[int]) -> list[float]:
-    """One vector of length 1 for a text."""
-    return normalised([sum(column) for column in zip(*map(_direction, tokens), strict=True)])
+def embed(tokens: Sequence[int], pooling: str = "mean") -> list[float]:
+    """One vector for a text; of pooling `rank` it is a score alone."""
+    columns = zip(*map(_direction, tokens), strict=True)
+    vector = [sum(column) / len(tokens) for column in columns]
+    return vector[:1] if pooling == "rank" else vector
+
+
+def normalised(vector: Sequence[float], norm: int = _EUCLIDEAN) -> list[float]:
+    """A vector divided by its norm, as C++ floats. -1 leaves it as it is, 0 brings it into 16 bits, else the p-norm."""
+    if norm == _NOT_AT_ALL:
+        length = 1.0
+    elif norm == _LARGEST:
+        length = max(map(abs, vector)) / _INT16_MAX
+    elif norm == _EUCLIDEAN:
+        length = math.sqrt(sum(value * value for value in vector))
+    else:
+        length = _p_norm(vector, norm)
+    return [float32(value / length if length else 0.0) for value in vector]
+
+
+def _p_norm(vector: Sequence[float], norm: int) -> float:
+    try:
+        return float(sum(abs(value) ** norm for value in vector) ** (1 / norm))
+    except ArithmeticError:
+        return math.inf
 
 
 def relevance(query: str, document: str) -> float:
-    """How much of a query, words and pairs of words, a document has; between 0 and 1, short documents first."""
+    """How much of a query, words and pairs of words, a document has; between 0 and 1, short documents first, and no two
+    different documents alike.
+    """
     wanted, found = _words_and_pairs(query), _words_and_pairs(document)
     share = len(wanted & found) / len(wanted) if wanted else 0.0
-    return float32(share - len(found) * 1e-5)
+    apart = int.from_bytes(_digest(document)) / 2**64
+    return float32(share - len(found) * _SHORT_FIRST - apart * _APART)
 
 
 def _words_and_pairs(text: str) -> set[tuple[str, ...]]:

@@ -3,9 +3,10 @@
 Mirrors tools/server/server-common.cpp (`parse_lora_request`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from mockserver.core.json_values import as_float, as_int, value_or
 from mockserver.core.nlohmann_json import float32
 
 Scales = dict[int, float]
@@ -14,16 +15,8 @@ Scales = dict[int, float]
 
 def scales_of(entries: Sequence[Any]) -> Scales:
     """The scales in a list of `{"id": .., "scale": ..}`; what has another type counts as missing, as in llama.cpp."""
-    scales = Scales()
-    for entry in entries:
-        fields = entry if isinstance(entry, dict) else {}
-        scales[int(_number(fields, "id", -1))] = float32(_number(fields, "scale", 0.0))
+    scales = {value_or(entry, "id", as_int, -1): value_or(entry, "scale", as_float, 0.0) for entry in entries}
     return dict(sorted(scales.items()))
-
-
-def _number(fields: Mapping[str, Any], name: str, default: float) -> float:
-    value = fields.get(name)
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else default
 
 
 class LoraAdapters:

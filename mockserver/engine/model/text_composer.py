@@ -36,7 +36,7 @@ def compose(rng: random.Random, *, endless: bool = False) -> Iterator[int]:
     """Tokens of two to five sentences and the end, or of sentences without end."""
     remaining = rng.randint(2, 5)
     for sentence in sentences(rng):
-        yield from tokenizer.encode(sentence, parse_special=False)
+        yield from tokenizer.encode(sentence)
         remaining -= 1
         if remaining == 0 and not endless:
             yield tokenizer.EOS

@@ -1,95 +1,103 @@
-"""A real tokenizer without a vocabulary file: whole common words, pieces of three letters, single bytes.
+"""A model's vocabulary: the tokens of a text, with those that are special, and the text of tokens.
 
-Every text has exactly one tokenization and comes back byte for byte. English prose takes about 1.5 tokens a
-word, close to a trained vocabulary, and nothing has to be read or downloaded at start.
+Mirrors common/common.cpp (`common_tokenize`, `common_token_to_piece`).
 """
 
 import codecs
-import itertools
 import re
-import string
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property
 
-from mockserver.engine.model.vocabulary import WORDS
+from mockserver.core.api_errors import ApiError
+from mockserver.engine.model import byte_pairs
 
 UNKNOWN, BOS, EOS = 0, 1, 2
-SPECIALS = ("<unk>", "<s>", "</s>")
-_FIRST_BYTE = len(SPECIALS)
-_CHUNK = 3
-_LONGEST_KNOWN = 32
+FIRST_TEXT, VOCABULARY_SIZE = byte_pairs.FIRST_TEXT, byte_pairs.SIZE
 
 
-def _texts() -> list[str]:
-    """Every piece longer than a byte, in the order of its id."""
-    letters = string.ascii_lowercase
-    runs = ["".join(run) for size in (1, 2, 3) for run in itertools.product(letters, repeat=size)]
-    words = [word for word in WORDS if len(word) > _CHUNK]
-    words += [word.capitalize() for word in words]
-    pieces = [*runs[26:], *words]
-    return [*pieces, *(f" {piece}" for piece in (*runs, *string.ascii_uppercase, *words))]
+@dataclass(frozen=True)
+class Vocabulary:
+    """Special tokens by name. `adds_bos` is a model whose prompts begin with the BOS token, `after_bos` what its first
+    word begins with (SentencePiece's blank).
+    """
+
+    specials: tuple[str, ...]
+    adds_bos: bool = False
+    after_bos: str = ""
+    _pattern: re.Pattern[str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        pattern = "|".join(map(re.escape, self.specials))
+        object.__setattr__(self, "_pattern", re.compile(f"({pattern})"))
+
+    @cached_property
+    def bos(self) -> str:
+        """The text of the token that begins a text."""
+        return self.specials[BOS]
+
+    @cached_property
+    def eos(self) -> str:
+        """The text of the token that ends an answer."""
+        return self.specials[EOS]
+
+    def encode(self, text: str, *, add_special: bool = False, parse_special: bool = True) -> list[int]:
+        """Ids of a text, the BOS token before them if the model wants it; `<s>` and the like are one id each, unless
+        `parse_special` is off. Bytes without a token are left out.
+        """
+        tokens = [BOS] if add_special and self.adds_bos else []
+        for part in self._pattern.split(text) if parse_special else (text,):
+            if parse_special and part in self.specials:
+                tokens.append(self.specials.index(part))
+            elif part:
+                tokens += byte_pairs.encode(part)
+        return tokens if text.isascii() and text.isprintable() else [one for one in tokens if one < VOCABULARY_SIZE]
+
+    def piece(self, token: int) -> bytes:
+        """The bytes of one id, those of a special token its name. Raises the 500 of an id that there is not."""
+        if not 0 <= token < VOCABULARY_SIZE:
+            raise ApiError(
+                500,
+                f"vector::_M_range_check: __n (which is {token % 2**64}) >= this->size() (which is {VOCABULARY_SIZE})",
+            )
+        return self.specials[token].encode() if token < len(self.specials) else byte_pairs.piece(token)
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        """The text of ids; bytes that are no UTF-8 become replacement characters. Raises as `piece` does."""
+        return b"".join(map(self.piece, tokens)).decode("utf-8", "replace")
+
+    def prompt(self, tokens: Sequence[int]) -> str:
+        """A prompt as answers show it."""
+        if self.after_bos and tokens[:1] == [BOS]:
+            return f"{self.bos}{self.after_bos}{self.decode(tokens[1:])}"
+        return self.decode(tokens)
 
 
-_TEXTS = _texts()
-FIRST_TEXT = _FIRST_BYTE + 256
-_IDS = {text: number for number, text in enumerate(_TEXTS, FIRST_TEXT)}
-VOCABULARY_SIZE = FIRST_TEXT + len(_TEXTS)
-_SPECIAL = re.compile("(" + "|".join(re.escape(text) for text in SPECIALS) + ")")
-_WORD = re.compile(r" ?[A-Za-z]+|[^A-Za-z ]+| ")
+def _names(first: tuple[str, str, str]) -> tuple[str, ...]:
+    return (*first, *(piece.decode() for piece in byte_pairs.PIECES[len(first) : byte_pairs.FIRST_BYTE]))
 
 
-def _word(word: str) -> tuple[int, ...]:
-    """Ids of one word with its leading space, or of a run of anything else; long ones are not remembered."""
-    return _split(word) if len(word) > _LONGEST_KNOWN else _known_word(word)
+VOCABULARIES = {
+    "chatml": Vocabulary(_names(("<|endoftext|>", "<|im_start|>", "<|im_end|>"))),
+    "llama": Vocabulary(_names(("<unk>", "<s>", "</s>")), adds_bos=True, after_bos=" "),
+}
+"""What `Options.vocabulary` names. Both have SmolLM2's tokens for text; that of Llama 2 begins each prompt."""
 
 
-@lru_cache(maxsize=16384)
-def _known_word(word: str) -> tuple[int, ...]:
-    return _split(word)
+def encode(text: str) -> list[int]:
+    """Ids of an answer's text: nothing of it is special, and every byte of it is said."""
+    return byte_pairs.encode(text)
 
 
-def _split(word: str) -> tuple[int, ...]:
-    if (whole := _IDS.get(word)) is not None:
-        return (whole,)
-    found: list[int] = []
-    position = 0
-    while position < len(word):
-        size = next((n for n in (4, 3, 2) if word[position : position + n] in _IDS), 0)
-        if size:
-            found.append(_IDS[word[position : position + size]])
-        else:
-            size = 1
-            found.extend(_FIRST_BYTE + byte for byte in word[position].encode("utf-8", "replace"))
-        position += size
-    return tuple(found)
+def piece(token: int) -> bytes:
+    """The bytes of one id of an answer; a special token has none."""
+    return byte_pairs.piece(token) if token >= byte_pairs.FIRST_BYTE else b""
 
 
-def _plain(text: str) -> list[int]:
-    return [token for word in _WORD.findall(text) for token in _word(word)]
-
-
-def encode(text: str, *, add_bos: bool = False, parse_special: bool = True) -> list[int]:
-    """Ids of a text; `<s>` and the like are one token each unless `parse_special` is off."""
-    tokens = [BOS] if add_bos else []
-    if not parse_special:
-        return tokens + _plain(text)
-    for part in _SPECIAL.split(text):
-        tokens += [SPECIALS.index(part)] if part in SPECIALS else _plain(part)
-    return tokens
-
-
-def piece(token: int, *, special: bool = False) -> bytes:
-    """The bytes of one id; those of a special token only when `special`. Unknown ids have none."""
-    if token < _FIRST_BYTE:
-        return SPECIALS[token].encode() if special and token >= 0 else b""
-    if token < FIRST_TEXT:
-        return bytes([token - _FIRST_BYTE])
-    return _TEXTS[token - FIRST_TEXT].encode() if token < VOCABULARY_SIZE else b""
-
-
-def decode(tokens: Iterable[int], *, special: bool = True) -> str:
-    """The text of ids; bytes that are no UTF-8 become replacement characters."""
-    return b"".join(piece(token, special=special) for token in tokens).decode("utf-8", "replace")
+def check_tokens(tokens: Sequence[int]) -> None:
+    """Raises the 400 of a prompt with an id that there is not."""
+    if tokens and not 0 <= min(tokens) <= max(tokens) < VOCABULARY_SIZE:
+        raise ApiError(400, "Prompt contains invalid tokens")
 
 
 def common_prefix(left: Sequence[int], right: Sequence[int]) -> int:

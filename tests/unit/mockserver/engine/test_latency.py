@@ -8,7 +8,6 @@ import pytest
 
 from mockserver.core.clock import Clock
 from mockserver.core.options import Options
-from mockserver.engine.model import tokenizer
 from mockserver.engine.request import task_params
 from mockserver.engine.results import FinalResult, PartialResult, PromptProgress, Result, Task
 from mockserver.engine.server_context import ServerContext
@@ -33,7 +32,7 @@ async def play(prompt: str = "one two three", limit: int = 11, **given: Any) -> 
     options, clock = Options(**given), FakeClock()
     server_context = ServerContext(options, clock)
     body = {"n_predict": limit, "ignore_eos": True, "return_progress": True}
-    task = Task(tokenizer.encode(prompt, add_bos=True), task_params.read(body, options))
+    task = Task(server_context.vocabulary.encode(prompt), task_params.read(body, options))
     return [(clock.time, result) async for result in server_context.run([task])]
 
 

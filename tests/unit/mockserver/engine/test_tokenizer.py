@@ -1,11 +1,14 @@
-"""The tokenizer: exact, finite, and near to a trained one."""
+"""The tokenizer: SmolLM2's, and nothing of a text is lost."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mockserver.core.api_errors import ApiError
 from mockserver.engine.model import tokenizer
+from mockserver.engine.model.tokenizer import BOS, EOS, VOCABULARIES, VOCABULARY_SIZE
 
+CHATML, LLAMA = VOCABULARIES["chatml"], VOCABULARIES["llama"]
 PROSE = (
     "The quick brown fox jumps over the lazy dog, and nobody in the village is surprised, because it has done so "
     "every evening since the bridge was built."
@@ -13,15 +16,20 @@ PROSE = (
 
 
 @given(st.text())
-def test_every_text_comes_back_as_it_was(text: str) -> None:
+def test_every_answer_is_said_as_it_is(text: str) -> None:
     text = text.encode("utf-8", "replace").decode()
+    assert b"".join(map(tokenizer.piece, tokenizer.encode(text))).decode() == text
+
+
+@given(st.text(st.characters(codec="latin-1", exclude_categories=["C"])))
+def test_every_prompt_comes_back_as_it_was(text: str) -> None:
     for special in (True, False):
-        assert tokenizer.decode(tokenizer.encode(text, parse_special=special)) == text
+        assert CHATML.decode(CHATML.encode(text, parse_special=special)) == text
 
 
-@given(st.text(alphabet="abc <s>/é☕"))
-def test_every_id_is_in_the_vocabulary(text: str) -> None:
-    assert all(0 <= token < tokenizer.VOCABULARY_SIZE for token in tokenizer.encode(text))
+@given(st.text())
+def test_every_id_of_a_prompt_is_in_the_vocabulary(text: str) -> None:
+    assert all(0 <= token < VOCABULARY_SIZE for token in CHATML.encode(text))
 
 
 def test_prose_takes_less_than_two_tokens_a_word() -> None:
@@ -29,22 +37,29 @@ def test_prose_takes_less_than_two_tokens_a_word() -> None:
 
 
 def test_no_two_ids_have_the_same_bytes() -> None:
-    pieces = [tokenizer.piece(token, special=True) for token in range(tokenizer.VOCABULARY_SIZE)]
+    pieces = [CHATML.piece(token) for token in range(VOCABULARY_SIZE)]
     assert len(set(pieces)) == len(pieces)
 
 
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [({}, [tokenizer.EOS]), ({"add_bos": True}, [tokenizer.BOS, tokenizer.EOS])],
-)
-def test_special_tokens_are_one_id_each(options: dict[str, bool], expected: list[int]) -> None:
-    assert tokenizer.encode("</s>", **options) == expected
+@pytest.mark.parametrize("token", [-1, VOCABULARY_SIZE])
+def test_an_id_that_there_is_not_is_the_complaint_of_a_vector(token: int) -> None:
+    with pytest.raises(ApiError, match=r"vector::_M_range_check: __n \(which is \d+\) >= this->size\(\)"):
+        CHATML.piece(token)
+
+
+def test_special_tokens_are_one_id_each() -> None:
+    assert LLAMA.encode("</s>") == [EOS]
+    assert CHATML.encode("<|im_start|><|im_end|>") == [BOS, EOS]
+
+
+def test_only_the_prompts_of_llama_begin_with_a_special_token() -> None:
+    assert LLAMA.encode("a", add_special=True) == [BOS, *CHATML.encode("a", add_special=True)]
 
 
 def test_special_tokens_are_text_when_not_parsed() -> None:
-    assert tokenizer.EOS not in tokenizer.encode("</s>", parse_special=False)
+    assert EOS not in LLAMA.encode("</s>", parse_special=False)
 
 
 def test_a_character_cut_in_two_is_a_replacement_character() -> None:
     first, *_ = tokenizer.encode("☕")
-    assert tokenizer.decode([first]) == "\N{REPLACEMENT CHARACTER}"
+    assert CHATML.decode([first]) == "\N{REPLACEMENT CHARACTER}"

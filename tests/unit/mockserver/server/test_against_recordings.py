@@ -16,7 +16,7 @@ RECORDINGS = Path(__file__).parents[3] / "recordings"
 # The flags of the recorded server, and of a mock the two that its model makes necessary: random weights never
 # end an answer by themselves, and no grammar fits their vocabulary.
 COMMON = "-m models/tiny.gguf -c 2048 -np 2 --alias local --chat-template chatml --temp 0 --seed 42"
-COMMON += " --port 0 --endless --no-grammars"
+COMMON += " --port 0 --endless --no-grammars --vocabulary llama"
 FLAGS = {
     "ready": "--slots --metrics",
     "endpoints_off": "--no-slots",
