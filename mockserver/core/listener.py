@@ -63,6 +63,7 @@ class Listener:
             handler_cancellation=True,
             access_log=None,
             keepalive_timeout=5,
+            auto_decompress=False,  # llama-server reads no compressed body, and a recorder passes it on as it came
             logger=_LOG,
             max_line_size=_LONGEST_LINE,
             max_field_size=_LONGEST_FIELD,

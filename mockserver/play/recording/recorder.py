@@ -25,8 +25,8 @@ from mockserver.play.recording.recording_file import (
 _CONNECT_SECONDS = 10.0
 _READ_BYTES = 65536
 _LONGEST_HEAD = 2**20
-# The framing of the request is ours, and its body has been unpacked when it gets here.
-_OURS = frozenset({"host", "content-length", "transfer-encoding", "content-encoding", "expect"})
+# The framing of the request is ours; its body goes on as it came, compressed or not.
+_OURS = frozenset({"host", "content-length", "transfer-encoding", "expect"})
 _BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 Log = Callable[[str], None]

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,6 +13,8 @@ from typing import Any
 from mockserver.play.secrets import is_secret_header, masked_headers, masked_query
 
 _SHORTEST_SECRET = 6  # what is shorter may stand in a text by chance
+_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
+_LONGEST_UNPACKED = 2**24
 
 Headers = list[tuple[str, str]]
 
@@ -86,7 +89,8 @@ def scrub(recording: Recording) -> None:
     recording.request_headers = masked_headers(recording.request_headers)
     recording.headers = masked_headers(recording.headers)
     recording.path = _without(masked_query(recording.path).encode(), secrets).decode()
-    recording.body = _without(recording.body, secrets)
+    packed = any(name.lower() == "content-encoding" for name, _ in recording.request_headers)
+    recording.body = _without_packed(recording.body, secrets) if packed else _without(recording.body, secrets)
     recording.pieces = [RecordedPiece(piece.after_ms, _without(piece.data, secrets)) for piece in recording.pieces]
 
 
@@ -102,6 +106,15 @@ def _without(data: bytes, secrets: Sequence[bytes]) -> bytes:
     for secret in sorted(secrets, key=len, reverse=True):
         data = data.replace(secret, b"*" * len(secret))
     return data
+
+
+def _without_packed(data: bytes, secrets: Sequence[bytes]) -> bytes:
+    """A compressed body with a secret in it is all stars: nothing within can be changed."""
+    try:
+        text = zlib.decompressobj(_GZIP_OR_ZLIB).decompress(data, _LONGEST_UNPACKED)
+    except zlib.error:
+        text = data
+    return b"*" * len(data) if any(secret in text for secret in secrets) else data
 
 
 # --- files

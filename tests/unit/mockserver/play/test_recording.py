@@ -1,11 +1,12 @@
 """Record and replay: what a client receives from the replayed server is what it received from the recorded one."""
 
 import asyncio
+import gzip
 import json
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,11 @@ from mockserver.play.recording.recording_file import RecordingError, files_of, r
 from mockserver.play.recording.replayer import Replayer
 from tests.harness.patience import PATIENCE
 from tests.harness.sockets.rawhttp import RawAnswer, ask, connect, encode, read_head
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.upstream_visit import Visit
 
 KEY = "sk-a-key-that-must-not-be-kept"
+PACKED = gzip.compress(b'{"content": "x"}')
 CHAT = {"model": "any", "messages": [{"role": "user", "content": "Grüße"}], "max_tokens": 12, "stream": True}
 
 
@@ -103,6 +107,36 @@ async def test_no_secret_is_in_the_files(tmp_path: Path) -> None:
     assert ["Authorization", "***"] in kept["request"]["headers"]
     assert json.loads(kept["request"]["body_text"]) == CHAT
     assert files_of(tmp_path)[0].name == "0001-POST-v1-chat-completions.json"
+
+
+@pytest.mark.parametrize("body", [PACKED, b'{"content": "x"}', PACKED[:9]], ids=["whole", "plain", "half"])
+async def test_a_compressed_body_goes_up_and_into_the_file_as_it_came(tmp_path: Path, body: bytes) -> None:
+    packed = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+
+    def unsupported(visit: Visit) -> None:
+        visit.read_body()
+        visit.answer(b"", "415 Unsupported Media Type")
+
+    with closing(ScriptedUpstream()) as upstream, upstream.playing(unsupported):
+        async with served(Recorder(upstream.url, tmp_path).app()) as url:
+            first = await ask(url, "POST", "/tokenize", body=body, headers=packed)
+    assert upstream.only_request.body == body
+    assert upstream.only_request.values("content-encoding") == ["gzip"]
+    async with replayer(tmp_path) as url:
+        again = await ask(url, "POST", "/tokenize", body=body, headers=packed)
+    assert first.status == 415
+    assert shown(again) == shown(first)
+
+
+async def test_a_compressed_body_with_a_key_in_it_is_not_kept(tmp_path: Path) -> None:
+    packed = {"Content-Encoding": "gzip", "Authorization": f"Bearer {KEY}"}
+    body = gzip.compress(json.dumps({"content": KEY}).encode())
+    async with MockLlamaServer() as mock, recorder(mock, tmp_path) as url:
+        first = await ask(url, "POST", "/tokenize", body=body, headers=packed)
+    (path,) = files_of(tmp_path)
+    assert read(path).body == b"*" * len(body)
+    async with replayer(tmp_path) as url:
+        assert shown(await ask(url, "POST", "/tokenize", body=body, headers=packed)) == shown(first)
 
 
 async def test_a_stream_that_broke_off_breaks_off_again_at_the_same_byte(tmp_path: Path) -> None:
