@@ -1,6 +1,6 @@
 # The commands of the project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install run real test test-tools retest check conformance bench bench-quick soak format docs lock clean FORCE
+.PHONY: help install run real test test-tools retest check conformance drift bench bench-quick soak format docs lock clean FORCE
 PORT ?= 8080
 CASES ?= some
 LOOP ?= turns
@@ -89,6 +89,9 @@ check: $(DEVELOPMENT) ## Lint, format check, types, and the import floors; no te
 
 conformance: $(DEVELOPMENT) ## Run llama.cpp's own server tests against the mock (downloads 77 MB once)
 	@$(VENV)/bin/python -m scripts.conformance $(CONFORMANCE)
+
+drift: $(DEVELOPMENT) ## Compare the mock with the real llama-server, and write docs/reference/drift.md (SEED=1, VERSION=11434.0.0)
+	@exec $(VENV)/bin/python -m scripts.drift $(if $(VERSION),--version $(VERSION)) $(if $(SEED),--seed $(SEED))
 
 bench: $(DEVELOPMENT) ## Compare the gateway with nginx, and write docs/operate/performance.* (11 minutes)
 	@$(VENV)/bin/python -m scripts.bench

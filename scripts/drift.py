@@ -1,0 +1,87 @@
+"""`make drift`: the mock beside the real llama-server, asked the same thousand things; what differs, by its cause.
+
+Writes docs/reference/drift.md. Exit status 0, whatever differs: it measures, and judges nothing.
+"""
+
+import datetime
+import json
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from gateway.cli.sandbox.mock_process import SandboxError
+from gateway.cli.sandbox.real_server import PACKAGE, VERSION, RealServer, find_real_server
+from scripts.drifting.exchange import Request
+from scripts.drifting.generating.generator import requests
+from scripts.drifting.playing import Pair, Tally
+from scripts.drifting.report import PAGE, share, written
+from scripts.drifting.servers import MODES, ServerError, mock_command, real_command, serving
+from scripts.record_wire import RECORDINGS, request_of
+
+
+@click.command()
+@click.option("--version", default=VERSION, show_default=True, help="The build that `make real` made.")
+@click.option("--seed", default=1, show_default=True, help="Another one makes other requests.")
+@click.option("--count", type=click.IntRange(min=1), default=1000, show_default=True, help="Requests in each mode.")
+@click.option("--mode", "modes", multiple=True, type=click.Choice(list(MODES)), help="Only this one; may be repeated.")
+@click.option("--minutes", default=40.0, show_default=True, help="End by then, whatever is left.")
+@click.option("--dry", is_flag=True, help="Print the page instead of writing it.")
+def main(version: str, seed: int, count: int, *, modes: tuple[str, ...], minutes: float, dry: bool) -> None:
+    """Compare the mock with the real server in each mode."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended, too
+    tally, deadline = Tally(), time.monotonic() + 60 * minutes
+    try:
+        real = find_real_server(version)
+        for mode in modes or MODES:
+            _play(mode, real, [*_recorded(mode), *requests(seed, count, mode)], tally, deadline)
+            print(f"{mode}: {share(tally, mode)} alike", flush=True)
+    except (SandboxError, ServerError) as error:
+        sys.exit(f"drift: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    today = datetime.datetime.now(datetime.UTC).date()
+    about = f"Measured on {today} with {PACKAGE} {version}, seed {seed}, {count:,} made requests in each mode."
+    page = written(tally, about)
+    if dry:
+        print(page)
+    else:
+        PAGE.write_text(page, encoding="utf-8")
+        print(f"{len(tally.causes)} causes: {PAGE}")
+
+
+def _play(mode: str, real: RealServer, asked: list[Request], tally: Tally, deadline: float) -> None:
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        serving(real_command(real, MODES[mode]), Path(scratch) / "real.log") as real_url,
+        serving(mock_command(MODES[mode]), Path(scratch) / "mock.log") as mock_url,
+        _progress() as progress,
+    ):
+        pair = Pair(mode, real_url, mock_url)
+        bar = progress.add_task(f"Asked in mode {mode}", total=len(asked))
+        pair.play(asked, tally, lambda: progress.advance(bar), deadline)
+        progress.update(bar, description=f"The smallest requests of mode {mode}", total=None)
+        pair.minimise(tally, deadline)
+
+
+def _recorded(mode: str) -> Iterator[Request]:
+    """The requests that were recorded of a server in this mode."""
+    for exchange in json.loads((RECORDINGS / f"{mode}.json").read_text()):
+        request = request_of(exchange)
+        yield Request("recorded", request.method, request.path, request.headers, request.body)
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+if __name__ == "__main__":
+    main()

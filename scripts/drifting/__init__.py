@@ -1,0 +1,1 @@
+"""The parts of `make drift`: requests that are made, played against two servers, compared, and put down by cause."""

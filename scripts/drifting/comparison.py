@@ -1,0 +1,162 @@
+"""Whether two answers are alike: all that llama-server decides is compared, what its model decides is not."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.drifting.exchange import Answer, Request
+
+# Values that follow from the model, from time or from chance: of these only the type is compared.
+_TEXTS = {
+    *("id", "item_id", "call_id", "content", "text", "token", "piece", "delta", "reasoning_content", "thinking"),
+    *("arguments", "partial_json", "refusal", "generated", "stopping_word", "stop_sequence", "tok_str"),
+    *("system_fingerprint", "build_info", "model_path", "model_ftype", "ftype", "media_marker", "chat_template"),
+    *("bos_token", "eos_token", "encrypted_content", "embedding"),
+}
+_NUMBERS = {
+    *("created", "created_at", "completed_at", "id", "id_slot", "id_task", "token", "logprob", "prob", "index"),
+    *("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "input_tokens", "output_tokens"),
+    *("cache_read_input_tokens", "n_prompt_tokens", "tokens_predicted", "tokens_evaluated", "tokens_cached"),
+    *("prompt_n", "cache_n", "predicted_n", "prompt_ms", "predicted_ms", "prompt_per_token_ms", "time_ms"),
+    *("predicted_per_token_ms", "prompt_per_second", "predicted_per_second", "total", "cache", "processed"),
+    *("embedding", "relevance_score", "score", "tokens", "bytes", "n_decoded", "n_remain", "piece"),
+    *("n_vocab", "n_params", "n_embd", "n_ctx_train", "size", "vocab_type", "n_prompt_tokens_processed"),
+    *("n_prompt_tokens_cache", "started_at", "total_bytes"),
+}
+_FLAGS = {"truncated", "has_new_line", "has_next_token", "is_processing"}
+_WORDS = {
+    "finish_reason": {"stop", "length", "tool_calls"},
+    "stop_type": {"eos", "limit", "word", "none"},
+    "stop_reason": {"end_turn", "max_tokens", "tool_use", "stop_sequence"},
+    "status": {"completed", "incomplete", "in_progress"},
+}
+# Keys that are there or not as the model speaks, thinks or calls a tool.
+_SPOKEN = {"content", "text", "reasoning_content", "thinking", "tool_calls", "tool_use", "signature", "arguments"}
+_LOOSE_HEADERS = {"content-length", "process-start-time-unix", "date"}
+_COUNTED = re.compile(r"\d+(?= tokens)")  # what the model's vocabulary makes of a prompt
+_LONG = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where two answers part, and what stands there. `is_models` if it is the model's to decide."""
+
+    where: str
+    real: str
+    mock: str
+    is_models: bool = False
+
+
+def difference(request: Request, real: Answer, mock: Answer) -> Difference | None:
+    """The first thing in which the mock's answer is another; None if they are alike."""
+    for where, one, other in (
+        ("status", _status(real), _status(mock)),
+        ("headers", _headers(real), _headers(mock)),
+        ("end", real.end, mock.end),
+    ):
+        if one != other:
+            return Difference(where, _short(one), _short(other))
+    found = _first("", _comparable(request, real), _comparable(request, mock))
+    if found is None:
+        return None
+    place, one, other = found
+    return Difference(place, _short(one), _short(other), is_models=_is_models(place, one, other))
+
+
+def _status(answer: Answer) -> str:
+    """The status, with the message of an error: it tells most."""
+    try:
+        error = json.loads(answer.body)["error"]
+        message = _COUNTED.sub("N", str(error["message"]))
+    except (ValueError, KeyError, TypeError):
+        message = ""
+    return f"{answer.status_line.removeprefix('HTTP/1.1 ') or answer.end} {message}".strip()
+
+
+def _headers(answer: Answer) -> list[str]:
+    return [f"{name}: {value}" for name, value in answer.headers if name.lower() not in _LOOSE_HEADERS]
+
+
+def _comparable(request: Request, answer: Answer) -> Any:
+    kind, text = answer.header("Content-Type"), answer.body.decode("utf-8", "backslashreplace")
+    if "event-stream" in kind:
+        return list(_events(text))
+    if "json" in kind and text:
+        try:
+            return _shape(json.loads(text), "", request.path)
+        except ValueError:
+            return text
+    if request.path.startswith("/metrics"):
+        return re.findall(r"^# (?:HELP|TYPE) .+$|^[\w:]+", text, re.MULTILINE)
+    return "a page" if kind.startswith("text/html") and text else text
+
+
+def _events(text: str) -> Iterator[Any]:
+    """The events of a stream. Of several that are alike in a row, as tokens are, the first."""
+    before = None
+    for event in text.split("\n\n"):
+        lines = [_line(line) for line in event.split("\n")]
+        if lines != before:
+            yield lines
+        before = lines
+
+
+def _line(line: str) -> Any:
+    name, _, data = line.partition(": ")
+    try:
+        return [name, _shape(json.loads(data), "", "")]
+    except ValueError:
+        return line
+
+
+def _shape(value: Any, name: str, path: str) -> Any:
+    """A value without what the model decides."""
+    if isinstance(value, dict):
+        return {key: _shape(item, key, path) for key, item in value.items()}
+    if isinstance(value, list):
+        shapes = [_shape(item, name, path) for item in value]
+        return [one for place, one in enumerate(shapes) if not place or one != shapes[place - 1]]
+    slots = path.startswith("/slots")
+    kind = type(value).__name__
+    if isinstance(value, bool):
+        return kind if name in _FLAGS or slots else value
+    if isinstance(value, int | float):
+        return kind if name in _NUMBERS or slots else value
+    if not isinstance(value, str):
+        return value
+    if value in _WORDS.get(name, ()):
+        return name
+    templates = path.startswith("/apply-template")
+    return kind if name in _TEXTS or slots or (name == "prompt" and not templates) else _COUNTED.sub("N", value)
+
+
+def _first(place: str, one: Any, other: Any) -> tuple[str, Any, Any] | None:
+    """The first place at which two shapes differ, and what is there."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        if list(one) != list(other):
+            return f"{place} keys", [key for key in one if key not in other], [key for key in other if key not in one]
+        return _first_of([(f"{place}.{key}", one[key], other[key]) for key in one])
+    if isinstance(one, list) and isinstance(other, list):
+        found = _first_of([(f"{place}[]", *pair) for pair in zip(one, other, strict=False)])
+        shorter = min(len(one), len(other))
+        return found or (
+            None if len(one) == len(other) else (f"{place} length", one[shorter:][:1], other[shorter:][:1])
+        )
+    return None if type(one) is type(other) and one == other else (place, one, other)
+
+
+def _first_of(pairs: Sequence[tuple[str, Any, Any]]) -> tuple[str, Any, Any] | None:
+    return next((found for found in (_first(*pair) for pair in pairs) if found is not None), None)
+
+
+def _is_models(place: str, one: Any, other: Any) -> bool:
+    """Whether one of them merely speaks where the other thinks or calls a tool."""
+    named = set(re.findall(r"\w+", json.dumps([one, other])))
+    return place.endswith((" keys", " length")) and bool(named & _SPOKEN) and "error" not in named
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONG else f"{text[:_LONG]} ..."

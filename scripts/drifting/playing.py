@@ -1,0 +1,55 @@
+"""Requests played against both servers, and what came of it: counts by mode and family, and causes."""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from scripts.drifting.causes import Causes, smallest
+from scripts.drifting.comparison import Difference, difference
+from scripts.drifting.exchange import Request, ask
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was seen. `alike` and `asked` are counts by mode, then by family."""
+
+    alike: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    asked: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    causes: Causes = field(default_factory=Causes)
+
+
+class Pair:
+    """A real server and a mock in one mode."""
+
+    def __init__(self, mode: str, real: str, mock: str) -> None:
+        self.mode, self._real, self._mock = mode, real, mock
+
+    def compare(self, request: Request) -> Difference | None:
+        """Ask both. A server that has crashed and is not there any more is a difference, too."""
+        try:
+            return difference(request, ask(self._real, request), ask(self._mock, request))
+        except OSError as error:
+            return Difference("connection", str(error), str(error))
+
+    def play(
+        self, requests: Iterable[Request], tally: Tally, told: Callable[[], None], deadline: float = float("inf")
+    ) -> None:
+        """Play them all, or until the deadline (of the monotonic clock); `told` is called after each."""
+        for request in requests:
+            if time.monotonic() > deadline:
+                return
+            found = self.compare(request)
+            tally.asked[self.mode][request.about] += 1
+            if found is None or found.is_models:
+                tally.alike[self.mode][request.about] += 1
+            else:
+                tally.causes.add(self.mode, request, found)
+            told()
+
+    def minimise(self, tally: Tally, deadline: float = float("inf")) -> None:
+        """Find the smallest request of each cause of this mode."""
+        for cause in tally.causes:
+            if cause.mode == self.mode and time.monotonic() < deadline:
+                cause.request = smallest(cause, self.compare)
+                cause.difference = self.compare(cause.request) or cause.difference

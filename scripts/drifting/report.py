@@ -1,0 +1,81 @@
+"""The page that `make drift` writes. Its last column is for people: why a cause is left as it is."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from scripts.drifting.causes import Cause
+from scripts.drifting.playing import Tally
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "drift.md"
+_REASONS = " | "
+_LONGEST = 240
+_HEAD = """# How far the mock is from the real one
+
+Written by `make drift`, but for the last column of the second table, which is kept. Both servers are started alike,
+with SmolLM2-135M-Instruct, and asked the same: requests out of a seed, half of them with something wrong, and the
+recorded ones of `tests/recordings/`. Alike means: status, headers, keys and their order, types, events, error texts,
+and all values but those that the model, time or chance decide. What the modes are: `scripts/drifting/servers.py`.
+
+"""
+
+
+def written(tally: Tally, about: str, page: Path = PAGE) -> str:
+    """The text of the page, with the reasons that the old one has."""
+    reasons = dict(_reasons(page.read_text(encoding="utf-8"))) if page.exists() else {}
+    return f"{_HEAD}{about}\n\n## Alike\n\n{_rates(tally)}\n## What differs\n\n{_causes(tally, reasons)}"
+
+
+def share(tally: Tally, mode: str) -> str:
+    """`987 of 1,000, 98.7 %`."""
+    alike, asked = tally.alike[mode].total(), tally.asked[mode].total()
+    return f"{alike:,} of {asked:,}, {100 * alike / max(asked, 1):.1f} %"
+
+
+def _rates(tally: Tally) -> str:
+    rows = ["| mode | family | alike | of |", "| --- | --- | --- | --- |"]
+    for mode, asked in tally.asked.items():
+        rows.append(f"| **{mode}** | all | **{tally.alike[mode].total():,}** | {asked.total():,} |")
+        rows += [f"| {mode} | {name} | {tally.alike[mode][name]:,} | {asked[name]:,} |" for name in sorted(asked)]
+    return "".join(f"{row}\n" for row in rows)
+
+
+def _causes(tally: Tally, reasons: dict[str, str]) -> str:
+    if not tally.causes:
+        return "Nothing.\n"
+    rows = ["| hits | smallest request | real | mock | why |", "| --- | --- | --- | --- | --- |"]
+    for cause in tally.causes:
+        found = cause.difference
+        cells = [f"`{_cell(_asked(cause))}`", f"{_cell(found.where)}: {_cell(found.real)}", _cell(found.mock)]
+        rows.append(_line([str(cause.hits), *cells, reasons.get(_key(cells), "")]))
+    return "".join(f"{row}\n" for row in rows)
+
+
+def _asked(cause: Cause) -> str:
+    request = cause.request
+    if request.raw:
+        return request.raw.decode("latin-1")
+    odd = [f"{name}: {value}" for name, value in request.headers if name != "Content-Type"]
+    body = (request.body or b"").decode("utf-8", "backslashreplace")
+    return " ".join([request.method, request.path, *odd, body]).strip()
+
+
+def _cell(text: str) -> str:
+    """One line that breaks no table."""
+    line = " ".join(text.split()).replace("|", "¦").replace("`", "'").replace("<", "‹").replace("\0", "␀")
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {_REASONS.join(cells)} |"
+
+
+def _key(cells: list[str]) -> str:
+    """What a reason belongs to: the difference, whichever request showed it."""
+    return _REASONS.join(cells[1:])
+
+
+def _reasons(page: str) -> Iterator[tuple[str, str]]:
+    for line in page.splitlines():
+        cells = line.removeprefix("| ").removesuffix(" |").split(_REASONS)
+        if len(cells) == 5 and cells[0].isdigit():
+            yield _key(cells[1:4]), cells[4].strip()

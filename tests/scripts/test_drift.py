@@ -1,0 +1,149 @@
+"""`make drift`: what counts as alike, what is one cause, and that a run ends by itself and leaves nothing."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.cli.sandbox.real_server import MODEL, server_folder
+from scripts.drifting import report
+from scripts.drifting.causes import Causes, smallest
+from scripts.drifting.comparison import Difference, difference
+from scripts.drifting.exchange import Answer, Request
+from scripts.drifting.generating.generator import requests
+from scripts.drifting.playing import Tally
+from scripts.drifting.servers import MODES
+from tests.harness.patience import PATIENCE
+
+pytestmark = pytest.mark.tools
+
+ASKED = Request("chat", "POST", "/v1/chat/completions", (), b'{"a": 1, "b": {"c": [1, 2]}}')
+
+
+def answer(body: Any, status: str = "200 OK", kind: str = "application/json", end: str = "whole") -> Answer:
+    text = body if isinstance(body, str) else json.dumps(body)
+    return Answer(f"HTTP/1.1 {status}", [("Content-Type", kind)], [text.encode()], end)
+
+
+def error(message: str, status: str = "400 Bad Request") -> Answer:
+    return answer({"error": {"code": 400, "message": message, "type": "invalid_request_error"}}, status)
+
+
+def stream(*events: Any) -> Answer:
+    return answer("".join(f"data: {json.dumps(event)}\n\n" for event in events), kind="text/event-stream")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_seed_always_makes_the_same_requests(mode: str) -> None:
+    first = list(requests(1, 50, mode))
+    assert first == list(requests(1, 50, mode))
+    assert first != list(requests(2, 50, mode))
+    assert len({request.about for request in first}) > 3
+
+
+@pytest.mark.parametrize(
+    ("real", "mock"),
+    [
+        (answer({"content": "Red.", "id": "a"}), answer({"content": "Blue and green.", "id": "b"})),
+        (answer({"tokens": [1, 2, 3]}), answer({"tokens": [4]})),
+        (error("request (12 tokens) is too long"), error("request (13 tokens) is too long")),
+        (stream({"content": "a"}, {"content": "b"}, {"stop": True}), stream({"content": "c"}, {"stop": True})),
+        (answer({"finish_reason": "stop"}), answer({"finish_reason": "length"})),
+        (answer({"message": {"content": "a"}}), answer({"message": {"content": "a", "tool_calls": []}})),
+    ],
+)
+def test_what_the_model_decides_is_alike(real: Answer, mock: Answer) -> None:
+    found = difference(ASKED, real, mock)
+    assert found is None or found.is_models
+
+
+@pytest.mark.parametrize(
+    ("real", "mock", "where"),
+    [
+        (answer({}), answer({}, "400 Bad Request"), "status"),
+        (error("a"), error("b"), "status"),
+        (answer({}), answer({}, kind="text/plain"), "headers"),
+        (answer({}), answer({}, end="cut"), "end"),
+        (answer({"a": 1, "b": 2}), answer({"b": 2, "a": 1}), " keys"),
+        (answer({"a": 1}), answer({"a": 1.0}), ".a"),
+        (answer({"a": {"b": [True]}}), answer({"a": {"b": [1]}}), ".a.b[]"),
+        (answer({"content": "a"}), answer({"content": None}), ".content"),
+        (stream(None, {"content": "a"}), stream({"content": "a"}), "[][][]"),
+        (answer({"finish_reason": "stop"}), answer({"finish_reason": "eos"}), ".finish_reason"),
+    ],
+)
+def test_all_else_is_a_difference_and_has_a_place(real: Answer, mock: Answer, where: str) -> None:
+    found = difference(ASKED, real, mock)
+    assert found is not None
+    assert (found.where, found.is_models) == (where, False)
+
+
+def test_the_same_difference_is_one_cause_whatever_its_numbers() -> None:
+    causes = Causes()
+    longer = Request("chat", "POST", "/v1/chat/completions", (), b'{"a": 1, "b": {"c": [1, 2]}, "d": 3}')
+    causes.add("ready", longer, Difference("status", "400 line 1, column 7", "200"))
+    causes.add("ready", ASKED, Difference("status", "400 line 1, column 9", "200"))
+    causes.add("ready", ASKED, Difference("status", "500", "200"))
+    first, second = causes
+    assert (first.hits, first.request, second.hits) == (2, ASKED, 1)
+
+
+def test_the_smallest_request_is_the_one_that_still_differs_so() -> None:
+    causes = Causes()
+    seen = Difference("status", "400", "200")
+    causes.add("ready", ASKED, seen)
+
+    def compare(request: Request) -> Difference | None:
+        return seen if 2 in request.parsed().get("b", {}).get("c", []) else None
+
+    (cause,) = causes
+    assert smallest(cause, compare).parsed() == {"b": {"c": [2]}}
+
+
+def test_a_reason_stays_with_its_cause(tmp_path: Path) -> None:
+    tally = Tally()
+    tally.asked["ready"]["chat"] += 4
+    tally.alike["ready"]["chat"] += 3
+    tally.causes.add("ready", ASKED, Difference("status", "400 a | b", "200"))
+    page = tmp_path / "drift.md"
+    page.write_text(report.written(tally, "About.", page).replace("| 200 |  |", "| 200 | decided |"))
+    tally.causes.add("ready", ASKED, Difference(".a", "1", "2"))
+    text = report.written(tally, "About.", page)
+    assert (
+        '| 1 | `POST /v1/chat/completions {"a": 1, "b": {"c": [1, 2]}}` | status: 400 a ¦ b | 200 | decided |' in text
+    )
+    assert "| .a: 1 | 2 |  |" in text
+    assert "| **ready** | all | **3** | 4 |" in text
+    assert report.share(tally, "ready") == "3 of 4, 75.0 %"
+
+
+def test_without_a_real_server_it_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GGUF_GATEWAY_CACHE", str(tmp_path))
+    run = _drift()
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr.startswith("drift: There is no real llama-server in ")
+    assert run.stderr.count("\n") == 1
+
+
+def test_a_run_ends_by_itself_and_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mock takes the part of the real one: all is alike."""
+    monkeypatch.setenv("GGUF_GATEWAY_CACHE", str(tmp_path))
+    binary = server_folder() / "llama-server"
+    binary.parent.mkdir(parents=True)
+    binary.write_text(f'#!/bin/sh\nexec {sys.executable} -m mockserver "$@"\n')
+    binary.chmod(0o755)
+    (binary.parents[1] / MODEL).touch()
+    run = _drift("--count", "20", "--mode", "reranking", "--mode", "api_key", "--dry")
+    assert run.stderr == ""
+    assert run.stdout.splitlines()[0] == "reranking: 25 of 25, 100.0 % alike"
+    assert run.stdout.endswith("## What differs\n\nNothing.\n\n")
+    said = subprocess.run(["ps", "-wweo", "args="], capture_output=True, text=True, check=True).stdout
+    assert str(tmp_path) not in said
+
+
+def _drift(*options: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "scripts.drift", *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
