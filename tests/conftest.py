@@ -1,5 +1,6 @@
 """What all tests share. The plugin with `gguf_sandbox` is loaded as in any other project: because it is installed."""
 
+import gc
 import os
 import random
 import signal
@@ -49,6 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
     The tests start gateways by the hundred, on workers that each read all of the tests: compiling every time anew
     would be a fifth of all the work.
     """
+    gc.disable()
     config.addinivalue_line("markers", "long: takes seconds, and is begun first: all would wait for it in the end")
     config.addinivalue_line("markers", "tools: about a tool of this repository (`make test-tools`, or `--cases all`)")
     config.addinivalue_line("markers", "slow: takes long for one property (`make test-tools`, or `--cases all`)")
@@ -57,6 +59,12 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile(config.getoption("--cases"))
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end: never look through it for garbage."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture

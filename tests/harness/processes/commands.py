@@ -8,7 +8,7 @@ from typing import Any
 
 from click.testing import Result
 
-from tests.harness.processes.fork_server import ForkServer
+from tests.harness.processes.fork_server import fork_server
 
 Run = Callable[..., Result]
 
@@ -38,13 +38,12 @@ def shown(run: Run) -> dict[str, Any]:
 class CommandProcess:
     """`gguf-gateway` on one database, each command a process of its own."""
 
-    def __init__(self, server: ForkServer, database: Path) -> None:
-        self._server = server
+    def __init__(self, database: Path) -> None:
         self.place: tuple[str, ...] = ("--database", str(database))
 
     def __call__(self, *arguments: str, stdin: str = "", **environ: str) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end. No failure of it is a traceback."""
-        done = self._server.run((*arguments, *self.place), stdin=stdin, environ=environ)
+        done = fork_server().run((*arguments, *self.place), stdin=stdin, environ=environ)
         assert "Traceback" not in done.stderr, done.stderr
         return done
 

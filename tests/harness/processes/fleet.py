@@ -11,6 +11,9 @@ from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 
 StartGateway = Callable[..., GatewayProcess]
 
+# Where one of these is given, something is loaded before the command is: it cannot be forked from another.
+_BEFORE_PYTHON = {"LD_PRELOAD", "PYTHONPATH"}
+
 
 class Fleet:
     """The gateways that run now, each with its invariants; the ones borrowed for a case are stopped after it.
@@ -93,7 +96,8 @@ class Fleet:
         path = folder / "gateway.yaml"
         path.write_text(config)
         path.chmod(mode)
-        gateway = GatewayProcess(path, arguments, self._environ(loop, environ or {}), prefix)
+        forked = not prefix and _BEFORE_PYTHON.isdisjoint(environ or ())
+        gateway = GatewayProcess(path, arguments, self._environ(loop, environ or {}), prefix, forked=forked)
         self._all.append(gateway)
         return gateway
 

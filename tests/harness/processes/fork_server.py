@@ -1,57 +1,94 @@
-"""`gguf-gateway` as a process for each command, forked from one that has imported all it needs: that takes its time."""
+"""`gguf-gateway` as a process, forked from one that has imported all it needs: importing takes most of a start."""
 
+import functools
 import json
 import os
+import selectors
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
-_SERVER = """
-import json, os, sys
-import alembic.command, sqlalchemy.dialects.sqlite.aiosqlite
-from gateway.__main__ import main
-from gateway.cli.registry import accounts, deployments, import_command, keys
-from gateway.registry.database import database_registry, writer
+_SCRIPT = Path(__file__).with_name("fork_server_script.py")
 
-while order := sys.stdin.buffer.readline():
-    arguments, environ, files = json.loads(order)
-    if (child := os.fork()) == 0:
-        for descriptor, name in enumerate(files):
-            os.dup2(os.open(name, os.O_RDWR | os.O_CREAT), descriptor)
-        os.environ.clear()
-        os.environ.update(environ)
-        sys.argv = ["gguf-gateway", *arguments]
-        sys.exit(main())
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
+
+class ForkedProcess:
+    """A process of the fork server, used as a `subprocess.Popen`."""
+
+    def __init__(self, told: int) -> None:
+        self._told = os.fdopen(told, "rb", buffering=0)
+        self.pid = int(self._told.readline())
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """The exit status, or None while it runs; the negative number of the signal that killed it."""
+        try:
+            return self.wait(0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit status, once it has ended. Raises TimeoutExpired after `timeout` seconds."""
+        if self.returncode is None:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._told, selectors.EVENT_READ)
+                if not selector.select(timeout):
+                    raise subprocess.TimeoutExpired("gguf-gateway", timeout or 0)
+            self.returncode = int(self._told.readline())
+            self._told.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, if it still runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
 
 
 class ForkServer:
-    """Runs one command after the other, each with files of its own for its three streams, in `folder`."""
+    """Starts commands, each with files of its own for its three streams. It ends with the process that made it."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._number = 0
-        self._process = subprocess.Popen(
-            (sys.executable, "-c", _SERVER), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+    def __init__(self) -> None:
+        self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                (sys.executable, "-P", str(_SCRIPT), str(theirs.fileno())), pass_fds=(theirs.fileno(),)
+            )
+
+    def start(
+        self, arguments: Sequence[str], environ: Mapping[str, str], folder: Path, streams: Sequence[IO[str] | int]
+    ) -> ForkedProcess:
+        """Start a command in a folder, with nothing but this environment."""
+        order = {"arguments": [*arguments], "environ": dict(environ), "folder": str(folder)}
+        reads, tells = os.pipe()
+        descriptors = [stream if isinstance(stream, int) else stream.fileno() for stream in streams]
+        socket.send_fds(self._orders, [json.dumps(order).encode()], [*descriptors, tells])
+        os.close(tells)
+        return ForkedProcess(reads)
 
     def run(
         self, arguments: tuple[str, ...], *, stdin: str = "", environ: Mapping[str, str] | None = None
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._number += 1
-        files = [self._folder / f"{self._number}.{stream}" for stream in ("stdin", "stdout", "stderr")]
-        files[0].write_text(stdin)
-        order = json.dumps([arguments, {**os.environ, **(environ or {})}, [str(file) for file in files]])
-        self._process.stdin.write(order + "\n")
-        self._process.stdin.flush()
-        status = int(self._process.stdout.readline())
-        return subprocess.CompletedProcess(arguments, status, files[1].read_text(), files[2].read_text())
+        with ExitStack() as files:
+            streams = [files.enter_context(tempfile.TemporaryFile("w+")) for _ in range(3)]
+            streams[0].write(stdin)
+            streams[0].seek(0)
+            status = self.start(arguments, {**os.environ, **(environ or {})}, Path.cwd(), streams).wait()
+            for stream in streams:
+                stream.seek(0)
+            return subprocess.CompletedProcess(arguments, status, *(stream.read() for stream in streams[1:]))
 
-    def close(self) -> None:
-        """End it."""
-        self._process.communicate()
+
+@functools.cache
+def fork_server() -> ForkServer:
+    """The one of this process."""
+    return ForkServer()

@@ -9,9 +9,12 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 from tests.harness.patience import PATIENCE, wait_until
+from tests.harness.processes.fork_server import ForkedProcess, fork_server
 from tests.harness.sockets.wire_client import Response, WireClient, request
 
 COMMAND = (str(Path(sys.executable).with_name("gguf-gateway")), "serve")
@@ -26,10 +29,9 @@ class GatewayLog:
         self._grown = threading.Condition()
         self._ended = False
 
-    def follow(self, process: "subprocess.Popen[str]") -> None:
+    def follow(self, output: TextIO) -> None:
         """Read until the process closes its end."""
-        assert process.stdout is not None
-        with process.stdout as stream:
+        with output as stream:
             for line in stream:
                 with self._grown:
                     self.lines.append(line.rstrip("\n"))
@@ -83,6 +85,7 @@ class GatewayProcess:
     """`gguf-gateway serve --config FILE`. The port is read from its log; give `port: 0` in the configuration.
 
     `prefix` is a command that runs it, like `prlimit --nofile=64`. It ends with this process, however that ends.
+    With `forked=False` it is the command itself: where something has to be there before Python begins.
     """
 
     def __init__(
@@ -91,24 +94,29 @@ class GatewayProcess:
         arguments: Sequence[str] = (),
         environ: Mapping[str, str] | None = None,
         prefix: Sequence[str] = (),
+        *,
+        forked: bool = True,
     ) -> None:
         self.config = config
         self.log = GatewayLog()
         self.clients: list[WireClient] = []
         self.responses: list[Response] = []
         self.port = 0
-        self._process = subprocess.Popen(
-            (*prefix, *COMMAND, "--config", str(config), "--stop-with-stdin", *arguments),
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **(environ or {})},
-            cwd=config.parent,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="backslashreplace",
+        given, stdin = os.pipe()
+        self._stdin: int | None = stdin  # None once it is closed
+        output, written = os.pipe()
+        options = ("--config", str(config), "--stop-with-stdin", *arguments)
+        start = _fork if forked else partial(_execute, prefix)
+        self._process = start(
+            options,
+            {**os.environ, "PYTHONUNBUFFERED": "1", **(environ or {})},
+            config.parent,
+            (given, written, written),
         )
-        threading.Thread(target=self.log.follow, args=(self._process,), daemon=True).start()
+        for theirs in (given, written):
+            os.close(theirs)
+        text = os.fdopen(output, encoding="utf-8", errors="backslashreplace")
+        threading.Thread(target=self.log.follow, args=(text,), daemon=True).start()
 
     def wait_until_serving(self) -> "GatewayProcess":
         """Return once it accepts connections. Fails with its log if it does not."""
@@ -279,8 +287,9 @@ class GatewayProcess:
     def wait(self, within: float = PATIENCE) -> int:
         """The exit status, once it has ended and its log is complete. Raises TimeoutExpired."""
         status = self._process.wait(within)
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        if self._stdin is not None:
+            os.close(self._stdin)
+            self._stdin = None
         self.log.wait_for_end()
         return status
 
@@ -295,6 +304,24 @@ class GatewayProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self.wait()
+
+
+def _fork(
+    options: Sequence[str], environ: Mapping[str, str], folder: Path, streams: tuple[int, int, int]
+) -> ForkedProcess:
+    return fork_server().start((*COMMAND[1:], *options), environ, folder, streams)
+
+
+def _execute(
+    prefix: Sequence[str],
+    options: Sequence[str],
+    environ: Mapping[str, str],
+    folder: Path,
+    streams: tuple[int, int, int],
+) -> "subprocess.Popen[bytes]":
+    stdin, stdout, stderr = streams
+    command = (*prefix, *COMMAND, *options)
+    return subprocess.Popen(command, env=environ, cwd=folder, stdin=stdin, stdout=stdout, stderr=stderr)
 
 
 def _connections(pid: int) -> dict[str, int]:

@@ -1,6 +1,5 @@
 """A command, run in this process, and a configuration for it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,6 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import main
 from tests.harness.processes.commands import CommandProcess, Run
-from tests.harness.processes.fork_server import ForkServer
 from tests.harness.storage.config_files import written
 
 
@@ -30,14 +28,7 @@ def config(tmp_path: Path) -> Path:
     return written(tmp_path)
 
 
-@pytest.fixture(scope="session")
-def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
-    server = ForkServer(tmp_path_factory.mktemp("streams"))
-    yield server
-    server.close()
-
-
 @pytest.fixture
-def command(fork_server: ForkServer, tmp_path: Path) -> CommandProcess:
+def command(tmp_path: Path) -> CommandProcess:
     """Commands as processes, on a database that is not there yet."""
-    return CommandProcess(fork_server, tmp_path / "gateway.db")
+    return CommandProcess(tmp_path / "gateway.db")
