@@ -1,7 +1,7 @@
 """llama-server's command line as options of a mock; what has no effect on a mock is left out."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -26,7 +26,7 @@ _OWN = (
         "--up-seconds",
         "--wake-seconds",
     ),
-    *("--scenario", "--answers", "--journal-entries", "--journal-bytes", "--journal-secrets"),
+    *("--scenario", "--answers", "--else", "--recordings", "--journal-entries", "--journal-bytes", "--journal-secrets"),
     *("--jitter", "--load-factor", "--endless", "--no-grammars", "--vocabulary", "--strict"),
     *("--router", "--router-models"),
 )
@@ -104,6 +104,8 @@ def options_from(parsed: dict[str, Any], environment: Mapping[str, str]) -> Opti
     given |= _model(given)
     if path := given.pop("chat_template_file", None):
         given["chat_template_source"] = Path(path).read_text(encoding="utf-8")
+    if "else_url" in given:
+        given.setdefault("recordings", _recordings_beside(given.get("answers", ())))
     for name in ("router_models", "control_names"):
         if name in given:
             given[name] = tuple(filter(None, given[name].split(",")))
@@ -111,6 +113,11 @@ def options_from(parsed: dict[str, Any], environment: Mapping[str, str]) -> Opti
         given["vertex_route"] = environment.get("AIP_PREDICT_ROUTE") or "/predict"
     given["debug_delays"] = bool(environment.get("LLAMA_SERVER_DEBUG_FAKE_TIMING"))
     return Options(**given)
+
+
+def _recordings_beside(answers: Sequence[str]) -> str:
+    """The folder of recordings if none is named: it goes with the first file of answers."""
+    return str(Path(answers[0]).with_suffix(".recordings")) if answers else "recordings"
 
 
 def _keys(listed: str, path: str | None) -> tuple[str, ...]:

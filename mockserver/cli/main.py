@@ -39,6 +39,8 @@ def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
 @_option("--clock", type=click.Choice(["real", "virtual"]), help="Let time pass by itself, or only when told to.")
 @_option("--fault", "faults", multiple=True, help="Arm a fault, as `cut after_events=3 times=2`; may be repeated.")
 @_option("--answers", multiple=True, type=click.Path(), help="Say what a YAML file of canned answers says.")
+@_option("--else", "else_url", metavar="URL", help="Pass on to this server what no canned answer fits, and record it.")
+@_option("--recordings", type=click.Path(), help="Folder of what --else recorded (FILE.recordings of --answers).")
 @_option("--journal-entries", type=click.IntRange(min=1), help="Exchanges that are remembered (1000).")
 @_option("--journal-bytes", type=click.IntRange(min=0), help="Bytes of bodies that are remembered (64 MiB).")
 @_option("--journal-secrets", is_flag=True, help="Remember keys and cookies, which are masked otherwise.")

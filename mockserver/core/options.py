@@ -27,9 +27,10 @@ class Options:
     those of ChatML, as SmolLM2 has them, or of Llama 2, whose prompts begin with `<s>`.
 
     `scenario` is a YAML file, `answers` are several, `clock` is real or virtual, `faults` are lines as in
-    docs/guide/mock-faults.md. The journal keeps `journal_entries` exchanges, `journal_body_bytes` of each body, and
-    `journal_bytes` of all of them; keys and cookies only with `journal_secrets`. Raises ValueError for an unknown
-    state, clock or reasoning.
+    docs/guide/mock-faults.md. What no canned answer fits is answered from the folder `recordings`, or else passed on to
+    the server at `else_url` and kept there. The journal keeps `journal_entries` exchanges, `journal_body_bytes` of each
+    body, and `journal_bytes` of all of them; keys and cookies only with `journal_secrets`. Raises ValueError for an
+    unknown state, clock or reasoning.
     """
 
     host: str = "127.0.0.1"
@@ -103,6 +104,8 @@ class Options:
     clock: Literal["real", "virtual"] = "real"
     faults: Sequence[str] = ()
     answers: Sequence[str] = ()
+    else_url: str = ""
+    recordings: str = ""
     journal_entries: int = 1000
     journal_body_bytes: int = 1024 * 1024
     journal_bytes: int = 64 * 1024 * 1024
@@ -114,6 +117,8 @@ class Options:
 
     def __post_init__(self) -> None:
         state_named(self.state)
+        if bool(self.else_url) != bool(self.recordings):
+            raise ValueError("'else_url' and 'recordings' belong together: what is passed on is recorded")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"'{name}' is one of {', '.join(choices)}; got {getattr(self, name)!r}")

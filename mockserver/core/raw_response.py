@@ -28,6 +28,7 @@ class RawResponse(web.StreamResponse):
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has left")
         transport.write(data)
+        self._request.writer.output_size += len(data)
         await self._request.writer.drain()
 
     async def send_piece(self, data: bytes, *, chunked: bool) -> None:

@@ -148,6 +148,10 @@ class CannedAnswers:
         """Forget all."""
         self._answers, self._of_files = [], []
 
+    def has_one_for(self, request: RequestView) -> bool:
+        """Whether what is said to a request is canned."""
+        return any(one.matches(request) for one in self)
+
     def choose(self, request: RequestView) -> CannedReply | None:
         """What is said to a request, if that is canned."""
         stored = next((one for one in self if one.matches(request)), None)

@@ -4,6 +4,8 @@ Mirrors tools/server/server-http.cpp (its pre-routing handler).
 """
 
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Protocol
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
@@ -14,6 +16,7 @@ from mockserver.api.vertex_api import predict
 from mockserver.core.aiohttp_internals import request_number
 from mockserver.core.api_errors import INVALID_KEY, LOADING, NOT_FOUND, ApiError
 from mockserver.core.options import Options
+from mockserver.core.request_matching import RequestView
 from mockserver.core.state import Phase
 from mockserver.engine.server_context import ServerContext
 from mockserver.play.journal_middleware import JOURNAL, record_exchange, record_request_body, record_response_head
@@ -27,6 +30,7 @@ from mockserver.server.routes import PUBLIC
 
 MODEL_SELECTOR: web.AppKey[ModelSelector] = web.AppKey("model_selector")
 OPTIONS = web.AppKey("options", Options)
+ELSE_SERVER: web.AppKey["ElseServer"] = web.AppKey("else_server")
 _MAX_BODY = 100 * 1024 * 1024
 _NEVER = frozenset({hdrs.METH_TRACE, hdrs.METH_CONNECT})
 _PREFLIGHT = {
@@ -35,6 +39,13 @@ _PREFLIGHT = {
     "Access-Control-Allow-Headers": "*",
     "Content-Type": "text/html",
 }
+
+
+class ElseServer(Protocol):
+    """Answers in the mock's place."""
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request."""
 
 
 @web.middleware
@@ -72,7 +83,15 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return json_response(LOADING, 503)
     if not _authorised(request):
         return json_response(INVALID_KEY, 401)
+    if (else_server := request.app.get(ELSE_SERVER)) and await _is_missed(request):
+        return await else_server.answer(request)
     return await request.app[MODEL_SELECTOR].handle(request, handler)
+
+
+async def _is_missed(request: web.Request) -> bool:
+    """Whether no canned answer is for a request; how the mock itself is, it says itself."""
+    view = RequestView(request.method, request.path, request.headers, await request.read())
+    return request.path not in PUBLIC and not request.app[MOCK_CONTEXT].answers.has_one_for(view)
 
 
 def _authorised(request: web.Request) -> bool:
@@ -99,6 +118,8 @@ def create_app(context: MockContext) -> web.Application:
     app[MOCK_CONTEXT], app[OPTIONS], app[STREAM_SESSIONS] = context, options, StreamSessions()
     app[JOURNAL], app[FAULTS], app[CLOCK] = context.journal, context.faults, server_context.clock
     app[MODEL_SELECTOR] = _model_selector(app, server_context)
+    if options.else_url:
+        app[ELSE_SERVER] = _else_server(options)
     app.cleanup_ctx.append(_background_work)
     app.on_response_prepare.extend((_close_used_up, arranger(options.allowed_origins), record_response_head))
     vertex = ((hdrs.METH_POST, options.vertex_route, predict),) if options.vertex_route else ()
@@ -107,6 +128,17 @@ def create_app(context: MockContext) -> web.Application:
         if method == hdrs.METH_GET:
             app.router.add_route(hdrs.METH_HEAD, path, handler)
     return app
+
+
+def _else_server(options: Options) -> ElseServer:
+    """Who answers what no canned answer is for. Raises ValueError."""
+    from mockserver.play.recording.new_episodes import NewEpisodes
+    from mockserver.play.recording.recording_file import RecordingError
+
+    try:
+        return NewEpisodes(options.else_url, Path(options.recordings))
+    except RecordingError as error:
+        raise ValueError(str(error)) from error
 
 
 def _model_selector(app: web.Application, server_context: ServerContext) -> ModelSelector:

@@ -79,6 +79,8 @@ class OptionKeywords(TypedDict, total=False):
     clock: Literal["real", "virtual"]
     faults: Sequence[str]
     answers: Sequence[str]
+    else_url: str
+    recordings: str
     journal_entries: int
     journal_body_bytes: int
     journal_bytes: int

@@ -1,20 +1,14 @@
-"""One exchange on file: bytes, where they were cut into pieces, and when each came. No secret is among them."""
+"""One exchange on file: bytes, where they were cut into pieces, and when each came."""
 
 import base64
 import json
 import re
-import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from mockserver.play.secrets import is_secret_header, masked_headers, masked_query
-
-_SHORTEST_SECRET = 6  # what is shorter may stand in a text by chance
-_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
-_LONGEST_UNPACKED = 2**24
+_STATUS = re.compile(r"HTTP/\S+ ([0-9]{3})\b")
 
 Headers = list[tuple[str, str]]
 
@@ -55,6 +49,12 @@ class Recording:
     ended_after_ms: float = 0.0
 
     @property
+    def status(self) -> int:
+        """The status of the answer; 0 if there is none to be understood."""
+        found = _STATUS.match(self.status_line)
+        return int(found[1]) if found else 0
+
+    @property
     def is_chunked(self) -> bool:
         """Whether each piece is an HTTP chunk."""
         return self.method != "HEAD" and self.header("transfer-encoding").lower() == "chunked"
@@ -75,49 +75,15 @@ class Recording:
         lines = [self.status_line, *(f"{name}: {value}" for name, value in self.headers)]
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
+    @property
+    def outcome(self) -> str:
+        """What became of the request, in words."""
+        status = self.status_line.partition(" ")[2] or "nothing"
+        return f"{self.method} {self.path} -> {status}, {len(self.pieces)} pieces, {self.ended}"
+
     def __str__(self) -> str:
         said = " ".join(self.body[:100].decode("utf-8", "replace").split())
         return f"{self.method} {self.path} {said}".rstrip()
-
-
-# --- secrets
-
-
-def scrub(recording: Recording) -> None:
-    """Put stars over every key and cookie: in the headers, in the query, and where a body repeats one."""
-    secrets = [value.encode("latin-1") for value in _secrets(recording.request_headers + recording.headers)]
-    recording.request_headers = masked_headers(recording.request_headers)
-    recording.headers = masked_headers(recording.headers)
-    recording.path = _without(masked_query(recording.path).encode(), secrets).decode()
-    packed = any(name.lower() == "content-encoding" for name, _ in recording.request_headers)
-    recording.body = _without_packed(recording.body, secrets) if packed else _without(recording.body, secrets)
-    recording.pieces = [RecordedPiece(piece.after_ms, _without(piece.data, secrets)) for piece in recording.pieces]
-
-
-def _secrets(headers: Headers) -> set[str]:
-    """The secret headers' values, and their parts: a key without its scheme, a cookie without its name."""
-    values = [value for name, value in headers if is_secret_header(name)]
-    parts = {part for value in values for part in [value, *re.split(r"[\s;=,]+", value)]}
-    return {part for part in parts if len(part) >= _SHORTEST_SECRET and part.lower() != "bearer"}
-
-
-def _without(data: bytes, secrets: Sequence[bytes]) -> bytes:
-    """As long as before: the length of a body has been told already."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        data = data.replace(secret, b"*" * len(secret))
-    return data
-
-
-def _without_packed(data: bytes, secrets: Sequence[bytes]) -> bytes:
-    """A compressed body with a secret in it is all stars: nothing within can be changed."""
-    try:
-        text = zlib.decompressobj(_GZIP_OR_ZLIB).decompress(data, _LONGEST_UNPACKED)
-    except zlib.error:
-        text = data
-    return b"*" * len(data) if any(secret in text for secret in secrets) else data
-
-
-# --- files
 
 
 def write(recording: Recording, folder: Path, number: int) -> Path:
@@ -142,6 +108,11 @@ def read(path: Path) -> Recording:
         raise RecordingError(f"{path}: {error} is missing.") from error
     except (OSError, ValueError, TypeError) as error:
         raise RecordingError(f"{path} is not a recording: {error}.") from error
+
+
+def read_folder(folder: Path) -> list[Recording]:
+    """All recordings of a folder. Raises RecordingError."""
+    return [read(path) for path in files_of(folder)]
 
 
 def _as_json(recording: Recording) -> dict[str, Any]:

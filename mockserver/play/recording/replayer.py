@@ -3,35 +3,73 @@
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from copy import copy
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from mockserver.core.raw_response import RawResponse
-from mockserver.play.recording.recording_file import Recording, RecordingEnd, RecordingError, files_of, read, scrub
+from mockserver.play.recording.recording_file import Recording, RecordingEnd, RecordingError, read_folder
+from mockserver.play.recording.scrubbing import scrub
+from mockserver.play.recording.upstream import recording_of
 
 _LISTED = 50
 
 RecordingKey = tuple[str, str, Any]
 
 
+class Episodes:
+    """Recordings by what was asked. What was asked several times is answered in the order recorded, and from then on
+    as the last time.
+    """
+
+    def __init__(self, recordings: Iterable[Recording]) -> None:
+        self._all: list[Recording] = []
+        self._unplayed: list[tuple[RecordingKey, list[Recording]]] = []
+        for recording in recordings:
+            self.add(recording)
+
+    def __iter__(self) -> Iterator[Recording]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def add(self, recording: Recording) -> None:
+        """One more, which must have been scrubbed."""
+        self._all.append(recording)
+        key = _key_of(recording)
+        for known, recordings in self._unplayed:
+            if known == key:
+                recordings.append(recording)
+                return
+        self._unplayed.append((key, [recording]))
+
+    def next(self, asked: Recording) -> Recording | None:
+        """The recording of a request, which may have its secrets still; None if there is none."""
+        asked = copy(asked)
+        scrub(asked)
+        key = _key_of(asked)
+        answers = next((recordings for known, recordings in self._unplayed if known == key), [])
+        if len(answers) > 1:
+            return answers.pop(0)
+        return answers[0] if answers else None
+
+
 class Replayer:
     """The recordings of `folder`; `speed` 2 is twice as fast as it was, 0 is without any delay.
 
-    What was asked several times is answered in the order recorded, and from then on as the last time.
     Raises RecordingError.
     """
 
     def __init__(self, folder: Path, speed: float = 1.0) -> None:
-        self.recordings = [read(path) for path in files_of(folder)]
+        self.recordings = Episodes(read_folder(folder))
         if not self.recordings:
             raise RecordingError(f"There is no recording in {folder}.")
         self._speed = speed
-        self._unplayed: list[tuple[RecordingKey, list[Recording]]] = []
-        for recording in self.recordings:
-            self._recordings_of(_key_of(recording)).append(recording)
 
     def app(self) -> web.Application:
         """The application that plays them."""
@@ -39,52 +77,52 @@ class Replayer:
         app.router.add_route("*", "/{path:(?s:.*)}", self._replay)
         return app
 
-    def _recordings_of(self, key: RecordingKey) -> list[Recording]:
-        """The list for this question, a new one if it was not asked before."""
-        for known, recordings in self._unplayed:
-            if known == key:
-                return recordings
-        self._unplayed.append((key, []))
-        return self._unplayed[-1][1]
-
-    def _next(self, key: RecordingKey) -> Recording | None:
-        answers = next((recordings for known, recordings in self._unplayed if known == key), [])
-        if len(answers) > 1:
-            return answers.pop(0)
-        return answers[0] if answers else None
-
     async def _replay(self, request: web.Request) -> web.StreamResponse:
-        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers]
-        key = Recording(request.method, request.raw_path, headers, await request.read())
-        scrub(key)
-        recording = self._next(_key_of(key))
+        asked = await recording_of(request)
+        recording = self.recordings.next(asked)
         if recording is None:
-            return _not_recorded(key, self.recordings)
-        answer = RawResponse(request)
-        try:
-            await self._play(recording, answer)
-        except ConnectionError:
-            answer.close_unfinished()
-        return answer
+            return not_recorded(asked, self.recordings, HTTPStatus.NOT_FOUND, "No recording of: ")
+        return await play(recording, RawResponse(request), self._speed)
 
-    async def _play(self, recording: Recording, answer: RawResponse) -> None:
-        started = time.monotonic()
+
+async def play(recording: Recording, answer: RawResponse, speed: float) -> RawResponse:
+    """Answer as was recorded, so many times as fast; 0: at once."""
+    started = time.monotonic()
+    try:
         if recording.status_line:
-            await self._until(started, recording.head_after_ms)
+            await _until(started, recording.head_after_ms, speed)
+            answer.set_status(recording.status)
             await answer.send(recording.head)
         for piece in recording.pieces:
-            await self._until(started, piece.after_ms)
+            await _until(started, piece.after_ms, speed)
             await answer.send_piece(piece.data, chunked=recording.is_chunked)
-        await self._until(started, recording.ended_after_ms)
+        await _until(started, recording.ended_after_ms, speed)
         if recording.ended is RecordingEnd.FINISHED:
             await answer.finish(chunked=recording.is_chunked, keep=recording.is_kept)
         else:
             answer.close_unfinished()
+    except ConnectionError:
+        answer.close_unfinished()
+    return answer
 
-    async def _until(self, started: float, after_ms: float) -> None:
-        """Wait for the moment of a piece; lateness of one does not add up."""
-        if self._speed:
-            await asyncio.sleep(started + after_ms / 1000 / self._speed - time.monotonic())
+
+async def _until(started: float, after_ms: float, speed: float) -> None:
+    """Wait for the moment of a piece; lateness of one does not add up."""
+    if speed:
+        await asyncio.sleep(started + after_ms / 1000 / speed - time.monotonic())
+
+
+def not_recorded(asked: Recording, recordings: Iterable[Recording], status: HTTPStatus, why: str) -> web.Response:
+    """An error that lists what there is, those of the same path first."""
+    scrub(asked)
+    near = sorted(recordings, key=lambda one: (one.path != asked.path, one.method != asked.method))
+    error = {
+        "code": status.value,
+        "message": f"{why}{asked}",
+        "type": "not_found_error" if status is HTTPStatus.NOT_FOUND else "unavailable_error",
+        "recorded": [str(one) for one in near[:_LISTED]],
+    }
+    return web.json_response({"error": error}, status=status)
 
 
 def _key_of(recording: Recording) -> RecordingKey:
@@ -93,16 +131,3 @@ def _key_of(recording: Recording) -> RecordingKey:
         return recording.method, recording.path, json.loads(recording.body)
     except ValueError:
         return recording.method, recording.path, recording.body
-
-
-def _not_recorded(key: Recording, recordings: Sequence[Recording]) -> web.Response:
-    """404 that lists what there is, those of the same path first."""
-    near = sorted(recordings, key=lambda one: (one.path != key.path, one.method != key.method))
-    message = f"No recording of: {key}"
-    error = {
-        "code": 404,
-        "message": message,
-        "type": "not_found_error",
-        "recorded": [str(one) for one in near[:_LISTED]],
-    }
-    return web.json_response({"error": error}, status=404)
