@@ -4,7 +4,7 @@ Every pytest run of an environment loads this file, also where the project has f
 of its own. So it is a module with a name of its own, and imports nothing but pytest until a fixture is used.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from mockserver import BackgroundMock, MockLlamaServer
     from mockserver.sandbox import MockFactory, Sandbox, SandboxFactory
+    from mockserver.sandbox.sandbox import EndpointGroupName
 
 
 class Reporter(Protocol):
@@ -33,10 +34,17 @@ def gguf_sandbox_deployments() -> "dict[str, MockLlamaServer] | None":
 
 
 @pytest.fixture(scope="session")
+def gguf_sandbox_endpoints() -> "Sequence[EndpointGroupName] | None":
+    """The endpoint groups of `gguf_sandbox`; override it in a conftest.py. By default the gateway's own default."""
+    return None
+
+
+@pytest.fixture(scope="session")
 def _gguf_sandbox_of_session(
     gguf_sandbox_deployments: "dict[str, MockLlamaServer] | None",
+    gguf_sandbox_endpoints: "Sequence[EndpointGroupName] | None",
 ) -> "Iterator[Sandbox]":
-    with _ours("mockserver.sandbox").Sandbox(gguf_sandbox_deployments) as sandbox:
+    with _ours("mockserver.sandbox").Sandbox(gguf_sandbox_deployments, endpoints=gguf_sandbox_endpoints) as sandbox:
         yield sandbox
 
 

@@ -1,9 +1,9 @@
 """The types of the factory fixtures: annotate with them, and editors know every option."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Unpack
 
-from mockserver.sandbox.sandbox import Sandbox
+from mockserver.sandbox.sandbox import EndpointGroupName, Sandbox
 from mockserver.server.background_thread import BackgroundMock
 from mockserver.server.mock_server import MockLlamaServer
 from mockserver.server.option_keywords import OptionKeywords
@@ -18,6 +18,7 @@ class SandboxFactory(Protocol):
         *,
         key: str = ...,
         server: Mapping[str, Any] | None = None,
+        endpoints: Sequence[EndpointGroupName] | None = None,
         **mock_options: Unpack[OptionKeywords],
     ) -> Sandbox:
         """See `Sandbox`, which takes the same."""

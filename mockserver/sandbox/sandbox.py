@@ -1,9 +1,9 @@
 """A gateway and mock llama-servers on this machine, for tests and scripts: `with Sandbox() as sandbox:`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Literal, Self, Unpack
 
 from mockserver.sandbox.deployment import Deployment
 from mockserver.sandbox.gateway_process import GatewayError, GatewayProcess
@@ -12,8 +12,10 @@ from mockserver.server.option_keywords import OptionKeywords
 
 __all__ = ["Deployment", "GatewayError", "Sandbox"]
 
+EndpointGroupName = Literal["openai", "anthropic", "native"]
 KEY = "gw_sandbox_key_for_tests"
 _LINES_SHOWN = 20
+_ASKED: Mapping[str, str] = {"openai": "/v1/completions", "anthropic": "/v1/messages", "native": "/completion"}
 _ACCOUNT = "sandbox"
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")  # whose pages may call the sandbox's deployments
 _SERVER: dict[str, Any] = {
@@ -31,7 +33,8 @@ class Sandbox:
 
     `deployments` names the mocks: `Sandbox({"slow": MockLlamaServer(tokens_per_second=5)})`.
     Without it there is one deployment, `demo`, and `mock_options` are its mock's; embeddings and reranking are on.
-    `key` opens all of them. `server` adds to the `server:` section of the gateway's configuration.
+    `key` opens all of them. `server` adds to the `server:` section of the gateway's configuration; `endpoints` are the
+    groups that every deployment enables, where the gateway's own two are not the right ones.
     Usable from any thread; outside its `with` block everything raises GatewayError.
     """
 
@@ -41,6 +44,7 @@ class Sandbox:
         *,
         key: str = KEY,
         server: Mapping[str, Any] | None = None,
+        endpoints: Sequence[EndpointGroupName] | None = None,
         **mock_options: Unpack[OptionKeywords],
     ) -> None:
         if deployments is not None and mock_options:
@@ -48,6 +52,8 @@ class Sandbox:
         self.key = key
         self._mocks = dict(deployments) if deployments is not None else {"demo": _default_mock(mock_options)}
         self._server = _merged(_SERVER, server or {})
+        self._endpoints = {"endpoints": list(endpoints)} if endpoints is not None else {}
+        self._asked = _ASKED[next(iter(endpoints or ("openai",)))]
         self._statuses = dict.fromkeys(self._mocks, "auto")
         self._upstreams: dict[str, str] = {}
         self._deployments: dict[str, Deployment] = {}
@@ -133,14 +139,14 @@ class Sandbox:
 
     def answer_to_nothing(self, name: str) -> int:
         """The status with which the gateway answers a request with no body, which never reaches the mock."""
-        return self._gateway.ask("POST", f"/api/gguf/{name}/v1/completions", self.key)
+        return self._gateway.ask("POST", f"/api/gguf/{name}{self._asked}", self.key)
 
     def _configuration(self) -> dict[str, Any]:
         return {
             "server": self._server,
             "accounts": {_ACCOUNT: {"keys": [{"name": "tests", "key": self.key}]}},
             "deployments": {
-                name: {"account": _ACCOUNT, "upstream": upstream, "status": self._statuses[name]}
+                name: {"account": _ACCOUNT, "upstream": upstream, "status": self._statuses[name], **self._endpoints}
                 for name, upstream in self._upstreams.items()
             },
         }

@@ -4,11 +4,13 @@ import json
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from mockserver.sandbox.sandbox import GatewayError, Sandbox
+from mockserver.sandbox import SandboxFactory
+from mockserver.sandbox.sandbox import EndpointGroupName, GatewayError, Sandbox
 from tests.harness.patience import AT_ONCE, PATIENCE
 
 CHAT = "/v1/chat/completions"
@@ -154,3 +156,14 @@ def test_mock_options_go_with_the_default_deployment_only() -> None:
         Sandbox({}, tokens_per_second=5)
     with pytest.raises(TypeError, match="no option 'token'"):
         Sandbox(token=5)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("endpoints", [("openai", "anthropic", "native"), ("native",)])
+def test_native_endpoints_are_enabled_where_they_are_asked_for(
+    gguf_sandbox: Sandbox, gguf_sandbox_factory: SandboxFactory, endpoints: Sequence[EndpointGroupName]
+) -> None:
+    assert post(gguf_sandbox, path="/completion")[0] == 404
+    sandbox = gguf_sandbox_factory(endpoints=endpoints)
+    status, body = post(sandbox, path="/completion")
+    assert (status, "prompt" in body["error"]["message"]) == (400, True)  # of the mock: there is none
+    assert post(sandbox)[0] == (200 if "openai" in endpoints else 404)
