@@ -40,7 +40,7 @@ class NewEpisodes:
             return not_recorded(asked, self._episodes, HTTPStatus.BAD_GATEWAY, f"No recording, and {error}: ")
 
     def _keep(self, recording: Recording) -> None:
-        """Keep what tells of the request alone, a whole answer and no passing trouble, if it can be read without keys."""
+        """Keep what tells of the request alone: a whole answer, no passing trouble, and readable without keys."""
         is_passing = recording.status in _PASSING or recording.status >= HTTPStatus.INTERNAL_SERVER_ERROR
         if recording.ended is not RecordingEnd.FINISHED or is_passing or spoils_answer(recording):
             _log.warning("not recorded: %s", recording.outcome)
