@@ -35,7 +35,7 @@ DEFAULT_GROUPS = (OPENAI, ANTHROPIC)
 
 
 class LastWord(StrEnum):
-    """What an event stream has to end with to be whole; `gateway/proxy/event_stream.py` recognises it.
+    """What an event stream has to end with to be whole; `gateway/proxy/last_words.py` recognises it.
 
     As llama-server sends it: tools/server/server-context.cpp (`handle_completions_impl`) and server-task.cpp.
     """

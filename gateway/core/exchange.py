@@ -5,8 +5,9 @@ from time import monotonic
 
 from aiohttp import web
 
+from gateway.core.excerpt import Excerpt
 from gateway.core.http.cors import NO_CORS, CorsHeaders
-from gateway.core.usage import Excerpt, Usage
+from gateway.core.usage import Usage
 
 
 class Ending(StrEnum):

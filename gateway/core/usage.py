@@ -5,17 +5,9 @@ for the real one: within a JSON string its quotes are escaped.
 """
 
 import re
-from collections import deque
 from typing import Any, NamedTuple
 
 import orjson
-
-# A stream's first event and its last ones, or both ends of a JSON body, in all the shapes recorded of llama-server.
-_FIRST_BYTES = 2048
-_EVENT_ENDS = b"}\n\n"  # a comment never ends like this
-_LAST_BYTES = 4096
-_LAST_CHUNKS = 8  # the usage is in one of the last three
-_LAST_PIECES = 16  # kept apart: joining them for every event would cost more than all the rest done for it
 
 _USAGE, _TIMINGS = b'"usage":', b'"timings":'
 _TOO_MANY = 2**53  # no real count is as large, and a larger number would not fit where counts are written
@@ -34,46 +26,6 @@ class Usage(NamedTuple):
     tokens_out: int
     cached: int = 0
     tokens_per_second: float | None = None
-
-
-class Excerpt:
-    """The `size`, the `first` and the last bytes of an answer, collected as it passes.
-
-    `chunks` came after all that was added, in their frames. A `Pipe` puts them there, counts their content, and notes
-    when the last of them was `last_chunk_at`, in the event loop's time.
-    """
-
-    __slots__ = ("_newest", "chunks", "first", "last_chunk_at", "size")
-
-    def __init__(self) -> None:
-        self.size = 0
-        self.first = b""
-        self._newest: list[bytes] = []
-        self.chunks: deque[bytes] = deque(maxlen=_LAST_CHUNKS)
-        self.last_chunk_at = 0.0
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether enough of the beginning is kept: of a stream its first event, of all else the first bytes."""
-        return self.size >= _FIRST_BYTES or _EVENT_ENDS in self.first
-
-    def add(self, data: bytes) -> None:
-        """Note a piece that has passed."""
-        if self.chunks:
-            self._newest = [self.last()]
-            self.chunks.clear()
-        if not self.has_begun:
-            self.first += data[: _FIRST_BYTES - self.size]
-        self.size += len(data)
-        self._newest.append(data if len(data) <= _LAST_BYTES else data[-_LAST_BYTES:])
-        if len(self._newest) > _LAST_PIECES:
-            self._newest = [self.last()]
-
-    def last(self) -> bytes:
-        """The last bytes that have passed: 4 KiB, or 8 events."""
-        contents = [chunk[chunk.index(b"\n") + 1 : -2] for chunk in self.chunks]
-        before = self._newest if len(contents) < _LAST_CHUNKS else []  # else some may be missing in between
-        return b"".join((*before, *contents))[-_LAST_BYTES:]
 
 
 def read_usage(first: bytes, last: bytes) -> Usage | None:

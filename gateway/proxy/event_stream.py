@@ -1,4 +1,4 @@
-"""Event streams: whether one is whole, and what the gateway puts into it: pings in a silence, an error at a break.
+"""Event streams: what the gateway puts into one, pings in a silence and an error at a break.
 
 WHATWG HTML 9.2 "Server-sent events": a blank line ends an event, and lines end in LF, CR or CRLF.
 """
@@ -6,55 +6,17 @@ WHATWG HTML 9.2 "Server-sent events": a blank line ends an event, and lines end 
 import json
 import re
 
-from gateway.core.endpoints import ApiProtocol, LastWord
+from gateway.core.endpoints import ApiProtocol
 
 CONTENT_TYPE = b"text/event-stream"
 TAIL_BYTES = 4  # as many of the last bytes as `finish_line` needs to see
 
-_JUDGED_BYTES = 4096  # of a stream's end, to see whether it is whole
-_BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r){2}")
 _COMMENTS = re.compile(rb"(?::[^\r\n]*(?:[\r\n]+|\Z))*").fullmatch
-# By which an event is known to end its stream. Within JSON a quote inside a string is escaped, so none of these can be
-# generated text. A native stream's last event need not have "stop": `response_fields` chooses what it has; those before
-# always do.
-_LAST_EVENTS = {
-    LastWord.DONE: rb"",
-    LastWord.MESSAGE_STOP: rb'event: ?message_stop|data: ?\{"type": ?"message_stop"|',
-    LastWord.RESPONSE_OVER: rb'(?:event: ?|data: ?\{"type": ?")response\.(?:completed|incomplete|failed)\b|',
-    LastWord.STOP: rb'data: ?\{(?!.*"stop": ?false)|',
-}
-# Some servers send [DONE] in every protocol. "error:" is how llama-server began an error up to September 2025.
-_ALWAYS_LAST = rb'data: ?\[DONE\]|event: ?error|error:|data: ?\{"(?:error"|type": ?"error")'
-_ends_with = {
-    word: re.compile(rb"^(?:" + its + _ALWAYS_LAST + rb")", re.MULTILINE).search for word, its in _LAST_EVENTS.items()
-}
 
 
 def is_event_stream(content_type: bytes) -> bool:
     """Whether a Content-Type names an event stream, whatever its parameters."""
     return content_type.split(b";", 1)[0].strip().lower() == CONTENT_TYPE
-
-
-def is_whole(tail: bytes, size: int, last_word: LastWord) -> bool:
-    """Whether a stream of `size` bytes that ends with `tail` has had its last word, or an error in place of it.
-
-    `tail` may be all of it. A last event that begins before `tail`, or its last 4 KiB, cannot be read: it counts as
-    the right one, unless it breaks off.
-
-    >>> is_whole(b'data: {"choices":[]}\n\ndata: [DONE]\n\n', 36, LastWord.DONE)
-    True
-    >>> is_whole(b'data: {"choices":[]}\n\nproxy error: Failed to read connection', 61, LastWord.DONE)
-    False
-    """
-    tail = tail[-_JUDGED_BYTES:]
-    *events, unfinished = _BLANK_LINE.split(tail)
-    while events and _COMMENTS(events[-1]):
-        events.pop()
-    if len(events) == 1 and len(tail) < size:
-        return not unfinished
-    if unfinished.rstrip() == b"data: [DONE]":
-        return True  # some servers leave out the blank line behind it
-    return bool(events) and _ends_with[last_word](events[-1]) is not None
 
 
 def finish_line(tail: bytes) -> bytes:

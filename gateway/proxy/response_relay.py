@@ -9,10 +9,11 @@ from time import monotonic
 from gateway.core import errors
 from gateway.core.endpoints import Endpoint
 from gateway.core.errors import Refusal
+from gateway.core.excerpt import Excerpt, stream_of
 from gateway.core.exchange import Ending, Exchange
-from gateway.core.usage import Excerpt
 from gateway.proxy import event_stream
 from gateway.proxy.client_connection import Client
+from gateway.proxy.last_words import is_whole
 from gateway.proxy.response_writer import HeadWriter, ResponseWriter
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.connection_pool import ConnectionPool
@@ -103,6 +104,7 @@ class ResponseRelay:
         self._head = head
         self._streams = event_stream.is_event_stream(head.headers.get(b"content-type", b""))
         self._is_open_stream = self._streams and head.length is None and not head.headers.get(b"content-encoding")
+        self._sent.has_events = self._is_open_stream
         if 300 <= head.status < 400 and head.status != 304:
             self._refuse(f"it redirects ({head.status})")
         elif head.status in {401, 403}:
@@ -177,22 +179,20 @@ class ResponseRelay:
 
     def _end(self, reply: ResponseWriter, data: bytes) -> None:
         """Pass on the last of the answer; without its end, if the answer is not whole."""
-        is_cut = self._lacks_last_word(self._sent.last(), self._sent.size) if self._is_open_stream else False
+        is_cut = self._is_open_stream and self._lacks_last_word(self._sent)
         reply.send(data, not is_cut)
         if is_cut:
             self.broken(_no_last_word())
         else:
             self._finish(Ending.FINISHED)
 
-    def _lacks_last_word(self, tail: bytes, size: int) -> bool:
-        """Whether an open stream, over and ending with `tail`, is one that breaks off all the same.
+    def _lacks_last_word(self, sent: Excerpt) -> bool:
+        """Whether an open stream that is over, after this, is one that breaks off all the same.
 
         A proxy before a model server that dies may end its answer properly; llama-server's router mode does.
         """
         word, head = self._endpoint.last_word, self._head
-        return (
-            head is not None and head.status == 200 and word is not None and not event_stream.is_whole(tail, size, word)
-        )
+        return head is not None and head.status == 200 and word is not None and not is_whole(sent, word)
 
     def _start_or_hold(self, early: bytes) -> None:
         if self._head is not None and self._head.status == 503 and not self._held_end and len(early) <= _PEEKED_BYTES:
@@ -201,7 +201,7 @@ class ResponseRelay:
             self._refuse("it is loading its model")
         elif self._is_rewritten():
             self._rewrite_or_hold(early)
-        elif self._held_end and self._is_open_stream and self._lacks_last_word(early, len(early)):
+        elif self._held_end and self._is_open_stream and self._lacks_last_word(stream_of(early)):
             self._held_end = False
             self.broken(_no_last_word())
         elif early or self._held_end:

@@ -3,7 +3,8 @@
 import pytest
 
 from gateway.core.endpoints import ENDPOINTS, LastWord
-from gateway.proxy.event_stream import is_whole
+from gateway.core.excerpt import stream_of
+from gateway.proxy.last_words import is_whole
 
 DELTA = b'data: {"choices":[{"delta":{"content":"data: [DONE]\\n\\n"}}]}\n\n'
 ERROR = b'data: {"error":{"code":500,"message":"Compute error.","type":"server_error"}}\n\n'
@@ -19,6 +20,16 @@ FINAL = (
 )
 PROXY_ERROR = b"proxy error: Failed to read connection"  # as llama-server's router mode writes it
 LONG = b"x" * 5000
+NULL = b"data: null\n\n"  # where one of several prompts begins
+
+
+def of_second(events: bytes) -> bytes:
+    """The same events, of a request's second prompt."""
+    return events.replace(b'"index":0', b'"index":1')
+
+
+TWO_BEGUN = PARTIAL + NULL + of_second(PARTIAL)
+LONG_COMPLETED = COMPLETED.replace(b"}\n", b',"text":"' + b"x" * 9000 + b'": ' + b"1" * (4096 - 5) + b"}\n")
 
 WHOLE = {
     "chat": (LastWord.DONE, DELTA + b"data: [DONE]\n\n"),
@@ -42,6 +53,13 @@ WHOLE = {
     "native, chosen fields": (LastWord.STOP, PARTIAL + b'data: {"content":""}\n\n'),
     "native, a long prompt": (LastWord.STOP, PARTIAL + FINAL.replace(b"}", b',"prompt":"' + LONG + b'"}')),
     "native, an error": (LastWord.STOP, PARTIAL + ERROR),
+    "native, two prompts in turn": (LastWord.STOP, PARTIAL + FINAL + NULL + of_second(PARTIAL + FINAL)),
+    "native, two prompts at a time": (LastWord.STOP, TWO_BEGUN + FINAL + of_second(PARTIAL) + of_second(FINAL)),
+    "native, two prompts, one silent": (LastWord.STOP, PARTIAL + NULL + FINAL + of_second(FINAL)),
+    "native, two prompts, chosen fields": (LastWord.STOP, TWO_BEGUN + b'data: {"content":""}\n\n' * 2),
+    "native, two prompts, an error": (LastWord.STOP, TWO_BEGUN + ERROR),
+    "chat, a long error": (LastWord.DONE, DELTA + ERROR.replace(b"error.", LONG)),
+    "responses, a long one whose kept end looks like a comment": (LastWord.RESPONSE_OVER, LONG_COMPLETED),
 }
 BROKEN = {
     "nothing": (LastWord.DONE, b""),
@@ -58,20 +76,50 @@ BROKEN = {
     "native": (LastWord.STOP, PARTIAL),
     "native, the second prompt": (LastWord.STOP, PARTIAL + FINAL + PARTIAL),
     "native, the router's words": (LastWord.STOP, PARTIAL + PROXY_ERROR),
-    "native, before anything": (LastWord.STOP, b"data: null\n\n"),
+    "native, two prompts, one of them not over": (LastWord.STOP, TWO_BEGUN + PARTIAL + FINAL),
+    "native, two prompts, one of them just begun": (LastWord.STOP, PARTIAL + NULL + FINAL),
+    "native, a long partial": (
+        LastWord.STOP,
+        PARTIAL.replace(b'"id_', b'"completion_probabilities":"' + LONG + b'","id_'),
+    ),
+    "responses, a long item": (LastWord.RESPONSE_OVER, ITEM.replace(b"{}", b'"' + LONG + b'"')),
+    "messages, a long block": (LastWord.MESSAGE_STOP, ANTHROPIC.replace(b"}", b',"text":"' + LONG + b'"}')),
+    "chat, no event of its own": (LastWord.DONE, DELTA + LONG + b"data: [DONE]\n\n"),
+    "chat, no event of its own nor end": (LastWord.DONE, DELTA + LONG + b"data: [DONE]"),
+    "native, before anything": (LastWord.STOP, NULL),
 }
 
 
 @pytest.mark.parametrize(("word", "stream"), WHOLE.values(), ids=WHOLE)
 def test_a_stream_with_its_last_word_is_whole(word: LastWord, stream: bytes) -> None:
-    assert is_whole(stream, len(stream), word)
-    assert is_whole(stream[-600:], len(stream), word), "of a long stream, only the end is there to be read"
+    assert is_whole(stream_of(stream), word)
 
 
 @pytest.mark.parametrize(("word", "stream"), BROKEN.values(), ids=BROKEN)
 def test_a_stream_without_its_last_word_is_broken(word: LastWord, stream: bytes) -> None:
-    assert not is_whole(stream, len(stream), word)
-    assert not is_whole(DELTA * 100 + stream, len(DELTA * 100 + stream), word)
+    assert not is_whole(stream_of(stream), word)
+
+
+@pytest.mark.parametrize(("word", "stream"), [*WHOLE.values(), *BROKEN.values()], ids=[*WHOLE, *BROKEN])
+def test_it_does_not_matter_where_a_stream_is_cut_into_pieces(word: LastWord, stream: bytes) -> None:
+    is_known = is_whole(stream_of(stream), word)
+    kept = len(stream) - 4096
+    starts = (
+        range(len(stream))
+        if kept < 0
+        else [*range(300), *range(kept - 40, kept + 40), *range(kept + 4056, kept + 4096)]
+    )
+    for at in starts:
+        assert is_whole(stream_of(stream[:at], stream[at:]), word) == is_known, at
+    for size in (1, 2, 7, 100):
+        pieces = (stream[at : at + size] for at in range(0, len(stream), size))
+        assert is_whole(stream_of(*pieces), word) == is_known, size
+
+
+@pytest.mark.parametrize(("word", "stream"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_stream_is_broken_however_long_it_was_before(word: LastWord, stream: bytes) -> None:
+    for size in (*range(3400, 4200, 3), 8192):
+        assert not is_whole(stream_of(b":" * (size - 2) + b"\n\n", stream), word), size
 
 
 # What answers in one piece, whatever is asked. An endpoint that is in neither table may be cut without a word.

@@ -67,6 +67,14 @@ def test_events_past_the_parser_need_a_last_word_too(relay_gateway: GatewayProce
         assert client.is_closed()
 
 
+@pytest.mark.parametrize("pieces", [(b"x" * 5000 + DONE,), (b"x" * 5000, DONE)], ids=["one piece", "two"])
+def test_a_last_word_that_is_no_event_of_its_own_is_none(
+    relay_gateway: GatewayProcess, upstream: ScriptedUpstream, pieces: tuple[bytes, ...]
+) -> None:
+    with upstream.playing(says(HEAD, chunks(EVENT)[:-5], *(chunks(piece)[:-5] for piece in pieces), b"0\r\n\r\n")):
+        assert not relay_gateway.ask(chat()).whole
+
+
 def test_an_error_of_the_servers_own_is_a_last_word(relay_gateway: GatewayProcess, upstream: ScriptedUpstream) -> None:
     with upstream.playing(says(HEAD, chunks(EVENT, OWN_ERROR))):
         response = relay_gateway.ask(chat())

@@ -1,0 +1,84 @@
+"""What is kept of an answer while it passes: enough to read its token usage, and to see whether a stream is whole."""
+
+from collections import deque
+
+# A stream's first event and its last ones, or both ends of a JSON body, in all the shapes recorded of llama-server.
+_FIRST_BYTES = 2048
+_EVENT_ENDS = b"}\n\n"  # a comment never ends like this
+_LAST_BYTES = 4096
+_LAST_CHUNKS = 8  # the usage is in one of the last three
+_LAST_PIECES = 16  # kept apart: joining them for every event would cost more than all the rest done for it
+_OPENING_BYTES = 512  # of an event: its name, and of its data all that is not text
+
+
+class Excerpt:
+    """The `size`, the `first` and the last bytes of an answer, collected as it passes.
+
+    Where it is a stream (`has_events`), the `opening` of its last event as well, which may be longer than what is kept.
+    `chunks` came after all that was added, in their frames. A `Pipe` puts them there, counts their content, and notes
+    when the last of them was `last_chunk_at`, in the event loop's time.
+    """
+
+    __slots__ = ("_newest", "_opening", "chunks", "first", "has_events", "last_chunk_at", "size")
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.first = b""
+        self._newest: list[bytes] = []
+        self.chunks: deque[bytes] = deque(maxlen=_LAST_CHUNKS)
+        self.last_chunk_at = 0.0
+        self.has_events = False
+        self._opening = b""
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether enough of the beginning is kept: of a stream its first event, of all else the first bytes."""
+        return self.size >= _FIRST_BYTES or _EVENT_ENDS in self.first
+
+    @property
+    def opening(self) -> bytes:
+        """The first bytes of the last event that is no comment; empty if they are not known.
+
+        They are not where an event came in several chunks past `add`, nor where lines end in CR.
+        """
+        return b"" if self.chunks else self._opening
+
+    def add(self, data: bytes) -> None:
+        """Note a piece that has passed."""
+        if self.chunks:
+            self._newest = [self.last()]
+            self._opening = b""
+            self.chunks.clear()
+        if self.has_events:
+            self._note_opening(data)
+        if not self.has_begun:
+            self.first += data[: _FIRST_BYTES - self.size]
+        self.size += len(data)
+        self._newest.append(data if len(data) <= _LAST_BYTES else data[-_LAST_BYTES:])
+        if len(self._newest) > _LAST_PIECES:
+            self._newest = [self.last()]
+
+    def last(self) -> bytes:
+        """The last bytes that have passed: 4 KiB, or 8 events."""
+        contents = [chunk[chunk.index(b"\n") + 1 : -2] for chunk in self.chunks]
+        before = self._newest if len(contents) < _LAST_CHUNKS else []  # else some may be missing in between
+        return b"".join((*before, *contents))[-_LAST_BYTES:]
+
+    def _note_opening(self, data: bytes) -> None:
+        """Called with each piece before it is added: an event may have begun with the end of the one before."""
+        seen = self.last()[-_OPENING_BYTES:] + data
+        before = seen.rfind(b"\n\n", 0, len(seen) - 1)
+        begun = seen[before + 2 :] if before >= 0 else seen if self.size <= _OPENING_BYTES else b""
+        if b"\r" in data:
+            self._opening = b""
+        elif begun and not begun.startswith((b":", b"\n")):
+            self._opening = begun[:_OPENING_BYTES]
+
+
+def stream_of(*pieces: bytes) -> Excerpt:
+    """The excerpt of a stream that came in these pieces."""
+    excerpt = Excerpt()
+    excerpt.has_events = True
+    for piece in pieces:
+        excerpt.add(piece)
+    return excerpt
