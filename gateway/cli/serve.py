@@ -34,6 +34,7 @@ _STDIN, _STDERR = 0, 2
 def serve(path: Path, hosts: tuple[str, ...], port: int | None, stop_with_stdin: bool) -> None:
     """Serve the deployments of a configuration until SIGTERM or Ctrl-C."""
     _fill_closed_streams()
+    logs.set_up("auto", "info")  # what is wrong with the configuration must not wait, either, for somebody who reads
     settings = _with_options(read_settings(path, hosts=hosts), hosts, port)
     for number in (signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)  # for other servers they have a meaning; here they would kill

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import scene
-from tests.harness.patience import PATIENCE, wait_until
+from tests.harness.patience import AT_ONCE, PATIENCE, wait_until
 from tests.harness.processes.gateway_process import COMMAND
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.stage import chat
@@ -119,13 +119,20 @@ def test_whoever_reads_the_log_later_finds_all_of_it(tmp_path: Path, upstream: S
 
 
 @pytest.mark.slow
-def test_an_error_at_the_start_ends_it_though_nobody_reads_of_it(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+@pytest.mark.parametrize("wrong", ["the port is taken", "the configuration"])
+def test_an_error_at_the_start_ends_it_though_nobody_reads_of_it(
+    tmp_path: Path, upstream: ScriptedUpstream, wrong: str
+) -> None:
     path = tmp_path / "gateway.yaml"
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        path.write_text(scene.config(upstream.url).replace("port: 0", f"port: {taken.getsockname()[1]}"))
+        text = scene.config(upstream.url).replace("port: 0", f"port: {taken.getsockname()[1]}")
+        path.write_text(text + "unknown: 1\n" if wrong == "the configuration" else text)
         reader, writer = os.pipe()
         fill(writer)
         process = subprocess.Popen((*COMMAND, "--config", str(path)), stdin=subprocess.DEVNULL, stderr=writer)
         os.close(writer)
-        assert process.wait(PATIENCE) == 1
-        os.close(reader)
+        try:
+            assert process.wait(AT_ONCE) == 1
+        finally:
+            os.close(reader)
+            process.kill()
