@@ -4,6 +4,7 @@ A release of aiohttp may lack any of it. `unfit` says what makes it useless, `sh
 """
 
 import asyncio
+import re
 from typing import Any
 
 import aiohttp
@@ -17,6 +18,8 @@ _FOR_FAST_PATH = ("_waiter", "_messages", "_next_keepalive_close_time", "_keepal
 # To tell the reader of a request's body that no more of it can come.
 _FOR_BODIES = ("_messages", "_request_count")
 
+_MAX_HEAD_BYTES = 64 * 1024  # kept of a head that is not whole yet; more than the parser takes for all that matters
+_ORIGIN = re.compile(rb"^origin:[ \t]*([!-~]+)[ \t]*\r?$", re.MULTILINE | re.IGNORECASE)
 _MAX_FRAMING_BYTES = 64 * 1024  # chunk sizes and extensions, beyond seven bytes for every one of the body
 
 
@@ -51,13 +54,14 @@ def shortcomings() -> list[str]:
 class AiohttpConnection(web.RequestHandler):
     """One client connection of aiohttp's server, with names for what the gateway has to know of its state."""
 
-    __slots__ = ("_body", "_body_bytes", "_request_lines", "event_loop")
+    __slots__ = ("_body", "_body_bytes", "_head", "_request_lines", "event_loop")
 
     def __init__(self, manager: web.Server, **options: Any) -> None:
         super().__init__(manager, **options)
         self.event_loop: asyncio.AbstractEventLoop = options["loop"]
         self._request_lines = RequestLineWatch()
         self._body: StreamReader | None = None  # of the request that was read last: the one that may be incomplete
+        self._head = b""  # of the request that is not whole yet, or that could not be read
         self._body_bytes = 0  # on the wire, framing included, beyond those that came with the head
 
     @property
@@ -92,6 +96,12 @@ class AiohttpConnection(web.RequestHandler):
         """Whether all that aiohttp has read as requests of HTTP are that. Always so where it does not tell."""
         return not self._request_lines.found
 
+    @property
+    def unread_origin(self) -> str | None:
+        """The web page's origin that a head which could not be read names; None if it names none, or several."""
+        found = {origin.decode() for origin in _ORIGIN.findall(self._head)}
+        return found.pop() if len(found) == 1 else None
+
     def feed(self, data: bytes) -> None:
         """Let aiohttp read, and answer, what came. The reader of a body is told when no more of it can come."""
         if not _HAS_BODIES:
@@ -103,9 +113,12 @@ class AiohttpConnection(web.RequestHandler):
         if self._request_count != requests:
             message, body = self._messages[-1]
             if isinstance(message, RawRequestMessage):
-                self._body, self._body_bytes = body, 0
+                self._body, self._body_bytes, self._head = body, 0, b""
             else:
+                self._head += data
                 self._spoil_body()  # aiohttp notes the error for later, and leaves the reader waiting
+        elif not in_body:
+            self._head += data[: _MAX_HEAD_BYTES - len(self._head)]
         elif self._body is not None:
             self._body_bytes += len(data)
             if self._body_bytes > _MAX_FRAMING_BYTES + 8 * self._body.total_bytes:

@@ -78,7 +78,7 @@ class HttpConnection(Demultiplexer):
         return self._refuse_unread(Refusal(errors.BAD_REQUEST, _what_is_wrong(exc)))
 
     def _refuse_unread(self, refusal: Refusal) -> web.StreamResponse:
-        exchange = self.app[ACCESS].start(None)
+        exchange = self.app[ACCESS].start(None, self.unread_origin)
         response = self.app[REFUSER].refuse_unread(exchange, refusal)
         self.app[COMPLETION].complete(exchange, peer=self.peer)
         return response

@@ -267,3 +267,40 @@ def test_no_page_may_read_what_is_the_operators(open_gateway: GatewayProcess, pa
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", f"{scene.BASE}/api/hello"])
 def test_a_page_may_read_whether_the_gateway_is_there(open_gateway: GatewayProcess, path: str) -> None:
     assert cors_of(open_gateway.ask(request(path, ORIGIN, method="GET"))) == ALLOWED
+
+
+LONG_HEADER = "x-long: " + "x" * 9000
+
+
+@pytest.mark.parametrize("order", [(ORIGIN, LONG_HEADER), (LONG_HEADER, ORIGIN)], ids=["before", "behind"])
+@pytest.mark.parametrize("behind_another", [False, True])
+def test_a_page_can_read_why_its_head_could_not_be_read(
+    open_gateway: GatewayProcess, upstream: ScriptedUpstream, order: tuple[str, str], behind_another: bool
+) -> None:
+    with open_gateway.connect() as client:
+        if behind_another:
+            assert client.ask(chat("demo", "Origin: https://app.example.org")).status == 200
+        client.send(chat("demo", *order))
+        response = client.read_response()
+    assert contract.bad_request("a line of its head is longer than 8190 bytes").is_kept_by(response)
+    assert cors_of(response) == ALLOWED
+
+
+def test_an_origin_that_came_before_the_unreadable_line_is_remembered(open_gateway: GatewayProcess) -> None:
+    head = chat("demo", ORIGIN, "bad header: x", body=b"x" * 100)
+    for size in (1, 7, 60):
+        with open_gateway.connect() as client:
+            for at in range(0, len(head), size):
+                client.send(head[at : at + size])
+            response = client.read_response()
+        assert (response.status, cors_of(response)) == (400, ALLOWED)
+
+
+@pytest.mark.parametrize(
+    "lines", [(f"Origin: {STRANGER}",), (), (ORIGIN, "Origin: https://app.example.org"), ("Origin: a b",)], ids=str
+)
+def test_an_unreadable_head_that_names_no_good_origin_allows_none(
+    open_gateway: GatewayProcess, lines: tuple[str, ...]
+) -> None:
+    response = open_gateway.ask(chat("demo", *lines, "bad header: x"))
+    assert (response.status, cors_of(response)) == (400, STRANGERS)
