@@ -112,7 +112,7 @@ class _Server(web.Server):
     def __init__(
         self,
         app: web.Application,
-        most: int,
+        limit: ConnectionLimit,
         made: web.Server,
         *,
         proxies: bool,
@@ -131,7 +131,7 @@ class _Server(web.Server):
         self._app = app
         self._options = {"loop": asyncio.get_running_loop(), **options}
         self._fast_path = FastPath(app, proxies=proxies)
-        self._limit = ConnectionLimit(most)
+        self._limit = limit
         self._coalescer = WriteCoalescer()
         self._paused_clients = PausedClientWatch(lambda: self.connections)
         self._dead_peers = DeadPeerWatch(app[RELAY].answers_under_way, app[DEAD_PEER])
@@ -148,19 +148,21 @@ class _Server(web.Server):
 class Runner(web.AppRunner):
     """Runs the application the one way it is ever run, in production and in tests alike.
 
-    `proxies`: it serves the proxied endpoints, beside what its router knows. With more than `most` connections, idle
-    ones are closed.
+    `proxies`: it serves the proxied endpoints, beside what its router knows. `limit` counts its connections, and closes
+    idle ones; several runners of a process share it.
     Raises UnfitAiohttpError, which says in a sentence why the installed aiohttp cannot serve.
     """
 
-    def __init__(self, app: web.Application, server: Server, most: int = sys.maxsize, *, proxies: bool = True) -> None:
+    def __init__(
+        self, app: web.Application, server: Server, limit: ConnectionLimit | None = None, *, proxies: bool = True
+    ) -> None:
         why_not = aiohttp_internals.unfit()
         if why_not is not None:
             raise UnfitAiohttpError(why_not)
         for sentence in aiohttp_internals.shortcomings() if proxies else ():
             log.warning("%s", sentence)
         self._proxies = proxies
-        self._most = most
+        self._limit = limit or ConnectionLimit(sys.maxsize)
         self._options: dict[str, Any] = {
             "handler_cancellation": True,  # a client that leaves must free its slot upstream
             "access_log": None,  # ours is in access_log.py
@@ -178,4 +180,4 @@ class Runner(web.AppRunner):
         return [each for each in connections if isinstance(each, ClientConnection) and each.is_unread]
 
     async def _make_server(self) -> web.Server:
-        return _Server(self.app, self._most, await super()._make_server(), proxies=self._proxies, **self._options)
+        return _Server(self.app, self._limit, await super()._make_server(), proxies=self._proxies, **self._options)

@@ -18,6 +18,7 @@ from gateway.server.demultiplexer import COLLECTING_SECONDS
 from gateway.server.handlers.dashboard import PAGE
 from gateway.server.handlers.probes import SHUTDOWN, Shutdown
 from gateway.server.http_server import Runner
+from gateway.server.process.connection_limit import ConnectionLimit
 from gateway.server.process.listen_address import ADMIN_PORT, PORT, ListenError, Reached, open_sockets, url_of, why_not
 from gateway.server.process.open_files import DescriptorReserve, most_clients, raise_limit
 from gateway.server.process.signals import StopRequests
@@ -65,8 +66,9 @@ async def serve(
     app = create_app(server, registry, group, reserve.let_one_go)
     if extend is not None:
         extend(app)
-    runner = Runner(app, server, most)
-    admin = Runner(create_admin_app(app), server, proxies=False)
+    limit = ConnectionLimit(most)  # one for both ports: they have their file descriptors in common
+    runner = Runner(app, server, limit)
+    admin = Runner(create_admin_app(app), server, limit, proxies=False)
     try:
         await runner.setup()
         sites = await _listen(runner, server.host, server.port, shared=group.size > 1)

@@ -12,7 +12,7 @@ from tests.harness.processes.gateway_process import GatewayProcess
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.stage import EVENT, chat
 from tests.harness.sockets.upstream_visit import Visit, fine
-from tests.harness.sockets.wire_client import Closed, WireClient
+from tests.harness.sockets.wire_client import Closed, WireClient, request
 
 FINE = {"object": "fine"}
 TOLD = "more than 112 client connections: the longest idle are closed"
@@ -58,6 +58,24 @@ def test_a_stranger_with_half_a_head_gives_way_as_well(start_gateway: StartGatew
             gateway.connect().send(b"POST /api/gguf/demo/v1/chat")
         assert gateway.ask(chat()).json() == FINE
     gateway.log.wait_for(TOLD)
+
+
+def test_strangers_at_the_operators_port_are_counted_with_clients(
+    start_gateway: StartGateway, upstream: ScriptedUpstream
+) -> None:
+    few = ("prlimit", "--nofile=256:256")
+    gateway = start_gateway(scene.config(upstream.url, "admin: {port: 0}"), prefix=few)
+    port = int(gateway.log.wait_for(r"status page and metrics on http://127\.0\.0\.1:(\d+)")[1])
+    strangers: list[WireClient] = []
+    for _ in range(20):
+        strangers += [WireClient(port) for _ in range(20)]
+        assert gateway.ask(chat()).json() == FINE
+    wait_until(lambda: sum(map(is_closed_by_it, strangers)) >= 400 - 112)
+    gateway.log.wait_for(TOLD)
+    with WireClient(port) as operator:
+        assert operator.ask(request("/healthz", method="GET")).status == 200
+    for stranger in strangers:
+        stranger.close()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
