@@ -99,6 +99,7 @@ def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
 @_option("--models-max", type=int, help="Models a router keeps loaded (4).")
 @_option("--models-autoload/--no-models-autoload", help="Load a router's model when it is asked for.")
 @_option("--stop-with-stdin", is_flag=True, help="Stop, too, when standard input (a pipe) is closed.")
+@_option("--detach", is_flag=True, help="Return when it listens, and let it go on in the background.")
 @_option("--tui", is_flag=True, help="Show state, slots and requests in the terminal; keys change the state.")
 @_option("-v", "--verbose", is_flag=True, help="Say which options were ignored; answers carry `__verbose`.")
 @click.pass_context
@@ -108,6 +109,10 @@ def main(context: click.Context, /, **options: Any) -> None:
     Other options of llama-server are accepted and have no effect. To record a real one and to play that back:
     `mock-llama-server record --help` and `replay --help`.
     """
+    if options.pop("detach"):
+        from mockserver.cli.detached import start
+
+        context.exit(start([word for word in sys.argv[1:] if word != "--detach"]))
     if options["verbose"] and context.obj:
         _say(f"main: ignored: {' '.join(context.obj)}")
     stop_with_stdin, tui = options.pop("stop_with_stdin"), options.pop("tui")

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-from mockserver.cli.log_stream import flush
+from mockserver.cli.standard_streams import flush
 from mockserver.core.options import Options
 from mockserver.core.port import Port
 from mockserver.core.state import Phase

@@ -123,13 +123,16 @@ def _number(query: Mapping[str, str], name: str, default: float) -> float:
 
 
 def read_filter(query: Mapping[str, str]) -> JournalFilter:
-    """The filter of a query: ended, method, path, status, after (an id)."""
+    """The filter of a query: ended, method, path, status, after (an id), probes (`false`: without `/health`)."""
     ended = query.get("ended")
     if ended is not None and ended not in list(ExchangeEnd):
         raise BadControlRequest(f"'ended' must be one of {', '.join(ExchangeEnd)}; got {ended!r}.")
     status = int(_number(query, "status", 0)) or None
     after = int(_number(query, "after", 0))
-    return JournalFilter(ended, query.get("method"), query.get("path"), status, after)
+    probes = query.get("probes", "true")
+    if probes not in ("true", "false"):
+        raise BadControlRequest(f"'probes' must be true or false; got {probes!r}.")
+    return JournalFilter(ended, query.get("method"), query.get("path"), status, after, probes == "true")
 
 
 async def get_requests(request: web.Request) -> web.Response:

@@ -43,21 +43,21 @@ class Upstream:
     async def pass_on(self, request: web.Request) -> web.StreamResponse:
         """Answer a request as the server does. Raises UnreachableError."""
         recording = await recording_of(request)
-        with closing(await self._connect()) as connection:
-            connection.writer.write(self._request(recording))
+        reader, writer = await self._connect()
+        with closing(writer):
+            writer.write(self._request(recording))
             try:
-                return await _pass_on(request, recording, connection.reader)
+                return await _pass_on(request, recording, reader)
             finally:
                 self._keep(recording)
 
-    async def _connect(self) -> "_Connection":
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
-                streams = await asyncio.open_connection(self._host, self._port, ssl=self._tls, limit=_LONGEST_HEAD)
+                return await asyncio.open_connection(self._host, self._port, ssl=self._tls, limit=_LONGEST_HEAD)
         except (OSError, TimeoutError) as error:
             why = error or "it takes too long"
             raise UnreachableError(f"{self._host}:{self._port} cannot be reached, nothing recorded: {why}") from error
-        return _Connection(*streams)
 
     def _request(self, recording: Recording) -> bytes:
         lines = [f"{recording.method} {self._prefix}{recording.path} HTTP/1.1", f"Host: {self._host}:{self._port}"]
@@ -65,14 +65,6 @@ class Upstream:
         if recording.body or recording.method == hdrs.METH_POST:
             lines.append(f"Content-Length: {len(recording.body)}")
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + recording.body
-
-
-class _Connection:
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-
-    def close(self) -> None:
-        self.writer.close()
 
 
 async def recording_of(request: web.Request) -> Recording:

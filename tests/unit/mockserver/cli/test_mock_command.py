@@ -4,11 +4,13 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -176,3 +178,23 @@ async def test_certificate_authorities_are_read_only_for_the_proxy(
     assert authorities in await process.stdout.readuntil(b"importing aiohttp\n")
     process.kill()
     await process.wait()
+
+
+def test_a_detached_mock_listens_when_the_command_returns_and_goes_on() -> None:
+    """`run` waits for the end of its output, too, as a CI runner does."""
+    run = subprocess.run([*COMMAND, "--port", "0", "--detach"], capture_output=True, text=True, check=True)
+    url = run.stdout.partition("server is listening on ")[2].split()[0]
+    process = int(run.stdout.partition("kill ")[2].split()[0])
+    try:
+        with urlopen(f"{url}/health") as answer:
+            assert answer.status == 200
+    finally:
+        os.kill(process, signal.SIGTERM)
+
+
+def test_a_detached_mock_that_cannot_listen_says_why() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        run = subprocess.run([*COMMAND, "--port", port, "--detach"], capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert run.stdout.endswith(f"Error: Cannot listen on 127.0.0.1:{port}: Address already in use.\n")

@@ -103,7 +103,7 @@ async def test_a_client_that_leaves_ends_the_exchange_behind_it(folder: Path) ->
     assert files_of(folder) == []
 
 
-async def test_what_is_neither_recorded_nor_can_be_asked_is_a_502_that_lists_what_is(folder: Path) -> None:
+async def test_what_can_be_had_from_nowhere_is_a_502_that_lists_what_is_recorded(folder: Path) -> None:
     async with MockLlamaServer() as real, before(real.url, folder) as mock:
         await ask(mock.url, "POST", "/tokenize", {"content": "one"})
     async with before(NOWHERE, folder) as mock:

@@ -66,3 +66,12 @@ async def test_a_wait_in_vain_lists_what_was_received() -> None:
     assert message == "fewer than 2 request(s) with path='/props' in 0.05 s."
     assert count == "the mock received 1 request(s):"
     assert line == "  <#1 GET /health, 0 B -> 200, finished>"
+
+
+async def test_the_control_port_leaves_out_probes_if_asked_to() -> None:
+    async with MockLlamaServer() as mock:
+        for path in ("/health", "/v1/models"):
+            await ask(mock.url, "GET", path)
+        shown = (await ask(mock.control_url, "GET", "/__mock__/requests?probes=false")).json()
+        assert [entry["path"] for entry in shown["requests"]] == ["/v1/models"]
+        assert (await ask(mock.control_url, "GET", "/__mock__/requests?probes=no")).status == 400

@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from mockserver.cli.log_stream import LogWriter
+from mockserver.cli.standard_streams import OutputWriter
 from tests.harness.patience import AT_ONCE
 from tests.harness.sockets.rawhttp import ask
 
@@ -65,7 +65,7 @@ async def test_a_mock_serves_though_nobody_reads_what_it_says(full_pipe: tuple[i
 
 def test_what_nobody_reads_is_dropped_and_counted(full_pipe: tuple[int, int]) -> None:
     reader, pipe = full_pipe
-    writer = LogWriter(pipe, most_kept=100)
+    writer = OutputWriter(pipe, most_kept=100)
     for number in range(30):
         writer.write(b"line %03d\n" % number)
     said = b""
@@ -80,7 +80,7 @@ def test_what_nobody_reads_is_dropped_and_counted(full_pipe: tuple[int, int]) ->
 def test_a_reader_that_has_left_is_no_error() -> None:
     reader, pipe = os.pipe()
     os.close(reader)
-    writer = LogWriter(pipe)
+    writer = OutputWriter(pipe)
     writer.write(b"to nobody\n")
     writer.flush(AT_ONCE)
     os.close(pipe)

@@ -20,7 +20,7 @@ _LAST_SECONDS = 1.0  # how long the end of the process waits for a reader
 _RETRY_SECONDS = 0.1  # after an error, as of a full disk or a file that others made non-blocking
 
 
-class LogWriter:
+class OutputWriter:
     """Writes to a file descriptor, in order; `write` never waits. Of more than `most_kept` bytes it says how many lines
     were lost.
     """
@@ -43,7 +43,7 @@ class LogWriter:
             self._kept.append(data)
             self._size += len(data)
             if self._thread is None:  # it must not keep the process alive
-                self._thread = threading.Thread(target=self._run, name=f"log {self.file}", daemon=True)
+                self._thread = threading.Thread(target=self._run, name=f"output {self.file}", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
 
@@ -86,15 +86,15 @@ class LogWriter:
             return 0
 
 
-class LogStream(io.TextIOWrapper):
+class OutputStream(io.TextIOWrapper):
     """Text through a writer, in place of a standard stream."""
 
-    def __init__(self, writer: LogWriter, encoding: str) -> None:
-        super().__init__(_Bytes(writer), encoding, "backslashreplace", write_through=True)
+    def __init__(self, writer: OutputWriter, encoding: str) -> None:
+        super().__init__(_OutputBytes(writer), encoding, "backslashreplace", write_through=True)
 
 
-class _Bytes(io.BufferedIOBase):
-    def __init__(self, writer: LogWriter) -> None:
+class _OutputBytes(io.BufferedIOBase):
+    def __init__(self, writer: OutputWriter) -> None:
         super().__init__()
         self._writer = writer
         self.name = writer.file
@@ -114,7 +114,7 @@ class _Bytes(io.BufferedIOBase):
         return os.isatty(self._writer.file)
 
 
-_writers: list[LogWriter] = []
+_writers: list[OutputWriter] = []
 
 
 def redirect() -> None:
@@ -122,8 +122,8 @@ def redirect() -> None:
     for name in ("stdout", "stderr"):
         stream: TextIO | None = getattr(sys, name)
         if stream is not None:  # it is closed
-            writer = LogWriter(stream.fileno())
-            setattr(sys, name, LogStream(writer, stream.encoding or "utf-8"))
+            writer = OutputWriter(stream.fileno())
+            setattr(sys, name, OutputStream(writer, stream.encoding or "utf-8"))
             _writers.append(writer)
     atexit.register(flush)
 
