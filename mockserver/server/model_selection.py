@@ -1,4 +1,7 @@
-"""Which model handles a request: the only one, or in router mode the one that the request names."""
+"""Which model handles a request: the only one, or in router mode the one that the request names.
+
+Mirrors tools/server/server-models.cpp (`router_validate_model`).
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import re
 import shutil
 import venv
@@ -23,6 +24,9 @@ _CMAKE_ARGS = (
     "-DLLAMA_BUILD_EXAMPLES=OFF",
     "-DLLAMA_BUILD_APP=OFF",
 )
+# For any processor of the last ten years instead of this one: what a virtual machine says that it can, as AMX, it may
+# not be allowed to do.
+_PORTABLE = {"x86_64": ("-DGGML_NATIVE=OFF",), "AMD64": ("-DGGML_NATIVE=OFF",)}
 _COMPILERS = {"CC": ("cc", "gcc", "clang"), "CXX": ("c++", "g++", "clang++")}
 _MAKERS = ("make", "gmake", "ninja")
 _PERCENT = re.compile(r"\[ *(\d+)%\] ")
@@ -52,7 +56,9 @@ def compile_server(version: str, scratch: Path, jobs: int, told: Progress) -> No
     pinned = f" --hash=sha256:{_SDIST_SHA256}" if version == VERSION else ""
     wanted.write_text(f"{PACKAGE}=={version}{pinned}\n")
     environment = {
-        "CMAKE_ARGS": " ".join([*_CMAKE_ARGS, os.environ.get("CMAKE_ARGS", "")]).strip(),
+        "CMAKE_ARGS": " ".join(
+            [*_CMAKE_ARGS, *_PORTABLE.get(platform.machine(), ()), os.environ.get("CMAKE_ARGS", "")]
+        ).strip(),
         "LLAMA_CPP_BUILD_JOBS": str(jobs),
         "TMPDIR": str(scratch),  # /tmp may be small, and is not ours to fill
     }

@@ -57,13 +57,13 @@ def serving(command: Sequence[str], log: Path, *, loaded: bool = True) -> Iterat
         ) as process,
     ):
         try:
-            _wait(process, port, log, loaded)
+            _wait(command[0], process, port, log, loaded)
             yield f"http://127.0.0.1:{port}"
         finally:
             _end(process)
 
 
-def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path, loaded: bool) -> None:
+def _wait(command: str, process: "subprocess.Popen[bytes]", port: int, log: Path, loaded: bool) -> None:
     deadline = time.monotonic() + _UP_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -72,7 +72,8 @@ def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path, loaded: bool
         except ConnectionRefusedError:
             pass
         time.sleep(0.005 if not loaded else 0.1)
-    raise ServerError(f"{Path(process.args[0]).name} does not start; {log} says why.")  # type: ignore[index,arg-type]
+    said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["nothing"]
+    raise ServerError(f"{Path(command).name} does not start. The last it said: {said[-1]}")
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -7,6 +7,7 @@ their words are kept with the row they belong to; a row that is new has them emp
 import ast
 import configparser
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -233,6 +234,31 @@ def _folders(_old: str) -> str:
     return table(("folder", "purpose"), rows, "")
 
 
+_MIRRORS = re.compile(r"^Mirrors .+?(?=\n\n|\Z)", re.MULTILINE | re.DOTALL)
+_SOURCE = re.compile(r"[\w-]+/[\w./-]+?(?:\.(?:cpp|hpp|h)|/(?=[ .,]))")
+
+
+def mirrored() -> dict[str, list[str]]:
+    """By module of the mock, the source files of llama.cpp that its docstring says it mirrors."""
+    sources = {}
+    for path in sorted(ROOT.glob("mockserver/**/*.py")):
+        said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        paragraph = _MIRRORS.search(said)
+        if paragraph is not None:
+            sources[str(path.relative_to(ROOT))] = sorted(set(_SOURCE.findall(paragraph[0])))
+    return sources
+
+
+def _mirrors(_old: str) -> str:
+    """A row for each source file of llama.cpp, with all modules that mirror it."""
+    modules = defaultdict[str, list[str]](list)
+    for module, sources in mirrored().items():
+        for source in sources:
+            modules[source].append(f"`{module}`")
+    rows = [(f"`{source}`", ", ".join(names)) for source, names in sorted(modules.items())]
+    return table(("llama.cpp", "the mock"), rows, "")
+
+
 def _dependencies(old: str) -> str:
     wanted = _setup()["options"]["install_requires"].strip().splitlines()
     rows = [(f"`{line.split(';')[0].strip()}`",) for line in wanted]
@@ -285,6 +311,7 @@ BLOCKS: dict[str, Callable[[str], str]] = {
     "mock-options": _mock_options,
     "states": _states,
     "faults": _faults,
+    "mirrors": _mirrors,
 }
 
 

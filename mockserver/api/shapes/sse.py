@@ -1,4 +1,7 @@
-"""Server-sent events, and the protocol of a response shape: one API's way to write results."""
+"""Server-sent events, and the protocol of a response shape: one API's way to write results.
+
+Mirrors tools/server/server-common.cpp (`format_oai_sse` and its like).
+"""
 
 from collections.abc import Sequence
 from typing import Any, Protocol

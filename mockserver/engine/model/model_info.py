@@ -1,16 +1,22 @@
-"""What a server tells of its model: one entry of OpenAI's list."""
+"""What a server tells of its model: one entry of OpenAI's list.
+
+Mirrors tools/server/server-context.cpp (`get_models`).
+"""
 
 from typing import Any
 
 from mockserver.core.options import Options
 from mockserver.engine.model import tokenizer
 
+ARCHITECTURE = {"input_modalities": ["text"], "output_modalities": ["text"]}
+"""What goes into the model and what comes out."""
+
 FILE_BYTES = 16712960
 
 
 def model_info(options: Options, created: int) -> dict[str, Any]:
     """The entry of `/v1/models`, which a router shows as its own."""
-    about = {"id": options.model_name, "aliases": options.aliases, "tags": options.tag_list}
+    about: dict[str, Any] = {"id": options.model_name, "aliases": options.aliases, "tags": options.tag_list}
     meta = {
         "vocab_type": 1,
         "n_vocab": tokenizer.VOCABULARY_SIZE,
@@ -21,4 +27,5 @@ def model_info(options: Options, created: int) -> dict[str, Any]:
         "size": FILE_BYTES,
         "ftype": "(guessed) all F32",
     }
-    return about | {"object": "model", "created": created, "owned_by": "llamacpp", "meta": meta}
+    about |= {"object": "model", "architecture": ARCHITECTURE, "created": created, "owned_by": "llamacpp"}
+    return about | {"meta": meta}

@@ -1,4 +1,7 @@
-"""What a chat template is given."""
+"""What a chat template is given.
+
+Mirrors common/chat.cpp (`common_chat_template_direct_apply`).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
