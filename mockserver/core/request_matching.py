@@ -1,8 +1,9 @@
 """Which requests a fault or a canned answer is meant for."""
 
+import copy
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -48,6 +49,16 @@ class RequestView:
         since = roles[len(roles) - roles[::-1].index("user") :] if "user" in roles else roles
         return sum(before != "assistant" and role == "assistant" for before, role in pairwise(["", *since]))
 
+    def with_results(self, is_result: Callable[[int, str], bool]) -> "RequestView":
+        """The request as it is meant by a client that returns the results of tools as user messages.
+
+        `is_result` is told how often the assistant has spoken since the last question, and its last words: whether a
+        user message that follows them is a result.
+        """
+        view = copy.copy(self)
+        view.turns = list(_with_results(self.turns, is_result))
+        return view
+
     @cached_property
     def tools(self) -> set[str]:
         """The names of the tools it offers."""
@@ -57,10 +68,24 @@ class RequestView:
         return {str(function.get("name")) for function in functions if isinstance(function, dict)}
 
 
+def _with_results(turns: Sequence[tuple[str, str]], is_result: Callable[[int, str], bool]) -> Iterator[tuple[str, str]]:
+    spoken, words, before = 0, "", ""
+    for role, text in turns:
+        kind = role
+        if role == "assistant":
+            spoken, words = (spoken, words + text) if before == "assistant" else (spoken + 1, text)
+        elif role == "user" and before == "assistant" and is_result(spoken, words):
+            kind = "tool"
+        elif role == "user":
+            spoken = 0
+        before = kind
+        yield kind, text
+
+
 def _role_and_text(item: Any) -> tuple[str, str]:
     if not isinstance(item, dict):
         return "user", item if isinstance(item, str) else ""
-    if item.get("type") == "function_call":
+    if item.get("type") in {"function_call", "reasoning"}:
         return "assistant", ""
     if item.get("type") == "function_call_output":
         return "tool", str(item.get("output", ""))

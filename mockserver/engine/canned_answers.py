@@ -12,6 +12,9 @@ _LOREM = (
     "magna aliqua. "
 )
 
+_CODE_MARKS = ("<code>", "```")
+"""What a text has in it that calls tools by code, as that for an agent that runs it."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ToolCall:
@@ -95,10 +98,31 @@ class StoredAnswer:
     answer: CannedAnswer
     given: int = 0
 
-    def matches(self, request: RequestView) -> bool:
-        """Whether a request gets it."""
-        answer = self.answer
-        return (answer.times is None or self.given < answer.times) and answer.when(request)
+    @property
+    def turns(self) -> Sequence[CannedTurn]:
+        """What is said, turn by turn."""
+        return self.answer.turns or [self.answer]
+
+    def reply(self, request: RequestView) -> CannedReply | None:
+        """What is said to a request, if it gets this answer."""
+        if self.answer.times is not None and self.given >= self.answer.times:
+            return None
+        request = request.with_results(self._is_followed_by_result)
+        if not self.answer.when(request):
+            return None
+        self.given += 1
+        turn = self._turn(request.turn)
+        return CannedReply(_text(turn, request), turn.reasoning, turn.calls)
+
+    def _turn(self, number: int) -> CannedTurn:
+        return self.turns[min(number, len(self.turns) - 1)]
+
+    def _is_followed_by_result(self, spoken: int, words: str) -> bool:
+        """Whether the assistant's words are a turn of this answer that calls tools, the calls written as text."""
+        turn = self._turn(spoken - 1)
+        if turn.calls:
+            return all(call.name in words for call in turn.calls)
+        return any(mark in turn.text for mark in _CODE_MARKS) and turn.text.strip() in words
 
     def as_json(self) -> dict[str, Any]:
         """The answer as the control API shows it."""
@@ -154,13 +178,8 @@ class CannedAnswers:
 
     def choose(self, request: RequestView) -> CannedReply | None:
         """What is said to a request, if that is canned."""
-        stored = next((one for one in self if one.matches(request)), None)
-        if stored is None:
-            return None
-        stored.given += 1
-        turns = stored.answer.turns or [stored.answer]
-        turn = turns[min(request.turn, len(turns) - 1)]
-        return CannedReply(_text(turn, request), turn.reasoning, turn.calls)
+        replies = (stored.reply(request) for stored in self)
+        return next((reply for reply in replies if reply is not None), None)
 
 
 def _read(answer: "str | Mapping[str, Any] | CannedAnswer | None", fields: Mapping[str, Any]) -> CannedAnswer:
