@@ -118,8 +118,10 @@ class StoredAnswer:
         return self.turns[min(number, len(self.turns) - 1)]
 
     def _is_followed_by_result(self, spoken: int, words: str) -> bool:
-        """Whether the assistant's words are a turn of this answer that calls tools, the calls written as text."""
-        turn = self._turn(spoken - 1)
+        """Whether the assistant's words are a turn that calls tools, written as text, and that another follows."""
+        if spoken >= len(self.turns):
+            return False
+        turn = self.turns[spoken - 1]
         if turn.calls:
             return all(call.name in words for call in turn.calls)
         return any(mark in turn.text for mark in _CODE_MARKS) and turn.text.strip() in words

@@ -5,20 +5,19 @@ They are installed once, into the cache of what is not ours, and run in a proces
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from gateway.cli.sandbox.real_server import cache
 from mockserver.sandbox import Sandbox
 from tests.docs.docs_pages import Example, examples
+from tests.harness.processes.foreign_packages import INSTALL_SECONDS, install
 
 _PAGE = Path(__file__).parents[3] / "docs/guide/sdks.md"
 _URL, _KEY = "http://127.0.0.1:8080/api/gguf/demo", "gw_sandbox_key_for_this_machine_only"
-_INSTALL_SECONDS, _RUN_SECONDS = 400, 120
+_RUN_SECONDS = 120
 _PASTED = [
     one for one in examples("python", "javascript", pages=[_PAGE]) if (one.file or "").startswith(("pip ", "npm "))
 ]
@@ -28,43 +27,12 @@ def _name(example: Example) -> str:
     return re.sub(r"[^a-z0-9]+", "-", (example.file or "").split("==")[0].split("@")[0].lower())
 
 
-def _install(tool: str, packages: list[str]) -> Path:
-    """The folder that holds these packages. Skips where there is no registry to be reached."""
-    folder = cache() / "clients" / re.sub(r"[^A-Za-z0-9.]+", "-", " ".join(packages))
-    stamp = folder / ".installed"
-    if not stamp.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        pip = [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--target",
-            str(folder),
-        ]
-        npm = ["npm", "install", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
-        command = [*(pip if tool == "pip" else npm), *packages]
-        try:
-            run = subprocess.run(command, cwd=folder, capture_output=True, timeout=_INSTALL_SECONDS, check=False)
-        except subprocess.TimeoutExpired:
-            pytest.skip(f"{tool} took too long; the example was not run")
-        if run.returncode:
-            pytest.skip(f"{tool} cannot install {' '.join(packages)}; the example was not run")
-        stamp.touch()
-    return folder
-
-
 @pytest.mark.tools
-@pytest.mark.timeout(_INSTALL_SECONDS + _RUN_SECONDS + 60)
+@pytest.mark.timeout(INSTALL_SECONDS + _RUN_SECONDS + 60)
 @pytest.mark.parametrize("example", _PASTED, ids=_name)
 def test_an_example_runs_when_it_is_pasted(example: Example, gguf_sandbox: Sandbox, tmp_path: Path) -> None:
     tool, *packages = str(example.file).split()
-    if tool == "npm" and (shutil.which("node") is None or shutil.which("npm") is None):
-        pytest.skip("Node is not installed; the example was not run")
-    folder = _install(tool, packages)
+    folder = install(tool, packages)
     text = example.text.replace(_URL, gguf_sandbox["demo"].base_url).replace(_KEY, gguf_sandbox.key)
     assert text.count(gguf_sandbox["demo"].base_url) == example.text.count(_URL) > 0
     file = (folder if tool == "npm" else tmp_path) / ("pasted.mjs" if tool == "npm" else "pasted.py")

@@ -1,0 +1,36 @@
+"""Packages that are not ours, of PyPI or npm, installed once into the cache of what is not ours."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.sandbox.real_server import cache
+
+INSTALL_SECONDS = 400
+
+
+def install(tool: str, packages: list[str]) -> Path:
+    """The folder that holds these packages. Skips where there is no registry to be reached, or no Node."""
+    if tool == "npm" and (shutil.which("node") is None or shutil.which("npm") is None):
+        pytest.skip("Node is not installed; nothing of npm was tried")
+    folder = cache() / "clients" / re.sub(r"[^A-Za-z0-9.]+", "-", " ".join(packages))
+    stamp = folder / ".installed"
+    if not stamp.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip += ["--target", str(folder)]
+        npm = ["npm", "install", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+        command = [*(pip if tool == "pip" else npm), *packages]
+        try:
+            run = subprocess.run(command, cwd=folder, capture_output=True, timeout=INSTALL_SECONDS, check=False)
+        except subprocess.TimeoutExpired:
+            pytest.skip(f"{tool} took too long to install {' '.join(packages)}")
+        if run.returncode:
+            pytest.skip(f"{tool} cannot install {' '.join(packages)}")
+        stamp.touch()
+    return folder
