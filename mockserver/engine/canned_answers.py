@@ -103,19 +103,20 @@ class StoredAnswer:
         """What is said, turn by turn."""
         return self.answer.turns or [self.answer]
 
-    def reply(self, request: RequestView) -> CannedReply | None:
-        """What is said to a request, if it gets this answer."""
-        if self.answer.times is not None and self.given >= self.answer.times:
-            return None
-        request = request.with_results(self._is_followed_by_result)
-        if not self.answer.when(request):
-            return None
+    def matches(self, request: RequestView) -> bool:
+        """Whether a request gets it."""
+        is_left = self.answer.times is None or self.given < self.answer.times
+        return is_left and self.answer.when(self._view(request))
+
+    def give(self, request: RequestView) -> CannedReply:
+        """What is said to a request that gets it."""
         self.given += 1
-        turn = self._turn(request.turn)
+        request = self._view(request)
+        turn = self.turns[min(request.turn, len(self.turns) - 1)]
         return CannedReply(_text(turn, request), turn.reasoning, turn.calls)
 
-    def _turn(self, number: int) -> CannedTurn:
-        return self.turns[min(number, len(self.turns) - 1)]
+    def _view(self, request: RequestView) -> RequestView:
+        return request.with_results(self._is_followed_by_result)
 
     def _is_followed_by_result(self, spoken: int, words: str) -> bool:
         """Whether the assistant's words are a turn that calls tools, written as text, and that another follows."""
@@ -180,8 +181,8 @@ class CannedAnswers:
 
     def choose(self, request: RequestView) -> CannedReply | None:
         """What is said to a request, if that is canned."""
-        replies = (stored.reply(request) for stored in self)
-        return next((reply for reply in replies if reply is not None), None)
+        stored = next((one for one in self if one.matches(request)), None)
+        return None if stored is None else stored.give(request)
 
 
 def _read(answer: "str | Mapping[str, Any] | CannedAnswer | None", fields: Mapping[str, Any]) -> CannedAnswer:
