@@ -6,22 +6,31 @@ of the ids, compressed, with 0xFF between them; HuggingFaceTB published them und
 
 import re
 import zlib
-from functools import lru_cache
-from importlib.resources import files
+from functools import cache, lru_cache
 from itertools import pairwise
+from pathlib import Path
 
-PIECES: list[bytes] = zlib.decompress(files(__package__).joinpath("smollm2.tokens").read_bytes()).split(b"\xff")
-SIZE = len(PIECES)
-FIRST_BYTE = PIECES.index(b"!")
+SIZE = 49152
+FIRST_BYTE = 17
 """The first id after those of special tokens."""
-FIRST_TEXT = FIRST_BYTE + sum(len(piece) == 1 for piece in PIECES)
+FIRST_TEXT = 252
 """The first id of more than one byte: from here on, a lower id is a pair that is merged earlier."""
 
-_IDS = {piece: number for number, piece in enumerate(PIECES[FIRST_BYTE:], FIRST_BYTE)}
 _LONGEST_KNOWN = 32
 _NEVER = SIZE * 2
 # Digits stand alone, and end a run of blanks as a text's end does.
 _WORD = re.compile(r"\d|'(?:s|t|re|ve|m|ll|d)| ?[^\W\d_]+| ?(?:[^\s\w]|_)+|\s+(?![^\s\d])|\s+")
+
+
+@cache
+def pieces() -> list[bytes]:
+    """The bytes of each id. They are read when they are first asked for: a mock that starts has no use for them."""
+    return zlib.decompress(Path(__file__).with_name("smollm2.tokens").read_bytes()).split(b"\xff")
+
+
+@cache
+def _ids() -> dict[bytes, int]:
+    return {piece: number for number, piece in enumerate(pieces()[FIRST_BYTE:], FIRST_BYTE)}
 
 
 def encode(text: str) -> list[int]:
@@ -31,7 +40,7 @@ def encode(text: str) -> list[int]:
 
 def piece(token: int) -> bytes:
     """The bytes of an id, as `encode` gave it."""
-    return PIECES[token] if token < SIZE else bytes([token - SIZE])
+    return pieces()[token] if token < SIZE else bytes([token - SIZE])
 
 
 def _word(word: str) -> tuple[int, ...]:
@@ -46,17 +55,17 @@ def _known_word(word: str) -> tuple[int, ...]:
 
 def _merge(word: str) -> tuple[int, ...]:
     """Begin with single bytes, and merge the pair with the lowest id, the first of its like, until none is known."""
-    data = word.encode("utf-8", "replace")
-    if (whole := _IDS.get(data)) is not None:
+    data, ids = word.encode("utf-8", "replace"), _ids()
+    if (whole := ids.get(data)) is not None:
         return (whole,)
     parts = [data[place : place + 1] for place in range(len(data))]
-    pairs = [_IDS.get(one + other, _NEVER) for one, other in pairwise(parts)]
+    pairs = [ids.get(one + other, _NEVER) for one, other in pairwise(parts)]
     while pairs and (lowest := min(pairs)) != _NEVER:
         at = pairs.index(lowest)
         parts[at : at + 2] = [parts[at] + parts[at + 1]]
         del pairs[at]
         if at:
-            pairs[at - 1] = _IDS.get(parts[at - 1] + parts[at], _NEVER)
+            pairs[at - 1] = ids.get(parts[at - 1] + parts[at], _NEVER)
         if at < len(pairs):
-            pairs[at] = _IDS.get(parts[at] + parts[at + 1], _NEVER)
-    return tuple(_IDS.get(part, SIZE + part[0]) for part in parts)
+            pairs[at] = ids.get(parts[at] + parts[at + 1], _NEVER)
+    return tuple(ids.get(part, SIZE + part[0]) for part in parts)

@@ -73,13 +73,14 @@ class Vocabulary:
         return self.decode(tokens)
 
 
-def _names(first: tuple[str, str, str]) -> tuple[str, ...]:
-    return (*first, *(piece.decode() for piece in byte_pairs.PIECES[len(first) : byte_pairs.FIRST_BYTE]))
-
-
+_FURTHER = (
+    *("<repo_name>", "<reponame>", "<file_sep>", "<filename>", "<gh_stars>"),
+    *("<issue_start>", "<issue_comment>", "<issue_closed>"),
+    *("<jupyter_start>", "<jupyter_text>", "<jupyter_code>", "<jupyter_output>", "<jupyter_script>", "<empty_output>"),
+)
 VOCABULARIES = {
-    "chatml": Vocabulary(_names(("<|endoftext|>", "<|im_start|>", "<|im_end|>"))),
-    "llama": Vocabulary(_names(("<unk>", "<s>", "</s>")), adds_bos=True, after_bos=" "),
+    "chatml": Vocabulary(("<|endoftext|>", "<|im_start|>", "<|im_end|>", *_FURTHER)),
+    "llama": Vocabulary(("<unk>", "<s>", "</s>", *_FURTHER), adds_bos=True, after_bos=" "),
 }
 """What `Options.vocabulary` names. Both have SmolLM2's tokens for text; that of Llama 2 begins each prompt."""
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.core.api_errors import ApiError
-from mockserver.engine.model import tokenizer
+from mockserver.engine.model import byte_pairs, tokenizer
 from mockserver.engine.model.tokenizer import BOS, EOS, VOCABULARIES, VOCABULARY_SIZE
 
 CHATML, LLAMA = VOCABULARIES["chatml"], VOCABULARIES["llama"]
@@ -63,3 +63,12 @@ def test_special_tokens_are_text_when_not_parsed() -> None:
 def test_a_character_cut_in_two_is_a_replacement_character() -> None:
     first, *_ = tokenizer.encode("☕")
     assert CHATML.decode([first]) == "\N{REPLACEMENT CHARACTER}"
+
+
+def test_what_is_known_of_the_vocabulary_beforehand_is_so() -> None:
+    """It is read when it is first asked for."""
+    pieces = byte_pairs.pieces()
+    assert len(pieces) == byte_pairs.SIZE
+    assert tuple(piece.decode() for piece in pieces[: byte_pairs.FIRST_BYTE]) == CHATML.specials
+    assert {len(piece) for piece in pieces[byte_pairs.FIRST_BYTE : byte_pairs.FIRST_TEXT]} == {1}
+    assert 1 not in {len(piece) for piece in pieces[byte_pairs.FIRST_TEXT :]}
