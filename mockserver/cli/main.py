@@ -1,6 +1,7 @@
 """`mock-llama-server`: the command line, llama-server's options beside the mock's own."""
 
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -134,12 +135,23 @@ def _serve(options: Options, stop_with_stdin: bool, tui: bool) -> int:
     if not options.scenario and options.state not in CLOSED:
         port.listen()
     try:
-        with contextlib.nullcontext() if options.ui_mcp_proxy else _without_authorities():
+        with _without_collections(), contextlib.nullcontext() if options.ui_mcp_proxy else _without_authorities():
             from mockserver.cli.process import run
 
         return run(options, port, stop_with_stdin=stop_with_stdin, tui=tui)
     finally:
         port.let_go()
+
+
+@contextlib.contextmanager
+def _without_collections() -> Iterator[None]:
+    """Nothing that is imported becomes garbage: to look for some would be a tenth of the start."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @contextlib.contextmanager
