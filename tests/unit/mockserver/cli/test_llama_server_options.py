@@ -37,6 +37,10 @@ def test_options_without_meaning_for_a_mock_are_left_out(started: list[Options])
     ("arguments", "expected"),
     [
         (["-np", "2", "-c", "512"], {"slots": 2, "slot_context": 256}),
+        (["--control-names", "mock,localhost.test"], {"control_names": ("mock", "localhost.test")}),
+        (["--answers", "of/a.yaml", "--else", "http://h"], {"else_url": "http://h", "recordings": "of/a.recordings"}),
+        (["--else", "http://h", "--recordings", "kept"], {"recordings": "kept"}),
+        (["--else", "http://h"], {"recordings": "recordings"}),
         (["-c", "512"], {"slots": 4, "slot_context": 512}),
         (["-np", "2", "-kvu", "-c", "512"], {"slot_context": 512}),
         (["--alias", "b,a"], {"model_name": "a", "aliases": ["a", "b"], "router": False}),
