@@ -53,6 +53,20 @@ async def record_response_head(request: web.Request, response: web.StreamRespons
     entry.answer_headers = list(response.headers.items())
 
 
+def record_raw_head(request: web.Request, status: int, headers: list[tuple[str, str]]) -> None:
+    """The same for a response that aiohttp does not write; an exchange without a record has none."""
+    entry = request.get(JOURNAL_ENTRY)
+    if entry is not None:
+        entry.status, entry.answer_headers = status, headers
+
+
+def record_raw_piece(request: web.Request, data: bytes) -> None:
+    """A piece of the body of such a response."""
+    entry = request.get(JOURNAL_ENTRY)
+    if entry is not None:
+        request.app[JOURNAL].record_response_chunk(entry, data)
+
+
 @web.middleware
 async def record_request_body(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Read the body whatever follows, so that the record has it even of a refused request."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.sandbox.mock_process import MockProcess
+from tests.harness.patience import PATIENCE
 
 CHATTY = """
 import sys
@@ -27,7 +28,7 @@ async def test_a_mock_may_talk_without_end(tmp_path: Path, caplog: pytest.LogCap
     mock = MockProcess("demo", [str(done)], (sys.executable, "-c", CHATTY))
     with caplog.at_level(logging.WARNING, "gateway.sandbox"):
         await mock.start()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not done.exists():
                 await asyncio.sleep(0.02)
         await mock.stop()

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from aiohttp import web
 
-from mockserver.core.raw_response import RawResponse
 from mockserver.play.recording.recording_file import Recording, RecordingEnd, read_folder
 from mockserver.play.recording.recording_folder import RecordingFolder
 from mockserver.play.recording.replayer import Episodes, not_recorded, play
@@ -32,7 +31,7 @@ class NewEpisodes:
         asked = await recording_of(request)
         recording = self._episodes.next(asked)
         if recording is not None:
-            return await play(recording, RawResponse(request), _AT_ONCE)
+            return await play(recording, request, _AT_ONCE)
         try:
             return await self._upstream.pass_on(request)
         except UnreachableError as error:

@@ -14,7 +14,7 @@ from aiohttp import web
 from mockserver.core.raw_response import RawResponse
 from mockserver.play.recording.recording_file import Recording, RecordingEnd, RecordingError, read_folder
 from mockserver.play.recording.scrubbing import scrub
-from mockserver.play.recording.upstream import recording_of
+from mockserver.play.recording.upstream import recording_of, send_head, send_piece
 
 _LISTED = 50
 
@@ -82,20 +82,19 @@ class Replayer:
         recording = self.recordings.next(asked)
         if recording is None:
             return not_recorded(asked, self.recordings, HTTPStatus.NOT_FOUND, "No recording of: ")
-        return await play(recording, RawResponse(request), self._speed)
+        return await play(recording, request, self._speed)
 
 
-async def play(recording: Recording, answer: RawResponse, speed: float) -> RawResponse:
+async def play(recording: Recording, request: web.Request, speed: float) -> RawResponse:
     """Answer as was recorded, so many times as fast; 0: at once."""
-    started = time.monotonic()
+    answer, started = RawResponse(request), time.monotonic()
     try:
         if recording.status_line:
             await _until(started, recording.head_after_ms, speed)
-            answer.set_status(recording.status)
-            await answer.send(recording.head)
+            await send_head(request, recording, answer)
         for piece in recording.pieces:
             await _until(started, piece.after_ms, speed)
-            await answer.send_piece(piece.data, chunked=recording.is_chunked)
+            await send_piece(request, piece.data, recording, answer)
         await _until(started, recording.ended_after_ms, speed)
         if recording.ended is RecordingEnd.FINISHED:
             await answer.finish(chunked=recording.is_chunked, keep=recording.is_kept)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 
 from mockserver.core.raw_response import RawResponse
+from mockserver.play.journal_middleware import record_raw_head, record_raw_piece
 from mockserver.play.recording.recording_file import RecordedPiece, Recording, RecordingEnd, RecordingError
 
 _CONNECT_SECONDS = 10.0
@@ -80,11 +81,10 @@ async def _pass_on(request: web.Request, recording: Recording, reader: asyncio.S
     try:
         await _read_head(reader, recording)
         recording.head_after_ms = _since(started)
-        answer.set_status(recording.status)
-        await answer.send(recording.head)
+        await send_head(request, recording, answer)
         async for data in _pieces(reader, recording):
             recording.pieces.append(RecordedPiece(_since(started), data))
-            await answer.send_piece(data, chunked=recording.is_chunked)
+            await send_piece(request, data, recording, answer)
         await answer.finish(chunked=recording.is_chunked, keep=recording.is_kept)
         recording.ended = RecordingEnd.FINISHED
     except (EOFError, ConnectionError, ValueError, asyncio.LimitOverrunError):
@@ -94,6 +94,19 @@ async def _pass_on(request: web.Request, recording: Recording, reader: asyncio.S
     finally:
         recording.ended_after_ms = _since(started)
     return answer
+
+
+async def send_head(request: web.Request, recording: Recording, answer: RawResponse) -> None:
+    """Send the head of a recording, and have it in the journal, if there is one."""
+    answer.set_status(recording.status)
+    record_raw_head(request, recording.status, list(recording.headers))
+    await answer.send(recording.head)
+
+
+async def send_piece(request: web.Request, data: bytes, recording: Recording, answer: RawResponse) -> None:
+    """The same for a piece of its body."""
+    record_raw_piece(request, data)
+    await answer.send_piece(data, chunked=recording.is_chunked)
 
 
 def _since(started: float) -> float:

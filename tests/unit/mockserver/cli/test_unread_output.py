@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from mockserver.cli.standard_streams import OutputWriter
-from tests.harness.patience import AT_ONCE
+from tests.harness.patience import AT_ONCE, PATIENCE
 from tests.harness.sockets.rawhttp import ask
 
 
@@ -56,7 +56,7 @@ async def test_a_mock_serves_though_nobody_reads_what_it_says(full_pipe: tuple[i
     out, err = (full_pipe[1] if name == stream else asyncio.subprocess.DEVNULL for name in ("stdout", "stderr"))
     process = await asyncio.create_subprocess_exec(*options, stdout=out, stderr=err)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             assert await status_of(f"http://127.0.0.1:{port}") == 200
     finally:
         process.terminate()

@@ -48,6 +48,7 @@ async def test_what_is_missed_is_passed_on_byte_for_byte_and_recorded(folder: Pa
         first = await _ask_all(mock.url)
         assert [request.path for request in real.requests] == [request.path for request in mock.requests]
         assert [request.status for request in mock.requests] == [200, 200, 200, 400, 200]
+        assert [bytes(request.answer) for request in mock.requests] == [answer.body for answer in first]
         direct = await ask(real.url, "GET", "/v1/models", headers={"x-api-key": KEY})
     assert len(first[1].chunks) > 5
     assert [name for name, _ in first[2].headers] == [name for name, _ in direct.headers]
@@ -97,6 +98,7 @@ async def test_a_client_that_leaves_ends_the_exchange_behind_it(folder: Path) ->
         reader, writer = await connect(mock.url)
         writer.write(encode("POST", "/v1/completions", {}, b'{"prompt": "Once", "stream": true}'))
         await read_head(reader)
+        await mock.wait_for_requests(1, ended="running", status=200, timeout=PATIENCE)
         writer.close()
         await real.wait_for_requests(1, ended="aborted", timeout=PATIENCE)
         await mock.wait_for_requests(1, ended="aborted", timeout=PATIENCE)
