@@ -14,6 +14,7 @@ from aiohttp import web
 from mockserver.api.resumable_streams import StreamSessions
 from mockserver.api.shapes.sse import ResponseShape
 from mockserver.core.api_errors import ApiError
+from mockserver.core.httplib.content import read_content
 from mockserver.core.nlohmann_json import dump_bytes, load
 from mockserver.core.request_matching import RequestView
 from mockserver.engine.results import BeginResult, FinalResult, PartialResult, PromptProgress, Result, Task
@@ -33,7 +34,7 @@ def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | No
 
 async def json_body(request: web.Request) -> Any:
     """The JSON body of a request; raises ApiError with the parser's complaint."""
-    return load(await request.read())
+    return load(await read_content(request))
 
 
 async def collect_results(server_context: ServerContext, tasks: Sequence[Task], shape: ResponseShape) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_writer import StreamWriter
 
 _LOG = logging.getLogger("mockserver")
@@ -20,6 +21,7 @@ OnChunk = Callable[[Any], Awaitable[None]]
 
 _LOSSES: dict[tuple[type, str], str] = {
     (web.Server, "_kwargs"): "what is not HTTP gets aiohttp's error page, not llama-server's empty 400",
+    (BaseProtocol, "_parser"): "requests are taken and refused as aiohttp does, not as cpp-httplib",
     (web.RequestHandler, "_request_count"): "a connection does not end with its hundredth response",
     (
         StreamWriter,
@@ -63,6 +65,12 @@ def connection_factory(
     if "_kwargs" in _MISSING:
         return server
     return partial(connection, server, loop=loop, **server._kwargs)
+
+
+def replace_parser(connection: BaseProtocol, parser: Any) -> None:
+    """Have the bytes of a connection read by another parser, with the methods of `aiohttp.http.HttpRequestParser`."""
+    if "_parser" not in _MISSING:
+        connection._parser = parser
 
 
 def request_number(request: web.BaseRequest) -> int:

@@ -16,6 +16,10 @@ TYPES = {
 }
 
 
+PHRASES = {413: "Payload Too Large", 416: "Range Not Satisfiable"}
+"""The words behind a status where cpp-httplib has others than Python."""
+
+
 class ApiError(Exception):
     """An error answer. `extra` fields follow code, message and type."""
 

@@ -9,7 +9,9 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from mockserver.core.aiohttp_internals import connection_factory
+from mockserver.core.aiohttp_internals import connection_factory, replace_parser
+from mockserver.core.api_errors import PHRASES
+from mockserver.core.httplib.request_parser import RefusedRequest, RequestParser
 from mockserver.core.port import BACKLOG, Port
 
 _TURNS_TO_CONNECT = 4  # of the event loop: a task, a transport, its protocol, and one to spare
@@ -17,27 +19,30 @@ _RESET = struct.pack("ii", 1, 0)
 _LOG = logging.getLogger("mockserver.http")
 
 
-_MALFORMED = b"HTTP/1.1 400 Bad Request\r\nServer: llama.cpp\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-_LONGEST_LINE = 32768
-_LONGEST_FIELD = 8192
+_REFUSAL = "HTTP/1.1 {} {}\r\nServer: llama.cpp\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
-class _MalformedResponse(web.Response):
-    """The response to bytes that are not HTTP, as cpp-httplib sends it: 400 without a body."""
+class _RefusedResponse(web.Response):
+    """The response to a head that is refused, as cpp-httplib sends it: without a body, and before any other header."""
 
     async def prepare(self, request: web.BaseRequest) -> None:
         """Write it as it is: aiohttp would add headers of its own."""
         if request.transport is not None:
-            request.transport.write(_MALFORMED)
+            request.transport.write(_REFUSAL.format(self.status, self.reason).encode())
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Nothing follows."""
 
 
 class _Connection(web.RequestHandler):
-    """A connection without aiohttp's own error page for bad requests."""
+    """A connection that takes and refuses the requests that cpp-httplib does."""
 
     __slots__ = ()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Have its bytes read by a parser of our own."""
+        replace_parser(self, RequestParser(self, asyncio.get_running_loop()))
+        super().connection_made(transport)
 
     def handle_error(
         self,
@@ -46,12 +51,13 @@ class _Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """400 for bad HTTP; a handler that failed is a bug of the mock, and is logged as one."""
+        """A status for bad HTTP; a handler that failed is a bug of the mock, and is logged as one."""
         if status != HTTPStatus.BAD_REQUEST:
             return super().handle_error(request, status, exc, message)
-        malformed = _MalformedResponse(status=status)
-        malformed.force_close()
-        return malformed
+        code = exc.code if isinstance(exc, RefusedRequest) else status
+        refused = _RefusedResponse(status=code, reason=PHRASES.get(code))
+        refused.force_close()
+        return refused
 
 
 class Listener:
@@ -65,8 +71,6 @@ class Listener:
             keepalive_timeout=5,
             auto_decompress=False,  # llama-server reads no compressed body, and a recorder passes it on as it came
             logger=_LOG,
-            max_line_size=_LONGEST_LINE,
-            max_field_size=_LONGEST_FIELD,
         )
         self._port = port
         self._servers: list[asyncio.Server] = []

@@ -74,6 +74,15 @@ def type_error(expected: str, value: Any) -> str:
     return f"[json.exception.type_error.302] type must be {expected}, but is {kind(value)}"
 
 
+def invalid_utf8(data: bytes, error: UnicodeDecodeError) -> str:
+    """The complaint about writing a string that is not UTF-8."""
+    prefix = "[json.exception.type_error.316] "
+    if error.end == len(data) and "unexpected end" in error.reason:
+        return f"{prefix}incomplete UTF-8 string; last byte: 0x{data[-1]:02X}"
+    index = error.end if error.reason == "invalid continuation byte" else error.start
+    return f"{prefix}invalid UTF-8 byte at index {index}: 0x{data[index]:02X}"
+
+
 class JsonError(ApiError):
     """An error of the JSON library, which llama-server answers with 400 unless a handler catches it.
 

@@ -1,12 +1,14 @@
 """The middlewares and the signal handler that write requests and responses into the journal."""
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from mockserver.core.aiohttp_internals import call_on_chunk
+from mockserver.core.httplib.content import RefusedContent, awaits_continue, read_body
 from mockserver.play.journal import ExchangeEnd, Journal, JournalEntry
 
 JOURNAL = web.AppKey("journal", Journal)
@@ -69,6 +71,16 @@ def record_raw_piece(request: web.Request, data: bytes) -> None:
 
 @web.middleware
 async def record_request_body(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Read the body whatever follows, so that the record has it even of a refused request."""
-    request.app[JOURNAL].record_request_body(request[JOURNAL_ENTRY], await request.read())
+    """Read the body whatever follows, so that the record has it even of a refused request.
+
+    One that the client holds back comes only when the request is let in, and one that is broken never does.
+    """
+    if not awaits_continue(request):
+        await record_body(request)
     return await handler(request)
+
+
+async def record_body(request: web.Request) -> None:
+    """Record the body of a request."""
+    with suppress(RefusedContent):
+        request.app[JOURNAL].record_request_body(request[JOURNAL_ENTRY], await read_body(request))

@@ -11,19 +11,27 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from mockserver.api.resumable_streams import StreamSessions
-from mockserver.api.send_results import STREAM_SESSIONS, json_response
+from mockserver.api.send_results import JSON_TYPE, STREAM_SESSIONS, json_response
 from mockserver.api.vertex_api import predict
 from mockserver.core.aiohttp_internals import request_number
-from mockserver.core.api_errors import INVALID_KEY, LOADING, NOT_FOUND, ApiError
+from mockserver.core.api_errors import INVALID_KEY, LOADING, NOT_FOUND, PHRASES, ApiError
+from mockserver.core.httplib.byte_ranges import are_within, parse_ranges
+from mockserver.core.httplib.content import RefusedContent, awaits_continue, read_content
 from mockserver.core.options import Options
 from mockserver.core.request_matching import RequestView
 from mockserver.core.state import Phase
 from mockserver.engine.server_context import ServerContext
-from mockserver.play.journal_middleware import JOURNAL, record_exchange, record_request_body, record_response_head
+from mockserver.play.journal_middleware import (
+    JOURNAL,
+    record_body,
+    record_exchange,
+    record_request_body,
+    record_response_head,
+)
 from mockserver.play.mock_context import MOCK_CONTEXT, MockContext
 from mockserver.server.faults.fault_middleware import CLOCK, FAULTS, inject_faults
 from mockserver.server.model_selection import ModelSelector, Router, SingleModel
-from mockserver.server.response_headers import MOST_REQUESTS, arranger
+from mockserver.server.response_headers import FIRST_ERROR, MOST_REQUESTS, arranger
 from mockserver.server.router.model_pool import ModelPool
 from mockserver.server.router.router_api import MODEL_POOL, ROUTER_OPTIONS
 from mockserver.server.routes import PUBLIC
@@ -32,7 +40,7 @@ MODEL_SELECTOR: web.AppKey[ModelSelector] = web.AppKey("model_selector")
 OPTIONS = web.AppKey("options", Options)
 ELSE_SERVER: web.AppKey["ElseServer"] = web.AppKey("else_server")
 _MAX_BODY = 100 * 1024 * 1024
-_NEVER = frozenset({hdrs.METH_TRACE, hdrs.METH_CONNECT})
+_NEVER_ROUTED = frozenset({hdrs.METH_TRACE, hdrs.METH_CONNECT, "PRI"})
 _PREFLIGHT = {
     "Access-Control-Allow-Credentials": "true",
     "Access-Control-Allow-Methods": "GET, POST, DELETE, OPTIONS",
@@ -52,37 +60,57 @@ class ElseServer(Protocol):
 async def close_after_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Close the connection with every error, as cpp-httplib does."""
     response = await handler(request)
-    if response.status >= 400:
+    if response.status >= FIRST_ERROR:
         response.force_close()
     return response
 
 
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """An ApiError becomes its JSON; a path or method that is no route, the one 404 there is; 413 has no body."""
+    """An ApiError becomes its JSON; a refused body is a status."""
     try:
         return await handler(request)
     except ApiError as error:
         return json_response({"error": error.fields()}, error.code)
-    except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
-        return json_response(NOT_FOUND, 404)
-    except web.HTTPRequestEntityTooLarge:
-        return web.Response(status=413)
+    except RefusedContent as error:
+        headers = {hdrs.CONTENT_TYPE: "text/plain"} if error.text else None
+        return web.Response(
+            status=error.status, reason=PHRASES.get(error.status), body=error.text.encode(), headers=headers
+        )
+
+
+@web.middleware
+async def refuse_ranges(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """An answer is never cut, but one that has not the bytes that were asked for is a 416."""
+    response = await handler(request)
+    asked = parse_ranges(request.headers.get(hdrs.RANGE, "").encode("utf-8", "surrogateescape"))
+    if asked is None or not isinstance(response, web.Response) or response.status >= FIRST_ERROR:
+        return response
+    if are_within(asked, len(response.body) if isinstance(response.body, bytes) else 0):
+        return response
+    return web.Response(
+        status=416, reason=PHRASES[416], headers={hdrs.CONTENT_TYPE: response.headers.get(hdrs.CONTENT_TYPE, JSON_TYPE)}
+    )
 
 
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """OPTIONS, then loading, then the key, then the route: the real server's order of checks."""
+    """OPTIONS, then loading, then the key, then the route, then the body: the real server's order of checks."""
     if request.method == hdrs.METH_OPTIONS:
         return web.Response(headers=_PREFLIGHT)
-    if request.method in _NEVER:
-        return web.Response(status=400)
     context = request.app[MOCK_CONTEXT]
     await context.wait_while_hung()
     if context.step.phase is Phase.LOADING and request.path != "/":
         return json_response(LOADING, 503)
     if not _authorised(request):
         return json_response(INVALID_KEY, 401)
+    if request.method in _NEVER_ROUTED:
+        return web.Response(status=400)
+    if request.match_info.http_exception is not None:
+        return json_response(NOT_FOUND, 404)
+    await read_content(request)
+    if awaits_continue(request):
+        await record_body(request)
     if (else_server := request.app.get(ELSE_SERVER)) and await _is_missed(request):
         return await else_server.answer(request)
     return await request.app[MODEL_SELECTOR].handle(request, handler)
@@ -102,7 +130,15 @@ def _authorised(request: web.Request) -> bool:
     return given.removeprefix("Bearer ") in keys
 
 
-_MIDDLEWARES = (record_exchange, close_after_errors, answer_errors, record_request_body, inject_faults, guard)
+_MIDDLEWARES = (
+    record_exchange,
+    close_after_errors,
+    answer_errors,
+    record_request_body,
+    inject_faults,
+    refuse_ranges,
+    guard,
+)
 
 
 async def _close_used_up(request: web.Request, response: web.StreamResponse) -> None:
@@ -124,10 +160,14 @@ def create_app(context: MockContext) -> web.Application:
     app.on_response_prepare.extend((_close_used_up, arranger(options.allowed_origins), record_response_head))
     vertex = ((hdrs.METH_POST, options.vertex_route, predict),) if options.vertex_route else ()
     for method, path, handler in (*app[MODEL_SELECTOR].routes(), *vertex):
-        app.router.add_route(method, path, handler)
+        app.router.add_route(method, path, handler, expect_handler=_leave_for_later)
         if method == hdrs.METH_GET:
-            app.router.add_route(hdrs.METH_HEAD, path, handler)
+            app.router.add_route(hdrs.METH_HEAD, path, handler, expect_handler=_leave_for_later)
     return app
+
+
+async def _leave_for_later(_request: web.Request) -> None:
+    """A body that the client holds back is asked for when the request has been let in, not before."""
 
 
 def _else_server(options: Options) -> ElseServer:

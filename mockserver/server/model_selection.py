@@ -10,6 +10,7 @@ from typing import Protocol
 from aiohttp import hdrs, web
 
 from mockserver.api.send_results import SERVER_CONTEXT, STREAM_SESSIONS
+from mockserver.core.httplib.content import read_content
 from mockserver.core.nlohmann_json import load
 from mockserver.engine.server_context import ServerContext
 from mockserver.server.router.model_pool import ModelPool
@@ -74,7 +75,7 @@ class Router:
         """Handle a request with the model that is named in the body of a POST, or in the query of a GET."""
         route = (request.method, request.path)
         own_props = route == _PROPS and "model" not in request.query
-        if own_props or (route in _LOCAL and route != _PROPS) or request.match_info.http_exception:
+        if own_props or (route in _LOCAL and route != _PROPS):
             request[SERVER_CONTEXT] = self._router_context
             return await handler(request)
         conversation = request.headers.get("X-Conversation-Id")
@@ -120,6 +121,6 @@ class Router:
 async def _model_of(request: web.Request) -> str:
     if request.method != hdrs.METH_POST:
         return request.query.get("model", "")
-    body = load(await request.read())
+    body = load(await read_content(request))
     name = body.get("model") if isinstance(body, dict) else None
     return name if isinstance(name, str) else ""

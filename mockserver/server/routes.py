@@ -60,7 +60,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/props", status_api.get_props),
     ("POST", "/props", status_api.set_props),
     ("GET", "/slots", status_api.slots),
-    ("POST", "/slots/{id_slot}", slots_api.act),
+    ("POST", "/slots/{id_slot:[^/]*}{end:/?}", slots_api.act),
     ("GET", "/metrics", status_api.metrics),
     ("GET", "/v1/stream", resumable_stream_api.resume),
     ("DELETE", "/v1/stream", resumable_stream_api.stop),
