@@ -1,6 +1,6 @@
-"""`/cors-proxy?url=`: fetches for the web UI what its page may not, with no header but those meant for it.
+"""`/cors-proxy?url=`: fetches for the web UI what its page may not, with no header but those meant for it; `/tools`.
 
-Mirrors tools/server/server-cors-proxy.h.
+Mirrors tools/server/server-cors-proxy.h and tools/server/server.cpp (`res_403`).
 """
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, hdrs, web
@@ -10,6 +10,11 @@ from mockserver.api.send_results import SERVER_CONTEXT, json_response
 _PREFIX = "x-llama-server-proxy-header-"
 _TIMEOUT = ClientTimeout(total=30)
 _DISABLED = {"error": {"message": "this feature is disabled", "type": "feature_disabled"}}
+
+
+async def tools(_request: web.Request) -> web.Response:
+    """`GET` and `POST /tools`: the mock runs no tools on the machine of the server."""
+    return json_response(_DISABLED, 403)
 
 
 async def proxy(request: web.Request) -> web.Response:

@@ -56,7 +56,7 @@ class StreamSession:
 
     async def read(self, start: int) -> AsyncGenerator[bytes]:
         """Everything from an offset on, as it comes; raises the 400 of an offset that is gone."""
-        if not self.dropped_bytes <= start <= self.total:
+        if start < self.dropped_bytes:
             raise ApiError(400, "Stream offset lost, please restart")
         while True:
             if start < self.total:
@@ -127,10 +127,15 @@ class StreamSessions:
         for conversation in list(self._sessions):
             self.stop(conversation)
 
-    def look_up(self, conversations: list[Any]) -> list[dict[str, Any]]:
-        """What is known of some streams."""
+    def look_up(self, conversations: list[str]) -> list[dict[str, Any]]:
+        """What is known of some streams: those of a conversation, and of it with a model, `name::model`."""
         self._forget_old()
-        found = [self._sessions[name] for name in conversations if isinstance(name, str) and name in self._sessions]
+        found = [
+            session
+            for name in conversations
+            for session in self._sessions.values()
+            if session.id == name or session.id.startswith(f"{name}::")
+        ]
         return [
             {
                 "conversation_id": session.id,

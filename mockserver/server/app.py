@@ -71,7 +71,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         return await handler(request)
     except ApiError as error:
-        return json_response({"error": error.fields()}, error.code)
+        # The library has one answer for each 404, whatever a handler has said.
+        return json_response(NOT_FOUND if error.code == 404 else {"error": error.fields()}, error.code)
     except RefusedContent as error:
         headers = {hdrs.CONTENT_TYPE: "text/plain"} if error.text else None
         return web.Response(

@@ -14,7 +14,7 @@ from mockserver.core.httplib.content import read_content
 from mockserver.core.nlohmann_json import load
 from mockserver.engine.server_context import ServerContext
 from mockserver.server.router.model_pool import ModelPool
-from mockserver.server.routes import PUBLIC, ROUTER_ROUTES, ROUTES, WAKES_NOT
+from mockserver.server.routes import NEEDS_NO_MODEL, ROUTER_ROUTES, ROUTES, WAKES_NOT
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _PROPS = ("GET", "/props")
@@ -48,7 +48,7 @@ class SingleModel:
         """Handle a request with the only model, awake."""
         request[SERVER_CONTEXT] = self._server_context
         if request.path in WAKES_NOT:
-            if request.path not in PUBLIC:
+            if request.path not in NEEDS_NO_MODEL:
                 await self._server_context.wait_until_awake()
             return await handler(request)
         async with self._server_context.awake():

@@ -24,8 +24,11 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 PUBLIC = frozenset({"/health", "/v1/health", "/"})
 """Paths that need no key."""
 
-WAKES_NOT = frozenset({"/health", "/v1/health", "/props", "/models", "/v1/models", "/metrics"})
-"""Paths that a sleeping server answers without waking; while it wakes, all but `/health` wait as any other."""
+NEEDS_NO_MODEL = PUBLIC | {"/v1/stream", "/v1/streams/lookup", "/cors-proxy", "/tools"}
+"""Paths that have nothing to do with the model, and are answered while it sleeps or wakes."""
+
+WAKES_NOT = NEEDS_NO_MODEL | {"/props", "/models", "/v1/models", "/metrics"}
+"""Paths that a sleeping server answers without waking; while it wakes, those about the model wait as any other."""
 
 _EITHER: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/health", native_api.health),
@@ -67,6 +70,8 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/v1/streams/lookup", resumable_stream_api.look_up),
     ("GET", "/cors-proxy", proxy_api.proxy),
     ("POST", "/cors-proxy", proxy_api.proxy),
+    ("GET", "/tools", proxy_api.tools),
+    ("POST", "/tools", proxy_api.tools),
     ("GET", "/lora-adapters", status_api.get_lora),
     ("POST", "/lora-adapters", status_api.set_lora),
 )
@@ -86,6 +91,8 @@ ROUTER_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/props", _router_props),
     ("GET", "/cors-proxy", proxy_api.proxy),
     ("POST", "/cors-proxy", proxy_api.proxy),
+    ("GET", "/tools", proxy_api.tools),
+    ("POST", "/tools", proxy_api.tools),
     ("POST", "/models", router_api.download),
     ("DELETE", "/models", router_api.remove),
     ("POST", "/models/load", router_api.load),

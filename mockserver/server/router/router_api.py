@@ -12,6 +12,7 @@ from mockserver.api.shapes.sse import data_event
 from mockserver.core.api_errors import ApiError
 from mockserver.core.clock import Clock
 from mockserver.core.options import BUILD_INFO, Options
+from mockserver.engine.model.model_info import ARCHITECTURE
 from mockserver.server.router.model_pool import ModelPool
 from mockserver.server.router.router_model import RouterModel
 
@@ -30,7 +31,7 @@ def _shown(model: RouterModel) -> dict[str, Any]:
         "owned_by": "llamacpp",
         "created": Clock().unix(),
         "status": status,
-        "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
+        "architecture": ARCHITECTURE,
         "source": preset.source,
         "can_remove": preset.source == "cache",
     }
