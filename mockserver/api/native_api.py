@@ -8,11 +8,10 @@ from typing import Any
 from aiohttp import web
 
 from mockserver.api import chat_request
-from mockserver.api.openai_api import completion_tasks
 from mockserver.api.send_results import SERVER_CONTEXT, json_body, json_response, send_results
 from mockserver.api.shapes.native_completion import NativeCompletionShape
 from mockserver.core.api_errors import ApiError
-from mockserver.core.json_values import as_bool, as_ints, contains, value_or
+from mockserver.core.json_values import as_bool, as_ints, as_text, at, contains, value_or
 from mockserver.engine.request import prompts
 
 
@@ -23,8 +22,12 @@ async def health(_request: web.Request) -> web.Response:
 
 async def completion(request: web.Request) -> web.StreamResponse:
     """`POST /completion`."""
-    server_context, body = request[SERVER_CONTEXT], await json_body(request)
-    tasks, params = completion_tasks(server_context, body)
+    return await _complete(request, await json_body(request))
+
+
+async def _complete(request: web.Request, body: Any) -> web.StreamResponse:
+    server_context = request[SERVER_CONTEXT]
+    tasks, params = chat_request.completion_tasks(server_context, body)
     return await send_results(
         request, tasks, NativeCompletionShape(server_context), stream=bool(params.shown["stream"])
     )
@@ -37,26 +40,25 @@ async def infill(request: web.Request) -> web.StreamResponse:
         missing = "".join(f"{name} token is missing. " for name in ("prefix", "suffix", "middle"))
         raise ApiError(501, f"Infill is not supported by this model: {missing}")
     body = await json_body(request)
-    for name in ("input_prefix", "input_suffix"):
-        if name not in body:
-            raise ApiError(400, f'"{name}" is required')
-    extra = _extra_context(body.get("input_extra", []))
-    text = f"{extra}{body['input_suffix']}{body['input_prefix']}{body.get('prompt', '')}"
-    tasks, params = completion_tasks(server_context, body | {"prompt": text})
-    return await send_results(
-        request, tasks, NativeCompletionShape(server_context), stream=bool(params.shown["stream"])
-    )
+    vocabulary, extra = server_context.vocabulary, _extra_context(body)
+    tokens = [
+        prompts.mixed(vocabulary, at(body, name), add_special=False, parse_special=False)
+        for name in ("input_prefix", "input_suffix")
+    ]
+    prefix, suffix = map(vocabulary.decode, tokens)
+    return await _complete(request, body | {"prompt": extra + suffix + prefix + value_or(body, "prompt", as_text, "")})
 
 
-def _extra_context(chunks: Any) -> str:
+def _extra_context(body: Any) -> str:
+    chunks = body["input_extra"] if contains(body, "input_extra") else []
     if not isinstance(chunks, list):
         raise ApiError(400, '"input_extra" must be an array of {"filename": string, "text": string}')
     for chunk in chunks:
-        if not isinstance(chunk, dict) or not isinstance(chunk.get("text"), str):
+        if not contains(chunk, "text") or not isinstance(chunk["text"], str):
             raise ApiError(400, 'extra_context chunk must contain a "text" field with a string value')
         if not isinstance(chunk.get("filename", ""), str):
             raise ApiError(400, 'extra_context chunk\'s "filename" field must be a string')
-    return "".join(f"{chunk.get('filename', '')}\n{chunk['text']}\n" for chunk in chunks)
+    return "".join(f"{chunk.get('filename', 'tmp')}\n{chunk['text']}\n" for chunk in chunks)
 
 
 async def tokenize(request: web.Request) -> web.Response:

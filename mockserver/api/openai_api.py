@@ -3,7 +3,6 @@
 Mirrors tools/server/server-context.cpp (`server_routes`).
 """
 
-from itertools import product
 from typing import Any
 
 from aiohttp import web
@@ -13,12 +12,8 @@ from mockserver.api.send_results import SERVER_CONTEXT, json_body, json_response
 from mockserver.api.shapes.chat_completion import ChatCompletionShape
 from mockserver.api.shapes.openai_response import OpenAIResponseShape
 from mockserver.api.shapes.text_completion import TextCompletionShape
-from mockserver.core.api_errors import ApiError
-from mockserver.core.nlohmann_json import kind
 from mockserver.engine.model.model_info import model_info
-from mockserver.engine.request import prompts, task_params
 from mockserver.engine.request.responses_to_chat import from_responses
-from mockserver.engine.results import Task
 from mockserver.engine.server_context import ServerContext
 
 
@@ -38,29 +33,10 @@ async def responses(request: web.Request) -> web.StreamResponse:
     return await send_results(request, tasks, OpenAIResponseShape(server_context), stream=bool(params.shown["stream"]))
 
 
-def completion_tasks(server_context: ServerContext, body: Any) -> tuple[list[Task], task_params.TaskParams]:
-    """The tasks of a completion body, native or OpenAI's; raises ApiError 400."""
-    if not isinstance(body, dict):
-        raise ApiError(400, f"[json.exception.type_error.304] cannot use at() with {kind(body)}")
-    if "prompt" not in body:
-        raise ApiError(400, "[json.exception.out_of_range.403] key 'prompt' not found")
-    try:
-        inputs = prompts.many(server_context.vocabulary, body["prompt"])
-    except ApiError as error:
-        raise ApiError(400, error.message) from error
-    plan = chat_request.plan_of(server_context, body)
-    plan.continues = True
-    params = task_params.read(body, server_context.options)
-    answers = product(inputs, range(params.choices))
-    return [Task(tokens, params, i, choice, plan) for i, (tokens, choice) in enumerate(answers)], params
-
-
 async def completions(request: web.Request) -> web.StreamResponse:
     """`POST /v1/completions`."""
     server_context, body = request[SERVER_CONTEXT], await json_body(request)
-    if isinstance(body, dict) and body.get("echo"):
-        raise ApiError(400, "Only no echo is supported")
-    tasks, params = completion_tasks(server_context, body)
+    tasks, params = chat_request.completion_tasks(server_context, body)
     return await send_results(request, tasks, TextCompletionShape(server_context), stream=bool(params.shown["stream"]))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from mockserver.api.resumable_streams import StreamSessions
-from mockserver.api.shapes.sse import ResponseShape
+from mockserver.api.shapes.sse import ResponseShape, data_event
 from mockserver.core.api_errors import ApiError
 from mockserver.core.httplib.content import read_content
 from mockserver.core.nlohmann_json import dump_bytes, load
@@ -80,7 +80,7 @@ async def _chunks(server_context: ServerContext, tasks: Sequence[Task], shape: R
     try:
         async with aclosing(server_context.run(tasks)) as results:
             async for result in results:
-                yield _to_events(shape, result)
+                yield _begun(result) if has_started and isinstance(result, BeginResult) else _to_events(shape, result)
                 has_started = True
         yield shape.stream_end()
     except ApiError as error:
@@ -116,6 +116,11 @@ def _to_events(shape: ResponseShape, result: Result) -> bytes:
             return shape.final(result)
         case BeginResult():
             return b""
+
+
+def _begun(result: BeginResult) -> bytes:
+    """What another prompt of the stream says when it begins: null, where the first says nothing."""
+    return b"" if result.task.choice or result.task.params.return_progress else data_event(None)
 
 
 @asynccontextmanager

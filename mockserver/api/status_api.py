@@ -11,7 +11,7 @@ from mockserver.api.send_results import SERVER_CONTEXT, json_body, json_response
 from mockserver.core.api_errors import ApiError
 from mockserver.core.options import BUILD_INFO
 from mockserver.engine.model import lora
-from mockserver.engine.request import task_params
+from mockserver.engine.request.schema import task_params
 from mockserver.engine.server_context import ServerContext
 from mockserver.engine.slots import Slot
 

@@ -8,7 +8,6 @@ from typing import Any
 from aiohttp import web
 
 from mockserver.api import chat_request
-from mockserver.api.openai_api import completion_tasks
 from mockserver.api.send_results import SERVER_CONTEXT, collect_results, json_body, json_response
 from mockserver.api.shapes.anthropic_message import AnthropicMessageShape
 from mockserver.api.shapes.chat_completion import ChatCompletionShape
@@ -41,7 +40,9 @@ async def _predict(server_context: ServerContext, instance: Any) -> Any:
         )
     if form == "completions":
         return await collect_results(
-            server_context, completion_tasks(server_context, instance)[0], TextCompletionShape(server_context)
+            server_context,
+            chat_request.completion_tasks(server_context, instance)[0],
+            TextCompletionShape(server_context),
         )
     if form == "messages":
         tasks, _ = chat_request.tasks_of(server_context, from_messages(instance))

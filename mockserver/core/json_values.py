@@ -1,16 +1,109 @@
-"""Reading a JSON value as a C++ type: what llama-server takes for a number or a text, and its words when it cannot.
+"""JSON values as C++ types: what converts, what a number becomes, and the complaints about the rest.
 
-Mirrors common/json.cpp (`get<T>`) and tools/server/server-common.h (`json_value`).
+Mirrors common/json.cpp (`get<T>`, `at`, how a value is walked) and tools/server/server-common.h (`json_value`). A
+number that C++ cannot hold becomes what x86-64 makes of it.
 """
 
 import math
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from mockserver.core.nlohmann_json import JsonError, float32, kind, type_error
+from mockserver.core.nlohmann_json import JsonError, kind, type_error
 
 T = TypeVar("T")
-_INT_MIN, _INT_MAX = -(2**31), 2**31 - 1
+_LEAST_INT64, _PAST_UINT64 = -(2**63), 2**64
+
+
+def _wrong_type(expected: str, value: Any) -> JsonError:
+    return JsonError(type_error(expected, value))
+
+
+def _number(value: Any, *, booleans: bool) -> int | float:
+    """The number of a value; numbers wider than 64 bits are parsed as doubles."""
+    if isinstance(value, bool):
+        if not booleans:
+            raise _wrong_type("number", value)
+        return int(value)
+    if isinstance(value, int):
+        return value if _LEAST_INT64 <= value < _PAST_UINT64 else float(value)
+    if not isinstance(value, float):
+        raise _wrong_type("number", value)
+    return value
+
+
+def _wrapped(number: int, bits: int) -> int:
+    half = 1 << (bits - 1)
+    return (number + half) % (1 << bits) - half
+
+
+def _truncated(number: float, bits: int) -> int:
+    """A double as a signed integer: what does not fit is the lowest."""
+    lowest = -(1 << (bits - 1))
+    return int(number) if math.isfinite(number) and lowest <= int(number) < -lowest else lowest
+
+
+def as_int(value: Any) -> int:
+    """`get<int32_t>`: true is 1, too wide a number keeps its low bits; raises JsonError."""
+    number = _number(value, booleans=True)
+    return _wrapped(number, 32) if isinstance(number, int) else _truncated(number, 32)
+
+
+def as_uint(value: Any) -> int:
+    """`get<uint32_t>`: -1 is 4294967295; raises JsonError."""
+    number = _number(value, booleans=True)
+    return (number if isinstance(number, int) else _truncated(number, 64)) % 2**32
+
+
+def as_long(value: Any) -> int:
+    """`get<int64_t>`, which takes no boolean; raises JsonError."""
+    number = _number(value, booleans=False)
+    return _wrapped(number, 64) if isinstance(number, int) else _truncated(number, 64)
+
+
+def as_float(value: Any) -> float:
+    """`get<float>`, infinite for what is too large; raises JsonError."""
+    number = _number(value, booleans=True)
+    try:
+        return float(struct.unpack("f", struct.pack("f", number))[0])
+    except OverflowError:
+        return math.copysign(math.inf, number)
+
+
+def as_bool(value: Any) -> bool:
+    """`get<bool>`; raises JsonError."""
+    if not isinstance(value, bool):
+        raise _wrong_type("boolean", value)
+    return value
+
+
+def as_text(value: Any) -> str:
+    """`get<std::string>`; raises JsonError."""
+    if not isinstance(value, str):
+        raise _wrong_type("string", value)
+    return value
+
+
+def as_array(value: Any) -> list[Any]:
+    """An array of anything; raises JsonError."""
+    if not isinstance(value, list):
+        raise _wrong_type("array", value)
+    return value
+
+
+def as_ints(value: Any) -> list[int]:
+    """`get<std::vector<int>>`; raises JsonError."""
+    return [as_int(item) for item in as_array(value)]
+
+
+def as_texts(value: Any) -> list[str]:
+    """`get<std::vector<std::string>>`; raises JsonError."""
+    return [as_text(item) for item in as_array(value)]
+
+
+def is_integer(value: Any) -> bool:
+    """Whether a number was written without a fraction or an exponent."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def contains(value: Any, key: str) -> bool:
@@ -19,7 +112,7 @@ def contains(value: Any, key: str) -> bool:
 
 
 def at(value: Any, key: str) -> Any:
-    """What an object has for a key. Raises JsonError."""
+    """The value of a key; raises JsonError."""
     if not isinstance(value, dict):
         raise JsonError(f"[json.exception.type_error.304] cannot use at() with {kind(value)}")
     if key not in value:
@@ -27,63 +120,31 @@ def at(value: Any, key: str) -> Any:
     return value[key]
 
 
-def is_integer(value: Any) -> bool:
-    """Whether a number was written without a fraction or an exponent."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def as_bool(value: Any) -> bool:
-    """A `bool`. Raises JsonError."""
-    if not isinstance(value, bool):
-        raise JsonError(type_error("boolean", value))
-    return value
-
-
-def as_int(value: Any) -> int:
-    """An `int` of 32 bits, as x86 makes it of any number. Raises JsonError."""
-    if not isinstance(value, int | float):
-        raise JsonError(type_error("number", value))
-    if isinstance(value, int):
-        return (value - _INT_MIN) % 2**32 + _INT_MIN
-    return int(value) if math.isfinite(value) and _INT_MIN <= int(value) <= _INT_MAX else _INT_MIN
-
-
-def as_float(value: Any) -> float:
-    """A `float` of 32 bits. Raises JsonError."""
-    if not isinstance(value, int | float):
-        raise JsonError(type_error("number", value))
-    return float32(value)
-
-
-def as_text(value: Any) -> str:
-    """A `std::string`. Raises JsonError."""
-    if not isinstance(value, str):
-        raise JsonError(type_error("string", value))
-    return value
-
-
-def as_array(value: Any) -> list[Any]:
-    """An array of anything. Raises JsonError."""
-    if not isinstance(value, list):
-        raise JsonError(type_error("array", value))
-    return value
-
-
-def as_ints(value: Any) -> list[int]:
-    """A `std::vector<int>`. Raises JsonError."""
-    return [as_int(item) for item in as_array(value)]
-
-
-def as_texts(value: Any) -> list[str]:
-    """A `std::vector<std::string>`. Raises JsonError."""
-    return [as_text(item) for item in as_array(value)]
-
-
 def value_or(body: Any, key: str, read: Callable[[Any], T], default: T) -> T:
-    """What a body has for a key, read by one of the functions above; what is missing, null or unreadable: `default`."""
+    """`json_value`: what a key holds, the default when it is absent, null or of another type."""
     if not contains(body, key) or body[key] is None:
         return default
     try:
         return read(body[key])
     except JsonError:
         return default
+
+
+def anything(value: Any) -> Any:
+    """`get<json>`: takes every type."""
+    return value
+
+
+def items(value: Any) -> Iterator[tuple[str, Any]]:
+    """Keys and values as `items()` gives them: a list has places, a plain value an empty key, null none."""
+    if isinstance(value, dict):
+        yield from value.items()
+    elif isinstance(value, list):
+        yield from ((str(place), item) for place, item in enumerate(value))
+    elif value is not None:
+        yield "", value
+
+
+def elements(value: Any) -> Iterator[Any]:
+    """What a range-based loop walks over."""
+    return (item for _, item in items(value))

@@ -6,10 +6,12 @@ from typing import Any
 
 from mockserver.core.nlohmann_json import dump
 from mockserver.engine.canned_answers import CannedReply
-from mockserver.engine.model import json_schema, tokenizer
-from mockserver.engine.model.grammar import Grammar
+from mockserver.engine.grammar.gbnf_writer import Grammar
+from mockserver.engine.grammar.json_schema import Schema
+from mockserver.engine.grammar.json_writer import write_arguments, write_json
+from mockserver.engine.model import tokenizer
 from mockserver.engine.model.text_composer import compose, dice, sentences
-from mockserver.engine.request.task_params import TaskParams
+from mockserver.engine.request.schema.task_params import TaskParams
 
 _MOST_BANNED = 20_000
 """Tokens in a row that a logit bias may forbid before the answer ends instead of searching for ever."""
@@ -30,16 +32,18 @@ class Segment:
 class AnswerPlan:
     """What an answer must contain or follow, as its request says. An answer that `continues` goes on with the prompt's
     text, an `endless` one never ends by itself; `reply` is a canned answer, given word for word.
+    `refusal` says why no slot can be launched with it.
     """
 
     reasoning: bool = False
     tool_calls: Sequence[dict[str, Any]] = ()
-    json_schema: Any = None
+    json_schema: Schema | None = None
     grammar: Grammar | None = None
     continues: bool = False
     endless: bool = False
     call_ids: list[str] = field(default_factory=list)
     reply: CannedReply | None = None
+    refusal: str = ""
 
 
 def segments(prompt: Sequence[int], params: TaskParams, plan: AnswerPlan, choice: int = 0) -> Iterator[Segment]:
@@ -53,14 +57,13 @@ def segments(prompt: Sequence[int], params: TaskParams, plan: AnswerPlan, choice
         yield Segment("reasoning", _encode(next(sentences(rng)) + "\n"))
     if plan.tool_calls:
         for number, (tool, call_id) in enumerate(zip(plan.tool_calls, plan.call_ids, strict=True)):
-            arguments = json_schema.write(tool.get("parameters") or {"type": "object"}, rng)
+            arguments = write_arguments(tool.get("parameters") or {"type": "object"}, rng)
             yield Segment("tool", _encode(arguments), str(tool.get("name", "")), call_id, number)
         yield Segment("content", [tokenizer.EOS])
     elif plan.grammar is not None:
         yield Segment("content", [*_encode(plan.grammar.write(rng)), tokenizer.EOS])
     elif plan.json_schema is not None:
-        text = json_schema.write(plan.json_schema, rng)
-        yield Segment("content", [*_encode(text), tokenizer.EOS])
+        yield Segment("content", [*_encode(write_json(plan.json_schema, rng)), tokenizer.EOS])
     else:
         tokens = compose(rng, endless=endless or (plan.continues and params.n_predict > 0))
         yield Segment("content", _allowed(tokens, params.banned))

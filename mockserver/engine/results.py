@@ -9,7 +9,7 @@ from typing import Any
 from mockserver.engine.answer_plan import AnswerPlan
 from mockserver.engine.model import logprobs
 from mockserver.engine.model.tokenizer import VOCABULARIES, Vocabulary
-from mockserver.engine.request.task_params import TaskParams
+from mockserver.engine.request.schema.task_params import TaskParams
 from mockserver.engine.timings import Timings
 
 

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 
-from mockserver.core.api_errors import too_large, too_long
+from mockserver.core.api_errors import ApiError, too_large, too_long
 from mockserver.core.clock import Clock
 from mockserver.core.options import Options
 from mockserver.engine.generation import Generation
@@ -177,6 +177,8 @@ class ServerContext:
     def _generations(self, choices: Sequence[Task], slots: Sequence[Slot]) -> list[Generation]:
         """The choices of one prompt, each in its slot; raises the 400 of a prompt that no slot can hold."""
         check_tokens(choices[0].prompt)
+        if choices[0].plan.refusal:
+            raise ApiError(400, choices[0].plan.refusal)
         if len(choices[0].prompt) >= self.options.slot_context:
             raise too_long(len(choices[0].prompt), self.options.slot_context)
         generations = list[Generation]()

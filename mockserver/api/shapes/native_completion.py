@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mockserver.api.shapes.sse import DataErrors, data_event
+from mockserver.core.json_values import contains
 from mockserver.engine.results import FinalResult, PartialResult, PromptProgress
 from mockserver.engine.server_context import ServerContext
 
@@ -23,7 +24,7 @@ def completion_json(model: str, final: FinalResult, *, streamed: bool = False) -
         "model": model,
         "tokens_predicted": final.completion_tokens,
         "tokens_evaluated": len(final.task.prompt),
-        "generation_settings": params.shown,
+        "generation_settings": params.shown_for(final.task.choice),
         "prompt": final.prompt(),
         "has_new_line": "\n" in final.text(),
         "truncated": final.truncated,
@@ -45,8 +46,10 @@ def _selected(answer: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
     for name in fields:
         value: Any = answer
         for part in name.split("/"):
-            value = value.get(part) if isinstance(value, dict) else None
-        if value is not None:
+            if not contains(value, part):
+                break
+            value = value[part]
+        else:
             selected[name] = value
     return selected
 

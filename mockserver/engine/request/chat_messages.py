@@ -1,107 +1,137 @@
-"""The `messages` of a chat request: checked with llama-server's own complaints, and made plain for a template.
+"""The `messages` of a chat request, checked in the order of the real server, with its complaints.
 
-Mirrors common/chat.cpp (`common_chat_msgs_parse_oaicompat`).
+Mirrors common/chat.cpp (`common_chat_msgs_parse_oaicompat`) and tools/server/server-common.cpp (the checks of
+`oaicompat_chat_params_parse`, `oaicompat_content_load_media`).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from mockserver.core.api_errors import ApiError
-from mockserver.core.nlohmann_json import dump, type_error
+from mockserver.core.json_values import as_text, at, contains, elements, value_or
+from mockserver.core.nlohmann_json import JsonError, dump
 
 _UNSUPPORTED = {
     "image_url": "image input is not supported",
     "input_audio": "audio input is not supported",
     "input_video": "video input is not supported",
+    "video_url": "video input is not supported",
 }
 _HINT = " - hint: if this is unexpected, you may need to provide the mmproj"
 
 
-def checked(body: Any) -> list[dict[str, Any]]:
-    """The messages of a chat body, contents as text; raises ApiError in the real server's order of checks."""
-    messages = body.get("messages") if isinstance(body, dict) else None
-    if not isinstance(body, dict) or "messages" not in body:
+@dataclass(slots=True)
+class ChatMessage:
+    """One message; its content is a text, or the texts of its parts."""
+
+    role: str
+    content: str = ""
+    parts: list[str] = field(default_factory=list)
+    tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    reasoning_content: str = ""
+    name: str = ""
+    tool_call_id: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is in it."""
+        given = (self.content, self.parts, self.tool_calls, self.reasoning_content, self.name, self.tool_call_id)
+        return not any(given)
+
+    def text(self, separator: str) -> str:
+        """Its content in one piece; leading parts without text are not separated."""
+        text = self.content
+        for part in self.parts:
+            text += separator + part if text else part
+        return text
+
+    def for_template(self) -> dict[str, Any]:
+        """The message as a template is given it."""
+        message: dict[str, Any] = {"role": self.role, "content": self.text("\n")}
+        for name in ("reasoning_content", "name", "tool_call_id", "tool_calls"):
+            if value := getattr(self, name):
+                message[name] = value
+        return message
+
+
+def checked_messages(body: Any) -> list[ChatMessage]:
+    """The messages of a chat body; raises ApiError."""
+    if not contains(body, "messages"):
         raise ApiError(400, "'messages' is required")
+    messages = body["messages"]
     if not isinstance(messages, list):
         raise ApiError(400, "Expected 'messages' to be an array")
     for message in messages:
-        _check_presence(message)
-    return [_plain(message) for message in messages]
+        _check_content(message)
+    try:
+        return [_message(message) for message in messages]
+    except ApiError as error:
+        raise ApiError(500, f"Failed to parse messages: {error.message}") from error
 
 
-def _check_presence(message: Any) -> None:
-    fields = message if isinstance(message, dict) else {}
-    if fields.get("role") != "assistant" and "content" not in fields:
-        raise ApiError(400, "All non-assistant messages must contain 'content'")
-    if "content" not in fields and "tool_calls" not in fields:
-        raise ApiError(400, "Assistant message must contain either 'content' or 'tool_calls'!")
-    content = fields.get("content")
-    if isinstance(content, list):
-        text_of(content)
-    elif content is not None and not isinstance(content, str):
+def _check_content(message: Any) -> None:
+    role = value_or(message, "role", as_text, "")
+    if not contains(message, "content"):
+        if role != "assistant":
+            raise ApiError(400, "All non-assistant messages must contain 'content'")
+        if not contains(message, "tool_calls"):
+            raise ApiError(400, "Assistant message must contain either 'content' or 'tool_calls'!")
+        return
+    content = message["content"]
+    if content is None or isinstance(content, str):
+        return
+    if not isinstance(content, list):
         raise ApiError(400, "Expected 'content' to be a string or an array")
+    check_media(content)
 
 
-def _check_media(part: Any) -> None:
-    kind = part.get("type") if isinstance(part, dict) else None
-    if kind in _UNSUPPORTED:
-        raise ApiError(500, _UNSUPPORTED[kind] + _HINT)
-    if kind != "text":
-        raise ApiError(400, "unsupported content[].type")
+def check_media(parts: Sequence[Any]) -> None:
+    """Raises ApiError for a part that the model cannot see or hear, or that is of an unknown type."""
+    for part in parts:
+        kind = value_or(part, "type", as_text, "")
+        if kind in _UNSUPPORTED:
+            raise ApiError(500, _UNSUPPORTED[kind] + _HINT)
+        if kind != "text":
+            raise ApiError(400, "unsupported content[].type")
 
 
 def text_of(parts: Sequence[Any], separator: str = "\n") -> str:
-    """The text of content parts; raises ApiError for what the model cannot see or hear."""
-    for part in parts:
-        _check_media(part)
-    return separator.join(str(part.get("text", "")) for part in parts)
+    """The text of content parts; raises ApiError for what is no text."""
+    check_media(parts)
+    return separator.join(value_or(part, "text", as_text, "") for part in parts)
 
 
-def _malformed(complaint: str) -> ApiError:
-    return ApiError(500, f"Failed to parse messages: {complaint}")
-
-
-def _plain(message: dict[str, Any]) -> dict[str, Any]:
-    """One message with its content as a string and its tool calls checked."""
-    if "role" not in message:
-        raise _malformed(f"Missing 'role' in message: {dump(message)}")
-    if not isinstance(message["role"], str):
-        raise _malformed(type_error("string", message["role"]))
-    content = message.get("content")
-    if isinstance(content, list):
-        content = text_of(content)
-    plain = {**message, "content": content or ""}
-    if message.get("tool_calls"):
-        plain["tool_calls"] = [_tool_call(call) for call in message["tool_calls"]]
-    return plain
+def _message(given: Any) -> ChatMessage:
+    if not contains(given, "role"):
+        raise JsonError(f"Missing 'role' in message: {dump(given)}")
+    message = ChatMessage(as_text(given["role"]))
+    content = given.get("content")
+    if isinstance(content, str):
+        message.content = content
+    elif isinstance(content, list):
+        message.parts = [as_text(at(part, "text")) for part in content]
+    if "tool_calls" in given:
+        message.tool_calls = [_tool_call(call) for call in elements(given["tool_calls"])]
+    for name in ("reasoning_content", "name", "tool_call_id"):
+        if name in given:
+            setattr(message, name, as_text(given[name]))
+    return message
 
 
 def _tool_call(call: Any) -> dict[str, Any]:
-    if not isinstance(call, dict) or "type" not in call:
-        raise _malformed(f"Missing tool call type: {dump(call)}")
+    if not contains(call, "type"):
+        raise JsonError(f"Missing tool call type: {dump(call)}")
     if call["type"] != "function":
-        raise _malformed(f"Unsupported tool call type: {dump(call)}")
-    function = call.get("function")
-    if not isinstance(function, dict):
-        raise _malformed(f"Missing tool call function: {dump(call)}")
-    if "name" not in function:
-        raise _malformed(f"Missing tool call name: {dump(call)}")
-    arguments = function.get("arguments", "")
+        raise JsonError(f"Unsupported tool call type: {dump(call)}")
+    if "function" not in call:
+        raise JsonError(f"Missing tool call function: {dump(call)}")
+    function = call["function"]
+    if not contains(function, "name"):
+        raise JsonError(f"Missing tool call name: {dump(call)}")
+    name, arguments = as_text(function["name"]), at(function, "arguments")
     text = arguments if isinstance(arguments, str) else dump(arguments)
-    return {"type": "function", "id": call.get("id", ""), "function": {"name": function["name"], "arguments": text}}
-
-
-def check_tools(tools: Any) -> list[dict[str, Any]]:
-    """The tools of a chat body; raises the 500 of a malformed one."""
-    if not tools:
-        return []
-    if not isinstance(tools, list):
-        raise ApiError(500, f"Failed to parse tools: Expected 'tools' to be an array, got {dump(tools)}")
-    for tool in tools:
-        if not isinstance(tool, dict) or "type" not in tool:
-            raise ApiError(500, f"Failed to parse tools: Missing tool type: {dump(tool)}")
-        if tool["type"] != "function":
-            raise ApiError(500, f"Failed to parse tools: Unsupported tool type: {dump(tool)}")
-        if not isinstance(tool.get("function"), dict):
-            raise ApiError(500, f"Failed to parse tools: Missing tool function: {dump(tool)}")
-    return tools
+    parsed: dict[str, Any] = {"type": "function", "function": {"name": name, "arguments": text}}
+    if identifier := as_text(call.get("id", "")):
+        parsed["id"] = identifier
+    return parsed

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from mockserver.engine.model import json_schema
-from mockserver.engine.model.grammar import Grammar
-from mockserver.engine.model.grammar_parser import BadGrammar
+from mockserver.engine.grammar.gbnf_parser import BadGrammar
+from mockserver.engine.grammar.gbnf_writer import Grammar
+from mockserver.engine.grammar.json_schema import BadSchema, read_schema
+from mockserver.engine.grammar.json_writer import write_json
+from mockserver.engine.grammar.schema_to_grammar import schema_to_grammar
 
 SEEDS = range(20)
 
@@ -21,7 +23,7 @@ SEEDS = range(20)
         ('root ::= "yes" | "no"', "yes|no"),
         ('root ::= [a-c]+ ("," [0-9]{2})*', "[a-c]+(,[0-9]{2})*"),
         ('root ::= greeting " " name # who\ngreeting ::= "hi"\nname ::= [A-Z] [^A-Z]?', "hi [A-Z][^A-Z]?"),
-        ('root ::= list\nlist ::= "x"\n  | "(" list ")"', r"\(*x\)*"),
+        ('root ::= list\nlist ::= "x" |\n  "(" list ")"', r"\(*x\)*"),
         (r'root ::= "\"\n\x41"', '"\nA'),
     ],
 )
@@ -32,7 +34,16 @@ def test_a_text_under_a_grammar_fits_it(grammar: str, pattern: str) -> None:
 
 @pytest.mark.parametrize(
     "grammar",
-    ["root ::= this is (not valid GBNF", "root ::= missing", "other ::= 'a'", "", 'root ::= "open', "root = 1"],
+    [
+        *("root ::= this is (not valid GBNF", "root ::= missing", "other ::= 'a'", "", 'root ::= "open', "root = 1"),
+        *(
+            'root ::= "x"\n  | "y"',
+            "root ::= root",
+            'root ::= "a"{3000}',
+            'root ::= ("a" "b" | "c"){2} {1500}',
+            "root ::= *",
+        ),
+    ],
 )
 def test_a_text_that_is_no_grammar_is_refused(grammar: str) -> None:
     with pytest.raises(BadGrammar):
@@ -60,17 +71,31 @@ def test_a_text_that_is_no_grammar_is_refused(grammar: str) -> None:
 )  # fmt: skip
 def test_json_under_a_schema_fits_it(schema: Any, check: Any) -> None:
     for seed in SEEDS:
-        assert check(json.loads(json_schema.write(schema, random.Random(seed))))
+        assert check(json.loads(write_json(read_schema(schema), random.Random(seed))))
 
 
 def test_a_schema_that_contains_itself_comes_to_an_end() -> None:
-    schema = {"type": "object", "properties": {"next": {"$ref": "#"}}}
-    assert json.loads(json_schema.write(schema, random.Random(0)))["next"] is not None
+    node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/node"}}}
+    schema = read_schema({"$ref": "#/$defs/node", "$defs": {"node": node}})
+    assert json.loads(write_json(schema, random.Random(0)))["next"] is not None
 
 
 @pytest.mark.parametrize(
-    "schema", [123, {"type": 123}, {"type": "hiccup"}, {"$ref": "#/nowhere"}, {"$ref": "#"}, False]
+    ("schema", "complaint"),
+    [
+        (123, "#: schema must be an object"),
+        ({"type": 123}, "#: type must be a string or an array of strings"),
+        ({"type": "hiccup"}, "#: unrecognized type hiccup"),
+        ({"$ref": "#/nowhere"}, "#: cannot resolve $ref #/nowhere, nowhere not found"),
+        ({"$ref": "#"}, "#: unsupported $ref #, only references into the same document are supported"),
+        ({"type": "object", "properties": 5}, "#: properties must be an object"),
+        ({"properties": {"a": {"items": [{"enum": []}]}}}, "#/properties/a/items/0: enum must be a non-empty array"),
+        ({"type": "array", "minItems": -1}, "#: minItems must be a non-negative integer"),
+        ({"anyOf": []}, "#/anyOf: must not be empty"),
+        ({"type": ["string", "nope"]}, "#/type/1: unrecognized type nope"),
+    ],
 )
-def test_a_schema_that_is_none_is_refused(schema: Any) -> None:
-    with pytest.raises(json_schema.BadSchema):
-        json_schema.write(schema, random.Random(0))
+def test_a_schema_that_is_none_is_refused_with_its_place(schema: Any, complaint: str) -> None:
+    with pytest.raises(BadSchema) as raised:
+        schema_to_grammar(schema)
+    assert str(raised.value) == f"JSON schema conversion failed:\nJSON schema error at {complaint}"

@@ -8,7 +8,7 @@ import pytest
 
 from mockserver.core.clock import Clock
 from mockserver.core.options import Options
-from mockserver.engine.request import task_params
+from mockserver.engine.request.schema import task_params
 from mockserver.engine.results import FinalResult, PartialResult, PromptProgress, Result, Task
 from mockserver.engine.server_context import ServerContext
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mockserver import MockLlamaServer
-from mockserver.engine.request.task_params import read
+from mockserver.engine.request.schema.task_params import read
 from mockserver.engine.results import FinalResult, PromptProgress, Result, Task
 from tests.harness.sockets.rawhttp import ask, connect, encode, read_head
 

@@ -58,6 +58,20 @@ DEFAULTS: dict[str, Any] = {
     "lora": [],
 }
 
+HIDDEN_DEFAULTS: dict[str, Any] = {
+    "verbose": False,
+    "include_usage": False,
+    "cache_prompt": True,
+    "return_tokens": False,
+    "return_progress": False,
+    "sse_ping_interval": 30,
+    "n_cmpl": 1,
+    "response_fields": [],
+    "lora_scales": {},
+    "json_schema": None,
+}
+"""What a request may set and no answer shows."""
+
 LONG_ONLY = frozenset(
     ("dry_sequence_breakers", "stop", "logit_bias", "grammar", "grammar_lazy", "grammar_triggers", "preserved_tokens")
 )
