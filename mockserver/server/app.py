@@ -16,7 +16,7 @@ from mockserver.api.vertex_api import predict
 from mockserver.core.aiohttp_internals import request_number
 from mockserver.core.api_errors import INVALID_KEY, LOADING, NOT_FOUND, PHRASES, ApiError
 from mockserver.core.httplib.byte_ranges import are_within, parse_ranges
-from mockserver.core.httplib.content import RefusedContent, awaits_continue, read_content
+from mockserver.core.httplib.content import RefusedContent, ask_for_body, awaits_continue, read_body, read_content
 from mockserver.core.options import Options
 from mockserver.core.request_matching import RequestView
 from mockserver.core.state import Phase
@@ -107,19 +107,21 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return json_response(INVALID_KEY, 401)
     if request.method in _NEVER_ROUTED:
         return web.Response(status=400)
+    if (else_server := request.app.get(ELSE_SERVER)) and await _is_missed(request):
+        return await else_server.answer(request)
     if request.match_info.http_exception is not None:
         return json_response(NOT_FOUND, 404)
     await read_content(request)
     if awaits_continue(request):
         await record_body(request)
-    if (else_server := request.app.get(ELSE_SERVER)) and await _is_missed(request):
-        return await else_server.answer(request)
     return await request.app[MODEL_SELECTOR].handle(request, handler)
 
 
 async def _is_missed(request: web.Request) -> bool:
     """Whether no canned answer is for a request; how the mock itself is, it says itself."""
-    view = RequestView(request.method, request.path, request.headers, await request.read())
+    ask_for_body(request)
+    await record_body(request)
+    view = RequestView(request.method, request.path, request.headers, await read_body(request))
     return request.path not in PUBLIC and not request.app[MOCK_CONTEXT].answers.has_one_for(view)
 
 

@@ -13,6 +13,7 @@ from mockserver.core.httplib.request_parser import BodyError
 from mockserver.core.nlohmann_json import dump_bytes, invalid_utf8
 
 _CONTENT = web.RequestKey("content", bytes)
+_ASKED_FOR = web.RequestKey("asked_for", bool)
 _UNSUPPORTED_CODINGS = frozenset({b"gzip", b"deflate", b"br", b"zstd"})
 _WITH_CONTENT = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _LONGEST_FORM = 1024 * 1024
@@ -33,6 +34,13 @@ _BODY: web.RequestKey[bytes | RefusedContent] = web.RequestKey("body")
 def awaits_continue(request: web.BaseRequest) -> bool:
     """Whether the client holds its body back until it is asked for it."""
     return has_token(values_of(request, hdrs.EXPECT), b"100-continue")
+
+
+def ask_for_body(request: web.BaseRequest) -> None:
+    """Tell a client that holds its body back to send it, once."""
+    if awaits_continue(request) and request.transport is not None and not request.get(_ASKED_FOR):
+        request[_ASKED_FOR] = True
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 def values_of(request: web.BaseRequest, name: str) -> Values:
@@ -79,8 +87,7 @@ async def _content(request: web.Request) -> bytes:
             return dump_bytes({}) if boundary else b""
         if combined(values_of(request, hdrs.CONTENT_ENCODING)).lower() in _UNSUPPORTED_CODINGS:
             raise RefusedContent(415)
-        if awaits_continue(request) and request.transport is not None:
-            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        ask_for_body(request)
         body = await read_body(request)
         if kind == b"application/x-www-form-urlencoded" and len(body) > _LONGEST_FORM:
             raise RefusedContent(413)

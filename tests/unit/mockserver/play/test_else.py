@@ -151,3 +151,21 @@ async def test_compressed_bodies_are_passed_on_as_they_came(folder: Path, text: 
     assert answer.chunks == compressing.chunks
     assert answer.header("Content-Encoding") == "gzip"
     assert len(files_of(folder)) == kept
+
+
+async def test_a_body_that_is_held_back_is_asked_for_and_passed_on(folder: Path) -> None:
+    async with MockLlamaServer() as real, before(real.url, folder) as mock:
+        reader, writer = await connect(mock.url)
+        body = b'{"content": "one"}'
+        writer.write(encode("POST", "/tokenize", {"Expect": "100-continue"}, body).removesuffix(body))
+        assert (await read_head(reader)).status == 100
+        writer.write(body)
+        assert (await read_head(reader)).status == 200
+        assert [request.body for request in real.requests] == [request.body for request in mock.requests] == [body]
+        writer.close()
+
+
+async def test_a_path_that_the_mock_has_not_is_passed_on_as_well(folder: Path) -> None:
+    async with MockLlamaServer() as real, before(real.url, folder) as mock:
+        assert (await ask(mock.url, "GET", "/of/another/server")).status == 404
+        assert [request.path for request in real.requests] == ["/of/another/server"]
