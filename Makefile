@@ -87,7 +87,7 @@ check: $(DEVELOPMENT) ## Lint, format check, types, and the import floors; no te
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-logo
 
-conformance: $(DEVELOPMENT) ## Run llama.cpp's own server tests against the mock (downloads 77 MB once)
+conformance: $(DEVELOPMENT) ## Run llama.cpp's own server tests against the mock (downloads 37 MB once)
 	@$(VENV)/bin/python -m scripts.conformance $(CONFORMANCE)
 
 drift: $(DEVELOPMENT) ## Compare the mock with the real llama-server, and write docs/reference/drift.md (SEED=1, VERSION=11434.0.0)

@@ -6,17 +6,19 @@ Exit status 1 and a sentence: a test that is expected to pass did not, or nothin
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from gateway.cli.sandbox.mock_process import SandboxError
 from scripts.conforming import lists
-from scripts.conforming.running import Runner, log_path, mock_path
+from scripts.conforming.running import Runner, log_path, mock_path, real_path
 from scripts.conforming.suite import SuiteError, environment, fetch
 
 # What the mock does not play at all. Passing one of these would be an accident; what each does: not_passed.txt.
-NOT_RUN = ("kv_keep_only_active", "lora", "mcp_servers", "speculative", "tools_builtin", "vision_api")
+NOT_RUN = ("kv_keep_only_active", "lora", "mcp_servers", "speculative", "systemone", "tools_builtin", "vision_api")
 # It takes longest: started last, it would make the whole run wait.
 FIRST = "unit/test_stream.py"
 _FEW = 20  # tests that are worth another try
@@ -26,13 +28,14 @@ _FEW = 20  # tests that are worth another try
 @click.argument("names", nargs=-1)
 @click.option("--update", is_flag=True, help="Move what passes to the list of what is expected to.")
 @click.option("--promised", is_flag=True, help="Run only what is expected to pass, as CI does: quicker.")
+@click.option("--real", is_flag=True, help="Run them against the llama-server of `make real`, and count what passes.")
 @click.option("--workers", type=click.IntRange(min=1), default=3, show_default=True, help="Tests at a time.")
-def main(names: Sequence[str], update: bool, promised: bool, workers: int) -> None:
+def main(names: Sequence[str], *, update: bool, promised: bool, real: bool, workers: int) -> None:
     """Run all of the suite, or the tests named as pytest wants them (unit/test_basic.py)."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended, too
     try:
-        wrong = _conform(names, update, promised, workers)
-    except (SuiteError, ValueError) as error:
+        wrong = _count_real(names, workers) if real else _conform(names, update, promised, workers)
+    except (SandboxError, SuiteError, ValueError) as error:
         sys.exit(f"conformance: {error}")
     for sentence in wrong:
         print(f"  {sentence}")
@@ -40,17 +43,14 @@ def main(names: Sequence[str], update: bool, promised: bool, workers: int) -> No
 
 
 def _conform(names: Sequence[str], update: bool, promised: bool, workers: int) -> list[str]:
-    """What is wrong, in sentences."""
+    """Run it against the mock; what is wrong, in sentences."""
     known = lists.load()
-    suite = fetch()
-    runner = Runner(suite, environment(suite), mock_path())
+    runner = _runner(mock_path())
     collected = runner.collect()
     wanted = [name for name in collected if _is_wanted(name, names) and (name in known.expected or not promised)]
     if not wanted:
         raise SuiteError(f"no test of the suite is named {' or '.join(names)}")
-    print(f"Running {len(wanted)} tests of {len(collected)}, {workers} at a time ...", flush=True)
-    log_path().unlink(missing_ok=True)
-    outcomes = _run(runner, wanted if promised else names or _modules(wanted), len(wanted), workers)
+    outcomes = _run_all(runner, wanted if promised else names or _modules(wanted), wanted, len(collected), workers)
     missing = known.missing(outcomes, wanted)
     if 0 < len(missing) <= _FEW:
         print(f"Again, one at a time: {len(missing)} that did not pass beside others ...", flush=True)
@@ -68,6 +68,31 @@ def _conform(names: Sequence[str], update: bool, promised: bool, workers: int) -
     gaps = known.gaps(collected)
     print(_count(known, collected, gaps))
     return [*(f"no longer passes: {name}" for name in missing), *gaps]
+
+
+def _count_real(names: Sequence[str], workers: int) -> list[str]:
+    """Run it against the real llama-server; the tests that it passes and the mock is not expected to."""
+    known = lists.load()
+    runner = _runner(real_path())
+    collected = runner.collect()
+    wanted = [name for name in collected if _is_wanted(name, names)]
+    passed = lists.passed(_run_all(runner, names or _modules(wanted), wanted, len(collected), workers))
+    also = len(passed & known.expected)
+    print(f"A real llama-server passes {len(passed)} of {len(wanted)}, the mock {also} of these. Log: {log_path()}")
+    return [f"passes there, not here: {name}" for name in sorted(passed - known.expected)]
+
+
+def _runner(binary: Path) -> Runner:
+    suite = fetch()
+    return Runner(suite, environment(suite), binary)
+
+
+def _run_all(
+    runner: Runner, names: Sequence[str], wanted: Sequence[str], collected: int, workers: int
+) -> dict[str, str]:
+    print(f"Running {len(wanted)} tests of {collected}, {workers} at a time ...", flush=True)
+    log_path().unlink(missing_ok=True)
+    return _run(runner, names, len(wanted), workers)
 
 
 def _is_wanted(test: str, names: Sequence[str]) -> bool:

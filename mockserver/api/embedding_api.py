@@ -16,6 +16,7 @@ from mockserver.core.api_errors import ApiError
 from mockserver.core.json_values import as_bool, as_int, as_text, as_texts, contains, value_or
 from mockserver.core.options import Options
 from mockserver.engine.model.embedding import embed, normalised, relevance, token_vectors
+from mockserver.engine.model.tokenizer import BOS, EOS
 from mockserver.engine.request import prompts
 from mockserver.engine.server_context import ServerContext
 
@@ -128,8 +129,9 @@ def _query_and_documents(body: Any) -> tuple[str, list[str]]:
 def _pair(server_context: ServerContext, query: str, text: str) -> list[int]:
     """The tokens of a query and a document (`format_prompt_rerank`)."""
     vocabulary = server_context.vocabulary
+    before, after = [BOS] if vocabulary.adds_bos else [], [EOS] if vocabulary.adds_eos else []
     question = vocabulary.encode(query, parse_special=False)
-    return vocabulary.encode("", add_special=True) + question + vocabulary.encode(text, parse_special=False)
+    return [*before, *question, *after, *vocabulary.encode(text, parse_special=False), *after]
 
 
 def _listed(

@@ -14,8 +14,8 @@ from mockserver.core.options import Options
 
 _VALUE = re.compile(r"[^-]|-\d|-$|$")
 _DEFAULT_SLOTS = 4
-_LLAMA = re.compile("stories|llama-?2", re.IGNORECASE)
-"""Names of models that have the vocabulary of Llama 2."""
+_VOCABULARIES = {"stories": re.compile("stories"), "bert": re.compile("bert|bge|jina-(?:re|emb)", re.IGNORECASE)}
+"""What the names of models have in them that have another vocabulary than SmolLM2's."""
 _OWN = (
     *(
         "--control-port",
@@ -137,5 +137,7 @@ def _model(given: dict[str, Any]) -> dict[str, Any]:
     strict = given.pop("strict", False) and not path and not given.get("alias")
     of_models = not path and (given.get("models_dir") or given.get("models_preset"))
     router = bool(given.get("router") or strict or of_models)
-    vocabulary = given.get("vocabulary") or ("llama" if _LLAMA.search(path or repository) else "chatml")
+    vocabulary = given.get("vocabulary") or next(
+        (name for name, of in _VOCABULARIES.items() if of.search(path)), "chatml"
+    )
     return {"model": path, "infill": infill, "router": router, "vocabulary": vocabulary}

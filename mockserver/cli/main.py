@@ -52,7 +52,7 @@ def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
 @_option("--load-factor", type=click.FloatRange(min=0), help="How much longer all takes when all slots work.")
 @_option("--endless", is_flag=True, help="Never end an answer before its limit.")
 @_option("--no-grammars", "grammars", flag_value=False, help="A model that no grammar can be applied to.")
-@_option("--vocabulary", type=click.Choice(["chatml", "llama"]), help="Special tokens: of ChatML, or of Llama 2.")
+@_option("--vocabulary", type=click.Choice(["chatml", "stories", "bert"]), help="Whose tokens: SmolLM2's, or ...")
 @_option("--infill", is_flag=True, help="A model that can fill in the middle.")
 @_option("--wake-seconds", type=_SECONDS, help="Time it takes to wake from sleep.")
 @_option("--strict", is_flag=True, envvar="MOCK_LLAMA_SERVER_STRICT", help="Be a router if no model is given.")

@@ -10,7 +10,11 @@ BUILD_INFO = "b1-0c1e570"
 """The build of the recordings; `system_fingerprint` and `build_info` carry it."""
 
 
-_CHOICES = {"clock": ("real", "virtual"), "reasoning": ("on", "off", "auto"), "vocabulary": ("chatml", "llama")}
+_CHOICES = {
+    "clock": ("real", "virtual"),
+    "reasoning": ("on", "off", "auto"),
+    "vocabulary": ("chatml", "stories", "bert"),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,8 +27,9 @@ class Options:
     The control port answers to `localhost`, addresses, the names in `host`, and `control_names`.
 
     `endless` is a model that never ends an answer by itself, `grammars=False` one whose vocabulary no grammar
-    can be applied to: what a tiny model with random weights is like. `vocabulary` says which special tokens there are:
-    those of ChatML, as SmolLM2 has them, or of Llama 2, whose prompts begin with `<s>`.
+    can be applied to: what a tiny model with random weights is like. `vocabulary` says how texts are
+    split, and which special tokens there are: as in SmolLM2, as in llama.cpp's small test models, whose prompts begin
+    with `<s>`, or as in BERT, with a token before and one after each prompt.
 
     `scenario` is a YAML file, `answers` are several, `clock` is real or virtual, `faults` are lines as in
     docs/guide/mock-faults.md. What no canned answer fits is answered from the folder `recordings`, or else passed on to
@@ -113,7 +118,7 @@ class Options:
 
     endless: bool = False
     grammars: bool = True
-    vocabulary: Literal["chatml", "llama"] = "chatml"
+    vocabulary: Literal["chatml", "stories", "bert"] = "chatml"
 
     def __post_init__(self) -> None:
         state_named(self.state)
@@ -162,6 +167,11 @@ class Options:
     def pooling_type(self) -> str:
         """How the vectors of a text's tokens become one; with both options the mock serves embeddings, too."""
         return "rank" if self.reranking and not self.embeddings else self.pooling
+
+    @property
+    def splits_inputs(self) -> bool:
+        """Whether an input may take several batches: the last token's vector needs no other, but an encoder's do."""
+        return self.pooling_type in ("last", "rank") and self.vocabulary != "bert"
 
     @property
     def allowed_origins(self) -> str:

@@ -56,6 +56,10 @@ class Generation:
     async def results(self) -> AsyncGenerator[Result]:
         """What happens, as it happens."""
         self._launch()
+        if not self.task.prompt:  # there is nothing to go on from
+            self._stop_type = "none"
+            yield self._final_result()
+            return
         yield BeginResult(self.task)
         async for progress in self._wait_for_parent(self.parent) if self.parent else self._process_prompt():
             yield progress
@@ -71,7 +75,7 @@ class Generation:
         """Take the slot over. The last prompt token is always processed anew."""
         prompt, slot = self.task.prompt, self.slot
         cached = tokenizer.common_prefix(slot.cache, prompt) if self.task.params.cache_prompt else 0
-        self.timings.cache_n = min(cached, len(prompt) - 1)
+        self.timings.cache_n = min(cached, max(len(prompt) - 1, 0))
         slot.params = self.task.params.short()
         slot.prompt_tokens, slot.cached_tokens, slot.processed_tokens = len(prompt), self.timings.cache_n, 0
         slot.new_line, slot.decoded = False, 0

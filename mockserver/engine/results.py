@@ -80,7 +80,7 @@ class PartialResult:
 
 @dataclass(slots=True)
 class FinalResult:
-    """The end of a task. `stop_type` is `eos`, `limit` or `word`; `tokens` leave out the end of sequence."""
+    """The end of a task. `stop_type` is `eos`, `limit`, `word`, or `none` for an empty prompt; `tokens` has no EOS."""
 
     task: Task
     timings: Timings

@@ -15,7 +15,7 @@ from mockserver.engine.metrics import Metrics
 from mockserver.engine.model.lora import LoraAdapters, Scales
 from mockserver.engine.model.text_composer import IdGenerator
 from mockserver.engine.model.tokenizer import VOCABULARIES, check_tokens
-from mockserver.engine.request import chat_templates
+from mockserver.engine.request import chat_templates, task_params
 from mockserver.engine.results import Result, Task
 from mockserver.engine.slots import Slot, SlotPool
 
@@ -40,6 +40,8 @@ class ServerContext:
         self.media_marker = f"<__media_{self.ids.new()}__>"
         self.started = self.clock.unix()
         self._last_task_id = 0
+        params = task_params.TaskParams(task_params.defaults(Options()) | {"reasoning_format": "none"})
+        self._unsampled = params.short()  # no body has told those of an embedding's task anything
         self._active_requests = 0
         self._idle_since = self._awake_at = self.clock.now()
         self._is_told_to_sleep = False
@@ -100,11 +102,13 @@ class ServerContext:
 
     async def _process(self, tokens: Sequence[int]) -> None:
         check_tokens(tokens)
-        if len(tokens) > self.options.ubatch and self.options.pooling_type != "last":
+        if len(tokens) > self.options.ubatch and not self.options.splits_inputs:
             raise too_large(len(tokens), self.options.ubatch)
         if len(tokens) >= self.options.slot_context:
             raise too_long(len(tokens), self.options.slot_context)
         async with self._held_slots(tokens) as (slot,):
+            self._last_task_id += 1
+            slot.task, slot.prompt_tokens, slot.params = self._last_task_id, len(tokens), self._unsampled
             slot.cache = []
             start = self.clock.now()
             speed = self.options.prompt_tokens_per_second

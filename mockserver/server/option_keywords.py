@@ -88,7 +88,7 @@ class OptionKeywords(TypedDict, total=False):
 
     endless: bool
     grammars: bool
-    vocabulary: Literal["chatml", "llama"]
+    vocabulary: Literal["chatml", "stories", "bert"]
 
 
 _NAMES = [field.name for field in fields(Options)]

@@ -15,13 +15,26 @@ from threading import Timer
 from typing import IO
 from xml.etree import ElementTree
 
-from gateway.cli.sandbox.real_server import cache
+from gateway.cli.sandbox.real_server import cache, find_real_server
 from scripts.conforming.suite import SuiteError
 
 _TEST_SECONDS = 30
 _RUN_SECONDS = 600
 _SLOTS = 400
 _DONE = re.compile(r"\[gw\d+\] \[ *\d+%\] [A-Z]+ ")
+
+_REAL = """#!{python}
+import os, sys
+given, kept = sys.argv[1:], []
+while given:
+    name = given.pop(0)
+    if name in ("--hf-repo", "--hf-file", "--model"):
+        given.pop(0)
+        kept += ["--model", {model!r}] if "--model" not in kept else []
+    else:
+        kept.append(name)
+os.execv({binary!r}, [{binary!r}, *kept])
+"""
 
 
 @dataclass(frozen=True)
@@ -30,7 +43,7 @@ class Runner:
 
     suite: Path
     python: Path
-    mock: Path
+    binary: Path
 
     def collect(self) -> list[str]:
         """Names of all tests that are not slow, those of modules that are not run among them."""
@@ -74,7 +87,7 @@ class Runner:
 
     def _environment(self) -> dict[str, str]:
         return os.environ | {
-            "LLAMA_SERVER_BIN_PATH": str(self.mock),
+            "LLAMA_SERVER_BIN_PATH": str(self.binary),
             "LLAMA_CACHE": str(cache() / "models"),
             "MOCK_LLAMA_SERVER_STRICT": "1",
             "MOCK_LLAMA_SERVER_LOAD_SECONDS": "0.2",
@@ -96,6 +109,18 @@ def mock_path() -> Path:
     if done.returncode:
         raise SuiteError(f"The mock does not start: {(done.stderr.strip().splitlines() or ['no word'])[-1]}")
     return path
+
+
+def real_path() -> Path:
+    """A script that starts the real llama-server of `make real`, with its one model whichever the suite asks for.
+
+    Raises SandboxError, whose sentence says how to get one.
+    """
+    real = find_real_server()
+    script = cache() / "real-for-the-suite.py"
+    script.write_text(_REAL.format(python=sys.executable, binary=str(real.binary), model=str(real.model)))
+    script.chmod(0o755)
+    return script
 
 
 def free_slots(count: int) -> list[int]:

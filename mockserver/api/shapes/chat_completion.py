@@ -28,7 +28,7 @@ def finish_reason(final: FinalResult) -> str:
     """OpenAI's word for the end."""
     if final.calls and final.stop_type != "limit":
         return "tool_calls"
-    return "length" if final.stop_type == "limit" else "stop"
+    return "stop" if final.stop_type in ("eos", "word") else "length"
 
 
 def _message(final: FinalResult) -> dict[str, Any]:

@@ -7,7 +7,7 @@ of the ids, compressed, with 0xFF between them; HuggingFaceTB published them und
 import re
 import zlib
 from functools import cache, lru_cache
-from itertools import pairwise
+from heapq import heapify, heappop, heappush
 from pathlib import Path
 
 SIZE = 49152
@@ -17,7 +17,6 @@ FIRST_TEXT = 252
 """The first id of more than one byte: from here on, a lower id is a pair that is merged earlier."""
 
 _LONGEST_KNOWN = 32
-_NEVER = SIZE * 2
 # Digits stand alone, and end a run of blanks as a text's end does.
 _WORD = re.compile(r"\d|'(?:s|t|re|ve|m|ll|d)| ?[^\W\d_]+| ?(?:[^\s\w]|_)+|\s+(?![^\s\d])|\s+")
 
@@ -33,9 +32,11 @@ def _ids() -> dict[bytes, int]:
     return {piece: number for number, piece in enumerate(pieces()[FIRST_BYTE:], FIRST_BYTE)}
 
 
-def encode(text: str) -> list[int]:
-    """Ids of a text. A byte that the vocabulary lacks gets an id after its last, so that every text can be said."""
-    return [token for word in _WORD.findall(text) for token in _word(word)]
+def encode(text: str, size: int = SIZE) -> list[int]:
+    """Ids of a text, as a vocabulary of the first `size` tokens has them. A byte that the vocabulary lacks gets an id
+    after its last, so that every text can be said.
+    """
+    return [token for word in _WORD.findall(text) for token in _word(word, size)]
 
 
 def piece(token: int) -> bytes:
@@ -43,29 +44,36 @@ def piece(token: int) -> bytes:
     return pieces()[token] if token < SIZE else bytes([token - SIZE])
 
 
-def _word(word: str) -> tuple[int, ...]:
+def _word(word: str, size: int) -> tuple[int, ...]:
     """Ids of a word with its leading space, or of a run of anything else; long ones are not remembered."""
-    return _merge(word) if len(word) > _LONGEST_KNOWN else _known_word(word)
+    return _merge(word, size) if len(word) > _LONGEST_KNOWN else _known_word(word, size)
 
 
 @lru_cache(maxsize=16384)
-def _known_word(word: str) -> tuple[int, ...]:
-    return _merge(word)
+def _known_word(word: str, size: int) -> tuple[int, ...]:
+    return _merge(word, size)
 
 
-def _merge(word: str) -> tuple[int, ...]:
+def _merge(word: str, size: int) -> tuple[int, ...]:
     """Begin with single bytes, and merge the pair with the lowest id, the first of its like, until none is known."""
     data, ids = word.encode("utf-8", "replace"), _ids()
-    if (whole := ids.get(data)) is not None:
+    if (whole := ids.get(data, SIZE)) < size:
         return (whole,)
-    parts = [data[place : place + 1] for place in range(len(data))]
-    pairs = [ids.get(one + other, _NEVER) for one, other in pairwise(parts)]
-    while pairs and (lowest := min(pairs)) != _NEVER:
-        at = pairs.index(lowest)
-        parts[at : at + 2] = [parts[at] + parts[at + 1]]
-        del pairs[at]
-        if at:
-            pairs[at - 1] = ids.get(parts[at - 1] + parts[at], _NEVER)
-        if at < len(pairs):
-            pairs[at] = ids.get(parts[at] + parts[at + 1], _NEVER)
-    return tuple(ids.get(part, SIZE + part[0]) for part in parts)
+    end = len(data)
+    parts = [data[place : place + 1] for place in range(end)]
+    before, after = list(range(-1, end - 1)), list(range(1, end + 1))
+    pairs = [(ids.get(data[place : place + 2], SIZE), place) for place in range(end - 1)]
+    heapify(pairs)
+    while pairs and pairs[0][0] < size:
+        merged, left = heappop(pairs)
+        right = after[left]
+        if right == end or ids.get(parts[left] + parts[right]) != merged:
+            continue  # one of the two is part of another pair by now
+        parts[left], parts[right] = parts[left] + parts[right], b""
+        after[left], after[right] = after[right], end
+        if after[left] < end:
+            before[after[left]] = left
+        for first, second in ((before[left], left), (left, after[left])):
+            if first >= 0 and second < end:
+                heappush(pairs, (ids.get(parts[first] + parts[second], SIZE), first))
+    return tuple(ids.get(part, SIZE + part[0]) for part in parts if part)

@@ -7,6 +7,7 @@ import hashlib
 import math
 import random
 import re
+import zlib
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -21,12 +22,9 @@ _SHORT_FIRST, _APART = 1e-5, 1e-6
 
 @lru_cache(maxsize=4096)
 def _direction(token: int) -> tuple[float, ...]:
-    rng = random.Random(_digest(str(token)))  # noqa: S311  the same token has the same vector everywhere
+    material = hashlib.blake2b(str(token).encode(), digest_size=8).digest()
+    rng = random.Random(material)  # noqa: S311  the same token has the same vector everywhere
     return tuple(rng.gauss(0, 1) for _ in range(DIMENSIONS))
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest()
 
 
 def token_vectors(tokens: Sequence[int]) -> list[list[float]]:
@@ -67,8 +65,8 @@ def relevance(query: str, document: str) -> float:
     """
     wanted, found = _words_and_pairs(query), _words_and_pairs(document)
     share = len(wanted & found) / len(wanted) if wanted else 0.0
-    apart = int.from_bytes(_digest(document)) / 2**64
-    return float32(share - len(found) * _SHORT_FIRST - apart * _APART)
+    apart = zlib.crc32(document.encode("utf-8", "replace")) / 2**32
+    return share - len(found) * _SHORT_FIRST - apart * _APART
 
 
 def _words_and_pairs(text: str) -> set[tuple[str, ...]]:

@@ -13,18 +13,23 @@ from mockserver.core.api_errors import ApiError
 from mockserver.engine.model import byte_pairs
 
 UNKNOWN, BOS, EOS = 0, 1, 2
+_SMALL = 512
 FIRST_TEXT, VOCABULARY_SIZE = byte_pairs.FIRST_TEXT, byte_pairs.SIZE
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Special tokens by name. `adds_bos` is a model whose prompts begin with the BOS token, `after_bos` what its first
-    word begins with (SentencePiece's blank).
+    """Special tokens by name, and which of them a model wants at the beginning and the end of a prompt.
+
+    `after_bos` is what its first word begins with (SentencePiece's blank), `size` how many of the tokens there are
+    texts are split into.
     """
 
     specials: tuple[str, ...]
     adds_bos: bool = False
+    adds_eos: bool = False
     after_bos: str = ""
+    size: int = VOCABULARY_SIZE
     _pattern: re.Pattern[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -42,7 +47,7 @@ class Vocabulary:
         return self.specials[EOS]
 
     def encode(self, text: str, *, add_special: bool = False, parse_special: bool = True) -> list[int]:
-        """Ids of a text, the BOS token before them if the model wants it; `<s>` and the like are one id each, unless
+        """Ids of a text, with those that the model wants around a prompt; `<s>` and the like are one id each, unless
         `parse_special` is off. Bytes without a token are left out.
         """
         tokens = [BOS] if add_special and self.adds_bos else []
@@ -50,7 +55,8 @@ class Vocabulary:
             if parse_special and part in self.specials:
                 tokens.append(self.specials.index(part))
             elif part:
-                tokens += byte_pairs.encode(part)
+                tokens += byte_pairs.encode(part, self.size)
+        tokens += [EOS] if add_special and self.adds_eos else []
         return tokens if text.isascii() and text.isprintable() else [one for one in tokens if one < VOCABULARY_SIZE]
 
     def piece(self, token: int) -> bytes:
@@ -80,9 +86,10 @@ _FURTHER = (
 )
 VOCABULARIES = {
     "chatml": Vocabulary(("<|endoftext|>", "<|im_start|>", "<|im_end|>", *_FURTHER)),
-    "llama": Vocabulary(("<unk>", "<s>", "</s>", *_FURTHER), adds_bos=True, after_bos=" "),
+    "stories": Vocabulary(("<unk>", "<s>", "</s>", *_FURTHER), adds_bos=True, after_bos=" ", size=_SMALL),
+    "bert": Vocabulary(("[UNK]", "[CLS]", "[SEP]", *_FURTHER), adds_bos=True, adds_eos=True),
 }
-"""What `Options.vocabulary` names. Both have SmolLM2's tokens for text; that of Llama 2 begins each prompt."""
+"""What `Options.vocabulary` names: all with SmolLM2's tokens for text, `stories` only with the first of them."""
 
 
 def encode(text: str) -> list[int]:

@@ -8,7 +8,7 @@ from mockserver.core.api_errors import ApiError
 from mockserver.engine.model import byte_pairs, tokenizer
 from mockserver.engine.model.tokenizer import BOS, EOS, VOCABULARIES, VOCABULARY_SIZE
 
-CHATML, LLAMA = VOCABULARIES["chatml"], VOCABULARIES["llama"]
+CHATML, STORIES, BERT = VOCABULARIES["chatml"], VOCABULARIES["stories"], VOCABULARIES["bert"]
 PROSE = (
     "The quick brown fox jumps over the lazy dog, and nobody in the village is surprised, because it has done so "
     "every evening since the bridge was built."
@@ -48,16 +48,23 @@ def test_an_id_that_there_is_not_is_the_complaint_of_a_vector(token: int) -> Non
 
 
 def test_special_tokens_are_one_id_each() -> None:
-    assert LLAMA.encode("</s>") == [EOS]
+    assert STORIES.encode("</s>") == [EOS]
     assert CHATML.encode("<|im_start|><|im_end|>") == [BOS, EOS]
 
 
-def test_only_the_prompts_of_llama_begin_with_a_special_token() -> None:
-    assert LLAMA.encode("a", add_special=True) == [BOS, *CHATML.encode("a", add_special=True)]
+def test_special_tokens_are_around_a_prompt_where_the_model_wants_them() -> None:
+    (a,) = CHATML.encode("a", add_special=True)
+    assert STORIES.encode("a", add_special=True) == [BOS, a]
+    assert BERT.encode("a", add_special=True) == [BOS, a, EOS]
+
+
+def test_a_small_vocabulary_makes_more_tokens_of_the_same_text() -> None:
+    assert STORIES.decode(STORIES.encode(PROSE)) == PROSE
+    assert 2 * len(CHATML.encode(PROSE)) < len(STORIES.encode(PROSE)) < 3 * len(CHATML.encode(PROSE))
 
 
 def test_special_tokens_are_text_when_not_parsed() -> None:
-    assert EOS not in LLAMA.encode("</s>", parse_special=False)
+    assert EOS not in STORIES.encode("</s>", parse_special=False)
 
 
 def test_a_character_cut_in_two_is_a_replacement_character() -> None:
