@@ -15,7 +15,8 @@ from mockserver.engine.metrics import Metrics
 from mockserver.engine.model.lora import LoraAdapters, Scales
 from mockserver.engine.model.text_composer import IdGenerator
 from mockserver.engine.model.tokenizer import VOCABULARIES, check_tokens
-from mockserver.engine.request import chat_templates, task_params
+from mockserver.engine.request import chat_templates
+from mockserver.engine.request.schema import task_params
 from mockserver.engine.results import Result, Task
 from mockserver.engine.slots import Slot, SlotPool
 
