@@ -22,8 +22,11 @@ from scripts.drifting.exchange import Request
 from scripts.drifting.generating.generator import requests
 from scripts.drifting.playing import Pair, Tally
 from scripts.drifting.report import PAGE, share, written
-from scripts.drifting.servers import MODES, ServerError, mock_command, real_command, serving
+from scripts.drifting.servers import BRIEF, MODES, ServerError, mock_command, real_command, serving
 from scripts.record_wire import RECORDINGS, request_of
+
+_MINIMISED_SECONDS = 180.0  # in each mode
+_EVERY = 100  # requests from one plain line to the next, where there is no bar
 
 
 @click.command()
@@ -59,15 +62,22 @@ def main(version: str, seed: int, count: int, *, modes: tuple[str, ...], minutes
 def _play(mode: str, real: RealServer, asked: list[Request], tally: Tally, deadline: float) -> None:
     with (
         tempfile.TemporaryDirectory() as scratch,
-        serving(real_command(real, MODES[mode]), Path(scratch) / "real.log") as real_url,
-        serving(mock_command(MODES[mode]), Path(scratch) / "mock.log") as mock_url,
+        serving(real_command(real, (*MODES[mode], *BRIEF)), Path(scratch) / "real.log") as real_url,
+        serving(mock_command((*MODES[mode], *BRIEF)), Path(scratch) / "mock.log") as mock_url,
         _progress() as progress,
     ):
         pair = Pair(mode, real_url, mock_url)
         bar = progress.add_task(f"Asked in mode {mode}", total=len(asked))
-        pair.play(asked, tally, lambda: progress.advance(bar), deadline)
+
+        def told() -> None:
+            progress.advance(bar)
+            done = tally.asked[mode].total()
+            if progress.disable and done % _EVERY == 0:
+                print(f"{mode}: {done} of {len(asked)}, {tally.alike[mode].total()} alike", flush=True)
+
+        pair.play(asked, tally, told, deadline)
         progress.update(bar, description=f"The smallest requests of mode {mode}", total=None)
-        pair.minimise(tally, deadline)
+        pair.minimise(tally, min(deadline, time.monotonic() + _MINIMISED_SECONDS))
 
 
 def _recorded(mode: str) -> Iterator[Request]:

@@ -20,6 +20,8 @@ MODES = {
     "reranking": ("--reranking",),
     "api_key": ("--api-key", "secret"),
 }
+BRIEF = ("-n", "32")
+"""No answer is longer, also where a request with something wrong in it has no limit of its own."""
 _UP_SECONDS = 120.0
 _END_SECONDS = 5.0
 _HEALTH = Request("health", "GET", "/health")

@@ -21,6 +21,8 @@ kill -9 $guard
 """
 # Half of the cores: llama.cpp's threads spin, and starve each other where the sandbox wants a core, too.
 _OPTIONS = ("--host", "127.0.0.1", "--port", "0", "--ctx-size", "8192", "--parallel", "2", "--offline")
+# As the mock's. The model's own template tells it who it is, and it answers worse for that.
+_TEMPLATE = ("--chat-template", "chatml")
 
 
 class RealProcess:
@@ -31,7 +33,7 @@ class RealProcess:
         self.url = ""
         threads = max(1, (os.cpu_count() or 1) // 2)
         model = ("--model", str(real.model), "--alias", name, "--threads", str(threads))
-        self._command = (str(real.binary), *model, *_OPTIONS)
+        self._command = (str(real.binary), *model, *_OPTIONS, *_TEMPLATE)
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
 
