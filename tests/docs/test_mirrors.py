@@ -9,7 +9,7 @@ FOLLOWING = ("mockserver/engine", "mockserver/api", "mockserver/server")
 OWN = {
     *("mockserver/engine/answer_plan.py", "mockserver/engine/canned_answers.py", "mockserver/engine/token_timing.py"),
     *("mockserver/engine/model/text_composer.py", "mockserver/engine/model/vocabulary.py"),
-    *("mockserver/engine/model/grammar.py", "mockserver/engine/model/json_schema.py"),
+    *("mockserver/engine/grammar/gbnf_writer.py", "mockserver/engine/grammar/json_writer.py"),
     *("mockserver/server/mock_server.py", "mockserver/server/option_keywords.py", "mockserver/server/awaited_mock.py"),
     *("mockserver/server/background_thread.py", "mockserver/server/faults/"),
 }
