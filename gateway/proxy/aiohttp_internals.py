@@ -5,16 +5,19 @@ A release of aiohttp may lack any of it. `unfit` says what makes it useless, `sh
 
 import asyncio
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
 from aiohttp import StreamReader, web
-from aiohttp.http import RawRequestMessage
+from aiohttp.http import RawRequestMessage, StreamWriter
 
 from gateway.proxy.request_line_watch import RequestLineWatch
 
 # To know when aiohttp waits for a request, and to keep it from closing a connection that is busy without it.
 _FOR_FAST_PATH = ("_waiter", "_messages", "_next_keepalive_close_time", "_keepalive_timeout", "_process_keepalive")
+# To find the requests that it has read and will never begin, because their client has left.
+_FOR_UNBEGUN = ("_messages", "_request_factory", "_task_handler", "_force_close", "_close")
 # To tell the reader of a request's body that no more of it can come.
 _FOR_BODIES = ("_messages", "_request_count")
 
@@ -28,6 +31,7 @@ def _missing(names: tuple[str, ...]) -> list[str]:
 
 
 _HAS_FAST_PATH = not _missing(_FOR_FAST_PATH)
+_HAS_UNBEGUN = not _missing(_FOR_UNBEGUN)
 _HAS_BODIES = not _missing(_FOR_BODIES)
 
 
@@ -45,6 +49,9 @@ def shortcomings() -> list[str]:
     if not _HAS_FAST_PATH:
         names = ", ".join(_missing(_FOR_FAST_PATH))
         sentences.append(f"{lacks}{names}: all requests are served without the fast path, at about twice the cost")
+    if not _HAS_UNBEGUN:
+        names = ", ".join(_missing(_FOR_UNBEGUN))
+        sentences.append(f"{lacks}{names}: a request has no line in the log if its client leaves in the same moment")
     if not _HAS_BODIES:
         names = ", ".join(_missing(_FOR_BODIES))
         sentences.append(f"{lacks}{names}: a badly framed body is refused only when its time is over")
@@ -54,12 +61,13 @@ def shortcomings() -> list[str]:
 class AiohttpConnection(web.RequestHandler):
     """One client connection of aiohttp's server, with names for what the gateway has to know of its state."""
 
-    __slots__ = ("_body", "_body_bytes", "_head", "_request_lines", "event_loop")
+    __slots__ = ("_body", "_body_bytes", "_head", "_made", "_request_lines", "event_loop")
 
     def __init__(self, manager: web.Server, **options: Any) -> None:
         super().__init__(manager, **options)
         self.event_loop: asyncio.AbstractEventLoop = options["loop"]
         self._request_lines = RequestLineWatch()
+        self._made: web.BaseRequest | None = None  # aiohttp has made it, and has not begun it yet
         self._body: StreamReader | None = None  # of the request that was read last: the one that may be incomplete
         self._head = b""  # of the request that is not whole yet, or that could not be read
         self._body_bytes = 0  # on the wire, framing included, beyond those that came with the head
@@ -90,6 +98,30 @@ class AiohttpConnection(web.RequestHandler):
         if self.is_busy:
             self.restart_keepalive()
         super()._process_keepalive()
+
+    def request_made(self, request: web.BaseRequest) -> None:
+        """Note what aiohttp makes of what it has read: its task may be cancelled before it runs."""
+        self._made = request
+
+    def request_begun(self) -> None:
+        """Note that this task runs: whatever happens from now on, the request is seen to its end."""
+        self._made = None
+
+    def unbegun(self) -> Iterator[web.BaseRequest | None]:
+        """The requests that aiohttp has read and will never begin, now that the client has left; None if unreadable.
+
+        There are none where the gateway has ended the connection: what comes behind its last answer is no request.
+        """
+        make, task = (self._request_factory, self._task_handler) if _HAS_UNBEGUN else (None, None)
+        if make is None or task is None or self._force_close or self._close:
+            return
+        if self._made is not None:
+            yield self._made if self._made.raw_headers else None
+        for message, body in self._messages:
+            if isinstance(message, RawRequestMessage):
+                yield make(message, body, self, StreamWriter(self, self.event_loop), task)
+            else:
+                yield None
 
     @property
     def speaks_http(self) -> bool:

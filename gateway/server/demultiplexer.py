@@ -70,11 +70,11 @@ class Demultiplexer(ClientConnection):
         if self._buffer and self._collecting is None:
             self.event_loop.call_soon(self._go_on)
 
-    def connection_lost(self, exc: BaseException | None) -> None:
-        incomplete = plain_request(self._take_buffer())
-        if incomplete is not None and self._state is not FAST_PATH:
-            self._fast_path.note_leaving(incomplete, self.peer)
-        super().connection_lost(exc)
+    def feed_rest(self) -> None:
+        """Let aiohttp read what is buffered: the client has left, and each of its requests is to be noted."""
+        data = self._take_buffer()
+        if data:
+            self.feed(data)
 
     def request_over(self) -> None:
         self._state = FREE
@@ -145,8 +145,6 @@ class Demultiplexer(ClientConnection):
 
     def _stop_collecting(self, request: PlainRequest | None) -> None:
         """Give aiohttp what there is: the beginning of a `request`, or something whose end only aiohttp can find."""
-        if self.transport is None or self.transport.is_closing():
-            return  # its client has left in this very turn: aiohttp would begin nothing, and nobody would note it
         data = self._take_buffer()
         if request is not None:
             self._pass_on(data, request.whole_size - len(data))

@@ -10,7 +10,7 @@ from enum import Enum, auto
 from aiohttp import web
 
 from gateway.core.errors import Refusal
-from gateway.core.exchange import Ending, Exchange
+from gateway.core.exchange import Exchange
 from gateway.proxy.client_connection import Client
 from gateway.proxy.relay import RELAY
 from gateway.proxy.request_body import HELD_BYTES, content_length
@@ -67,15 +67,6 @@ class FastPath:
         up = pool.request_head(endpoint.method, endpoint.path, head.upward + framing)
         self._relay.start(answer, up + request.body)
         return Begun.YES
-
-    def note_leaving(self, request: PlainRequest, peer: str | None) -> None:
-        """Its client left before the request was whole."""
-        exchange = self._access.start(request.head.request_id)
-        self.admit(request.head.asked).note_on(exchange)
-        exchange.endpoint = request.head.asked.endpoint.path
-        exchange.bytes_in = len(request.body)
-        exchange.ending = Ending.CLIENT_LEFT
-        self._completion.complete(exchange, peer=peer)
 
     def _report(self, answer: ResponseRelay, refusal: Refusal | None) -> None:
         self._relay.finish(answer)

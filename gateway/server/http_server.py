@@ -12,6 +12,7 @@ from gateway.config.settings import Server
 from gateway.core import errors
 from gateway.core.errors import Refusal
 from gateway.proxy import aiohttp_internals
+from gateway.proxy.aiohttp_internals import AiohttpConnection
 from gateway.proxy.client_connection import ClientConnection
 from gateway.proxy.dead_peer_watch import DEAD_PEER, DeadPeerWatch
 from gateway.proxy.paused_client_watch import PausedClientWatch
@@ -24,7 +25,7 @@ from gateway.server.fast_path import FastPath
 from gateway.server.process.connection_limit import ConnectionLimit
 from gateway.server.refusal_response import REFUSER
 from gateway.server.request_pipeline import RequestPipeline
-from gateway.server.request_validation import without_surprises
+from gateway.server.request_validation import RequestFactory, without_surprises
 from gateway.telemetry.access_log import ACCESS
 
 log = logging.getLogger("gateway.http")
@@ -38,7 +39,7 @@ _LINGER_SECONDS = 2.0  # how long the rest of a refused request is read and drop
 class HttpConnection(Demultiplexer):
     """One client connection."""
 
-    __slots__ = ("_limit", "app")
+    __slots__ = ("_limit", "_note_leaving", "app")
 
     def __init__(
         self,
@@ -47,11 +48,14 @@ class HttpConnection(Demultiplexer):
         fast_path: FastPath,
         coalescer: WriteCoalescer,
         manager: web.Server,
+        *,
+        note_leaving: Callable[[web.BaseRequest | None, str | None], None],
         **kwargs: Any,
     ) -> None:
         super().__init__(fast_path, coalescer, manager, **kwargs)
         self.app = app
         self._limit = limit
+        self._note_leaving = note_leaving
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -60,6 +64,9 @@ class HttpConnection(Demultiplexer):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._limit.remove(self)
+        self.feed_rest()
+        for request in self.unbegun():
+            self._note_leaving(request, self.peer)
         super().connection_lost(exc)
 
     def handle_error(
@@ -70,6 +77,7 @@ class HttpConnection(Demultiplexer):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what aiohttp could not read. Its own answer would repeat the offending header, and a key with it."""
+        self.request_begun()
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun; a second one would land inside it")
         if status != 400:
@@ -124,12 +132,12 @@ class _Server(web.Server):
         handle = cast("Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]", pipeline.handle)
         super().__init__(
             handle,
-            request_factory=without_surprises(made.request_factory),
+            request_factory=_noting(without_surprises(made.request_factory)),
             handler_cancellation=handler_cancellation,
             **options,
         )
         self._app = app
-        self._options = {"loop": asyncio.get_running_loop(), **options}
+        self._options = {"loop": asyncio.get_running_loop(), "note_leaving": pipeline.note_leaving, **options}
         self._fast_path = FastPath(app, proxies=proxies)
         self._limit = limit
         self._coalescer = WriteCoalescer()
@@ -143,6 +151,15 @@ class _Server(web.Server):
 
     def __call__(self) -> web.RequestHandler:
         return HttpConnection(self._app, self._limit, self._fast_path, self._coalescer, self, **self._options)
+
+
+def _noting(make: RequestFactory) -> RequestFactory:
+    def make_request(message: Any, body: Any, connection: AiohttpConnection, *rest: Any) -> web.BaseRequest:
+        request = make(message, body, connection, *rest)
+        connection.request_made(request)
+        return request
+
+    return make_request
 
 
 class Runner(web.AppRunner):

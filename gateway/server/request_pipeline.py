@@ -5,6 +5,7 @@ The proxied endpoints are answered right here; everything else goes to aiohttp's
 
 import asyncio
 import logging
+from typing import cast
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
@@ -14,6 +15,8 @@ from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE, Ending
 from gateway.core.http.base_urls import beyond_base_urls
 from gateway.core.http.headers import REQUEST_ID
+from gateway.proxy.aiohttp_internals import AiohttpConnection
+from gateway.server.admission import ADMISSION
 from gateway.server.completion import COMPLETION
 from gateway.server.handlers.proxied_endpoints import asked_of, inference
 from gateway.server.refusal_response import REFUSER
@@ -32,6 +35,7 @@ class RequestPipeline:
     def __init__(self, app: web.Application, route: Handler, *, proxies: bool) -> None:
         self._app = app
         self._access = app[ACCESS]
+        self._admit = app[ADMISSION].admit
         self._completion = app[COMPLETION]
         self._refuse = app[REFUSER].refuse
         self._route = route
@@ -41,6 +45,7 @@ class RequestPipeline:
         """One exchange, one log line. A client that leaves is not an error, whenever it does."""
         exchange = self._access.start(request.headers.get(REQUEST_ID), request.headers.get(hdrs.ORIGIN))
         request[EXCHANGE] = exchange
+        cast(AiohttpConnection, request.protocol).request_begun()
         try:
             response = await self._answer(request)
             exchange.status = response.status
@@ -50,6 +55,19 @@ class RequestPipeline:
             raise
         finally:
             self._completion.complete(exchange, request)
+
+    def note_leaving(self, request: web.BaseRequest | None, peer: str | None) -> None:
+        """The client of a request left before it was begun. None: of bytes that are not a request."""
+        exchange = self._access.start(None if request is None else request.headers.get(REQUEST_ID))
+        exchange.ending = Ending.CLIENT_LEFT
+        if not isinstance(request, web.Request):
+            self._completion.complete(exchange, peer=peer)
+            return
+        asked = asked_of(request) if self._proxies else None
+        if asked is not None:
+            self._admit(asked).note_on(exchange)
+        exchange.bytes_in = request.content.total_bytes
+        self._completion.complete(exchange, request)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         """Refusals become the contract's JSON here. None is raised once an answer has begun: see `relay`."""

@@ -27,10 +27,10 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})").search
 _VERSIONS = (HttpVersion11, HttpVersion10)
 _ODD_VERSION = web.RequestKey("odd_version", HttpVersion)
 
-_RequestFactory = Callable[..., web.BaseRequest]
+RequestFactory = Callable[..., web.BaseRequest]
 
 
-def without_surprises(make: _RequestFactory) -> _RequestFactory:
+def without_surprises(make: RequestFactory) -> RequestFactory:
     """Wrap aiohttp's request factory: set aside what aiohttp would act upon before any middleware has run.
 
     It answers `Expect` by inviting the body, or with an error page of its own, before the key has been looked at;

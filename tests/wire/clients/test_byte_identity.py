@@ -158,7 +158,7 @@ def test_the_wire_may_be_cut_anywhere_even_in_chunk_headers(
 
 
 def test_a_line_of_ten_million_bytes_comes_down_whole(gateway: GatewayProcess, upstream: ScriptedUpstream) -> None:
-    line = b"data: " + noise(10_000_000).hex().encode()[:10_000_000] + b"\n\n"
+    line = b"data: " + noise(10_000_000).hex().encode()[:10_000_000] + b"\n\ndata: [DONE]\n\n"
 
     def script(visit: Visit) -> None:
         visit.read_body()

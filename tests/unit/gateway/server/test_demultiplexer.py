@@ -1,13 +1,19 @@
-"""What a connection keeps of a request: the decision on it, and its bytes while the rest may come."""
+"""What a connection keeps of a request: the decision on it, and what it is when its client leaves."""
 
 import asyncio
+import logging
 
 import pytest
 
+from gateway.config.settings import Server
 from gateway.core.endpoints import ENDPOINTS
 from gateway.core.errors import NO_DEPLOYMENT, Refusal
 from gateway.server.admission import Rejected, RequestedTarget
+from gateway.server.app import create_app
 from gateway.server.demultiplexer import Demultiplexer
+from gateway.server.http_server import Runner
+from tests.harness.pages.status_pages import ToldRegistry
+from tests.unit.gateway.server.plain_requests import posted
 
 _ENDPOINT, _OTHER_ENDPOINT = list(ENDPOINTS.values())[:2]
 _ASKED = RequestedTarget(b"digest", "demo", _ENDPOINT)
@@ -18,7 +24,6 @@ def connection() -> Demultiplexer:
     """A connection that holds a decision on `_ASKED`, without the socket that it does not need for it."""
     connection = Demultiplexer.__new__(Demultiplexer)
     connection._decision = Rejected(_ASKED, Refusal(NO_DEPLOYMENT))
-    connection._buffer, connection._collecting = b"the beginning", None
     return connection
 
 
@@ -43,14 +48,42 @@ def test_a_decision_on_another_request_is_forgotten(connection: Demultiplexer, a
     assert connection.decision_on(_ASKED) is None
 
 
-def test_what_came_of_a_client_that_has_just_left_is_kept_for_the_log(connection: Demultiplexer) -> None:
-    """Left in the very turn in which the wait for the rest ends: `connection_lost` is called next, and notes it."""
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("sent", [posted(), posted().replace(b" HTTP", b"?x=y HTTP"), b"nonsense\r\n\r\n"], ids=str)
+async def test_a_client_that_leaves_in_any_turn_of_the_event_loop_is_noted_once(
+    caplog: pytest.LogCaptureFixture, sent: bytes, turns: int
+) -> None:
+    """aiohttp reads a request, makes it, and begins it, a turn each, and may be told to stop before any of these."""
+    caplog.set_level(logging.INFO, "gateway.access")
+    settings = Server(port=0)
+    runner = Runner(create_app(settings, ToldRegistry()), settings)
+    await runner.setup()
+    assert runner.server is not None
+    connection = runner.server()
+    connection.connection_made(Socketless())
+    await asyncio.sleep(0)
+    connection.data_received(sent)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    connection.connection_lost(None)
+    for _ in range(9):
+        await asyncio.sleep(0)
+    await runner.cleanup()
+    lines = [record.__dict__["request"] for record in caplog.records if "request" in record.__dict__]
+    assert len(lines) == 1
+    assert turns > 1 or lines[0]["ending"] == "client_left"
 
-    class Closing(asyncio.Transport):
-        def is_closing(self) -> bool:
-            return True
 
-    for transport in (Closing(), None):
-        connection.transport = transport
-        connection._stop_collecting(None)
-        assert connection._buffer == b"the beginning"
+class Socketless(asyncio.Transport):
+    """A connection without a peer."""
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None: ...
+    def write(self, data: object) -> None: ...
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
