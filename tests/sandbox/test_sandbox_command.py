@@ -1,7 +1,6 @@
 """`gguf-gateway sandbox` as a command: its definition, its demos, its end."""
 
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,15 +10,14 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from playwright.sync_api import sync_playwright
 
+from tests.harness.pages.chromium import require_chromium, running_chromium
 from tests.harness.patience import PATIENCE, wait_until
 from tests.harness.processes.sandbox_command import COMMAND, SandboxCommand, sandbox_command
 
 pytestmark = pytest.mark.slow
 
 KEYS = "accounts: {tests: {keys: [{name: tests, key: gw_a_key_for_these_tests}]}}\n"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +95,6 @@ def _is_running(pid: str) -> bool:
 # --- the demos
 
 
-@pytest.mark.slow
 def test_the_restarting_demo_breaks_every_long_answer(demos: SandboxCommand) -> None:
     with ThreadPoolExecutor() as pool:
         ends = list(pool.map(lambda _: _end_of_a_long_answer(demos), range(4)))
@@ -152,21 +149,17 @@ _ATTACK = """async (control) => {
 }"""
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 @pytest.mark.parametrize("host", ["127.0.0.1", "rebound.example"])
-def test_a_page_in_chromium_cannot_drive_it(demos: SandboxCommand, host: str) -> None:
-    arguments = ["--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP rebound.example 127.0.0.1"]
+async def test_a_page_in_chromium_cannot_drive_it(demos: SandboxCommand, host: str) -> None:
+    require_chromium("a page that attacks the control port")
     port = demos.said["control_url"].rpartition(":")[2]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        page = browser.new_page()
-        page.goto(demos.said["url"].replace("127.0.0.1", "localhost") + "/healthz")
-        assert page.evaluate(_ATTACK, f"http://{host}:{port}") == ["refused", "refused"]
-        answer = page.goto(f"http://{host}:{port}/demo/__mock__/requests")
+    async with running_chromium("--host-resolver-rules=MAP rebound.example 127.0.0.1") as browser:
+        page = await browser.new_page()
+        await page.goto(demos.said["url"].replace("127.0.0.1", "localhost") + "/healthz")
+        assert await page.evaluate(_ATTACK, f"http://{host}:{port}") == ["refused", "refused"]
+        answer = await page.goto(f"http://{host}:{port}/demo/__mock__/requests")
         assert answer is not None
         assert (answer.status == 403) is (host == "rebound.example")
-        browser.close()
     assert demos.control("GET", "demo/faults")[1] == {"faults": []}
     assert demos.ask("demo")[0] == 200
 

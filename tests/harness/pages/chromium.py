@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 from playwright.async_api import Browser, async_playwright
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _ARGUMENTS = (
     "--headless=new",
     "--no-sandbox",
@@ -21,8 +21,8 @@ _ARGUMENTS = (
 
 
 def require_chromium(what: str) -> None:
-    """Skip the module, or fail where `REQUIRE_BROWSER` is 1, if there is no Chromium to test `what` with."""
-    if CHROMIUM is not None:
+    """Skip the module or test, or fail where `REQUIRE_BROWSER` is 1, if there is no Chromium to test `what` with."""
+    if _CHROMIUM is not None:
         return
     if os.environ.get("REQUIRE_BROWSER") == "1":
         pytest.fail(f"{what} cannot be tested: no chromium on this machine", pytrace=False)
@@ -30,9 +30,9 @@ def require_chromium(what: str) -> None:
 
 
 @asynccontextmanager
-async def running_chromium() -> AsyncIterator[Browser]:
-    """A browser for as long as the block lasts."""
+async def running_chromium(*arguments: str) -> AsyncIterator[Browser]:
+    """A browser for as long as the block lasts; `arguments` are options of its command line."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(_ARGUMENTS))
+        browser = await playwright.chromium.launch(executable_path=_CHROMIUM, args=[*_ARGUMENTS, *arguments])
         yield browser
         await browser.close()

@@ -1,22 +1,21 @@
 """The status page where another server serves the gateway below a path."""
 
 import re
-import shutil
 from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
 from aiohttp import ClientSession
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
 from gateway.core.deployment import Deployment, Status
+from tests.harness.pages.chromium import require_chromium, running_chromium
 from tests.harness.pages.status_pages import NOWHERE, serving
 from tests.harness.patience import PATIENCE
 from tests.harness.processes.nginx import Nginx, is_installed
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DEMO = Deployment("demo", "acme", NOWHERE)
 
 
@@ -58,15 +57,12 @@ async def test_base_urls_have_the_path_that_a_proxy_tells(told: str, shown: str)
 
 
 @pytest.mark.skipif(not is_installed(), reason="nginx is not installed")
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 @pytest.mark.parametrize("prefix", ["", "proxy_set_header X-Forwarded-Prefix /llm;"])
 async def test_it_is_whole_and_live_behind_nginx_below_a_path(tmp_path: Path, prefix: str) -> None:
+    require_chromium("the status page below a path")
     further = f"proxy_set_header Host $http_host; {prefix} proxy_buffering off;"
-    async with serving([DEMO], status_page="everyone") as gateway, async_playwright() as playwright:
+    async with serving([DEMO], status_page="everyone") as gateway, running_chromium() as browser:
         with Nginx(tmp_path, gateway.port, "/llm/", further) as nginx:
-            browser = await playwright.chromium.launch(
-                executable_path=CHROMIUM, args=["--headless=new", "--no-sandbox"]
-            )
             page = await browser.new_page()
             expect.set_options(timeout=PATIENCE * 1000)
             missing: list[str] = []
@@ -79,4 +75,3 @@ async def test_it_is_whole_and_live_behind_nginx_below_a_path(tmp_path: Path, pr
             base = await page.locator("#d-demo [data-copy]").nth(1).get_attribute("data-copy")
             assert base == f"http://127.0.0.1:{nginx.port}{'/llm' if prefix else ''}/api/gguf/demo"
             assert missing == []
-            await browser.close()
