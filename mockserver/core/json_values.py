@@ -135,6 +135,16 @@ def anything(value: Any) -> Any:
     return value
 
 
+def value_of(body: Any, key: str) -> Any:
+    """What a key holds, of any type; None when it is absent."""
+    return body[key] if contains(body, key) else None
+
+
+def text_of(body: Any, key: str, default: str = "") -> str:
+    """`json_value` of a string."""
+    return value_or(body, key, as_text, default)
+
+
 def items(value: Any) -> Iterator[tuple[str, Any]]:
     """Keys and values as `items()` gives them: a list has places, a plain value an empty key, null none."""
     if isinstance(value, dict):

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from mockserver.core.api_errors import ApiError
+from mockserver.core.json_values import as_int, contains, text_of, value_of, value_or
 from mockserver.core.nlohmann_json import dump
-from mockserver.engine.request.json_value import contains, integer_of, text_of, value_of
 
 _MAX_TOKENS = 4096
 _THINKING_BUDGET = 10000
@@ -35,7 +35,7 @@ def from_messages(body: Any) -> dict[str, Any]:
     chat |= {name: body[name] for name in _SAME if name in body}
     thinking = value_of(body, "thinking")
     if text_of(thinking, "type") == "enabled":
-        chat["thinking_budget_tokens"] = integer_of(thinking, "budget_tokens", _THINKING_BUDGET)
+        chat["thinking_budget_tokens"] = value_or(thinking, "budget_tokens", as_int, _THINKING_BUDGET)
     if user := text_of(value_of(body, "metadata"), "user_id"):
         chat["__metadata_user_id"] = user
     return chat

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mockserver.core.api_errors import ApiError
-from mockserver.engine.request.json_value import contains, text_of, value_of
+from mockserver.core.json_values import contains, text_of, value_of
 
 Messages = list[dict[str, Any]]
 
