@@ -68,6 +68,8 @@ class Excerpt:
         """Called with each piece before it is added: an event may have begun with the end of the one before."""
         seen = self.last()[-_OPENING_BYTES:] + data
         before = seen.rfind(b"\n\n", 0, len(seen) - 1)
+        while before >= 0 and seen.startswith((b":", b"\n"), before + 2):
+            before = seen.rfind(b"\n\n", 0, before + 1)
         begun = seen[before + 2 :] if before >= 0 else seen if self.size <= _OPENING_BYTES else b""
         if b"\r" in data:
             self._opening = b""

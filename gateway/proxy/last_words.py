@@ -38,6 +38,8 @@ def is_whole(stream: Excerpt, last_word: LastWord) -> bool:
     *events, unfinished = _BLANK_LINE.split(tail)
     if unfinished.rstrip() == b"data: [DONE]" and (events or len(tail) == stream.size):
         return True  # some servers leave out the blank line behind it
+    if unfinished.startswith((b"data:", b"event:")):
+        return False
     earlier: list[bytes] = []
     if events and len(tail) < stream.size:
         earlier, events = [_GAP + events[0]], events[1:]

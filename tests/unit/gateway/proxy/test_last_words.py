@@ -58,6 +58,7 @@ WHOLE = {
     "native, two prompts, one silent": (LastWord.STOP, PARTIAL + NULL + FINAL + of_second(FINAL)),
     "native, two prompts, chosen fields": (LastWord.STOP, TWO_BEGUN + b'data: {"content":""}\n\n' * 2),
     "native, two prompts, an error": (LastWord.STOP, TWO_BEGUN + ERROR),
+    "responses, a long one and a ping": (LastWord.RESPONSE_OVER, LONG_COMPLETED + b": ping\n\n:\n\n"),
     "chat, a long error": (LastWord.DONE, DELTA + ERROR.replace(b"error.", LONG)),
     "responses, a long one whose kept end looks like a comment": (LastWord.RESPONSE_OVER, LONG_COMPLETED),
 }
@@ -78,6 +79,7 @@ BROKEN = {
     "native, the router's words": (LastWord.STOP, PARTIAL + PROXY_ERROR),
     "native, two prompts, one of them not over": (LastWord.STOP, TWO_BEGUN + PARTIAL + FINAL),
     "native, two prompts, one of them just begun": (LastWord.STOP, PARTIAL + NULL + FINAL),
+    "native, within the second prompt": (LastWord.STOP, PARTIAL + FINAL + of_second(PARTIAL)[:-3]),
     "native, a long partial": (
         LastWord.STOP,
         PARTIAL.replace(b'"id_', b'"completion_probabilities":"' + LONG + b'","id_'),
