@@ -22,7 +22,7 @@ from tests.harness.processes.gateway_process import GatewayProcess
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.wire_client import request
 from tests.wire.lifecycle.held_streams import HeldStreams
-from tests.wire.operation.several_workers import CHAT, TWO, workers_of
+from tests.wire.operation.workers.several_workers import CHAT, TWO, workers_of
 
 pytestmark = pytest.mark.slow
 

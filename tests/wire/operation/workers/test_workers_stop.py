@@ -15,7 +15,7 @@ from tests.harness.processes.fleet import StartGateway
 from tests.harness.processes.gateway_process import COMMAND, GatewayProcess
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.wire.lifecycle.held_streams import HeldStreams
-from tests.wire.operation.several_workers import CHAT, TWO, begin_in_each_worker, workers_of
+from tests.wire.operation.workers.several_workers import CHAT, TWO, begin_in_each_worker, workers_of
 
 pytestmark = pytest.mark.slow
 
