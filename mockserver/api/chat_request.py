@@ -3,6 +3,7 @@
 Mirrors tools/server/server-context.cpp (`handle_completions_impl`, `launch_slot_with_task`).
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from mockserver.core.api_errors import ApiError
 from mockserver.core.json_values import as_text, at, contains, value_or
 from mockserver.engine.answer_plan import AnswerPlan
+from mockserver.engine.grammar.gbnf_matcher import allows_beginning
 from mockserver.engine.grammar.gbnf_parser import BadGrammar
 from mockserver.engine.grammar.gbnf_writer import Grammar
 from mockserver.engine.grammar.json_schema import read_schema
@@ -33,7 +35,8 @@ def tasks_of(server_context: ServerContext, body: Any) -> tuple[list[Task], Task
     """The tasks of a chat body, one per choice, and their parameters; raises ApiError."""
     chat = chat_params(body, server_context.template, server_context.options)
     plan = AnswerPlan(json_schema=chat.schema, endless=server_context.options.endless)
-    plan.tool_calls, plan.reasoning = _forced_calls(body, chat), _reasons(server_context, body, chat)
+    plan.prefill = chat.prefill
+    plan.tool_calls, plan.reasoning = _forced_calls(server_context, body, chat), _reasons(server_context, body, chat)
     params = task_params.read(chat.body, server_context.options)
     _constrain(server_context, plan, params)
     tokens = server_context.vocabulary.encode(chat.body["prompt"], add_special=True)
@@ -57,9 +60,9 @@ def completion_tasks(server_context: ServerContext, body: Any) -> tuple[list[Tas
     return [Task(tokens, params, i, choice, plan) for i, (tokens, choice) in enumerate(answers)], params
 
 
-def _forced_calls(body: dict[str, Any], chat: ChatParams) -> list[dict[str, Any]]:
+def _forced_calls(server_context: ServerContext, body: dict[str, Any], chat: ChatParams) -> list[dict[str, Any]]:
     """The functions that an answer calls: what is required, and what the client names, as a good model would."""
-    functions = [tool["function"] for tool in chat.tools]
+    functions = [tool["function"] for tool in chat.tools] if server_context.template.calls_tools else []
     choice: Any = body.get("tool_choice")
     if contains(choice, "function"):
         name = value_or(choice["function"], "name", as_text, "")
@@ -81,7 +84,9 @@ def _constrain(server_context: ServerContext, plan: AnswerPlan, params: TaskPara
         samplers.check(params.shown)
         if plan.json_schema is None and params.json_schema is not None:
             plan.json_schema = read_schema(params.json_schema)
-        grammar = params.shown["grammar"]
+        grammar = params.shown["grammar"].partition("\0")[0]
+        if plan.prefill and plan.json_schema is not None:
+            _check_prefill(server_context, params.shown)
         if grammar and plan.json_schema is None:
             plan.grammar = Grammar(grammar, server_context.vocabulary)
         if grammar and not server_context.options.grammars:
@@ -90,3 +95,9 @@ def _constrain(server_context: ServerContext, plan: AnswerPlan, params: TaskPara
         plan.refusal = f"{_NO_SAMPLERS}failed to parse grammar"
     except ValueError as error:
         plan.refusal = f"{_NO_SAMPLERS}{error}"
+
+
+def _check_prefill(server_context: ServerContext, shown: Mapping[str, Any]) -> None:
+    """Raises ValueError when the answer has been begun otherwise than its grammar allows (`common_sampler_init`)."""
+    if not allows_beginning(shown["grammar"], shown["generation_prompt"], server_context.vocabulary):
+        raise ValueError("std::exception")

@@ -120,7 +120,7 @@ Result = BeginResult | PromptProgress | PartialResult | FinalResult
 
 
 def _probabilities(task: Task, tokens: list[int]) -> list[dict[str, Any]]:
-    if not task.params.n_probs:
+    if task.params.n_probs <= 0:
         return []
     after = bool(task.params.shown["post_sampling_probs"])
     return logprobs.of_tokens(tokens, task.params.n_probs, after_sampling=after)

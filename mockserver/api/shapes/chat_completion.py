@@ -110,14 +110,13 @@ class ChatCompletionShape(DataErrors):
 
     def final(self, final: FinalResult) -> bytes:
         """The finish reason, then the usage if asked for; the timings go with the last of them."""
-        last = self._chunk([self._choice(final.task.index, {}, finish_reason(final))])
-        if final.task.params.verbose:
-            last["__verbose"] = completion_json(self._model, final)
-        before = b""
+        chunks = [self._chunk([self._choice(final.task.index, {}, finish_reason(final))])]
         if self._with_usage:
-            before = data_event(last)
-            last = self._chunk([]) | {"usage": usage(final)}
-        return before + data_event(last | {"timings": final.timings.as_json()})
+            chunks.append(self._chunk([]) | {"usage": usage(final)})
+        chunks[-1]["timings"] = final.timings.as_json()
+        if final.task.params.verbose:
+            chunks[0]["__verbose"] = completion_json(self._model, final, streamed=True)
+        return b"".join(map(data_event, chunks))
 
     def stream_end(self) -> bytes:
         """OpenAI's end mark."""

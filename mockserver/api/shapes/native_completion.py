@@ -54,6 +54,32 @@ def _selected(answer: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
     return selected
 
 
+def partial_json(partial: PartialResult) -> dict[str, Any]:
+    """Everything about a piece of an answer."""
+    event = _event(partial, partial.text, partial.tokens, partial.timings.predicted_n)
+    if probabilities := partial.probabilities():
+        event["completion_probabilities"] = probabilities
+    return event
+
+
+def progress_json(progress: PromptProgress) -> dict[str, Any]:
+    """A piece without text; the token it shows is none that was generated."""
+    return _event(progress, "", [0], 0)
+
+
+def _event(result: PartialResult | PromptProgress, text: str, tokens: list[int], predicted: int) -> dict[str, Any]:
+    event: dict[str, Any] = {
+        "index": result.task.index,
+        "content": text,
+        "tokens": tokens,
+        "stop": False,
+        "id_slot": -1,
+        "tokens_predicted": predicted,
+        "tokens_evaluated": len(result.task.prompt),
+    }
+    return event | ({"timings": result.timings.as_json()} if result.task.params.timed else {})
+
+
 class NativeCompletionShape(DataErrors):
     """The answers of `/completion`: no end mark, no role, everything in the last event."""
 
@@ -69,15 +95,11 @@ class NativeCompletionShape(DataErrors):
 
     def prompt_progress(self, progress: PromptProgress) -> bytes:
         """A partial answer without text, and how far the prompt is."""
-        event = self._partial(progress, "", [], 0)
-        return data_event(event | {"prompt_progress": progress.as_json()})
+        return data_event(progress_json(progress) | {"prompt_progress": progress.as_json()})
 
     def partial(self, partial: PartialResult) -> bytes:
         """A partial answer."""
-        event = self._partial(partial, partial.text, partial.tokens, partial.timings.predicted_n)
-        if probabilities := partial.probabilities():
-            event["completion_probabilities"] = probabilities
-        return data_event(event)
+        return data_event(partial_json(partial))
 
     def final(self, final: FinalResult) -> bytes:
         """The whole answer without its text."""
@@ -87,17 +109,3 @@ class NativeCompletionShape(DataErrors):
     def stream_end(self) -> bytes:
         """Nothing."""
         return b""
-
-    def _partial(
-        self, result: PartialResult | PromptProgress, text: str, tokens: list[int], predicted: int
-    ) -> dict[str, Any]:
-        event: dict[str, Any] = {
-            "index": result.task.index,
-            "content": text,
-            "tokens": tokens,
-            "stop": False,
-            "id_slot": -1,
-            "tokens_predicted": predicted,
-            "tokens_evaluated": len(result.task.prompt),
-        }
-        return event | ({"timings": result.timings.as_json()} if result.task.params.timed else {})

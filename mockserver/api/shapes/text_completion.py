@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mockserver.api.shapes.chat_completion import finish_reason, usage
-from mockserver.api.shapes.native_completion import completion_json
+from mockserver.api.shapes.native_completion import completion_json, partial_json, progress_json
 from mockserver.api.shapes.sse import DataErrors, data_event
 from mockserver.core.options import BUILD_INFO
 from mockserver.engine.results import FinalResult, PartialResult, PromptProgress
@@ -32,6 +32,8 @@ class TextCompletionShape(DataErrors):
     def prompt_progress(self, progress: PromptProgress) -> bytes:
         """An empty chunk that says how far the prompt is."""
         chunk = self._object([self._choice(progress.task.index, "", [])])
+        if progress.task.params.verbose:
+            chunk["__verbose"] = progress_json(progress) | {"prompt_progress": progress.as_json()}
         if progress.task.params.timed:
             chunk["timings"] = progress.timings.as_json()
         return data_event(chunk | {"prompt_progress": progress.as_json()})
@@ -39,6 +41,8 @@ class TextCompletionShape(DataErrors):
     def partial(self, partial: PartialResult) -> bytes:
         """One chunk of text."""
         chunk = self._object([self._choice(partial.task.index, partial.text, partial.probabilities())])
+        if partial.task.params.verbose:
+            chunk["__verbose"] = partial_json(partial)
         if partial.task.params.timed:
             chunk["timings"] = partial.timings.as_json()
         return data_event(chunk)
@@ -46,7 +50,7 @@ class TextCompletionShape(DataErrors):
     def final(self, final: FinalResult) -> bytes:
         """An empty chunk with the finish reason; the usage is always there."""
         choice = self._choice(final.task.index, "", [], finish_reason(final))
-        return data_event(self._object([choice], final))
+        return data_event(self._object([choice], final, streamed=True))
 
     def stream_end(self) -> bytes:
         """OpenAI's end mark."""
@@ -58,7 +62,9 @@ class TextCompletionShape(DataErrors):
         logprobs = {"content": probabilities} if probabilities else None
         return {"text": text, "index": index, "logprobs": logprobs, "finish_reason": finish}
 
-    def _object(self, choices: list[dict[str, Any]], final: FinalResult | None = None) -> dict[str, Any]:
+    def _object(
+        self, choices: list[dict[str, Any]], final: FinalResult | None = None, *, streamed: bool = False
+    ) -> dict[str, Any]:
         answer: dict[str, Any] = {
             "choices": choices,
             "created": self._created,
@@ -70,5 +76,5 @@ class TextCompletionShape(DataErrors):
             return answer | {"id": self._id}
         answer |= {"usage": usage(final), "id": self._id}
         if final.task.params.verbose:
-            answer["__verbose"] = completion_json(self._model, final)
+            answer["__verbose"] = completion_json(self._model, final, streamed=streamed)
         return answer | {"timings": final.timings.as_json()}

@@ -2,9 +2,10 @@
 
 import math
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
-from mockserver.engine.grammar.gbnf_parser import Element, Kind, Rule, parse_grammar
+from mockserver.engine.grammar.gbnf_parser import Kind, Rule, parse_grammar
+from mockserver.engine.grammar.gbnf_symbols import allows_char, char_spans, split_alternatives
 from mockserver.engine.model.tokenizer import VOCABULARIES, VOCABULARY_SIZE, Vocabulary
 
 _SPARING = 200
@@ -12,7 +13,6 @@ _SPARING = 200
 _LONGEST = 20_000
 _ANY = "abcdefghij"
 _PRINTABLE = [chr(code) for code in range(32, 127)]
-_SET_GOES_ON = (Kind.CHAR_ALSO, Kind.CHAR_UP_TO)
 
 
 class Grammar:
@@ -21,7 +21,7 @@ class Grammar:
     def __init__(self, text: str, vocabulary: Vocabulary = VOCABULARIES["chatml"]) -> None:
         rules, self._root = parse_grammar(text, vocabulary)
         self._vocabulary = vocabulary
-        self._rules = [_alternatives(rule) for rule in rules]
+        self._rules = [split_alternatives(rule) for rule in rules]
         self._heights = _heights(self._rules)
 
     def write(self, rng: random.Random) -> str:
@@ -52,27 +52,13 @@ class Grammar:
             return self._vocabulary.decode([first.value]) if first.value < VOCABULARY_SIZE else ""
         if first.kind in (Kind.ANY_CHAR, Kind.TOKEN_NOT):
             return rng.choice(_ANY)
-        spans = list(_spans(symbol))
         if first.kind is Kind.CHAR_NOT:
-            return rng.choice([char for char in _PRINTABLE if not _is_in(char, spans)] or [" "])
-        low, high = rng.choice(spans)
+            return rng.choice([char for char in _PRINTABLE if allows_char(symbol, char)] or [" "])
+        low, high = rng.choice(list(char_spans(symbol)))
         return chr(rng.randint(low, max(low, high)))
 
     def _height(self, symbols: Sequence[Rule]) -> float:
         return _height(symbols, self._heights)
-
-
-def _alternatives(rule: Rule) -> list[list[Rule]]:
-    """A rule as its alternatives, each a list of symbols: a set of characters, a token or another rule."""
-    found: list[list[Rule]] = [[]]
-    for element in rule:
-        if element.kind is Kind.ALTERNATIVE:
-            found.append([])
-        elif element.kind in _SET_GOES_ON:
-            found[-1][-1].append(element)
-        else:
-            found[-1].append([element])
-    return found
 
 
 def _height(symbols: Sequence[Rule], heights: Sequence[float]) -> float:
@@ -87,21 +73,3 @@ def _heights(rules: Sequence[list[list[Rule]]]) -> list[float]:
         if lower == heights:
             return heights
         heights = lower
-
-
-def _spans(symbol: Iterable[Element]) -> Iterator[tuple[int, int]]:
-    """The characters of a set, as first and last of each span."""
-    span: tuple[int, int] | None = None
-    for element in symbol:
-        if element.kind is Kind.CHAR_UP_TO and span:
-            span = (span[0], element.value)
-        else:
-            if span:
-                yield span
-            span = (element.value, element.value)
-    if span:
-        yield span
-
-
-def _is_in(char: str, spans: Iterable[tuple[int, int]]) -> bool:
-    return any(low <= ord(char) <= high for low, high in spans)

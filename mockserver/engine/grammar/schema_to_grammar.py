@@ -72,31 +72,32 @@ def schema_to_grammar(schema: Any) -> str:
 
 def grammar_of(root: Schema) -> str:
     """The grammar of a schema that is read already; raises BadSchema for a pattern that is none."""
-    converter = _Converter()
-    converter.visit(root, "")
-    if converter.errors:
-        raise BadSchema("JSON schema conversion failed:\n" + "\n".join(converter.errors))
-    return "".join(f"{name} ::= {rule}\n" for name, rule in sorted(converter.rules.items()))
+    grammar = SchemaGrammar()
+    grammar.visit(root, "")
+    return grammar.text()
 
 
 def _below(name: str) -> str:
     return f"{name}-" if name else ""
 
 
-def _literal(text: str) -> str:
+def gbnf_literal(text: str) -> str:
+    """A text as a grammar writes it."""
     return '"' + re.sub(r'[\r\n"\\]', lambda match: _ESCAPES[match[0]], text) + '"'
 
 
-class _Converter:
+class SchemaGrammar:
+    """A grammar that schemas are added to."""
+
     def __init__(self) -> None:
         self.rules = {"space": _SPACE}
-        self.errors: list[str] = []
+        self._errors: list[str] = []
         self._resolving: set[str] = set()
         self._visitors: dict[type, Callable[[Any, str, str], str]] = {
             nodes.Reference: lambda schema, _name, rule: self._add(rule, self._reference(schema)),
             nodes.AnyOf: self._any_of,
             nodes.AllOf: self._all_of,
-            nodes.Constant: lambda schema, _name, rule: self._add(rule, _literal(dump(schema.value))),
+            nodes.Constant: lambda schema, _name, rule: self._add(rule, gbnf_literal(dump(schema.value))),
             nodes.Enumeration: self._enumeration,
             nodes.Object: self._object,
             nodes.FixedArray: self._fixed_array,
@@ -106,6 +107,12 @@ class _Converter:
             nodes.Primitive: lambda schema, _name, rule: self._primitive(rule, schema.kind),
             nodes.AnyValue: lambda _schema, _name, rule: self._add(rule, self._built_in("value", "value")),
         }
+
+    def text(self) -> str:
+        """All rules, by their names; raises BadSchema for what went wrong on the way."""
+        if self._errors:
+            raise BadSchema("JSON schema conversion failed:\n" + "\n".join(self._errors))
+        return "".join(f"{name} ::= {rule}\n" for name, rule in sorted(self.rules.items()))
 
     def visit(self, schema: Schema, name: str) -> str:
         """The name of the rule for a schema."""
@@ -118,7 +125,7 @@ class _Converter:
         return self._add(rule_name, " | ".join(alternatives))
 
     def _enumeration(self, schema: nodes.Enumeration, _name: str, rule_name: str) -> str:
-        return self._add(rule_name, f"({' | '.join(_literal(dump(value)) for value in schema.values)})")
+        return self._add(rule_name, f"({' | '.join(gbnf_literal(dump(value)) for value in schema.values)})")
 
     def _fixed_array(self, schema: nodes.FixedArray, name: str, rule_name: str) -> str:
         items = [self.visit(item, f"{_below(name)}tuple-{i}") for i, item in enumerate(schema.items)]
@@ -151,7 +158,7 @@ class _Converter:
         if name in self.rules or schema.name in self._resolving:
             return name
         if schema.target is None:
-            self.errors.append(f"Unresolved $ref {schema.name}")
+            self._errors.append(f"Unresolved $ref {schema.name}")
             return ""
         self._resolving.add(schema.name)
         name = self.visit(schema.target, name)
@@ -189,7 +196,7 @@ class _Converter:
             return self._add(name, self._built_in("string", "string"))
         except InvalidPattern as error:
             self.rules = before
-            self.errors.append(f"Invalid pattern {pattern}: {error}")
+            self._errors.append(f"Invalid pattern {pattern}: {error}")
             return ""
 
     def _integer(self, schema: nodes.Integer, _name: str, rule_name: str) -> str:
@@ -224,7 +231,7 @@ class _Converter:
         optional: list[str] = []
         for key, schema in named:
             value = self.visit(schema, below + key)
-            pairs[key] = self._add(f"{below}{key}-kv", f'{_literal(dump(key))} space ":" space {value}')
+            pairs[key] = self._add(f"{below}{key}-kv", f'{gbnf_literal(dump(key))} space ":" space {value}')
             (needed if key in required else optional).append(key)
         if additional is not None:
             pairs["*"] = self._additional(additional, [key for key, _ in named], f"{below}additional")
@@ -297,7 +304,7 @@ class _Merged:
                     self.required |= {one.name for one in properties}
             case nodes.Enumeration(values):
                 for value in values:
-                    text = _literal(dump(value))
+                    text = gbnf_literal(dump(value))
                     self.enumerated[text] = self.enumerated.get(text, 0) + 1
             case _:
                 pass

@@ -18,7 +18,7 @@ from mockserver.core.json_values import (
 )
 from mockserver.core.options import Options
 from mockserver.engine.grammar.json_schema import BadSchema, Schema, read_schema
-from mockserver.engine.grammar.schema_to_grammar import grammar_of
+from mockserver.engine.grammar.response_format import response_grammar
 from mockserver.engine.request.chat_messages import ChatMessage, checked_messages
 from mockserver.engine.request.chat_templates import ChatTemplate
 from mockserver.engine.request.chat_tools import checked_choice, checked_tools
@@ -32,11 +32,15 @@ _MOST_PROBABLE = 20
 
 @dataclass(slots=True)
 class ChatParams:
-    """A chat as a completion: `body` is its body, the prompt among it; the rest steers the mock's model."""
+    """A chat as a completion: `body` is its body, the prompt among it; the rest steers the mock's model.
+
+    `prefill` is what the client has written of the answer.
+    """
 
     body: dict[str, Any]
     tools: list[dict[str, Any]]
     schema: Schema | None
+    prefill: str
     thinks: bool
 
 
@@ -63,8 +67,10 @@ def chat_params(body: Any, template: ChatTemplate, options: Options) -> ChatPara
         thinking=_enables_thinking(body, template, options),
         variables={key: value for key, value in _variables(body).items() if key != "enable_thinking"},
     )
-    prompt, generation_prompt = _render(template, template_input, messages[-1] if continues and messages else None)
+    last = messages[-1] if continues and messages else None
+    prompt, opening, prefill = _render(template, template_input, last)
     schema = _checked_schema(json_schema)
+    grammar = _grammar(schema, opening) if schema is not None else ""
     completion: dict[str, Any] = {
         "stop": _stop(body),
         "chat_format": _PEG_NATIVE if options.jinja else 0,
@@ -72,14 +78,14 @@ def chat_params(body: Any, template: ChatTemplate, options: Options) -> ChatPara
         "grammar_lazy": False,
         "grammar_triggers": [],
         "preserved_tokens": [],
-        "generation_prompt": generation_prompt,
+        "generation_prompt": opening + prefill,
         **_probabilities(body, has_tools=bool(tools)),
     }
     if tools and choice != "none":
         completion["parse_tool_calls"] = True
     if schema is not None:
-        completion |= {"grammar": grammar_of(schema), "grammar_type": "tool_calls"}
-    return ChatParams(_with_rest(completion, body), tools, schema, template_input.thinking)
+        completion |= {"grammar": grammar, "grammar_type": "tool_calls"}
+    return ChatParams(_with_rest(completion, body), tools, schema, prefill, template_input.thinking)
 
 
 def _refuse_tools(tools: Any, choice: str) -> None:
@@ -143,8 +149,8 @@ def _enables_thinking(body: dict[str, Any], template: ChatTemplate, options: Opt
     return options.reasoning == "on" or (options.reasoning != "off" and template.thinks)
 
 
-def _render(template: ChatTemplate, given: TemplateInput, last: ChatMessage | None) -> tuple[str, str]:
-    """The prompt, and its end with which the answer begins: the template's opening, the message that is continued."""
+def _render(template: ChatTemplate, given: TemplateInput, last: ChatMessage | None) -> tuple[str, str, str]:
+    """The prompt, and its end with which the answer begins: the template's opening, then the message continued."""
     if last is not None:
         given = replace(given, messages=given.messages[:-1], add_generation_prompt=False)
     prompt = template.render(given)
@@ -152,9 +158,9 @@ def _render(template: ChatTemplate, given: TemplateInput, last: ChatMessage | No
     opened = prompt if given.add_generation_prompt else template.render(replace(given, add_generation_prompt=True))
     opening = opened[_common_length(without, opened) :]
     if last is None or last.is_empty:
-        return prompt, opening
-    opening += last.text("\n\n")
-    return prompt + opening, opening
+        return prompt, opening, ""
+    prefill = last.text("\n\n")
+    return prompt + opening + prefill, opening, prefill
 
 
 def _common_length(one: str, other: str) -> int:
@@ -177,11 +183,16 @@ def _checked_schema(json_schema: Any) -> Schema | None:
     if not isinstance(json_schema, dict):
         return None
     try:
-        schema = read_schema(json_schema)
-        grammar_of(schema)
+        return read_schema(json_schema)
     except BadSchema as error:
         raise ApiError(400, f"{_NO_PARSER}{error}") from error
-    return schema
+
+
+def _grammar(schema: Schema, opening: str) -> str:
+    try:
+        return response_grammar(schema, opening)
+    except BadSchema as error:
+        raise ApiError(400, f"{_NO_PARSER}{error}") from error
 
 
 def _probabilities(body: dict[str, Any], *, has_tools: bool) -> dict[str, int]:

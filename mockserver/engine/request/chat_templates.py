@@ -29,6 +29,10 @@ class ChatTemplate(Protocol):
     def thinks(self) -> bool:
         """Whether answers may begin with reasoning."""
 
+    @property
+    def calls_tools(self) -> bool:
+        """Whether it knows tool calls, so that answers may be some."""
+
     def render(self, conversation: TemplateInput) -> str:
         """The prompt."""
 
@@ -64,6 +68,7 @@ class BuiltInTemplate:
     turns: _TurnFormat
     source: str
     thinks: bool = False
+    calls_tools: bool = False
 
     def render(self, conversation: TemplateInput) -> str:
         """The prompt."""
@@ -85,10 +90,14 @@ def _calls_text(message: dict[str, Any]) -> str:
 
 
 def find(name: str, source: str = "") -> ChatTemplate:
-    """The template of a name, or of Jinja source; raises ValueError for source that is no template."""
+    """The template of a name, or of Jinja source; raises ValueError for source that is no template.
+
+    Without a name it is that of the mock's own model, which calls tools though its template says nothing of them.
+    """
     if not source and (name or "chatml") in _BUILT_IN:
         turns = _BUILT_IN[name or "chatml"]
-        return BuiltInTemplate(turns, CHATML_SOURCE if turns is _BUILT_IN["chatml"] else name)
+        source = CHATML_SOURCE if turns is _BUILT_IN["chatml"] else name
+        return BuiltInTemplate(turns, source, calls_tools=not name)
     from mockserver.engine.request.jinja_template import JinjaTemplate
 
     return JinjaTemplate(source or name)

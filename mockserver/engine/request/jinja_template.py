@@ -44,6 +44,7 @@ class JinjaTemplate:
             self._template = _environment().from_string(source)
         except jinja2.TemplateSyntaxError as error:
             raise ValueError(f"the chat template is not valid Jinja: {error.message}, line {error.lineno}") from error
+        self.calls_tools = "tool_calls" in source
         self.thinks = any(tag in source for tag in _THINKING_TAGS)
 
     def render(self, conversation: TemplateInput) -> str:

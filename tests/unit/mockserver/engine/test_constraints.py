@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from mockserver.engine.grammar.gbnf_matcher import allows_beginning
 from mockserver.engine.grammar.gbnf_parser import BadGrammar
 from mockserver.engine.grammar.gbnf_writer import Grammar
 from mockserver.engine.grammar.json_schema import BadSchema, read_schema
 from mockserver.engine.grammar.json_writer import write_json
+from mockserver.engine.grammar.response_format import response_grammar
 from mockserver.engine.grammar.schema_to_grammar import schema_to_grammar
+from mockserver.engine.model.tokenizer import VOCABULARIES
 
 SEEDS = range(20)
 
@@ -99,3 +102,58 @@ def test_a_schema_that_is_none_is_refused_with_its_place(schema: Any, complaint:
     with pytest.raises(BadSchema) as raised:
         schema_to_grammar(schema)
     assert str(raised.value) == f"JSON schema conversion failed:\nJSON schema error at {complaint}"
+
+
+# What `generation_settings` of llama-server b11434 show for these schemas.
+GRAMMARS = [
+    (
+        {"type": "string", "pattern": "^(a|b)+[0-9]{2,3}\\.x$"},
+        r"""root ::= "\"" (("a" | "b")+ root-1{2,3} ".x") "\""
+root-1 ::= [0-9]
+space ::= | " " | "\n"{1,2} [ \t]{0,20}
+""",
+    ),
+    (
+        {"type": "integer", "exclusiveMinimum": 9, "maximum": 345},
+        r"""root ::= (([1-8] [0-9] | [9] [0-9]) | ([1-2] [0-9]{2} | [3] ([0-3] [0-9] | [4] [0-5])))
+space ::= | " " | "\n"{1,2} [ \t]{0,20}
+""",
+    ),
+    (
+        {
+            "properties": {
+                "and": {"type": "string", "maxLength": 4},
+                "n": {"type": ["null", "integer"], "minimum": -3},
+            },
+            "required": ["n"],
+            "additionalProperties": {"type": "null"},
+        },
+        r"""additional-k ::= ["] ( [a] ([n] ([d] char+ | [^"d] char*) | [^"n] char*) | [n] char+ | [^"an] char* )? ["]
+additional-kv ::= additional-k ":" space null
+and ::= "\"" char{0,4} "\""
+and-kv ::= "\"and\"" space ":" space and
+and-rest ::= ( "," space additional-kv )*
+char ::= [^"\\\x7F\x00-\x1F] | [\\] (["\\bfnrt] | "u" [0-9a-fA-F]{4})
+n ::= null | n-1
+n-1 ::= ("-" ([0-3]) | [0] | [1-9] [0-9]{0,15})
+n-kv ::= "\"n\"" space ":" space n
+null ::= "null"
+root ::= "{" space n-kv ( "," space ( and-kv and-rest | additional-kv ( "," space additional-kv )* ) )? space "}"
+space ::= | " " | "\n"{1,2} [ \t]{0,20}
+""",
+    ),
+]
+
+
+@pytest.mark.parametrize(("schema", "grammar"), GRAMMARS)
+def test_a_schema_becomes_the_grammar_of_the_real_server(schema: Any, grammar: str) -> None:
+    assert schema_to_grammar(schema) == grammar
+
+
+@pytest.mark.parametrize(
+    ("beginning", "is_allowed"), [('{ "a', True), ('```json\n{"', True), ("He", False), ("", True)]
+)
+def test_an_answer_may_be_begun_only_as_its_grammar_allows(beginning: str, is_allowed: bool) -> None:
+    grammar = response_grammar(read_schema({"type": "object"}), "<|im_start|>assistant\n")
+    given = f"<|im_start|>assistant\n{beginning}"
+    assert allows_beginning(grammar, given, VOCABULARIES["chatml"]) is is_allowed

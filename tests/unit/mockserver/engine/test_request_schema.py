@@ -132,6 +132,12 @@ WRONG: list[tuple[str, dict[str, Any], int, str]] = [
         "an object",
     ),
     (CHAT, {"messages": [USER], "json_schema": {}, "grammar": "x"}, 500, "Cannot use both json_schema and grammar"),
+    (
+        CHAT,
+        {"messages": [USER, {"role": "assistant", "content": "He"}], "json_schema": {}},
+        400,
+        "Failed to initialize samplers: std::exception",
+    ),
     (CHAT, {"messages": [USER], "grammar": "x"}, 400, "Failed to initialize samplers: failed to parse grammar"),
     (
         CHAT,
@@ -209,6 +215,7 @@ RIGHT: list[tuple[str, dict[str, Any]]] = [
     (CHAT, {"messages": [USER], "tool_choice": {"a": 1}, "id_slot": "x"}),
     (CHAT, {"messages": [USER], "stop": {"a": 1}, "logprobs": 5, "stream_options": "x", "reasoning_effort": 5}),
     (CHAT, {"messages": [{"role": "user", "content": None}, {"role": "assistant", "tool_calls": None}, USER]}),
+    (CHAT, {"messages": [USER], "grammar": "\0root", "json_schema": None}),
     (TEXT, {"prompt": "x", "best_of": 1, "suffix": "end", "echo": True, "response_fields": 5, "stop": [None]}),
     (NATIVE, {"prompt": "x", "grammar": 'root ::= "a"+', "samplers": "?", "logit_bias": 5}),
     (NATIVE, {"prompt": {"prompt_string": "x"}, "lora": [5], "json_schema": None, "grammar": None}),
@@ -263,6 +270,13 @@ async def test_settings_are_shown_as_they_were_taken(given: dict[str, Any], show
         answer = await ask(mock.url, "POST", NATIVE, {"prompt": "x", "n_predict": 2} | given)
         settings = answer.json()["generation_settings"]
         assert {name: settings[name] for name in shown} == shown
+
+
+async def test_a_template_that_knows_no_tools_calls_none() -> None:
+    body = {"messages": [USER], "tools": [TOOL], "tool_choice": "required"}
+    async with _mock() as mock, MockLlamaServer() as with_a_template_of_its_own:
+        called = [await ask(one.url, "POST", CHAT, body) for one in (mock, with_a_template_of_its_own)]
+        assert ["tool_calls" in answer.json()["choices"][0]["message"] for answer in called] == [False, True]
 
 
 async def test_each_choice_after_the_first_shows_a_seed_of_its_own() -> None:
