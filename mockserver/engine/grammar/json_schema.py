@@ -145,7 +145,7 @@ Schema = (
 def read_schema(document: Any) -> Schema:
     """The nodes of a schema; raises BadSchema naming the place."""
     try:
-        return _Reader(document).read()
+        return _SchemaReader(document).read()
     except RecursionError as error:
         raise BadSchema("JSON schema error at #: nested too deeply") from error
 
@@ -186,7 +186,7 @@ def _format(schema: Mapping[str, Any], path: str) -> str:
     return "uuid" if value in ("uuid", "uuid1", "uuid2", "uuid3", "uuid4", "uuid5") else ""
 
 
-class _Reader:
+class _SchemaReader:
     """Reads one document; its references are resolved once, so that one to itself comes to an end."""
 
     def __init__(self, root: Any) -> None:

@@ -53,7 +53,7 @@ def pattern_to_rule(pattern: str, name: str, add_rule: AddRule) -> str:
     """The name of the rule for a JSON string that the pattern matches; raises UnsupportedPattern or InvalidPattern."""
     if len(pattern) < 2 or pattern[0] != "^" or pattern[-1] != "$":
         raise UnsupportedPattern("not anchored with '^' and '$'")
-    parser = _Parser(pattern[1:-1], name, add_rule)
+    parser = _PatternParser(pattern[1:-1], name, add_rule)
     rule = parser.sequence()
     if parser.depth:
         raise InvalidPattern("unbalanced parentheses")
@@ -61,7 +61,7 @@ def pattern_to_rule(pattern: str, name: str, add_rule: AddRule) -> str:
 
 
 @dataclass(slots=True)
-class _Parser:
+class _PatternParser:
     text: str
     name: str
     add_rule: AddRule
@@ -185,11 +185,11 @@ class _Parser:
         return escape[0]
 
 
-_READERS: dict[str, Callable[[_Parser], str]] = {
-    ".": _Parser.dot,
-    "|": _Parser.bar,
-    "(": _Parser.group,
-    "[": _Parser.set,
+_READERS: dict[str, Callable[[_PatternParser], str]] = {
+    ".": _PatternParser.dot,
+    "|": _PatternParser.bar,
+    "(": _PatternParser.group,
+    "[": _PatternParser.set,
 }
 
 
