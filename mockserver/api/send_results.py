@@ -4,7 +4,7 @@ Mirrors tools/server/server-context.cpp (`handle_completions_impl`).
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
@@ -19,6 +19,8 @@ from mockserver.core.nlohmann_json import dump_bytes, load
 from mockserver.core.request_matching import RequestView
 from mockserver.engine.results import BeginResult, FinalResult, PartialResult, PromptProgress, Result, Task
 from mockserver.engine.server_context import ServerContext
+from mockserver.play.journal import ExchangeEnd
+from mockserver.play.journal_middleware import JOURNAL_ENTRY
 from mockserver.play.mock_context import MOCK_CONTEXT
 
 JSON_TYPE = "application/json; charset=utf-8"
@@ -39,7 +41,7 @@ async def json_body(request: web.Request) -> Any:
 
 async def collect_results(server_context: ServerContext, tasks: Sequence[Task], shape: ResponseShape) -> Any:
     """Run the tasks to their end; the JSON value of the answer."""
-    async with aclosing(server_context.run(tasks)) as results:
+    async with aclosing(server_context.run(tasks, stream=False)) as results:
         finals = [result async for result in results if isinstance(result, FinalResult)]
     return shape.response(sorted(finals, key=lambda final: final.task.index))
 
@@ -97,11 +99,12 @@ async def send_stream(request: web.Request, chunks: AsyncGenerator[bytes], ping_
     await response.prepare(request)
     if first:
         await response.write(first)
-    async with _pinging_in_silence(request, response, ping_seconds):
+    async with _Pinger(request, response).pinging(ping_seconds) as pinger:
         async for chunk in chunks:
             await request.app[MOCK_CONTEXT].wait_while_hung()
             if chunk:
                 await response.write(chunk)
+                pinger.silent_since = pinger.clock.now()
     await response.write_eof()
     return response
 
@@ -114,7 +117,7 @@ def _to_events(shape: ResponseShape, result: Result) -> bytes:
             return shape.prompt_progress(result)
         case FinalResult():
             return shape.final(result)
-        case BeginResult():
+        case _:
             return b""
 
 
@@ -123,25 +126,39 @@ def _begun(result: BeginResult) -> bytes:
     return b"" if result.task.choice or result.task.params.return_progress else data_event(None)
 
 
-@asynccontextmanager
-async def _pinging_in_silence(request: web.Request, response: web.StreamResponse, seconds: int) -> AsyncGenerator[None]:
-    """Send a comment whenever the stream was silent for so many seconds; 0 or less: never."""
-    if seconds <= 0:
-        yield
-        return
-    pinger = asyncio.create_task(_ping(request, response, seconds))
-    try:
-        yield
-    finally:
-        pinger.cancel()
+class _Pinger:
+    """Sends a comment when a stream has been silent for so long, but only while nobody else gets a result either.
 
+    In a server that has been told to stop, nobody does, and a ping is the last that a stream sends.
+    """
 
-async def _ping(request: web.Request, response: web.StreamResponse, seconds: int) -> None:
-    """Compare the number of bytes sent, once in so many seconds: the stream is silent if it is unchanged."""
-    seen, clock = request.writer.output_size, request[SERVER_CONTEXT].clock
-    with suppress(ConnectionError):
-        while True:
-            await clock.sleep_until(clock.now() + seconds)
-            if request.writer.output_size == seen:
-                await response.write(_PING)
-            seen, clock = request.writer.output_size, request[SERVER_CONTEXT].clock
+    def __init__(self, request: web.Request, response: web.StreamResponse) -> None:
+        self._request, self._response = request, response
+        self._responses, self.clock = request[SERVER_CONTEXT].responses, request[SERVER_CONTEXT].clock
+        self.silent_since = self.clock.now()
+
+    @asynccontextmanager
+    async def pinging(self, seconds: int) -> AsyncIterator["_Pinger"]:
+        """Ping in the block; 0 seconds or less: never."""
+        task = asyncio.create_task(self._ping(seconds)) if seconds > 0 else None
+        try:
+            yield self
+        finally:
+            if task is not None:
+                task.cancel()
+
+    async def _ping(self, seconds: int) -> None:
+        context = self._request.app[MOCK_CONTEXT]
+        with suppress(ConnectionError):
+            while True:
+                due = self._responses.next_look(self.silent_since, self.silent_since + seconds)
+                if due > self.clock.now():
+                    await self.clock.sleep_until(due)
+                    continue
+                await self._response.write(_PING)
+                self.silent_since = self.clock.now()
+                if context.is_stopping:
+                    self._request[JOURNAL_ENTRY].close(ExchangeEnd.CUT)
+                    if self._request.transport is not None:
+                        self._request.transport.close()
+                    return

@@ -15,8 +15,8 @@ from mockserver.api.send_results import SERVER_CONTEXT, json_body, json_response
 from mockserver.core.api_errors import ApiError
 from mockserver.core.json_values import as_text, at
 from mockserver.engine.model.tokenizer import VOCABULARY_SIZE
+from mockserver.engine.scheduling.slots import Slot
 from mockserver.engine.server_context import ServerContext
-from mockserver.engine.slots import Slot
 
 _NUMBER = re.compile(r"\s*([+-]?\d+)")
 _INT_MAX = 2**31 - 1

@@ -12,8 +12,8 @@ from mockserver.core.api_errors import ApiError
 from mockserver.core.options import BUILD_INFO
 from mockserver.engine.model import lora
 from mockserver.engine.request.schema import task_params
+from mockserver.engine.scheduling.slots import Slot
 from mockserver.engine.server_context import ServerContext
-from mockserver.engine.slots import Slot
 
 _CAPABILITIES = (
     *("supports_object_arguments", "supports_parallel_tool_calls", "supports_preserve_reasoning"),
@@ -66,6 +66,7 @@ async def slots(request: web.Request) -> web.Response:
     server_context = request[SERVER_CONTEXT]
     if not server_context.options.slots_endpoint:
         raise ApiError(501, "This server does not support slots endpoint. Start it with `--slots`")
+    server_context.responses.note_result()
     if request.query.get("fail_on_no_slot") and server_context.pool.busy == server_context.options.slots:
         raise ApiError(503, "no slot available")
     return json_response([_slot(server_context, slot) for slot in server_context.pool.slots])
@@ -102,6 +103,7 @@ async def metrics(request: web.Request) -> web.Response:
     server_context = request[SERVER_CONTEXT]
     if not server_context.options.metrics_endpoint:
         raise ApiError(501, "This server does not support metrics endpoint. Start it with `--metrics`")
+    server_context.responses.note_result()
     text = server_context.metrics.scrape(server_context.pool.busy, server_context.pool.deferred)
     headers = {"Process-Start-Time-Unix": str(server_context.started), "Content-Type": "text/plain; version=0.0.4"}
     return web.Response(body=text.encode(), headers=headers)

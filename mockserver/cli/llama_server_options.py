@@ -11,28 +11,26 @@ import click
 
 from mockserver.cli.llama_server_option_names import NAMES
 from mockserver.core.options import Options
+from mockserver.engine.scheduling import speed_profile
 
 _VALUE = re.compile(r"[^-]|-\d|-$|$")
 _DEFAULT_SLOTS = 4
 _VOCABULARIES = {"stories": re.compile("stories"), "bert": re.compile("bert|bge|jina-(?:re|emb)", re.IGNORECASE)}
 """What the names of models have in them that have another vocabulary than SmolLM2's."""
 _OWN = (
-    *(
-        "--control-port",
-        "--control-names",
-        "--state",
-        "--load-seconds",
-        "--down-seconds",
-        "--up-seconds",
-        "--wake-seconds",
-    ),
-    *("--scenario", "--answers", "--else", "--recordings", "--journal-entries", "--journal-bytes", "--journal-secrets"),
-    *("--jitter", "--load-factor", "--endless", "--no-grammars", "--vocabulary", "--strict"),
-    *("--router", "--router-models"),
+    *("--control-port", "--control-names", "--state", "--load-seconds", "--down-seconds", "--up-seconds"),
+    *("--wake-seconds", "--scenario", "--answers", "--else", "--recordings"),
+    *("--journal-entries", "--journal-bytes", "--journal-secrets"),
+    *("--jitter", "--ttft-std-dev", "--token-std-dev", "--load-factor", "--profile", "--leaving"),
+    *("--endless", "--no-grammars", "--vocabulary", "--strict", "--router", "--router-models"),
 )
 
 
-_SUBCOMMANDS = {name: f"mockserver.play.recording.commands:{name}" for name in ("record", "replay")}
+_SUBCOMMANDS = {
+    "record": "mockserver.play.recording.commands:record",
+    "replay": "mockserver.play.recording.commands:replay",
+    "profile": "mockserver.cli.profiling.command:profile",
+}
 
 
 class LlamaServerCommand(click.Command):
@@ -94,7 +92,7 @@ def options_from(parsed: dict[str, Any], environment: Mapping[str, str]) -> Opti
         if parsed.get(name) is False
     }
     slots = given.pop("slots", -1)
-    given["slots"] = slots if slots > 0 else _DEFAULT_SLOTS
+    given["slots"] = slots if slots > 0 else speed_profile.slots_of(given.get("profile", ""), _DEFAULT_SLOTS)
     given.setdefault("unified", slots < 1)
     if not given.get("context"):
         given.pop("context", None)

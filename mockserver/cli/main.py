@@ -49,7 +49,11 @@ def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
 @_option("--tps", "tokens_per_second", type=_SECONDS, help="Tokens a second; 0: no delay.")
 @_option("--pp", "prompt_tokens_per_second", type=_SECONDS, help="Prompt tokens a second; 0: no delay.")
 @_option("--jitter", type=click.FloatRange(0, 1), help="Share by which a token's time differs, by the seed.")
-@_option("--load-factor", type=click.FloatRange(min=0), help="How much longer all takes when all slots work.")
+@_option("--ttft-std-dev", type=_SECONDS, help="Standard deviation of --ttft, at most 30 % of it.")
+@_option("--token-std-dev", type=_SECONDS, help="The same of the seconds that a token takes.")
+@_option("--load-factor", type=click.FloatRange(min=1), help="How much longer a token takes when all slots work.")
+@_option("--profile", help="As fast as a real one: a file, or the name of one in the package.")
+@_option("--leaving", type=click.Choice(["polled", "immediate"]), help="When a client that left is noticed (polled).")
 @_option("--endless", is_flag=True, help="Never end an answer before its limit.")
 @_option("--no-grammars", "grammars", flag_value=False, help="A model that no grammar can be applied to.")
 @_option("--vocabulary", type=click.Choice(["chatml", "stories", "bert"]), help="Whose tokens: SmolLM2's, or ...")
@@ -108,7 +112,7 @@ def main(context: click.Context, /, **options: Any) -> None:
     """A llama-server without a model: its wire behaviour, and its life cycle to play with.
 
     Other options of llama-server are accepted and have no effect. To record a real one and to play that back:
-    `mock-llama-server record --help` and `replay --help`.
+    `mock-llama-server record --help` and `replay --help`; to measure how fast it is, `profile --help`.
     """
     if options.pop("detach"):
         from mockserver.cli.detached import start

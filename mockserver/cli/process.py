@@ -1,9 +1,14 @@
-"""The life of the process: it serves until it is told to stop, or crashes, and ends as llama-server does."""
+"""The life of the process: it serves until it is told to stop, or crashes, and ends as llama-server does.
+
+Mirrors tools/server/server.cpp (its signal handler and what follows it).
+"""
 
 import asyncio
 import os
 import signal
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
 from mockserver.cli.standard_streams import flush
 from mockserver.core.options import Options
@@ -21,22 +26,24 @@ def run(options: Options, port: Port, *, stop_with_stdin: bool, tui: bool) -> in
 
 
 async def _serve(mock: MockLlamaServer, stop_with_stdin: bool, tui: bool) -> int:
-    """Run to the end; then cut the streams, as the real one does."""
-    stopped = asyncio.Event()
+    """Run to the end. A signal lets the streams end as the real one does; all else cuts them."""
+    told, cut = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _on_signal, stopped)
+        loop.add_signal_handler(number, _on_signal, told)
     if stop_with_stdin:
-        loop.add_reader(sys.stdin.fileno(), _on_input, sys.stdin.fileno(), stopped)
+        loop.add_reader(sys.stdin.fileno(), _on_input, sys.stdin.fileno(), cut)
     await mock.start()
     try:
         _say(f"srv    load_model: loading model '{mock.options.model_path}'")
         _say(f"main: control is listening on {mock.control_url}")
         waiting = {Phase.LOADING: " (loading model)", Phase.DOWN: " (closed for now)"}.get(mock.phase, "")
         _say(f"main: server is listening on {mock.url}{waiting}")
-        code = await (_end_in_view(mock, stopped) if tui else _end_of(mock, stopped))
+        code = await (_end_in_view(mock, told, cut) if tui else _end_of(mock, told, cut))
         was_loading = mock.phase is Phase.LOADING
         _say("main: cleaning up before exit...")
+        if told.is_set() and _drains(mock):
+            await _first(mock.drain(), cut.wait())
     finally:
         await mock.stop()
     if was_loading:  # the real one handles signals only once it is loaded
@@ -46,20 +53,31 @@ async def _serve(mock: MockLlamaServer, stop_with_stdin: bool, tui: bool) -> int
     return code
 
 
-async def _end_of(mock: MockLlamaServer, stopped: asyncio.Event) -> int:
+def _drains(mock: MockLlamaServer) -> bool:
+    """Whether its clients are waited for: those of a model, not those of a router."""
+    return mock.phase is Phase.UP and mock.options.leaving == "polled" and not mock.options.router
+
+
+async def _end_of(mock: MockLlamaServer, told: asyncio.Event, cut: asyncio.Event) -> int:
     """Wait until it is told to stop, 0, or crashes, its exit code."""
-    crash, stop = asyncio.create_task(mock.wait_for_exit()), asyncio.create_task(stopped.wait())
-    await asyncio.wait((crash, stop), return_when=asyncio.FIRST_COMPLETED)
-    stop.cancel()
-    return crash.result() if crash.done() else 0
+    return await _first(mock.wait_for_exit(), told.wait(), cut.wait()) or 0
 
 
-async def _end_in_view(mock: MockLlamaServer, stopped: asyncio.Event) -> int:
+async def _end_in_view(mock: MockLlamaServer, told: asyncio.Event, cut: asyncio.Event) -> int:
     """The same, with the terminal view until then."""
     from mockserver.cli.terminal_view import shown
 
-    async with shown(mock, stopped):
-        return await _end_of(mock, stopped)
+    async with shown(mock, cut):
+        return await _end_of(mock, told, cut)
+
+
+async def _first(result: Coroutine[Any, Any, int | None], *others: Coroutine[Any, Any, object]) -> int | None:
+    """Wait for the first of all to end; what it is if that is `result`."""
+    wanted, rest = asyncio.create_task(result), [asyncio.create_task(other) for other in others]
+    await asyncio.wait((wanted, *rest), return_when=asyncio.FIRST_COMPLETED)
+    for task in (wanted, *rest):
+        task.cancel()
+    return wanted.result() if wanted.done() else None
 
 
 def _on_input(pipe: int, stopped: asyncio.Event) -> None:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mockserver.core.state import State
-from mockserver.engine.slots import Slot
+from mockserver.engine.scheduling.slots import Slot
 from mockserver.play.journal import ExchangeEnd, JournalEntry
 from mockserver.server.mock_server import MockLlamaServer
 

@@ -23,6 +23,7 @@ _LOSSES: dict[tuple[type, str], str] = {
     (web.Server, "_kwargs"): "what is not HTTP gets aiohttp's error page, not llama-server's empty 400",
     (BaseProtocol, "_parser"): "requests are taken and refused as aiohttp does, not as cpp-httplib",
     (web.RequestHandler, "_request_count"): "a connection does not end with its hundredth response",
+    (web.RequestHandler, "_request_in_progress"): "who is told to stop waits for connections without a request, too",
     (
         StreamWriter,
         "_on_chunk_sent",
@@ -76,6 +77,11 @@ def replace_parser(connection: BaseProtocol, parser: Any) -> None:
 def request_number(request: web.BaseRequest) -> int:
     """How many requests came on a request's connection, this one included; 0 if aiohttp does not tell."""
     return 0 if "_request_count" in _MISSING else request.protocol._request_count
+
+
+def is_idle(connection: web.RequestHandler) -> bool:
+    """Whether a connection is between two requests; False if aiohttp does not tell."""
+    return "_request_in_progress" not in _MISSING and not connection._request_in_progress
 
 
 def call_on_chunk(writer: AbstractStreamWriter, on_chunk: OnChunk) -> None:

@@ -9,12 +9,13 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from mockserver.core.aiohttp_internals import connection_factory, replace_parser
+from mockserver.core.aiohttp_internals import connection_factory, is_idle, replace_parser
 from mockserver.core.api_errors import PHRASES
 from mockserver.core.httplib.request_parser import RefusedRequest, RequestParser
 from mockserver.core.port import BACKLOG, Port
 
 _TURNS_TO_CONNECT = 4  # of the event loop: a task, a transport, its protocol, and one to spare
+_DRAIN_SECONDS = 0.02  # between two looks whether connections are left
 _RESET = struct.pack("ii", 1, 0)
 _LOG = logging.getLogger("mockserver.http")
 
@@ -116,6 +117,19 @@ class Listener:
             _close_connection(connection.transport, reset)
         while http_server.connections:  # noqa: ASYNC110  aiohttp has no event for it; it takes one turn of the loop
             await asyncio.sleep(0)
+
+    async def drain(self) -> None:
+        """Refuse connections, close those without a request, and return when the others have ended by themselves."""
+        servers, self._servers = self._servers, []
+        for server in servers:
+            server.close()
+        http_server = await self._http_server()
+        for connection in http_server.connections:
+            connection.close()
+            if is_idle(connection):
+                _close_connection(connection.transport, reset=False)
+        while http_server.connections:  # noqa: ASYNC110  aiohttp has no event for it
+            await asyncio.sleep(_DRAIN_SECONDS)
 
     async def release(self) -> None:
         """Give the port up for good."""

@@ -1,5 +1,6 @@
 """What a mock is started with: llama-server's own options that change an answer, and the mock's own."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -9,11 +10,15 @@ from mockserver.core.state import StateName, state_named
 BUILD_INFO = "b1-0c1e570"
 """The build of the recordings; `system_fingerprint` and `build_info` carry it."""
 
+_MOST_STD_DEV = 0.3
+"""Of a time, as a share of it (as in llm-d's inference simulator)."""
+
 
 _CHOICES = {
     "clock": ("real", "virtual"),
     "reasoning": ("on", "off", "auto"),
     "vocabulary": ("chatml", "stories", "bert"),
+    "leaving": ("polled", "immediate"),
 }
 
 
@@ -21,8 +26,14 @@ _CHOICES = {
 class Options:
     """One mock's options. Durations are seconds; a duration of `None` lasts until told otherwise.
 
-    `jitter` is the share by which the time of a token may differ, either way, by the seed's dice; with all slots
-    at work everything takes `load_factor` times as long.
+    `ttft`, `tokens_per_second` and `prompt_tokens_per_second` are those of a server with one client; what they are with
+    more follows, as all slots share the steps of one model. With all slots at work a token takes `load_factor` times as
+    long; by default a further answer costs half of the first one's time. `jitter` is the share by which a step
+    may differ, either way, by the seed's dice; `ttft_std_dev` and `token_std_dev` are seconds, at most 30 % of what
+    they belong to. `profile` names a measured server, or its file, instead.
+
+    `leaving` says when the mock notices a client that left, and how it stops: `polled` as llama-server, `immediate` at
+    once.
 
     The control port answers to `localhost`, addresses, the names in `host`, and `control_names`.
 
@@ -53,7 +64,11 @@ class Options:
     tokens_per_second: float = 0.0
     prompt_tokens_per_second: float = 0.0
     jitter: float = 0.0
-    load_factor: float = 1.0
+    ttft_std_dev: float = 0.0
+    token_std_dev: float = 0.0
+    load_factor: float | None = None
+    profile: str = ""
+    leaving: Literal["polled", "immediate"] = "polled"
     seed: int = 0
 
     alias: str = ""
@@ -127,6 +142,11 @@ class Options:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"'{name}' is one of {', '.join(choices)}; got {getattr(self, name)!r}")
+
+        means = (("ttft_std_dev", self.ttft), ("token_std_dev", 1 / (self.tokens_per_second or math.inf)))
+        for name, mean in means:
+            if not 0 <= getattr(self, name) <= _MOST_STD_DEV * mean:
+                raise ValueError(f"'{name}' is at most 30 % of the time it belongs to, {mean:g} s")
 
     @property
     def model_path(self) -> str:

@@ -3,154 +3,193 @@
 Mirrors tools/server/server-context.cpp (`server_slot`).
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from mockserver.core.api_errors import ApiError
-from mockserver.core.clock import Clock
 from mockserver.core.options import Options
 from mockserver.engine import answer_plan, context_window
 from mockserver.engine.answer_plan import Segment
 from mockserver.engine.metrics import Metrics
 from mockserver.engine.model import tokenizer
-from mockserver.engine.model.text_composer import dice
 from mockserver.engine.results import AnswerPart, BeginResult, FinalResult, PartialResult, PromptProgress, Result, Task
-from mockserver.engine.slots import Slot
+from mockserver.engine.scheduling.response_reader import ResponseReader
+from mockserver.engine.scheduling.slots import Slot
 from mockserver.engine.stop_words import StopWordFilter
 from mockserver.engine.timings import Timings
-from mockserver.engine.token_timing import TokenTimer
 
 _SHORTEST = 1e-6
 """Seconds that work takes at least, so that no rate is infinite."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Generation:
-    """A task at work. Iterate `results()` once; leaving it early is a cancellation.
+    """A task at work. It sends its results to its reader; `on_end` is called with it when it is over.
 
-    A choice that follows the first of its prompt takes over what its `parent` has processed. `is_shared` says that
-    several choices hold the prompt.
+    A choice that follows the first of its prompt is one of the first one's `children`: it takes over what that has
+    processed. `is_shared` says that several choices hold the prompt.
     """
 
     task: Task
     slot: Slot
+    reader: ResponseReader
     options: Options
-    clock: Clock
     metrics: Metrics
-    busy: Callable[[], int]
-    parent: "Generation | None" = None
+    send: Callable[[ResponseReader, Result], None]
+    on_end: Callable[["Generation"], None]
+    is_child: bool = False
     is_shared: bool = False
+    children: list["Generation"] = field(default_factory=list)
     timings: Timings = field(default_factory=Timings)
     tokens: list[int] = field(default_factory=list)
     parts: list[AnswerPart] = field(default_factory=list)
-    prompt_processed: asyncio.Event = field(default_factory=asyncio.Event)
-    _timer: TokenTimer = field(init=False)
+    is_generating: bool = False
+    _started_at: float | None = None
+    _processed: int = 0
+    _generating_since: float = 0.0
+    _now: float = 0.0
+    _steps: Iterator[None] = field(init=False)
     _truncated: bool = False
     _stop_type: str = ""
     _stopping_word: str = ""
 
     def __post_init__(self) -> None:
-        self._timer = TokenTimer(self.options, self.clock, self.busy, dice(self.options.seed, self.task.prompt))
+        self._steps = self._generate()
+        self.slot.params = self.task.params.short()
+        self.slot.prompt_tokens, self.slot.cached_tokens, self.slot.processed_tokens = len(self.task.prompt), 0, 0
+        self.slot.new_line, self.slot.decoded = False, 0
 
-    async def results(self) -> AsyncGenerator[Result]:
-        """What happens, as it happens."""
-        self._launch()
+    @property
+    def prompt_to_read(self) -> int:
+        """Prompt tokens that were not in the cache."""
+        return len(self.task.prompt) - self.timings.cache_n
+
+    def take_prompt(self, room: int, now: float) -> int:
+        """Put the next part of the prompt into a batch with so much room; how many tokens that are."""
         if not self.task.prompt:  # there is nothing to go on from
             self._stop_type = "none"
-            yield self._final_result()
-            return
-        yield BeginResult(self.task)
-        async for progress in self._wait_for_parent(self.parent) if self.parent else self._process_prompt():
-            yield progress
-        self._timer.start_generation()
-        try:
-            async for result in self._generate():
-                yield result
-        finally:
+            self.send(self.reader, self._final_result())
+            self.on_end(self)
+        if not self.task.prompt or self.is_child or self.is_generating or room <= 0:
+            return 0
+        if self._started_at is None:
+            self._start(now)
+        tokens = min(room, len(self.task.prompt) - self._processed)
+        self.slot.cache.extend(self.task.prompt[self._processed : self._processed + tokens])
+        self._processed += tokens
+        return tokens
+
+    def decoded(self, prompt_tokens: int, now: float) -> None:
+        """A batch is through the model, with so many tokens of the prompt, or with the last token generated."""
+        self._now = now
+        if prompt_tokens:
+            self._note_prompt(prompt_tokens)
+            if self._processed < len(self.task.prompt):
+                return
+            self.metrics.prompt_done(self.timings.prompt_n, self.timings.cache_n, self.timings.prompt_ms / 1000)
+            for child in self.children:
+                child.take_over(self, now)
+            self._begin_answer()
+        self._sample()
+
+    def take_over(self, parent: "Generation", now: float) -> None:
+        """Go on from the prompt that the first choice has processed."""
+        self._now = now
+        done = parent.timings
+        self.timings = Timings(cache_n=done.cache_n, prompt_n=done.prompt_n, prompt_ms=done.prompt_ms)
+        self._processed = len(self.task.prompt)
+        self.slot.cache = list(self.task.prompt)
+        self.slot.cached_tokens, self.slot.processed_tokens = done.cache_n, done.prompt_n
+        self._report_progress()
+        self._begin_answer()
+        self._sample()
+
+    def end(self) -> None:
+        """Count what was generated, be it whole or broken off. What choices share stays in the slot of the first."""
+        if self.is_child:
+            self.slot.cache = []
+        if self.is_generating:
             seconds = self.timings.predicted_ms / 1000
             self.metrics.answer_done(len(self.task.prompt), self.timings.predicted_n, seconds)
 
-    def _launch(self) -> None:
-        """Take the slot over. The last prompt token is always processed anew."""
+    def _start(self, now: float) -> None:
+        """Take the slot's cache over, and tell the client. The last prompt token is always processed anew."""
         prompt, slot = self.task.prompt, self.slot
         cached = tokenizer.common_prefix(slot.cache, prompt) if self.task.params.cache_prompt else 0
-        self.timings.cache_n = min(cached, max(len(prompt) - 1, 0))
-        slot.params = self.task.params.short()
-        slot.prompt_tokens, slot.cached_tokens, slot.processed_tokens = len(prompt), self.timings.cache_n, 0
-        slot.new_line, slot.decoded = False, 0
-        slot.cache = list(prompt)
-
-    async def _process_prompt(self) -> AsyncGenerator[PromptProgress]:
-        """Process the prompt batch by batch, and report the progress if the request asks for it."""
-        reports, started = self.task.params.return_progress, self.clock.now()
-        done, total = self.timings.cache_n, len(self.task.prompt)
-        self._timer.start_prompt()
-        if reports:
-            yield PromptProgress(self.task, self.timings.copy(), done)
-        while done < total:
-            batch = min(self.options.batch, total - done)
-            done += batch
-            self.timings.prompt_n += batch
-            self.slot.processed_tokens = self.timings.prompt_n
-            await self._timer.wait_for_batch(batch, batch / (total - self.timings.cache_n))
-            self.timings.prompt_ms = self._milliseconds(started)
-            self.metrics.decoded(self.busy())
-            if reports:
-                yield PromptProgress(self.task, self.timings.copy(), done)
-        self.metrics.prompt_done(self.timings.prompt_n, self.timings.cache_n, self.timings.prompt_ms / 1000)
-        self.prompt_processed.set()
-
-    async def _wait_for_parent(self, parent: "Generation") -> AsyncGenerator[PromptProgress]:
-        """Wait until the parent has processed the prompt, and take its work over."""
-        await parent.prompt_processed.wait()
-        done = parent.timings
-        self.timings = Timings(cache_n=done.cache_n, prompt_n=done.prompt_n, prompt_ms=done.prompt_ms)
-        self.slot.cached_tokens, self.slot.processed_tokens = done.cache_n, done.prompt_n
+        self._processed = self.timings.cache_n = slot.cached_tokens = min(cached, len(prompt) - 1)
+        del slot.cache[self._processed :]
+        self._started_at = now
         if self.task.params.return_progress:
-            yield PromptProgress(self.task, self.timings.copy(), len(self.task.prompt))
+            self._report_progress()
+        elif self.reader.stream:
+            self.send(self.reader, BeginResult(self.task))
 
-    async def _generate(self) -> AsyncGenerator[PartialResult | FinalResult]:
-        """Generate until the end, a stop word, or the limit."""
+    def _note_prompt(self, tokens: int) -> None:
+        self.timings.prompt_n += tokens
+        self.timings.prompt_ms = self._milliseconds(self._started_at or 0.0)
+        self.slot.processed_tokens = self.timings.prompt_n
+        self._report_progress()
+
+    def _report_progress(self) -> None:
+        if self.reader.stream and self.task.params.return_progress:
+            self.send(self.reader, PromptProgress(self.task, self.timings.copy(), self._processed))
+
+    def _begin_answer(self) -> None:
+        """The prompt is processed: the first token can be taken at once."""
+        self.is_generating, self._generating_since = True, self._now
+        next(self._steps)
+
+    def _sample(self) -> None:
+        """Take a token. What cannot go on is an error for the client."""
+        try:
+            over = next(self._steps, self) is self
+        except ApiError as error:
+            self.reader.fail(error)
+            return
+        if over:
+            self.on_end(self)
+
+    def _generate(self) -> Iterator[None]:
+        """Generate until the end, a stop word, or the limit; stands still before each token."""
         limit = self._token_limit()
         self._stop_type = "" if limit > 0 else "limit"
         segments = answer_plan.segments(self.task.prompt, self.task.params, self.task.plan, self.task.choice)
         while not self._stop_type and (segment := next(segments, None)):
-            async for partial in self._generate_segment(segment, limit):
-                yield partial
-        yield self._final_result()
+            yield from self._generate_segment(segment, limit)
+        if not self.timings.predicted_n:
+            yield
+        self.send(self.reader, self._final_result())
 
-    async def _generate_segment(self, segment: Segment, limit: int) -> AsyncGenerator[PartialResult]:
+    def _generate_segment(self, segment: Segment, limit: int) -> Iterator[None]:
         shown = StopWordFilter(self.task.params.stop if segment.channel == "content" else ())
         unsent: list[int] = []
         opens_part = True
         for token in segment.tokens:
-            await self._accept(token)
+            yield
+            self._accept(token)
             if token == tokenizer.EOS:
                 self._stop_type = "eos"
                 break
             unsent.append(token)
             if text := shown.push(tokenizer.piece(token)):
-                yield self._partial_result(segment, text, unsent, opens_part=opens_part)
+                self._show(segment, text, unsent, opens_part=opens_part)
                 opens_part, unsent = False, []
             if shown.stopping_word or len(self.tokens) >= limit:
                 self._stop_type = "word" if shown.stopping_word else "limit"
                 self._stopping_word = shown.stopping_word
                 break
         if not shown.stopping_word and (text := shown.flush()):
-            yield self._partial_result(segment, text, unsent, opens_part=opens_part)
+            self._show(segment, text, unsent, opens_part=opens_part)
         if shown.text:
             self.parts.append(AnswerPart(segment.channel, shown.text, segment.name, segment.call_id))
 
-    async def _accept(self, token: int) -> None:
-        """Count one more token, at its time. The last one generated is not in the cache yet."""
-        await self._timer.wait_for_token(self.timings.predicted_n)
+    def _accept(self, token: int) -> None:
+        """Count one more token. The last one generated is not in the cache yet."""
         if self.timings.predicted_n:
-            self.metrics.decoded(self.busy())
             self._shift_full_context()
             self.slot.cache.append(self.tokens[-1])
         self.timings.predicted_n += 1
-        self.timings.predicted_ms = self._milliseconds(self._timer.generation_start)
+        self.timings.predicted_ms = self._milliseconds(self._generating_since)
         if token != tokenizer.EOS:
             self.tokens.append(token)
         self.slot.decoded = self.timings.predicted_n
@@ -164,11 +203,13 @@ class Generation:
         context_window.shift(self.slot.cache, self.task.params.shown, len(self.task.prompt), self.options.slot_context)
         self._truncated = True
 
-    def _partial_result(self, segment: Segment, text: str, tokens: list[int], *, opens_part: bool) -> PartialResult:
+    def _show(self, segment: Segment, text: str, tokens: list[int], *, opens_part: bool) -> None:
+        """Send a piece of the answer, if the client wants pieces."""
         if "\n" in text:
             self.slot.new_line = True
-        about = (segment.channel, opens_part, segment.name, segment.call_id, segment.number)
-        return PartialResult(self.task, self.timings.copy(), text, tokens, *about)
+        if self.reader.stream:
+            about = (segment.channel, opens_part, segment.name, segment.call_id, segment.number)
+            self.send(self.reader, PartialResult(self.task, self.timings.copy(), text, tokens, *about))
 
     def _final_result(self) -> FinalResult:
         return FinalResult(
@@ -191,4 +232,4 @@ class Generation:
         return room if n_predict < 0 else min(room, n_predict)
 
     def _milliseconds(self, since: float) -> float:
-        return round(max(self.clock.now() - since, _SHORTEST) * 1000, 3)
+        return round(max(self._now - since, _SHORTEST) * 1000, 3)

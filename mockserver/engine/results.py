@@ -116,7 +116,14 @@ class FinalResult:
         return _probabilities(self.task, self.tokens)
 
 
-Result = BeginResult | PromptProgress | PartialResult | FinalResult
+@dataclass(slots=True)
+class EmbeddingResult:
+    """A prompt that nothing is generated from has been processed; `index` tells those of one request apart."""
+
+    index: int
+
+
+Result = BeginResult | PromptProgress | PartialResult | FinalResult | EmbeddingResult
 
 
 def _probabilities(task: Task, tokens: list[int]) -> list[dict[str, Any]]:

@@ -3,9 +3,9 @@
 Mirrors tools/server/server-context.cpp (`server_context_impl`).
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
+from functools import partial
 
 from mockserver.core.api_errors import ApiError, too_large, too_long
 from mockserver.core.clock import Clock
@@ -15,12 +15,15 @@ from mockserver.engine.metrics import Metrics
 from mockserver.engine.model.lora import LoraAdapters, Scales
 from mockserver.engine.model.text_composer import IdGenerator
 from mockserver.engine.model.tokenizer import VOCABULARIES, check_tokens
+from mockserver.engine.prompt_only import PromptOnly
 from mockserver.engine.request import chat_templates
 from mockserver.engine.request.schema import task_params
 from mockserver.engine.results import Result, Task
-from mockserver.engine.slots import Slot, SlotPool
-
-_Queue = asyncio.Queue[Result | Exception | None]
+from mockserver.engine.scheduling import speed_profile
+from mockserver.engine.scheduling.decode_time import DecodeTime
+from mockserver.engine.scheduling.response_reader import ResponseQueue, ResponseReader
+from mockserver.engine.scheduling.slots import DeferredTask, Slot, SlotPool
+from mockserver.engine.slot_updates import SlotUpdates, SlotWork
 
 
 class ServerContext:
@@ -36,6 +39,10 @@ class ServerContext:
         self.ids = IdGenerator(options.seed)
         self.metrics = Metrics()
         self.vocabulary = VOCABULARIES[options.vocabulary]
+        self.responses = ResponseQueue(self.clock, immediate=options.leaving == "immediate")
+        decode_time = DecodeTime(options, speed_profile.load(options.profile) if options.profile else None)
+        batch = options.ubatch if options.embeddings else options.batch
+        self._updates = SlotUpdates(self.clock, self.pool, self.metrics, decode_time, batch)
         self.template = chat_templates.find(options.chat_template, options.chat_template_source)
         self.adapters = LoraAdapters(options.adapters)
         self.media_marker = f"<__media_{self.ids.new()}__>"
@@ -54,8 +61,8 @@ class ServerContext:
         """Whether the model is freed: because it was idle for long enough, or because the state says so."""
         if self._is_told_to_sleep:
             return True
-        idle = self.options.sleep_idle_seconds
-        return idle >= 0 and not self._active_requests and self.clock.now() - self._idle_since >= idle
+        idle, is_working = self.options.sleep_idle_seconds, self._active_requests or self.pool.busy
+        return idle >= 0 and not is_working and self.clock.now() - self._idle_since >= idle
 
     @property
     def is_waking(self) -> bool:
@@ -94,108 +101,122 @@ class ServerContext:
             await self.clock.sleep_until(self._awake_at)
 
     async def process_all(self, inputs: Sequence[Sequence[int]]) -> None:
-        """Pass inputs through a slot without generating anything, one after another, each at its turn.
+        """Process prompts without generating anything, as for embeddings: each takes a slot for its time.
 
         Raises ApiError for tokens that there are not, and for an input that one batch cannot hold.
         """
-        for tokens in inputs:
-            await self._process(tokens)
+        reader = ResponseReader(len(inputs), stream=False)
+        self._post(reader, [self._embedding(reader, index, tokens) for index, tokens in enumerate(inputs)])
+        async with self._read(reader):
+            while reader.has_next:
+                await reader.next()
 
-    async def _process(self, tokens: Sequence[int]) -> None:
-        check_tokens(tokens)
-        if len(tokens) > self.options.ubatch and not self.options.splits_inputs:
-            raise too_large(len(tokens), self.options.ubatch)
-        if len(tokens) >= self.options.slot_context:
-            raise too_long(len(tokens), self.options.slot_context)
-        async with self._held_slots(tokens) as (slot,):
-            self._last_task_id += 1
-            slot.task, slot.prompt_tokens, slot.params = self._last_task_id, len(tokens), self._unsampled
-            slot.cache = []
-            start = self.clock.now()
-            speed = self.options.prompt_tokens_per_second
-            await self.clock.sleep_until(start + self.options.ttft + (len(tokens) / speed if speed else 0))
-            self.metrics.decoded(self.pool.busy)
-            self.metrics.prompt_done(len(tokens), 0, max(self.clock.now() - start, 1e-6))
-
-    async def run(self, tasks: Sequence[Task]) -> AsyncGenerator[Result]:
-        """The results of all tasks, interleaved as they come. Closing the generator cancels them.
+    async def run(self, tasks: Sequence[Task], *, stream: bool = True) -> AsyncGenerator[Result]:
+        """The results of all tasks, interleaved as they come; if not a `stream`, only the last of each.
 
         The choices of one prompt begin together, as soon as there is a slot for each. Each gives its slot back when
-        it ends.
+        it ends. Closing the generator is leaving: `--leaving` says when that is noticed, and the work ends.
         """
-        merged = self._run_alone(tasks[0]) if len(tasks) == 1 else self._run_together(tasks)
-        async with aclosing(merged) as results:
-            async for result in results:
-                yield result
+        reader = ResponseReader(len(tasks), stream=stream)
+        self._post(reader, [self._choices(reader, choices) for choices in _by_prompt(tasks)])
+        async with self._read(reader):
+            while reader.has_next:
+                yield await reader.next()
 
-    async def _run_alone(self, task: Task) -> AsyncGenerator[Result]:
-        async with (
-            self._held_slots(task.prompt, task.params.id_slot) as held,
-            aclosing(self._generations([task], held)[0].results()) as results,
-        ):
-            async for result in results:
-                yield result
+    def stop(self) -> None:
+        """Take no further step, ever: who waits for results waits in vain."""
+        self._updates.stop()
 
-    async def _run_together(self, tasks: Sequence[Task]) -> AsyncGenerator[Result]:
-        queue: _Queue = asyncio.Queue()
-        workers = [asyncio.create_task(self._run_choices(choices, queue)) for choices in _by_prompt(tasks)]
-        running = len(workers)
+    def forget_clients(self) -> None:
+        """End the work for clients that have left: their server is gone, too."""
+        self.responses.stop_all()
+
+    def _post(self, reader: ResponseReader, waiting: Sequence[DeferredTask]) -> None:
+        """Have tasks wait for their slots."""
+        reader.cancel = lambda: self._cancel(reader, waiting)
+        reader.on_caught_up = self._updates.look_again
+        self.responses.add(reader)
+        for task in waiting:
+            self.pool.post(task)
+
+    @asynccontextmanager
+    async def _read(self, reader: ResponseReader) -> AsyncIterator[None]:
         try:
-            while running:
-                item = await queue.get()
-                if isinstance(item, Exception):
-                    raise item
-                if item is None:
-                    running -= 1
-                else:
-                    yield item
+            yield
         finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+            self.responses.leave(reader)
 
-    async def _run_choices(self, choices: Sequence[Task], queue: _Queue) -> None:
-        """Run the choices of one prompt, each in a slot that it gives back when it is done."""
+    def _embedding(self, reader: ResponseReader, index: int, prompt: Sequence[int]) -> DeferredTask:
+        splits = self.options.splits_inputs
+
+        def launch(slots: list[Slot]) -> None:
+            self._check_prompt(prompt)
+            if len(prompt) > self.options.ubatch and not splits:
+                raise too_large(len(prompt), self.options.ubatch)
+            slots[0].prompt_tokens, slots[0].params = len(prompt), self._unsampled
+            send = self.responses.send
+            self._launch(PromptOnly(index, len(prompt), splits, slots[0], reader, self.metrics, send, self._end))
+
+        return DeferredTask(prompt, partial(self._try_to_launch, reader, launch))
+
+    def _choices(self, reader: ResponseReader, choices: Sequence[Task]) -> DeferredTask:
+        """The choices of one prompt, which wait for as many slots as they are."""
         first = choices[0]
+
+        def launch(slots: list[Slot]) -> None:
+            self._check_prompt(first.prompt, first.plan.refusal)
+            generations = [self._generation(reader, task, slot) for task, slot in zip(choices, slots, strict=True)]
+            generations[0].children = generations[1:]
+            for generation in generations:
+                generation.is_child = generation is not generations[0]
+                generation.is_shared = len(choices) > 1
+                self._launch(generation)
+
+        return DeferredTask(
+            first.prompt, partial(self._try_to_launch, reader, launch), first.params.id_slot, len(choices)
+        )
+
+    def _try_to_launch(self, reader: ResponseReader, launch: Callable[[list[Slot]], None], slots: list[Slot]) -> None:
+        """Launch in slots, which are free again if that is an error of the request."""
         try:
-            async with (
-                self._held_slots(first.prompt, first.params.id_slot, len(choices)) as held,
-                asyncio.TaskGroup() as group,
-            ):
-                for generation in self._generations(choices, held):
-                    group.create_task(self._forward_results(generation, held, queue))
-            queue.put_nowait(None)
-        except ExceptionGroup as errors:
-            queue.put_nowait(errors.exceptions[0])
-        except Exception as error:  # noqa: BLE001  handed over, and raised by the reader
-            queue.put_nowait(error)
+            launch(slots)
+        except ApiError as error:
+            reader.fail(error)
+            for slot in slots:
+                self.pool.release(slot)
 
-    async def _forward_results(self, generation: Generation, held: list[Slot], queue: _Queue) -> None:
-        async with aclosing(generation.results()) as results:
-            async for result in results:
-                queue.put_nowait(result)
-        held.remove(generation.slot)
-        if generation.parent:
-            generation.slot.cache = []  # what the choices share stays in the slot of the first
-        self.pool.release(generation.slot)
+    def _check_prompt(self, prompt: Sequence[int], refusal: str = "") -> None:
+        """Raise the error of a prompt that no slot can hold, or the 400 of what its plan refuses."""
+        check_tokens(prompt)
+        if refusal:
+            raise ApiError(400, refusal)
+        if len(prompt) >= self.options.slot_context:
+            raise too_long(len(prompt), self.options.slot_context)
 
-    def _generations(self, choices: Sequence[Task], slots: Sequence[Slot]) -> list[Generation]:
-        """The choices of one prompt, each in its slot; raises the 400 of a prompt that no slot can hold."""
-        check_tokens(choices[0].prompt)
-        if choices[0].plan.refusal:
-            raise ApiError(400, choices[0].plan.refusal)
-        if len(choices[0].prompt) >= self.options.slot_context:
-            raise too_long(len(choices[0].prompt), self.options.slot_context)
-        generations = list[Generation]()
-        for task, slot in zip(choices, slots, strict=True):
-            self._last_task_id += 1
-            slot.task = self._last_task_id
-            self._apply_lora(slot, task.params.lora)
-            generation = Generation(task, slot, self.options, self.clock, self.metrics, lambda: self.pool.busy)
-            generation.parent = generations[0] if generations else None
-            generation.is_shared = len(choices) > 1
-            generations.append(generation)
-        return generations
+    def _generation(self, reader: ResponseReader, task: Task, slot: Slot) -> Generation:
+        self._apply_lora(slot, task.params.lora)
+        return Generation(task, slot, reader, self.options, self.metrics, self.responses.send, self._end)
+
+    def _launch(self, work: SlotWork) -> None:
+        self._last_task_id += 1
+        work.slot.task = self._last_task_id
+        self._updates.launch(work)
+
+    def _end(self, work: SlotWork) -> None:
+        """Something is done, or broken off: it gives its slot back."""
+        if self._updates.drop(work):
+            work.end()
+            self.pool.release(work.slot)
+            if not self._active_requests and not self.pool.busy:  # the last client has left before
+                self._idle_since = self.clock.now()
+                self.on_idle()
+
+    def _cancel(self, reader: ResponseReader, waiting: Sequence[DeferredTask]) -> None:
+        """End all that is done for a request."""
+        for task in waiting:
+            self.pool.withdraw(task)
+        for work in list(self._updates.works_of(reader)):
+            self._end(work)
 
     def _apply_lora(self, slot: Slot, requested: Scales) -> None:
         """Apply the adapters of a request to a slot, whose cache is worth nothing with others."""
@@ -203,16 +224,6 @@ class ServerContext:
         if requested and scales != slot.scales:
             slot.cache = []
         slot.scales = scales
-
-    @asynccontextmanager
-    async def _held_slots(self, prompt: Sequence[int], pinned: int = -1, count: int = 1) -> AsyncIterator[list[Slot]]:
-        """Slots for a prompt; those still in the list at the end are given back."""
-        held = await self.pool.acquire(prompt, pinned, count)
-        try:
-            yield held
-        finally:
-            for slot in held:
-                self.pool.release(slot)
 
 
 def _by_prompt(tasks: Sequence[Task]) -> list[list[Task]]:

@@ -53,6 +53,7 @@ async def record_response_head(request: web.Request, response: web.StreamRespons
     entry = request[JOURNAL_ENTRY]
     entry.status = response.status
     entry.answer_headers = list(response.headers.items())
+    request.app[JOURNAL].notify()
 
 
 def record_raw_head(request: web.Request, status: int, headers: list[tuple[str, str]]) -> None:

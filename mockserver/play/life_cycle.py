@@ -90,6 +90,7 @@ class LifeCycle:
         if step.phase in (Phase.DOWN, Phase.LOADING):
             self._context.close_running_as_cut()
             await self._listener.close(reset=step.state is State.CRASHED)
+            server_context.forget_clients()
         if step.phase is not Phase.DOWN:
             await self._listener.open()
         self._on_idle()

@@ -18,7 +18,9 @@ _STEPS_TOLD = 8  # of those that were played while a state was waited for in vai
 
 
 class MockContext:
-    """The parts of one mock that its ports share. `changed` is set, and replaced, at every step."""
+    """The parts of one mock that its ports share. `changed` is set, and replaced, at every step; `is_stopping`: the
+    process was told to end, and waits for its clients.
+    """
 
     def __init__(self, options: Options, clock: Clock) -> None:
         self.clock = clock
@@ -30,6 +32,7 @@ class MockContext:
         self._answer_files = AnswerFiles(options.answers, self._answers)
         self.step = Step(State(options.state), Phase.DOWN, None)
         self.changed = asyncio.Event()
+        self.is_stopping = False
         self._since = self._step_since = clock.now()
 
     @property

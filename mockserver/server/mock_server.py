@@ -88,6 +88,16 @@ class MockLlamaServer:
         await self._listener.release()
         await self._control_listener.release()
 
+    async def drain(self) -> None:
+        """Stop as llama-server does on SIGTERM, and return when no client is left: no connection is taken any more, the
+        model stands still, streams are cut behind their next ping, and all else waits until its client leaves.
+        """
+        await self.stop_playing()
+        await self._life_cycle.stop()
+        self._context.is_stopping = True
+        self.server_context.stop()
+        await self._listener.drain()
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self

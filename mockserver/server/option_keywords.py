@@ -7,6 +7,7 @@ from typing import Literal, TypedDict
 
 from mockserver.core.options import Options
 from mockserver.core.state import StateName
+from mockserver.engine.scheduling import speed_profile
 
 
 class OptionKeywords(TypedDict, total=False):
@@ -27,7 +28,11 @@ class OptionKeywords(TypedDict, total=False):
     tokens_per_second: float
     prompt_tokens_per_second: float
     jitter: float
-    load_factor: float
+    ttft_std_dev: float
+    token_std_dev: float
+    load_factor: float | None
+    profile: str
+    leaving: Literal["polled", "immediate"]
     seed: int
 
     alias: str
@@ -91,6 +96,7 @@ class OptionKeywords(TypedDict, total=False):
     vocabulary: Literal["chatml", "stories", "bert"]
 
 
+_DEFAULT_SLOTS = 4
 _NAMES = [field.name for field in fields(Options)]
 
 
@@ -100,4 +106,5 @@ def options_of(given: OptionKeywords) -> Options:
         near = get_close_matches(unknown[0], _NAMES, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise TypeError(f"MockLlamaServer has no option {unknown[0]!r}; {hint}There are {', '.join(_NAMES)}.")
+    given = {"slots": speed_profile.slots_of(given.get("profile", ""), _DEFAULT_SLOTS), **given}
     return Options(**given)

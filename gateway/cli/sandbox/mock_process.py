@@ -60,10 +60,12 @@ class MockProcess:
             _log.log(level, "the mock of %s: %s", self.name, line.decode(errors="replace").rstrip())
 
     async def stop(self) -> None:
-        """Terminate it; kill it if that does not help."""
+        """Terminate it at once, whoever it serves; kill it if that does not help."""
         process = self._process
         if process is None or process.returncode is not None:
             return
+        if process.stdin is not None:
+            process.stdin.close()  # the signal alone would have it wait for its streams
         process.terminate()
         try:
             async with asyncio.timeout(_STOP_SECONDS):

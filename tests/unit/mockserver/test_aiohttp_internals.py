@@ -38,6 +38,7 @@ def test_the_installed_aiohttp_lacks_nothing() -> None:
         ("_kwargs", "Server"),
         ("_parser", "BaseProtocol"),
         ("_request_count", "RequestHandler"),
+        ("_request_in_progress", "RequestHandler"),
         ("_on_chunk_sent", "StreamWriter"),
         ("_payload_writer", "BaseRequest"),
         ("_headers_buf", "StreamWriter"),

@@ -50,11 +50,15 @@ async def start(*options: str) -> tuple[asyncio.subprocess.Process, str, str]:
     return process, urls["main: server"], urls["main: control"]
 
 
+STREAM = encode("POST", "/completion", {}, b'{"prompt":"Once","stream":true,"ignore_eos":true}')
+PLAIN = encode("POST", "/completion", {}, b'{"prompt":"Once","ignore_eos":true}')
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_it_at_once_and_cuts_its_streams(number: signal.Signals) -> None:
-    process, url, _ = await start("--port", "0", "--tps", "10")
+async def test_a_signal_ends_it_at_once_and_cuts_its_streams_if_wanted(number: signal.Signals) -> None:
+    process, url, _ = await start("--port", "0", "--tps", "10", "--leaving", "immediate")
     reader, writer = await connect(url)
-    writer.write(encode("POST", "/v1/chat/completions", {}, b'{"stream":true,"ignore_eos":true,"messages":[]}'))
+    writer.write(STREAM)
     await read_head(reader)
     asked = time.monotonic()
     process.send_signal(number)
@@ -62,6 +66,35 @@ async def test_a_signal_ends_it_at_once_and_cuts_its_streams(number: signal.Sign
     assert await process.wait() == 0
     assert time.monotonic() - asked < AT_ONCE
     assert not rest.endswith(b"0\r\n\r\n")
+    writer.close()
+
+
+async def test_a_signal_lets_a_stream_be_cut_behind_its_next_ping() -> None:
+    """As llama-server b11434: no token comes any more, and none of the port is left but the open streams."""
+    process, url, control = await start("--port", "0", "--tps", "10", "--sse-ping-interval", "1")
+    (reader, writer), (_, idle) = await connect(url), await connect(url)
+    writer.write(STREAM)
+    await read_head(reader)
+    await ask(control, "GET", "/__mock__/requests/wait?count=1&status=200")
+    process.send_signal(signal.SIGTERM)
+    rest = await reader.read()
+    assert rest.endswith(b"\n\r\n3\r\n:\n\n\r\n")
+    assert await process.wait() == 0
+    for one in (writer, idle):
+        one.close()
+
+
+async def test_a_signal_waits_for_the_client_of_a_plain_answer_and_a_second_one_does_not() -> None:
+    process, url, control = await start("--port", "0", "--tps", "10")
+    _, writer = await connect(url)
+    writer.write(PLAIN)
+    await ask(control, "GET", "/__mock__/requests/wait?count=1")
+    process.send_signal(signal.SIGTERM)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await process.wait()
+    process.send_signal(signal.SIGTERM)
+    assert await process.wait() == 1
     writer.close()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from itertools import pairwise
+from statistics import mean, stdev
 from typing import Any
 
 import pytest
@@ -69,13 +70,71 @@ async def test_jitter_is_within_its_share_and_the_same_for_the_same_seed() -> No
     assert first == await gaps(1) != await gaps(2)
 
 
-async def test_everything_takes_longer_when_all_slots_work() -> None:
-    options = Options(slots=2, tokens_per_second=10, load_factor=3)
-    server_context = ServerContext(options, FakeClock())
-    (held,) = await server_context.pool.acquire([])
-    params = task_params.read({"n_predict": 3, "ignore_eos": True}, options)
-    finals = [
-        result async for result in server_context.run([Task([1, 300], params)]) if isinstance(result, FinalResult)
+async def play_together(prompts: int, words: int, limit: int = 3, **given: Any) -> list[list[float]]:
+    """The times of the tokens of so many answers that were asked for at once, each with a prompt of its own."""
+    options, clock = Options(**given), FakeClock()
+    server_context = ServerContext(options, clock)
+    params = task_params.read({"n_predict": limit, "ignore_eos": True}, options)
+
+    async def times_of(number: int) -> list[float]:
+        task = Task([1, *range(300 + words * number, 300 + words * (number + 1))], params)
+        return [clock.time async for result in server_context.run([task]) if isinstance(result, PartialResult)]
+
+    return await asyncio.gather(*map(times_of, range(prompts)))
+
+
+async def test_four_prompts_at_once_take_as_long_as_four_in_a_row() -> None:
+    (alone,) = await play_together(1, words=99, prompt_tokens_per_second=100, load_factor=1)
+    together = await play_together(4, words=99, prompt_tokens_per_second=100, load_factor=1)
+    assert alone[0] == pytest.approx(1.0)
+    assert [times[0] for times in together] == pytest.approx([4.0] * 4)
+
+
+async def test_what_does_not_fit_into_a_batch_is_read_in_the_next() -> None:
+    together = await play_together(3, words=99, prompt_tokens_per_second=100, batch=150, tokens_per_second=1e6)
+    assert [times[0] for times in together] == pytest.approx([1.5, 3.0, 3.0], abs=0.03)
+
+
+@pytest.mark.parametrize(("factor", "gap"), [(None, 0.25), (1, 0.1), (4, 0.4)])
+async def test_four_slots_are_not_four_times_as_fast_as_one(factor: float | None, gap: float) -> None:
+    together = await play_together(4, words=2, tokens_per_second=10, load_factor=factor)
+    assert [later - earlier for times in together for earlier, later in pairwise(times)] == pytest.approx([gap] * 8)
+
+
+async def test_a_long_prompt_halts_the_streams_that_run_for_its_batch() -> None:
+    options, clock = Options(tokens_per_second=10, prompt_tokens_per_second=100, load_factor=1), FakeClock()
+    server_context = ServerContext(options, clock)
+    running, coming = (task_params.read({"n_predict": limit, "ignore_eos": True}, options) for limit in (20, 1))
+    times, tasks = list[float](), list[asyncio.Task[list[Result]]]()
+
+    async def read(task: Task) -> list[Result]:
+        return [result async for result in server_context.run([task])]
+
+    async for result in server_context.run([Task([1], running)]):
+        if isinstance(result, PartialResult):
+            times.append(clock.time)
+        if len(times) == 5:
+            tasks.append(asyncio.create_task(read(Task([1, *range(300, 499)], coming))))
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert max(gaps) == pytest.approx(2.1)
+    assert sorted(gaps)[-2] == pytest.approx(0.1)
+
+
+async def test_a_token_varies_by_its_standard_deviation_and_never_by_more_than_seven_tenths() -> None:
+    times = [
+        time
+        for time, result in await play(limit=400, tokens_per_second=10, token_std_dev=0.03)
+        if isinstance(result, PartialResult)
     ]
-    assert finals[0].timings.predicted_ms == pytest.approx(600)
-    server_context.pool.release(held)
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert mean(gaps) == pytest.approx(0.1, rel=0.1)
+    assert stdev(gaps) == pytest.approx(0.03, rel=0.2)
+    assert 0.03 <= min(gaps) < max(gaps) <= 0.17001
+
+
+@pytest.mark.parametrize(
+    "given", [{"ttft": 1, "ttft_std_dev": 0.31}, {"tokens_per_second": 10, "token_std_dev": 0.031}]
+)
+def test_a_standard_deviation_is_at_most_three_tenths_of_the_time(given: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="at most 30 %"):
+        Options(**given)

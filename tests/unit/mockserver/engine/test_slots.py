@@ -24,7 +24,7 @@ def choices(mock: MockLlamaServer, *limits: int, **body: Any) -> list[Task]:
 
 
 async def test_choices_give_their_slots_back_one_by_one() -> None:
-    async with MockLlamaServer(slots=3, endless=True, clock="virtual", tokens_per_second=10) as mock:
+    async with MockLlamaServer(slots=3, endless=True, clock="virtual", tokens_per_second=10, load_factor=1) as mock:
         busy = list[int]()
 
         async def drain() -> None:
@@ -41,7 +41,7 @@ async def test_choices_give_their_slots_back_one_by_one() -> None:
 
 
 async def test_a_prompt_of_several_choices_is_read_once() -> None:
-    async with MockLlamaServer(slots=2, clock="virtual", ttft=2, tokens_per_second=1) as mock:
+    async with MockLlamaServer(slots=2, clock="virtual", ttft=2, tokens_per_second=1, load_factor=1) as mock:
         seen = list[tuple[float, Result]]()
 
         async def drain() -> None:
@@ -78,7 +78,7 @@ async def test_choices_wait_for_as_many_slots_as_they_are_and_hold_up_no_other()
 
 
 async def test_a_client_that_leaves_gives_back_the_slots_of_all_its_choices() -> None:
-    async with MockLlamaServer(slots=4, tokens_per_second=20) as mock:
+    async with MockLlamaServer(slots=4, tokens_per_second=20, leaving="immediate") as mock:
         reader, writer = await connect(mock.url)
         writer.write(encode("POST", CHAT, {}, BUSY[:-1] + b',"n":3}'))
         await read_head(reader)

@@ -106,7 +106,7 @@ async def test_a_client_that_leaves_is_noticed_and_frees_its_slot() -> None:
 
 
 async def test_a_client_that_leaves_the_queue_gives_up_its_place() -> None:
-    async with MockLlamaServer(slots=1) as mock:
+    async with MockLlamaServer(slots=1, leaving="immediate") as mock:
         reader, writer = await connect(mock.url)
         writer.write(encode("POST", "/v1/chat/completions", {}, b'{"stream":true,"ignore_eos":true,"messages":[]}'))
         await read_head(reader)

@@ -5,7 +5,7 @@ Mirrors tools/server/server-context.cpp (`server_slot`) and tools/server/server-
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,13 +36,13 @@ class Slot:
 
 
 @dataclass(slots=True, eq=False)
-class _DeferredTask:
-    """A task that waits for `count` slots; `id_slot` is the one it asks for, or -1."""
+class DeferredTask:
+    """A task that waits for `count` slots, which are given to `launch`; `id_slot` is the one it asks for, or -1."""
 
     prompt: Sequence[int]
-    id_slot: int
-    count: int
-    assigned: asyncio.Future[list[Slot]]
+    launch: Callable[[list[Slot]], None]
+    id_slot: int = -1
+    count: int = 1
 
 
 class SlotPool:
@@ -53,7 +53,7 @@ class SlotPool:
 
     def __init__(self, count: int) -> None:
         self.slots = [Slot(number) for number in range(count)]
-        self._deferred: deque[_DeferredTask] = deque()
+        self._deferred: deque[DeferredTask] = deque()
         self._uses = 0
         self.busy = 0
 
@@ -62,41 +62,50 @@ class SlotPool:
         """Requests waiting in line."""
         return len(self._deferred)
 
-    async def acquire(self, prompt: Sequence[int], id_slot: int = -1, count: int = 1) -> list[Slot]:
-        """So many slots at once, after everyone who came before. Cancelling gives up the place in line."""
-        id_slot = id_slot % len(self.slots) if id_slot >= 0 else -1  # llama-server wraps around, too
-        task = _DeferredTask(prompt, id_slot, count, asyncio.get_running_loop().create_future())
+    def post(self, task: DeferredTask) -> None:
+        """Launch a task at once if there are slots for it, else after everyone who came before."""
+        if task.id_slot >= 0:
+            task.id_slot %= len(self.slots)  # llama-server wraps around, too
         self._deferred.append(task)
-        self._assign_free_slots()
+        self._launch_deferred()
+
+    async def acquire(self, prompt: Sequence[int], id_slot: int = -1) -> list[Slot]:
+        """A slot, after everyone who came before. Cancelling gives up the place in line."""
+        assigned: asyncio.Future[list[Slot]] = asyncio.get_running_loop().create_future()
+        task = DeferredTask(prompt, assigned.set_result, id_slot)
+        self.post(task)
         try:
-            return await task.assigned
+            return await assigned
         except asyncio.CancelledError:
-            if task in self._deferred:
-                self._deferred.remove(task)
-            elif task.assigned.done() and not task.assigned.cancelled():
-                for slot in task.assigned.result():
-                    self.release(slot)
+            self.withdraw(task)
+            for slot in assigned.result() if assigned.done() and not assigned.cancelled() else ():
+                self.release(slot)
             raise
+
+    def withdraw(self, task: DeferredTask) -> None:
+        """Give up a place in line."""
+        if task in self._deferred:
+            self._deferred.remove(task)
+            self._launch_deferred()
 
     def release(self, slot: Slot) -> None:
         """Give a slot back, to the first in line who can use it."""
         slot.busy = False
         self.busy -= 1
         slot.decoded = slot.processed_tokens = slot.cached_tokens = 0
-        self._assign_free_slots()
+        self._launch_deferred()
 
-    def _assign_free_slots(self) -> None:
+    def _launch_deferred(self) -> None:
         """Give free slots away, first come first served; who waits for one in particular, or for several that are not
         free at once, holds up no other.
         """
-        for task in list(self._deferred):
-            if self.busy == len(self.slots):
+        while self.busy < len(self.slots):
+            fitting = ((task, chosen) for task in self._deferred if (chosen := self._choose_slots(task)))
+            task, chosen = next(fitting, (None, []))
+            if task is None:
                 return
-            chosen = [] if task.assigned.done() else self._choose_slots(task)
-            if chosen or task.assigned.done():
-                self._deferred.remove(task)
-            if chosen:
-                task.assigned.set_result([self._occupy(slot) for slot in chosen])
+            self._deferred.remove(task)
+            task.launch([self._occupy(slot) for slot in chosen])
 
     def _occupy(self, slot: Slot) -> Slot:
         self._uses += 1
@@ -104,7 +113,7 @@ class SlotPool:
         slot.busy, slot.last_used = True, self._uses
         return slot
 
-    def _choose_slots(self, task: _DeferredTask) -> list[Slot]:
+    def _choose_slots(self, task: DeferredTask) -> list[Slot]:
         """The best slot and, if that is not enough, the first of the others; none if they are too few."""
         free = [slot for slot in self.slots if not slot.busy]
         fitting = [slot for slot in free if task.id_slot in (-1, slot.id)]

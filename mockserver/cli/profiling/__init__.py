@@ -1,0 +1,1 @@
+"""`mock-llama-server profile`: how fast a llama-server is, measured as a profile that a mock plays."""

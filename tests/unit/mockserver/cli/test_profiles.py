@@ -1,0 +1,101 @@
+"""Profiles: measured of a server, played by another one, which is then as fast."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mockserver import MockLlamaServer
+from mockserver.cli.profiling.command import document
+from mockserver.cli.profiling.measuring import Measured, measure
+from mockserver.cli.profiling.timed_answers import MeasuringError, timed_client
+from mockserver.core.options import Options
+from mockserver.engine.scheduling.decode_time import DecodeTime
+from mockserver.engine.scheduling.speed_profile import BadProfile, Curve, load, shipped
+
+MEASURED = Measured(
+    slots=2,
+    request_seconds=0.01,
+    answers={1: 0.02, 2: 0.03},
+    answers_std_dev=0.1,
+    prompts={1: 0.02, 100: 0.2},
+    prompts_std_dev=0.05,
+)
+WRONG = [
+    ("[]", "it is no mapping"),
+    ("slots: 2", "'answers'"),
+    ("slots: 2\nanswers: {seconds: {0: 1}}\nprompts: {seconds: {1: 1}}", "positive, by whole numbers from 1 on"),
+    ("slots: 2\nanswers: {seconds: {1: -1}}\nprompts: {seconds: {1: 1}}", "positive, by whole numbers from 1 on"),
+    ("slots: [", "while parsing"),
+]
+
+
+@pytest.mark.parametrize(("count", "seconds"), [(1, 1.0), (2, 1.0), (3, 1.5), (4, 2.0), (8, 8.0), (9, 9.5)])
+def test_between_what_was_measured_there_are_straight_lines(count: int, seconds: float) -> None:
+    assert Curve((2, 4, 8), (1.0, 2.0, 8.0))(count) == pytest.approx(seconds)
+
+
+def test_a_profile_that_was_written_is_read(tmp_path: Path) -> None:
+    (tmp_path / "here.yaml").write_text(document(MEASURED, "a test", {}))
+    profile = load(str(tmp_path / "here.yaml"))
+    assert (profile.slots, profile.request_seconds) == (2, 0.01)
+    assert (profile.answers(2), profile.prompts(100)) == (0.03, 0.2)
+    assert (profile.answers_std_dev, profile.prompts_std_dev) == (0.1, 0.05)
+
+
+@pytest.mark.parametrize(("text", "message"), WRONG)
+def test_what_is_no_profile_is_told_in_one_sentence(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "wrong.yaml").write_text(text)
+    with pytest.raises(BadProfile, match=message):
+        load(str(tmp_path / "wrong.yaml"))
+
+
+def test_a_profile_that_is_not_there_names_those_that_are() -> None:
+    with pytest.raises(BadProfile, match=f"those in the package are {', '.join(shipped())}"):
+        load("no-such-profile")
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_the_profiles_in_the_package_say_where_they_are_from_and_can_be_played(name: str) -> None:
+    profile = load(name)
+    of_one, of_all = (DecodeTime(Options(), profile).seconds(count, []) for count in (1, profile.slots))
+    assert 0 < of_one < of_all < profile.slots * of_one * 1.2
+
+
+def test_what_is_given_beside_a_profile_counts_more() -> None:
+    decode_time = DecodeTime(Options(tokens_per_second=10), load(shipped()[0]))
+    assert decode_time.seconds(1, []) == pytest.approx(0.1)
+
+
+def is_at_least(seconds: float, wanted: float) -> bool:
+    """Whether something took its time: less only as far as the dice go, more as far as a busy machine does."""
+    return 0.8 * wanted < seconds < 10 * wanted
+
+
+async def test_a_server_is_measured_as_fast_as_it_is() -> None:
+    given: dict[str, Any] = {"tokens_per_second": 100, "prompt_tokens_per_second": 4000, "load_factor": 1.5}
+    async with MockLlamaServer(slots=2, context=300, **given) as mock, timed_client(mock.url) as client:
+        said = list[str]()
+        measured = await measure(client, await client.props(), said.append)
+    assert measured.slots == 2
+    assert is_at_least(measured.answers[1], 0.01)
+    assert is_at_least(measured.answers[2], 0.015)
+    assert is_at_least(measured.prompts[256], 0.064)
+    assert list(measured.prompts) == [1, 16, 64, 256]
+    assert len(said) == 6
+
+
+async def test_a_mock_is_as_fast_as_its_profile(tmp_path: Path) -> None:
+    (tmp_path / "here.yaml").write_text(document(MEASURED, "a test", {}))
+    async with MockLlamaServer(profile=str(tmp_path / "here.yaml")) as mock, timed_client(mock.url) as client:
+        assert mock.options.slots == 2
+        one, *two = [await client.answer(100, 10), *await client.together(2, 50, 10)]
+    assert is_at_least(one.first_token, 0.21)
+    assert is_at_least(one.token_seconds, 0.02)
+    assert all(is_at_least(answer.token_seconds, 0.03) for answer in two)
+
+
+async def test_a_server_that_cannot_be_measured_is_one_sentence() -> None:
+    async with MockLlamaServer(state="deploying") as mock, timed_client(mock.url) as client:
+        with pytest.raises(MeasuringError, match="answered 503"):
+            await client.props()
