@@ -150,7 +150,8 @@ class ServerContext:
         splits = self.options.splits_inputs
 
         def launch(slots: list[Slot]) -> None:
-            self._check_prompt(prompt)
+            check_tokens(prompt)
+            self._check_length(prompt, slots[0])
             if len(prompt) > self.options.ubatch and not splits:
                 raise too_large(len(prompt), self.options.ubatch)
             slots[0].prompt_tokens, slots[0].params = len(prompt), self._unsampled
@@ -164,8 +165,11 @@ class ServerContext:
         first = choices[0]
 
         def launch(slots: list[Slot]) -> None:
-            self._check_prompt(first.prompt, first.plan.refusal)
+            check_tokens(first.prompt)
+            if first.plan.refusal:
+                raise ApiError(400, first.plan.refusal)
             generations = [self._generation(reader, task, slot) for task, slot in zip(choices, slots, strict=True)]
+            self._check_length(first.prompt, slots[0])
             generations[0].children = generations[1:]
             for generation in generations:
                 generation.is_child = generation is not generations[0]
@@ -185,12 +189,11 @@ class ServerContext:
             for slot in slots:
                 self.pool.release(slot)
 
-    def _check_prompt(self, prompt: Sequence[int], refusal: str = "") -> None:
-        """Raise the error of a prompt that no slot can hold, or the 400 of what its plan refuses."""
-        check_tokens(prompt)
-        if refusal:
-            raise ApiError(400, refusal)
+    def _check_length(self, prompt: Sequence[int], slot: Slot) -> None:
+        """Raise the 400 of a prompt that its slot cannot hold, which counts as the slot's last task all the same."""
         if len(prompt) >= self.options.slot_context:
+            self._last_task_id += 1
+            slot.task = self._last_task_id
             raise too_long(len(prompt), self.options.slot_context)
 
     def _generation(self, reader: ResponseReader, task: Task, slot: Slot) -> Generation:

@@ -4,6 +4,7 @@ Mirrors tools/server/server-context.cpp (`server_slot`) and tools/server/server-
 """
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -54,7 +55,7 @@ class SlotPool:
     def __init__(self, count: int) -> None:
         self.slots = [Slot(number) for number in range(count)]
         self._deferred: deque[DeferredTask] = deque()
-        self._uses = 0
+        self._uses = itertools.count(1)
         self.busy = 0
 
     @property
@@ -90,7 +91,7 @@ class SlotPool:
 
     def release(self, slot: Slot) -> None:
         """Give a slot back, to the first in line who can use it."""
-        slot.busy = False
+        slot.busy, slot.last_used = False, next(self._uses)
         self.busy -= 1
         slot.decoded = slot.processed_tokens = slot.cached_tokens = 0
         self._launch_deferred()
@@ -108,9 +109,8 @@ class SlotPool:
             task.launch([self._occupy(slot) for slot in chosen])
 
     def _occupy(self, slot: Slot) -> Slot:
-        self._uses += 1
         self.busy += 1
-        slot.busy, slot.last_used = True, self._uses
+        slot.busy = True
         return slot
 
     def _choose_slots(self, task: DeferredTask) -> list[Slot]:
@@ -126,4 +126,4 @@ class SlotPool:
         best = max(free, key=lambda slot: common_prefix(slot.cache, prompt))
         if common_prefix(best.cache, prompt) > _WORTH_REUSING * len(prompt):
             return best
-        return min(free, key=lambda slot: slot.last_used)
+        return min(free, key=lambda slot: (slot.last_used, -slot.id))  # of those never used, the last one

@@ -59,7 +59,7 @@ async def test_a_prompt_of_several_choices_is_read_once() -> None:
             (0, 21, 2000.0),
             (0, 21, 2000.0),
         ]
-        assert [len(slot.cache) for slot in mock.server_context.pool.slots] == [22, 0]
+        assert [len(slot.cache) for slot in mock.server_context.pool.slots] == [0, 22]
 
 
 async def test_choices_wait_for_as_many_slots_as_they_are_and_hold_up_no_other() -> None:
@@ -97,3 +97,22 @@ async def test_each_prompt_has_as_many_choices_as_wanted(path: str, many: str | 
         assert [choice["index"] for choice in found] == list(range(6))
         texts = [choice["text" if many else "content"] for choice in found]
         assert len(set(texts)) == 6
+
+
+async def test_the_slot_that_was_released_first_is_taken_first_and_of_unused_ones_the_last() -> None:
+    """As the log of llama.cpp b11434 says: `selected slot by LRU, t_last = -1` takes the last slot."""
+    async with MockLlamaServer(slots=3) as mock:
+        pool = mock.server_context.pool
+        first = [(await pool.acquire(()))[0].id for _ in range(3)]
+        for number in (1, 2, 0):
+            pool.release(pool.slots[number])
+        again = [(await pool.acquire(()))[0].id for _ in range(3)]
+    assert (first, again) == ([2, 1, 0], [1, 2, 0])
+
+
+async def test_a_prompt_that_is_too_long_was_the_last_task_of_its_slot() -> None:
+    async with MockLlamaServer(slots=2, context=64, slots_endpoint=True) as mock:
+        answer = await ask(mock.url, "POST", "/completion", {"prompt": "word " * 400})
+        assert answer.status == 400
+        unused, used = (await ask(mock.url, "GET", "/slots")).json()
+        assert ("id_task" in unused, "id_task" in used, used["is_processing"]) == (False, True, False)
