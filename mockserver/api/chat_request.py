@@ -35,7 +35,7 @@ def tasks_of(server_context: ServerContext, body: Any) -> tuple[list[Task], Task
     """The tasks of a chat body, one per choice, and their parameters; raises ApiError."""
     chat = chat_params(body, server_context.template, server_context.options)
     plan = AnswerPlan(json_schema=chat.schema, endless=server_context.options.endless)
-    plan.prefill = chat.prefill
+    plan.prefill, plan.sends_prefill = chat.prefill, chat.sends_prefill
     plan.tool_calls, plan.reasoning = _forced_calls(server_context, body, chat), _reasons(server_context, body, chat)
     params = task_params.read(chat.body, server_context.options)
     _constrain(server_context, plan, params)

@@ -32,8 +32,8 @@ class Segment:
 class AnswerPlan:
     """What an answer must contain or follow, as its request says. An answer that `continues` goes on with the prompt's
     text, an `endless` one never ends by itself; `reply` is a canned answer, given word for word.
-    `prefill` is what the
-    client has written of it. `refusal` says why no slot can be launched with it.
+    `prefill` is what the client has written of it, which a stream begins with if `sends_prefill`. `refusal` says why
+    no slot can be launched with it.
     """
 
     reasoning: bool = False
@@ -45,6 +45,7 @@ class AnswerPlan:
     call_ids: list[str] = field(default_factory=list)
     reply: CannedReply | None = None
     prefill: str = ""
+    sends_prefill: bool = True
     refusal: str = ""
 
 

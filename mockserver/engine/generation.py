@@ -50,11 +50,14 @@ class Generation:
     _now: float = 0.0
     _steps: Iterator[None] = field(init=False)
     _truncated: bool = False
+    _has_shown: bool = False
+    _unsent_prefill: str = ""
     _stop_type: str = ""
     _stopping_word: str = ""
 
     def __post_init__(self) -> None:
         self._steps = self._generate()
+        self._unsent_prefill = self.task.plan.prefill if self.task.plan.sends_prefill else ""
         self.slot.params = self.task.params.short()
         self.slot.prompt_tokens, self.slot.cached_tokens, self.slot.processed_tokens = len(self.task.prompt), 0, 0
         self.slot.new_line, self.slot.decoded = False, 0
@@ -169,19 +172,27 @@ class Generation:
             self._accept(token)
             if token == tokenizer.EOS:
                 self._stop_type = "eos"
+                if not self._has_shown:
+                    self._show(segment, "", [token], opens_part=opens_part)
                 break
             unsent.append(token)
-            if text := shown.push(tokenizer.piece(token)):
-                self._show(segment, text, unsent, opens_part=opens_part)
+            text = shown.push(tokenizer.piece(token))
+            if text or shown.stopped:
+                self._show(segment, text, unsent, opens_part=opens_part, stops=shown.stopped)
                 opens_part, unsent = False, []
-            if shown.stopping_word or len(self.tokens) >= limit:
-                self._stop_type = "word" if shown.stopping_word else "limit"
+            if shown.stopped or len(self.tokens) >= limit:
+                self._stop_type = "word" if shown.stopped else "limit"
                 self._stopping_word = shown.stopping_word
                 break
-        if not shown.stopping_word and (text := shown.flush()):
+        if not shown.stopped and (text := shown.flush()):
             self._show(segment, text, unsent, opens_part=opens_part)
-        if shown.text:
-            self.parts.append(AnswerPart(segment.channel, shown.text, segment.name, segment.call_id))
+        if text := self._prefill_of(segment) + shown.text:
+            self.parts.append(AnswerPart(segment.channel, text, segment.name, segment.call_id))
+
+    def _prefill_of(self, segment: Segment) -> str:
+        """What the client has written of a segment: of the first text."""
+        is_first = segment.channel == "content" and all(part.channel != "content" for part in self.parts)
+        return self.task.plan.prefill if is_first else ""
 
     def _accept(self, token: int) -> None:
         """Count one more token. The last one generated is not in the cache yet."""
@@ -203,12 +214,15 @@ class Generation:
         context_window.shift(self.slot.cache, self.task.params.shown, len(self.task.prompt), self.options.slot_context)
         self._truncated = True
 
-    def _show(self, segment: Segment, text: str, tokens: list[int], *, opens_part: bool) -> None:
+    def _show(self, segment: Segment, text: str, tokens: list[int], *, opens_part: bool, stops: bool = False) -> None:
         """Send a piece of the answer, if the client wants pieces."""
         if "\n" in text:
             self.slot.new_line = True
         if self.reader.stream:
-            about = (segment.channel, opens_part, segment.name, segment.call_id, segment.number)
+            self._has_shown = True
+            if segment.channel == "content":
+                text, self._unsent_prefill = self._unsent_prefill + text, ""
+            about = (segment.channel, opens_part, segment.name, segment.call_id, segment.number, stops)
             self.send(self.reader, PartialResult(self.task, self.timings.copy(), text, tokens, *about))
 
     def _final_result(self) -> FinalResult:
@@ -227,9 +241,9 @@ class Generation:
         )
 
     def _token_limit(self) -> int:
-        """Tokens that may be generated: at most what the request asks for and what the context holds."""
+        """Tokens that may be generated: what the request asks for, never none, and at most what the context holds."""
         room, n_predict = context_window.room(self.options, len(self.task.prompt)), self.task.params.n_predict
-        return room if n_predict < 0 else min(room, n_predict)
+        return room if n_predict < 0 else min(room, max(n_predict, 1))
 
     def _milliseconds(self, since: float) -> float:
         return round(max(self._now - since, _SHORTEST) * 1000, 3)

@@ -39,6 +39,11 @@ class PromptProgress:
     timings: Timings
     processed: int
 
+    @property
+    def timed(self) -> bool:
+        """Whether it comes with timings."""
+        return self.task.params.timed
+
     def as_json(self) -> dict[str, int]:
         """The `prompt_progress` object."""
         return {
@@ -61,7 +66,10 @@ class AnswerPart:
 
 @dataclass(slots=True)
 class PartialResult:
-    """Text that may be shown, with the tokens it came from. `opens_part` marks the first of a part."""
+    """Text that may be shown, with the tokens it came from. `opens_part` marks the first of a part.
+
+    The text is empty where an answer ends before there is any. `stops` is the one that ends at a stop word.
+    """
 
     task: Task
     timings: Timings
@@ -72,6 +80,12 @@ class PartialResult:
     name: str = ""
     call_id: str = ""
     number: int = 0
+    stops: bool = False
+
+    @property
+    def timed(self) -> bool:
+        """Whether it comes with timings."""
+        return self.stops or self.task.params.timed
 
     def probabilities(self) -> list[dict[str, Any]]:
         """Log probabilities of its tokens, if the request asks for them."""

@@ -17,17 +17,20 @@ class StopWordFilter:
         self._longest = max(map(len, stop_words), default=0)
         self._sent = 0
         self.text = ""
+        self.stopped = False
         self.stopping_word = ""
 
     def push(self, data: bytes) -> str:
-        """Add a token's bytes; returns the text that may be sent now. Sets `stopping_word` at a stop word."""
+        """Add a token's bytes; returns the text that may be sent now. Sets `stopped` at a stop word, be it empty."""
         if not self._stop_words:
             self.text += self._decoder.decode(data)
             return self._advance(len(self.text))
-        search_from = max(0, len(self.text) - self._longest)
+        before = len(self.text)
         self.text += self._decoder.decode(data)
-        found = [(place, word) for word in self._stop_words if (place := self.text.find(word, search_from)) >= 0]
+        places = ((self.text.find(word, max(0, before - len(word))), word) for word in self._stop_words)
+        found = [(place, word) for place, word in places if place >= 0]
         if found:
+            self.stopped = True
             place, self.stopping_word = min(found)
             self.text = self.text[:place]
         return self._advance(len(self.text) - (0 if found else self._partial_match()))

@@ -73,6 +73,8 @@ class AnthropicMessageShape:
 
     def partial(self, partial: PartialResult) -> bytes:
         """A delta, the first with the start of the message, the first of a block with the start of the block."""
+        if not partial.text:
+            return b""
         start = b"" if self._open else self._start(partial)
         if partial.opens_part:
             block = {"type": "content_block_start", "index": len(self._open), "content_block": _opening(partial)}

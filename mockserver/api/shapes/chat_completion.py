@@ -98,15 +98,15 @@ class ChatCompletionShape(DataErrors):
     def partial(self, partial: PartialResult) -> bytes:
         """A delta; the first of a choice comes with its role chunk, in one write."""
         index = partial.task.index
-        first = b"" if index in self._spoken else data_event(self._role(index))
+        chunks = [] if index in self._spoken else [self._role(index)]
         self._spoken.add(index)
-        choice = self._choice(index, _delta(partial))
-        if probabilities := partial.probabilities():
-            choice["logprobs"] = {"content": probabilities}
-        chunk = self._chunk([choice])
-        if partial.task.params.timed:
-            chunk["timings"] = partial.timings.as_json()
-        return first + data_event(chunk)
+        if partial.text:
+            chunks.append(self._chunk([self._choice(index, _delta(partial))]))
+        if chunks and (probabilities := partial.probabilities()):
+            chunks[-1]["choices"][0]["logprobs"] = {"content": probabilities}
+        if chunks and partial.timed:
+            chunks[-1]["timings"] = partial.timings.as_json()
+        return b"".join(map(data_event, chunks))
 
     def final(self, final: FinalResult) -> bytes:
         """The finish reason, then the usage if asked for; the timings go with the last of them."""

@@ -17,7 +17,7 @@ def completion_json(model: str, final: FinalResult, *, streamed: bool = False) -
     params = final.task.params
     answer: dict[str, Any] = {
         "index": final.task.index,
-        "content": "" if streamed else final.text(),
+        "content": "" if streamed else final.text().removeprefix(final.task.plan.prefill),
         "tokens": final.tokens if params.return_tokens and not streamed else [],
         "id_slot": final.slot,
         "stop": True,
@@ -77,7 +77,7 @@ def _event(result: PartialResult | PromptProgress, text: str, tokens: list[int],
         "tokens_predicted": predicted,
         "tokens_evaluated": len(result.task.prompt),
     }
-    return event | ({"timings": result.timings.as_json()} if result.task.params.timed else {})
+    return event | ({"timings": result.timings.as_json()} if result.timed else {})
 
 
 class NativeCompletionShape(DataErrors):

@@ -118,13 +118,15 @@ class _Answer:
 
     def partial(self, partial: PartialResult) -> bytes:
         """A delta, and what has to be announced before it."""
+        if not partial.text:
+            return b""
         events = self._created() + (self._added(partial) if partial.opens_part else [])
         item_id = f"fc_{partial.call_id}" if partial.channel == "tool" else self._item_ids[partial.channel]
         about = {"item_id": item_id, "delta": partial.text}
         if partial.channel != "content":
             about = {"delta": partial.text, "item_id": item_id}
         events.append({"type": _DELTAS[partial.channel], **about})
-        if partial.task.params.timed:
+        if partial.timed:
             events[-1]["timings"] = partial.timings.as_json()
         return b"".join(map(named_event, events))
 

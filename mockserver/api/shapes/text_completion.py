@@ -43,7 +43,7 @@ class TextCompletionShape(DataErrors):
         chunk = self._object([self._choice(partial.task.index, partial.text, partial.probabilities())])
         if partial.task.params.verbose:
             chunk["__verbose"] = partial_json(partial)
-        if partial.task.params.timed:
+        if partial.timed:
             chunk["timings"] = partial.timings.as_json()
         return data_event(chunk)
 

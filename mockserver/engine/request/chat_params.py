@@ -34,13 +34,14 @@ _MOST_PROBABLE = 20
 class ChatParams:
     """A chat as a completion: `body` is its body, the prompt among it; the rest steers the mock's model.
 
-    `prefill` is what the client has written of the answer.
+    `prefill` is what the client has written of the answer; a stream repeats it if `sends_prefill`.
     """
 
     body: dict[str, Any]
     tools: list[dict[str, Any]]
     schema: Schema | None
     prefill: str
+    sends_prefill: bool
     thinks: bool
 
 
@@ -85,7 +86,8 @@ def chat_params(body: Any, template: ChatTemplate, options: Options) -> ChatPara
         completion["parse_tool_calls"] = True
     if schema is not None:
         completion |= {"grammar": grammar, "grammar_type": "tool_calls"}
-    return ChatParams(_with_rest(completion, body), tools, schema, prefill, template_input.thinking)
+    sends_prefill = not _asks_to_continue(body) or body.get("echo") is True
+    return ChatParams(_with_rest(completion, body), tools, schema, prefill, sends_prefill, template_input.thinking)
 
 
 def _refuse_tools(tools: Any, choice: str) -> None:
@@ -120,8 +122,7 @@ def _json_schema(body: Any) -> Any:
 
 def _continuation(body: dict[str, Any], messages: list[ChatMessage], *, adds_prompt: bool) -> tuple[bool, bool]:
     """Whether the answer goes on with the last message, and whether the template opens one of its own."""
-    asked = body.get("continue_final_message")
-    continues = asked is True or asked in ("reasoning_content", "content")
+    continues = _asks_to_continue(body)
     if not continues and messages and messages[-1].role == "assistant":
         if len(messages) > 1 and messages[-2].role == "assistant":
             raise ApiError(400, "Cannot have 2 or more assistant messages at the end of the list.")
@@ -131,6 +132,11 @@ def _continuation(body: dict[str, Any], messages: list[ChatMessage], *, adds_pro
     if continues and messages and messages[-1].role == "assistant" and messages[-1].tool_calls:
         raise ApiError(400, "Cannot continue an assistant message that contains tool calls.")
     return continues, adds_prompt
+
+
+def _asks_to_continue(body: dict[str, Any]) -> bool:
+    asked = body.get("continue_final_message")
+    return asked is True or asked in ("reasoning_content", "content")
 
 
 def _variables(body: dict[str, Any]) -> dict[str, Any]:

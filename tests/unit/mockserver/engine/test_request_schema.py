@@ -279,6 +279,28 @@ async def test_a_template_that_knows_no_tools_calls_none() -> None:
         assert ["tool_calls" in answer.json()["choices"][0]["message"] for answer in called] == [False, True]
 
 
+async def test_a_stream_that_ends_at_once_still_begins() -> None:
+    async with _mock() as mock:
+        nothing = {"messages": [USER], "grammar": "root ::=", "stream": True}
+        assert b'"delta":{"role":"assistant","content":null}' in (await ask(mock.url, "POST", CHAT, nothing)).chunks[0]
+        stopped = (await ask(mock.url, "POST", TEXT, {"prompt": "x", "stop": "", "stream": True})).chunks[0]
+        assert b'"text":""' in stopped
+        assert b'"timings"' in stopped
+        no_tokens = (await ask(mock.url, "POST", NATIVE, {"prompt": "x", "n_predict": 0})).json()
+        assert (no_tokens["tokens_predicted"], no_tokens["stop_type"]) == (1, "limit")
+
+
+async def test_an_answer_begins_with_what_the_client_has_written_of_it() -> None:
+    begun = {"messages": [USER, {"role": "assistant", "content": "Hel"}], "max_tokens": 2}
+    told = {"continue_final_message": True, "add_generation_prompt": False}
+    async with _mock() as mock:
+        for more in ({}, told):
+            answer = (await ask(mock.url, "POST", CHAT, begun | more)).json()
+            assert answer["choices"][0]["message"]["content"].startswith("Hel")
+        streams = [(await ask(mock.url, "POST", CHAT, begun | more | {"stream": True})).body for more in ({}, told)]
+        assert [b'"content":"Hel' in stream for stream in streams] == [True, False]
+
+
 async def test_each_choice_after_the_first_shows_a_seed_of_its_own() -> None:
     async with _mock() as mock:
         answers = (await ask(mock.url, "POST", NATIVE, {"prompt": "x", "n": 2, "n_predict": 1})).json()
