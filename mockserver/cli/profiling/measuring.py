@@ -1,17 +1,18 @@
 """What is measured of a server, and in which order: prompts of several lengths alone, then answers together."""
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from statistics import mean, median, quantiles
+from statistics import median, quantiles
 from typing import Any
 
 from mockserver.cli.profiling.timed_answers import TimedAnswer, TimedClient
 
 _PROMPTS = (1, 16, 64, 256, 1024, 2048)
-_REPEATS = 3
+_ROUNDS = 3
 _LONG_SECONDS = 3.0
-"""A prompt that takes longer is read once, and is the longest."""
+"""A prompt that takes longer is read in the first round only, and is the longest."""
 
 _ANSWER_TOKENS = 64
 _SHORT_PROMPT = 16
@@ -36,55 +37,73 @@ class Measured:
     prompts_std_dev: float = 0.0
 
 
+@dataclass(slots=True)
+class _Samples:
+    """What was seen: seconds by count, of the server's own account, and what its client saw beside it."""
+
+    prompts: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    answers: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    waits: list[float] = field(default_factory=list)
+    gaps: list[float] = field(default_factory=list)
+
+
 async def measure(client: TimedClient, props: dict[str, Any], tell: Callable[[str], None]) -> Measured:
-    """Measure a server that has nothing else to do. Raises MeasuringError."""
-    context = int(props["default_generation_settings"]["n_ctx"])
-    measured = Measured(slots=int(props["total_slots"]))
-    await client.answer(_SHORT_PROMPT, 2)  # the first answer pays for what a server does only once
-    await _measure_prompts(client, measured, context, tell)
-    await _measure_answers(client, measured, tell)
-    return measured
+    """Measure a server that has nothing else to do. Raises MeasuringError.
 
-
-async def _measure_prompts(client: TimedClient, measured: Measured, context: int, tell: Callable[[str], None]) -> None:
-    waits, spreads = list[float](), list[float]()
-    for tokens in _PROMPTS:
-        if tokens > context - _ROOM:
-            break
-        answers = [await client.answer(tokens, 1)]
-        is_long = answers[0].prompt_seconds > _LONG_SECONDS
-        answers += [await client.answer(tokens, 1) for _ in range(0 if is_long else _REPEATS - 1)]
-        seconds = [answer.prompt_seconds for answer in answers]
-        spreads += [one / median(seconds) for one in seconds]
-        waits += [answer.first_token - answer.prompt_seconds for answer in answers]
-        several = [] if is_long else await _several_prompts(client, measured.slots, tokens)
-        measured.prompts[tokens] = mean([median(seconds), *several])
-        tell(f"{tokens} tokens of prompts: {measured.prompts[tokens]:.3f} s")
-        if is_long:
-            break
-    measured.request_seconds = max(0.0, median(waits))
-    measured.prompts_std_dev = _std_dev(spreads)
-
-
-async def _several_prompts(client: TimedClient, slots: int, tokens: int) -> list[float]:
-    """The time of a batch with so many tokens of several prompts, which may be read faster than one; or nothing.
-
-    There are twice as many as slots: those that waited are in one batch for sure.
+    Everything is measured in each of some rounds, so that a machine that is slow for a while is so for all of it.
     """
-    if slots == 1 or tokens // slots < _SHORT_PROMPT:
-        return []
-    answers = await client.together(2 * slots, tokens // slots, 1)
-    return [median(answer.prompt_seconds for answer in answers)]
+    slots, context = int(props["total_slots"]), int(props["default_generation_settings"]["n_ctx"])
+    samples = _Samples()
+    await client.answer(_SHORT_PROMPT, 2)  # the first answer pays for what a server does only once
+    lengths = [tokens for tokens in _PROMPTS if tokens <= context - _ROOM]
+    for number in range(_ROUNDS):
+        tell(f"round {number + 1} of {_ROUNDS}")
+        for tokens in lengths:
+            await _sample_prompts(client, samples, slots, tokens)
+        lengths = [tokens for tokens in samples.prompts if median(samples.prompts[tokens]) < _LONG_SECONDS]
+        for count in _counts(slots):
+            await _sample_answers(client, samples, count)
+    return _summary(slots, samples, tell)
 
 
-async def _measure_answers(client: TimedClient, measured: Measured, tell: Callable[[str], None]) -> None:
-    for count in _counts(measured.slots):
-        rounds = [await client.together(count, _SHORT_PROMPT, _ANSWER_TOKENS) for _ in range(_REPEATS)]
-        seconds = median(answer.token_seconds for answers in rounds for answer in answers)
-        measured.answers[count] = seconds
-        if count == 1:
-            measured.answers_std_dev = _std_dev([gap for answers in rounds for gap in _gaps(answers)])
+async def _sample_prompts(client: TimedClient, samples: _Samples, slots: int, tokens: int) -> None:
+    """Read so many tokens as one prompt, and as several at once, which may be read faster.
+
+    There are twice as many of these as slots: those that waited are in one batch for sure.
+    """
+    if any(max(seconds) > _LONG_SECONDS for seconds in samples.prompts.values()) and tokens not in samples.prompts:
+        return
+    one = await client.answer(tokens, 1)
+    samples.prompts[tokens].append(one.prompt_seconds)
+    samples.waits.append(one.first_token - one.prompt_seconds)
+    if slots > 1 and tokens // slots >= _SHORT_PROMPT and one.prompt_seconds < _LONG_SECONDS:
+        several = await client.together(2 * slots, tokens // slots, 1)
+        samples.prompts[tokens].append(median(answer.prompt_seconds for answer in several))
+
+
+async def _sample_answers(client: TimedClient, samples: _Samples, count: int) -> None:
+    answers = await client.together(count, _SHORT_PROMPT, _ANSWER_TOKENS)
+    samples.answers[count].append(median(answer.token_seconds for answer in answers))
+    if count == 1:
+        samples.gaps += _gaps(answers)
+
+
+def _summary(slots: int, samples: _Samples, tell: Callable[[str], None]) -> Measured:
+    prompts = {tokens: median(seconds) for tokens, seconds in samples.prompts.items()}
+    answers = {count: median(seconds) for count, seconds in samples.answers.items()}
+    for tokens, seconds in prompts.items():
+        tell(f"{tokens} tokens of prompts: {seconds:.3f} s")
+    for count, seconds in answers.items():
         tell(f"{count} answers at once: {1 / seconds:.1f} tokens a second each, {count / seconds:.1f} in all")
+    spreads = [one / prompts[tokens] for tokens, seconds in samples.prompts.items() for one in seconds]
+    return Measured(
+        slots=slots,
+        request_seconds=max(0.0, median(samples.waits)),
+        answers=answers,
+        answers_std_dev=_std_dev(samples.gaps),
+        prompts=prompts,
+        prompts_std_dev=_std_dev(spreads),
+    )
 
 
 def _counts(slots: int) -> list[int]:
@@ -101,7 +120,7 @@ def _gaps(answers: Sequence[TimedAnswer]) -> list[float]:
 
 def _std_dev(values: Sequence[float]) -> float:
     """The standard deviation, as a share of the middle, that has the same 90th percentile."""
-    if len(values) < _REPEATS:
+    if len(values) < _ROUNDS:
         return 0.0
     middle, p90 = median(values), quantiles(values, n=10)[-1]
     return min(_MOST_STD_DEV, max(0.0, (p90 - middle) / middle / _DEVIATIONS_TO_P90)) if middle else 0.0

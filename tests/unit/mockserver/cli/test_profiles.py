@@ -82,7 +82,7 @@ async def test_a_server_is_measured_as_fast_as_it_is() -> None:
     assert is_at_least(measured.answers[2], 0.015)
     assert is_at_least(measured.prompts[256], 0.064)
     assert list(measured.prompts) == [1, 16, 64, 256]
-    assert len(said) == 6
+    assert said[-1].startswith("2 answers at once: ")
 
 
 async def test_a_mock_is_as_fast_as_its_profile(tmp_path: Path) -> None:
