@@ -5,8 +5,10 @@ Mirrors tools/server/server-task.cpp (`task_params::to_json`).
 
 from typing import Any
 
+from mockserver.core.nlohmann_json import float32
+
 _SAMPLERS = ["penalties", "dry", "top_n_sigma", "top_k", "typ_p", "top_p", "min_p", "xtc", "temperature"]
-DEFAULTS: dict[str, Any] = {
+_AS_WRITTEN: dict[str, Any] = {
     "seed": 4294967295,
     "temperature": 0.8,
     "dynatemp_range": 0.0,
@@ -57,6 +59,9 @@ DEFAULTS: dict[str, Any] = {
     "backend_sampling": False,
     "lora": [],
 }
+
+DEFAULTS = {name: float32(value) if isinstance(value, float) else value for name, value in _AS_WRITTEN.items()}
+"""Floats are C++ floats: 0.8 is 0.800000011920929."""
 
 HIDDEN_DEFAULTS: dict[str, Any] = {
     "verbose": False,

@@ -67,17 +67,15 @@ class TaskParams:
 
 
 def defaults(options: Options) -> dict[str, Any]:
-    """The server's own defaults, floats as C++ floats."""
-    shown = {name: float32(value) if isinstance(value, float) else value for name, value in DEFAULTS.items()}
-    shown.update(
-        seed=options.sampling_seed,
-        temperature=float32(options.temperature),
-        max_tokens=options.n_predict,
-        n_predict=options.n_predict,
-        n_keep=options.keep,
-        reasoning_format=options.reasoning_format,
-    )
-    return shown
+    """The server's own defaults."""
+    return DEFAULTS | {
+        "seed": options.sampling_seed,
+        "temperature": float32(options.temperature),
+        "max_tokens": options.n_predict,
+        "n_predict": options.n_predict,
+        "n_keep": options.keep,
+        "reasoning_format": options.reasoning_format,
+    }
 
 
 def read(body: Mapping[str, Any], options: Options) -> TaskParams:
