@@ -41,7 +41,7 @@ class Address:
         """A new connection. Raises UpstreamError if there is none within `timeout` seconds."""
         try:
             async with asyncio.timeout(timeout):
-                return await self._open()
+                return await self._open(timeout)
         except TimeoutError as error:
             raise UpstreamTimeoutError(f"no connection within {timeout:g} s") from error
         except socket.gaierror as error:
@@ -53,7 +53,7 @@ class Address:
         except OSError as error:
             raise UpstreamError(f"no connection: {_why(error)}") from error
 
-    async def _open(self) -> UpstreamConnection:
+    async def _open(self, timeout: float) -> UpstreamConnection:
         if self._socket_path is not None:
             _, connection = await asyncio.get_running_loop().create_unix_connection(
                 UpstreamConnection, self._socket_path
@@ -66,12 +66,20 @@ class Address:
         connected = await self._connect(addresses)
         try:
             peer = connected.getpeername()[0]
-            self._good = peer if peer in addresses else None
-            _, connection = await asyncio.get_running_loop().create_connection(
-                kind, sock=connected, ssl=context, server_hostname=name
-            )
-        except BaseException:  # a timeout, too, must not leave it open
+        except OSError:  # it is gone again
             connected.close()
+            raise
+        self._good = peer if peer in addresses else None
+        limit = timeout if context is not None else None
+        opening = asyncio.ensure_future(
+            asyncio.get_running_loop().create_connection(
+                kind, sock=connected, ssl=context, server_hostname=name, ssl_handshake_timeout=limit
+            )
+        )
+        try:
+            _, connection = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_abort)
             raise
         return connection
 
@@ -81,6 +89,16 @@ class Address:
             addresses = [self._good, *(other for other in addresses if other != self._good)]
         ways = [_addr_info(address, self._port) for address in addresses]
         return await start_connection(ways, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS)
+
+
+def _abort(opening: "asyncio.Future[tuple[asyncio.Transport, UpstreamConnection]]") -> None:
+    """Close a connection for which nobody waits any more, once it is there.
+
+    It is not cancelled: that would leave its socket to a transport without an owner, and its descriptor could become
+    another connection's while the transport still used it.
+    """
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result()[0].abort()
 
 
 def _addr_info(address: str, port: int) -> AddrInfoType:

@@ -11,6 +11,7 @@ from gateway.core.deployment import Deployment
 from gateway.proxy.upstream.address import Address
 from gateway.proxy.upstream.connection_pool import ConnectionPool
 from gateway.proxy.upstream.response_head import UpstreamError
+from gateway.proxy.upstream.tls import TlsConnection
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.stage import certified
 from tests.unit.gateway.upstream.test_connection_pool import ask
@@ -103,3 +104,24 @@ async def test_a_connection_that_is_kept_does_not_look_at_the_file(
     assert await ask(upstream) is connection
     assert caplog.records == []
     upstream.close()
+
+
+async def test_a_descriptor_given_up_as_the_handshake_ends_is_not_used_on(
+    server: TlsServer, ca_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event loop goes on to say goodbye to the server: a socket closed under it would be another connection's."""
+    plain = ScriptedUpstream()
+    made = TlsConnection.connection_made
+    asking: list[asyncio.Task[None]] = []
+
+    def give_up(connection: TlsConnection, transport: asyncio.BaseTransport) -> None:
+        made(connection, transport)
+        asking.pop().cancel()
+
+    monkeypatch.setattr(TlsConnection, "connection_made", give_up)
+    for _ in range(5):
+        asking.append(task := asyncio.create_task(connect(Address(server.url, str(ca_file)))))
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await connect(Address(plain.url, None))
+    plain.close()

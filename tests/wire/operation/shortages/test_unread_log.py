@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import scene
-from tests.harness.patience import AT_ONCE, PATIENCE, wait_until
+from tests.harness.patience import PATIENCE, wait_until
 from tests.harness.processes.gateway_process import COMMAND
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.stage import chat
@@ -132,7 +132,7 @@ def test_an_error_at_the_start_ends_it_though_nobody_reads_of_it(
         process = subprocess.Popen((*COMMAND, "--config", str(path)), stdin=subprocess.DEVNULL, stderr=writer)
         os.close(writer)
         try:
-            assert process.wait(AT_ONCE) == 1
+            assert process.wait(PATIENCE) == 1
         finally:
             os.close(reader)
             process.kill()
