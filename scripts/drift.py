@@ -34,14 +34,18 @@ _EVERY = 100  # requests from one plain line to the next, where there is no bar
 @click.option("--seed", default=1, show_default=True, help="Another one makes other requests.")
 @click.option("--count", type=click.IntRange(min=1), default=1000, show_default=True, help="Requests in each mode.")
 @click.option("--mode", "modes", multiple=True, type=click.Choice(list(MODES)), help="Only this one; may be repeated.")
+@click.option("--model", type=click.Path(exists=True, path_type=Path), help="A smaller model, which is quicker.")
 @click.option("--minutes", default=40.0, show_default=True, help="End by then, whatever is left.")
 @click.option("--dry", is_flag=True, help="Print the page instead of writing it.")
-def main(version: str, seed: int, count: int, *, modes: tuple[str, ...], minutes: float, dry: bool) -> None:
+def main(
+    version: str, seed: int, count: int, *, modes: tuple[str, ...], model: Path | None, minutes: float, dry: bool
+) -> None:
     """Compare the mock with the real server in each mode."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended, too
     tally, deadline = Tally(), time.monotonic() + 60 * minutes
     try:
         real = find_real_server(version)
+        real = RealServer(real.binary, model or real.model)
         for mode in modes or MODES:
             _play(mode, real, [*_recorded(mode), *requests(seed, count, mode)], tally, deadline)
             print(f"{mode}: {share(tally, mode)} alike", flush=True)
@@ -50,7 +54,10 @@ def main(version: str, seed: int, count: int, *, modes: tuple[str, ...], minutes
     except KeyboardInterrupt:
         sys.exit(130)
     today = datetime.datetime.now(datetime.UTC).date()
-    about = f"Measured on {today} with {PACKAGE} {version}, seed {seed}, {count:,} made requests in each mode."
+    about = (
+        f"Measured on {today} with {PACKAGE} {version} and {real.model.name}:\n"
+        f"seed {seed}, {count:,} made requests in each mode."
+    )
     page = written(tally, about)
     if dry:
         print(page)

@@ -27,7 +27,8 @@ async def get_props(request: web.Request) -> web.Response:
     """`GET /props`."""
     server_context = request[SERVER_CONTEXT]
     options = server_context.options
-    shown = task_params.TaskParams(task_params.defaults(options) | {"reasoning_format": "none"}).short()
+    of_tasks = {"reasoning_format": "none", "max_tokens": -1, "n_predict": -1, "n_keep": 0}  # not of the command line
+    shown = task_params.TaskParams(task_params.defaults(options) | of_tasks).short()
     able = {name: name in _ALWAYS or server_context.template.thinks for name in _CAPABILITIES}
     return json_response(
         {

@@ -7,7 +7,7 @@ import socket
 import struct
 from http import HTTPStatus
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from mockserver.core.aiohttp_internals import connection_factory, is_idle, replace_parser
 from mockserver.core.api_errors import PHRASES
@@ -20,16 +20,18 @@ _RESET = struct.pack("ii", 1, 0)
 _LOG = logging.getLogger("mockserver.http")
 
 
-_REFUSAL = "HTTP/1.1 {} {}\r\nServer: llama.cpp\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_REFUSAL = "HTTP/1.1 {} {}\r\nServer: llama.cpp\r\nConnection: close\r\nContent-Length: 0\r\n{}\r\n"
 
 
 class _RefusedResponse(web.Response):
     """The response to a head that is refused, as cpp-httplib sends it: without a body, and before any other header."""
 
+    further = ""
+
     async def prepare(self, request: web.BaseRequest) -> None:
         """Write it as it is: aiohttp would add headers of its own."""
         if request.transport is not None:
-            request.transport.write(_REFUSAL.format(self.status, self.reason).encode())
+            request.transport.write(_REFUSAL.format(self.status, self.reason, self.further).encode())
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Nothing follows."""
@@ -57,6 +59,8 @@ class _Connection(web.RequestHandler):
             return super().handle_error(request, status, exc, message)
         code = exc.code if isinstance(exc, RefusedRequest) else status
         refused = _RefusedResponse(status=code, reason=PHRASES.get(code))
+        if isinstance(exc, RefusedRequest) and exc.method == hdrs.METH_HEAD.encode():
+            refused.further = "Accept-Ranges: bytes\r\n"
         refused.force_close()
         return refused
 

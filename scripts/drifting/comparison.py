@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,7 @@ _SPOKEN = {"content", "text", "reasoning_content", "thinking", "tool_calls", "to
 _LOOSE_HEADERS = {"content-length", "process-start-time-unix", "date"}
 _COUNTED = re.compile(r"\d+(?= tokens)")  # what the model's vocabulary makes of a prompt
 _LONG = 400
+_LAST = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def _headers(answer: Answer) -> list[str]:
 def _comparable(request: Request, answer: Answer) -> Any:
     kind, text = answer.header("Content-Type"), answer.body.decode("utf-8", "backslashreplace")
     if "event-stream" in kind:
-        return list(_events(text))
+        return _events(text)
     if "json" in kind and text:
         try:
             return _shape(json.loads(text), "", request.path)
@@ -93,14 +94,22 @@ def _comparable(request: Request, answer: Answer) -> Any:
     return "a page" if kind.startswith("text/html") and text else text
 
 
-def _events(text: str) -> Iterator[Any]:
-    """The events of a stream. Of several that are alike in a row, as tokens are, the first."""
-    before = None
-    for event in text.split("\n\n"):
-        lines = [_line(line) for line in event.split("\n")]
-        if lines != before:
-            yield lines
-        before = lines
+def _events(text: str) -> list[Any]:
+    """The events of a stream, those of one choice together. Of several alike in a row, as tokens are, the first."""
+    events = [[_line(line) for line in event.split("\n")] for event in text.split("\n\n")]
+    choices = [_choice(event) for event in text.split("\n\n")]
+    sorted_events = [event for _, event in sorted(zip(choices, events, strict=True), key=lambda pair: pair[0])]
+    return [event for place, event in enumerate(sorted_events) if not place or event != sorted_events[place - 1]]
+
+
+def _choice(event: str) -> int:
+    """The choice that an event is of: which of several comes first is chance. What ends a stream stays its end."""
+    try:
+        value = json.loads(event.removeprefix("data: "))
+        found = value["choices"][0] if value.get("choices") else value
+        return int(found.get("index", 0))
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        return _LAST if "[DONE]" in event or not event else 0
 
 
 def _line(line: str) -> Any:

@@ -11,10 +11,11 @@ _REASONS = " | "
 _LONGEST = 240
 _HEAD = """# How far the mock is from the real one
 
-Written by `make drift`, but for the last column of the second table, which is kept. Both servers are started alike,
-with SmolLM2-135M-Instruct, and asked the same: requests out of a seed, half of them with something wrong, and the
-recorded ones of `tests/recordings/`. Alike means: status, headers, keys and their order, types, events, error texts,
-and all values but those that the model, time or chance decide. What the modes are: `scripts/drifting/servers.py`.
+Written by `make drift`, but for the last column of the second table, which is kept. Both servers are started alike
+and asked the same: requests out of a seed, half of them with something wrong, and the recorded ones of
+`tests/recordings/`. Alike means: status, headers, keys and their order, types, events, error texts, and all values but
+those that the model, time or chance decide. What the modes are: `scripts/drifting/servers.py`. llama.cpp's own tests
+are counted by `make conformance`, with `CONFORMANCE=--real` on the real server.
 
 """
 

@@ -23,7 +23,9 @@ _PLAIN_PATH = re.compile(rb"/[A-Za-z0-9_.~/:-]*")
 
 
 class RefusedRequest(HttpProcessingError):
-    """What aiohttp is told of a head that is refused; `code` is the status."""
+    """What aiohttp is told of a head that is refused; `code` is the status, `method` may not have been read."""
+
+    method = b""
 
 
 class BodyError(Exception):
@@ -53,6 +55,7 @@ class RequestParser:
                 messages.append(message)
         except RefusedHead as refused:
             self._is_over, self._refusal = True, RefusedRequest(code=refused.status)
+            self._refusal.method = self._head.method if self._head is not None else b""
         if self._refusal is not None and not messages:
             refusal, self._refusal = self._refusal, None
             raise refusal

@@ -79,14 +79,8 @@ class BuiltInTemplate:
         return self.turns.before.format(role=self.turns.names.get(role, role))
 
     def _frame(self, message: dict[str, Any]) -> str:
-        text = message.get("content") or _calls_text(message)
+        text = message.get("content") or ""
         return self._opening(message["role"]) + (text.strip() if self.turns.strip else text) + self.turns.after
-
-
-def _calls_text(message: dict[str, Any]) -> str:
-    """Tool calls of a message without text, so that they count as tokens in a template that knows no tools."""
-    calls = message.get("tool_calls") or []
-    return "\n".join(call["function"]["name"] + call["function"]["arguments"] for call in calls)
 
 
 def find(name: str, source: str = "") -> ChatTemplate:

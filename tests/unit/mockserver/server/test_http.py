@@ -98,6 +98,8 @@ async def test_a_bad_head_gets_400_and_nothing_to_read(name: str) -> None:
 async def test_a_range_of_no_bytes_is_refused_in_the_head() -> None:
     async with MockLlamaServer(api_keys=("secret",)) as mock:
         assert await _exchange(mock.url, _GET + b"Range: bad\r\n\r\n") == BARE % b"416 Range Not Satisfiable"
+        refused = await _exchange(mock.url, _GET.replace(b"GET", b"HEAD") + b"Range: bad\r\n\r\n")
+        assert refused.endswith(b"Content-Length: 0\r\nAccept-Ranges: bytes\r\n\r\n")
 
 
 async def test_a_request_line_that_is_too_long_gets_no_answer() -> None:
