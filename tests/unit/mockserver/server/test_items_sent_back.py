@@ -149,3 +149,22 @@ async def test_messages_are_taken_or_refused(name: str) -> None:
     async with MockLlamaServer() as mock:
         answer = await ask(mock.url, "POST", "/v1/messages", body)
     assert (answer.status, answer.json().get("error", {}).get("message", "")) == (status, message)
+
+
+async def test_no_token_at_all_cannot_be_asked_for() -> None:
+    async with MockLlamaServer() as mock:
+        response = await ask(mock.url, "POST", "/v1/responses", {"input": "x", "max_output_tokens": 0})
+        message = await ask(mock.url, "POST", "/v1/messages", claude(max_tokens=0))
+        native = await ask(mock.url, "POST", "/completion", {"prompt": "x", "n_predict": 0})
+    assert response.json()["usage"]["output_tokens"] == 1
+    assert message.json()["usage"]["output_tokens"] == 1
+    assert native.json()["tokens_predicted"] == 1
+
+
+async def test_a_template_without_tools_shows_no_calls() -> None:
+    call = {"type": "function", "id": "a", "function": {"name": "f", "arguments": "{}"}}
+    turns = [USER, {"role": "assistant", "content": "", "tool_calls": [call]}, USER]
+    async with MockLlamaServer() as mock:
+        answer = await ask(mock.url, "POST", "/apply-template", {"messages": turns})
+    user = "<|im_start|>user\nx<|im_end|>\n"
+    assert answer.json()["prompt"] == f"{user}<|im_start|>assistant\n<|im_end|>\n{user}<|im_start|>assistant\n"
