@@ -19,6 +19,7 @@ _SAME_MODULE = {
     "__main__.py": "Python's own name",
     "aiohttp_internals.py": "what a package uses of aiohttp beyond its documented interface",
     "app.py": "the aiohttp application of a package",
+    "command.py": "the command that a folder is about",
     "deployment.py": "the class Deployment",
     "metrics.py": "the class Metrics",
     "routes.py": "the table of routes of a package",

@@ -84,7 +84,7 @@ async def test_a_signal_lets_a_stream_be_cut_behind_its_next_ping() -> None:
         one.close()
 
 
-async def test_a_signal_waits_for_the_client_of_a_plain_answer_and_a_second_one_does_not() -> None:
+async def test_a_signal_waits_for_a_plain_answers_client_and_a_second_does_not() -> None:
     process, url, control = await start("--port", "0", "--tps", "10")
     _, writer = await connect(url)
     writer.write(PLAIN)

@@ -56,7 +56,7 @@ def test_a_profile_that_is_not_there_names_those_that_are() -> None:
 
 
 @pytest.mark.parametrize("name", shipped())
-def test_the_profiles_in_the_package_say_where_they_are_from_and_can_be_played(name: str) -> None:
+def test_profiles_in_the_package_say_where_they_are_from_and_can_be_played(name: str) -> None:
     profile = load(name)
     of_one, of_all = (DecodeTime(Options(), profile).seconds(count, []) for count in (1, profile.slots))
     assert 0 < of_one < of_all < profile.slots * of_one * 1.2

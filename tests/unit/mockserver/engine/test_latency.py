@@ -121,7 +121,7 @@ async def test_a_long_prompt_halts_the_streams_that_run_for_its_batch() -> None:
     assert sorted(gaps)[-2] == pytest.approx(0.1)
 
 
-async def test_a_token_varies_by_its_standard_deviation_and_never_by_more_than_seven_tenths() -> None:
+async def test_a_token_varies_by_its_deviation_and_by_seven_tenths_at_most() -> None:
     times = [
         time
         for time, result in await play(limit=400, tokens_per_second=10, token_std_dev=0.03)

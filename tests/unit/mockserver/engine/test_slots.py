@@ -99,7 +99,7 @@ async def test_each_prompt_has_as_many_choices_as_wanted(path: str, many: str | 
         assert len(set(texts)) == 6
 
 
-async def test_the_slot_that_was_released_first_is_taken_first_and_of_unused_ones_the_last() -> None:
+async def test_the_slot_released_first_is_taken_first_of_unused_ones_the_last() -> None:
     """As the log of llama.cpp b11434 says: `selected slot by LRU, t_last = -1` takes the last slot."""
     async with MockLlamaServer(slots=3) as mock:
         pool = mock.server_context.pool
