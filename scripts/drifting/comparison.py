@@ -134,7 +134,7 @@ def _shape(value: Any, name: str, path: str) -> Any:
     if isinstance(value, int | float):
         return kind if name in _NUMBERS or slots else value
     if not isinstance(value, str):
-        return value
+        return "float" if name == "embedding" and value is None else value  # what is no number is told as null
     if value in _WORDS.get(name, ()):
         return name
     templates = path.startswith("/apply-template")
