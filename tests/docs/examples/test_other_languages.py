@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.docs_blocks import ROOT
 from tests.docs.docs_pages import examples, matches, turns
 from tests.harness.patience import PATIENCE
 from tests.harness.processes.sandbox_command import SandboxCommand, sandbox_command
@@ -63,7 +64,10 @@ def test_the_how_to_for_other_languages_works_with_nodes_own_test_runner(tmp_pat
 def test_what_the_how_to_shows_is_what_is_run() -> None:
     shown = examples("javascript", pages=[_PAGE])
     assert len(shown) > 4
-    scripts = "".join((_HERE / script).read_text(encoding="utf-8") for script in _SCRIPTS)
+    of_the_package = ROOT / "clients/node/tests/example.test.js"
+    scripts = "".join(
+        path.read_text(encoding="utf-8") for path in (*(_HERE / name for name in _SCRIPTS), of_the_package)
+    )
     assert not [example for example in shown if example.text.strip() not in scripts]
 
 
