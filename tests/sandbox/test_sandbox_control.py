@@ -1,5 +1,6 @@
 """The control URL of a sandbox: any language pauses, resumes, crashes and breaks a deployment behind the gateway."""
 
+import contextlib
 from collections.abc import Iterator
 from http.client import IncompleteRead
 from pathlib import Path
@@ -183,10 +184,7 @@ def _ports_listened_on_beside(port: int) -> set[int]:
         if fields[3] == "0A":
             listening[f"socket:[{fields[9]}]"] = int(fields[1].rpartition(":")[2], 16)
     for folder in Path("/proc").glob("[0-9]*/fd"):
-        try:
-            found = {listening[name] for name in (str(one.readlink()) for one in folder.iterdir()) if name in listening}
-        except OSError:
-            continue
+        found = {listening[name] for name in _targets(folder) if name in listening}
         if port in found:
             return found
     raise AssertionError(f"nobody listens on {port}")
@@ -200,3 +198,11 @@ def test_ports_that_are_taken_are_named(module_sandbox: SandboxCommand) -> None:
     assert f"Error: Port {taken} on 127.0.0.1 is taken." in said
     assert "choose another with --control-port." in said
     assert "Traceback" not in said
+
+
+def _targets(folder: Path) -> Iterator[str]:
+    """What the descriptors of a process are. Some are closed meanwhile, and so may be the process."""
+    with contextlib.suppress(OSError):
+        for descriptor in folder.iterdir():
+            with contextlib.suppress(OSError):
+                yield str(descriptor.readlink())
