@@ -50,6 +50,12 @@ def too_large(prompt: int, batch: int) -> ApiError:
     return ApiError(500, message)
 
 
+def larger_than_context(prompt: int, context: int) -> ApiError:
+    """The refusal of an input that has to be processed in one batch, fits that, and does not fit a slot."""
+    message = f"input ({prompt} tokens) is larger than the max context size ({context} tokens). skipping"
+    return ApiError(400, message, "exceed_context_size_error", n_prompt_tokens=prompt, n_ctx=context)
+
+
 def front_door(code: int, message: str) -> dict[str, Any]:
     """The body of an error decided before any handler ran; these put the message first."""
     return {"error": {"message": message, "type": TYPES[code], "code": code}}

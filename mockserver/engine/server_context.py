@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
-from mockserver.core.api_errors import ApiError, too_large, too_long
+from mockserver.core.api_errors import ApiError, larger_than_context, too_large, too_long
 from mockserver.core.clock import Clock
 from mockserver.core.options import Options
 from mockserver.engine.generation import Generation
@@ -151,9 +151,7 @@ class ServerContext:
 
         def launch(slots: list[Slot]) -> None:
             check_tokens(prompt)
-            self._check_length(prompt, slots[0])
-            if len(prompt) > self.options.ubatch and not splits:
-                raise too_large(len(prompt), self.options.ubatch)
+            self._check_length(prompt, slots[0], splits=splits)
             slots[0].prompt_tokens, slots[0].params = len(prompt), self._unsampled
             send = self.responses.send
             self._launch(PromptOnly(index, len(prompt), splits, slots[0], reader, self.metrics, send, self._end))
@@ -189,12 +187,13 @@ class ServerContext:
             for slot in slots:
                 self.pool.release(slot)
 
-    def _check_length(self, prompt: Sequence[int], slot: Slot) -> None:
-        """Raise the 400 of a prompt that its slot cannot hold, which counts as the slot's last task all the same."""
-        if len(prompt) >= self.options.slot_context:
+    def _check_length(self, prompt: Sequence[int], slot: Slot, *, splits: bool = True) -> None:
+        """Raise the error of a prompt that its slot cannot hold, which counts as the slot's last task all the same."""
+        refusal = _refused_length(len(prompt), self.options, splits=splits)
+        if refusal is not None:
             self._last_task_id += 1
             slot.task = self._last_task_id
-            raise too_long(len(prompt), self.options.slot_context)
+            raise refusal
 
     def _generation(self, reader: ResponseReader, task: Task, slot: Slot) -> Generation:
         self._apply_lora(slot, task.params.lora)
@@ -241,3 +240,12 @@ def _by_prompt(tasks: Sequence[Task]) -> list[list[Task]]:
 
 def _ignore() -> None:
     """No callback is set."""
+
+
+def _refused_length(tokens: int, options: Options, *, splits: bool) -> ApiError | None:
+    """Why a prompt is too long, if it is: in `update_slots` one that has to stay whole is asked for its batch first."""
+    if splits:
+        return too_long(tokens, options.slot_context) if tokens >= options.slot_context else None
+    if tokens > options.ubatch:
+        return too_large(tokens, options.ubatch)
+    return larger_than_context(tokens, options.slot_context) if tokens > options.slot_context else None
