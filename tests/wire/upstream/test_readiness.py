@@ -120,9 +120,9 @@ def test_U1_an_upstream_that_goes_is_a_502_and_the_log_says_so(
 ) -> None:
     gateway = start(start_gateway, far)
     wait_until_ready(gateway)
+    line = gateway.mark_log()
     far.close()
     far.script = Visit.close
-    line = gateway.mark_log()
     assert contract.UNREACHABLE.is_kept_by(gateway.ask(chat("auto")))
     gateway.log.wait_for("deployment auto: upstream no connection", start=line)
 

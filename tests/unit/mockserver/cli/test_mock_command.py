@@ -230,4 +230,4 @@ def test_a_detached_mock_that_cannot_listen_says_why() -> None:
         port = str(taken.getsockname()[1])
         run = subprocess.run([*COMMAND, "--port", port, "--detach"], capture_output=True, text=True, check=False)
     assert run.returncode == 1
-    assert run.stdout.endswith(f"Error: Cannot listen on 127.0.0.1:{port}: Address already in use.\n")
+    assert f"Error: Cannot listen on 127.0.0.1:{port}: Address already in use." in run.stdout.splitlines()
