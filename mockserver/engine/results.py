@@ -8,7 +8,7 @@ from typing import Any
 
 from mockserver.engine.answer_plan import AnswerPlan
 from mockserver.engine.model import logprobs
-from mockserver.engine.model.tokenizer import VOCABULARIES, Vocabulary
+from mockserver.engine.model.tokenizer import EOS, VOCABULARIES, Vocabulary
 from mockserver.engine.request.schema.task_params import TaskParams
 from mockserver.engine.timings import Timings
 
@@ -126,8 +126,9 @@ class FinalResult:
         return self.timings.predicted_n
 
     def probabilities(self) -> list[dict[str, Any]]:
-        """Log probabilities of all tokens, if the request asks for them."""
-        return _probabilities(self.task, self.tokens)
+        """Log probabilities of all tokens, the end of sequence included, if the request asks for them."""
+        ended = [EOS] if self.stop_type == "eos" else []
+        return _probabilities(self.task, [*self.tokens, *ended])
 
 
 @dataclass(slots=True)

@@ -173,3 +173,13 @@ async def test_a_slot_is_saved_and_restored(tmp_path: Any) -> None:
         assert restored["n_restored"] == saved["n_saved"]
         assert (await chat(mock))["timings"]["cache_n"] == first["usage"]["prompt_tokens"] - 1
         assert (await ask(mock.url, "POST", "/slots/0?action=save", {"filename": "../x"})).status == 400
+
+
+async def test_probabilities_end_with_that_of_the_end_of_sequence() -> None:
+    """As b11434's do, whatever the model: the one token of no bytes, which `usage` counts."""
+    async with MockLlamaServer() as mock:
+        answer = await chat(mock, logprobs=True, top_logprobs=1)
+    (choice,), entries = answer["choices"], answer["choices"][0]["logprobs"]["content"]
+    assert choice["finish_reason"] == "stop"
+    assert len(entries) == answer["usage"]["completion_tokens"]
+    assert [place for place, entry in enumerate(entries) if not entry["bytes"]] == [len(entries) - 1]
