@@ -1,0 +1,1 @@
+"""Instructions counted under callgrind: parts of `scripts/instructions.py`."""

@@ -1,0 +1,101 @@
+"""`make instructions`: how many instructions a request and an event take, and how many a bare relay takes for them.
+
+callgrind counts them, so the figures do not depend on what else the machine does. Counted is what runs in the process,
+not what the kernel does for it. Each figure is the difference of two loads: what starting costs, and a connection, is
+in neither. The bare relay (scripts/benchmark/bare_relay.py) is the floor: what Python needs for the same bytes.
+"""
+
+import json
+import secrets
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from scripts.counting.callgrind import CountedProcess, counted, is_installed
+from scripts.counting.loads import Client, ModelServer, model_server, repeated
+from scripts.counting.slowed_gateway import SLOWDOWN
+
+_BASE = "/api/gguf/bench"
+_CONFIG = """
+server:
+  port: 0
+  log: {{format: json, level: info}}
+  status_page: everyone
+  metrics: everyone
+  probes: {{interval: {interval}}}
+accounts: {{bench: {{keys: [{{name: bench, key: {key}}}]}}}}
+deployments: {{bench: {{account: bench, upstream: "http://127.0.0.1:{port}"}}}}
+"""
+_WARM = 20  # requests before the first that counts: what is kept after them is kept
+_FEW, _MANY = 20, 120  # requests, and events of a stream
+
+Counts = dict[str, int]  # instructions by what was asked
+
+
+def gateway_counts() -> Counts:
+    """The instructions of the gateway, everything on."""
+    with tempfile.TemporaryDirectory(prefix="gguf-count-") as folder, model_server() as server:
+        key, config = f"gw_{secrets.token_hex(24)}", Path(folder, "gateway.yaml")
+        config.write_text(_CONFIG.format(key=key, port=server.port, interval=5 * SLOWDOWN), encoding="utf-8")
+        config.chmod(0o600)
+        options = ("serve", "--config", str(config))
+        return _counts(counted("scripts.counting.slowed_gateway", options, r"serving on http://.*:(\d+)"), key, server)
+
+
+def bare_counts() -> Counts:
+    """Those of the bare relay."""
+    with model_server() as server:
+        key = f"gw_{secrets.token_hex(24)}"
+        options = ("--upstream", str(server.port), "--base", _BASE, "--key", key)
+        return _counts(counted("scripts.benchmark.bare_relay", options, r"port (\d+)"), key, server)
+
+
+def _counts(running: AbstractContextManager[CountedProcess], key: str, server: ModelServer) -> Counts:
+    with running as process:
+        client = Client(process.port, _BASE, key, server)
+        repeated(client.plain, _WARM)()
+        process.begin()
+        counts = {"request": _of_one(process, partial(repeated, client.plain))}
+        counts["event"] = _of_one(process, lambda events: partial(client.stream, events))
+        counts["stream, begun and ended"] = _of_one(process, partial(repeated, partial(client.stream, 2)))
+        client.close()
+        others = {"query": Client.with_query, "chunked": Client.chunked, "Expect": Client.expecting}
+        for name, ask in others.items():
+            client = Client(process.port, _BASE, key, server)
+            counts[name] = _of_one(process, partial(repeated, partial(ask, client)))
+            client.close()
+        return counts
+
+
+def _of_one(process: CountedProcess, load: Callable[[int], Callable[[], None]]) -> int:
+    """The instructions of one more of what `load` is given the number of."""
+    load(_FEW)()
+    few, many = process.instructions_of(load(_FEW)), process.instructions_of(load(_MANY))
+    return (many - few) // (_MANY - _FEW)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the figures for a program.")
+def main(as_json: bool) -> None:
+    """Count the instructions of a request and of an event (two minutes)."""
+    if not is_installed():
+        raise click.ClickException("valgrind is not installed (apt-get install valgrind)")
+    gateway, bare = gateway_counts(), bare_counts()
+    if as_json:
+        print(json.dumps({"gateway": gateway, "bare": bare}))
+        return
+    table = Table("instructions of a", "gateway", "bare relay", "times", title=f"Python {sys.version.split()[0]}")
+    for name, count in gateway.items():
+        table.add_row(name, f"{count:,}", f"{bare[name]:,}", f"{count / bare[name]:.2f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

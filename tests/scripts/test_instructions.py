@@ -1,0 +1,22 @@
+"""What a request and an event cost, in instructions: a change that makes them dearer is seen when it is made.
+
+The bounds are multiples of what a bare relay in Python takes for the same bytes on the same interpreter, so they hold
+on any machine. They stand a few percent above what `make instructions` says. Whoever makes something cheaper lowers
+them.
+"""
+
+import pytest
+
+from scripts.counting.callgrind import is_installed
+from scripts.instructions import bare_counts, gateway_counts
+
+BOUNDS = {"request": 6.1, "event": 1.0, "stream, begun and ended": 9.0, "query": 12.2, "chunked": 11.7, "Expect": 12.5}
+
+
+@pytest.mark.tools
+@pytest.mark.skipif(not is_installed(), reason="valgrind is not installed: no instructions are counted")
+@pytest.mark.timeout(900)
+def test_requests_and_events_cost_no_more_instructions_than_recorded() -> None:
+    gateway, bare = gateway_counts(), bare_counts()
+    times = {name: round(count / bare[name], 2) for name, count in gateway.items()}
+    assert {name: multiple for name, multiple in times.items() if multiple > BOUNDS[name]} == {}, times
