@@ -1,6 +1,6 @@
 # The commands of the project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install run real test test-tools retest check conformance drift bench bench-quick instructions soak format docs lock clean FORCE
+.PHONY: help install run real test test-tools retest check conformance drift bench bench-quick bench-scale instructions soak format docs lock clean FORCE
 PORT ?= 8080
 CASES ?= some
 LOOP ?= turns
@@ -98,6 +98,9 @@ bench: $(DEVELOPMENT) ## Compare the gateway with nginx, and write docs/operate/
 
 bench-quick: $(DEVELOPMENT) ## The same, roughly: nothing is written (a minute and a half)
 	@$(VENV)/bin/python -m scripts.bench --quick
+
+bench-scale: $(DEVELOPMENT) ## A thousand deployments, a hundred thousand keys, and a client beside them (15 minutes)
+	@$(VENV)/bin/python -m scripts.bench_scale
 
 instructions: $(DEVELOPMENT) ## Count the instructions of a request and of an event, beside a bare relay's (2 minutes)
 	@$(VENV)/bin/python -m scripts.instructions

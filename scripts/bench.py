@@ -24,6 +24,7 @@ from scripts.benchmark.measures import FULL, QUICK, Bench, Cores, Profile
 from scripts.benchmark.process import StartError
 from scripts.benchmark.record import Record, machine
 from scripts.benchmark.targets import GatewayHome, Target
+from scripts.scaling import report as scaling
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "operate"
 
@@ -126,8 +127,16 @@ def write(record: Record, folder: Path) -> None:
     """JSON, page and picture."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "performance.json").write_text(record.dump(), encoding="utf-8")
-    (folder / "performance.md").write_text(report.page(record), encoding="utf-8")
+    (folder / "performance.md").write_text(report.page(record, scaling.section(folder)), encoding="utf-8")
     (folder / "performance.svg").write_text(report.picture(record), encoding="utf-8")
+
+
+def rewrite_page(folder: Path) -> None:
+    """The page anew, from what is in the folder: `make bench-scale` has measured."""
+    record = folder / "performance.json"
+    if record.exists():
+        page = report.page(Record.load(record.read_text(encoding="utf-8")), scaling.section(folder))
+        (folder / "performance.md").write_text(page, encoding="utf-8")
 
 
 def _pinning(cores: Cores) -> str:

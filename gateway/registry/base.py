@@ -2,25 +2,39 @@
 
 import abc
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
+from typing import TypeVar
 
 from gateway.config.document import SourceError
 from gateway.core.account import Account, Key
 from gateway.core.deployment import Deployment
+from gateway.registry.key_index import KeyIndex
+
+_Row = TypeVar("_Row")
 
 __all__ = ["ChangeError", "Registry", "Snapshot", "SourceError", "SourceProblem"]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What has changed in a source: by id, what is there now; None for what is gone."""
+
+    keys: Mapping[str, Key | None] = field(default_factory=dict, repr=False)
+    deployments: Mapping[str, Deployment | None] = field(default_factory=dict)
+    accounts: Mapping[str, Account | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """All that a request needs to know, at one moment. Reading it touches neither disk nor database.
 
-    `keys` is indexed by the SHA-256 of a key's text, `deployments` and `accounts` by id.
+    `keys` is indexed by the SHA-256 of a key's text, `deployments` and `accounts` by id. What did not change between
+    two snapshots of a source is the same object in both.
     """
 
-    keys: Mapping[bytes, Key] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    keys: KeyIndex = field(default_factory=KeyIndex, repr=False)
     deployments: Mapping[str, Deployment] = field(default_factory=lambda: MappingProxyType({}))
     accounts: Mapping[str, Account] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -28,14 +42,30 @@ class Snapshot:
     def of(cls, keys: Iterable[Key], deployments: Iterable[Deployment], accounts: Iterable[Account] = ()) -> "Snapshot":
         """All of these. Of two keys with one digest, or two deployments with one id, the later counts."""
         return cls(
-            MappingProxyType({key.digest: key for key in keys}),
+            KeyIndex(keys),
             MappingProxyType({deployment.id: deployment for deployment in deployments}),
             MappingProxyType({account.id: account for account in accounts}),
         )
 
+    def changed(self, found: Difference) -> "Snapshot":
+        """This with what has changed since."""
+        put = [key for key in found.keys.values() if key is not None]
+        gone = {name for name, key in found.keys.items() if key is None}
+        return Snapshot(
+            self.keys.changed(put, gone),
+            _changed(self.deployments, found.deployments),
+            _changed(self.accounts, found.accounts),
+        )
+
+    def reusing(self, before: "Snapshot") -> "Snapshot":
+        """This with the deployments of another snapshot where they are equal."""
+        known = before.deployments
+        kept = {name: known[name] if known.get(name) == one else one for name, one in self.deployments.items()}
+        return replace(self, deployments=MappingProxyType(kept))
+
     def key(self, digest: bytes, now: datetime) -> Key | None:
         """The valid key with this digest; None for unknown, revoked and expired alike."""
-        key = self.keys.get(digest)
+        key = self.keys.find(digest)
         return key if key is not None and key.is_valid(now) else None
 
     def deployment(self, account: str, deployment_id: str) -> Deployment | None:
@@ -50,6 +80,13 @@ class SourceProblem:
 
     lines: tuple[str, ...]
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+def _changed(rows: Mapping[str, _Row], found: Mapping[str, _Row | None]) -> Mapping[str, _Row]:
+    if not found:
+        return rows
+    merged = {**rows, **found}
+    return MappingProxyType({name: row for name, row in merged.items() if row is not None})
 
 
 class ChangeError(Exception):

@@ -65,8 +65,8 @@ def print_table(record: Record, console: Console) -> None:
         console.print(f"[red]failed[/]       {failure}", highlight=False, soft_wrap=True)
 
 
-def page(record: Record) -> str:
-    """The page in Markdown."""
+def page(record: Record, scale: str = "") -> str:
+    """The page in Markdown. `scale` is the section that `make bench-scale` measured."""
     pinned = record.method["pinned"]
     method = _METHOD.format(tool=record.method["tool"], pinning=pinned).strip()
     parts = [
@@ -80,6 +80,7 @@ def page(record: Record) -> str:
         _CAPTION,
         _markdown(("figure", *_TARGETS, "times nginx"), _rows(record, _full)),
         *(["What failed:", "\n".join(f"- {failure}" for failure in record.failures)] if record.failures else []),
+        *([scale] if scale else []),
         "## Method",
         method,
         "## Machine",

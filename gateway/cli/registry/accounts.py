@@ -38,7 +38,9 @@ def list_(target: Target, as_json: bool) -> None:
     now, snapshot = datetime.now(UTC), target.snapshot()
     keys = Counter(key.account for key in snapshot.keys.values() if key.is_valid(now))
     deployments = Counter(one.account for one in snapshot.deployments.values())
-    listed = [(one.id, keys[one.id], deployments[one.id], one.created_at) for one in snapshot.accounts.values()]
+    listed = [
+        (one.id, keys[one.id], deployments[one.id], one.created_at) for _, one in sorted(snapshot.accounts.items())
+    ]
     if as_json:
         print_json([dict(zip(("id", "valid_keys", "deployments", "created_at"), one, strict=True)) for one in listed])
         return

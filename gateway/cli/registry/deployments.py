@@ -79,7 +79,7 @@ def set_(
 def list_(target: Target, account: str | None, gateway: str | None, as_json: bool) -> None:
     """List all deployments; of a running gateway, too, what clients of each meet now."""
     snapshot = target.snapshot()
-    found = [one for one in snapshot.deployments.values() if account in {None, one.account}]
+    found = [one for _, one in sorted(snapshot.deployments.items()) if account in {None, one.account}]
     live = ask(gateway, target.server()) if found else LiveReadiness()
     if as_json:
         print_json([_listed(one, live.statuses.get(one.id)) for one in found])

@@ -55,7 +55,7 @@ def list_(target: Target, account: str | None, as_json: bool) -> None:
     """List all keys, revoked and expired ones too. The text of a key is stored nowhere."""
     now = datetime.now(UTC)
     snapshot = target.snapshot()
-    found = [key for key in snapshot.keys.values() if account in {None, key.account}]
+    found = sorted((key for key in snapshot.keys.values() if account in {None, key.account}), key=_age)
     if as_json:
         print_json([_listed(key, now) for key in found])
         return
@@ -146,6 +146,10 @@ def _listed(key: Key, now: datetime) -> dict[str, object]:
         "revoked_at": key.revoked_at,
         "successor_of": key.successor_of,
     }
+
+
+def _age(key: Key) -> tuple[float, str]:
+    return key.created_at.timestamp() if key.created_at is not None else 0.0, key.id
 
 
 def _state(key: Key, now: datetime) -> str:

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from sqlalchemy import insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import select
 
 from gateway.config.setting_types import check_label
 from gateway.config.settings import DeploymentEntry, Settings
@@ -16,6 +15,7 @@ from gateway.core.endpoints import DEFAULT_GROUPS
 from gateway.registry.base import ChangeError
 from gateway.registry.database.rows import DatabaseRow, key_of
 from gateway.registry.database.tables import deployments, keys
+from gateway.registry.database.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ def check_deployment_id(deployment_id: str) -> None:
         raise ChangeError(f"Invalid id: {error}.") from error
 
 
-async def no_deployment(connection: AsyncConnection, deployment_id: str) -> ChangeError:
-    known = (await connection.execute(select(deployments.c.id))).scalars()
+async def no_deployment(change: Transaction, deployment_id: str) -> ChangeError:
+    known = (await change.execute(select(deployments.c.id))).scalars()
     return ChangeError(f"There is no deployment {deployment_id!r}{suggested(deployment_id, known) or '.'}")
 
 
@@ -74,13 +74,13 @@ def key_row(key: Key) -> dict[str, object]:
     }
 
 
-async def free_name(connection: AsyncConnection, account: str, name: str, where: str = "") -> None:
+async def free_name(change: Transaction, account: str, name: str, where: str = "") -> None:
     """Make sure that no valid key of the account has this name: an ended one no longer needs it.
 
     It is no rule of the schema: a key and its successor share their name for a while, and older databases hold others.
     """
     now, same = datetime.now(UTC), (keys.c.account == account) & (keys.c.name == name)
-    for row in await connection.execute(select(keys).where(same)):
+    for row in await change.execute(select(keys).where(same)):
         if (key := key_of(row._mapping)).is_valid(now):
             raise ChangeError(
                 f"Account {account} has a valid key {name!r} already, {key.id}: "
@@ -88,43 +88,41 @@ async def free_name(connection: AsyncConnection, account: str, name: str, where:
             )
 
 
-async def find_key(connection: AsyncConnection, key_id: str) -> Key:
-    row = (await connection.execute(select(keys).where(keys.c.id == key_id))).first()
+async def find_key(change: Transaction, key_id: str) -> Key:
+    row = (await change.execute(select(keys).where(keys.c.id == key_id))).first()
     if row is None:
         raise ChangeError("There is no key of this id; `gguf-gateway keys list` shows the ids.")
     return key_of(row._mapping)
 
 
-async def deployment_row(connection: AsyncConnection, deployment_id: str) -> DatabaseRow:
-    row = (await connection.execute(select(deployments).where(deployments.c.id == deployment_id))).first()
+async def deployment_row(change: Transaction, deployment_id: str) -> DatabaseRow:
+    row = (await change.execute(select(deployments).where(deployments.c.id == deployment_id))).first()
     if row is None:
-        raise await no_deployment(connection, deployment_id)
+        raise await no_deployment(change, deployment_id)
     return row._mapping
 
 
-async def owner_of(connection: AsyncConnection, deployment_id: str) -> str | None:
-    found = await connection.execute(select(deployments.c.account).where(deployments.c.id == deployment_id))
+async def owner_of(change: Transaction, deployment_id: str) -> str | None:
+    found = await change.execute(select(deployments.c.account).where(deployments.c.id == deployment_id))
     return found.scalar()
 
 
-async def put_deployment(connection: AsyncConnection, deployment_id: str, entry: DeploymentEntry, *, new: bool) -> None:
+async def put_deployment(change: Transaction, deployment_id: str, entry: DeploymentEntry, *, new: bool) -> None:
     if new:
         now = datetime.now(UTC)
-        values = {**columns_of(entry), "created_at": now, "updated_at": now}
-        await connection.execute(insert(deployments).values(id=deployment_id, **values))
+        times = {"created_at": now, "updated_at": now}
+        await change.insert(deployments, {"id": deployment_id, **columns_of(entry), **times})
     else:
-        await put_columns(connection, deployment_id, columns_of(entry))
+        await put_columns(change, deployment_id, columns_of(entry))
 
 
-async def put_columns(connection: AsyncConnection, deployment_id: str, values: Mapping[str, object]) -> None:
-    now = datetime.now(UTC)
-    where = deployments.c.id == deployment_id
-    await connection.execute(update(deployments).where(where).values(**values, updated_at=now))
+async def put_columns(change: Transaction, deployment_id: str, values: Mapping[str, object]) -> None:
+    await change.update(deployments, deployment_id, {**values, "updated_at": datetime.now(UTC)})
 
 
-async def difference(connection: AsyncConnection, deployment_id: str, entry: DeploymentEntry) -> tuple[str, ...] | None:
+async def difference(change: Transaction, deployment_id: str, entry: DeploymentEntry) -> tuple[str, ...] | None:
     """The columns in which the database differs from the entry; None for a deployment that is not there."""
-    row = (await connection.execute(select(deployments).where(deployments.c.id == deployment_id))).first()
+    row = (await change.execute(select(deployments).where(deployments.c.id == deployment_id))).first()
     if row is None:
         return None
     if row.account != entry.account:
@@ -146,8 +144,8 @@ def columns_of(entry: DeploymentEntry) -> dict[str, object]:
     }
 
 
-async def put_keys(connection: AsyncConnection, settings: Settings) -> tuple[int, int]:
-    rows = (await connection.execute(select(keys.c.digest, keys.c.account))).all()
+async def put_keys(change: Transaction, settings: Settings) -> tuple[int, int]:
+    rows = (await change.execute(select(keys.c.digest, keys.c.account))).all()
     owners = {row.digest: row.account for row in rows}
     added, known, now = 0, 0, datetime.now(UTC)
     for account, owner in settings.accounts.items():
@@ -157,8 +155,8 @@ async def put_keys(connection: AsyncConnection, settings: Settings) -> tuple[int
                 raise ChangeError(f"The key {account}/{entry.name} belongs to another account in the database.")
             if there is None:
                 if entry.expires_at is None or entry.expires_at > now:
-                    await free_name(connection, account, entry.name, " in the file")
+                    await free_name(change, account, entry.name, " in the file")
                 key = Key(new_key_id(), entry.name, account, entry.digest, entry.expires_at, now)
-                await connection.execute(insert(keys), key_row(key))
+                await change.insert(keys, key_row(key))
             added, known = added + (there is None), known + (there is not None)
     return added, known

@@ -1,12 +1,11 @@
-"""The registry that is a database: all of it in memory, read again when its revision has moved."""
+"""The registry that is a database: all of it in memory, and of what changes the changed rows."""
 
 from pathlib import Path
 from typing import Protocol
 
 from gateway.config.document import SourceError
 from gateway.config.validation_messages import counted
-from gateway.registry.base import Snapshot
-from gateway.registry.database.rows import Defaults
+from gateway.registry.database.rows import Defaults, Read
 from gateway.registry.database.sqlite_file import place_of
 from gateway.registry.database.sqlite_reader import SqliteReader
 from gateway.registry.reloading import INTERVAL, WatchingRegistry, log
@@ -20,7 +19,7 @@ class Reader(Protocol):
     @property
     def is_outdated(self) -> bool: ...
 
-    async def read(self, known: int | None) -> tuple[int, Snapshot] | None: ...
+    async def read(self, known: Read | None) -> Read | None: ...
 
     async def close(self) -> None: ...
 
@@ -37,7 +36,7 @@ class SqlRegistry(WatchingRegistry):
         super().__init__(_name_of(self._place), interval)
         self._defaults = defaults
         self._reader: Reader | None = None
-        self._revision: int | None = None
+        self._known: Read | None = None
 
     async def open(self) -> None:
         """Migrate the database if it is older, load it, and begin to watch it. Raises SourceError."""
@@ -53,28 +52,29 @@ class SqlRegistry(WatchingRegistry):
         await self._disconnect()
 
     async def look(self) -> None:
-        """Read everything again if the revision has moved since the last look."""
+        """Read what was changed since the last look."""
         try:
             if self._reader is None or self._reader.is_outdated:
                 await self._disconnect()
                 self._reader = await _reader_of(self._place, self._defaults)
-            found = await self._reader.read(self._revision)
+            found = await self._reader.read(self._known)
         except SourceError:
             await self._disconnect()
             raise
         if found is not None:
-            self._take(*found)
+            self._take(found)
 
-    def _take(self, revision: int, snapshot: Snapshot) -> None:
-        if self._revision is not None or self.problem is not None:
+    def _take(self, found: Read) -> None:
+        snapshot = found.snapshot
+        if self._known is not None or self.problem is not None:
             keys, deployments = counted(len(snapshot.keys), "key"), counted(len(snapshot.deployments), "deployment")
             log.info("%s: %s, %s", self.name, keys, deployments)
-        self._revision = revision
+        self._known = found
         self.replace(snapshot)
 
     async def _disconnect(self) -> None:
         reader = self._reader
-        self._reader = self._revision = None
+        self._reader = self._known = None
         if reader is not None:
             await reader.close()
 

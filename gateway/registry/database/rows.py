@@ -1,15 +1,22 @@
-"""What the rows of the database mean, whichever reader has read them."""
+"""What the rows of the database mean, whichever reader has read them.
 
-from datetime import UTC, datetime
+A reader reads all rows once, and from then on those that changes concerned. Each change is one revision, and has left
+word of its rows in the table `changes` (`gateway/registry/database/transaction.py`). Where word of a revision is
+missing, because it was long ago or the tables were changed by another hand, all rows are read again.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from gateway.core.account import Account, Key
 from gateway.core.deployment import Deployment, Limits, Status, Timeouts
 from gateway.core.endpoints import DEFAULT_GROUPS, EndpointGroup
+from gateway.registry.base import Difference, Snapshot
 
-HEAD = "0003"  # the newest file in migrations/versions
+HEAD = "0004"  # the newest file in migrations/versions
 VERSION_TABLE = "gateway_schema"
-PORTION = 500  # rows taken at once; between two such portions the event loop serves requests
+TABLES = ("accounts", "keys", "deployments")  # that are read
 
 
 class DatabaseRow(Protocol):
@@ -68,10 +75,37 @@ def deployment_of(row: DatabaseRow, default: Defaults) -> Deployment:
     )
 
 
+class Read(NamedTuple):
+    """What a database holds at a revision."""
+
+    revision: int
+    snapshot: Snapshot
+
+
+Rows = Mapping[str, Mapping[str, DatabaseRow | None]]  # by table, and there by id; None for a row that is no more
+
+
+def everything(revision: int, rows: Mapping[str, Iterable[DatabaseRow]], default: Defaults) -> Read:
+    """What all rows of all tables say."""
+    deployments = (deployment_of(row, default) for row in rows["deployments"])
+    found = Snapshot.of(map(key_of, rows["keys"]), deployments, map(account_of, rows["accounts"]))
+    return Read(revision, found)
+
+
+def followed(before: Read, revision: int, rows: Rows, default: Defaults) -> Read:
+    """What is there after the changes in these rows."""
+    found = Difference(
+        {name: None if row is None else key_of(row) for name, row in rows["keys"].items()},
+        {name: None if row is None else deployment_of(row, default) for name, row in rows["deployments"].items()},
+        {name: None if row is None else account_of(row) for name, row in rows["accounts"].items()},
+    )
+    return Read(revision, before.snapshot.changed(found))
+
+
 def _groups(value: str | None) -> tuple[EndpointGroup, ...]:
     return DEFAULT_GROUPS if value is None else tuple(map(EndpointGroup, value.split(",")))
 
 
 def _moment(value: datetime | str | None) -> datetime | None:
     """An aware datetime: SQLite stores text, in UTC and without saying so."""
-    return datetime.fromisoformat(value).replace(tzinfo=UTC) if isinstance(value, str) else value
+    return datetime.fromisoformat(value + "+00:00") if isinstance(value, str) else value

@@ -1,16 +1,19 @@
 """Reads the tables of a database server, through SQLAlchemy."""
 
+import asyncio
 import contextlib
+from typing import Any
 
-from sqlalchemy import URL, Table, select
+from sqlalchemy import URL, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.config.document import SourceError
-from gateway.registry.base import Snapshot
 from gateway.registry.database.engine import engine_for, in_sentences, name_of
 from gateway.registry.database.migrate import prepare
-from gateway.registry.database.rows import PORTION, DatabaseRow, Defaults, account_of, deployment_of, key_of
-from gateway.registry.database.tables import accounts, deployments, keys, revision
+from gateway.registry.database.rows import TABLES, DatabaseRow, Defaults, Read, everything, followed
+from gateway.registry.database.tables import changes, metadata, revision
+
+_PORTION = 500  # rows taken at once; between two such portions the event loop serves requests
 
 
 class ServerReader:
@@ -36,12 +39,16 @@ class ServerReader:
             await engine.dispose()
             raise
 
-    async def read(self, known: int | None) -> tuple[int, Snapshot] | None:
-        """The revision and all that holds; None if the revision is the `known` one."""
+    async def read(self, known: Read | None) -> Read | None:
+        """What the database holds, by what is `known` of it; None if that is the newest."""
         with in_sentences(self._name):
             async with self._connection.begin():
                 number: int = (await self._connection.execute(select(revision.c.number))).scalar_one()
-                return None if number == known else (number, await self._snapshot())
+                if known is None:
+                    return await self._read_all(number)
+                if number == known.revision:
+                    return None
+                return await self._follow(known, number)
 
     async def close(self) -> None:
         """Leave the database."""
@@ -49,12 +56,23 @@ class ServerReader:
             await self._connection.close()
         await self._engine.dispose()
 
-    async def _snapshot(self) -> Snapshot:
-        read_keys = [key_of(row) for row in await self._rows(keys, "created_at", "id")]
-        read_deployments = [deployment_of(row, self._defaults) for row in await self._rows(deployments, "id")]
-        read_accounts = [account_of(row) for row in await self._rows(accounts, "id")]
-        return Snapshot.of(read_keys, read_deployments, read_accounts)
+    async def _read_all(self, number: int) -> Read:
+        rows = {name: await self._rows(select(metadata.tables[name])) for name in TABLES}
+        return await asyncio.to_thread(everything, number, rows, self._defaults)
 
-    async def _rows(self, table: Table, *order: str) -> list[DatabaseRow]:
-        found = await self._connection.stream(select(table).order_by(*(table.c[name] for name in order)))
-        return [row._mapping async for portion in found.partitions(PORTION) for row in portion]
+    async def _follow(self, known: Read, number: int) -> Read:
+        newer = changes.c.revision > known.revision
+        noted = await self._connection.execute(select(func.count(changes.c.revision.distinct())).where(newer))
+        if noted.scalar_one() != number - known.revision:
+            return await self._read_all(number)
+        rows: dict[str, dict[str, DatabaseRow | None]] = {}
+        for name in TABLES:
+            concerned = select(changes.c.row_id).where(newer, changes.c.kind == name)
+            table = metadata.tables[name]
+            rows[name] = dict.fromkeys((await self._connection.execute(concerned)).scalars())
+            rows[name] |= {row["id"]: row for row in await self._rows(select(table).where(table.c.id.in_(concerned)))}
+        return await asyncio.to_thread(followed, known, number, rows, self._defaults)
+
+    async def _rows(self, query: Select[Any]) -> list[DatabaseRow]:
+        found = await self._connection.stream(query)
+        return [row._mapping async for portion in found.partitions(_PORTION) for row in portion]

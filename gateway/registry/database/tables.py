@@ -1,4 +1,4 @@
-"""The tables of the database: accounts, keys, deployments, and a counter that says when to read them again."""
+"""The tables of the database: accounts, keys, deployments; a counter of changes, and the rows that each concerned."""
 
 from datetime import UTC, datetime
 
@@ -88,4 +88,12 @@ revision = Table(
     metadata,
     Column("id", Integer, CheckConstraint("id = 1", name="single"), primary_key=True),
     Column("number", Integer, nullable=False),  # one more with every change committed
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String(32), primary_key=True),  # the name of a table
+    Column("row_id", String(64), primary_key=True),  # what was added, changed or removed there
 )

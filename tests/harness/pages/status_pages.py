@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from types import MappingProxyType
 
 from aiohttp import web
 
@@ -43,7 +42,7 @@ class ToldRegistry(Registry):
         """Replace the deployments; `KEY` opens the account acme."""
         key = Key("k1", "laptop", "acme", digest_of(KEY))
         known = {one.id: one for one in deployments}
-        self.replace(Snapshot(MappingProxyType({key.digest: key}), MappingProxyType(known)), problem)
+        self.replace(Snapshot.of([key], known.values()), problem)
 
 
 class Gateway:

@@ -40,6 +40,7 @@ async def test_an_older_schema_is_brought_up_to_date_and_nothing_is_lost(path: P
     with closing(sqlite3.connect(path)) as database, database:  # as the first version left it
         for column in ("queue", "endpoints"):
             database.execute(f"ALTER TABLE deployments DROP COLUMN {column}")
+        database.execute("DROP TABLE changes")
         database.execute(f"UPDATE {VERSION_TABLE} SET version_num = '0001'")
     async with opened(SqlRegistry(str(path))) as registry:
         assert accepts(registry, text)

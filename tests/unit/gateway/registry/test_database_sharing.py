@@ -117,9 +117,9 @@ async def test_both_readers_read_the_same(path: Path, change: SqlWriter) -> None
     other = await ServerReader.open(database_url(path), defaults)
     read = await one.read(None)
     assert read is not None
-    assert (len(read[1].keys), len(read[1].deployments)) == (5, 3)
+    assert (len(read.snapshot.keys), len(read.snapshot.deployments)) == (5, 3)
     assert await other.read(None) == read
-    assert await one.read(read[0]) is await other.read(read[0]) is None
+    assert await one.read(read) is await other.read(read) is None
     await one.close()
     await other.close()
 
@@ -144,6 +144,7 @@ async def test_sqlalchemy_is_loaded_only_to_migrate(schema: str, path: Path, cha
         with closing(sqlite3.connect(path)) as database, database:
             for column in ("queue", "endpoints"):
                 database.execute(f"ALTER TABLE deployments DROP COLUMN {column}")
+            database.execute("DROP TABLE changes")
             database.execute(f"UPDATE {VERSION_TABLE} SET version_num = ?", [schema])
     served = await asyncio.create_subprocess_exec(sys.executable, "-c", _SERVED, str(path), stdout=PIPE)
     said, _ = await served.communicate()
@@ -153,7 +154,7 @@ async def test_sqlalchemy_is_loaded_only_to_migrate(schema: str, path: Path, cha
 async def test_what_reads_cannot_write(path: Path, change: SqlWriter) -> None:
     reader = await SqliteReader.open(path, Defaults())
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
-        await reader._connection.execute("DELETE FROM keys")
+        reader._connection.execute("DELETE FROM keys")
     await reader.close()
 
 
