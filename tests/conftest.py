@@ -3,12 +3,15 @@
 import gc
 import os
 import random
+import re
 import signal
 import sys
 from collections import defaultdict
-from collections.abc import Generator, Iterator
-from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Iterable, Iterator
+from importlib.util import find_spec, module_from_spec
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol
 from zlib import crc32
 
 import pytest
@@ -29,11 +32,53 @@ _CASES = 4
 _CATALOGUE = ("tests/wire/", "tests/sdk/")
 
 _FOR_THE_TOOLS = ("tools", "slow")
+_ALL_FOR_THE_TOOLS = re.compile(r"^pytestmark = .*pytest\.mark\.(tools|slow)\b", re.MULTILINE)
 _OF_SPEED = (HealthCheck.too_slow,)  # a busy machine is no fault
 
 # The event loops a gateway can run on. A case that starts one has its loop in its name, and is by default run on one
 # of them: the cases of a test take turns, and so do the tests of one case.
 _LOOPS = ("asyncio", "uvloop") if find_spec("uvloop") else ("asyncio",)
+
+# Each takes a second of a core to import, and every worker collects all of the tests: only the workers whose tests use
+# one load it. This holds for `import openai`; `from openai import OpenAI` loads it at once.
+_IMPORTED_WHEN_USED = ("anthropic", "openai")
+
+
+class Case(Protocol):
+    """What pytest makes a test of a data-driven function from. Its own name for it changes from release to release."""
+
+    params: dict[str, Any]
+    marks: list[pytest.Mark | pytest.MarkDecorator]
+
+    @property
+    def id(self) -> str: ...
+
+
+class ImportedWhenUsed(ModuleType):
+    """A module that loads itself when it is first asked for something."""
+
+    @classmethod
+    def put_in_place(cls, name: str) -> None:
+        """From now on `import name` is this."""
+        spec = find_spec(name)
+        assert spec is not None, f"{name} is not installed"
+        module = sys.modules[name] = module_from_spec(spec)
+        del module.__path__  # who asks for this is about to import a part of it
+        module.__class__ = cls
+
+    def __getattr__(self, name: str) -> Any:
+        spec = self.__spec__
+        if (name.startswith("_") and name != "__path__") or spec is None or spec.loader is None:
+            raise AttributeError(name)
+        self.__class__ = ModuleType  # type: ignore[assignment]  # from here on as any other
+        self.__path__ = spec.submodule_search_locations or []
+        spec.loader.exec_module(self)
+        return getattr(self, name)
+
+
+for _name in _IMPORTED_WHEN_USED:
+    if _name not in sys.modules:
+        ImportedWhenUsed.put_in_place(_name)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -96,51 +141,63 @@ def heard_ctrl_c() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make a case for each event loop out of each that starts a gateway."""
+@pytest.hookimpl(wrapper=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None]:
+    """Make a case for each event loop out of each that starts a gateway; and leave out the cases that are not to run.
+
+    That happens before pytest makes tests of them, which costs more than importing all of the tests does.
+    """
     if "gateway_loop" in metafunc.fixturenames:
         metafunc.parametrize("gateway_loop", _LOOPS, indirect=True)
+    yield
+    config = metafunc.config
+    calls: list[Case] = metafunc._calls  # type: ignore[assignment]  # nothing public has them
+    wanted = calls if _with_those_for_the_tools(config) else [call for call in calls if not _is_for_tools(call.marks)]
+    if metafunc.definition.nodeid.startswith(_CATALOGUE) and not any("[" in argument for argument in config.args):
+        wanted = _chosen(metafunc.definition.nodeid, wanted, config)
+    calls[:] = wanted or calls  # never none of them: that would be a test without parameters
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import a module that says, in one line, that all of it is for the tools."""
+    if collection_path.suffix != ".py" or str(collection_path) in config.args or _with_those_for_the_tools(config):
+        return None
+    return bool(_ALL_FOR_THE_TOOLS.search(collection_path.read_text(encoding="utf-8"))) or None
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
     """Leave out what is not to run; once the rest is shuffled, put the long ones first."""
-    _leave_out_what_is_for_the_tools(config, items)
-    _choose(config, items)
+    if not _with_those_for_the_tools(config):
+        left_out = [item for item in items if _is_for_tools(item.iter_markers())]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not _is_for_tools(item.iter_markers())]
     yield
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
-def _leave_out_what_is_for_the_tools(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Unless `-m` or a test's own name asks for it, or all cases are to run."""
+def _with_those_for_the_tools(config: pytest.Config) -> bool:
+    """Whether `-m` or a test's own name asks for them, or all cases are to run."""
     named = any("::" in argument for argument in config.args)
-    if named or config.getoption("-m") or config.getoption("--cases") == "all":
-        return
-    left_out = [item for item in items if _is_for_tools(item)]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if not _is_for_tools(item)]
+    return bool(named or config.getoption("-m") or config.getoption("--cases") == "all")
 
 
-def _is_for_tools(item: pytest.Item) -> bool:
-    return any(item.get_closest_marker(name) is not None for name in _FOR_THE_TOOLS)
+def _is_for_tools(marks: Iterable[pytest.Mark | pytest.MarkDecorator]) -> bool:
+    return any(mark.name in _FOR_THE_TOOLS for mark in marks)
 
 
-def _choose(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep some cases of each data-driven test of the catalogue, and of each the loops that are wanted."""
-    if any("[" in argument for argument in config.args):
-        return
-    tests: defaultdict[str, defaultdict[str, list[pytest.Item]]] = defaultdict(lambda: defaultdict(list))
-    for item in items:
-        if item.nodeid.startswith(_CATALOGUE):
-            tests[item.nodeid.partition("[")[0]][_without_loop(item)].append(item)
-    kept = set[str]()
-    for test, cases in tests.items():
-        chosen = sorted(cases) if config.getoption("--cases") == "all" else _spread(sorted(cases))
-        for turn, case in enumerate(chosen, crc32(test.encode())):
-            kept.update(item.nodeid for item in _on_loops(cases[case], config.getoption("--loop"), turn))
-    left_out = [item for item in items if item.nodeid.startswith(_CATALOGUE) and item.nodeid not in kept]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if not item.nodeid.startswith(_CATALOGUE) or item.nodeid in kept]
+def _chosen(test: str, calls: list[Case], config: pytest.Config) -> list[Case]:
+    """Some cases of a data-driven test of the catalogue, and of each the loops that are wanted."""
+    cases: defaultdict[str, list[Case]] = defaultdict(list)
+    for call in calls:
+        cases[_without_loop(call)].append(call)
+    chosen = sorted(cases) if config.getoption("--cases") == "all" else _spread(sorted(cases))
+    kept = [
+        id(call)
+        for turn, case in enumerate(chosen, crc32(test.encode()))
+        for call in _on_loops(cases[case], config.getoption("--loop"), turn)
+    ]
+    return [call for call in calls if id(call) in kept]
 
 
 def _spread(cases: list[str]) -> list[str]:
@@ -150,24 +207,17 @@ def _spread(cases: list[str]) -> list[str]:
     return [cases[round(turn * (len(cases) - 1) / (_CASES - 1))] for turn in range(_CASES)]
 
 
-def _on_loops(same: list[pytest.Item], loop: str, turn: int) -> list[pytest.Item]:
+def _on_loops(same: list[Case], loop: str, turn: int) -> list[Case]:
     """One case on the loops that are wanted; as it is if it starts no gateway."""
     if len(same) == 1 or loop == "both":
         return same
     wanted = _LOOPS[turn % len(_LOOPS)] if loop == "turns" else loop
-    return [item for item in same if _loop_of(item) == wanted]
+    return [call for call in same if call.params.get("gateway_loop") == wanted]
 
 
-def _without_loop(item: pytest.Item) -> str:
+def _without_loop(call: Case) -> str:
     """The name of a case, the same on either loop."""
-    test, _, case = item.nodeid.partition("[")
-    loop = _loop_of(item)
-    return test + "[" + "-".join(part for part in case.removesuffix("]").split("-") if part != loop)
-
-
-def _loop_of(item: pytest.Item) -> str:
-    call = getattr(item, "callspec", None)  # None: a case without parameters
-    return str(call.params.get("gateway_loop", "")) if call is not None else ""
+    return "-".join(part for part in call.id.split("-") if part != call.params.get("gateway_loop"))
 
 
 @pytest.fixture(scope="session")

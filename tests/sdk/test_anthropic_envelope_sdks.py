@@ -1,18 +1,22 @@
 """What SDKs make of refusals with and without Anthropic's envelope."""
 
+from __future__ import annotations
+
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anthropic
 import pytest
-from anthropic import Anthropic
-from anthropic.types import MessageParam
 
 from mockserver import MockLlamaServer
 from mockserver.sandbox.sandbox import Sandbox
 from tests.harness.patience import PATIENCE
+
+if TYPE_CHECKING:
+    from anthropic.types import MessageParam
 
 MESSAGES: list[MessageParam] = [{"role": "user", "content": "Say hello."}]
 _AI_SDK = ("ai@7.0.173", "@ai-sdk/anthropic@4.0.105")
@@ -48,7 +52,7 @@ def test_the_anthropic_sdk_reads_either_shape(sandbox: Sandbox, name: str) -> No
     key = "wrong" if name == "demo" else sandbox.key
     base_url = f"{sandbox.url}/api/gguf/{name}"
     with (
-        Anthropic(base_url=base_url, api_key=key, max_retries=0) as client,
+        anthropic.Anthropic(base_url=base_url, api_key=key, max_retries=0) as client,
         pytest.raises(anthropic.APIStatusError) as caught,
     ):
         client.messages.create(model="any", messages=MESSAGES, max_tokens=5)
@@ -59,7 +63,7 @@ def test_the_anthropic_sdk_reads_either_shape(sandbox: Sandbox, name: str) -> No
 
 
 def test_an_answer_is_no_error_in_either_case(sandbox: Sandbox) -> None:
-    with Anthropic(base_url=sandbox["demo"].base_url, api_key=sandbox.key) as client:
+    with anthropic.Anthropic(base_url=sandbox["demo"].base_url, api_key=sandbox.key) as client:
         assert client.messages.create(model="any", messages=MESSAGES, max_tokens=5).type == "message"
 
 

@@ -1,15 +1,20 @@
 """The official Anthropic SDK, pointed at a deployment: everything it promises its users holds."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
 
 import anthropic
 import pytest
-from anthropic import Anthropic, AsyncAnthropic
-from anthropic.types import MessageParam, TextBlock
 
 from mockserver.sandbox.sandbox import Deployment, Sandbox
 from tests.harness.patience import PATIENCE
+
+if TYPE_CHECKING:
+    from anthropic import Anthropic, AsyncAnthropic
+    from anthropic.types import MessageParam
 
 MESSAGES: list[MessageParam] = [{"role": "user", "content": "Tell me a story."}]
 UNTIL_CUT = {"ignore_eos": True}
@@ -17,19 +22,19 @@ UNTIL_CUT = {"ignore_eos": True}
 
 @pytest.fixture
 def client(gguf_sandbox: Sandbox, demo: Deployment) -> Iterator[Anthropic]:
-    with Anthropic(base_url=demo.base_url, api_key=gguf_sandbox.key, max_retries=0) as client:
+    with anthropic.Anthropic(base_url=demo.base_url, api_key=gguf_sandbox.key, max_retries=0) as client:
         yield client
 
 
 @pytest.fixture
 async def async_client(gguf_sandbox: Sandbox, demo: Deployment) -> AsyncIterator[AsyncAnthropic]:
-    async with AsyncAnthropic(base_url=demo.base_url, api_key=gguf_sandbox.key, max_retries=0) as client:
+    async with anthropic.AsyncAnthropic(base_url=demo.base_url, api_key=gguf_sandbox.key, max_retries=0) as client:
         yield client
 
 
 def test_a_message(client: Anthropic) -> None:
     message = client.messages.create(model="any", messages=MESSAGES, max_tokens=200)
-    assert isinstance(message.content[0], TextBlock)
+    assert isinstance(message.content[0], anthropic.types.TextBlock)
     assert message.content[0].text
     assert message.stop_reason == "end_turn"
     assert message.usage.output_tokens > 0
@@ -39,14 +44,14 @@ def test_a_streamed_message_says_the_same_as_a_plain_one(client: Anthropic) -> N
     plain = client.messages.create(model="any", messages=MESSAGES, max_tokens=200)
     with client.messages.stream(model="any", messages=MESSAGES, max_tokens=200) as stream:
         said = "".join(stream.text_stream)
-    assert [block.text for block in plain.content if isinstance(block, TextBlock)] == [said]
+    assert [block.text for block in plain.content if isinstance(block, anthropic.types.TextBlock)] == [said]
 
 
 async def test_async_plain_and_streamed(async_client: AsyncAnthropic) -> None:
     plain = await async_client.messages.create(model="any", messages=MESSAGES, max_tokens=200)
     async with async_client.messages.stream(model="any", messages=MESSAGES, max_tokens=200) as stream:
         said = "".join([piece async for piece in stream.text_stream])
-    assert [block.text for block in plain.content if isinstance(block, TextBlock)] == [said]
+    assert [block.text for block in plain.content if isinstance(block, anthropic.types.TextBlock)] == [said]
 
 
 def test_the_events_of_a_stream_come_in_the_protocols_order(client: Anthropic) -> None:
@@ -108,7 +113,7 @@ def test_a_model_server_that_takes_too_long_is_asked_once() -> None:
     with Sandbox(server={"timeouts": {"first_byte": 0.2}}, ttft=5) as sandbox:
         demo = sandbox.deployment()
         with (
-            Anthropic(base_url=demo.base_url, api_key=sandbox.key) as client,
+            anthropic.Anthropic(base_url=demo.base_url, api_key=sandbox.key) as client,
             pytest.raises(anthropic.InternalServerError, match="no answer within the time limit") as caught,
         ):
             client.messages.create(model="any", messages=MESSAGES, max_tokens=200)
@@ -136,14 +141,14 @@ async def test_async_retries_ride_out_a_restart(demo: Deployment, async_client: 
 
 
 def test_the_key_as_a_bearer_token(gguf_sandbox: Sandbox, demo: Deployment) -> None:
-    with Anthropic(base_url=demo.base_url, auth_token=gguf_sandbox.key, max_retries=0) as client:
+    with anthropic.Anthropic(base_url=demo.base_url, auth_token=gguf_sandbox.key, max_retries=0) as client:
         assert client.messages.count_tokens(model="any", messages=MESSAGES).input_tokens
 
 
 def test_the_same_key_twice_as_claude_code_sends_it_is_fine(gguf_sandbox: Sandbox, demo: Deployment) -> None:
     key = gguf_sandbox.key
     twice = {"x-api-key": key}
-    with Anthropic(base_url=demo.base_url, auth_token=key, default_headers=twice, max_retries=0) as client:
+    with anthropic.Anthropic(base_url=demo.base_url, auth_token=key, default_headers=twice, max_retries=0) as client:
         assert client.messages.count_tokens(model="any", messages=MESSAGES).input_tokens
     sent = {name.lower() for name, _ in demo.requests[0].headers}
     assert not sent & {"authorization", "x-api-key", "key"}

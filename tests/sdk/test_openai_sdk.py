@@ -1,15 +1,20 @@
 """The official OpenAI SDK, pointed at a deployment: everything it promises its users holds."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
 
 import openai
 import pytest
-from openai import AsyncOpenAI, OpenAI
-from openai.types.chat import ChatCompletionMessageParam
 
 from mockserver.sandbox.sandbox import Deployment, Sandbox
 from tests.harness.patience import PATIENCE
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI, OpenAI
+    from openai.types.chat import ChatCompletionMessageParam
 
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Tell me a story."}]
 UNTIL_CUT = {"ignore_eos": True}
@@ -17,13 +22,13 @@ UNTIL_CUT = {"ignore_eos": True}
 
 @pytest.fixture
 def client(gguf_sandbox: Sandbox, demo: Deployment) -> Iterator[OpenAI]:
-    with OpenAI(base_url=demo.openai_base_url, api_key=gguf_sandbox.key, max_retries=0) as client:
+    with openai.OpenAI(base_url=demo.openai_base_url, api_key=gguf_sandbox.key, max_retries=0) as client:
         yield client
 
 
 @pytest.fixture
 async def async_client(gguf_sandbox: Sandbox, demo: Deployment) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(base_url=demo.openai_base_url, api_key=gguf_sandbox.key, max_retries=0) as client:
+    async with openai.AsyncOpenAI(base_url=demo.openai_base_url, api_key=gguf_sandbox.key, max_retries=0) as client:
         yield client
 
 
@@ -157,7 +162,7 @@ def test_a_model_server_that_takes_too_long_is_asked_once() -> None:
     with Sandbox(server={"timeouts": {"first_byte": 0.2}}, ttft=5) as sandbox:
         demo = sandbox.deployment()
         with (
-            OpenAI(base_url=demo.openai_base_url, api_key=sandbox.key) as client,
+            openai.OpenAI(base_url=demo.openai_base_url, api_key=sandbox.key) as client,
             pytest.raises(openai.InternalServerError, match="no answer within the time limit") as caught,
         ):
             client.chat.completions.create(model="any", messages=MESSAGES)
@@ -170,7 +175,7 @@ def test_a_model_server_that_takes_too_long_is_asked_once() -> None:
 
 @pytest.mark.parametrize("header", ["x-api-key", "key"])
 def test_the_key_may_stand_in_another_header(gguf_sandbox: Sandbox, demo: Deployment, header: str) -> None:
-    class Client(OpenAI):
+    class Client(openai.OpenAI):
         @property
         def auth_headers(self) -> dict[str, str]:
             return {header: self.api_key}

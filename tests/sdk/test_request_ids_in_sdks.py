@@ -1,20 +1,24 @@
 """Each SDK finds the id of its request in the header where it looks for one."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import anthropic
 import openai
 import pytest
-from anthropic import Anthropic
-from anthropic.types import MessageParam
-from openai import OpenAI
 
 from mockserver.sandbox.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from anthropic.types import MessageParam
 
 MESSAGES: list[MessageParam] = [{"role": "user", "content": "Say hello."}]
 NAMED = {"x-request-id": "mine-7"}
 
 
 def test_the_anthropic_sdk_names_the_request_of_an_answer(gguf_sandbox: Sandbox) -> None:
-    with Anthropic(base_url=gguf_sandbox["demo"].base_url, api_key=gguf_sandbox.key) as client:
+    with anthropic.Anthropic(base_url=gguf_sandbox["demo"].base_url, api_key=gguf_sandbox.key) as client:
         message = client.messages.create(model="any", messages=MESSAGES, max_tokens=5, extra_headers=NAMED)
         assert message._request_id == "mine-7"
         with client.messages.stream(model="any", messages=MESSAGES, max_tokens=5, extra_headers=NAMED) as stream:
@@ -27,7 +31,7 @@ def test_the_anthropic_sdk_names_the_request_of_an_answer(gguf_sandbox: Sandbox)
 def test_the_anthropic_sdk_names_the_request_of_a_refusal(gguf_sandbox: Sandbox, name: str) -> None:
     key = "wrong" if name == "demo" else gguf_sandbox.key
     with (
-        Anthropic(base_url=f"{gguf_sandbox.url}/api/gguf/{name}", api_key=key) as client,
+        anthropic.Anthropic(base_url=f"{gguf_sandbox.url}/api/gguf/{name}", api_key=key) as client,
         pytest.raises(anthropic.APIStatusError) as caught,
     ):
         client.messages.count_tokens(model="any", messages=MESSAGES, extra_headers=NAMED)
@@ -35,7 +39,7 @@ def test_the_anthropic_sdk_names_the_request_of_a_refusal(gguf_sandbox: Sandbox,
 
 
 def test_the_openai_sdk_names_the_request_too(gguf_sandbox: Sandbox) -> None:
-    with OpenAI(base_url=gguf_sandbox["demo"].openai_base_url, api_key=gguf_sandbox.key) as client:
+    with openai.OpenAI(base_url=gguf_sandbox["demo"].openai_base_url, api_key=gguf_sandbox.key) as client:
         answer = client.chat.completions.create(
             model="any", messages=[{"role": "user", "content": "Say hello."}], extra_headers=NAMED
         )

@@ -4,11 +4,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import anthropic
+import openai
 import pytest
-from anthropic import Anthropic
-from anthropic.types import MessageParam, ToolResultBlockParam
-from openai import OpenAI
-from openai.types.chat import ChatCompletionUserMessageParam
 
 from mockserver import BackgroundMock, MockLlamaServer
 
@@ -21,15 +19,16 @@ def mock() -> Iterator[BackgroundMock]:
 
 def run_agent(url: str, question: str) -> str:
     """The client under test: asks, calls the tools it is told to, and asks again until there is an answer."""
-    client = Anthropic(base_url=url, api_key="none")
-    messages: list[MessageParam] = [{"role": "user", "content": question}]
+    client = anthropic.Anthropic(base_url=url, api_key="none")
+    messages: list[anthropic.types.MessageParam] = [{"role": "user", "content": question}]
     while True:
         message = client.messages.create(model="any", max_tokens=99, messages=messages)
         messages.append({"role": "assistant", "content": message.content})
         calls = [block for block in message.content if block.type == "tool_use"]
         if not calls:
             return "".join(block.text for block in message.content if block.type == "text")
-        results = [ToolResultBlockParam(type="tool_result", tool_use_id=one.id, content="sunny") for one in calls]
+        result = anthropic.types.ToolResultBlockParam
+        results = [result(type="tool_result", tool_use_id=one.id, content="sunny") for one in calls]
         messages.append({"role": "user", "content": results})
 
 
@@ -44,9 +43,9 @@ def test_a_minute_of_loading_takes_no_minute() -> None:
 def test_what_is_said_is_known_beforehand() -> None:
     with MockLlamaServer() as mock:
         mock.answers.add("It is sunny.", when={"contains": "weather"})
-        client = OpenAI(base_url=f"{mock.url}/v1", api_key="none")
-        question = [ChatCompletionUserMessageParam(role="user", content="How is the weather?")]
-        answer = client.chat.completions.create(model="any", messages=question)
+        client = openai.OpenAI(base_url=f"{mock.url}/v1", api_key="none")
+        question = "How is the weather?"
+        answer = client.chat.completions.create(model="any", messages=[{"role": "user", "content": question}])
         assert answer.choices[0].message.content == "It is sunny."
 
 
@@ -63,6 +62,6 @@ def test_the_file_of_answers_is_understood(tmp_path: Path) -> None:
     assert written is not None
     (tmp_path / "answers.yaml").write_text(written[1], encoding="utf-8")
     with MockLlamaServer(answers=[str(tmp_path / "answers.yaml")]) as mock:
-        client = OpenAI(base_url=f"{mock.url}/v1", api_key="none")
+        client = openai.OpenAI(base_url=f"{mock.url}/v1", api_key="none")
         said = [client.completions.create(model="any", prompt=text).choices[0].text for text in ("weather?", "hi")]
         assert said == ["It is sunny.", "I have nothing to say to that."]

@@ -1,8 +1,8 @@
 """The snippets of docs/guide/sdks.md, run with the environment that page asks for."""
 
+import anthropic
+import openai
 import pytest
-from anthropic import Anthropic
-from openai import OpenAI
 
 from mockserver.sandbox import Sandbox
 
@@ -17,7 +17,7 @@ def environment(gguf_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_openai_reads_its_environment() -> None:
-    with OpenAI(max_retries=4) as client:
+    with openai.OpenAI(max_retries=4) as client:
         stream = client.chat.completions.create(
             model="any", messages=[{"role": "user", "content": "Tell me a story."}], stream=True
         )
@@ -26,7 +26,7 @@ def test_openai_reads_its_environment() -> None:
 
 
 def test_anthropic_reads_its_environment() -> None:
-    with Anthropic(max_retries=4) as client:
+    with anthropic.Anthropic(max_retries=4) as client:
         message = client.messages.create(
             model="any", max_tokens=100, messages=[{"role": "user", "content": "Tell me a story."}]
         )

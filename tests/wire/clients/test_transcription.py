@@ -2,8 +2,8 @@
 
 import re
 
+import openai
 import pytest
-from openai import OpenAI
 
 from tests.harness import scene
 from tests.harness.processes.gateway_process import GatewayProcess
@@ -23,7 +23,7 @@ def transcribe(visit: Visit) -> None:
 def test_a_recording_is_transcribed(gateway: GatewayProcess, upstream: ScriptedUpstream, size: int) -> None:
     recording = WAV + bytes(range(256)) * (size // 256)
     base_url = f"http://127.0.0.1:{gateway.port}{scene.BASE}/v1"
-    with upstream.playing(transcribe), OpenAI(base_url=base_url, api_key=scene.KEY, max_retries=0) as client:
+    with upstream.playing(transcribe), openai.OpenAI(base_url=base_url, api_key=scene.KEY, max_retries=0) as client:
         answer = client.audio.transcriptions.create(model="any", file=("speech.wav", recording), language="en")
     assert answer.text == "Once upon a time."
     received = upstream.only_request

@@ -1,5 +1,7 @@
 """The official SDKs before the mock: what they make of its answers."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator
 from typing import Any
 
