@@ -1,4 +1,4 @@
-"""What collecting the tests costs, which every worker does: what is not to run is not built, nor what it needs loaded."""
+"""What collecting the tests costs: every worker does it, and loads nothing that only some tests need."""
 
 import subprocess
 import sys

@@ -3,6 +3,7 @@
 import ast
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ def _modules() -> Iterator[Path]:
     return (path for package in _PACKAGES for path in sorted((_ROOT / package).rglob("*.py")))
 
 
+@cache
 def _places_of_classes() -> Mapping[str, list[str]]:
     places = defaultdict[str, list[str]](list)
     for path in _modules():
@@ -39,6 +41,7 @@ def _places_of_classes() -> Mapping[str, list[str]]:
     return places
 
 
+@cache
 def _packages_of_modules() -> Mapping[str, set[str]]:
     packages = defaultdict[str, set[str]](set)
     for path in _modules():

@@ -228,6 +228,7 @@ def sandbox() -> Iterator[tuple[str, str]]:
         process.stdout.read()
 
 
+@pytest.mark.slow
 def test_make_run_prints_what_the_readme_says(sandbox: tuple[str, str]) -> None:
     url, said = sandbox
     promised = next(output for command, output in _readme() if command == "make run")
@@ -239,6 +240,7 @@ def _aligned(text: str) -> str:
     return re.sub(r" {2,}", " ", text)
 
 
+@pytest.mark.slow
 def test_the_readmes_answer_streams(sandbox: tuple[str, str]) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed; the README's session was not run")

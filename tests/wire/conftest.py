@@ -101,9 +101,9 @@ def upstream(shared_upstream: ScriptedUpstream) -> ScriptedUpstream:
 @pytest.fixture(scope="session")
 def witness(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of a gateway that tells who takes the fast path."""
-    folder = tmp_path_factory.mktemp("witness")
-    (folder / "sitecustomize.py").write_text(WITNESS)
-    return {"PYTHONPATH": str(folder)}
+    script = tmp_path_factory.mktemp("witness") / "witness.py"
+    script.write_text(WITNESS)
+    return {"RUN_FIRST": str(script)}
 
 
 @pytest.fixture

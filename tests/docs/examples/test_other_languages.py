@@ -77,6 +77,7 @@ def demos() -> Iterator[SandboxCommand]:
         yield served
 
 
+@pytest.mark.slow
 def test_the_lines_with_curl_print_what_the_how_to_says(demos: SandboxCommand) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed; the sessions were not run")
@@ -89,6 +90,7 @@ def test_the_lines_with_curl_print_what_the_how_to_says(demos: SandboxCommand) -
         assert matches(run.stdout, promised), f"{command}\n{run.stdout}"
 
 
+@pytest.mark.slow
 def test_the_definition_of_the_how_to_is_served(tmp_path: Path) -> None:
     (tmp_path / "sandbox.yaml").write_text(_definition(), encoding="utf-8")
     with sandbox_command("--config", str(tmp_path / "sandbox.yaml")) as served:

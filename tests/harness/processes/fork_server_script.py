@@ -1,7 +1,8 @@
 """The process that forks `gguf-gateway` for each order: run by its path, its socket's number as the one argument.
 
 An order is one message: JSON of `arguments`, `environ` and `folder`, and four descriptors, the three standard
-streams and where to say the process id first and the exit status in the end, each as a line.
+streams and where to say the process id first and the exit status in the end, each as a line. A file that `RUN_FIRST`
+in `environ` names is run in the new process before the command is.
 """
 
 import json
@@ -10,6 +11,7 @@ import signal
 import socket
 import sys
 from importlib import import_module
+from runpy import run_path
 
 from gateway.__main__ import main
 
@@ -65,6 +67,8 @@ def _become(streams: list[int], arguments: list[str], environ: dict[str, str], f
     os.environ.update(environ)
     sys.path[:0] = filter(None, environ.get("PYTHONPATH", "").split(os.pathsep))
     sys.argv = ["gguf-gateway", *arguments]
+    if "RUN_FIRST" in environ:
+        run_path(environ["RUN_FIRST"])
     main()
     sys.exit()
 

@@ -1,7 +1,7 @@
 """A gateway that tells in its log which requests took the fast path, and what the tests of the two ways share.
 
-A module that Python loads before the gateway (`sitecustomize`) wraps the one function that every such request passes,
-and changes nothing else.
+A script that runs in its process before the command does wraps the one function that every such request passes, and
+changes nothing else.
 """
 
 import json

@@ -32,6 +32,7 @@ def test_the_installed_aiohttp_lacks_nothing() -> None:
     assert shortcomings() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "owner"),
     [

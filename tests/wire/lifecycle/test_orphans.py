@@ -16,6 +16,8 @@ import time
 from tests.harness import scene
 from tests.harness.processes.gateway_process import GatewayProcess
 
+pytestmark = pytest.mark.tools  # about the tests themselves
+
 def test_that_blocks(tmp_path):
     config = tmp_path / "gateway.yaml"
     config.write_text(scene.config("http://127.0.0.1:9"))

@@ -17,6 +17,8 @@ from tests.harness.sockets.stage import chat
 OTHER_RELEASE = """
 import importlib.abc, importlib.machinery, importlib.util, sys
 
+pytestmark = pytest.mark.slow  # each test is a process: `make test-tools` runs them
+
 MODULE, OLD, NEW = {change!r}
 
 

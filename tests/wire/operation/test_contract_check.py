@@ -1,10 +1,8 @@
 """`gguf-gateway contract`: our gateway keeps its contract, and one that does not is told where."""
 
+import asyncio
 import json
 import re
-import sys
-from asyncio import create_subprocess_exec
-from asyncio.subprocess import PIPE
 
 import pytest
 from aiohttp import web
@@ -15,6 +13,7 @@ from gateway.cli import main
 from gateway.core import errors
 from mockserver import MockLlamaServer
 from mockserver.sandbox.sandbox import Sandbox
+from tests.harness.processes.fork_server import fork_server
 from tests.harness.sockets.stage import closed_port
 
 KEY = "gw_key_of_another_gateway"
@@ -62,10 +61,9 @@ async def test_a_gateway_that_is_nearly_right_is_told_what_is_wrong(monkeypatch:
         url = str(server.make_url("/api/gguf/demo"))
         monkeypatch.setenv("THE_KEY", KEY)
         words = ["contract", "--check", url, "--key-env", "THE_KEY", "--paused", f"{url}/paused", "--json"]
-        run = await create_subprocess_exec(sys.executable, "-m", "gateway", *words, stdout=PIPE, stderr=PIPE)
-        said, complaints = await run.communicate()
-    assert (run.returncode, complaints) == (1, b"")
-    report = json.loads(said)
+        run = await asyncio.to_thread(fork_server().run, tuple(words))
+    assert (run.returncode, run.stderr) == (1, "")
+    report = json.loads(run.stdout)
     assert report["holds"] is False
     found = {row["row"]: row["found"] for row in report["rows"]}
     assert "a key in key" in found
@@ -81,7 +79,7 @@ async def test_a_gateway_that_is_nearly_right_is_told_what_is_wrong(monkeypatch:
     assert found["503 paused"] == "Retry-After is missing, not 30"
     assert found["x-request-id comes back"] == "it is new"
     assert found["request-id says the same as x-request-id"] == "it is missing on a 200"
-    assert KEY not in said.decode()
+    assert KEY not in run.stdout
 
 
 def test_a_gateway_that_is_not_there_is_one_sentence() -> None:
@@ -96,11 +94,10 @@ async def test_a_gateway_without_tls_is_one_sentence() -> None:
     async with TestServer(web.Application()) as server:
         address = server.make_url("").authority
         words = ["contract", "--check", f"https://{address}/api/gguf/demo"]
-        run = await create_subprocess_exec(sys.executable, "-m", "gateway", *words, stdin=PIPE, stderr=PIPE)
-        _, complaints = await run.communicate(f"{KEY}\n".encode())
+        run = await asyncio.to_thread(fork_server().run, tuple(words), stdin=f"{KEY}\n")
     assert run.returncode == 1
     expected = rf"Error: No connection to {address}: TLS failed \([^()]+\)\.\n"
-    assert re.fullmatch(expected, complaints.decode())
+    assert re.fullmatch(expected, run.stderr)
 
 
 def test_a_key_that_is_refused_is_said_so_first(gguf_sandbox: Sandbox) -> None:

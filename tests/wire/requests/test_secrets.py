@@ -11,9 +11,9 @@ import pytest
 
 from gateway.core.account import new_key_text
 from tests.harness import scene
-from tests.harness.patience import PATIENCE
+from tests.harness.processes.commands import CommandProcess
 from tests.harness.processes.fleet import StartGateway
-from tests.harness.processes.gateway_process import COMMAND, GatewayProcess
+from tests.harness.processes.gateway_process import GatewayProcess
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.upstream_visit import Visit
 from tests.harness.sockets.wire_client import Response, request
@@ -182,9 +182,7 @@ def test_G6_no_prompt_and_no_answer_is_logged(gateway: GatewayProcess, upstream:
 def test_G7_a_database_is_for_its_owner_alone(tmp_path: Path) -> None:
     database = tmp_path / "gateway.db"
     account = ("--account", "acme", "--create-account")
-    create = ("keys", "create", *account, "--name", "ci", "--database", str(database), "--json")
-    done = subprocess.run((COMMAND[0], *create), capture_output=True, text=True, check=True, timeout=PATIENCE)
-    key = json.loads(done.stdout)["key"]
+    key = CommandProcess(database).reads("keys", "create", *account, "--name", "ci")["key"]
     files = list(tmp_path.iterdir())
     assert {oct(file.stat().st_mode & 0o777) for file in files} == {"0o600"}
     assert not any(key.encode() in file.read_bytes() for file in files)

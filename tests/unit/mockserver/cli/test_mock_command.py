@@ -23,6 +23,8 @@ import os
 import sys
 from importlib.abc import MetaPathFinder
 
+pytestmark = pytest.mark.slow  # each test is a process: `make test-tools` runs them
+
 class Pause(MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name == "aiohttp":

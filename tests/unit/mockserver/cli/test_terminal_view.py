@@ -62,6 +62,7 @@ def _terminal() -> Iterator[tuple[Terminal, int]]:
         os.close(theirs)
 
 
+@pytest.mark.slow
 def test_the_view_shows_the_state_obeys_keys_and_restores_the_terminal() -> None:
     with _terminal() as (terminal, theirs):
         before = termios.tcgetattr(theirs)
@@ -83,6 +84,7 @@ def test_the_view_shows_the_state_obeys_keys_and_restores_the_terminal() -> None
         assert terminal.said.rfind("\x1b[?25h") > terminal.said.rfind("\x1b[?25l")  # the cursor is seen again
 
 
+@pytest.mark.slow
 def test_a_signal_leaves_the_terminal_as_it_was_too() -> None:
     with _terminal() as (terminal, theirs):
         before = termios.tcgetattr(theirs)
@@ -93,6 +95,7 @@ def test_a_signal_leaves_the_terminal_as_it_was_too() -> None:
         assert termios.tcgetattr(theirs) == before
 
 
+@pytest.mark.slow
 def test_without_a_terminal_it_says_so() -> None:
     run = subprocess.run(
         [*_COMMAND, "--tui"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False

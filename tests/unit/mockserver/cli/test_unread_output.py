@@ -49,6 +49,7 @@ async def status_of(url: str) -> int:
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.slow
 async def test_a_mock_serves_though_nobody_reads_what_it_says(full_pipe: tuple[int, int], stream: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port = reserved.getsockname()[1]

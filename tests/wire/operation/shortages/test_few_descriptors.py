@@ -14,6 +14,8 @@ from tests.harness.sockets.stage import EVENT, chat
 from tests.harness.sockets.upstream_visit import Visit, fine
 from tests.harness.sockets.wire_client import Closed, WireClient, request
 
+pytestmark = pytest.mark.slow  # each test is a process: `make test-tools` runs them
+
 FINE = {"object": "fine"}
 TOLD = "more than 112 client connections: the longest idle are closed"
 
@@ -91,7 +93,6 @@ def test_the_soft_limit_is_raised_to_the_hard_one(
         assert found.groups() == ("3000", "3000")
 
 
-@pytest.mark.slow
 def test_a_burst_of_requests_leaves_upstreams_their_descriptors(
     start_gateway: StartGateway, upstream: ScriptedUpstream
 ) -> None:

@@ -19,6 +19,8 @@ from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.stage import chat
 from tests.harness.sockets.wire_client import WireClient, request
 
+pytestmark = pytest.mark.slow  # each test is a process: `make test-tools` runs them
+
 PIPE_BYTES = 4096
 FINE = {"object": "fine"}
 HEALTHZ = request("/healthz", method="GET")
@@ -83,7 +85,6 @@ def unread(folder: Path, upstream: ScriptedUpstream, *, workers: int = 1, full: 
             gateway.process.wait()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("full", [False, True])
 def test_a_log_that_nobody_reads_holds_up_no_request_and_no_signal(
@@ -118,7 +119,6 @@ def test_whoever_reads_the_log_later_finds_all_of_it(tmp_path: Path, upstream: S
     assert any("serving on http://" in line["message"] for line in lines)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("wrong", ["the port is taken", "the configuration"])
 def test_an_error_at_the_start_ends_it_though_nobody_reads_of_it(
     tmp_path: Path, upstream: ScriptedUpstream, wrong: str

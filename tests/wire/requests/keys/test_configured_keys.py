@@ -1,22 +1,19 @@
 """Table A: keys that are taken out, run out, are revoked, or were never there."""
 
 import hashlib
-import json
 import sqlite3
-import subprocess
 import threading
 import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.harness import contract, scene
 from tests.harness.patience import PATIENCE, wait_until
+from tests.harness.processes.commands import CommandProcess
 from tests.harness.processes.fleet import StartGateway
-from tests.harness.processes.gateway_process import COMMAND
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.upstream_visit import Visit
 from tests.harness.sockets.wire_client import WireClient, request
@@ -72,26 +69,21 @@ def test_A15_a_key_that_runs_out_is_401_and_its_running_stream_finishes(
         assert client.read_to_last_chunk() == b"data: 1\n\ndata: [DONE]\n\n"
 
 
-def _command(*words: str) -> Any:
-    """Run `gguf-gateway` to its end; the JSON it prints."""
-    done = subprocess.run((COMMAND[0], *words, "--json"), capture_output=True, text=True, check=True, timeout=PATIENCE)
-    return json.loads(done.stdout)
-
-
 @pytest.mark.long
 def test_A15_a_key_revoked_in_the_database_is_401_in_every_gateway(
     start_gateway: StartGateway, upstream: ScriptedUpstream, tmp_path: Path
 ) -> None:
-    where = ("--database", str(tmp_path / "gateway.db"))
+    path = tmp_path / "gateway.db"
+    command = CommandProcess(path)
     (tmp_path / "import.yaml").write_text(scene.config(upstream.url))
-    _command("import", str(tmp_path / "import.yaml"), *where)
-    with closing(sqlite3.connect(where[1])) as database:
+    command.reads("import", str(tmp_path / "import.yaml"))
+    with closing(sqlite3.connect(path)) as database:
         ((main,),) = database.execute("SELECT id FROM keys WHERE account = 'acme' AND name = 'main'").fetchall()
-    config = f"server: {{port: 0}}\ndatabase: sqlite+aiosqlite:///{where[1]}\n"
+    config = f"server: {{port: 0}}\ndatabase: sqlite+aiosqlite:///{path}\n"
     gateways = [start_gateway(config) for _ in range(2)]
     for gateway in gateways:
         assert [gateway.ask(ask_models(key=key)).status for key in (scene.KEY, scene.HOMEMADE_KEY)] == [200, 200]
-    _command("keys", "revoke", main, *where)
+    command.reads("keys", "revoke", main)
     for gateway in gateways:
         wait_until(lambda: gateway.ask(ask_models(key=scene.KEY)).status != 200)  # noqa: B023 (used before the next)
         assert contract.BAD_KEY.is_kept_by(gateway.ask(ask_models(key=scene.KEY)))

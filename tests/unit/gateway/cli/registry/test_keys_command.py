@@ -1,9 +1,6 @@
 """`gguf-gateway keys` and `hash-key`: what they print, and how a key ends."""
 
-import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +8,7 @@ import pytest
 from gateway.config.settings import json_schema
 from gateway.core.account import digest_of
 from gateway.registry.database.database_registry import SqlRegistry
-from tests.harness.processes.commands import Run, create, read
+from tests.harness.processes.commands import CommandProcess, Run, create, read
 from tests.harness.storage.config_files import KEY
 from tests.harness.storage.registries import accepts, in_force, opened
 
@@ -41,29 +38,18 @@ def test_an_expiry_is_kept_in_utc(run: Run) -> None:
     assert read(made)["expires_at"] == "2999-01-01T00:00:00Z"
 
 
-async def test_a_running_gateway_follows_what_the_command_line_changes(tmp_path: Path) -> None:
-    database = str(tmp_path / "gateway.db")
-
-    def command(*arguments: str) -> dict[str, str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "gateway", *arguments, "--database", database, "--json"],
-            capture_output=True,
-            check=True,
-        )
-        answer: dict[str, str] = json.loads(done.stdout)
-        return answer
-
-    old = command("keys", "create", *NEW, "--name", "laptop")
-    async with opened(SqlRegistry(database)) as registry:
+async def test_a_running_gateway_follows_what_the_command_line_changes(tmp_path: Path, command: CommandProcess) -> None:
+    old = command.reads("keys", "create", *NEW, "--name", "laptop")
+    async with opened(SqlRegistry(str(tmp_path / "gateway.db"))) as registry:
         assert accepts(registry, old["key"], "acme")
-        new = command("keys", "rotate", old["id"], "--grace", "0")
+        new = command.reads("keys", "rotate", old["id"], "--grace", "0")
         assert new["successor_of"] == old["id"]
 
         async def nothing() -> None:
             pass
 
         await in_force(registry, nothing(), lambda: accepts(registry, new["key"]) and not accepts(registry, old["key"]))
-        command("keys", "revoke", new["id"])
+        command.reads("keys", "revoke", new["id"])
         await in_force(registry, nothing(), lambda: not accepts(registry, new["key"]))
 
 
