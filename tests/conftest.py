@@ -39,6 +39,9 @@ _OF_SPEED = (HealthCheck.too_slow,)  # a busy machine is no fault
 # of them: the cases of a test take turns, and so do the tests of one case.
 _LOOPS = ("asyncio", "uvloop") if find_spec("uvloop") else ("asyncio",)
 
+# What is started once for all tests that a worker runs with it.
+_SHARED = ("gguf_sandbox", "witnessed", "relay_gateway", "strict_gateway", "impatient_gateway", "gateway")
+
 # Each takes a second of a core to import, and every worker collects all of the tests: only the workers whose tests use
 # one load it. This holds for `import openai`; `from openai import OpenAI` loads it at once.
 _IMPORTED_WHEN_USED = ("anthropic", "openai")
@@ -167,13 +170,21 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
-    """Leave out what is not to run; once the rest is shuffled, put the long ones first."""
+    """Leave out what is not to run; once the rest is shuffled, put it into an order that costs least."""
     if not _with_those_for_the_tools(config):
         left_out = [item for item in items if _is_for_tools(item.iter_markers())]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not _is_for_tools(item.iter_markers())]
     yield
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> tuple[bool, str, str]:
+    """First what takes long; then together what uses the same gateway, since each worker starts its own of it."""
+    used: list[str] = getattr(item, "fixturenames", [])
+    shared = next((name for name in _SHARED if name in used), "~")
+    loop = item.callspec.params.get("gateway_loop", "") if hasattr(item, "callspec") else ""
+    return item.get_closest_marker("long") is None, shared, loop
 
 
 def _with_those_for_the_tools(config: pytest.Config) -> bool:
