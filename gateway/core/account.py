@@ -1,17 +1,20 @@
-"""Accounts and the keys that prove them. Pure: no I/O."""
+"""Accounts and their keys. Pure: no I/O."""
 
-import hashlib
 import secrets
-import string
-import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
+from gateway.core.endpoints import EndpointGroup
+from gateway.core.secret_text import digest_of, new_secret_text
+
+__all__ = ["KEY_PREFIX", "Account", "Key", "digest_of", "new_key_id", "new_key_text", "shown_prefix"]
+
 KEY_PREFIX = "gw_"
-_BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
-_RANDOM_CHARS = 40  # log2(62) * 40 = 238 bits: nothing to guess, so a fast hash suffices to store it
-_CHECKSUM_CHARS = 6  # a CRC-32 in base62, so that scanners can tell a key from a random string offline
+_SHOWN_CHARS = 8  # of a secret, so that people recognise it: 5 of the random ones, 30 bits of 238
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +29,10 @@ class Key(NamedTuple):
     """A key as the registry knows it: never its text, only the SHA-256 of it.
 
     `expires_at` and `revoked_at` are aware datetimes in UTC; None means never.
-    `successor_of` is the id of the key this one was rotated from. A tuple: there may be very many, and a dataclass
-    takes twice as long to make.
+    `successor_of` is the id of the key this one was rotated from.
+    `deployments`, `endpoints` and `networks` (CIDR) are what it is limited to; None is no limit.
+    `cut`: the answers that run on it are broken off.
+    A tuple: there may be very many, and a dataclass takes twice as long to make.
     """
 
     id: str
@@ -38,19 +43,62 @@ class Key(NamedTuple):
     created_at: datetime | None = None
     revoked_at: datetime | None = None
     successor_of: str | None = None
+    enabled: bool = True
+    cut: bool = False
+    deployments: tuple[str, ...] | None = None
+    endpoints: tuple[EndpointGroup, ...] | None = None
+    networks: tuple[str, ...] | None = None
 
     def __repr__(self) -> str:
         return f"Key(id={self.id!r}, name={self.name!r}, account={self.account!r})"
 
     def is_valid(self, now: datetime) -> bool:
         """Whether the key opens its account at `now` (aware)."""
-        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+        return self.enabled and self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+    def state(self, now: datetime) -> str:
+        """`valid`, or why it is not at `now` (aware): `revoked`, `expired` or `off`."""
+        if self.revoked_at is not None:
+            return "revoked"
+        if self.expires_at is not None and now >= self.expires_at:
+            return "expired"
+        return "valid" if self.enabled else "off"
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it opens less than all of its account, or not from everywhere."""
+        return self.deployments is not None or self.endpoints is not None or self.networks is not None
+
+    def opens(self, deployment_id: str, group: EndpointGroup) -> bool:
+        """Whether it may call this endpoint of this deployment of its account."""
+        if self.deployments is not None and deployment_id not in self.deployments:
+            return False
+        return self.endpoints is None or group in self.endpoints
+
+    def may_come_from(self, address: str | None) -> bool:
+        """Whether a client with this address may use it. One whose address is unknown may not, where that matters."""
+        return self.networks is None or (address is not None and is_in(address, self.networks))
+
+
+@lru_cache(maxsize=4096)
+def is_in(address: str, networks: tuple[str, ...]) -> bool:
+    """Whether an IP address lies in one of these networks (CIDR). An IPv4-mapped one counts as the IPv4 one."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(found, "ipv4_mapped", None)
+    return any((mapped or found) in network for network in _networks(networks))
+
+
+@lru_cache(maxsize=1024)
+def _networks(networks: tuple[str, ...]) -> Sequence[IPv4Network | IPv6Network]:
+    return [ip_network(network) for network in networks]
 
 
 def new_key_text() -> str:
     """A fresh key: `gw_`, 40 random base62 characters, 6 of checksum. Shown once, stored never."""
-    random = "".join(secrets.choice(_BASE62) for _ in range(_RANDOM_CHARS))
-    return KEY_PREFIX + random + _checksum(random)
+    return new_secret_text(KEY_PREFIX)
 
 
 def new_key_id() -> str:
@@ -58,19 +106,6 @@ def new_key_id() -> str:
     return "key_" + secrets.token_hex(6)
 
 
-def digest_of(key: str) -> bytes:
-    """The SHA-256 of a key's text.
-
-    Bytes of a header that are not UTF-8 reach Python as lone surrogates (PEP 383); they are hashed as the
-    bytes they were, so that no key can raise here and no two keys collide.
-    """
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
-
-
-def _checksum(text: str) -> str:
-    number = zlib.crc32(text.encode())
-    digits = ""
-    for _ in range(_CHECKSUM_CHARS):
-        number, rest = divmod(number, 62)
-        digits = _BASE62[rest] + digits
-    return digits
+def shown_prefix(secret: str) -> str:
+    """The first characters of a secret's text, by which people recognise it."""
+    return secret[:_SHOWN_CHARS]

@@ -14,6 +14,7 @@ from gateway.proxy.relay import RELAY, Relay
 from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPools, FreeDescriptor
 from gateway.proxy.upstream.readiness import READINESS, Readiness
 from gateway.registry.base import Registry
+from gateway.server import team_database
 from gateway.server.admission import ADMISSION, REGISTRY, Admission
 from gateway.server.completion import COMPLETION, Completion
 from gateway.server.handlers import authentication, dashboard, metrics_endpoint, preflight
@@ -60,6 +61,7 @@ def create_app(
     app[COMPLETION] = Completion(access, readiness)
     app.on_response_prepare.append(access_log.stamp)
     app.cleanup_ctx.extend((registry_context, readiness_context))
+    team_database.set_up(app)
     dashboard.set_up(app, server, notifier)
     metrics_endpoint.set_up(app, server)
     add_routes(app, with_operator=server.admin is None)

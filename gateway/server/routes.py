@@ -3,6 +3,7 @@
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from gateway.server.admin_api.routes import add_admin_api
 from gateway.server.handlers.dashboard import page, page_or_hello, static
 from gateway.server.handlers.dashboard_events import events
 from gateway.server.handlers.metrics_endpoint import scrape
@@ -42,6 +43,7 @@ def add_operator_routes(app: web.Application) -> None:
     app.router.add_route("HEAD", "/", page_or_hello)
     _read(app, "/events", events)
     _read(app, "/static/{name}", static)
+    add_admin_api(app)
 
 
 def _read(app: web.Application, path: str, handler: Handler) -> None:

@@ -73,10 +73,12 @@ class AccessLog:
         self.metrics.add(exchange)
         if log.isEnabledFor(logging.INFO):
             if exchange.key is None:
-                forwarded_for = () if request is None else request.headers.getall(FORWARDED_FOR, ())
-                peer = peer if request is None else request.remote
-                exchange.client = self._trusted_proxies.client_of(peer, forwarded_for)
+                exchange.client = peer if request is None else self.client_of(request)
             log_request(log_fields(exchange, request))
+
+    def client_of(self, request: web.Request) -> str | None:
+        """The address of a request's client; through a proxy only if it is a configured one."""
+        return self._trusted_proxies.client_of(request.remote, request.headers.getall(FORWARDED_FOR, ()))
 
     def note_refusal(self, exchange: Exchange, refusal: Refusal, size: int, request: web.Request | None = None) -> None:
         """The gateway answers this exchange itself, with a body of `size` bytes: remember with what, and why.

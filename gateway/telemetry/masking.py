@@ -4,11 +4,11 @@ import codecs
 import re
 from collections.abc import Callable
 
-from gateway.core.account import KEY_PREFIX, digest_of
+from gateway.core.secret_text import digest_of
 
 # Anything that looks like one of our keys, or is in the place of a key in a header, wherever it came from.
 _SECRETS = re.compile(
-    rf"({re.escape(KEY_PREFIX)})[A-Za-z0-9_]{{8,}}"
+    r"(gw[ais]?_)[A-Za-z0-9_]{8,}"  # keys, admin tokens, invitations, sessions
     r"|((?:authorization|x-api-key|\bkey)(?:['\"]?\s*[:=]\s*(?:b?['\"])?|['\"]\s*,\s*b?['\"])(?:(?:bearer|basic)\s+)?)"
     r"[^\s'\"\\,&]+",
     re.IGNORECASE,
@@ -48,7 +48,7 @@ def masked(text: str) -> str:
 def masked_by_form(text: str) -> str:
     """The same of keys that look like one, or stand where a key belongs, and of no other: it costs a tenth."""
     lower = text.lower()
-    if text.isprintable() and "key" not in lower and KEY_PREFIX not in lower and "authorization" not in lower:
+    if text.isprintable() and "key" not in lower and "gw" not in lower and "authorization" not in lower:
         return text[:MAX_TEXT]  # nearly always; searching costs ten times as much
     text = _SECRETS.sub(lambda match: (match[1] or match[2]) + "…", text)
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)[:MAX_TEXT]

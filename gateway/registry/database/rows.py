@@ -14,7 +14,7 @@ from gateway.core.deployment import Deployment, Limits, Status, Timeouts
 from gateway.core.endpoints import DEFAULT_GROUPS, EndpointGroup
 from gateway.registry.base import Difference, Snapshot
 
-HEAD = "0004"  # the newest file in migrations/versions
+HEAD = "0005"  # the newest file in migrations/versions
 VERSION_TABLE = "gateway_schema"
 TABLES = ("accounts", "keys", "deployments")  # that are read
 
@@ -41,6 +41,11 @@ def key_of(row: DatabaseRow) -> Key:
         created_at=_moment(row["created_at"]),
         revoked_at=_moment(row["revoked_at"]),
         successor_of=row["successor_of"],
+        enabled=bool(row["enabled"]),
+        cut=bool(row["cut"]),
+        deployments=_listed(row["deployments"]),
+        endpoints=None if row["endpoints"] is None else _groups(row["endpoints"]),
+        networks=_listed(row["networks"]),
     )
 
 
@@ -100,6 +105,10 @@ def followed(before: Read, revision: int, rows: Rows, default: Defaults) -> Read
         {name: None if row is None else account_of(row) for name, row in rows["accounts"].items()},
     )
     return Read(revision, before.snapshot.changed(found))
+
+
+def _listed(value: str | None) -> tuple[str, ...] | None:
+    return None if value is None else tuple(value.split(","))
 
 
 def _groups(value: str | None) -> tuple[EndpointGroup, ...]:

@@ -16,7 +16,8 @@ from gateway.registry.database.sqlite_file import check_file, in_sentences, uri_
 
 _COLUMNS = {
     "accounts": "id, created_at",
-    "keys": "id, name, account, digest, created_at, expires_at, revoked_at, successor_of",
+    "keys": "id, name, account, digest, created_at, expires_at, revoked_at, successor_of, enabled, cut, "
+    "deployments, endpoints, networks",
     "deployments": "id, account, upstream, upstream_key, status, connect, first_byte, silence, queue, connections, "
     "waiting, ping, ca_file, endpoints",
 }

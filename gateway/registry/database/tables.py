@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     TypeDecorator,
 )
 
@@ -60,6 +62,14 @@ keys = Table(
     Column("expires_at", Moment),
     Column("revoked_at", Moment),
     Column("successor_of", ForeignKey("keys.id")),
+    Column("enabled", Boolean, nullable=False, default=True),
+    Column("cut", Boolean, nullable=False, default=False),  # whether answers that run on it are broken off
+    Column("prefix", String(16)),  # the first characters of its text; NULL for a key made before they were kept
+    Column("created_by", String(64)),  # a person's id; NULL for a key made on the machine or by a token
+    Column("deployments", Text),  # ids with a comma between, as the two below; NULL is all of them
+    Column("endpoints", String(64)),
+    Column("networks", Text),
+    Column("version", Integer, nullable=False, default=1),
 )
 
 deployments = Table(
@@ -81,6 +91,7 @@ deployments = Table(
     Column("endpoints", String(64)),  # names of groups with a comma between; NULL is the default
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
+    Column("version", Integer, nullable=False, default=1),
 )
 
 revision = Table(

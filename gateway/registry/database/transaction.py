@@ -60,6 +60,10 @@ class Transaction:
         await self._connection.execute(insert(changes), rows)
         await self._connection.execute(delete(changes).where(changes.c.revision <= self._number - _KEPT))
 
+    async def leave_no_trace(self) -> None:
+        """Give the revision back, where nothing was changed that a gateway reads."""
+        await self._connection.execute(update(revision).values(number=revision.c.number - 1))
+
     async def _concern(self, table: Table, row_id: str, statement: Executable) -> bool:
         done = await self._connection.execute(statement)
         if done.rowcount:

@@ -8,15 +8,43 @@ import pytest
 
 from gateway.config.document import SourceError
 from gateway.config.settings import DeploymentEntry
+from gateway.registry.database import team_tables
 from gateway.registry.database.database_registry import SqlRegistry
+from gateway.registry.database.rows import VERSION_TABLE
 
 DEMO = DeploymentEntry(account="acme", upstream="http://127.0.0.1:9931")
+# A file as version 0003 of the schema left it: an account, a deployment, three keys, the text of one of them.
+SCHEMA_0003 = Path(__file__).with_name("schema_0003.sql")
+KEY_0003 = "gw_i3DGt3wgRLDLWJvgv8BxGzuLMYkAPBmeHSWeCbEk1XzPlS"
+_SINCE_0001 = {
+    "deployments": ("queue", "endpoints", "version"),
+    "keys": ("enabled", "cut", "prefix", "created_by", "deployments", "endpoints", "networks", "version"),
+}
 MIGRATIONS = Path(__file__).parents[3] / "gateway" / "registry" / "database" / "migrations"
 
 
 def rows(path: Path, query: str) -> list[tuple[object, ...]]:
     with closing(sqlite3.connect(path)) as database:
         return database.execute(query).fetchall()
+
+
+def as_the_first_version_left_it(path: Path) -> None:
+    """Take out of a database what later versions have added to it."""
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("DROP TRIGGER audit_stays")
+        database.execute("DROP TABLE changes")
+        for table in set(team_tables.TEAM_TABLES):
+            database.execute(f"DROP TABLE {table}")
+        for changed, columns in _SINCE_0001.items():
+            for column in columns:
+                database.execute(f"ALTER TABLE {changed} DROP COLUMN {column}")
+        database.execute(f"UPDATE {VERSION_TABLE} SET version_num = '0001'")
+
+
+def written_by_0003(path: Path) -> None:
+    """Make a database as version 0003 of the schema left it."""
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(SCHEMA_0003.read_text(encoding="utf-8"))
 
 
 async def refused(path: Path) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.harness.processes.commands import Run, create, read
 from tests.harness.storage.config_files import GOOD
+from tests.harness.storage.databases import as_the_first_version_left_it
 
 
 def test_check_says_what_is_good_and_what_deserves_a_warning(run: Run, config: Path) -> None:
@@ -63,9 +64,7 @@ def test_check_refuses_a_database_that_serve_would_refuse(spoil: str, said: str,
 
 def test_check_migrates_nothing_and_leaves_nothing_behind(run: Run, tmp_path: Path) -> None:
     create(run)
-    with closing(sqlite3.connect(tmp_path / "gateway.db")) as database, database:
-        database.execute("ALTER TABLE deployments DROP COLUMN queue")  # as the first version left it
-        database.execute("UPDATE gateway_schema SET version_num = '0001'")
+    as_the_first_version_left_it(tmp_path / "gateway.db")
     config = tmp_path / "gateway.yaml"
     config.write_text("database: gateway.db")
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}

@@ -13,12 +13,20 @@ from sqlalchemy import create_engine
 
 from gateway.config.document import SourceError
 from gateway.core.deployment import Timeouts
-from gateway.core.endpoints import DEFAULT_GROUPS
+from gateway.core.endpoints import DEFAULT_GROUPS, EndpointGroup
 from gateway.registry.database.database_registry import SqlRegistry
 from gateway.registry.database.rows import HEAD, VERSION_TABLE
 from gateway.registry.database.tables import metadata
 from gateway.registry.database.writer import SqlWriter, writer
-from tests.harness.storage.databases import DEMO, MIGRATIONS, refused, rows
+from tests.harness.storage.databases import (
+    DEMO,
+    KEY_0003,
+    MIGRATIONS,
+    as_the_first_version_left_it,
+    refused,
+    rows,
+    written_by_0003,
+)
 from tests.harness.storage.registries import accepts, opened
 
 
@@ -37,16 +45,25 @@ def test_the_newest_migration_is_the_one_the_code_knows() -> None:
 async def test_an_older_schema_is_brought_up_to_date_and_nothing_is_lost(path: Path, change: SqlWriter) -> None:
     await change.add_deployment("demo", DEMO)
     _, text = await change.create_key("acme", "laptop")
-    with closing(sqlite3.connect(path)) as database, database:  # as the first version left it
-        for column in ("queue", "endpoints"):
-            database.execute(f"ALTER TABLE deployments DROP COLUMN {column}")
-        database.execute("DROP TABLE changes")
-        database.execute(f"UPDATE {VERSION_TABLE} SET version_num = '0001'")
+    as_the_first_version_left_it(path)
     async with opened(SqlRegistry(str(path))) as registry:
         assert accepts(registry, text)
         assert registry.snapshot.deployments["demo"].timeouts == Timeouts()
         assert registry.snapshot.deployments["demo"].endpoints == DEFAULT_GROUPS
     assert rows(path, f"SELECT version_num FROM {VERSION_TABLE}") == [(HEAD,)]
+
+
+async def test_a_file_of_the_version_before_teams_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.db"
+    written_by_0003(path)
+    names = "id, name, account, digest, created_at, expires_at, revoked_at, successor_of"
+    settings = "SELECT id, upstream_key, queue, ping FROM deployments"
+    before = (rows(path, f"SELECT {names} FROM keys"), rows(path, settings))
+    async with opened(SqlRegistry(str(path))) as registry:
+        assert accepts(registry, KEY_0003)
+        assert not any(key.is_limited for key in registry.snapshot.keys.values())
+        assert registry.snapshot.deployments["demo"].endpoints == (EndpointGroup.NATIVE,)
+    assert before == (rows(path, f"SELECT {names} FROM keys"), rows(path, settings))
 
 
 async def test_a_newer_schema_is_refused(path: Path, change: SqlWriter) -> None:

@@ -18,12 +18,12 @@ from gateway.config.settings import DeploymentLimits, DeploymentTimeouts, parse
 from gateway.core.deployment import Limits, Timeouts
 from gateway.registry.database.database_registry import SqlRegistry
 from gateway.registry.database.engine import database_url
-from gateway.registry.database.rows import HEAD, VERSION_TABLE, Defaults
+from gateway.registry.database.rows import HEAD, Defaults
 from gateway.registry.database.server_reader import ServerReader
 from gateway.registry.database.sqlite_reader import SqliteReader
 from gateway.registry.database.writer import SqlWriter, writer
 from tests.harness.patience import PATIENCE
-from tests.harness.storage.databases import DEMO, IMPORTED, rows
+from tests.harness.storage.databases import DEMO, IMPORTED, as_the_first_version_left_it, rows
 from tests.harness.storage.registries import accepts, in_force, opened
 
 
@@ -141,11 +141,7 @@ print("sqlalchemy" in sys.modules)
 @pytest.mark.parametrize("schema", [HEAD, "0001"])
 async def test_sqlalchemy_is_loaded_only_to_migrate(schema: str, path: Path, change: SqlWriter) -> None:
     if schema != HEAD:
-        with closing(sqlite3.connect(path)) as database, database:
-            for column in ("queue", "endpoints"):
-                database.execute(f"ALTER TABLE deployments DROP COLUMN {column}")
-            database.execute("DROP TABLE changes")
-            database.execute(f"UPDATE {VERSION_TABLE} SET version_num = ?", [schema])
+        as_the_first_version_left_it(path)
     served = await asyncio.create_subprocess_exec(sys.executable, "-c", _SERVED, str(path), stdout=PIPE)
     said, _ = await served.communicate()
     assert said.decode().strip() == str(schema != HEAD)

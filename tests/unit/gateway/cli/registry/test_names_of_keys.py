@@ -12,6 +12,7 @@ from gateway.registry.base import ChangeError
 from gateway.registry.database.writer import SqlWriter, writer
 from tests.harness.processes.commands import CommandProcess
 from tests.harness.storage.config_files import GOOD
+from tests.harness.storage.databases import as_the_first_version_left_it
 
 pytestmark = pytest.mark.slow  # each command is a process: `make test-tools` runs them
 
@@ -74,9 +75,7 @@ def test_keys_of_one_name_in_an_older_database_all_go_on_working(command: Comman
         database.execute(
             f"INSERT INTO keys (id, digest, {columns}) SELECT 'key_twin', '{'ab' * 32}', {columns} FROM keys"
         )
-        database.execute("UPDATE gateway_schema SET version_num = '0001'")
-        for later in ("queue", "endpoints"):
-            database.execute(f"ALTER TABLE deployments DROP COLUMN {later}")
+    as_the_first_version_left_it(tmp_path / "gateway.db")
     assert {key["id"]: key["state"] for key in command.reads("keys", "list")} == {first: "valid", "key_twin": "valid"}
     assert "a valid key 'laptop' already" in command.refuses(*LAPTOP)
     assert command.reads("keys", "rotate", "key_twin", "--grace", "0")["name"] == "laptop"

@@ -1,0 +1,81 @@
+"""One request to the admin API, from its path to its answer."""
+
+import logging
+import re
+from functools import cache
+
+from aiohttp import hdrs, web
+from pydantic import BaseModel
+
+from gateway.config.document import SourceError
+from gateway.core import errors, team_errors
+from gateway.core.errors import Refusal
+from gateway.server.admin_api import answers
+from gateway.server.admin_api.authentication import Caller, caller_of
+from gateway.server.admin_api.live_readiness import with_readiness
+from gateway.server.admin_api.openapi import description
+from gateway.server.admin_api.request_reading import expected_version, ids_of, read_request
+from gateway.server.admission import REGISTRY
+from gateway.server.team_database import TEAM
+from gateway.team.idempotency import Repeatable, perform_once
+from gateway.team.operation_error import OperationError
+from gateway.team.operations.operation import Call, Operation, perform
+from gateway.team.operations.table import OPERATIONS
+
+log = logging.getLogger("gateway.team")
+IDEMPOTENCY_KEY = "Idempotency-Key"
+_PLACE = re.compile(r"\\\{[a-z]+\\\}")
+
+
+async def answer(request: web.Request, path: str) -> web.StreamResponse:
+    """Do what is asked, or say why not. Raises Refusal for a path that is not served, and without a database."""
+    if path == "/openapi.json" and request.method in {hdrs.METH_GET, hdrs.METH_HEAD}:
+        return web.json_response(description())
+    operation, ids = _operation_at(request.method, path)
+    try:
+        caller = await caller_of(request)
+        done = await _perform(request, caller, operation, ids)
+    except OperationError as error:
+        return answers.refused(error)
+    except SourceError as error:
+        log.error("the admin API cannot use the database: %s", " | ".join(error.lines))
+        raise Refusal(team_errors.DATABASE_FAILS) from error
+    if not operation.is_read:
+        request.app[REGISTRY].look_soon()
+    return done
+
+
+async def _perform(
+    request: web.Request, caller: Caller, operation: Operation, ids: tuple[str, ...]
+) -> web.StreamResponse:
+    database = await request.app[TEAM].database()
+    body = await request.read() if request.can_read_body else b""
+    asked: BaseModel | None = read_request(request, operation, body)
+    call = Call(operation, ids_of(ids), asked, expected_version(request, operation))
+    key = request.headers.get(IDEMPOTENCY_KEY)
+    if key is None or request.method != hdrs.METH_POST:
+        return answers.done(operation, with_readiness(request.app, await perform(database, caller.actor, call)))
+    content = b"%b\0%b" % (request.rel_url.raw_path.encode(), body)
+    repeatable = Repeatable(answers.checked_idempotency_key(key), caller.credential, content)
+    result, again = await perform_once(database, caller.actor, call, repeatable)
+    return answers.done_once(operation, result, again=again)
+
+
+def _operation_at(method: str, path: str) -> tuple[Operation, tuple[str, ...]]:
+    """What is at this path, compared as it was sent. Raises Refusal: 404, or 405 with the methods there are."""
+    found = {}
+    for pattern, operation in _patterns():
+        match = pattern.fullmatch(path)
+        if match is not None:
+            found[operation.method] = operation, match.groups()
+    if not found:
+        raise Refusal(errors.NO_SUCH_PATH)
+    if method not in found:
+        methods = ", ".join(sorted(found))
+        raise Refusal(errors.WRONG_METHOD, methods, Allow=methods)
+    return found[method]
+
+
+@cache
+def _patterns() -> list[tuple[re.Pattern[str], Operation]]:
+    return [(re.compile(_PLACE.sub("([^/]+)", re.escape(one.path))), one) for one in OPERATIONS.values()]

@@ -1,0 +1,85 @@
+"""What a request to the admin API says, as an operation's models. Everything that is wrong with it is named at once."""
+
+import re
+from collections.abc import Sequence
+from urllib.parse import unquote
+
+import orjson
+from aiohttp import hdrs, web
+from pydantic import BaseModel, ValidationError
+
+from gateway.config.validation_messages import sentences
+from gateway.core import team_errors
+from gateway.core.errors import Refusal
+from gateway.team.operation_error import FieldError, Invalid, NotFound, Stale
+from gateway.team.operations.operation import Operation
+
+_VERSION = re.compile(r'\s*"([1-9][0-9]{0,9})"\s*').fullmatch
+_JSON = "application/json"
+
+
+def read_request(request: web.Request, operation: Operation, body: bytes) -> BaseModel | None:
+    """The operation's request: of a GET its query, else its JSON body, which may be left out where nothing is required.
+
+    Raises Invalid, and Refusal for a body that is not JSON.
+    """
+    if operation.is_read or operation.request is None:
+        query = _query(request)
+        if operation.request is None:
+            _require_nothing(query, body)
+            return None
+        return _validated(operation.request, query)
+    if not body:
+        return _validated(operation.request, {})
+    if request.content_type != _JSON:
+        raise Refusal(team_errors.NOT_JSON)
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Invalid(f"The body is not valid JSON: line {error.lineno}, column {error.colno}.") from None
+    if not isinstance(value, dict):
+        raise Invalid("The body must be a JSON object.")
+    return _validated(operation.request, value)
+
+
+def ids_of(parts: Sequence[str]) -> tuple[str, ...]:
+    """The ids in a path. Raises NotFound for what no id can be."""
+    found = tuple(unquote(part) for part in parts)
+    if not all(one.isprintable() and len(one) <= 64 for one in found):
+        raise NotFound("There is nothing of this id.")
+    return found
+
+
+def expected_version(request: web.Request, operation: Operation) -> int | None:
+    """The version that `If-Match` names (RFC 9110 13.1.1); None where it names none, or `*`. Raises Stale."""
+    asked = request.headers.get(hdrs.IF_MATCH, "*").strip()
+    if asked == "*" or not operation.is_versioned or operation.is_read:
+        return None
+    match = _VERSION(asked)
+    if match is None:
+        raise Stale("If-Match names a version that never was: give the ETag as it came, in its quotes.")
+    return int(match[1])
+
+
+def _query(request: web.Request) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, value in request.query.items():
+        if name in found:
+            raise Invalid("The query names a field twice.", [FieldError(name, "is named twice")])
+        found[name] = int(value) if name == "limit" and re.fullmatch("-?[0-9]{1,9}", value) else value
+    return found
+
+
+def _require_nothing(query: dict[str, object], body: bytes) -> None:
+    if query:
+        raise Invalid("This takes no query.", [FieldError(name, "unknown field") for name in query])
+    if body.strip() not in {b"", b"{}"}:
+        raise Invalid("This takes no body.")
+
+
+def _validated(model: type[BaseModel], value: dict[str, object]) -> BaseModel:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        found = [FieldError(".".join(map(str, path)), text) for path, text in sentences(error, model)]
+        raise Invalid("The request is not valid.", found) from None

@@ -1,0 +1,67 @@
+"""The session cookie of a browser, where its requests come from, and whether our own page made them."""
+
+from urllib.parse import urlsplit
+
+from aiohttp import hdrs, web
+
+from gateway.core import team_errors
+from gateway.core.errors import Refusal
+from gateway.server.handlers.viewer_base import base_url_of
+from gateway.telemetry.access_log import ACCESS
+
+_PLAIN_COOKIE = "gateway_session"
+# RFC 6265bis 4.1.3.2: a browser takes a cookie of this name only over TLS, for this host and all of its paths.
+_SECURE_COOKIE = "__Host-gateway_session"
+_SAFE = {hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS}
+
+
+def session_text(request: web.Request) -> str | None:
+    """What the browser says its session is; None if it says none."""
+    return request.cookies.get(_cookie_name(request))
+
+
+def keep_session(request: web.Request, response: web.StreamResponse, text: str) -> None:
+    """Let the browser keep a session's text: no script can read it, no other site can send it."""
+    secure = is_secure(request)
+    response.set_cookie(_cookie_name(request), text, path="/", httponly=True, samesite="Lax", secure=secure)
+
+
+def forget_session(request: web.Request, response: web.StreamResponse) -> None:
+    """Let the browser forget its session."""
+    secure = is_secure(request)
+    response.del_cookie(_cookie_name(request), path="/", httponly=True, samesite="Lax", secure=secure)
+
+
+def is_secure(request: web.Request) -> bool:
+    """Whether the browser reaches the gateway over TLS."""
+    return base_url_of(request, None).startswith("https://")
+
+
+def pages_url(request: web.Request) -> str:
+    """Where the browser, or whoever asks, reaches the gateway's pages."""
+    return base_url_of(request, None)
+
+
+def client_address(request: web.Request) -> str | None:
+    """The client's address; through a proxy only if it is a configured one."""
+    return request.app[ACCESS].client_of(request)
+
+
+def require_own_origin(request: web.Request) -> None:
+    """Raise 403 for a request that changes something and that no page of ours has made (CSRF).
+
+    Browsers say where a request comes from: by Sec-Fetch-Site (Fetch Metadata) where the page is one they trust, else
+    by Origin, which they send with every POST (Fetch 3.2).
+    """
+    if request.method in _SAFE:
+        return
+    site = request.headers.get("Sec-Fetch-Site")
+    origin = request.headers.get(hdrs.ORIGIN, "")
+    if site is not None and site != "same-origin":
+        raise Refusal(team_errors.FOREIGN_PAGE)
+    if site is None and urlsplit(origin).netloc.lower() != request.host.lower():
+        raise Refusal(team_errors.FOREIGN_PAGE)
+
+
+def _cookie_name(request: web.Request) -> str:
+    return _SECURE_COOKIE if is_secure(request) else _PLAIN_COOKIE

@@ -1,0 +1,30 @@
+"""How the audit log is read."""
+
+import json
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.engine import Row
+
+from gateway.registry.database.team_tables import audit
+from gateway.team.models.audit import AuditQuery, AuditRow
+from gateway.team.models.common import Page
+from gateway.team.paging import page_of
+from gateway.team.unit_of_work import UnitOfWork
+
+
+async def list_audit(unit: UnitOfWork, query: AuditQuery) -> Page[AuditRow]:
+    """The rows asked for, the newest first."""
+    selected = select(audit)
+    for name in ("actor", "action", "target"):
+        wanted = getattr(query, name)
+        if wanted is not None:
+            selected = selected.where(audit.c[name] == wanted)
+    return await page_of(unit.connection, query, selected, [audit.c.id], _view, newest_first=True)
+
+
+def _view(row: Row[Any]) -> AuditRow:
+    values = dict(row._mapping)
+    for name in ("before", "after"):
+        values[name] = None if values[name] is None else json.loads(values[name])
+    return AuditRow(**values)

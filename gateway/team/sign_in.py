@@ -1,0 +1,116 @@
+"""How somebody signs in: with a password, by an invitation, or by a link that signs in by itself."""
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.core.secret_text import digest_of, new_secret_text
+from gateway.registry.database.team_tables import invitations, people
+from gateway.team import audit, passwords, sign_in_throttle
+from gateway.team.actor import Actor, ActorKind, Way
+from gateway.team.models.people import Person
+from gateway.team.operation_error import Denied, NotFound
+from gateway.team.operations.invitations import INVITATION_PREFIX, PATH
+from gateway.team.operations.people import add_person, person_by_id
+from gateway.team.roles import Role
+from gateway.team.sessions import SessionLimits, begin_session
+from gateway.team.unit_of_work import TeamDatabase, UnitOfWork
+
+_LINK_LIFETIME = timedelta(days=1)
+
+
+async def sign_in(database: TeamDatabase, name: str, password: str, way: Way, limits: SessionLimits) -> str:
+    """A session for a name and its password. Raises Denied, the same for whatever is wrong; and TooSoon."""
+    async with database.begin() as connection:
+        await sign_in_throttle.wait_or_refuse(connection, name, way.address)
+    async with database.connect() as connection:
+        row = (await connection.execute(select(people).where(people.c.name == name))).first()
+    fits = await passwords.matches(password, row.password if row is not None else None)
+    if row is None or not fits or not row.enabled:
+        async with database.begin() as connection:
+            await sign_in_throttle.note_failure(connection, name, way.address)
+        raise Denied("The name or the password is not right.")
+    async with database.begin() as connection:
+        await sign_in_throttle.forget(connection, name)
+        return await _begin(connection, await person_by_id(connection, row.id), way, "password", limits)
+
+
+async def look_at_invitation(database: TeamDatabase, text: str) -> str:
+    """Whom a link invites, by name. Raises NotFound for one that was used, has expired or never was."""
+    async with database.connect() as connection:
+        row = await _invitation(connection, text)
+    if row.person is not None:
+        raise NotFound("This link is not an invitation.")
+    return str(row.name)
+
+
+async def accept_invitation(database: TeamDatabase, text: str, password: str, way: Way, limits: SessionLimits) -> str:
+    """Make the person who was invited, with the password they choose, and a session. Raises NotFound, Invalid."""
+    await look_at_invitation(database, text)
+    stored = await passwords.hashed(passwords.check(password))
+    async with database.begin() as connection:
+        row = await _use(connection, text)
+        invited = Actor(ActorKind.PERSON, "per_" + secrets.token_hex(6), row.name, Role(row.role), way)
+        unit = UnitOfWork(connection, invited, datetime.now(UTC))
+        accounts = filter(None, row.accounts.split(","))
+        person = await add_person(
+            unit, invited.id, accounts, name=row.name, email=row.email, role=row.role, password=stored, enabled=True
+        )
+        await unit.note("invitations.accept", row.id, after=person.model_dump(mode="json"))
+        return await _begin(connection, person, way, "invitation", limits)
+
+
+async def make_sign_in_link(database: TeamDatabase, person_id: str) -> str:
+    """The path of a link that signs this person in by itself, once."""
+    now, text = datetime.now(UTC), new_secret_text(INVITATION_PREFIX)
+    async with database.begin() as connection:
+        person = await person_by_id(connection, person_id)
+        await connection.execute(
+            insert(invitations).values(
+                id="inv_" + secrets.token_hex(6),
+                digest=digest_of(text).hex(),
+                person=person.id,
+                created_at=now,
+                expires_at=now + _LINK_LIFETIME,
+            )
+        )
+    return PATH + text
+
+
+async def follow_sign_in_link(database: TeamDatabase, text: str, way: Way, limits: SessionLimits) -> str:
+    """A session for whom the link was made. Raises NotFound for one that was used, has expired or never was."""
+    async with database.begin() as connection:
+        row = await _invitation(connection, text)
+        if row.person is None:
+            raise NotFound("This link is an invitation.")
+        await _use(connection, text)
+        return await _begin(connection, await person_by_id(connection, row.person), way, "link", limits)
+
+
+async def _begin(connection: AsyncConnection, person: Person, way: Way, how: str, limits: SessionLimits) -> str:
+    actor = Actor(ActorKind.PERSON, person.id, person.name, person.role, way)
+    await audit.note(connection, actor, audit.Change("people.sign_in", person.id, after={"by": how}))
+    return await begin_session(connection, person.id, way, limits)
+
+
+async def _invitation(connection: AsyncConnection, text: str) -> Row[Any]:
+    now = datetime.now(UTC)
+    valid = (invitations.c.digest == digest_of(text).hex()) & invitations.c.used_at.is_(None)
+    row = (await connection.execute(select(invitations).where(valid & (invitations.c.expires_at > now)))).first()
+    if row is None:
+        raise NotFound("This link was used already, has expired, or never was one. Ask an admin for another.")
+    return row
+
+
+async def _use(connection: AsyncConnection, text: str) -> Row[Any]:
+    """Take the invitation: of two who come at once, one gets it."""
+    row = await _invitation(connection, text)
+    unused = (invitations.c.id == row.id) & invitations.c.used_at.is_(None)
+    done = await connection.execute(update(invitations).where(unused).values(used_at=datetime.now(UTC)))
+    if done.rowcount != 1:
+        raise NotFound("This link was used already.")
+    return row

@@ -1,0 +1,57 @@
+"""Slows down who guesses passwords, by name and by address. It never locks anybody out for good."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.registry.database.team_tables import failed_sign_ins
+from gateway.team.operation_error import OperationError
+
+_FREE = {"name": 5, "address": 20}  # failures that cost nothing: people mistype
+_LONGEST = 60.0  # seconds between two attempts, whatever happened before
+_FORGOTTEN_AFTER = timedelta(hours=1)
+
+
+class TooSoon(OperationError):
+    """Another attempt may be made in `seconds` (whole)."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"Too many sign-ins have failed. Try again in {seconds} s.")
+        self.seconds = seconds
+
+
+async def wait_or_refuse(connection: AsyncConnection, name: str, address: str | None) -> None:
+    """Raise TooSoon if there were too many failures of late."""
+    now, wait = datetime.now(UTC), 0.0
+    await connection.execute(delete(failed_sign_ins).where(failed_sign_ins.c.last_at < now - _FORGOTTEN_AFTER))
+    for kind, subject in _subjects(name, address).items():
+        row = (await connection.execute(select(failed_sign_ins).where(failed_sign_ins.c.subject == subject))).first()
+        if row is not None and row.failures >= _FREE[kind]:
+            pause = min(_LONGEST, 2.0 ** (row.failures - _FREE[kind]))
+            wait = max(wait, pause - (now - row.last_at).total_seconds())
+    if wait > 0:
+        raise TooSoon(int(wait) + 1)
+
+
+async def note_failure(connection: AsyncConnection, name: str, address: str | None) -> None:
+    """Count a failure for the name and for the address."""
+    now = datetime.now(UTC)
+    for subject in _subjects(name, address).values():
+        counted = {"failures": failed_sign_ins.c.failures + 1, "last_at": now}
+        same = failed_sign_ins.c.subject == subject
+        done = await connection.execute(update(failed_sign_ins).where(same).values(counted))
+        if done.rowcount == 0:
+            await connection.execute(insert(failed_sign_ins).values(subject=subject, failures=1, last_at=now))
+
+
+async def forget(connection: AsyncConnection, name: str) -> None:
+    """Forget the failures of a name: its owner has signed in. Those of the address stay."""
+    subject = _subjects(name, None)["name"]
+    await connection.execute(delete(failed_sign_ins).where(failed_sign_ins.c.subject == subject))
+
+
+def _subjects(name: str, address: str | None) -> dict[str, str]:
+    found = {"name": name.lower()} | ({"address": address} if address is not None else {})
+    return {kind: f"{kind}:{hashlib.sha256(what.encode()).hexdigest()}" for kind, what in found.items()}

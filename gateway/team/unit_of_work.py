@@ -1,0 +1,93 @@
+"""One operation's transaction: what it reads and changes, on whose behalf, and what is noted of it."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gateway.registry.database.engine import database_url, engine_for, in_sentences, name_of
+from gateway.registry.database.transaction import Transaction
+from gateway.team import audit
+from gateway.team.actor import Actor
+from gateway.team.operation_error import Stale
+
+
+@dataclass(frozen=True, slots=True)
+class UnitOfWork:
+    """What an operation works with. `expected_version` is that of the thing as its caller last saw it, or None."""
+
+    connection: AsyncConnection
+    actor: Actor
+    now: datetime
+    expected_version: int | None = None
+    _transaction: Transaction | None = None
+
+    @property
+    def registry(self) -> Transaction:
+        """Through which rows are changed that gateways serve from: accounts, keys and deployments."""
+        if self._transaction is None:
+            raise RuntimeError("nothing is changed while only looking")
+        return self._transaction
+
+    async def note(
+        self,
+        action: str,
+        target: str,
+        *,
+        account: str | None = None,
+        before: Mapping[str, object] | None = None,
+        after: Mapping[str, object] | None = None,
+    ) -> None:
+        """Note a change in the audit log: it is there exactly if the change is."""
+        await audit.note(self.connection, self.actor, audit.Change(action, target, account, before, after))
+
+    def check_version(self, current: int) -> None:
+        """Raise Stale if the caller has seen another version of what it changes."""
+        if self.expected_version is not None and self.expected_version != current:
+            raise Stale("It was changed by somebody else since: read it again, and decide anew.")
+
+
+class TeamDatabase:
+    """Opens transactions on the database at a place. All raise SourceError for a database that fails."""
+
+    def __init__(self, place: str | Path) -> None:
+        url = database_url(place)
+        self._name = name_of(url)
+        self._reading: AsyncEngine = engine_for(url, writing=False)
+        self._writing: AsyncEngine = engine_for(url, writing=True)
+
+    @asynccontextmanager
+    async def read(self, actor: Actor) -> AsyncIterator[UnitOfWork]:
+        """Look without changing anything."""
+        async with self.connect() as connection:
+            yield UnitOfWork(connection, actor, datetime.now(UTC))
+
+    @asynccontextmanager
+    async def change(self, actor: Actor, expected_version: int | None = None) -> AsyncIterator[UnitOfWork]:
+        """All of the block's changes or none. The revision is taken first: what is read then, nobody else changes."""
+        async with self.begin() as connection:
+            transaction = await Transaction.begin(connection)
+            yield UnitOfWork(connection, actor, datetime.now(UTC), expected_version, transaction)
+            await (transaction.note() if transaction.has_changed else transaction.leave_no_trace())
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that reads."""
+        with in_sentences(self._name):
+            async with self._reading.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that writes what the registry does not serve from: the revision stays."""
+        with in_sentences(self._name):
+            async with self._writing.begin() as connection:
+                yield connection
+
+    async def close(self) -> None:
+        """Leave the database."""
+        await self._reading.dispose()
+        await self._writing.dispose()
