@@ -19,6 +19,7 @@ from mockserver.engine.model.embedding import embed, normalised, relevance, toke
 from mockserver.engine.model.tokenizer import BOS, EOS
 from mockserver.engine.request import prompts
 from mockserver.engine.server_context import ServerContext
+from mockserver.play.journal_middleware import abort_response
 
 _EUCLIDEAN = 2
 
@@ -97,11 +98,12 @@ async def rerank(request: web.Request) -> web.Response:
     query, documents = _query_and_documents(body)
     most = value_or(body, "top_n", as_int, len(documents))
     inputs = [_pair(server_context, query, text) for text in documents]
+    if not all(inputs):
+        abort_response(request)  # an assertion fails: llama-server ends without a word
     await server_context.process_all(inputs)
     if most < 0:
         raise ApiError(500, "vector::_M_default_append")
-    scored = [(index, relevance(query, text)) for index, text in enumerate(documents)]
-    scored = sorted(scored, key=lambda pair: -pair[1])[:most]
+    scored = sorted(enumerate(relevance(query, documents)), key=lambda pair: -pair[1])[:most]
     if not contains(body, "texts"):
         results = [{"index": index, "relevance_score": score} for index, score in scored]
         return json_response(_listed(server_context, body, "results", results, inputs))

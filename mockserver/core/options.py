@@ -7,7 +7,7 @@ from typing import Literal
 
 from mockserver.core.state import StateName, state_named
 
-BUILD_INFO = "b1-0c1e570"
+BUILD_INFO = "b11434-unknown"
 """The build of the recordings; `system_fingerprint` and `build_info` carry it."""
 
 _MOST_STD_DEV = 0.3
@@ -104,6 +104,9 @@ class Options:
     sleep_idle_seconds: float = -1
     wake_seconds: float = 0.0
     cors_origins: str = ""
+    cors_credentials: bool = True
+    cors_methods: str = "GET, POST, DELETE, OPTIONS"
+    cors_headers: str = "*"
     ui_mcp_proxy: bool = False
     tools: str = ""
     vertex_route: str = ""

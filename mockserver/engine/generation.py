@@ -12,7 +12,16 @@ from mockserver.engine import answer_plan, context_window
 from mockserver.engine.answer_plan import Segment
 from mockserver.engine.metrics import Metrics
 from mockserver.engine.model import tokenizer
-from mockserver.engine.results import AnswerPart, BeginResult, FinalResult, PartialResult, PromptProgress, Result, Task
+from mockserver.engine.results import (
+    AnswerPart,
+    BeginResult,
+    FinalResult,
+    PartialResult,
+    PromptProgress,
+    Result,
+    Task,
+    TokenOutput,
+)
 from mockserver.engine.scheduling.response_reader import ResponseReader
 from mockserver.engine.scheduling.slots import Slot
 from mockserver.engine.stop_words import StopWordFilter
@@ -42,6 +51,7 @@ class Generation:
     children: list["Generation"] = field(default_factory=list)
     timings: Timings = field(default_factory=Timings)
     tokens: list[int] = field(default_factory=list)
+    outputs: list[TokenOutput] = field(default_factory=list)
     parts: list[AnswerPart] = field(default_factory=list)
     is_generating: bool = False
     _started_at: float | None = None
@@ -50,7 +60,6 @@ class Generation:
     _now: float = 0.0
     _steps: Iterator[None] = field(init=False)
     _truncated: bool = False
-    _has_shown: bool = False
     _unsent_prefill: str = ""
     _stop_type: str = ""
     _stopping_word: str = ""
@@ -165,29 +174,29 @@ class Generation:
 
     def _generate_segment(self, segment: Segment, limit: int) -> Iterator[None]:
         shown = StopWordFilter(self.task.params.stop if segment.channel == "content" else ())
-        unsent: list[int] = []
         opens_part = True
         for token in segment.tokens:
             yield
             self._accept(token)
-            if token == tokenizer.EOS:
-                self._stop_type = "eos"
-                if not self._has_shown:
-                    self._show(segment, "", [token], opens_part=opens_part)
+            text = shown.push(tokenizer.piece(token), is_end=token == tokenizer.EOS)
+            if text is not None:
+                self._show(segment, TokenOutput(token, text), opens_part=opens_part, stops=shown.stopped)
+                opens_part = opens_part and not text
+            self._stop_type = self._stop_after(token, limit, shown)
+            if self._stop_type:
                 break
-            unsent.append(token)
-            text = shown.push(tokenizer.piece(token))
-            if text or shown.stopped:
-                self._show(segment, text, unsent, opens_part=opens_part, stops=shown.stopped)
-                opens_part, unsent = False, []
-            if shown.stopped or len(self.tokens) >= limit:
-                self._stop_type = "word" if shown.stopped else "limit"
-                self._stopping_word = shown.stopping_word
-                break
-        if not shown.stopped and (text := shown.flush()):
-            self._show(segment, text, unsent, opens_part=opens_part)
-        if text := self._prefill_of(segment) + shown.text:
+        said = shown.sent if self.reader.stream else shown.whole()
+        if text := self._prefill_of(segment) + said:
             self.parts.append(AnswerPart(segment.channel, text, segment.name, segment.call_id))
+
+    def _stop_after(self, token: int, limit: int, shown: StopWordFilter) -> str:
+        """Why the answer ends with this token; empty if it goes on."""
+        if token == tokenizer.EOS:
+            return "eos"
+        if shown.stopped:
+            self._stopping_word = shown.stopping_word
+            return "word"
+        return "limit" if len(self.tokens) >= limit else ""
 
     def _prefill_of(self, segment: Segment) -> str:
         """What the client has written of a segment: of the first text."""
@@ -201,8 +210,7 @@ class Generation:
             self.slot.cache.append(self.tokens[-1])
         self.timings.predicted_n += 1
         self.timings.predicted_ms = self._milliseconds(self._generating_since)
-        if token != tokenizer.EOS:
-            self.tokens.append(token)
+        self.tokens.append(token)
         self.slot.decoded = self.timings.predicted_n
 
     def _shift_full_context(self) -> None:
@@ -214,16 +222,17 @@ class Generation:
         context_window.shift(self.slot.cache, self.task.params.shown, len(self.task.prompt), self.options.slot_context)
         self._truncated = True
 
-    def _show(self, segment: Segment, text: str, tokens: list[int], *, opens_part: bool, stops: bool = False) -> None:
-        """Send a piece of the answer, if the client wants pieces."""
-        if "\n" in text:
+    def _show(self, segment: Segment, output: TokenOutput, *, opens_part: bool, stops: bool) -> None:
+        """Note a token that ended a character, and send it, if the client wants pieces."""
+        self.outputs.append(output)
+        if "\n" in output.text:
             self.slot.new_line = True
         if self.reader.stream:
-            self._has_shown = True
-            if segment.channel == "content":
-                text, self._unsent_prefill = self._unsent_prefill + text, ""
+            if segment.channel == "content" and output.text:
+                output = output._replace(text=self._unsent_prefill + output.text)
+                self._unsent_prefill = ""
             about = (segment.channel, opens_part, segment.name, segment.call_id, segment.number, stops)
-            self.send(self.reader, PartialResult(self.task, self.timings.copy(), text, tokens, *about))
+            self.send(self.reader, PartialResult(self.task, self.timings.copy(), output, *about))
 
     def _final_result(self) -> FinalResult:
         return FinalResult(
@@ -233,6 +242,7 @@ class Generation:
             stop_type=self._stop_type or "limit",
             parts=self.parts,
             tokens=self.tokens,
+            outputs=self.outputs,
             stopping_word=self._stopping_word,
             truncated=self._truncated
             or self.timings.predicted_n >= context_window.room(self.options, len(self.task.prompt)),

@@ -4,11 +4,11 @@ Mirrors tools/server/server-task.h.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from mockserver.engine.answer_plan import AnswerPlan
 from mockserver.engine.model import logprobs
-from mockserver.engine.model.tokenizer import EOS, VOCABULARIES, Vocabulary
+from mockserver.engine.model.tokenizer import VOCABULARIES, Vocabulary, encode
 from mockserver.engine.request.schema.task_params import TaskParams
 from mockserver.engine.timings import Timings
 
@@ -64,17 +64,23 @@ class AnswerPart:
     call_id: str = ""
 
 
+class TokenOutput(NamedTuple):
+    """A token, and the text that left with it: none at the end, or while a stop word may begin."""
+
+    token: int
+    text: str
+
+
 @dataclass(slots=True)
 class PartialResult:
-    """Text that may be shown, with the tokens it came from. `opens_part` marks the first of a part.
+    """A token and the text that may be shown with it. `opens_part` marks the first text of a part.
 
-    The text is empty where an answer ends before there is any. `stops` is the one that ends at a stop word.
+    None is sent for a token that ends within a character. `stops` is the one that ends at a stop word.
     """
 
     task: Task
     timings: Timings
-    text: str
-    tokens: list[int]
+    output: TokenOutput
     channel: str = "content"
     opens_part: bool = False
     name: str = ""
@@ -83,18 +89,31 @@ class PartialResult:
     stops: bool = False
 
     @property
+    def text(self) -> str:
+        """What may be shown, if anything."""
+        return self.output.text
+
+    @property
+    def is_first(self) -> bool:
+        """Whether its token is the answer's first: where that was half a character, no partial result is the first."""
+        return self.timings.predicted_n == 1
+
+    @property
     def timed(self) -> bool:
         """Whether it comes with timings."""
         return self.stops or self.task.params.timed
 
     def probabilities(self) -> list[dict[str, Any]]:
-        """Log probabilities of its tokens, if the request asks for them."""
-        return _probabilities(self.task, self.tokens)
+        """Log probabilities of its token, if the request asks for them."""
+        return _probabilities(self.task, [self.output])
 
 
 @dataclass(slots=True)
 class FinalResult:
-    """The end of a task. `stop_type` is `eos`, `limit`, `word`, or `none` for an empty prompt; `tokens` has no EOS."""
+    """The end of a task. `stop_type` is `eos`, `limit`, `word`, or `none` for an empty prompt.
+
+    `tokens` are all that were generated, `outputs` those that ended a character.
+    """
 
     task: Task
     timings: Timings
@@ -102,6 +121,7 @@ class FinalResult:
     stop_type: str
     parts: list[AnswerPart]
     tokens: list[int]
+    outputs: list[TokenOutput]
     stopping_word: str = ""
     truncated: bool = False
     cached_after: int = 0
@@ -126,9 +146,9 @@ class FinalResult:
         return self.timings.predicted_n
 
     def probabilities(self) -> list[dict[str, Any]]:
-        """Log probabilities of all tokens, the end of sequence included, if the request asks for them."""
-        ended = [EOS] if self.stop_type == "eos" else []
-        return _probabilities(self.task, [*self.tokens, *ended])
+        """Log probabilities of all tokens but those of the stop word, if the request asks for them."""
+        stop_word = len(encode(self.stopping_word)) if self.stop_type == "word" else 0
+        return _probabilities(self.task, self.outputs[: max(0, len(self.outputs) - stop_word)])
 
 
 @dataclass(slots=True)
@@ -141,8 +161,8 @@ class EmbeddingResult:
 Result = BeginResult | PromptProgress | PartialResult | FinalResult | EmbeddingResult
 
 
-def _probabilities(task: Task, tokens: list[int]) -> list[dict[str, Any]]:
+def _probabilities(task: Task, outputs: list[TokenOutput]) -> list[dict[str, Any]]:
     if task.params.n_probs <= 0:
         return []
     after = bool(task.params.shown["post_sampling_probs"])
-    return logprobs.of_tokens(tokens, task.params.n_probs, after_sampling=after)
+    return logprobs.of_tokens(outputs, task.params.n_probs, after_sampling=after)

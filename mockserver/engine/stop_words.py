@@ -1,6 +1,6 @@
-"""The stop words of a request: text leaves as whole characters, and never with the beginning of a stop word at its end.
+"""The stop words of a request: text leaves as whole characters, and nothing of it while its end may begin a stop word.
 
-Mirrors tools/server/server-context.cpp (`find_stopping_strings`).
+Mirrors tools/server/server-context.cpp (`process_token`, `find_stopping_strings`).
 """
 
 from collections.abc import Sequence
@@ -14,37 +14,44 @@ class StopWordFilter:
     def __init__(self, stop_words: Sequence[str]) -> None:
         self._stop_words = stop_words
         self._decoder = text_decoder()
-        self._longest = max(map(len, stop_words), default=0)
+        self._text = ""
         self._sent = 0
-        self.text = ""
         self.stopped = False
         self.stopping_word = ""
 
-    def push(self, data: bytes) -> str:
-        """Add a token's bytes; returns the text that may be sent now. Sets `stopped` at a stop word, be it empty."""
-        if not self._stop_words:
-            self.text += self._decoder.decode(data)
-            return self._advance(len(self.text))
-        before = len(self.text)
-        self.text += self._decoder.decode(data)
-        places = ((self.text.find(word, max(0, before - len(word))), word) for word in self._stop_words)
-        found = [(place, word) for place, word in places if place >= 0]
-        if found:
+    def push(self, data: bytes, *, is_end: bool = False) -> str | None:
+        """Add a token's bytes; returns the text that leaves with it, or None if it ends within a character.
+
+        Sets `stopped` at a stop word, be it empty. At the end of the answer nothing is held back.
+        """
+        added = self._decoder.decode(data)
+        self._text += added
+        if self._decoder.getstate()[0]:
+            return None
+        unsent = self._text[self._sent :]
+        if found := self._full_matches(unsent, len(added)):
             self.stopped = True
-            place, self.stopping_word = min(found)
-            self.text = self.text[:place]
-        return self._advance(len(self.text) - (0 if found else self._partial_match()))
+            place, self.stopping_word = min(found, key=lambda match: match[0])
+            unsent = unsent[:place]
+            self._text = self._text[: self._sent] + unsent
+        elif not is_end and self._may_begin(unsent):
+            return ""
+        self._sent = len(self._text)
+        return unsent
 
-    def flush(self) -> str:
-        """The rest of the text, when the answer ends without a stop word."""
-        self.text += self._decoder.decode(b"", final=True)
-        return self._advance(len(self.text))
+    @property
+    def sent(self) -> str:
+        """The text that has left."""
+        return self._text[: self._sent]
 
-    def _advance(self, end: int) -> str:
-        start, self._sent = self._sent, max(self._sent, end)
-        return self.text[start : self._sent]
+    def whole(self) -> str:
+        """All text, what was held back and half a character included: an answer that is no stream has it."""
+        return self._text + self._decoder.decode(b"", final=True)
 
-    def _partial_match(self) -> int:
-        """Length of the longest tail that begins a stop word."""
-        sizes = range(min(self._longest - 1, len(self.text)), 0, -1)
-        return next((n for n in sizes if any(word.startswith(self.text[-n:]) for word in self._stop_words)), 0)
+    def _full_matches(self, unsent: str, added: int) -> list[tuple[int, str]]:
+        places = ((unsent.find(word, max(0, len(unsent) - added - len(word))), word) for word in self._stop_words)
+        return [(place, word) for place, word in places if place >= 0]
+
+    def _may_begin(self, unsent: str) -> bool:
+        """Whether a stop word may begin at the end of the text."""
+        return any(unsent.endswith(word[:size]) for word in self._stop_words for size in range(1, len(word)))

@@ -1,8 +1,11 @@
 """The middlewares and the signal handler that write requests and responses into the journal."""
 
 import asyncio
+import socket
+import struct
 from contextlib import suppress
 from functools import partial
+from typing import NoReturn
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -13,6 +16,7 @@ from mockserver.play.journal import ExchangeEnd, Journal, JournalEntry
 
 JOURNAL = web.AppKey("journal", Journal)
 JOURNAL_ENTRY = web.RequestKey("journal_entry", JournalEntry)
+_RESET = struct.pack("ii", 1, 0)
 
 
 @web.middleware
@@ -85,3 +89,16 @@ async def record_body(request: web.Request) -> None:
     """Record the body of a request."""
     with suppress(RefusedContent):
         request.app[JOURNAL].record_request_body(request[JOURNAL_ENTRY], await read_body(request))
+
+
+def abort_response(request: web.Request, *, reset: bool = False) -> NoReturn:
+    """End the connection after the bytes written so far, by FIN or by RST, and the handler with it."""
+    entry = request[JOURNAL_ENTRY]
+    entry.close(ExchangeEnd.CUT, request.writer.output_size)
+    transport = request.transport
+    if transport is not None and reset:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        transport.abort()
+    elif transport is not None:
+        transport.close()
+    raise ConnectionResetError("cut by the mock")

@@ -31,7 +31,7 @@ from mockserver.play.journal_middleware import (
 from mockserver.play.mock_context import MOCK_CONTEXT, MockContext
 from mockserver.server.faults.fault_middleware import CLOCK, FAULTS, inject_faults
 from mockserver.server.model_selection import ModelSelector, Router, SingleModel
-from mockserver.server.response_headers import FIRST_ERROR, MOST_REQUESTS, arranger
+from mockserver.server.response_headers import FIRST_ERROR, MOST_REQUESTS, arranger, preflight
 from mockserver.server.router.model_pool import ModelPool
 from mockserver.server.router.router_api import MODEL_POOL, ROUTER_OPTIONS
 from mockserver.server.routes import PUBLIC
@@ -41,12 +41,6 @@ OPTIONS = web.AppKey("options", Options)
 ELSE_SERVER: web.AppKey["ElseServer"] = web.AppKey("else_server")
 _MAX_BODY = 100 * 1024 * 1024
 _NEVER_ROUTED = frozenset({hdrs.METH_TRACE, hdrs.METH_CONNECT, "PRI"})
-_PREFLIGHT = {
-    "Access-Control-Allow-Credentials": "true",
-    "Access-Control-Allow-Methods": "GET, POST, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": "*",
-    "Content-Type": "text/html",
-}
 
 
 class ElseServer(Protocol):
@@ -89,16 +83,16 @@ async def refuse_ranges(request: web.Request, handler: Handler) -> web.StreamRes
         return response
     if are_within(asked, len(response.body) if isinstance(response.body, bytes) else 0):
         return response
-    return web.Response(
-        status=416, reason=PHRASES[416], headers={hdrs.CONTENT_TYPE: response.headers.get(hdrs.CONTENT_TYPE, JSON_TYPE)}
-    )
+    headers = {hdrs.CONTENT_TYPE: JSON_TYPE} | dict(response.headers)
+    headers.pop(hdrs.CONTENT_LENGTH, None)
+    return web.Response(status=416, reason=PHRASES[416], headers=headers)
 
 
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """OPTIONS, then loading, then the key, then the route, then the body: the real server's order of checks."""
     if request.method == hdrs.METH_OPTIONS:
-        return web.Response(headers=_PREFLIGHT)
+        return web.Response(headers=preflight(request.app[OPTIONS]))
     context = request.app[MOCK_CONTEXT]
     await context.wait_while_hung()
     if context.step.phase is Phase.LOADING and request.path != "/":
@@ -160,7 +154,7 @@ def create_app(context: MockContext) -> web.Application:
     if options.else_url:
         app[ELSE_SERVER] = _else_server(options)
     app.cleanup_ctx.append(_background_work)
-    app.on_response_prepare.extend((_close_used_up, arranger(options.allowed_origins), record_response_head))
+    app.on_response_prepare.extend((_close_used_up, arranger(options), record_response_head))
     vertex = ((hdrs.METH_POST, options.vertex_route, predict),) if options.vertex_route else ()
     for method, path, handler in (*app[MODEL_SELECTOR].routes(), *vertex):
         app.router.add_route(method, path, handler, expect_handler=_leave_for_later)

@@ -50,7 +50,8 @@ class MockLlamaServer:
         hosts = self.options.host.split(",")
         control = create_control_app(self, (*hosts, *self.options.control_names))
         add_script_routes(control, self)
-        self._control_listener = Listener(control, Port(hosts[0], self.options.control_port))
+        control_host = "127.0.0.1" if hosts[0].endswith(".sock") else hosts[0]
+        self._control_listener = Listener(control, Port(control_host, self.options.control_port))
         self.scenario_player: ScenarioPlayer | None = None
         self._background: BackgroundMock | None = None
 

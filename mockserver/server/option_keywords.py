@@ -68,6 +68,9 @@ class OptionKeywords(TypedDict, total=False):
     sleep_idle_seconds: float
     wake_seconds: float
     cors_origins: str
+    cors_credentials: bool
+    cors_methods: str
+    cors_headers: str
     ui_mcp_proxy: bool
     tools: str
     vertex_route: str

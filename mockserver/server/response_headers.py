@@ -11,6 +11,7 @@ from multidict import CIMultiDict
 
 from mockserver.core.httplib.content import values_of
 from mockserver.core.httplib.field_values import has_token
+from mockserver.core.options import Options
 
 _LENGTH = (hdrs.CONTENT_LENGTH, hdrs.TRANSFER_ENCODING)
 _DROPPED = (hdrs.CONTENT_TYPE, *_LENGTH, hdrs.DATE, hdrs.SERVER, hdrs.CONNECTION)
@@ -25,11 +26,24 @@ MOST_REQUESTS = 100
 Arrange = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
 
 
-def _allowed_origin(origin: str, allowed: str) -> str | None:
-    """What a web page is told: `*` gives it its own origin, `localhost` to those of this machine, else a fixed list."""
+def preflight(options: Options) -> dict[str, str]:
+    """The headers of an answer to OPTIONS."""
+    return {
+        "Access-Control-Allow-Credentials": "true" if options.cors_credentials else "false",
+        "Access-Control-Allow-Methods": options.cors_methods,
+        "Access-Control-Allow-Headers": options.cors_headers,
+        hdrs.CONTENT_TYPE: "text/html",
+    }
+
+
+def _allowed_origin(origin: str, options: Options) -> str | None:
+    """What a web page is told: `*` gives it its own origin where credentials are allowed, `localhost` to those of this
+    machine, else what is set.
+    """
+    allowed = options.allowed_origins
     if allowed == "localhost":
         return origin if urlsplit(origin).hostname in _LOCAL else None
-    return origin if allowed == "*" else allowed
+    return origin if allowed == "*" and options.cors_credentials else allowed
 
 
 def _closes_quietly(request: web.Request) -> bool:
@@ -37,12 +51,12 @@ def _closes_quietly(request: web.Request) -> bool:
     return not request.keep_alive and not has_token(values_of(request, hdrs.CONNECTION), b"close")
 
 
-def arranger(allowed_origins: str) -> Arrange:
+def arranger(options: Options) -> Arrange:
     """A signal handler that runs after aiohttp has added its headers, and puts them all in the real order."""
 
     async def arrange(request: web.Request, response: web.StreamResponse) -> None:
         found = response.headers
-        origin = _allowed_origin(request.headers.get(hdrs.ORIGIN, ""), allowed_origins)
+        origin = _allowed_origin(request.headers.get(hdrs.ORIGIN, ""), options)
         ordered: CIMultiDict[str] = CIMultiDict({hdrs.SERVER: "llama.cpp"})
         if origin is not None:
             ordered[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin

@@ -72,10 +72,10 @@ class AnthropicMessageShape:
         return b""
 
     def partial(self, partial: PartialResult) -> bytes:
-        """A delta, the first with the start of the message, the first of a block with the start of the block."""
+        """A delta, the first token with the start of the message, the first of a block with the start of the block."""
+        start = self._start(partial) if partial.is_first else b""
         if not partial.text:
-            return b""
-        start = b"" if self._open else self._start(partial)
+            return start
         if partial.opens_part:
             block = {"type": "content_block_start", "index": len(self._open), "content_block": _opening(partial)}
             self._open.append(partial.channel)
@@ -94,7 +94,7 @@ class AnthropicMessageShape:
         reason = {"stop_reason": _stop_reason(final), "stop_sequence": final.stopping_word or None}
         usage = {"output_tokens": final.completion_tokens}
         events += [{"type": "message_delta", "delta": reason, "usage": usage}, {"type": "message_stop"}]
-        return (b"" if self._open else self._start(final)) + b"".join(map(named_event, events))
+        return b"".join(map(named_event, events))
 
     def stream_end(self) -> bytes:
         """Nothing: message_stop was the end."""
@@ -104,8 +104,8 @@ class AnthropicMessageShape:
         """An event named `error`, its fields not wrapped as Anthropic would."""
         return b"event: error\n" + data_event(error.fields())
 
-    def _start(self, result: PartialResult | FinalResult) -> bytes:
-        message = self._message([], None, None, _prompt_usage(result) | {"output_tokens": 0})
+    def _start(self, first: PartialResult) -> bytes:
+        message = self._message([], None, None, _prompt_usage(first) | {"output_tokens": 0})
         return named_event({"type": "message_start", "message": message})
 
     def _message(

@@ -65,7 +65,6 @@ class ChatCompletionShape(DataErrors):
         self._model = server_context.options.model_name
         stream_options = body.get("stream_options")
         self._with_usage = isinstance(stream_options, dict) and stream_options.get("include_usage") is True
-        self._spoken: set[int] = set()
 
     def response(self, finals: Sequence[FinalResult]) -> Any:
         """One object with a choice per task; usage and timings are those of the first."""
@@ -96,10 +95,9 @@ class ChatCompletionShape(DataErrors):
         return data_event(chunk | {"prompt_progress": progress.as_json()})
 
     def partial(self, partial: PartialResult) -> bytes:
-        """A delta; the first of a choice comes with its role chunk, in one write."""
+        """A delta; the first token of a choice comes with its role chunk, in one write."""
         index = partial.task.index
-        chunks = [] if index in self._spoken else [self._role(index)]
-        self._spoken.add(index)
+        chunks = [self._role(index)] if partial.is_first else []
         if partial.text:
             chunks.append(self._chunk([self._choice(index, _delta(partial))]))
         if chunks and (probabilities := partial.probabilities()):

@@ -56,7 +56,7 @@ def _selected(answer: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
 
 def partial_json(partial: PartialResult) -> dict[str, Any]:
     """Everything about a piece of an answer."""
-    event = _event(partial, partial.text, partial.tokens, partial.timings.predicted_n)
+    event = _event(partial, partial.text, [partial.output.token], partial.timings.predicted_n)
     if probabilities := partial.probabilities():
         event["completion_probabilities"] = probabilities
     return event

@@ -110,7 +110,7 @@ class _Answer:
 
     def prompt_progress(self, progress: PromptProgress) -> bytes:
         """The start of the response, or that it is still in progress."""
-        events = self._created() or [self._in_progress("response.in_progress")]
+        events = self._created(is_noted=True) or [self._in_progress("response.in_progress")]
         if progress.task.params.timed:
             events[-1]["timings"] = progress.timings.as_json()
         events[-1]["prompt_progress"] = progress.as_json()
@@ -118,21 +118,21 @@ class _Answer:
 
     def partial(self, partial: PartialResult) -> bytes:
         """A delta, and what has to be announced before it."""
-        if not partial.text:
-            return b""
-        events = self._created() + (self._added(partial) if partial.opens_part else [])
+        events = self._created(is_noted=partial.is_first) + (self._delta(partial) if partial.text else [])
+        if events and partial.timed:
+            events[-1]["timings"] = partial.timings.as_json()
+        return b"".join(map(named_event, events))
+
+    def _delta(self, partial: PartialResult) -> list[dict[str, Any]]:
         item_id = f"fc_{partial.call_id}" if partial.channel == "tool" else self._item_ids[partial.channel]
         about = {"item_id": item_id, "delta": partial.text}
         if partial.channel != "content":
             about = {"delta": partial.text, "item_id": item_id}
-        events.append({"type": _DELTAS[partial.channel], **about})
-        if partial.timed:
-            events[-1]["timings"] = partial.timings.as_json()
-        return b"".join(map(named_event, events))
+        return [*(self._added(partial) if partial.opens_part else ()), {"type": _DELTAS[partial.channel], **about}]
 
     def final(self, final: FinalResult) -> bytes:
         """The end of each item, then the response with all of them."""
-        events, output = self._created(), list[dict[str, Any]]()
+        events, output = list[dict[str, Any]](), list[dict[str, Any]]()
         for part in final.parts:
             item = self._finished_item(part)
             if part.channel == "content":
@@ -159,11 +159,11 @@ class _Answer:
     def _in_progress(self, kind: str) -> dict[str, Any]:
         return {"type": kind, "response": {"id": self._id, "object": "response", "status": "in_progress"}}
 
-    def _created(self) -> list[dict[str, Any]]:
-        """The events that start the response, once."""
+    def _created(self, *, is_noted: bool) -> list[dict[str, Any]]:
+        """The events that start the response; again and again where its first token, which notes it, is never sent."""
         if self._is_created:
             return []
-        self._is_created = True
+        self._is_created = is_noted
         return [self._in_progress("response.created"), self._in_progress("response.in_progress")]
 
     def _added(self, partial: PartialResult) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ import hashlib
 import math
 import random
 import re
-import zlib
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -17,7 +16,7 @@ from mockserver.core.nlohmann_json import float32
 DIMENSIONS = 64
 _NOT_AT_ALL, _LARGEST, _EUCLIDEAN = -1, 0, 2
 _INT16_MAX = 32760.0
-_SHORT_FIRST, _APART = 1e-5, 1e-6
+_SHORT_FIRST, _APART = 1e-5, 1e-9
 
 
 @lru_cache(maxsize=4096)
@@ -59,14 +58,16 @@ def _p_norm(vector: Sequence[float], norm: int) -> float:
         return math.inf
 
 
-def relevance(query: str, document: str) -> float:
-    """How much of a query, words and pairs of words, a document has; between 0 and 1, short documents first, and no two
-    different documents alike.
+def relevance(query: str, documents: Sequence[str]) -> list[float]:
+    """How much of a query, words and pairs of words, each document has; between 0 and 1, short documents first, and
+    of those that are alike in this the first.
     """
-    wanted, found = _words_and_pairs(query), _words_and_pairs(document)
-    share = len(wanted & found) / len(wanted) if wanted else 0.0
-    apart = zlib.crc32(document.encode("utf-8", "replace")) / 2**32
-    return share - len(found) * _SHORT_FIRST - apart * _APART
+    wanted = _words_and_pairs(query)
+    return [_share(wanted, _words_and_pairs(text)) - place * _APART for place, text in enumerate(documents)]
+
+
+def _share(wanted: set[tuple[str, ...]], found: set[tuple[str, ...]]) -> float:
+    return (len(wanted & found) / len(wanted) if wanted else 0.0) - len(found) * _SHORT_FIRST
 
 
 def _words_and_pairs(text: str) -> set[tuple[str, ...]]:

@@ -28,18 +28,17 @@ def _candidates(token: int, count: int) -> tuple[tuple[int, float], ...]:
     return tuple((rival, max(_FIRST_SHARE * _FALL**place, _LEAST)) for place, rival in enumerate(chosen))
 
 
-def _entry(token: int, share: float, name: str) -> dict[str, Any]:
-    data = tokenizer.piece(token)
+def _entry(token: int, data: bytes, share: float, name: str) -> dict[str, Any]:
     value = share if name == "prob" else math.log(share)
-    text = data.decode("utf-8", "replace")
-    return {"id": token, "token": text, "bytes": list(data), name: float32(value)}
+    return {"id": token, "token": data.decode("utf-8", "replace"), "bytes": list(data), name: float32(value)}
 
 
-def of_tokens(tokens: Sequence[int], count: int, *, after_sampling: bool = False) -> list[dict[str, Any]]:
-    """One entry per token with its `count` most likely rivals, itself the first of them."""
+def of_tokens(outputs: Sequence[tuple[int, str]], count: int, *, after_sampling: bool = False) -> list[dict[str, Any]]:
+    """One entry per token, with the text that left with it, and its `count` most likely rivals, itself the first."""
     name, top = ("prob", "top_probs") if after_sampling else ("logprob", "top_logprobs")
     entries = []
-    for token in tokens:
-        rivals = [_entry(rival, share, name) for rival, share in _candidates(token, max(count, 1))]
-        entries.append(rivals[0] | {top: rivals[:count]})
+    for token, text in outputs:
+        candidates = _candidates(token, max(count, 1))
+        rivals = [_entry(rival, tokenizer.piece(rival), share, name) for rival, share in candidates[:count]]
+        entries.append(_entry(token, text.encode(), candidates[0][1], name) | {top: rivals})
     return entries

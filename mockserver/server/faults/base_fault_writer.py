@@ -1,9 +1,7 @@
 """The writer that a fault puts in the place of aiohttp's, to inject the fault while a response is sent."""
 
 import asyncio
-import socket
-import struct
-from typing import Any, NoReturn
+from typing import Any
 
 from aiohttp import web
 from aiohttp.http_writer import StreamWriter
@@ -11,24 +9,8 @@ from multidict import CIMultiDict
 
 from mockserver.core.clock import Clock
 from mockserver.play.faults import Fault
-from mockserver.play.journal import ExchangeEnd
 from mockserver.play.journal_middleware import JOURNAL_ENTRY
 from mockserver.play.truncation import events, is_event
-
-_RESET = struct.pack("ii", 1, 0)
-
-
-def abort_response(request: web.Request, *, reset: bool = False) -> NoReturn:
-    """End the connection after the bytes written so far, by FIN or by RST, and the handler with it."""
-    entry = request[JOURNAL_ENTRY]
-    entry.close(ExchangeEnd.CUT, request.writer.output_size)
-    transport = request.transport
-    if transport is not None and reset:
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        transport.abort()
-    elif transport is not None:
-        transport.close()
-    raise ConnectionResetError("cut by a fault")
 
 
 class FaultWriter(StreamWriter):

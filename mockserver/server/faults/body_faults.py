@@ -11,9 +11,9 @@ from mockserver.core.api_errors import ApiError
 from mockserver.core.clock import Clock
 from mockserver.play.faults import Fault
 from mockserver.play.journal import ExchangeEnd
-from mockserver.play.journal_middleware import JOURNAL_ENTRY
+from mockserver.play.journal_middleware import JOURNAL_ENTRY, abort_response
 from mockserver.play.truncation import Truncation, is_end, is_event
-from mockserver.server.faults.base_fault_writer import FaultWriter, abort_response
+from mockserver.server.faults.base_fault_writer import FaultWriter
 
 _PING = b":\n\n"
 _GARBAGE = b'data: {"choices":[{"del\xff\xfe\x00garbage\n\n'

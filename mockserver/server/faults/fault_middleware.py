@@ -14,8 +14,8 @@ from mockserver.core.clock import Clock
 from mockserver.core.nlohmann_json import dump_bytes
 from mockserver.core.request_matching import RequestView
 from mockserver.play.faults import Fault, Faults
-from mockserver.play.journal_middleware import JOURNAL_ENTRY
-from mockserver.server.faults.base_fault_writer import FaultWriter, abort_response
+from mockserver.play.journal_middleware import JOURNAL_ENTRY, abort_response
+from mockserver.server.faults.base_fault_writer import FaultWriter
 from mockserver.server.faults.body_faults import (
     CutWriter,
     ErrorEventWriter,

@@ -7,7 +7,8 @@ from multidict import CIMultiDict
 
 from mockserver.core.clock import Clock
 from mockserver.play.faults import Fault
-from mockserver.server.faults.base_fault_writer import FaultWriter, abort_response
+from mockserver.play.journal_middleware import abort_response
+from mockserver.server.faults.base_fault_writer import FaultWriter
 
 _HUGE = 64 * 1024
 

@@ -1,6 +1,7 @@
 """The protocol below the endpoints: what is no HTTP, what is too much, and how long a connection lives."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -216,3 +217,33 @@ async def test_a_page_of_another_machine_may_not_read_when_only_this_one_may() -
         for origin, expected in (("http://localhost:3000", True), ("http://localhost.evil.com", False)):
             answer = await ask(mock.url, "OPTIONS", "/v1/models", headers={"Origin": origin})
             assert (answer.header("Access-Control-Allow-Origin") == origin) is expected
+
+
+async def test_a_preflight_says_what_is_set_and_no_page_is_echoed_without_credentials() -> None:
+    async with MockLlamaServer(cors_credentials=False, cors_methods="GET", cors_headers="X-One") as mock:
+        for path in ("/v1/models", "/health"):
+            answer = await ask(mock.url, "OPTIONS", path, headers={"Origin": "http://page"})
+            allowed = [answer.header(f"Access-Control-Allow-{name}") for name in ("Origin", "Credentials", "Methods")]
+            assert allowed == ["*", "false", "GET"]
+            assert answer.header("Access-Control-Allow-Headers") == "X-One"
+
+
+async def test_a_preflight_of_bytes_that_there_are_not_says_what_pages_may_all_the_same() -> None:
+    async with MockLlamaServer() as mock:
+        answer = await ask(mock.url, "OPTIONS", "/health", headers={"Range": "bytes=0-1"})
+        names = [name for name, _ in answer.headers]
+        assert answer.status == 416
+        assert [name.removeprefix("Access-Control-Allow-") for name in names if name.startswith("Access")] == [
+            *("Origin", "Credentials", "Methods", "Headers")
+        ]
+
+
+async def test_a_host_that_ends_in_sock_is_a_unix_socket(tmp_path: Path) -> None:
+    path = tmp_path / "llama.sock"
+    for _ in range(2):  # the second one takes the place of what the first left
+        async with MockLlamaServer(host=str(path)) as mock:
+            assert mock.url == f"unix://{path}"
+            reader, writer = await asyncio.open_unix_connection(path)
+            writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await read_answer(reader)).json() == {"status": "ok"}
+            writer.close()

@@ -3,6 +3,7 @@
 Recorded with SmolLM2-135M-Instruct and the options below.
 """
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -206,4 +207,12 @@ async def test_no_two_documents_rank_alike_and_the_best_comes_first() -> None:
         scores = [result["relevance_score"] for result in results]
         assert scores == sorted(scores, reverse=True)
         assert len(set(scores)) == 4
-        assert results[0]["index"] == 2
+        assert [result["index"] for result in results] == [2, 0, 1, 3]
+
+
+async def test_a_pair_without_a_token_ends_the_connection_without_a_word() -> None:
+    """Where the vocabulary adds no token of its own. llama-server fails an assertion, and is gone."""
+    async with MockLlamaServer(reranking=True) as mock:
+        with pytest.raises(asyncio.IncompleteReadError):
+            await ask(mock.url, "POST", "/v1/rerank", {"query": "", "documents": ["a", ""]})
+        assert (await ask(mock.url, "GET", "/health")).status == 200
