@@ -9,7 +9,7 @@ from mockserver import MockLlamaServer
 from tests.harness.sockets.rawhttp import ask
 
 USER = [{"role": "user", "content": "x"}]
-PATHS = {
+PATHS: dict[str, dict[str, Any]] = {
     "/completion": {"prompt": "x"},
     "/v1/completions": {"prompt": "x"},
     "/v1/chat/completions": {"messages": USER},
