@@ -32,7 +32,7 @@ _CASES = 4
 _CATALOGUE = ("tests/wire/", "tests/sdk/")
 
 _FOR_THE_TOOLS = ("tools", "slow")
-_ALL_FOR_THE_TOOLS = re.compile(r"^pytestmark = .*pytest\.mark\.(tools|slow)\b", re.MULTILINE)
+ALL_FOR_THE_TOOLS = re.compile(r"^pytestmark = .*pytest\.mark\.(tools|slow)\b", re.MULTILINE)
 _OF_SPEED = (HealthCheck.too_slow,)  # a busy machine is no fault
 
 # The event loops a gateway can run on. A case that starts one has its loop in its name, and is by default run on one
@@ -165,7 +165,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Do not even import a module that says, in one line, that all of it is for the tools."""
     if collection_path.suffix != ".py" or str(collection_path) in config.args or _with_those_for_the_tools(config):
         return None
-    return bool(_ALL_FOR_THE_TOOLS.search(collection_path.read_text(encoding="utf-8"))) or None
+    return bool(ALL_FOR_THE_TOOLS.search(collection_path.read_text(encoding="utf-8"))) or None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -10,13 +10,13 @@ import pytest
 
 from tests.harness.patience import PATIENCE, wait_until
 
+pytestmark = pytest.mark.tools  # about the tests themselves
+
 ROOT = Path(__file__).parents[3]
 BLOCKING = """
 import time
 from tests.harness import scene
 from tests.harness.processes.gateway_process import GatewayProcess
-
-pytestmark = pytest.mark.tools  # about the tests themselves
 
 def test_that_blocks(tmp_path):
     config = tmp_path / "gateway.yaml"

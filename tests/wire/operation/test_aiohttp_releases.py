@@ -13,11 +13,11 @@ from tests.harness.processes.witness import WITNESS, was_fast
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.stage import chat
 
+pytestmark = pytest.mark.slow  # each test is a process: `make test-tools` runs them
+
 # Loaded before anything else (`sitecustomize`): aiohttp's source is read with one of its names replaced by another.
 OTHER_RELEASE = """
 import importlib.abc, importlib.machinery, importlib.util, sys
-
-pytestmark = pytest.mark.slow  # each test is a process: `make test-tools` runs them
 
 MODULE, OLD, NEW = {change!r}
 

@@ -17,13 +17,13 @@ import pytest
 from tests.harness.patience import AT_ONCE
 from tests.harness.sockets.rawhttp import ask, connect, encode, read_head
 
+pytestmark = pytest.mark.slow  # each test is a process: `make test-tools` runs them
+
 COMMAND = (sys.executable, "-m", "mockserver")
 STOPPED_BEFORE_AIOHTTP = """
 import os
 import sys
 from importlib.abc import MetaPathFinder
-
-pytestmark = pytest.mark.slow  # each test is a process: `make test-tools` runs them
 
 class Pause(MetaPathFinder):
     def find_spec(self, name, path, target=None):
