@@ -20,14 +20,14 @@ print(f"status {int(status)}", sorted({"anthropic.types", "openai.types", "playw
 
 
 @pytest.mark.slow
-def test_collecting_the_tests_loads_no_sdk_and_no_browser() -> None:
+def test_collecting_loads_no_sdk_and_no_browser() -> None:
     command = (sys.executable, "-c", _COLLECT)
     run = subprocess.run(command, cwd=_TESTS.parent, capture_output=True, text=True, timeout=PATIENCE, check=False)
     *_, said = run.stdout.splitlines()
     assert said == "status 0 []", run.stdout[-2000:]
 
 
-def test_what_is_not_collected_is_really_marked_as_for_the_tools() -> None:
+def test_a_module_left_out_is_marked_as_for_the_tools() -> None:
     """It is known by a line of its text: that is the module's own, and not one of a script within a string."""
     for path in _TESTS.rglob("test_*.py"):
         text = path.read_text(encoding="utf-8")
