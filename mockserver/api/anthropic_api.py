@@ -15,9 +15,8 @@ async def messages(request: web.Request) -> web.StreamResponse:
     """`POST /v1/messages`."""
     server_context, body = request[SERVER_CONTEXT], from_messages(await json_body(request))
     tasks, params = chat_request.tasks_of(server_context, body)
-    return await send_results(
-        request, tasks, AnthropicMessageShape(server_context), stream=bool(params.shown["stream"])
-    )
+    shape = AnthropicMessageShape(server_context, params.completion_id)
+    return await send_results(request, tasks, shape, stream=bool(params.shown["stream"]))
 
 
 async def count_tokens(request: web.Request) -> web.Response:

@@ -37,7 +37,7 @@ def tasks_of(server_context: ServerContext, body: Any) -> tuple[list[Task], Task
     plan = AnswerPlan(json_schema=chat.schema, endless=server_context.options.endless)
     plan.prefill, plan.sends_prefill = chat.prefill, chat.sends_prefill
     plan.tool_calls, plan.reasoning = _forced_calls(server_context, body, chat), _reasons(server_context, body, chat)
-    params = task_params.read(chat.body, server_context.options)
+    params = _params(server_context, chat.body)
     _constrain(server_context, plan, params)
     tokens = server_context.vocabulary.encode(chat.body["prompt"], add_special=True)
     tasks = []
@@ -53,11 +53,17 @@ def completion_tasks(server_context: ServerContext, body: Any) -> tuple[list[Tas
         inputs = prompts.many(server_context.vocabulary, at(body, "prompt"))
     except ApiError as error:
         raise ApiError(400, error.message) from error
-    params = task_params.read(body, server_context.options)
+    params = _params(server_context, body)
     plan = AnswerPlan(endless=server_context.options.endless, continues=True)
     _constrain(server_context, plan, params)
     answers = product(inputs, range(params.choices))
     return [Task(tokens, params, i, choice, plan) for i, (tokens, choice) in enumerate(answers)], params
+
+
+def _params(server_context: ServerContext, body: dict[str, Any]) -> TaskParams:
+    params = task_params.read(body, server_context.options)
+    params.completion_id = server_context.ids.new("chatcmpl-")
+    return params
 
 
 def _forced_calls(server_context: ServerContext, body: dict[str, Any], chat: ChatParams) -> list[dict[str, Any]]:

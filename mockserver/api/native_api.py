@@ -103,14 +103,15 @@ async def transcriptions(_request: web.Request) -> web.Response:
 
 
 async def control(request: web.Request) -> web.Response:
-    """`POST /v1/chat/completions/control`: no answer of the mock's can be told to stop reasoning."""
+    """`POST /v1/chat/completions/control`: ends the reasoning of an answer that is being generated."""
     body = await json_body(request)
     body = body if isinstance(body, dict) else {}
     if not isinstance(body.get("id"), str) or not body["id"]:
         raise ApiError(400, "missing completion id")
     if body.get("action") != "reasoning_end":
         raise ApiError(400, "unknown control action")
-    return json_response({"success": False, "message": "no active completion for this id"})
+    refusal = request[SERVER_CONTEXT].end_reasoning(body["id"])
+    return json_response({"success": False, "message": refusal} if refusal else {"success": True})
 
 
 async def systemone(_request: web.Request) -> web.Response:

@@ -21,9 +21,8 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     """`POST /v1/chat/completions`."""
     server_context, body = request[SERVER_CONTEXT], await json_body(request)
     tasks, params = chat_request.tasks_of(server_context, body)
-    return await send_results(
-        request, tasks, ChatCompletionShape(server_context, body), stream=bool(params.shown["stream"])
-    )
+    shape = ChatCompletionShape(server_context, params.completion_id, body)
+    return await send_results(request, tasks, shape, stream=bool(params.shown["stream"]))
 
 
 async def responses(request: web.Request) -> web.StreamResponse:
@@ -37,7 +36,8 @@ async def completions(request: web.Request) -> web.StreamResponse:
     """`POST /v1/completions`."""
     server_context, body = request[SERVER_CONTEXT], await json_body(request)
     tasks, params = chat_request.completion_tasks(server_context, body)
-    return await send_results(request, tasks, TextCompletionShape(server_context), stream=bool(params.shown["stream"]))
+    shape = TextCompletionShape(server_context, params.completion_id)
+    return await send_results(request, tasks, shape, stream=bool(params.shown["stream"]))
 
 
 def _count(server_context: ServerContext, text: str) -> web.Response:

@@ -33,20 +33,15 @@ async def _predict(server_context: ServerContext, instance: Any) -> Any:
     """One prediction, by the API that its `@requestFormat` names."""
     form = instance.get("@requestFormat") if isinstance(instance, dict) else None
     if form == "chatCompletions":
-        return await collect_results(
-            server_context,
-            chat_request.tasks_of(server_context, instance)[0],
-            ChatCompletionShape(server_context, instance),
-        )
+        tasks, params = chat_request.tasks_of(server_context, instance)
+        shape = ChatCompletionShape(server_context, params.completion_id, instance)
+        return await collect_results(server_context, tasks, shape)
     if form == "completions":
-        return await collect_results(
-            server_context,
-            chat_request.completion_tasks(server_context, instance)[0],
-            TextCompletionShape(server_context),
-        )
+        tasks, params = chat_request.completion_tasks(server_context, instance)
+        return await collect_results(server_context, tasks, TextCompletionShape(server_context, params.completion_id))
     if form == "messages":
-        tasks, _ = chat_request.tasks_of(server_context, from_messages(instance))
-        return await collect_results(server_context, tasks, AnthropicMessageShape(server_context))
+        tasks, params = chat_request.tasks_of(server_context, from_messages(instance))
+        return await collect_results(server_context, tasks, AnthropicMessageShape(server_context, params.completion_id))
     if form == "responses":
         tasks, _ = chat_request.tasks_of(server_context, from_responses(instance))
         return await collect_results(server_context, tasks, OpenAIResponseShape(server_context))

@@ -60,6 +60,7 @@ class Generation:
     _now: float = 0.0
     _steps: Iterator[None] = field(init=False)
     _truncated: bool = False
+    _ends_reasoning: bool = False
     _unsent_prefill: str = ""
     _stop_type: str = ""
     _stopping_word: str = ""
@@ -115,6 +116,13 @@ class Generation:
         self._report_progress()
         self._begin_answer()
         self._sample()
+
+    def end_reasoning(self) -> str:
+        """Think no further than to the next token; why not, if the request does not allow it."""
+        if not self.task.params.reasoning_control:
+            return "reasoning control not enabled for this completion"
+        self._ends_reasoning = True
+        return ""
 
     def end(self) -> None:
         """Count what was generated, be it whole or broken off. What choices share stays in the slot of the first."""
@@ -176,6 +184,8 @@ class Generation:
         shown = StopWordFilter(self.task.params.stop if segment.channel == "content" else ())
         opens_part = True
         for token in segment.tokens:
+            if self._ends_reasoning and segment.channel == "reasoning":
+                break
             yield
             self._accept(token)
             text = shown.push(tokenizer.piece(token), is_end=token == tokenizer.EOS)

@@ -123,6 +123,13 @@ class ServerContext:
             while reader.has_next:
                 yield await reader.next()
 
+    def end_reasoning(self, completion_id: str) -> str:
+        """Have an answer go on to its text; why not, if it cannot."""
+        for work in self._updates.works:
+            if isinstance(work, Generation) and work.task.params.completion_id == completion_id:
+                return work.end_reasoning()
+        return "no active completion for this id"
+
     def stop(self) -> None:
         """Take no further step, ever: who waits for results waits in vain."""
         self._updates.stop()

@@ -5,6 +5,7 @@ Mirrors tools/server/server-context.cpp (`update_slots`).
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Protocol
 
 from mockserver.core.clock import Clock
@@ -61,6 +62,11 @@ class SlotUpdates:
             return False
         self._works.remove(work)
         return True
+
+    @property
+    def works(self) -> Sequence[SlotWork]:
+        """All that is worked at."""
+        return self._works
 
     def works_of(self, reader: ResponseReader) -> list[SlotWork]:
         """What is worked at for a request."""

@@ -56,8 +56,8 @@ def _delta(partial: PartialResult) -> dict[str, Any]:
 class AnthropicMessageShape:
     """The answers of `/v1/messages`."""
 
-    def __init__(self, server_context: ServerContext) -> None:
-        self._id, self._model = server_context.ids.new("chatcmpl-"), server_context.options.model_name
+    def __init__(self, server_context: ServerContext, completion_id: str) -> None:
+        self._id, self._model = completion_id, server_context.options.model_name
         self._open: list[str] = []
 
     def response(self, finals: Sequence[FinalResult]) -> Any:

@@ -60,8 +60,8 @@ def _delta(partial: PartialResult) -> dict[str, Any]:
 class ChatCompletionShape(DataErrors):
     """The answers of `/v1/chat/completions`."""
 
-    def __init__(self, server_context: ServerContext, body: dict[str, Any]) -> None:
-        self._id, self._created = server_context.ids.new("chatcmpl-"), server_context.clock.unix()
+    def __init__(self, server_context: ServerContext, completion_id: str, body: dict[str, Any]) -> None:
+        self._id, self._created = completion_id, server_context.clock.unix()
         self._model = server_context.options.model_name
         stream_options = body.get("stream_options")
         self._with_usage = isinstance(stream_options, dict) and stream_options.get("include_usage") is True

@@ -17,8 +17,8 @@ from mockserver.engine.server_context import ServerContext
 class TextCompletionShape(DataErrors):
     """The answers of `/v1/completions`."""
 
-    def __init__(self, server_context: ServerContext) -> None:
-        self._id, self._created = server_context.ids.new("chatcmpl-"), server_context.clock.unix()
+    def __init__(self, server_context: ServerContext, completion_id: str) -> None:
+        self._id, self._created = completion_id, server_context.clock.unix()
         self._model = server_context.options.model_name
 
     def response(self, finals: Sequence[FinalResult]) -> Any:

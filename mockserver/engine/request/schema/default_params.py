@@ -74,6 +74,7 @@ HIDDEN_DEFAULTS: dict[str, Any] = {
     "response_fields": [],
     "lora_scales": {},
     "json_schema": None,
+    "reasoning_control": False,
 }
 """What a request may set and no answer shows."""
 

@@ -28,7 +28,8 @@ _fields = lru_cache(completion_fields)
 class TaskParams:
     """The parameters of one request. `shown` is what `generation_settings` prints; the rest steers the mock.
 
-    `json_schema` is the schema that `shown` has as a grammar, None if there is none.
+    `json_schema` is the schema that `shown` has as a grammar, None if there is none; `completion_id` is the id of the
+    answer.
     """
 
     shown: dict[str, Any]
@@ -49,6 +50,8 @@ class TaskParams:
     response_fields: list[str] = field(default_factory=list)
     lora: Scales = field(default_factory=dict)
     json_schema: Any = None
+    reasoning_control: bool = False
+    completion_id: str = ""
 
     @property
     def timed(self) -> bool:
@@ -110,6 +113,7 @@ def read(body: Mapping[str, Any], options: Options) -> TaskParams:
         response_fields=values["response_fields"],
         lora=values["lora_scales"],
         json_schema=values["json_schema"],
+        reasoning_control=values["reasoning_control"],
     )
 
 

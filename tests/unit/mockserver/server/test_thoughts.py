@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mockserver import MockLlamaServer
-from tests.harness.sockets.rawhttp import ask
+from tests.harness.sockets.rawhttp import ask, connect, encode
 
 RECORDED = json.loads((Path(__file__).parents[3] / "recordings/thoughts/streams.json").read_text(encoding="utf-8"))
 
@@ -44,3 +44,27 @@ async def test_thoughts_are_told_as_the_real_one_tells_them(recorded: dict[str, 
     assert shape(plain.json()) == shape(recorded["answer"])
     assert [event["type"] for event in streamed] == [event["type"] for event in recorded["events"]]
     assert [shape(event) for event in streamed] == [shape(event) for event in recorded["events"]]
+
+
+@pytest.mark.parametrize("allowed", [True, False], ids=["allowed", "not allowed"])
+async def test_thinking_ends_when_it_is_told_to(allowed: bool) -> None:
+    """Only of an answer that is being generated, and whose request allows it."""
+    body = {"messages": [{"role": "user", "content": "x"}], "stream": True, "reasoning_control": allowed}
+    async with MockLlamaServer(clock="virtual", tokens_per_second=1) as mock:
+        mock.answers.add(reasoning="one two three four five six", text="Done.")
+        reader, writer = await connect(mock.url)
+        data = json.dumps(body).encode()
+        writer.write(encode("POST", "/v1/chat/completions", {"Content-Type": "application/json"}, data))
+        await mock.advance(1.0)
+        begun = await reader.readuntil(b"one")
+        order = {"id": json.loads(begun.partition(b"data: ")[2].split(b"\n")[0])["id"], "action": "reasoning_end"}
+        told = (await ask(mock.url, "POST", "/v1/chat/completions/control", order)).json()
+        refused = {"success": False, "message": "reasoning control not enabled for this completion"}
+        assert told == ({"success": True} if allowed else refused)
+        await mock.advance(30.0)
+        rest = await reader.readuntil(b"[DONE]")
+        assert (b"six" in rest) is not allowed
+        assert b"Done" in rest
+        late = (await ask(mock.url, "POST", "/v1/chat/completions/control", order)).json()
+        assert late == {"success": False, "message": "no active completion for this id"}
+        writer.close()
