@@ -1,4 +1,4 @@
-"""Counts for Prometheus, kept as plain numbers; `exposition` puts them into its format.
+"""Counts for Prometheus, kept as plain numbers; `prometheus_format` puts them into its format.
 
 Label values are bounded: deployments are those of the registry, endpoints those of the table, endings and reasons
 those of the code.
@@ -6,16 +6,13 @@ those of the code.
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from copy import deepcopy
+from collections.abc import Iterable
 from time import monotonic
 
 from gateway.core.exchange import Exchange
 
 # Seconds. The first byte of a long prompt takes minutes, a whole answer more.
 BOUNDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
-
-Labels = tuple[str, ...]
 
 
 class Histogram:
@@ -36,25 +33,6 @@ class Histogram:
         """Count those of another histogram."""
         self.counts = [mine + others for mine, others in zip(self.counts, counts, strict=True)]
         self.total += total
-
-    def buckets(self) -> Iterator[tuple[str, float]]:
-        """Upper bound and number at or below it, the last one `+Inf`."""
-        below = 0
-        for bound, count in zip((*map(str, BOUNDS), "+Inf"), self.counts, strict=True):
-            below += count
-            yield bound, below
-
-
-class Counts:
-    """All counts by their labels. What has no deployment is counted as a refusal only."""
-
-    def __init__(self) -> None:
-        self.requests: defaultdict[Labels, int] = defaultdict(int)  # deployment, endpoint, status, ending
-        self.refusals: defaultdict[Labels, int] = defaultdict(int)  # reason
-        self.tokens: defaultdict[Labels, int] = defaultdict(int)  # deployment, kind
-        self.body_bytes: defaultdict[Labels, int] = defaultdict(int)  # deployment, direction
-        self.first_byte: defaultdict[Labels, Histogram] = defaultdict(Histogram)  # deployment, endpoint
-        self.duration: defaultdict[Labels, Histogram] = defaultdict(Histogram)  # deployment, endpoint
 
 
 class Traffic:
@@ -82,35 +60,39 @@ class Traffic:
             self.tokens_out += exchange.usage.tokens_out
             self.cached += exchange.usage.cached
 
-    def add_to(self, counts: Counts, deployment: str, endpoint: str) -> None:
-        """Add it to the counts of all."""
-        for (status, ending), number in self.requests.items():
-            counts.requests[deployment, endpoint, str(status or ""), ending] += number
-        for kind, tokens in (("in", self.tokens_in), ("out", self.tokens_out), ("cached", self.cached)):
-            counts.tokens[deployment, kind] += tokens
-        for direction, size in (("in", self.bytes_in), ("out", self.bytes_out)):
-            counts.body_bytes[deployment, direction] += size
-        counts.first_byte[deployment, endpoint].add_all(self.first_byte.counts, self.first_byte.total)
-        counts.duration[deployment, endpoint].add_all(self.duration.counts, self.duration.total)
+    def add_all(self, other: "Traffic") -> None:
+        """Count what another has carried."""
+        for outcome, number in other.requests.copy().items():
+            self.requests[outcome] += number
+        self.first_byte.add_all(other.first_byte.counts, other.first_byte.total)
+        self.duration.add_all(other.duration.counts, other.duration.total)
+        self.bytes_in += other.bytes_in
+        self.bytes_out += other.bytes_out
+        self.tokens_in += other.tokens_in
+        self.tokens_out += other.tokens_out
+        self.cached += other.cached
+
+
+Place = tuple[str, str]  # deployment and endpoint
 
 
 class Metrics:
-    """Counts exchanges as they end. `others` are the refusals, and what a worker before this one had counted."""
+    """Counts exchanges as they end. What has no deployment is counted as a refusal only."""
 
     def __init__(self) -> None:
-        self.others = Counts()
-        self._traffic: defaultdict[tuple[str, str], Traffic] = defaultdict(Traffic)  # by deployment and endpoint
+        self.refusals: defaultdict[str, int] = defaultdict(int)  # by reason
+        self.traffic: defaultdict[Place, Traffic] = defaultdict(Traffic)
 
     def add(self, exchange: Exchange) -> None:
         """Count an exchange that has just ended."""
         if exchange.reason:
-            self.others.refusals[(exchange.reason,)] += 1
+            self.refusals[exchange.reason] += 1
         if exchange.deployment is not None and exchange.endpoint is not None:
-            self._traffic[exchange.deployment, exchange.endpoint].add(exchange)
+            self.traffic[exchange.deployment, exchange.endpoint].add(exchange)
 
-    def counts(self) -> Counts:
-        """All of it, by labels, as it is now."""
-        counts = deepcopy(self.others)
-        for (deployment, endpoint), traffic in self._traffic.items():
-            traffic.add_to(counts, deployment, endpoint)
-        return counts
+    def add_all(self, other: "Metrics") -> None:
+        """Count what another has counted, which may go on counting meanwhile."""
+        for reason, number in other.refusals.copy().items():
+            self.refusals[reason] += number
+        for place, traffic in other.traffic.copy().items():
+            self.traffic[place].add_all(traffic)

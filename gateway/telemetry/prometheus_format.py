@@ -1,64 +1,160 @@
-"""The numbers in Prometheus's text format. Imported when somebody first asks: the library takes its time to load."""
+"""The numbers in Prometheus's text format 0.0.4, of which only what has changed is written anew.
 
-from collections.abc import Callable, Iterator, Mapping
+https://prometheus.io/docs/instrumenting/exposition_formats: a family is a block of lines, and so the text is put
+together family by family, of pieces that are kept for each deployment.
+"""
 
-from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, islice
+from typing import NamedTuple
 
-from gateway.telemetry.metrics import Counts, Histogram, Labels
+from gateway.telemetry.metrics import BOUNDS, Histogram, Traffic
 
-CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-
-# name -> (help, label names, values): what is true at the moment of asking
-Gauges = Mapping[str, tuple[str, Labels, Mapping[Labels, float]]]
-
-
-def expose(counts: Counts, gauges: Gauges) -> bytes:
-    """All counters and gauges."""
-    registry = CollectorRegistry()
-    registry.register(_Collector(lambda: _families(counts, gauges)))
-    return generate_latest(registry)
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_AT_ONCE = 50  # deployments; the event loop does something else between two such portions, which take about 1 ms
+_BOUNDS = (*map(str, BOUNDS), "+Inf")
+_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", '"': '\\"'})
 
 
-class _Collector(Collector):
-    def __init__(self, collect: Callable[[], Iterator[Metric]]) -> None:
-        self._collect = collect
+class _Family(NamedTuple):
+    name: str
+    help: str
+    kind: str = "counter"
 
-    def collect(self) -> Iterator[Metric]:
-        return self._collect()
+    def head(self) -> str:
+        return f"# HELP {self.name} {self.help}\n# TYPE {self.name} {self.kind}\n"
 
 
-def _families(counts: Counts, gauges: Gauges) -> Iterator[Metric]:
-    place = ("deployment", "endpoint")
-    yield _counter("gguf_requests_total", "Requests to a deployment.", (*place, "status", "ending"), counts.requests)
-    yield _counter("gguf_refusals_total", "Errors of the gateway's own.", ("reason",), counts.refusals)
-    yield _counter(
-        "gguf_tokens_total", "Tokens, as the model servers count them.", ("deployment", "kind"), counts.tokens
+_REQUESTS = _Family("gguf_requests_total", "Requests to a deployment.")
+_TOKENS = _Family("gguf_tokens_total", "Tokens, as the model servers count them.")
+_BODY_BYTES = _Family("gguf_body_bytes_total", "Bytes of bodies carried.")
+_FIRST_BYTE = _Family("gguf_first_byte_seconds", "Time to the first byte of an answer.", "histogram")
+_DURATION = _Family("gguf_duration_seconds", "Time to the end of an answer.", "histogram")
+_OPEN = _Family("gguf_open_exchanges", "Answers under way.", "gauge")
+_CONNECTIONS = _Family("gguf_upstream_connections", "Connections, and requests for one.", "gauge")
+_STATUS = _Family("gguf_deployment_status", "1 for the status a deployment has, 0 for the others.", "gauge")
+_UP = _Family("gguf_upstream_up", "Whether the last probe found a healthy model server.", "gauge")
+_REFUSALS = _Family("gguf_refusals_total", "Errors of the gateway's own.")
+_STALE = _Family("gguf_configuration_stale", "1 while the newest configuration cannot be used.", "gauge")
+
+_COUNTED = (_REQUESTS, _TOKENS, _BODY_BYTES, _FIRST_BYTE, _DURATION)
+_STANDING = (_OPEN, _CONNECTIONS, _STATUS, _UP)
+_Texts = Sequence[str]  # one for each family
+
+
+class Standing(NamedTuple):
+    """How things stand with a deployment. `connections` by state; `up` is None before the first probe."""
+
+    under_way: int
+    connections: tuple[tuple[str, int], ...]
+    status: str
+    up: bool | None
+
+
+class Exposition:
+    """Makes the text, again and again. `statuses` are all that a deployment can have."""
+
+    def __init__(self, statuses: Collection[str]) -> None:
+        self._statuses = statuses
+        self._counted: dict[str, tuple[float, _Texts]] = {}
+        self._standing: dict[str, tuple[Standing, _Texts]] = {}
+
+    def pieces(
+        self,
+        traffic: Iterable[tuple[tuple[str, str], Traffic]],
+        standing: Mapping[str, Callable[[], Standing]],
+        refusals: Mapping[str, int],
+        *,
+        stale: bool,
+    ) -> Iterator[bytes]:
+        """All of it, in pieces of about a millisecond's work each. `standing` tells of each deployment there is."""
+        carried: dict[str, list[tuple[str, Traffic]]] = {}
+        for (deployment, endpoint), one in sorted(traffic, key=lambda item: item[0]):
+            carried.setdefault(deployment, []).append((endpoint, one))
+        yield (_REFUSALS.head() + _refusals(refusals)).encode()
+        yield from self._families(_COUNTED, sorted(carried), lambda name: self._count(name, carried[name]))
+        yield from self._families(_STANDING, sorted(standing), lambda name: self._stand(name, standing[name]()))
+        yield f"{_STALE.head()}{_STALE.name} {float(stale)}\n".encode()
+        for gone in self._standing.keys() - standing.keys():
+            del self._standing[gone]
+
+    def _families(
+        self, families: Sequence[_Family], names: Sequence[str], texts_of: Callable[[str], _Texts]
+    ) -> Iterator[bytes]:
+        """The families, one after the other; the texts of all are brought up to date first."""
+        found: list[_Texts] = []
+        remaining = iter(names)
+        while portion := [texts_of(name) for name in islice(remaining, _AT_ONCE)]:
+            found += portion
+            yield b""
+        for number, family in enumerate(families):
+            yield family.head().encode()
+            for start in range(0, len(found), _AT_ONCE):
+                yield "".join(texts[number] for texts in found[start : start + _AT_ONCE]).encode()
+
+    def _count(self, deployment: str, carried: Sequence[tuple[str, Traffic]]) -> _Texts:
+        seconds = sum(one.duration.total for _, one in carried)  # grows with every exchange
+        known = self._counted.get(deployment)
+        if known is None or known[0] != seconds:
+            self._counted[deployment] = known = seconds, _counted(_escaped(deployment), carried)
+        return known[1]
+
+    def _stand(self, deployment: str, standing: Standing) -> _Texts:
+        known = self._standing.get(deployment)
+        if known is None or known[0] != standing:
+            texts = _standing(_escaped(deployment), standing, self._statuses)
+            self._standing[deployment] = known = standing, texts
+        return known[1]
+
+
+def _counted(deployment: str, carried: Sequence[tuple[str, Traffic]]) -> _Texts:
+    of = f'{{deployment="{deployment}"'
+    sent = sum(one.bytes_in for _, one in carried), sum(one.bytes_out for _, one in carried)
+    tokens = {
+        "cached": sum(one.cached for _, one in carried),
+        "in": sum(one.tokens_in for _, one in carried),
+        "out": sum(one.tokens_out for _, one in carried),
+    }
+    requests = "".join(
+        f'{_REQUESTS.name}{of},endpoint="{endpoint}",status="{status or ""}",ending="{ending}"}} {number}\n'
+        for endpoint, one in carried
+        for (status, ending), number in sorted(one.requests.items(), key=lambda item: (item[0][0] or 0, item[0][1]))
     )
-    yield _counter("gguf_body_bytes_total", "Bytes of bodies carried.", ("deployment", "direction"), counts.body_bytes)
-    yield _histogram("gguf_first_byte_seconds", "Time to the first byte of an answer.", place, counts.first_byte)
-    yield _histogram("gguf_duration_seconds", "Time to the end of an answer.", place, counts.duration)
-    for name, (text, labels, values) in gauges.items():
-        yield _gauge(name, text, labels, values)
+    places = [(f'{of},endpoint="{endpoint}"', one) for endpoint, one in carried]
+    return (
+        requests,
+        "".join(f'{_TOKENS.name}{of},kind="{kind}"}} {number}\n' for kind, number in tokens.items()),
+        "".join(
+            f'{_BODY_BYTES.name}{of},direction="{direction}"}} {size}\n'
+            for direction, size in zip(("in", "out"), sent, strict=True)
+        ),
+        "".join(_histogram(_FIRST_BYTE.name, place, one.first_byte) for place, one in places),
+        "".join(_histogram(_DURATION.name, place, one.duration) for place, one in places),
+    )
 
 
-def _counter(name: str, text: str, labels: Labels, counts: Mapping[Labels, int]) -> Metric:
-    family = CounterMetricFamily(name, text, labels=labels)
-    for values, count in sorted(counts.items()):
-        family.add_metric(values, count)
-    return family
+def _standing(deployment: str, standing: Standing, statuses: Collection[str]) -> _Texts:
+    of = f'{{deployment="{deployment}"'
+    return (
+        f"{_OPEN.name}{of}}} {standing.under_way}\n",
+        "".join(f'{_CONNECTIONS.name}{of},state="{state}"}} {number}\n' for state, number in standing.connections),
+        "".join(f'{_STATUS.name}{of},status="{one}"}} {int(one == standing.status)}\n' for one in statuses),
+        "" if standing.up is None else f"{_UP.name}{of}}} {int(standing.up)}\n",
+    )
 
 
-def _histogram(name: str, text: str, labels: Labels, histograms: Mapping[Labels, Histogram]) -> Metric:
-    family = HistogramMetricFamily(name, text, labels=labels)
-    for values, histogram in sorted(histograms.items()):
-        family.add_metric(values, list(histogram.buckets()), histogram.total)
-    return family
+def _histogram(name: str, place: str, histogram: Histogram) -> str:
+    below = tuple(accumulate(histogram.counts))
+    buckets = "".join(
+        f'{name}_bucket{place},le="{bound}"}} {count}\n' for bound, count in zip(_BOUNDS, below, strict=True)
+    )
+    return f"{buckets}{name}_count{place}}} {below[-1]}\n{name}_sum{place}}} {histogram.total}\n"
 
 
-def _gauge(name: str, text: str, labels: Labels, numbers: Mapping[Labels, float]) -> Metric:
-    family = GaugeMetricFamily(name, text, labels=labels)
-    for values, number in sorted(numbers.items()):
-        family.add_metric(values, number)
-    return family
+def _refusals(refusals: Mapping[str, int]) -> str:
+    counted = sorted(refusals.items())
+    return "".join(f'{_REFUSALS.name}{{reason="{_escaped(reason)}"}} {number}\n' for reason, number in counted)
+
+
+def _escaped(text: str) -> str:
+    return text.translate(_ESCAPES)

@@ -4,57 +4,88 @@ A worker started in the place of one that died takes over its counts, so that a 
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from gateway.telemetry.metrics import Counts, Labels
+from gateway.telemetry.metrics import Histogram, Metrics, Place, Traffic
 
-_COUNTERS = ("requests", "refusals", "tokens", "body_bytes")
-_HISTOGRAMS = ("first_byte", "duration")
+_NUMBERS = ("bytes_in", "bytes_out", "tokens_in", "tokens_out", "cached")
 
-Standing = Mapping[str, dict[Labels, float]]  # by the name of a gauge
-
-
-def packed(counts: Counts, standing: Standing) -> bytes:
-    """One worker's counts and gauges."""
-    return orjson.dumps(
-        {
-            "pid": os.getpid(),
-            "counters": {name: list(getattr(counts, name).items()) for name in _COUNTERS},
-            "histograms": {
-                name: [(labels, one.counts, one.total) for labels, one in getattr(counts, name).items()]
-                for name in _HISTOGRAMS
-            },
-            "standing": {name: list(values.items()) for name, values in standing.items()},
-        }
-    )
+Gauge = Mapping[tuple[str, ...], int]  # by labels
 
 
-def add_counts(counts: Counts, packet: bytes) -> None:
-    """Add what a packet counts."""
-    worker = _unpacked(packet)
-    for name, rows in worker.get("counters", {}).items():
-        for labels, count in rows:
-            getattr(counts, name)[tuple(labels)] += count
-    for name, rows in worker.get("histograms", {}).items():
-        for labels, numbers, total in rows:
-            getattr(counts, name)[tuple(labels)].add_all(numbers, total)
+@dataclass
+class WorkerCounts:
+    """What a worker has counted, and the gauges of which the sum counts; those of one that is gone are empty."""
+
+    metrics: Metrics = field(default_factory=Metrics)
+    under_way: Gauge = field(default_factory=dict)
+    connections: Gauge = field(default_factory=dict)
+
+    @classmethod
+    def unpacked(cls, packet: bytes) -> "WorkerCounts":
+        """From a packet of `Packer`; nothing from an empty one."""
+        worker: dict[str, Any] = orjson.loads(packet) if packet else {}
+        counts = cls()
+        counts.metrics.refusals.update(worker.get("refusals", {}))
+        for deployment, endpoint, *row in worker.get("traffic", ()):
+            counts.metrics.traffic[deployment, endpoint] = _traffic(row)
+        if Path(f"/proc/{worker.get('pid')}").exists():
+            counts.under_way = {tuple(labels): number for labels, number in worker["under_way"]}
+            counts.connections = {tuple(labels): number for labels, number in worker["connections"]}
+        return counts
 
 
-def add_standing(standing: Standing, packet: bytes) -> None:
-    """Add the gauges of the worker of a packet, unless it is gone."""
-    worker = _unpacked(packet)
-    if not Path(f"/proc/{worker.get('pid')}").exists():
-        return
-    for name, rows in worker["standing"].items():
-        for labels, number in rows:
-            values = standing.get(name, {})
-            values[tuple(labels)] = values.get(tuple(labels), 0.0) + number
+class Packer:
+    """Packs what this worker counts, again and again: what did not change is not packed anew."""
+
+    def __init__(self) -> None:
+        self._rows: dict[Place, tuple[float, orjson.Fragment]] = {}
+
+    def packed(self, metrics: Metrics, under_way: Gauge, connections: Gauge) -> bytes:
+        """The metrics and gauges. It may run beside the counting."""
+        return orjson.dumps(
+            {
+                "pid": os.getpid(),
+                "refusals": metrics.refusals.copy(),
+                "traffic": list(self._traffic_rows(metrics.traffic.copy().items())),
+                "under_way": list(under_way.items()),
+                "connections": list(connections.items()),
+            }
+        )
+
+    def _traffic_rows(self, traffic: Iterable[tuple[Place, Traffic]]) -> Iterable[orjson.Fragment]:
+        for place, one in traffic:
+            seconds = one.duration.total  # grows with every exchange
+            known = self._rows.get(place)
+            if known is None or known[0] != seconds:
+                self._rows[place] = known = seconds, orjson.Fragment(orjson.dumps([*place, *_row(one)]))
+            yield known[1]
 
 
-def _unpacked(packet: bytes) -> dict[str, Any]:
-    counts: dict[str, Any] = orjson.loads(packet) if packet else {}
-    return counts
+def _row(traffic: Traffic) -> list[object]:
+    return [
+        [(*outcome, number) for outcome, number in traffic.requests.copy().items()],
+        *((one.counts, one.total) for one in (traffic.first_byte, traffic.duration)),
+        [getattr(traffic, name) for name in _NUMBERS],
+    ]
+
+
+def _traffic(row: list[Any]) -> Traffic:
+    traffic, (requests, first_byte, duration, numbers) = Traffic(), row
+    for status, ending, number in requests:
+        traffic.requests[status, ending] = number
+    traffic.first_byte, traffic.duration = _histogram(*first_byte), _histogram(*duration)
+    for name, number in zip(_NUMBERS, numbers, strict=True):
+        setattr(traffic, name, number)
+    return traffic
+
+
+def _histogram(counts: list[int], total: float) -> Histogram:
+    histogram = Histogram()
+    histogram.counts, histogram.total = counts, total
+    return histogram

@@ -131,7 +131,7 @@ def look(request: web.Request) -> View:
         summary=dashboard_view.summary(
             cards,
             under_way=app[RELAY].under_way,
-            refused=sum(access.metrics.others.refusals.values()),
+            refused=sum(access.metrics.refusals.values()),
             started=app[PAGE].started,
             draining=app[RELAY].draining,
             worker=_worker(app[WORKER_GROUP]),

@@ -1,67 +1,96 @@
-"""`/metrics` for Prometheus: the counters and current gauges of all workers together."""
+"""`/metrics` for Prometheus: the counters and current gauges of all workers together.
+
+It is written in pieces, and requests are served between any two of them: of very many deployments it is megabytes.
+"""
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from importlib import import_module
+from collections.abc import AsyncIterator, Collection, Iterator
+from functools import partial
+from time import monotonic
 
 from aiohttp import hdrs, web
 
 from gateway.config.settings import Server
 from gateway.core import errors
-from gateway.core.deployment import Status
-from gateway.core.worker_group import WORKER_GROUP
+from gateway.core.deployment import Deployment, Status
+from gateway.core.exchange import EXCHANGE, Ending
+from gateway.core.worker_group import WORKER_GROUP, WorkerGroup
 from gateway.proxy.relay import RELAY
-from gateway.proxy.upstream.connection_pool import POOLS
-from gateway.proxy.upstream.readiness import READINESS
+from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPool
+from gateway.proxy.upstream.readiness import READINESS, Readiness
 from gateway.server.admission import REGISTRY
 from gateway.server.handlers.authentication import public
 from gateway.server.handlers.operator_access import OperatorAccess
-from gateway.telemetry import worker_metrics
 from gateway.telemetry.access_log import ACCESS
-
-METRICS_ACCESS = web.AppKey("metrics_access", OperatorAccess)
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.prometheus_format import CONTENT_TYPE, Exposition, Standing
+from gateway.telemetry.worker_metrics import Gauge, Packer, WorkerCounts
 
 _PUBLISH_SECONDS = 1.0  # how old the other workers' numbers may be
-_SUMMED = ("gguf_open_exchanges", "gguf_upstream_connections")  # the other gauges are the same in every worker
 _UNREACHABLE = errors.UNREACHABLE.reason
 _STATUSES = (Status.DEPLOYING.value, Status.PAUSED.value, Status.READY.value, _UNREACHABLE)
+_NEVER_CONNECTED: Collection[tuple[str, int]] = (("in_use", 0), ("idle", 0), ("waiting", 0))
 
-_Gauges = dict[str, tuple[str, tuple[str, ...], dict[tuple[str, ...], float]]]
+METRICS_ACCESS = web.AppKey("metrics_access", OperatorAccess)
+_EXPOSITION = web.AppKey("exposition", Exposition)
 
 
 def set_up(app: web.Application, server: Server) -> None:
     """Decide who may scrape."""
     app[METRICS_ACCESS] = OperatorAccess("/metrics", server.metrics, server.status_page_hosts)
+    app[_EXPOSITION] = Exposition(_STATUSES)
     if app[WORKER_GROUP].size > 1:
         app.cleanup_ctx.append(_publish_counters)
 
 
 @public
-async def scrape(request: web.Request) -> web.Response:
+async def scrape(request: web.Request) -> web.StreamResponse:
     """The numbers, in the text format 0.0.4."""
-    app = request.app
-    app[METRICS_ACCESS].let_in(request)
-    exposition = await asyncio.to_thread(import_module, "gateway.telemetry.prometheus_format")
-    gauges, others = _gauges(app), tuple(app[WORKER_GROUP].other_counters())
-    counts = app[ACCESS].metrics.counts()
-    for other in others:
-        worker_metrics.add_counts(counts, other)
-        worker_metrics.add_standing(_standing(gauges), other)
-    return web.Response(
-        body=exposition.expose(counts, gauges),
-        headers={hdrs.CONTENT_TYPE: exposition.CONTENT_TYPE},
-    )
+    request.app[METRICS_ACCESS].let_in(request)
+    response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})
+    if request.method == hdrs.METH_HEAD:
+        return response
+    counts = await _of_all_workers(request.app)
+    try:
+        await response.prepare(request)
+        request[EXCHANGE].first_byte_at = monotonic()
+        for piece in _pieces(request.app, counts):
+            if piece:
+                await response.write(piece)
+                request[EXCHANGE].bytes_out += len(piece)
+            await asyncio.sleep(0)
+    except ConnectionError:
+        request[EXCHANGE].ending = Ending.CLIENT_LEFT
+    return response
+
+
+async def _of_all_workers(app: web.Application) -> WorkerCounts:
+    """What all have counted. Where there are several, it is added up in a thread."""
+    own = WorkerCounts(app[ACCESS].metrics, _under_way(app), {})
+    group = app[WORKER_GROUP]
+    return own if group.size == 1 else await asyncio.to_thread(_sum, own, group)
+
+
+def _sum(own: WorkerCounts, group: WorkerGroup) -> WorkerCounts:
+    metrics, under_way, connections = Metrics(), Counter(own.under_way), Counter[tuple[str, ...]]()
+    metrics.add_all(own.metrics)
+    for packet in group.other_counters():
+        other = WorkerCounts.unpacked(packet)
+        metrics.add_all(other.metrics)
+        under_way.update(other.under_way)
+        connections.update(other.connections)
+    return WorkerCounts(metrics, under_way, connections)
 
 
 async def _publish_counters(app: web.Application) -> AsyncIterator[None]:
     """Take over what a dead worker of this number had counted, and publish what this one counts."""
-    group, metrics = app[WORKER_GROUP], app[ACCESS].metrics
-    worker_metrics.add_counts(metrics.others, group.own_counters())
+    group, metrics, packer = app[WORKER_GROUP], app[ACCESS].metrics, Packer()
+    metrics.add_all(WorkerCounts.unpacked(group.own_counters()).metrics)
 
     async def publish_for_ever() -> None:
         while True:
-            group.publish_counters(worker_metrics.packed(metrics.counts(), _standing(_gauges(app))))
+            await asyncio.to_thread(_publish, app, packer, _under_way(app))
             await asyncio.sleep(_PUBLISH_SECONDS)
 
     publishing = asyncio.create_task(publish_for_ever(), name="metrics")
@@ -70,46 +99,44 @@ async def _publish_counters(app: web.Application) -> AsyncIterator[None]:
     await asyncio.wait([publishing])
 
 
-def _standing(gauges: _Gauges) -> worker_metrics.Standing:
-    return {name: gauges[name][2] for name in _SUMMED}
+def _publish(app: web.Application, packer: Packer, under_way: Gauge) -> None:
+    connections: dict[tuple[str, ...], int] = {
+        (name, state): number
+        for name, pool in app[POOLS].known().items()
+        for state, number in pool.connections.items()
+        if number
+    }
+    app[WORKER_GROUP].publish_counters(packer.packed(app[ACCESS].metrics, under_way, connections))
+
+
+def _under_way(app: web.Application) -> Gauge:
+    return Counter((name,) for name in app[RELAY].deployments_under_way())
+
+
+def _pieces(app: web.Application, counts: WorkerCounts) -> Iterator[bytes]:
+    registry = app[REGISTRY]
+    pools = app[POOLS].known()
+    standing = {
+        name: partial(_standing, app[READINESS], one, pools.get(name), counts)
+        for name, one in registry.snapshot.deployments.items()
+    }
+    traffic, refusals = counts.metrics.traffic.copy().items(), counts.metrics.refusals.copy()
+    return app[_EXPOSITION].pieces(traffic, standing, refusals, stale=registry.problem is not None)
+
+
+def _standing(
+    readiness: Readiness, deployment: Deployment, pool: ConnectionPool | None, counts: WorkerCounts
+) -> Standing:
+    name, seen = deployment.id, readiness.health(deployment.id).seen
+    connections = _NEVER_CONNECTED if pool is None else pool.connections.items()
+    return Standing(
+        counts.under_way.get((name,), 0),
+        tuple((state, number + counts.connections.get((name, state), 0)) for state, number in connections),
+        _status(readiness.status(deployment), seen),
+        seen == "ok" if seen else None,
+    )
 
 
 def _status(status: Status, seen: str) -> str:
     """What clients meet: a ready deployment whose upstream is away is "unreachable", and no model is served."""
     return _UNREACHABLE if status is Status.READY and seen not in {"", "ok"} else status.value
-
-
-def _gauges(app: web.Application) -> _Gauges:
-    registry = app[REGISTRY]
-    deployments = registry.snapshot.deployments
-    under_way = Counter(app[RELAY].deployments_under_way())
-    connections: dict[tuple[str, ...], float] = {
-        (name, state): float(number)
-        for name, upstream in app[POOLS].known().items()
-        for state, number in upstream.connections.items()
-    }
-    seen = {name: app[READINESS].health(name).seen for name in deployments}
-    found = {name: _status(app[READINESS].status(one), seen[name]) for name, one in deployments.items()}
-    return {
-        "gguf_open_exchanges": (
-            "Answers under way.",
-            ("deployment",),
-            {(name,): float(under_way[name]) for name in deployments},
-        ),
-        "gguf_upstream_connections": ("Connections, and requests for one.", ("deployment", "state"), connections),
-        "gguf_deployment_status": (
-            "1 for the status a deployment has, 0 for the others.",
-            ("deployment", "status"),
-            {(name, one): float(one == found[name]) for name in deployments for one in _STATUSES},
-        ),
-        "gguf_upstream_up": (
-            "Whether the last probe found a healthy model server.",
-            ("deployment",),
-            {(name,): float(health == "ok") for name, health in seen.items() if health},
-        ),
-        "gguf_configuration_stale": (
-            "1 while the newest configuration cannot be used.",
-            (),
-            {(): float(registry.problem is not None)},
-        ),
-    }

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from gateway.core.deployment import Limits
 from gateway.core.exchange import Exchange
 from gateway.core.worker_group import WorkerGroup
-from gateway.telemetry import worker_metrics
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.worker_metrics import Packer, WorkerCounts
 from tests.harness import scene
 from tests.harness.patience import wait_until
 from tests.harness.processes.fleet import StartGateway
@@ -49,12 +49,17 @@ def test_counts_that_were_published_add_up_histograms_too() -> None:
     exchange.deployment, exchange.endpoint = "demo", "/v1/models"
     exchange.status, exchange.bytes_out, exchange.first_byte_at = 200, 7, 1.0
     one.add(exchange)
-    both = one.counts()
-    worker_metrics.add_counts(both, worker_metrics.packed(one.counts(), {}))
-    (duration,) = both.duration.values()
-    assert dict(both.body_bytes) == {("demo", "in"): 0, ("demo", "out"): 14}
-    assert list(duration.buckets())[-1] == ("+Inf", 2)
-    assert list(both.requests.values()) == [2]
+    packer = Packer()
+    first = packer.packed(one, {("demo",): 2}, {("demo", "idle"): 3})
+    one.add(exchange)
+    other = WorkerCounts.unpacked(packer.packed(one, {("demo",): 2}, {("demo", "idle"): 3}))
+    one.add_all(WorkerCounts.unpacked(first).metrics)
+    one.add_all(other.metrics)
+    [traffic] = one.traffic.values()
+    assert (traffic.bytes_in, traffic.bytes_out) == (0, 35)
+    assert sum(traffic.duration.counts) == sum(traffic.first_byte.counts) == 5
+    assert dict(traffic.requests) == {(200, exchange.ending.value): 5}
+    assert (other.under_way, other.connections) == ({("demo",): 2}, {("demo", "idle"): 3})
 
 
 def test_one_port_is_served_by_all_workers_and_announced_once(
