@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from importlib.resources import files
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -21,13 +23,17 @@ from gateway.proxy.upstream.readiness import READINESS
 from gateway.server.admission import REGISTRY
 from gateway.server.handlers import dashboard_view
 from gateway.server.handlers.authentication import public
-from gateway.server.handlers.dashboard_view import View
+from gateway.server.handlers.dashboard_feed import Feed
 from gateway.server.handlers.operator_access import OperatorAccess
 from gateway.server.handlers.probes import hello
 from gateway.server.handlers.viewer_base import base_url_of
 from gateway.telemetry.access_log import ACCESS
 
+if TYPE_CHECKING:
+    from gateway.server.handlers.dashboard_drawing import Facts
+
 _FILES = {"status.css": "text/css", "status.js": "text/javascript", "favicon.svg": "image/svg+xml"}
+_IDLE_FEEDS = 2
 HEADERS = MappingProxyType(
     {
         "Content-Security-Policy": (
@@ -51,6 +57,7 @@ class StatusPage:
         self.clients_port: int | None = None  # where the page has a port of its own: the one for clients
         folder = files("gateway.server.handlers") / "static"
         self.files = {name: (folder / name).read_bytes() for name in _FILES}
+        self._feeds: dict[str, Feed] = {}  # by URL
         self._watchers: set[asyncio.Timeout] = set()
         self._closed = False
 
@@ -65,6 +72,14 @@ class StatusPage:
             return
         finally:
             self._watchers.discard(limit)
+
+    def feed(self, base_url: str, facts: "Callable[[], Facts]") -> Feed:
+        """The page under this URL. Of those that nobody watches, the last few are kept."""
+        if base_url not in self._feeds:
+            for idle in [url for url, feed in self._feeds.items() if not feed.is_watched][:-_IDLE_FEEDS]:
+                del self._feeds[idle]
+            self._feeds[base_url] = Feed(facts, self.notifier)
+        return self._feeds[base_url]
 
     async def close(self, _app: web.Application) -> None:
         """Disconnect everybody who watches."""
@@ -86,9 +101,10 @@ def set_up(app: web.Application, server: Server, notifier: Notifier) -> None:
 async def page(request: web.Request) -> web.Response:
     """`/`: how things stand, complete without the script."""
     request.app[PAGE].access.let_in(request)
-    rendered = await renderer()
-    html = rendered("status.html", view=look(request), now=datetime.now(UTC), version=__version__)
-    return _answer(html.encode("utf-8", "replace"), "text/html")
+    await asyncio.to_thread(import_module, "gateway.server.handlers.dashboard_drawing")
+    drawing = await feed_of(request).draw()
+    html = await asyncio.to_thread(drawing.page, now=datetime.now(UTC), version=__version__)
+    return _answer(html, "text/html")
 
 
 @public
@@ -111,34 +127,33 @@ async def static(request: web.Request) -> web.Response:
     return _answer(status_page.files[name], _FILES[name])
 
 
-async def renderer() -> Callable[..., str]:
-    """What renders a template; loaded when it is first needed."""
-    templates = await asyncio.to_thread(import_module, "gateway.server.handlers.template_rendering")
-    render: Callable[..., str] = templates.rendered
-    return render
+def feed_of(request: web.Request) -> Feed:
+    """The page under the URL at which it is asked for."""
+    app, page = request.app, request.app[PAGE]
+    base_url = base_url_of(request, page.clients_port)
+    return page.feed(base_url, lambda: _facts(app, base_url))
 
 
-def look(request: web.Request) -> View:
-    """How things stand, for who asks."""
-    app = request.app
+def _facts(app: web.Application, base_url: str) -> "Facts":
+    from gateway.server.handlers.dashboard_drawing import Facts
+
     registry, readiness, access = app[REGISTRY], app[READINESS], app[ACCESS]
-    base_url, is_local = base_url_of(request, app[PAGE].clients_port), app[PAGE].access.is_local
-    cards = tuple(
-        dashboard_view.card(one, readiness.status(one), readiness.health(id_), base_url, show_upstream=is_local)
-        for id_, one in sorted(registry.snapshot.deployments.items())
+    summary = partial(
+        dashboard_view.summary,
+        under_way=app[RELAY].under_way,
+        refused=sum(access.metrics.refusals.values()),
+        started=app[PAGE].started,
+        draining=app[RELAY].draining,
+        worker=_worker(app[WORKER_GROUP]),
     )
-    return View(
-        summary=dashboard_view.summary(
-            cards,
-            under_way=app[RELAY].under_way,
-            refused=sum(access.metrics.refusals.values()),
-            started=app[PAGE].started,
-            draining=app[RELAY].draining,
-            worker=_worker(app[WORKER_GROUP]),
-        ),
-        problem=registry.problem,
-        deployments=cards,
-        refusals=tuple(dashboard_view.rows(access.refused)),
+    return Facts(
+        registry.snapshot.deployments,
+        lambda deployment: (readiness.status(deployment), readiness.health(deployment.id)),
+        summary,
+        registry.problem,
+        tuple(access.refused),
+        base_url,
+        app[PAGE].access.is_local,
     )
 
 

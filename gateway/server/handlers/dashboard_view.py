@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from types import MappingProxyType
+from typing import Protocol
 from urllib.parse import quote, urlsplit
 
 from gateway.core import errors
@@ -102,11 +103,10 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The whole page; each field is a part that is drawn, and sent, on its own."""
+    """The page but for its cards; each field is a part that is drawn, and sent, on its own."""
 
     summary: Summary
     problem: SourceProblem | None
-    deployments: tuple[Card, ...]
     refusals: tuple[RefusalRow, ...]
 
 
@@ -138,8 +138,13 @@ def rows(refused: Iterable[RecentRefusal]) -> Iterator[RefusalRow]:
         yield RefusalRow(times[-1], times[0], len(times), *alike)
 
 
+class _Toned(Protocol):
+    @property
+    def tone(self) -> str: ...
+
+
 def summary(
-    cards: Iterable[Card],
+    cards: Iterable[_Toned],
     *,
     under_way: int,
     refused: int,

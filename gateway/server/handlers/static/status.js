@@ -70,19 +70,27 @@
     return one.nodeName === other.nodeName && (one.id || "") === (other.id || "");
   }
 
-  function labels() {
-    return new Map([...document.querySelectorAll(".card")].map((card) => [card.dataset.name, card.dataset.says]));
+  function labels(within) {
+    const cards = within ? [within, ...within.querySelectorAll(".card")].filter((each) => each.matches(".card")) : [];
+    return new Map(cards.map((card) => [card.dataset.name, card.dataset.says]));
   }
 
   function show(html) {
     const part = new DOMParser().parseFromString(html, "text/html").body.firstElementChild;
     const place = document.getElementById(part.id);
-    const before = labels();
+    const before = labels(place);
     tellTimes(part);
-    fit(place, part);
+    if (place) fit(place, part);
+    else putInOrder(part);
     if (part.dataset.title) document.title = part.dataset.title;
-    const news = [...labels()].filter(([name, says]) => before.has(name) && before.get(name) !== says);
+    const news = [...labels(place)].filter(([name, says]) => before.has(name) && before.get(name) !== says);
     if (news.length) say(news.map(([name, says]) => `${name}: ${says}`).join(". "));
+  }
+
+  function putInOrder(card) {
+    const cards = document.querySelector(".cards");
+    const next = [...cards.children].find((each) => each.dataset.name > card.dataset.name);
+    cards.insertBefore(card, next ?? null);
   }
 
   function say(words) {
@@ -104,6 +112,9 @@
     const source = new EventSource("events");
     source.addEventListener("open", () => setLink("live"));
     source.addEventListener("part", (event) => show(JSON.parse(event.data)));
+    source.addEventListener("gone", (event) => {
+      for (const id of JSON.parse(event.data)) document.getElementById(id)?.remove();
+    });
     source.addEventListener("error", () => {
       setLink("lost");
       if (source.readyState !== EventSource.CLOSED) return; // it tries again by itself
