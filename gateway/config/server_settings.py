@@ -82,7 +82,8 @@ class Probes(Model):
 
     interval: Seconds = Field(
         default=5.0,
-        description="Seconds between two probes of a healthy upstream. One that is not healthy is probed again after "
+        description="Seconds between two probes of a healthy upstream; longer where that would be more than 500 probes "
+        "a second. One that is not healthy is probed again after "
         "0.1 s, and then after twice as long each time, up to this.",
     )
     timeout: Seconds = Field(default=2.0, description="Seconds within which a probe must be answered.")

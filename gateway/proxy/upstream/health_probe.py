@@ -1,7 +1,10 @@
-"""What an upstream says of its own health, and what that means."""
+"""What an upstream says of its own health, and what that means; and when it is asked, of very many upstreams."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import NamedTuple
+from zlib import crc32
 
 import orjson
 
@@ -9,6 +12,7 @@ from gateway.proxy.upstream.connection_pool import ConnectionPool
 from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError, UpstreamTimeoutError
 
 _MAX_BYTES = 64 * 1024
+_MOST_AT_ONCE = 256  # probes under way, each of which has a file descriptor
 
 
 class Probe(NamedTuple):
@@ -16,6 +20,32 @@ class Probe(NamedTuple):
 
     seen: str
     timed_out: bool = False
+
+
+class ProbeTurns:
+    """Lets `most` probes be under way at a time, and one begin in each turn of the event loop."""
+
+    def __init__(self, most: int = _MOST_AT_ONCE) -> None:
+        self._under_way = asyncio.Semaphore(most)
+        self._one_begins = asyncio.Lock()
+
+    @asynccontextmanager
+    async def take(self) -> AsyncIterator[None]:
+        """Probe in this block."""
+        async with self._under_way:
+            async with self._one_begins:
+                await asyncio.sleep(0)
+            yield
+
+
+def seconds_to_next(name: str, interval: float, now: float) -> float:
+    """How long after a probe at `now` the next one of this upstream is due.
+
+    Each upstream has a moment of its own in the interval, given by its name, so that very many are not asked all in one
+    moment. The first time comes after half an interval at least, and one and a half at most.
+    """
+    moment = crc32(name.encode()) / 2**32 * interval
+    return (moment - now - interval / 2) % interval + interval / 2
 
 
 async def ask_health(pool: ConnectionPool, timeout: float) -> Probe:

@@ -9,6 +9,7 @@ in line for a connection are refused then as well, and with the same words; so t
 """
 
 import asyncio
+import contextlib
 import logging
 import math
 from collections.abc import Callable, Mapping
@@ -24,9 +25,10 @@ from gateway.core.deployment import Deployment, Status
 from gateway.core.errors import Refusal
 from gateway.core.notifier import Notifier
 from gateway.proxy.upstream.connection_pool import ConnectionPools
-from gateway.proxy.upstream.health_probe import Probe, ask_health
+from gateway.proxy.upstream.health_probe import Probe, ProbeTurns, ask_health, seconds_to_next
 
 _FAULT = "the gateway failed to probe it"
+_MOST_A_SECOND = 500  # probes of healthy upstreams: of more than an interval has room for, each is asked less often
 _FIRST_PAUSE = 0.1  # seconds; while an upstream is not healthy, each pause is twice the one before
 _NOT_READY = {
     Status.DEPLOYING: partial(Refusal, errors.DEPLOYING, Status.DEPLOYING.value),
@@ -49,7 +51,8 @@ class Health:
 class Readiness:
     """Probes the deployments it is told to `watch`. Times are in seconds.
 
-    Every `interval` while an upstream is healthy; quickly at first, and then more slowly up to `interval`, while not.
+    Every `interval` while an upstream is healthy, each at a moment of its own in it; quickly at first, and then more
+    slowly up to `interval`, while not.
     One that has answered a probe before, and then no other for `unreachable_after`, is `unreachable` until it does.
     `silence_of` tells for how long no answer under way to a deployment has brought a byte: a server that is too busy
     for a probe, and goes on talking, is well.
@@ -73,14 +76,17 @@ class Readiness:
         self._silence_of = silence_of
         self._watched: dict[str, _Watched] = {}
         self._unreachable: set[str] = set()  # ids
+        self._turns = ProbeTurns()
 
     def watch(self, deployments: Mapping[str, Deployment]) -> None:
         """Probe these and no others. One that points elsewhere, or was resumed, starts anew."""
-        for gone in [known for known in self._watched if known not in deployments]:
+        for gone in self._watched.keys() - deployments.keys():
             self._watched.pop(gone).task.cancel()
             self._unreachable.discard(gone)
         for deployment in deployments.values():
             watched = self._watched.get(deployment.id)
+            if watched is not None and watched.deployment is deployment:
+                continue
             if watched is not None and _is_same(watched.deployment, deployment):
                 watched.deployment = deployment
             else:
@@ -114,11 +120,10 @@ class Readiness:
 
     async def first_look(self, timeout: float) -> None:
         """Wait until every deployment was probed once, for `timeout` seconds at most."""
-        looks = [asyncio.create_task(watched.looked.wait()) for watched in self._watched.values()]
-        if looks:
-            _, late = await asyncio.wait(looks, timeout=timeout)
-            for look in late:
-                look.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                for watched in tuple(self._watched.values()):
+                    await watched.looked.wait()
 
     async def close(self) -> None:
         """Stop all probes."""
@@ -140,15 +145,20 @@ class Readiness:
         pause = 0.0
         while watched.deployment.status is not Status.PAUSED:
             watched.look.clear()
-            begun = monotonic()
-            probe = await self._ask(watched)
+            async with self._turns.take():
+                begun = monotonic()
+                probe = await self._ask(watched)
             self._note_silence(watched, begun, probe.timed_out)
             self._note(watched, probe.seen)
             self._tell_waiting(watched.deployment)
             pause = 0.0 if probe.seen == "ok" else min(max(pause * 2, _FIRST_PAUSE), self._interval)
-            if await _is_set_within(watched.look, pause or self._interval):
+            if await _is_set_within(watched.look, pause or self._seconds_to_next(watched)):
                 await asyncio.sleep(_FIRST_PAUSE)  # many doubts at once are one
         watched.looked.set()
+
+    def _seconds_to_next(self, watched: "_Watched") -> float:
+        interval = max(self._interval, len(self._watched) / _MOST_A_SECOND)
+        return seconds_to_next(watched.deployment.id, interval, monotonic())
 
     async def _ask(self, watched: "_Watched") -> Probe:
         """One probe. A fault of ours must not end the probing: its deployment would stay as it is for ever."""

@@ -107,7 +107,7 @@ async def test_the_status_pages_stream_is_measured_too(caplog: pytest.LogCapture
         aiohttp.ClientSession() as client,
         client.get(f"{gateway.url}/events") as events,
     ):
-        first = await events.content.readuntil(b"\n\n")
+        first = await events.content.readuntil(b"refusals-title")  # it is drawn in a thread
         await gateway.stop()
         size = len(first + await events.read())
     (line,) = [record.__dict__["request"] for record in caplog.records if "request" in record.__dict__]

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import pairwise
 
@@ -11,7 +12,7 @@ from gateway.core.deployment import Deployment, Status
 from gateway.core.notifier import Notifier
 from gateway.proxy.upstream import readiness
 from gateway.proxy.upstream.connection_pool import ConnectionPools
-from gateway.proxy.upstream.health_probe import Probe
+from gateway.proxy.upstream.health_probe import Probe, ProbeTurns, seconds_to_next
 from gateway.proxy.upstream.readiness import Readiness
 from tests.harness.patience import PATIENCE
 
@@ -79,7 +80,68 @@ async def test_pauses_grow_while_it_is_away_and_are_short_when_it_goes_again(
     async with asyncio.timeout(PATIENCE):
         await over.wait()
     pauses = [later - earlier for earlier, later in pairwise(times)]
-    for pause, least in zip(pauses, (0.1, 0.2, 0.4, interval, interval, interval, 0.1, interval), strict=True):
+    first = interval / 2  # until the moment of its own at which a healthy one is asked
+    for pause, least in zip(pauses, (0.1, 0.2, 0.4, interval, first, interval, 0.1, first), strict=True):
         assert pause > least - 0.01
     assert pauses[0] < interval
     assert pauses[6] < interval
+
+
+def test_upstreams_are_asked_spread_over_the_interval_and_then_regularly() -> None:
+    names, interval = [f"model-{number}" for number in range(1_000)], 5.0
+    first = {name: seconds_to_next(name, interval, 1_000.0) for name in names}
+    assert min(first.values()) >= interval / 2
+    assert max(first.values()) < interval * 1.5
+    tenths = Counter(int(seconds * 2) for seconds in first.values())
+    assert len(tenths) == 10
+    assert max(tenths.values()) < 140
+    for name, seconds in first.items():
+        for late in (-0.001, 0.0, 0.3):  # a timer may be early, and a probe takes its time
+            assert seconds_to_next(name, interval, 1_000.0 + seconds + late) == pytest.approx(interval - late)
+
+
+async def test_so_many_probes_are_under_way_at_a_time_and_no_more() -> None:
+    turns, under_way, begun, most = ProbeTurns(7), 0, 0, 0
+    go_on = asyncio.Event()
+
+    async def probe() -> None:
+        nonlocal under_way, begun, most
+        async with turns.take():
+            under_way, begun = under_way + 1, begun + 1
+            most = max(most, under_way)
+            await go_on.wait()
+            under_way -= 1
+
+    probing = [asyncio.create_task(probe()) for _ in range(50)]
+    seen = []
+    while begun < 7:
+        before = begun
+        await asyncio.sleep(0)
+        seen.append(begun - before)
+    assert max(seen) == 1  # in one turn of the event loop
+    assert (under_way, begun) == (7, 7)
+    probing[10].cancel()
+    go_on.set()
+    done, _ = await asyncio.wait(probing, timeout=PATIENCE)
+    assert len(done) == 50
+    assert (under_way, begun, most) == (0, 49, 7)
+
+
+async def test_a_thousand_new_deployments_are_all_looked_at_and_none_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: Counter[object] = Counter()
+
+    async def ask(pool: object, _timeout: float) -> Probe:
+        asked[pool] += 1
+        await asyncio.sleep(0)
+        return Probe("ok")
+
+    monkeypatch.setattr(readiness, "ask_health", ask)
+    probing = Readiness(ConnectionPools(), Notifier(), 60, 1)
+    some = {f"d{n}": Deployment(f"d{n}", "acme", f"http://127.0.0.1:{n + 1}") for n in range(1_000)}
+    probing.watch(some)
+    await probing.first_look(PATIENCE)
+    assert all(probing.status(one) is Status.READY for one in some.values())
+    probing.watch(some)
+    await asyncio.sleep(0)
+    assert set(asked.values()) == {1}
+    await probing.close()
