@@ -26,7 +26,7 @@ def _said(node: ast.AST) -> Iterator[ast.expr]:
         yield from (keyword.value for keyword in node.keywords if keyword.arg == "cause")
     elif isinstance(node, ast.FunctionDef) and node.name.endswith("_cause"):
         yield from (made.value for made in ast.walk(node) if isinstance(made, ast.Return) and made.value is not None)
-    elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).endswith(".cause"):
+    elif isinstance(node, ast.Assign) and isinstance(place := node.targets[0], ast.Attribute) and place.attr == "cause":
         yield node.value
 
 

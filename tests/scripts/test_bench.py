@@ -76,6 +76,7 @@ def _check_what_is_written(record: Record, folder: Path) -> None:
     ElementTree.parse(folder / "performance.svg")
 
 
+@pytest.mark.tools
 @pytest.mark.skipif(not targets.has_nginx(), reason="nginx is not installed")
 def test_nginx_stands_before_the_backend_as_the_gateway_does(tmp_path: Path) -> None:
     record = Record(machine(), {"streams": 1})

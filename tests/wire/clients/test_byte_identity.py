@@ -49,6 +49,7 @@ def pieces_of(data: bytes, sizes: Sequence[int]) -> list[bytes]:
 # --- up
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coding", ["length", "chunked"])
 def test_a_body_of_the_limit_arrives_whole(gateway: GatewayProcess, upstream: ScriptedUpstream, coding: str) -> None:
     body = noise(LIMIT)
@@ -73,6 +74,7 @@ def test_a_body_one_byte_longer_than_the_limit_is_refused_unread(
     assert upstream.requests == []
 
 
+@pytest.mark.slow
 def test_a_chunked_body_a_byte_too_long_never_becomes_a_whole_request(
     gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
@@ -202,6 +204,7 @@ def test_an_answer_of_16_mib_comes_down_whole(
     assert sha256(response.body) == sha256(body)
 
 
+@pytest.mark.slow
 def test_U19_a_hose_of_200_mb_comes_down_whole_and_fills_no_memory(
     gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:

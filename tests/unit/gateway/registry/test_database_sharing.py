@@ -138,6 +138,7 @@ print("sqlalchemy" in sys.modules)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schema", [HEAD, "0001"])
 async def test_sqlalchemy_is_loaded_only_to_migrate(schema: str, path: Path, change: SqlWriter) -> None:
     if schema != HEAD:
@@ -224,6 +225,7 @@ asyncio.run(fill(sys.argv[1]))
 """
 
 
+@pytest.mark.slow
 async def test_a_full_disk_undoes_the_change_and_loses_none_before_it(path: Path, change: SqlWriter) -> None:
     await change._engine.dispose()
     filled = await asyncio.create_subprocess_exec(

@@ -190,9 +190,9 @@ def spoiled(chance: random.Random, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("part", range(4))
-async def test_whatever_is_plain_is_read_by_aiohttp_in_the_same_way(part: int) -> None:
-    accepted = 0
-    for seed in range(part * 2500, part * 2500 + 2500):
+async def test_whatever_is_plain_is_read_by_aiohttp_in_the_same_way(part: int, is_thorough: bool) -> None:
+    accepted, number = 0, 2500 if is_thorough else 625
+    for seed in range(part * 2500, part * 2500 + number):
         chance = random.Random(seed)
         data = spoiled(chance, chance.choice([*CLIENTS.values(), posted()]))
         request = plain_request(data)
@@ -205,4 +205,4 @@ async def test_whatever_is_plain_is_read_by_aiohttp_in_the_same_way(part: int) -
         assert request.missing == 0, seed
         accepted += 1
         assert (await long_way(data)).readings == [plain_way(request)], (seed, data)
-    assert accepted > 250
+    assert accepted > number / 10

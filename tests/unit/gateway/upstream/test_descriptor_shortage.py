@@ -19,6 +19,7 @@ _ALONE = "TESTED_ALONE"  # in the environment of the process that runs these, be
 alone = pytest.mark.skipif(_ALONE not in os.environ, reason="run by test_all_of_it_in_a_process_of_its_own")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(_ALONE in os.environ, reason="it is the process that was started")
 def test_all_of_it_in_a_process_of_its_own() -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", __file__]
