@@ -9,14 +9,15 @@ _LAST_BYTES = 4096
 _LAST_CHUNKS = 8  # the usage is in one of the last three
 _LAST_PIECES = 16  # kept apart: joining them for every event would cost more than all the rest done for it
 _OPENING_BYTES = 512  # of an event: its name, and of its data all that is not text
+_NO_CHUNKS: deque[bytes] = deque(maxlen=0)
 
 
 class Excerpt:
     """The `size`, the `first` and the last bytes of an answer, collected as it passes.
 
     Where it is a stream (`has_events`), the `opening` of its last event as well, which may be longer than what is kept.
-    `chunks` came after all that was added, in their frames. A `Pipe` puts them there, counts their content, and notes
-    when the last of them was `last_chunk_at`, in the event loop's time.
+    `chunks` came after all that was added, in their frames. A passthrough puts them there (`keep_chunks`), counts their
+    content, and notes when the last of them was `last_chunk_at`, in the event loop's time.
     """
 
     __slots__ = ("_newest", "_opening", "chunks", "first", "has_events", "last_chunk_at", "size")
@@ -25,7 +26,7 @@ class Excerpt:
         self.size = 0
         self.first = b""
         self._newest: list[bytes] = []
-        self.chunks: deque[bytes] = deque(maxlen=_LAST_CHUNKS)
+        self.chunks = _NO_CHUNKS
         self.last_chunk_at = 0.0
         self.has_events = False
         self._opening = b""
@@ -42,6 +43,12 @@ class Excerpt:
         They are not where an event came in several chunks past `add`, nor where lines end in CR.
         """
         return b"" if self.chunks else self._opening
+
+    def keep_chunks(self) -> deque[bytes]:
+        """From now on chunks may be put here."""
+        if self.chunks is _NO_CHUNKS:
+            self.chunks = deque(maxlen=_LAST_CHUNKS)
+        return self.chunks
 
     def add(self, data: bytes) -> None:
         """Note a piece that has passed."""
@@ -60,6 +67,8 @@ class Excerpt:
 
     def last(self) -> bytes:
         """The last bytes that have passed: 4 KiB, or 8 events."""
+        if not self.chunks and len(self._newest) == 1:
+            return self._newest[0]
         contents = [chunk[chunk.index(b"\n") + 1 : -2] for chunk in self.chunks]
         before = self._newest if len(contents) < _LAST_CHUNKS else []  # else some may be missing in between
         return b"".join((*before, *contents))[-_LAST_BYTES:]

@@ -117,8 +117,3 @@ class Client:
     def is_backed_up(self) -> bool:
         """Whether the client reads more slowly than the gateway writes."""
         return self.connection.writing_paused
-
-    @property
-    def is_request_complete(self) -> bool:
-        """Whether the client's whole request has come; only then can the next one be read."""
-        return self.content is None or self.content.is_eof()

@@ -144,7 +144,8 @@ class Relay:
 
     def _leave(self) -> None:
         self.under_way -= 1
-        self._one_left.set()
+        if self.draining:
+            self._one_left.set()
 
 
 RELAY = web.AppKey("relay", Relay)

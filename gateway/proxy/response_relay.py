@@ -10,7 +10,7 @@ from gateway.core import errors
 from gateway.core.endpoints import Endpoint
 from gateway.core.errors import Refusal
 from gateway.core.excerpt import Excerpt, stream_of
-from gateway.core.exchange import Ending, Exchange
+from gateway.core.exchange import FINISHED, Ending, Exchange
 from gateway.proxy import event_stream
 from gateway.proxy.client_connection import Client
 from gateway.proxy.last_words import is_whole
@@ -60,17 +60,11 @@ class ResponseRelay:
     `uploading` must be True while a part of the request has not been sent.
     """
 
-    # Defaults on the class: most answers never set these.
-    state: ResponseState = AWAITING_HEAD
-    uploading = False
-    reply: ResponseWriter | None = None  # once STREAMING
-    _head: ResponseHead | None = None  # once HOLDING
-    _held_body = b""  # what came of the body while HOLDING
-    _held_end = False  # its end, too
-    _streams = False  # an event stream
-    _is_open_stream = False  # an uncompressed event stream of open length: events may be inserted, and its end judged
-    _ping_timer: asyncio.TimerHandle | None = None
-    _pinged_at = 0.0
+    __slots__ = (
+        *("_active_at", "_endpoint", "_head", "_held_body", "_held_end", "_is_open_stream", "_is_rewritten", "_limit"),
+        *("_loop", "_ping_timer", "_pinged_at", "_pool", "_report", "_sent", "_streams", "client", "connection"),
+        *("__weakref__", "exchange", "reply", "state", "uploading"),
+    )
 
     def __init__(
         self,
@@ -82,6 +76,17 @@ class ResponseRelay:
         client: Client,
         report: "Callable[[ResponseRelay, Refusal | None], None]",
     ) -> None:
+        self.state: ResponseState = AWAITING_HEAD
+        self.uploading = False
+        self.reply: ResponseWriter | None = None  # once STREAMING
+        self._head: ResponseHead | None = None  # once HOLDING
+        self._held_body = b""  # what came of the body while HOLDING
+        self._held_end = False  # its end, too
+        self._streams = False  # an event stream
+        self._is_rewritten = False  # another body is sent in the place of its own
+        self._is_open_stream = False  # an uncompressed one of open length: events may be inserted, and its end judged
+        self._ping_timer: asyncio.TimerHandle | None = None
+        self._pinged_at = 0.0
         self.exchange = exchange
         self.client = client
         client.connection.answer = self
@@ -103,8 +108,9 @@ class ResponseRelay:
         self._limit = self._pool.timeouts.silence
         self._head = head
         self._streams = event_stream.is_event_stream(head.headers.get(b"content-type", b""))
-        self._is_open_stream = self._streams and head.length is None and not head.headers.get(b"content-encoding")
-        self._sent.has_events = self._is_open_stream
+        self._is_rewritten = head.status == 200 and self._endpoint.rewrite is not None
+        if self._streams and head.length is None and not head.headers.get(b"content-encoding"):
+            self._is_open_stream = self._sent.has_events = True
         if 300 <= head.status < 400 and head.status != 304:
             self._refuse(f"it redirects ({head.status})")
         elif head.status in {401, 403}:
@@ -129,7 +135,7 @@ class ResponseRelay:
     def broken(self, error: UpstreamError) -> None:
         """The upstream broke off: end the answer visibly, or refuse if the client has seen nothing of it yet."""
         self.exchange.cause = str(error)
-        if self.reply is None and self._held_body and not self._says_loading() and not self._is_rewritten():
+        if self.reply is None and self._held_body and not self._says_loading() and not self._is_rewritten:
             self._start_response()
         if self.reply is not None:
             self._finish(Ending.UPSTREAM_CUT)
@@ -184,7 +190,7 @@ class ResponseRelay:
         if is_cut:
             self.broken(_no_last_word())
         else:
-            self._finish(Ending.FINISHED)
+            self._finish(FINISHED)
 
     def _lacks_last_word(self, sent: Excerpt) -> bool:
         """Whether an open stream that is over, after this, is one that breaks off all the same.
@@ -195,11 +201,13 @@ class ResponseRelay:
         return head is not None and head.status == 200 and word is not None and not is_whole(sent, word)
 
     def _start_or_hold(self, early: bytes) -> None:
-        if self._head is not None and self._head.status == 503 and not self._held_end and len(early) <= _PEEKED_BYTES:
-            return
-        if self._says_loading():
-            self._refuse("it is loading its model")
-        elif self._is_rewritten():
+        if self._head is not None and self._head.status == 503:
+            if not self._held_end and len(early) <= _PEEKED_BYTES:
+                return
+            if self._says_loading():
+                self._refuse("it is loading its model")
+                return
+        if self._is_rewritten:
             self._rewrite_or_hold(early)
         elif self._held_end and self._is_open_stream and self._lacks_last_word(stream_of(early)):
             self._held_end = False
@@ -211,9 +219,6 @@ class ResponseRelay:
 
     def _says_loading(self) -> bool:
         return self._head is not None and says_loading(self._head.status, self._held_body)
-
-    def _is_rewritten(self) -> bool:
-        return self._endpoint.rewrite is not None and self._head is not None and self._head.status == 200
 
     def _rewrite_or_hold(self, early: bytes) -> None:
         """Send another body in the place of this one, once it is whole."""
@@ -244,7 +249,7 @@ class ResponseRelay:
         self._sent.add(early)
         reply.send(early, self._held_end)
         if self._held_end:
-            self._finish(Ending.FINISHED)
+            self._finish(FINISHED)
             return
         if self.client.is_backed_up:
             self.client_backed_up()
@@ -304,11 +309,11 @@ class ResponseRelay:
             self._ping_timer.cancel()
         if ending is not None:
             self.exchange.ending = ending
-        self._pool.release(self.connection, reusable=ending is Ending.FINISHED and not self.uploading)
+        self._pool.release(self.connection, reusable=ending is FINISHED and not self.uploading)
         self._report(self, refusal if self.reply is None else None)
         if self.reply is None:
             return
-        if ending is not Ending.FINISHED:
+        if ending is not FINISHED:
             self._show_broken(self.reply)  # last, because it may close the client's connection
         self.exchange.bytes_out = self._sent.size if self.client.wants_body else 0
 

@@ -18,6 +18,7 @@ from gateway.proxy.client_connection import Client
 from gateway.proxy.upstream.response_head import ResponseHead
 
 _LAST_CHUNK = b"0\r\n\r\n"
+_BODILESS = frozenset({204, 304})
 
 
 class ResponseWriter:
@@ -26,29 +27,36 @@ class ResponseWriter:
     A body of unknown length is sent in chunks (`chunked`), or to an HTTP/1.0 client until the connection closes.
     """
 
+    __slots__ = ("_connection", "_unsent", "chunked", "framed", "persists")
+
     def __init__(self, client: Client, head: ResponseHead, exchange: Exchange, *, streams: bool) -> None:
         self._connection = client.connection
-        bodiless = head.status in {204, 304}
-        self.chunked = client.speaks_http11 and head.length is None and not bodiless
-        self.framed = self.chunked or head.length is not None or bodiless
-        self.persists = client.persists and self.framed and client.is_request_complete
-        lines = [_status_line(head.status, client.speaks_http11), *headers.downward(head.headers)]
+        speaks_http11, length = client.speaks_http11, head.length
+        bodiless = head.status in _BODILESS
+        self.chunked = speaks_http11 and length is None and not bodiless
+        self.framed = self.chunked or length is not None or bodiless
+        # Only behind a request that has come whole can the next one be read.
+        self.persists = client.persists and self.framed and (client.content is None or client.content.is_eof())
+        framing = b""
         if self.chunked:
-            lines.append(b"Transfer-Encoding: chunked")
-        elif head.length is not None and not bodiless:
-            lines.append(b"Content-Length: %d" % head.length)
+            framing = b"Transfer-Encoding: chunked\r\n"
+        elif length is not None and not bodiless:
+            framing = b"Content-Length: %d\r\n" % length
         if streams:
-            lines.append(b"X-Accel-Buffering: no")  # for an nginx in front of us
+            framing += b"X-Accel-Buffering: no\r\n"  # for an nginx in front of us
         if not self.persists:
-            lines.append(b"Connection: close")
-        elif not client.speaks_http11:
-            lines.append(b"Connection: keep-alive")
-        lines.append(_date_line(int(time())))
-        lines.append(headers.request_id_lines(exchange.id))
-        if exchange.cors.lines:
-            lines.append(exchange.cors.lines)
-        lines.append(headers.ALWAYS_LINES)
-        self._unsent = b"\r\n".join(lines)
+            framing += b"Connection: close\r\n"
+        elif not speaks_http11:
+            framing += b"Connection: keep-alive\r\n"
+        self._unsent = b"%b\r\n%b%b%b\r\n%b%b%b" % (
+            _status_line(head.status, speaks_http11),
+            head.lines,
+            framing,
+            _date_line(int(time())),
+            headers.request_id_lines(exchange.id),
+            exchange.cors.lines,
+            headers.ALWAYS_LINES,
+        )
 
     def send(self, data: bytes, last: bool) -> None:
         """Send a piece of the body now: the head before the first, if only with nothing; the end after the `last`."""
@@ -77,6 +85,8 @@ class ResponseWriter:
 
 class HeadWriter(ResponseWriter):
     """The answer to a HEAD request: the head that GET would have, and nothing after it (RFC 9110 9.3.2)."""
+
+    __slots__ = ()
 
     def __init__(self, client: Client, head: ResponseHead, exchange: Exchange, *, streams: bool) -> None:
         super().__init__(client, head, exchange, streams=streams)

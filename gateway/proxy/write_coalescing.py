@@ -4,6 +4,7 @@ Their clients are woken once for many of them instead of once for each: see docs
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -18,14 +19,30 @@ class WriteCoalescer:
 
     def __init__(self) -> None:
         self._senders: list[Sender] = []
+        self._followers: list[Callable[[], None]] = []
+        self._is_due = False
 
     def add(self, sender: Sender) -> None:
         """Flush it at the end of this turn. What is scheduled from now on runs after that."""
-        if not self._senders:
-            asyncio.get_running_loop().call_soon(self._flush)
         self._senders.append(sender)
+        if not self._is_due:
+            self._end_turn_soon()
 
-    def _flush(self) -> None:
+    def afterwards(self, act: Callable[[], None]) -> None:
+        """Call this at the end of this turn, when all is flushed: clients need not wait for it."""
+        self._followers.append(act)
+        if not self._is_due:
+            self._end_turn_soon()
+
+    def _end_turn_soon(self) -> None:
+        self._is_due = True
+        asyncio.get_running_loop().call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        self._is_due = False
         senders, self._senders = self._senders, []
+        followers, self._followers = self._followers, []
         for sender in senders:
             sender.flush()
+        for act in followers:
+            act()

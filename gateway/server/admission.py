@@ -22,6 +22,8 @@ from gateway.proxy.upstream.readiness import Readiness
 from gateway.registry.base import Registry
 from gateway.telemetry.masking import masked
 
+_MOST_REMEMBERED = 10_000  # admissions: keys times deployments times endpoints may be more than memory is for
+
 
 class RequestedTarget(NamedTuple):
     """What a request's head asks for. `key_digest` is what `presented_digest` makes of its key."""
@@ -63,16 +65,27 @@ class Rejected(NamedTuple):
 
 
 class Admission:
-    """Decides from what is in memory: nothing is waited for or read from a disk."""
+    """Decides from what is in memory: nothing is waited for or read from a disk.
+
+    Who was admitted is remembered until the registry changes, or the pool turns its clients away.
+    """
 
     def __init__(self, registry: Registry, readiness: Readiness, pools: ConnectionPools, relay: Relay) -> None:
         self._registry = registry
         self._readiness = readiness
         self._pools = pools
         self._relay = relay
+        self._admitted: dict[tuple[bytes, str, str], Admitted] = {}
+        registry.listeners.append(self._admitted.clear)
 
     def admit(self, asked: RequestedTarget) -> Admitted | Rejected:
         """Decide on one request: 401, 404, 503 or 502, in this order. It is called once for each proxied request."""
+        known = self._admitted.get((asked.key_digest, asked.deployment_id, asked.endpoint.path))
+        if known is not None and known.pool.refusal is None and not self._relay.draining:
+            return known
+        return self._decide(asked)
+
+    def _decide(self, asked: RequestedTarget) -> Admitted | Rejected:
         key = self.key(asked.key_digest)
         if key is None:
             return Rejected(asked, self.bad_key(asked.key_digest))
@@ -89,7 +102,17 @@ class Admission:
             return Rejected(asked, why_not(), key, deployment)
         if self._relay.draining:
             return Rejected(asked, Refusal(errors.DRAINING), key, deployment)
-        return Admitted(asked, key, deployment, self._pools.of(deployment))
+        admitted = Admitted(asked, key, deployment, self._pools.of(deployment))
+        self._remember(admitted)
+        return admitted
+
+    def _remember(self, admitted: Admitted) -> None:
+        """Not where the key may expire, nor where the endpoint is one of many at its path."""
+        asked = admitted.asked
+        if admitted.key.expires_at is None and asked.endpoint.is_plain:
+            if len(self._admitted) >= _MOST_REMEMBERED:
+                self._admitted.clear()
+            self._admitted[asked.key_digest, asked.deployment_id, asked.endpoint.path] = admitted
 
     def key(self, digest: bytes) -> Key | None:
         """The key with this digest; None for an unknown, revoked or expired one alike."""

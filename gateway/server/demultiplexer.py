@@ -15,7 +15,7 @@ from gateway.proxy.client_connection import Client, ClientConnection
 from gateway.proxy.request_body import HELD_BYTES
 from gateway.proxy.write_coalescing import WriteCoalescer
 from gateway.server.admission import Admitted, Rejected, RequestedTarget
-from gateway.server.fast_path import Begun, FastPath
+from gateway.server.fast_path import NO, NOT_YET, YES, Begun, FastPath
 from gateway.server.fast_path_parser import PlainRequest, is_plain_preflight, plain_request
 
 COLLECTING_SECONDS = 0.02  # until the rest of a plain request has come: clients send head and body apart
@@ -108,7 +108,8 @@ class Demultiplexer(ClientConnection):
             self._decision = None  # it was on another request
         request = plain_request(data)
         if request is not None and request.missing == 0:
-            self._take_buffer()
+            if self._buffer:
+                self._take_buffer()
             self._answer(request, data)
             return
         self._buffer = data
@@ -122,12 +123,12 @@ class Demultiplexer(ClientConnection):
         if self.writing_paused:
             self._buffer = data  # the client has not read its last answer yet
             return
-        begun = self._try_fast_path(request) if self.waits_for_request else Begun.NOT_YET
-        if begun is Begun.NOT_YET and self.answer is None and self._retries < _RETRIES:
+        begun = self._try_fast_path(request) if self.waits_for_request else NOT_YET
+        if begun is NOT_YET and self.answer is None and self._retries < _RETRIES:
             self._retries += 1
             self._buffer = data
             self.event_loop.call_soon(self._go_on)
-        elif begun is Begun.YES:
+        elif begun is YES:
             self._retries = 0
             self._state = FAST_PATH
             self.has_proved_key = True
@@ -137,10 +138,10 @@ class Demultiplexer(ClientConnection):
     def _try_fast_path(self, request: PlainRequest) -> Begun:
         """Begin a request on the fast path. The decision on it outlives an attempt: it is taken once."""
         if not self._fast_path.takes(request):
-            return Begun.NO
+            return NO
         decision = self._decision or self._fast_path.admit(request.head.asked)
         begun = self._fast_path.carry(request, decision, Client(self))
-        self._decision = None if begun is Begun.YES else decision
+        self._decision = None if begun is YES else decision
         return begun
 
     def _stop_collecting(self, request: PlainRequest | None) -> None:

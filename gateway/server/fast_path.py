@@ -4,7 +4,6 @@ It serves the good case only: the request is admitted, and a connection to its u
 nothing has been sent, and `request_pipeline` goes on with the same decision.
 """
 
-import asyncio
 from enum import Enum, auto
 
 from aiohttp import web
@@ -15,6 +14,7 @@ from gateway.proxy.client_connection import Client
 from gateway.proxy.relay import RELAY
 from gateway.proxy.request_body import HELD_BYTES, content_length
 from gateway.proxy.response_relay import ResponseRelay
+from gateway.proxy.write_coalescing import WriteCoalescer
 from gateway.server.admission import ADMISSION, Admitted, Rejected
 from gateway.server.completion import COMPLETION
 from gateway.server.fast_path_parser import PlainRequest
@@ -30,17 +30,20 @@ class Begun(Enum):
     NO = auto()
 
 
+YES, NOT_YET, NO = Begun
+
+
 class FastPath:
     """Carries plain requests of one application; without `proxies` it takes none."""
 
-    def __init__(self, app: web.Application, *, proxies: bool) -> None:
+    def __init__(self, app: web.Application, coalescer: WriteCoalescer, *, proxies: bool) -> None:
+        self._coalescer = coalescer
         self._access = app[ACCESS]
         self.admit = app[ADMISSION].admit  # called once for each request; its decision is handed to `carry`
         self._completion = app[COMPLETION]
         self._refuser = app[REFUSER]
         self._relay = app[RELAY]
         self._body_bytes = min(self._relay.body_bytes, HELD_BYTES) if proxies else -1
-        self._loop = asyncio.get_running_loop()
         self._ended: list[Exchange] = []  # in this turn of the event loop
 
     def takes(self, request: PlainRequest) -> bool:
@@ -53,28 +56,27 @@ class FastPath:
         When its answer is over, `client.connection.request_over` is called.
         """
         if isinstance(decision, Rejected):
-            return Begun.NO
+            return NO
         pool = decision.pool
         connection = pool.connect_at_once()
         if connection is None:
-            return Begun.NOT_YET
-        head, endpoint = request.head, decision.asked.endpoint
+            return NOT_YET
+        head, body, endpoint = request.head, request.body, decision.asked.endpoint
         exchange = self._access.start(head.request_id, head.origin)
         decision.note_on(exchange)
-        exchange.bytes_in = len(request.body)
+        exchange.bytes_in = size = len(body)
         answer = ResponseRelay(exchange, endpoint, pool, connection, client=client, report=self._report)
-        framing = content_length(len(request.body)) if request.body else b""
-        up = pool.request_head(endpoint.method, endpoint.path, head.upward + framing)
-        self._relay.start(answer, up + request.body)
-        return Begun.YES
+        lines = head.upward + content_length(size) if size else head.upward
+        self._relay.start(answer, pool.request_head(endpoint.method, endpoint.path, lines) + body)
+        return YES
 
     def _report(self, answer: ResponseRelay, refusal: Refusal | None) -> None:
         self._relay.finish(answer)
         connection = answer.client.connection
         if refusal is not None and connection.transport is not None:
             self._refuser.refuse_at_once(answer.exchange, refusal, connection)
-        if not self._ended:  # later: the clients get their bytes at the end of this turn of the event loop
-            self._loop.call_soon(self._complete)
+        if not self._ended:
+            self._coalescer.afterwards(self._complete)
         self._ended.append(answer.exchange)
         connection.request_over()
 

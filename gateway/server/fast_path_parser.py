@@ -7,12 +7,11 @@ an error: aiohttp's parser and `request_pipeline` decide what becomes of it. So 
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.core.endpoints import ENDPOINTS, PREFIX
-from gateway.core.http.headers import NO_DIGESTS, REQUEST_ID, lines_of, presented_digest, upward
+from gateway.core.http.headers import NO_DIGESTS, PLAIN_HEADER, REQUEST_ID, lines_of, presented_digest, upward
 from gateway.server.admission import RequestedTarget
 from gateway.server.request_validation import is_host
 
@@ -22,7 +21,6 @@ _REQUEST_LINE = re.compile(
     rb"(GET|POST) %b([A-Za-z0-9._-]{1,64})(/[a-z0-9/_-]{1,64}) HTTP/1\.1" % PREFIX.encode()
 ).fullmatch
 _PREFLIGHT_LINE = re.compile(rb"OPTIONS /[A-Za-z0-9._/-]{0,200} HTTP/1\.1").fullmatch
-_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)").fullmatch
 # Cut out before the head is looked up: it is the one line in which a client's requests differ.
 _LENGTHS = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
 _DIGITS = re.compile(rb"[1-9][0-9]{0,10}").fullmatch
@@ -52,9 +50,11 @@ class PlainHead:
     upward: bytes
     request_id: str | None
     origin: str | None
+    has_body: bool
 
 
-class PlainRequest(NamedTuple):
+@dataclass(slots=True)
+class PlainRequest:
     """A request, or the beginning of one. Sizes in bytes: `whole_size` with its head, `missing` 0 if it is whole."""
 
     head: PlainHead
@@ -73,7 +73,7 @@ def plain_request(data: bytes) -> PlainRequest | None:
         return None
     head, size = _plain_head(lines), int(digits or 0)
     whole_size = end + 4 + size
-    if head is None or whole_size < len(data) or head.asked.endpoint.has_body != bool(size):
+    if head is None or whole_size < len(data) or head.has_body != bool(size):
         return None
     return PlainRequest(head, data[end + 4 :], whole_size, whole_size - len(data))
 
@@ -86,7 +86,7 @@ def is_plain_preflight(data: bytes) -> bool:
     if not data.startswith(b"OPTIONS ") or data.find(b"\r\n\r\n", 0, _MAX_HEAD_BYTES) != len(data) - 4:
         return False
     request_line, *lines = data[:-4].split(b"\r\n")
-    headers = [(found[1], found[2]) for found in map(_HEADER, lines) if found is not None]
+    headers = [(found[1], found[2]) for found in map(PLAIN_HEADER, lines) if found is not None]
     if _PREFLIGHT_LINE(request_line) is None or len(headers) != len(lines) or not _all_plain(headers):
         return False
     return any(name.lower() == b"host" and is_host(value.decode()) for name, value in headers)
@@ -107,7 +107,7 @@ def _plain_head(lines: bytes) -> PlainHead | None:
     """The head, `Content-Length` cut out. Remembered: a client sends the same one again and again."""
     request_line, *others = lines[:-2].split(b"\r\n")
     named = _REQUEST_LINE(request_line)
-    headers = [(found[1], found[2]) for found in map(_HEADER, others) if found is not None]
+    headers = [(found[1], found[2]) for found in map(PLAIN_HEADER, others) if found is not None]
     if named is None or len(headers) != len(others) or len(headers) > 64 or not _all_plain(headers):
         return None
     endpoint = ENDPOINTS.get(named[3].decode())
@@ -120,7 +120,8 @@ def _plain_head(lines: bytes) -> PlainHead | None:
     if not is_host(known.get("Host", "")):
         return None
     what = RequestedTarget(digest, named[2].decode(), endpoint)
-    return PlainHead(what, lines_of(upward(headers)), known.get(REQUEST_ID), known.get("Origin"))
+    lines = lines_of(upward(headers))
+    return PlainHead(what, lines, known.get(REQUEST_ID), known.get("Origin"), endpoint.has_body)
 
 
 def _all_plain(headers: list[tuple[bytes, bytes]]) -> bool:

@@ -138,9 +138,9 @@ class _Server(web.Server):
         )
         self._app = app
         self._options = {"loop": asyncio.get_running_loop(), "note_leaving": pipeline.note_leaving, **options}
-        self._fast_path = FastPath(app, proxies=proxies)
         self._limit = limit
         self._coalescer = WriteCoalescer()
+        self._fast_path = FastPath(app, self._coalescer, proxies=proxies)
         self._paused_clients = PausedClientWatch(lambda: self.connections)
         self._dead_peers = DeadPeerWatch(app[RELAY].answers_under_way, app[DEAD_PEER])
 

@@ -10,7 +10,7 @@ import pytest
 from scripts.counting.callgrind import is_installed
 from scripts.instructions import bare_counts, gateway_counts
 
-BOUNDS = {"request": 6.1, "event": 1.0, "stream, begun and ended": 9.0, "query": 12.2, "chunked": 11.7, "Expect": 12.5}
+BOUNDS = {"request": 4.6, "event": 1.0, "stream, begun and ended": 9.0, "query": 12.2, "chunked": 11.7, "Expect": 12.5}
 
 
 @pytest.mark.tools

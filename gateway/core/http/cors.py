@@ -39,7 +39,7 @@ class CorsHeaders(NamedTuple):
 def _headers(**fields: str) -> CorsHeaders:
     named = {name.replace("_", "-"): value for name, value in fields.items()}
     return CorsHeaders(
-        MappingProxyType(named), "\r\n".join(f"{name}: {value}" for name, value in named.items()).encode()
+        MappingProxyType(named), "".join(f"{name}: {value}\r\n" for name, value in named.items()).encode()
     )
 
 

@@ -37,6 +37,9 @@ _LISTS = frozenset({b"accept", b"accept-encoding", b"accept-language", b"content
     b"tracestate",
 }
 
+# A header line that all implementations read alike: a token, and a value that neither is empty nor has odd bytes.
+PLAIN_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)").fullmatch
+
 # RFC 9110 5.5 without obs-text: a value outside it is not forwarded in either direction.
 _PLAIN_VALUE = re.compile(rb"[\t\x20-\x7e]*").fullmatch
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
@@ -137,9 +140,8 @@ def _downward_name(name: bytes) -> bytes | None:
 
 
 def request_id_lines(request_id: str) -> bytes:
-    """The headers that name the request, in the answer."""
-    given = request_id.encode("ascii")
-    return b"x-request-id: %b\r\nrequest-id: %b" % (given, given)
+    """The headers that name the request, in the answer, as lines of its head."""
+    return f"x-request-id: {request_id}\r\nrequest-id: {request_id}\r\n".encode("ascii")
 
 
 def request_id_fields(request_id: str) -> dict[str, str]:

@@ -13,6 +13,10 @@ from gateway.proxy.upstream.passthrough import Passthrough
 from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
 from gateway.proxy.upstream.response_parser import ResponseParser
 
+# How many exchanges a connection serves where its server does not say. llama-server says, in `Keep-Alive`, that it
+# closes one after 100; nginx closes one after 1000, and says nothing before.
+_MOST_EXCHANGES = 1000
+_SPARED_EXCHANGES = 5  # fewer than the server would serve: its count and ours may differ
 _FULL_READ = 128 * 1024  # bytes; a read this large means more is waiting (uvloop's buffer has twice that size)
 
 
@@ -55,13 +59,14 @@ class UpstreamConnection(asyncio.BaseProtocol):
 
     def send_request(self, receiver: ResponseReceiver, data: bytes) -> None:
         """Start an exchange with the request's first bytes. Raises UpstreamError if the connection is gone."""
-        if self.is_closing():
+        transport = self._transport
+        if transport is None or transport.is_closing():
             raise UpstreamError("the connection closed before the request was sent")
         self._receiver = receiver
         self._parser.reset()
         self._head_told = False
         self.exchanges += 1
-        self.transport.write(data)
+        transport.write(data)
 
     def write(self, data: bytes) -> None:
         """Send more of the request. After the upstream has gone this does nothing: the receiver was told."""
@@ -100,6 +105,10 @@ class UpstreamConnection(asyncio.BaseProtocol):
         """Parse a read of the socket. A passthrough before it took whole chunks: the parser is still between two."""
         if self._receiver is None:
             self.abort()  # nobody asked: whatever this is, it must not become part of the next answer
+            return
+        plain = self._parser.plain(data)
+        if plain is not None:
+            self._hand_on_plain(plain)
             return
         wrong = self._parser.feed(data)
         self._hand_on()
@@ -152,21 +161,22 @@ class UpstreamConnection(asyncio.BaseProtocol):
 
         Asks the kernel too: the event loop may not have got round to it yet.
         """
-        if self.is_closing():
-            return True
-        return bool(self._poll.poll(0))
+        return self._transport is None or self._transport.is_closing() or bool(self._poll.poll(0))
 
     def may_be_reused(self) -> bool:
         """Whether the answer just received leaves the connection fit for the next request."""
-        parser = self._parser
-        is_over = parser.complete and not parser.surplus and not self.is_closing()
-        return is_over and parser.head is not None and parser.head.keep_alive
+        head = self._parser.head
+        if head is None or not head.keep_alive or not self._parser.complete or self._parser.surplus:
+            return False
+        return self.exchanges < (head.most_exchanges or _MOST_EXCHANGES) - _SPARED_EXCHANGES and not self.is_closing()
 
     def release(self) -> None:
         """Forget the exchange; nothing is handed on any more. Resume reading: the last client may have paused it."""
         self._receiver = self.passthrough = None
-        self._read_by(None)
-        self.resume_reading()
+        if self._open_passthrough is not None:
+            self._read_by(None)
+        if self._paused:
+            self.resume_reading()
 
     def abort(self) -> None:
         """Close at once, so that the upstream notices and frees its slot."""
@@ -196,6 +206,15 @@ class UpstreamConnection(asyncio.BaseProtocol):
     def _read_on(self) -> None:
         if not self._paused and not self.is_closing():
             self.transport.resume_reading()
+
+    def _hand_on_plain(self, body: bytes) -> None:
+        """Tell the receiver of an answer that one read has brought."""
+        if self._receiver is None or self._parser.head is None:
+            return
+        self._receiver.head_received(self._parser.head)
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.body_received(body, True)
 
     def _hand_on(self) -> None:
         """Tell the receiver what this read has brought: all of it in one piece, and the end with the last one."""

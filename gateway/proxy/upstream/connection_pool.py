@@ -1,8 +1,8 @@
 """The gateway's side of one llama-server: its connections, and the heads of its requests.
 
-A connection is kept for the next request, but not for long: llama-server closes one after 5 idle seconds and
-after 100 requests (cpp-httplib's keep-alive defaults, seen in its `Keep-Alive` header). Nor is one kept for ever that
-is never idle: where a name leads, and whom a balancer chooses, is decided when a connection is opened.
+A connection is kept for the next request, but not for long: llama-server closes one after 5 idle seconds (cpp-httplib's
+default). Nor is one kept for ever that is never idle: where a name leads, and whom a balancer chooses, is decided when
+a connection is opened.
 """
 
 import asyncio
@@ -25,7 +25,6 @@ from gateway.proxy.upstream.dead_peer import DEAD_PEER_SECONDS, detect_death
 from gateway.proxy.upstream.response_head import UpstreamError
 
 _IDLE_SECONDS = 4.0
-_EXCHANGES_PER_CONNECTION = 95
 _MOST_SECONDS = 300.0  # that a connection may be old when it is kept
 _NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE}
 FreeDescriptor = Callable[[], bool]  # makes one free, of those that are kept for upstreams; False if there is none
@@ -66,7 +65,7 @@ class ConnectionPool:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
-        self._turned_away: Callable[[], Refusal] | None = None
+        self.refusal: Callable[[], Refusal] | None = None  # made for whoever asks for a connection now
         self._answered_at = -math.inf
 
     @property
@@ -108,8 +107,8 @@ class ConnectionPool:
         descriptor is free for `timeouts.connect` seconds; UpstreamError if there is none within that time; and Refusal
         as soon as all are turned away.
         """
-        if self._turned_away is not None:
-            raise self._turned_away()
+        if self.refusal is not None:
+            raise self.refusal()
         if self._in_use >= self._limits.connections:
             await self._wait_for_a_place()
         else:
@@ -125,7 +124,7 @@ class ConnectionPool:
 
         Who has a connection keeps it.
         """
-        self._turned_away = refusal
+        self.refusal = refusal
         while refusal is not None and self._waiting:
             place = self._waiting.popleft()
             if not place.done():
@@ -142,14 +141,15 @@ class ConnectionPool:
         """
         self._give_place_back()
         now = monotonic()
-        is_fresh = connection.exchanges < _EXCHANGES_PER_CONNECTION and now - connection.opened_at < _MOST_SECONDS
-        if not reusable or self._closed or not is_fresh or not connection.may_be_reused():
+        oldest = now - _MOST_SECONDS
+        if not reusable or self._closed or connection.opened_at < oldest or not connection.may_be_reused():
             connection.abort()
             return
         connection.release()
         connection.idle_since = self._answered_at = now
         self._idle.append(connection)
-        self._sweep_later()
+        if self._sweep is None:
+            self._sweep_later()
 
     def silence(self) -> float:
         """Seconds since the last whole answer; infinite before the first."""
@@ -223,8 +223,7 @@ class ConnectionPool:
         self._in_use -= 1
 
     def _sweep_later(self) -> None:
-        if self._sweep is None:
-            self._sweep = asyncio.get_running_loop().call_later(_IDLE_SECONDS / 2, self._sweep_idle)
+        self._sweep = asyncio.get_running_loop().call_later(_IDLE_SECONDS / 2, self._sweep_idle)
 
     def _sweep_idle(self) -> None:
         self._sweep = None

@@ -27,7 +27,7 @@ def passthrough_to(client: asyncio.WriteTransport, excerpt: Excerpt, otherwise: 
     Anything else goes to `otherwise`. A client that has just left is harmless: its transport drops
     what is written until the answer learns of it.
     """
-    write, keep, time = client.write, excerpt.chunks.append, asyncio.get_running_loop().time
+    write, keep, time = client.write, excerpt.keep_chunks().append, asyncio.get_running_loop().time
     frames = _FRAMES
 
     def passes(data: bytes) -> None:

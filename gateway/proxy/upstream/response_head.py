@@ -3,9 +3,20 @@
 Framing follows RFC 9112 6 to the letter: what is ambiguous is an error, never a guess.
 """
 
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 
-from gateway.core.http.headers import merged
+from gateway.core.http.headers import PLAIN_HEADER, downward, merged
+
+_MAX_PLAIN_BYTES = 4000
+_PLAIN_STATUS = re.compile(rb"HTTP/1\.1 200 [\t\x20-\x7e]*").fullmatch
+# Cut out before a plain head is looked up: it is the one line in which a server's answers differ.
+_LENGTHS = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
+_DIGITS = re.compile(rb"[0-9]{1,10}").fullmatch
+# With any of these, or any header twice, an answer is not plain.
+_NOT_PLAIN = frozenset({b"content-length", b"trailer", b"transfer-encoding", b"upgrade"})
+_MOST_EXCHANGES = re.compile(rb"(?:^|[,;])[ \t]*max[ \t]*=[ \t]*([0-9]{1,9})", re.IGNORECASE).search
 
 
 class UpstreamError(Exception):
@@ -20,7 +31,8 @@ class UpstreamTimeoutError(UpstreamError):
 class ResponseHead:
     """Status and headers of an answer, names in lower case. `chunked` or `length` frame its body.
 
-    Neither: it ends with the connection.
+    Neither: it ends with the connection. `lines` are the headers that a client may see, as lines of a head.
+    `most_exchanges` is how many a connection may serve, if the server says so.
     """
 
     status: int
@@ -28,6 +40,54 @@ class ResponseHead:
     length: int | None
     chunked: bool
     keep_alive: bool
+    lines: bytes = b""
+    most_exchanges: int | None = None
+
+
+def plain_answer(data: bytes) -> tuple[ResponseHead, bytes] | None:
+    """Head and body of the answer that `data` is, if it is a whole one with nothing unusual in it; else None.
+
+    Nearly every answer that is no stream is one. What is not is no error: the parser reads it.
+    """
+    end = data.find(b"\r\n\r\n", 0, _MAX_PLAIN_BYTES)
+    at, begin = _length_in(data, end)
+    if at < 0:
+        return None
+    after, body = data.find(b"\r\n", begin), data[end + 4 :]
+    digits = data[begin:after]
+    known = _plain_head(data[:at] + data[after:end]) if _DIGITS(digits) is not None else None
+    if known is None or int(digits) != len(body):
+        return None
+    return ResponseHead(200, known.headers, len(body), False, True, known.lines, known.most_exchanges), body
+
+
+def _length_in(data: bytes, end: int) -> tuple[int, int]:
+    """Where the line of a `Content-Length` begins in a head, the end of the line before included, and its value."""
+    for name in _LENGTHS:
+        at = data.find(name, 0, end) if end >= 0 else -1
+        if at >= 0:
+            return at, at + len(name)
+    return -1, -1
+
+
+@lru_cache(maxsize=512)
+def _plain_head(lines: bytes) -> ResponseHead | None:
+    """A plain head, its `Content-Length` cut out. Remembered: a server sends the same one again and again."""
+    status_line, *others = lines.split(b"\r\n")
+    headers = {found[1].lower(): found[2] for found in map(PLAIN_HEADER, others) if found is not None}
+    if _PLAIN_STATUS(status_line) is None or len(headers) != len(others) or not _NOT_PLAIN.isdisjoint(headers):
+        return None
+    if headers.get(b"connection", b"keep-alive").lower() != b"keep-alive":
+        return None
+    return _head(200, headers, 0, chunked=False, keep_alive=True)
+
+
+def _head(
+    status: int, headers: dict[bytes, bytes], length: int | None, *, chunked: bool, keep_alive: bool
+) -> ResponseHead:
+    lines = b"".join([line + b"\r\n" for line in downward(headers)])
+    said = _MOST_EXCHANGES(headers.get(b"keep-alive", b""))
+    return ResponseHead(status, headers, length, chunked, keep_alive, lines, int(said[1]) if said else None)
 
 
 def checked_head(status: int, version: str, lines: list[tuple[bytes, bytes]]) -> ResponseHead:
@@ -51,7 +111,8 @@ def checked_head(status: int, version: str, lines: list[tuple[bytes, bytes]]) ->
     framed = length is not None or coding is not None
     # After a 5xx nothing is known of what its server still believes to be under way: the next request starts afresh.
     keep_alive = framed and status < 500 and _keeps_alive(version, headers.get(b"connection", b"").lower())
-    return ResponseHead(status, headers, None if length is None else int(length), coding is not None, keep_alive)
+    size = None if length is None else int(length)
+    return _head(status, headers, size, chunked=coding is not None, keep_alive=keep_alive)
 
 
 def _keeps_alive(version: str, options: bytes) -> bool:

@@ -14,7 +14,7 @@ Which bytes can be kept, and what clears them? No answer may begin with what is 
 
 import httptools
 
-from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError, checked_head
+from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError, checked_head, plain_answer
 
 MAX_HEAD_BYTES = 64 * 1024
 _MAX_INTERIM_ANSWERS = 16  # 1xx before the real answer
@@ -28,16 +28,33 @@ class ResponseParser:
 
     def __init__(self) -> None:
         self._http = httptools.HttpResponseParser(self)
-        self.reset()
+        self.head: ResponseHead | None = None
+        self.complete = False
+        self._read_bytes = 0  # of all that came until the head was over
+        self._clear()
 
     def reset(self) -> None:
         """Reset for the next answer."""
-        self.head: ResponseHead | None = None
-        self.complete = self.surplus = False
+        if self._read_bytes:
+            self._clear()
+        self.head = None
+        self.complete = False
+
+    def plain(self, data: bytes) -> bytes | None:
+        """The body, if `data` is a plain answer, whole, and nothing has come before it: httptools need not see it."""
+        answer = plain_answer(data) if not self._read_bytes else None
+        if answer is None:
+            return None
+        self.head, body = answer
+        self.complete = True
+        return body
+
+    def _clear(self) -> None:
+        self.surplus = False
         self._raw_headers: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0  # of the headers, counted where it may matter
         self._heads = b""  # what came until the head was over, interim answers included
-        self._read_bytes = 0  # of all that came until the head was over
+        self._read_bytes = 0
         self._framing_bytes = 0  # that came later, since the last of the body
         self._interim_answers = 0
         self._pieces: list[bytes] = []

@@ -14,6 +14,7 @@ from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.connection_pool import BusyError, ConnectionPool, ConnectionPools
 from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
 from tests.harness.patience import PATIENCE
+from tests.harness.sockets.upstream_wire import UpstreamWire
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -74,6 +75,17 @@ async def test_a_connection_in_steady_use_is_not_kept_for_ever(url: str) -> None
     assert first.is_closing()
     assert await ask(upstream) is not first
     upstream.close()
+
+
+@pytest.mark.parametrize(("said", "most"), [(b"Keep-Alive: timeout=5, max=100\r\n", 95), (b"", 995)])
+async def test_a_connection_serves_as_often_as_its_server_says(said: bytes, most: int) -> None:
+    connection = UpstreamConnection()
+    wire = UpstreamWire(connection)
+    for number in range(1, most + 1):
+        connection.send_request(Done(), b"GET / HTTP/1.1\r\n\r\n")
+        wire.deliver(ANSWER.replace(b"Content", said + b"Content"))
+        assert connection.may_be_reused() == (number < most)
+        connection.release()
 
 
 async def test_a_connection_that_llama_server_may_soon_close_is_not_used(
