@@ -9,6 +9,7 @@ from gateway.server.handlers.dashboard_events import events
 from gateway.server.handlers.metrics_endpoint import scrape
 from gateway.server.handlers.probes import alive, hello, nothing, ready
 from gateway.server.handlers.proxied_endpoints import health, not_proxied
+from gateway.server.pages.routes import add_pages
 
 ANY = hdrs.METH_ANY
 
@@ -44,6 +45,7 @@ def add_operator_routes(app: web.Application) -> None:
     _read(app, "/events", events)
     _read(app, "/static/{name}", static)
     add_admin_api(app)
+    add_pages(app)
 
 
 def _read(app: web.Application, path: str, handler: Handler) -> None:

@@ -39,18 +39,20 @@ async def sign_in(database: TeamDatabase, name: str, password: str, way: Way, li
         return await _begin(connection, await person_by_id(connection, row.id), way, "password", limits)
 
 
-async def look_at_invitation(database: TeamDatabase, text: str) -> str:
-    """Whom a link invites, by name. Raises NotFound for one that was used, has expired or never was."""
+async def invited_name(database: TeamDatabase, text: str) -> str | None:
+    """Whom a link invites, by name; None for a link that signs in by itself.
+
+    Raises NotFound for one that was used, has expired or never was.
+    """
     async with database.connect() as connection:
         row = await _invitation(connection, text)
-    if row.person is not None:
-        raise NotFound("This link is not an invitation.")
-    return str(row.name)
+    return row.name if row.person is None else None
 
 
 async def accept_invitation(database: TeamDatabase, text: str, password: str, way: Way, limits: SessionLimits) -> str:
     """Make the person who was invited, with the password they choose, and a session. Raises NotFound, Invalid."""
-    await look_at_invitation(database, text)
+    if await invited_name(database, text) is None:
+        raise NotFound("This link is not an invitation.")
     stored = await passwords.hashed(passwords.check(password))
     async with database.begin() as connection:
         row = await _use(connection, text)

@@ -32,7 +32,13 @@ from gateway.telemetry.access_log import ACCESS
 if TYPE_CHECKING:
     from gateway.server.handlers.dashboard_drawing import Facts
 
-_FILES = {"status.css": "text/css", "status.js": "text/javascript", "favicon.svg": "image/svg+xml"}
+_FILES = {
+    "status.css": "text/css",
+    "status.js": "text/javascript",
+    "clipboard.js": "text/javascript",
+    "relative_times.js": "text/javascript",
+    "favicon.svg": "image/svg+xml",
+}
 _IDLE_FEEDS = 2
 HEADERS = MappingProxyType(
     {

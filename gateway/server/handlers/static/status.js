@@ -1,168 +1,110 @@
-"use strict";
 // Keeps the page as it is in the gateway. The HTML comes from the server, part by part; here it is only fitted in,
 // so that what did not change keeps its focus and its selection.
-(() => {
-  const root = document.documentElement;
-  const said = document.getElementById("said");
-  const skew = Date.now() - Date.parse(root.dataset.now); // the viewer's clock may be wrong
-  root.classList.add("js");
+import "./clipboard.js";
+import { tellTimes } from "./relative_times.js";
 
-  // --- times -------------------------------------------------------------------------------------------------
+const root = document.documentElement;
+const said = document.getElementById("said");
+root.classList.add("js");
 
-  function span(seconds) {
-    if (seconds < 60) return `${Math.max(0, Math.floor(seconds))} s`;
-    if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
-    if (seconds < 172800) return `${Math.floor(seconds / 3600)} h`;
-    return `${Math.floor(seconds / 86400)} days`;
+// --- fitting new HTML in -----------------------------------------------------------------------------------
+
+const OURS = new Set(["open", "data-copied"]); // attributes that the viewer sets, not the server
+
+function fit(have, want) {
+  if (have.nodeType !== Node.ELEMENT_NODE) {
+    if (have.data !== want.data) have.data = want.data;
+    return;
   }
+  for (const { name, value } of want.attributes) {
+    if (have.getAttribute(name) !== value) have.setAttribute(name, value);
+  }
+  for (const { name } of [...have.attributes]) {
+    if (!want.hasAttribute(name) && !OURS.has(name)) have.removeAttribute(name);
+  }
+  fitChildren(have, want);
+}
 
-  function tellTimes(within) {
-    for (const time of within.querySelectorAll("main time, section time")) {
-      const past = span((Date.now() - skew - Date.parse(time.dateTime)) / 1000);
-      const text = "since" in time.dataset ? `for ${past}` : `${past} ago`;
-      if (time.textContent !== text) time.textContent = text;
+function fitChildren(have, want) {
+  const wanted = new Set([...want.children].map((child) => child.id).filter(Boolean));
+  for (const child of [...have.children]) if (child.id && !wanted.has(child.id)) child.remove();
+  const known = new Map([...have.children].filter((child) => child.id).map((child) => [child.id, child]));
+  let next = have.firstChild;
+  for (const child of [...want.childNodes]) {
+    const kept = known.get(child.id);
+    if (kept?.parentNode === have) while (next !== kept) next = removed(next);
+    if (next && isSame(next, child)) {
+      fit(next, child);
+      next = next.nextSibling;
+    } else {
+      have.insertBefore(child, next);
     }
   }
+  while (next) next = removed(next);
+}
 
-  // --- fitting new HTML in -----------------------------------------------------------------------------------
+function removed(node) {
+  const next = node.nextSibling;
+  node.remove();
+  return next;
+}
 
-  const OURS = new Set(["open", "data-copied"]); // attributes that the viewer sets, not the server
+function isSame(one, other) {
+  return one.nodeName === other.nodeName && (one.id || "") === (other.id || "");
+}
 
-  function fit(have, want) {
-    if (have.nodeType !== Node.ELEMENT_NODE) {
-      if (have.data !== want.data) have.data = want.data;
-      return;
-    }
-    for (const { name, value } of want.attributes) {
-      if (have.getAttribute(name) !== value) have.setAttribute(name, value);
-    }
-    for (const { name } of [...have.attributes]) {
-      if (!want.hasAttribute(name) && !OURS.has(name)) have.removeAttribute(name);
-    }
-    fitChildren(have, want);
-  }
+function labels(within) {
+  const cards = within ? [within, ...within.querySelectorAll(".card")].filter((each) => each.matches(".card")) : [];
+  return new Map(cards.map((card) => [card.dataset.name, card.dataset.says]));
+}
 
-  function fitChildren(have, want) {
-    const wanted = new Set([...want.children].map((child) => child.id).filter(Boolean));
-    for (const child of [...have.children]) if (child.id && !wanted.has(child.id)) child.remove();
-    const known = new Map([...have.children].filter((child) => child.id).map((child) => [child.id, child]));
-    let next = have.firstChild;
-    for (const child of [...want.childNodes]) {
-      const kept = known.get(child.id);
-      if (kept?.parentNode === have) while (next !== kept) next = removed(next);
-      if (next && isSame(next, child)) {
-        fit(next, child);
-        next = next.nextSibling;
-      } else {
-        have.insertBefore(child, next);
-      }
-    }
-    while (next) next = removed(next);
-  }
+function show(html) {
+  const part = new DOMParser().parseFromString(html, "text/html").body.firstElementChild;
+  const place = document.getElementById(part.id);
+  const before = labels(place);
+  tellTimes(part);
+  if (place) fit(place, part);
+  else putInOrder(part);
+  if (part.dataset.title) document.title = part.dataset.title;
+  const news = [...labels(place)].filter(([name, says]) => before.has(name) && before.get(name) !== says);
+  if (news.length) say(news.map(([name, says]) => `${name}: ${says}`).join(". "));
+}
 
-  function removed(node) {
-    const next = node.nextSibling;
-    node.remove();
-    return next;
-  }
+function putInOrder(card) {
+  const cards = document.querySelector(".cards");
+  const next = [...cards.children].find((each) => each.dataset.name > card.dataset.name);
+  cards.insertBefore(card, next ?? null);
+}
 
-  function isSame(one, other) {
-    return one.nodeName === other.nodeName && (one.id || "") === (other.id || "");
-  }
+function say(words) {
+  said.textContent = words;
+}
 
-  function labels(within) {
-    const cards = within ? [within, ...within.querySelectorAll(".card")].filter((each) => each.matches(".card")) : [];
-    return new Map(cards.map((card) => [card.dataset.name, card.dataset.says]));
-  }
+// --- the connection ----------------------------------------------------------------------------------------
 
-  function show(html) {
-    const part = new DOMParser().parseFromString(html, "text/html").body.firstElementChild;
-    const place = document.getElementById(part.id);
-    const before = labels(place);
-    tellTimes(part);
-    if (place) fit(place, part);
-    else putInOrder(part);
-    if (part.dataset.title) document.title = part.dataset.title;
-    const news = [...labels(place)].filter(([name, says]) => before.has(name) && before.get(name) !== says);
-    if (news.length) say(news.map(([name, says]) => `${name}: ${says}`).join(". "));
-  }
+const WORDS = { live: "Live", lost: "Connection lost, trying again" };
 
-  function putInOrder(card) {
-    const cards = document.querySelector(".cards");
-    const next = [...cards.children].find((each) => each.dataset.name > card.dataset.name);
-    cards.insertBefore(card, next ?? null);
-  }
+function setLink(state) {
+  const link = document.getElementById("link");
+  if (link.dataset.link === state) return;
+  root.dataset.link = link.dataset.link = state;
+  document.getElementById("link-text").textContent = WORDS[state];
+}
 
-  function say(words) {
-    said.textContent = words;
-  }
-
-  // --- the connection ----------------------------------------------------------------------------------------
-
-  const WORDS = { live: "Live", lost: "Connection lost, trying again" };
-
-  function setLink(state) {
-    const link = document.getElementById("link");
-    if (link.dataset.link === state) return;
-    root.dataset.link = link.dataset.link = state;
-    document.getElementById("link-text").textContent = WORDS[state];
-  }
-
-  function connect() {
-    const source = new EventSource("events");
-    source.addEventListener("open", () => setLink("live"));
-    source.addEventListener("part", (event) => show(JSON.parse(event.data)));
-    source.addEventListener("gone", (event) => {
-      for (const id of JSON.parse(event.data)) document.getElementById(id)?.remove();
-    });
-    source.addEventListener("error", () => {
-      setLink("lost");
-      if (source.readyState !== EventSource.CLOSED) return; // it tries again by itself
-      source.close();
-      setTimeout(connect, 2000);
-    });
-  }
-
-  // --- copying -----------------------------------------------------------------------------------------------
-
-  async function copy(button) {
-    const done = await write(button.dataset.copy);
-    say(done ? button.getAttribute("aria-label").replace("Copy", "Copied") : "Could not copy; select the text instead");
-    if (!done) return;
-    button.dataset.copied = "";
-    clearTimeout(button.timer);
-    button.timer = setTimeout(() => delete button.dataset.copied, 1800);
-  }
-
-  async function write(text) {
-    try {
-      await navigator.clipboard.writeText(text);
-      return true;
-    } catch {
-      return writeOldWay(text); // there is no clipboard without HTTPS, except on localhost
-    }
-  }
-
-  function writeOldWay(text) {
-    const focused = document.activeElement;
-    const area = document.createElement("textarea");
-    area.value = text;
-    area.className = "unseen";
-    document.body.append(area);
-    area.select();
-    const done = document.execCommand("copy");
-    area.remove();
-    focused?.focus();
-    return done;
-  }
-
-  document.addEventListener("click", (event) => {
-    const button = event.target.closest("button.copy");
-    if (button) copy(button);
+function connect() {
+  const source = new EventSource("events");
+  source.addEventListener("open", () => setLink("live"));
+  source.addEventListener("part", (event) => show(JSON.parse(event.data)));
+  source.addEventListener("gone", (event) => {
+    for (const id of JSON.parse(event.data)) document.getElementById(id)?.remove();
   });
+  source.addEventListener("error", () => {
+    setLink("lost");
+    if (source.readyState !== EventSource.CLOSED) return; // it tries again by itself
+    source.close();
+    setTimeout(connect, 2000);
+  });
+}
 
-  tellTimes(document);
-  document.title = document.getElementById("summary").dataset.title;
-  setInterval(() => tellTimes(document), 1000);
-  connect();
-})();
+document.title = document.getElementById("summary").dataset.title;
+connect();

@@ -1,0 +1,152 @@
+"""What all pages share: who looks, the frame around each, and what is said of an operation that was not done."""
+
+import asyncio
+import functools
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from urllib.parse import quote, urlsplit
+
+import aiohttp_jinja2
+import jinja2
+from aiohttp import web
+
+from gateway import __version__
+from gateway.config.document import SourceError
+from gateway.core import team_errors
+from gateway.core.errors import Refusal
+from gateway.server.browser_session import (
+    client_address,
+    is_secure,
+    pages_url,
+    require_own_origin,
+    session_text,
+)
+from gateway.server.team_database import TEAM
+from gateway.team.actor import Actor, Face, Way
+from gateway.team.operation_error import Denied, Invalid, NotFound, OperationError
+from gateway.team.roles import PERMISSIONS
+from gateway.team.sessions import SessionLimits, signed_in
+
+log = logging.getLogger("gateway.team")
+HEADERS: Mapping[str, str] = MappingProxyType(
+    {
+        "Content-Security-Policy": (
+            "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
+            "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+        ),
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }
+)
+HOME = "/deployments"
+# What is in the bar of every page, and the action that somebody must be allowed to see it.
+_NAVIGATION = (
+    ("/deployments", "Deployments", "deployments.list"),
+    ("/activity", "Activity", "activity.list"),
+    ("/keys", "Keys", "keys.list"),
+    ("/playground", "Playground", "keys.create"),
+    ("/people", "People", "people.change"),
+    ("/audit", "Audit", "audit.list"),
+)
+_OWN_PATH = re.compile(r"/[a-z][A-Za-z0-9/._-]{0,200}").fullmatch
+_environment = aiohttp_jinja2.setup(
+    web.Application(),
+    loader=jinja2.ChoiceLoader(
+        [jinja2.PackageLoader("gateway.server.pages"), jinja2.PackageLoader("gateway.server.handlers")]
+    ),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    default_helpers=False,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+PageHandler = Callable[[web.Request, Actor], Awaitable[web.StreamResponse]]
+
+
+def page(handler: PageHandler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """Make a handler of one that wants to know who looks. Nobody else gets in: they are asked to sign in first."""
+
+    @functools.wraps(handler)
+    async def answer(request: web.Request) -> web.StreamResponse:
+        require_own_origin(request)
+        try:
+            actor = await viewer_of(request)
+            if actor is None:
+                return redirect(request, f"/sign-in?next={quote(request.rel_url.path)}")
+            try:
+                return await handler(request, actor)
+            except OperationError as error:
+                return not_done(request, error, actor)
+        except SourceError as error:
+            log.error("a page cannot use the database: %s", " | ".join(error.lines))
+            raise Refusal(team_errors.DATABASE_FAILS) from error
+
+    return answer
+
+
+async def viewer_of(request: web.Request) -> Actor | None:
+    """Who is signed in; None for nobody. Raises SourceError, and Refusal where there is no database."""
+    database, text = await request.app[TEAM].database(), session_text(request)
+    return None if text is None else await signed_in(database, text, way_of(request), SessionLimits())
+
+
+def way_of(request: web.Request) -> Way:
+    """How the browser comes."""
+    return Way(Face.PAGE, client_address(request), pages_url(request))
+
+
+def rendered(
+    request: web.Request, template: str, actor: Actor | None = None, *, status: int = 200, **values: object
+) -> web.Response:
+    """A page in its frame; with htmx's `HX-Target`, the same page, of which htmx takes its part."""
+    frame = {
+        "actor": actor,
+        "navigation": [
+            (path, title) for path, title, action in _NAVIGATION if actor is not None and may(actor, action)
+        ],
+        "here": request.path,
+        "base": base_path(request),
+        "version": __version__,
+        "now": datetime.now(UTC),
+        "is_secure": is_secure(request),
+    }
+    html = _environment.get_template(template).render(frame | values)
+    headers = {**HEADERS, "Cache-Control": "no-store"}
+    body = html.encode("utf-8", "replace")
+    return web.Response(body=body, status=status, content_type="text/html", charset="utf-8", headers=headers)
+
+
+def not_done(request: web.Request, error: OperationError, actor: Actor | None) -> web.Response:
+    """A page that says why an operation was not done, and what to do."""
+    status = {NotFound: 404, Denied: 403, Invalid: 422}.get(type(error), 409)
+    fields = error.errors if isinstance(error, Invalid) else ()
+    return rendered(request, "not_done.html", actor, status=status, message=error.message, fields=fields)
+
+
+def redirect(request: web.Request, path: str) -> web.Response:
+    """Send the browser to another of our pages, which it asks for by GET."""
+    return web.Response(status=303, headers={**HEADERS, "Location": base_path(request) + path})
+
+
+def base_path(request: web.Request) -> str:
+    """The path below which a proxy in front serves the pages; nothing where there is none."""
+    return urlsplit(pages_url(request)).path
+
+
+def own_path(text: str | None) -> str:
+    """Where somebody wanted to go, if it is a path of ours: never another site's (no open redirect)."""
+    return text if text is not None and _OWN_PATH(text) is not None and "//" not in text else HOME
+
+
+def may(actor: Actor, action: str) -> bool:
+    """Whether somebody's role allows an action at all."""
+    return (actor.role, action) in PERMISSIONS
+
+
+async def in_thread(function: Callable[[], web.Response]) -> web.Response:
+    """Render a large page away from the loop that serves requests."""
+    return await asyncio.to_thread(function)

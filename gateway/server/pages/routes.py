@@ -1,0 +1,46 @@
+"""The routes of the team's pages. What is behind them is imported when somebody first looks."""
+
+import asyncio
+from importlib import import_module
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from gateway.core.exchange import EXCHANGE
+from gateway.core.http.cors import NO_CORS
+from gateway.server.handlers.authentication import public
+
+# Method, path, and the handler as `module.function` of this package.
+ROUTES = (
+    ("GET", "/assets/{name}", "assets.asset"),
+    ("GET", "/sign-in", "sign_in.form"),
+    ("POST", "/sign-in", "sign_in.submit"),
+    ("POST", "/sign-out", "sign_in.sign_out"),
+    ("GET", "/invitations/{secret}", "invitation.form"),
+    ("POST", "/invitations/{secret}", "invitation.accept"),
+    ("GET", "/keys", "keys.overview"),
+    ("POST", "/keys", "keys.create"),
+    ("POST", "/keys/{key}/{action}", "keys.change"),
+)
+
+
+def add_pages(app: web.Application) -> None:
+    """Add every route of the pages."""
+    for method, path, name in ROUTES:
+        app.router.add_route(method, path, _loaded_when_asked(name))
+        if method == "GET":
+            app.router.add_route("HEAD", path, _loaded_when_asked(name))
+
+
+def _loaded_when_asked(name: str) -> Handler:
+    module, _, function = name.partition(".")
+
+    @public  # a page asks for a session itself
+    async def handler(request: web.Request) -> web.StreamResponse:
+        request[EXCHANGE].cors = NO_CORS
+        loaded: Any = await asyncio.to_thread(import_module, f"gateway.server.pages.{module}")
+        answer: web.StreamResponse = await getattr(loaded, function)(request)
+        return answer
+
+    return handler

@@ -1,0 +1,55 @@
+"""`/sign-in` and `/sign-out`."""
+
+from aiohttp import web
+
+from gateway.core.errors import Refusal
+from gateway.core.team_errors import NO_DATABASE
+from gateway.server.browser_session import forget_session, keep_session, require_own_origin
+from gateway.server.pages.layout import own_path, page, redirect, rendered, viewer_of, way_of
+from gateway.server.team_database import TEAM
+from gateway.team.actor import Actor
+from gateway.team.operation_error import Denied
+from gateway.team.operations.operation import Call, perform
+from gateway.team.operations.table import OPERATIONS
+from gateway.team.sessions import SessionLimits
+from gateway.team.sign_in import sign_in
+from gateway.team.sign_in_throttle import TooSoon
+
+
+async def form(request: web.Request) -> web.Response:
+    """The form; who is signed in goes on to where they wanted."""
+    wanted = own_path(request.query.get("next"))
+    if request.app[TEAM].place is None:
+        raise Refusal(NO_DATABASE)
+    if await viewer_of(request) is not None:
+        return redirect(request, wanted)
+    return rendered(request, "sign_in.html", wanted=wanted, name="", problem="")
+
+
+async def submit(request: web.Request) -> web.Response:
+    """Sign in, or say why not."""
+    require_own_origin(request)
+    given = await request.post()
+    name, password, wanted = (str(given.get(field, "")) for field in ("name", "password", "next"))
+    database = await request.app[TEAM].database()
+    try:
+        text = await sign_in(database, name.strip(), password, way_of(request), SessionLimits())
+    except (Denied, TooSoon) as error:
+        status = 429 if isinstance(error, TooSoon) else 401
+        shown = {"wanted": own_path(wanted), "name": name, "problem": error.message}
+        answer = rendered(request, "sign_in.html", None, status=status, **shown)
+        if isinstance(error, TooSoon):
+            answer.headers["Retry-After"] = str(error.seconds)
+        return answer
+    answer = redirect(request, own_path(wanted))
+    keep_session(request, answer, text)
+    return answer
+
+
+@page
+async def sign_out(request: web.Request, actor: Actor) -> web.Response:
+    """End all sessions of whoever asks, wherever they are."""
+    await perform(await request.app[TEAM].database(), actor, Call(OPERATIONS["people.sign_out"], (actor.id,)))
+    answer = redirect(request, "/sign-in")
+    forget_session(request, answer)
+    return answer

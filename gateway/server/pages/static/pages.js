@@ -1,0 +1,21 @@
+// What the pages need beside htmx: copying, times, and a question before what cuts somebody off.
+import "./clipboard.js";
+import { tellTimes } from "./relative_times.js";
+
+document.documentElement.classList.add("js");
+document.addEventListener("htmx:afterSwap", () => tellTimes(document));
+
+// A <dialog> asks before its form is sent; without this script the form stands open on the page.
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest("[data-opens]");
+  if (opener) document.getElementById(opener.dataset.opens).showModal();
+  if (event.target.closest("[data-closes]")) event.target.closest("dialog").close();
+});
+
+// Where the gateway cannot be reached, what was written stays on the page, and the page says so.
+document.addEventListener("htmx:sendError", () => lost(true));
+document.addEventListener("htmx:afterOnLoad", () => lost(false));
+
+function lost(is) {
+  document.getElementById("lost").hidden = !is;
+}
