@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 
 from gateway.core.exchange import EXCHANGE
 from gateway.core.http.cors import NO_CORS
-from gateway.server.handlers.authentication import public
+from gateway.server.handlers.authentication import asks_itself
 
 PREFIX = "/api/admin/v1"
 
@@ -18,7 +18,7 @@ def add_admin_api(app: web.Application) -> None:
     app.router.add_route(hdrs.METH_ANY, PREFIX + "/{path:(?s:.*)}", admin_api)
 
 
-@public  # it has tokens and sessions of its own: a model key opens nothing here
+@asks_itself
 async def admin_api(request: web.Request) -> web.StreamResponse:
     """Answer a request to the admin API."""
     request[EXCHANGE].cors = NO_CORS

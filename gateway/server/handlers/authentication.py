@@ -10,6 +10,7 @@ from gateway.core.http.headers import presented_digest
 from gateway.server.admission import ADMISSION
 
 _public: set[object] = set()
+_asking: set[object] = set()
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -20,16 +21,27 @@ def public(handler: _Handler) -> _Handler:
     return handler
 
 
+def asks_itself(handler: _Handler) -> _Handler:
+    """Mark a handler that asks for an admin token or a session itself: a model key opens nothing there."""
+    _asking.add(handler)
+    return handler
+
+
 def is_public(handler: object) -> bool:
     """Whether this handler is marked `public`."""
     return handler in _public
+
+
+def does_ask_itself(handler: object) -> bool:
+    """Whether this handler is marked `asks_itself`."""
+    return handler in _asking
 
 
 @web.middleware
 async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
     """401 for a private route without a valid key."""
     match = request.match_info
-    if match.http_exception is None and match.handler not in _public:
+    if match.http_exception is None and match.handler not in _public | _asking:
         identify(request)
     return await handler(request)
 

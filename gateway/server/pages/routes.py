@@ -9,7 +9,7 @@ from aiohttp.typedefs import Handler
 
 from gateway.core.exchange import EXCHANGE
 from gateway.core.http.cors import NO_CORS
-from gateway.server.handlers.authentication import public
+from gateway.server.handlers.authentication import asks_itself
 
 # Method, path, and the handler as `module.function` of this package.
 ROUTES = (
@@ -36,7 +36,7 @@ def add_pages(app: web.Application) -> None:
 def _loaded_when_asked(name: str) -> Handler:
     module, _, function = name.partition(".")
 
-    @public  # a page asks for a session itself
+    @asks_itself
     async def handler(request: web.Request) -> web.StreamResponse:
         request[EXCHANGE].cors = NO_CORS
         loaded: Any = await asyncio.to_thread(import_module, f"gateway.server.pages.{module}")
