@@ -90,8 +90,8 @@ check: $(DEVELOPMENT) ## Lint, format check, types, and the import floors; no te
 conformance: $(DEVELOPMENT) ## Run llama.cpp's own server tests against the mock (downloads 37 MB once)
 	@$(VENV)/bin/python -m scripts.conformance $(CONFORMANCE)
 
-drift: $(DEVELOPMENT) ## Compare the mock with the real llama-server, and write docs/reference/drift.md (SEED=1, VERSION=11434.0.0)
-	@exec $(VENV)/bin/python -m scripts.drift $(if $(VERSION),--version $(VERSION)) $(if $(SEED),--seed $(SEED))
+drift: $(DEVELOPMENT) ## Compare the mock with the real llama-server, and write docs/reference/drift.md (SEED=1, VERSION=11434.0.0, CONFORMANCE=no)
+	@exec $(VENV)/bin/python -m scripts.drift $(if $(VERSION),--version $(VERSION)) $(if $(SEED),--seed $(SEED)) $(if $(filter no,$(CONFORMANCE)),--no-conformance)
 
 bench: $(DEVELOPMENT) ## Compare the gateway with nginx, and write docs/operate/performance.* (11 minutes)
 	@$(VENV)/bin/python -m scripts.bench

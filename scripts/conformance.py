@@ -9,18 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gateway.cli.sandbox.mock_process import SandboxError
+from gateway.cli.sandbox.real_server import find_real_server
 from scripts.conforming import lists
-from scripts.conforming.running import Runner, log_path, mock_path, real_path
+from scripts.conforming.counting import count_real
+from scripts.conforming.running import Runner, log_path, mock_path
+from scripts.conforming.selection import is_wanted, modules, run_shown
 from scripts.conforming.suite import SuiteError, environment, fetch
 
-# What the mock does not play at all. Passing one of these would be an accident; what each does: not_passed.txt.
-NOT_RUN = ("kv_keep_only_active", "lora", "mcp_servers", "speculative", "systemone", "tools_builtin", "vision_api")
-# It takes longest: started last, it would make the whole run wait.
-FIRST = "unit/test_stream.py"
 _FEW = 20  # tests that are worth another try
 
 
@@ -47,14 +44,14 @@ def _conform(names: Sequence[str], update: bool, promised: bool, workers: int) -
     known = lists.load()
     runner = _runner(mock_path())
     collected = runner.collect()
-    wanted = [name for name in collected if _is_wanted(name, names) and (name in known.expected or not promised)]
+    wanted = [name for name in collected if is_wanted(name, names) and (name in known.expected or not promised)]
     if not wanted:
         raise SuiteError(f"no test of the suite is named {' or '.join(names)}")
-    outcomes = _run_all(runner, wanted if promised else names or _modules(wanted), wanted, len(collected), workers)
+    outcomes = _run_all(runner, wanted if promised else names or modules(wanted), wanted, len(collected), workers)
     missing = known.missing(outcomes, wanted)
     if 0 < len(missing) <= _FEW:
         print(f"Again, one at a time: {len(missing)} that did not pass beside others ...", flush=True)
-        outcomes |= _run(runner, missing, len(missing), 1)
+        outcomes |= run_shown(runner, missing, len(missing), 1)
         missing = known.missing(outcomes, wanted)
     new = known.new(outcomes)
     print(f"{len(lists.passed(outcomes))} of {len(outcomes)} passed, {len(missing)} missing. Log: {log_path()}")
@@ -72,14 +69,10 @@ def _conform(names: Sequence[str], update: bool, promised: bool, workers: int) -
 
 def _count_real(names: Sequence[str], workers: int) -> list[str]:
     """Run it against the real llama-server; the tests that it passes and the mock is not expected to."""
-    known = lists.load()
-    runner = _runner(real_path())
-    collected = runner.collect()
-    wanted = [name for name in collected if _is_wanted(name, names)]
-    passed = lists.passed(_run_all(runner, names or _modules(wanted), wanted, len(collected), workers))
-    also = len(passed & known.expected)
-    print(f"A real llama-server passes {len(passed)} of {len(wanted)}, the mock {also} of these. Log: {log_path()}")
-    return [f"passes there, not here: {name}" for name in sorted(passed - known.expected)]
+    count = count_real(find_real_server(), workers, names)
+    passed = len(count.passed)
+    print(f"A real llama-server passes {passed} of {count.run}, the mock {count.by_both} of these. Log: {log_path()}")
+    return [f"passes there, not here: {name}" for name in count.only_there]
 
 
 def _runner(binary: Path) -> Runner:
@@ -92,35 +85,12 @@ def _run_all(
 ) -> dict[str, str]:
     print(f"Running {len(wanted)} tests of {collected}, {workers} at a time ...", flush=True)
     log_path().unlink(missing_ok=True)
-    return _run(runner, names, len(wanted), workers)
-
-
-def _is_wanted(test: str, names: Sequence[str]) -> bool:
-    if names:
-        return any(test == name or test.startswith((f"{name}::", f"{name}[")) for name in names)
-    return _module(test).removeprefix("unit/test_").removesuffix(".py") not in NOT_RUN
-
-
-def _module(test: str) -> str:
-    return test.partition("::")[0]
-
-
-def _modules(tests: Sequence[str]) -> list[str]:
-    return sorted({_module(test) for test in tests}, key=lambda module: (module != FIRST, module))
-
-
-def _run(runner: Runner, names: Sequence[str], count: int, workers: int) -> dict[str, str]:
-    """Outcomes, with a bar on a terminal."""
-    console = Console()
-    columns = TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("Tests run", total=count)
-        return runner.run(names, workers, lambda: progress.advance(bar))
+    return run_shown(runner, names, len(wanted), workers)
 
 
 def _count(known: lists.Known, collected: Sequence[str], gaps: Sequence[str]) -> str:
     """One line about both lists together."""
-    kept_out = sum(not _is_wanted(test, ()) for test in collected)
+    kept_out = sum(not is_wanted(test) for test in collected)
     return (
         f"{len(collected)} tests in the suite: {len(known.expected)} expected to pass, "
         f"{len(known.reasons)} with a reason why not ({kept_out} of them not run), {len(gaps)} unexplained."

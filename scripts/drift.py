@@ -1,5 +1,6 @@
 """`make drift`: the mock beside the real llama-server, asked the same thousand things; what differs, by its cause.
 
+Then llama.cpp's own tests on the real one.
 Writes docs/reference/drift.md. Exit status 0, whatever differs: it measures, and judges nothing.
 """
 
@@ -18,10 +19,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gateway.cli.sandbox.mock_process import SandboxError
 from gateway.cli.sandbox.real_server import PACKAGE, VERSION, RealServer, find_real_server
+from scripts.conforming.counting import count_real
+from scripts.conforming.suite import SuiteError
 from scripts.drifting.exchange import Request
 from scripts.drifting.generating.generator import requests
 from scripts.drifting.playing import Pair, Tally
-from scripts.drifting.report import PAGE, share, written
+from scripts.drifting.report import PAGE, share, tests_told, written
 from scripts.drifting.servers import BRIEF, MODES, ServerError, mock_command, real_command, serving
 from scripts.record_wire import RECORDINGS, request_of
 
@@ -36,29 +39,40 @@ _EVERY = 100  # requests from one plain line to the next, where there is no bar
 @click.option("--mode", "modes", multiple=True, type=click.Choice(list(MODES)), help="Only this one; may be repeated.")
 @click.option("--model", type=click.Path(exists=True, path_type=Path), help="A smaller model, which is quicker.")
 @click.option("--minutes", default=40.0, show_default=True, help="End by then, whatever is left.")
+@click.option("--conformance/--no-conformance", default=True, help="Run llama.cpp's own tests, too.")
+@click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Of these tests at a time.")
 @click.option("--dry", is_flag=True, help="Print the page instead of writing it.")
 def main(
-    version: str, seed: int, count: int, *, modes: tuple[str, ...], model: Path | None, minutes: float, dry: bool
+    version: str,
+    seed: int,
+    count: int,
+    *,
+    modes: tuple[str, ...],
+    model: Path | None,
+    minutes: float,
+    conformance: bool,
+    workers: int,
+    dry: bool,
 ) -> None:
     """Compare the mock with the real server in each mode."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended, too
-    tally, deadline = Tally(), time.monotonic() + 60 * minutes
+    tally, deadline, tests = Tally(), time.monotonic() + 60 * minutes, ""
+    today = datetime.datetime.now(datetime.UTC).date()
     try:
         real = find_real_server(version)
         real = RealServer(real.binary, model or real.model)
         for mode in modes or MODES:
             _play(mode, real, [*_recorded(mode), *requests(seed, count, mode)], tally, deadline)
             print(f"{mode}: {share(tally, mode)} alike", flush=True)
-    except (SandboxError, ServerError) as error:
+        servers = f"{PACKAGE} {version} and {real.model.name}"
+        if conformance:
+            tests = tests_told(count_real(real, workers), f"Run on {today} with {servers}.")
+    except (SandboxError, ServerError, SuiteError) as error:
         sys.exit(f"drift: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
-    today = datetime.datetime.now(datetime.UTC).date()
-    about = (
-        f"Measured on {today} with {PACKAGE} {version} and {real.model.name}:\n"
-        f"seed {seed}, {count:,} made requests in each mode."
-    )
-    page = written(tally, about)
+    about = f"Measured on {today} with {servers}:\nseed {seed}, {count:,} made requests in each mode."
+    page = written(tally, about, tests)
     if dry:
         print(page)
     else:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from scripts.conforming.counting import Count
 from scripts.drifting.causes import Cause
 from scripts.drifting.playing import Tally
 
@@ -14,16 +15,33 @@ _HEAD = """# How far the mock is from the real one
 Written by `make drift`, but for the last column of the second table, which is kept. Both servers are started alike
 and asked the same: requests out of a seed, half of them with something wrong, and the recorded ones of
 `tests/recordings/`. Alike means: status, headers, keys and their order, types, events, error texts, and all values but
-those that the model, time or chance decide. What the modes are: `scripts/drifting/servers.py`. llama.cpp's own tests
-are counted by `make conformance`, with `CONFORMANCE=--real` on the real server.
+those that the model, time or chance decide. What the modes are: `scripts/drifting/servers.py`.
 
 """
+_TESTS = "## llama.cpp's own tests\n\n"
+_DIFFERS = "## What differs\n\n"
 
 
-def written(tally: Tally, about: str, page: Path = PAGE) -> str:
-    """The text of the page, with the reasons that the old one has."""
-    reasons = dict(_reasons(page.read_text(encoding="utf-8"))) if page.exists() else {}
-    return f"{_HEAD}{about}\n\n## Alike\n\n{_rates(tally)}\n## What differs\n\n{_causes(tally, reasons)}"
+def written(tally: Tally, about: str, tests: str = "", page: Path = PAGE) -> str:
+    """The text of the page, with the reasons that the old one has, and, without new ones, the tests that it has."""
+    old = page.read_text(encoding="utf-8") if page.exists() else ""
+    tests = tests or old.partition(_TESTS)[2].partition(_DIFFERS)[0].strip() or "Not run."
+    causes = _causes(tally, dict(_reasons(old)))
+    return f"{_HEAD}{about}\n\n## Alike\n\n{_rates(tally)}\n{_TESTS}{tests}\n\n{_DIFFERS}{causes}"
+
+
+def tests_told(count: Count, about: str) -> str:
+    """What llama.cpp's tests say: counts, and each that only the real server passes with the reason why."""
+    rows = [
+        ("are run", count.run),
+        ("pass on the real server, with this model whichever a test asks for", len(count.passed)),
+        ("pass on it and on the mock", count.by_both),
+        ("pass on the mock: `make conformance`", len(count.known.expected)),
+    ]
+    table = ["| tests | |", "| ---: | --- |", *(f"| {number} | {what} |" for what, number in rows)]
+    only = [f"- `{_cell(name)}`: {count.known.reasons.get(name, 'no reason is known')}" for name in count.only_there]
+    told = ["Only the real server passes:", "", *only] if only else ["Whatever the real server passes, the mock does."]
+    return "\n".join([about, "", *table, "", *told])
 
 
 def share(tally: Tally, mode: str) -> str:

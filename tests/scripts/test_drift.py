@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from gateway.cli.sandbox.real_server import MODEL, server_folder
+from scripts.conforming.counting import Count
+from scripts.conforming.lists import Known
 from scripts.drifting import report
 from scripts.drifting.causes import Causes, smallest
 from scripts.drifting.comparison import Difference, difference
@@ -109,15 +111,30 @@ def test_a_reason_stays_with_its_cause(tmp_path: Path) -> None:
     tally.alike["ready"]["chat"] += 3
     tally.causes.add("ready", ASKED, Difference("status", "400 a | b", "200"))
     page = tmp_path / "drift.md"
-    page.write_text(report.written(tally, "About.", page).replace("| 200 |  |", "| 200 | decided |"))
+    page.write_text(report.written(tally, "About.", page=page).replace("| 200 |  |", "| 200 | decided |"))
     tally.causes.add("ready", ASKED, Difference(".a", "1", "2"))
-    text = report.written(tally, "About.", page)
+    text = report.written(tally, "About.", page=page)
     assert (
         '| 1 | `POST /v1/chat/completions {"a": 1, "b": {"c": [1, 2]}}` | status: 400 a ¦ b | 200 | decided |' in text
     )
     assert "| .a: 1 | 2 |  |" in text
     assert "| **ready** | all | **3** | 4 |" in text
     assert report.share(tally, "ready") == "3 of 4, 75.0 %"
+
+
+def test_llama_cpps_tests_are_told_with_their_reasons_and_kept_by_a_run_without_them(tmp_path: Path) -> None:
+    count = Count(4, {"a", "b", "c[x|y]"}, Known({"a", "d"}, {"b": "the mock has no eyes"}))
+    told = report.tests_told(count, "Run today.")
+    assert [line for line in told.splitlines() if line.startswith("| ") and line[2].isdigit()] == [
+        "| 4 | are run |",
+        "| 3 | pass on the real server, with this model whichever a test asks for |",
+        "| 1 | pass on it and on the mock |",
+        "| 2 | pass on the mock: `make conformance` |",
+    ]
+    assert told.endswith("- `b`: the mock has no eyes\n- `c[x¦y]`: no reason is known")
+    page = tmp_path / "drift.md"
+    page.write_text(report.written(Tally(), "About.", told, page))
+    assert told in report.written(Tally(), "Later.", page=page)
 
 
 def test_without_a_real_server_it_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +153,7 @@ def test_a_run_ends_by_itself_and_leaves_no_process(tmp_path: Path, monkeypatch:
     binary.write_text(f'#!/bin/sh\nexec {sys.executable} -m mockserver "$@"\n')
     binary.chmod(0o755)
     (binary.parents[1] / MODEL).touch()
-    run = _drift("--count", "20", "--mode", "reranking", "--mode", "api_key", "--dry")
+    run = _drift("--count", "20", "--mode", "reranking", "--mode", "api_key", "--no-conformance", "--dry")
     assert run.stderr == ""
     assert run.stdout.splitlines()[0] == "reranking: 25 of 25, 100.0 % alike"
     assert run.stdout.endswith("## What differs\n\nNothing.\n\n")
