@@ -122,7 +122,7 @@ def test_a_reason_stays_with_its_cause(tmp_path: Path) -> None:
     assert report.share(tally, "ready") == "3 of 4, 75.0 %"
 
 
-def test_llama_cpps_tests_are_told_with_their_reasons_and_kept_by_a_run_without_them(tmp_path: Path) -> None:
+def test_llama_cpps_tests_are_told_with_reasons_and_kept_without_a_run(tmp_path: Path) -> None:
     count = Count(4, {"a", "b", "c[x|y]"}, Known({"a", "d"}, {"b": "the mock has no eyes"}))
     told = report.tests_told(count, "Run today.")
     assert [line for line in told.splitlines() if line.startswith("| ") and line[2].isdigit()] == [

@@ -51,7 +51,7 @@ async def test_a_chat_lists_no_end_of_sequence_but_of_an_empty_answer() -> None:
         assert [[entry["bytes"] for entry in entries(event)] for event in silent] == [[[]], []]
 
 
-async def test_what_may_begin_a_stop_word_is_held_back_whole_and_lost_at_the_limit() -> None:
+async def test_what_may_begin_a_stop_word_is_held_back_and_lost_at_the_limit() -> None:
     async with MockLlamaServer() as mock:
         mock.answers.add("one two three")
         body = {"stop": [" two!"], "n_probs": 1}
@@ -73,7 +73,7 @@ async def test_a_token_that_ends_within_a_character_is_no_event() -> None:
         assert [len(event["tokens"]) for event in events] == [1, 1, 1, 0]
 
 
-async def test_a_stream_whose_first_token_is_half_a_character_never_says_its_role() -> None:
+async def test_a_stream_that_begins_with_half_a_character_never_says_its_role() -> None:
     async with MockLlamaServer() as mock:
         mock.answers.add(HALF_FIRST)
         deltas = [chunk["choices"][0]["delta"] for chunk in await stream(mock, "/v1/chat/completions")]
@@ -83,7 +83,7 @@ async def test_a_stream_whose_first_token_is_half_a_character_never_says_its_rol
         assert "message_start" not in kinds
 
 
-async def test_a_response_whose_first_token_is_half_a_character_begins_with_each() -> None:
+async def test_a_response_that_begins_with_half_a_character_begins_with_each() -> None:
     async with MockLlamaServer() as mock:
         mock.answers.add(HALF_FIRST)
         kinds = [event["type"].removeprefix("response.") for event in await stream(mock, "/v1/responses")]

@@ -219,7 +219,7 @@ async def test_a_page_of_another_machine_may_not_read_when_only_this_one_may() -
             assert (answer.header("Access-Control-Allow-Origin") == origin) is expected
 
 
-async def test_a_preflight_says_what_is_set_and_no_page_is_echoed_without_credentials() -> None:
+async def test_a_preflight_says_what_is_set_without_credentials_for_any_page() -> None:
     async with MockLlamaServer(cors_credentials=False, cors_methods="GET", cors_headers="X-One") as mock:
         for path in ("/v1/models", "/health"):
             answer = await ask(mock.url, "OPTIONS", path, headers={"Origin": "http://page"})
@@ -228,7 +228,7 @@ async def test_a_preflight_says_what_is_set_and_no_page_is_echoed_without_creden
             assert answer.header("Access-Control-Allow-Headers") == "X-One"
 
 
-async def test_a_preflight_of_bytes_that_there_are_not_says_what_pages_may_all_the_same() -> None:
+async def test_a_preflight_of_bytes_that_there_are_not_says_what_pages_may() -> None:
     async with MockLlamaServer() as mock:
         answer = await ask(mock.url, "OPTIONS", "/health", headers={"Range": "bytes=0-1"})
         names = [name for name, _ in answer.headers]
