@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from mockserver.cli.llama_server_options import LlamaServerCommand, options_from
+from mockserver.core.listening.port import Port, PortTaken
 from mockserver.core.options import BUILD_INFO, Options
-from mockserver.core.port import Port, PortTaken
 from mockserver.core.state import CLOSED, State
 
 _SECONDS = click.FloatRange(min=0)

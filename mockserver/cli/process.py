@@ -11,8 +11,8 @@ from collections.abc import Coroutine
 from typing import Any
 
 from mockserver.cli.standard_streams import flush
+from mockserver.core.listening.port import Port
 from mockserver.core.options import Options
-from mockserver.core.port import Port
 from mockserver.core.state import Phase
 from mockserver.server.mock_server import MockLlamaServer
 

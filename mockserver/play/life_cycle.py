@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from types import EllipsisType
 
-from mockserver.core.listener import Listener
+from mockserver.core.listening.listener import Listener
 from mockserver.core.options import Options
 from mockserver.core.state import Durations, Phase, State, Step, state_named, steps_of
 from mockserver.engine.idle_sleep import IdleSleep

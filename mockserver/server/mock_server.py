@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from mockserver.core.aiohttp_internals import warn_of_shortcomings
 from mockserver.core.clock import Clock
-from mockserver.core.listener import Listener
+from mockserver.core.listening.listener import Listener
+from mockserver.core.listening.port import Port
 from mockserver.core.options import BUILD_INFO, Options
-from mockserver.core.port import Port
 from mockserver.core.state import Phase, State, StateName, state_named
 from mockserver.core.virtual_clock import VirtualClock
 from mockserver.engine.canned_answers import CannedAnswers

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import click
 from aiohttp import web
 
-from mockserver.core.listener import Listener
-from mockserver.core.port import Port, PortTaken
+from mockserver.core.listening.listener import Listener
+from mockserver.core.listening.port import Port, PortTaken
 from mockserver.play.recording.recorder import Recorder
 from mockserver.play.recording.recording_file import RecordingError
 from mockserver.play.recording.replayer import Replayer

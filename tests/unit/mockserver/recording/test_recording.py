@@ -15,8 +15,8 @@ from click.testing import CliRunner
 
 from mockserver import MockLlamaServer
 from mockserver.cli.main import main
-from mockserver.core.listener import Listener
-from mockserver.core.port import Port
+from mockserver.core.listening.listener import Listener
+from mockserver.core.listening.port import Port
 from mockserver.play.recording.recorder import Recorder
 from mockserver.play.recording.recording_file import RecordingError, files_of, read
 from mockserver.play.recording.replayer import Replayer

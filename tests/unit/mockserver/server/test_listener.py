@@ -6,8 +6,8 @@ import socket
 
 from aiohttp import web
 
-from mockserver.core.listener import Listener
-from mockserver.core.port import Port
+from mockserver.core.listening.listener import Listener
+from mockserver.core.listening.port import Port
 from tests.harness.patience import PATIENCE
 
 

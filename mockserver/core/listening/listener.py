@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 from mockserver.core.aiohttp_internals import connection_factory, is_idle, replace_parser
 from mockserver.core.api_errors import PHRASES
 from mockserver.core.httplib.request_parser import RefusedRequest, RequestParser
-from mockserver.core.port import BACKLOG, Port
+from mockserver.core.listening.port import BACKLOG, Port
 
 _TURNS_TO_CONNECT = 4  # of the event loop: a task, a transport, its protocol, and one to spare
 _DRAIN_SECONDS = 0.02  # between two looks whether connections are left
