@@ -249,4 +249,4 @@ def test_B21_many_long_prompts_at_once_stay_out_of_memory_and_block_nobody(
     assert [len(received.body) for received in upstream.requests] == [size] * count
     assert gateway.peak_memory() - before < count * size
     assert ping.answers > 0
-    assert ping.worst < 2  # of which the machine may take most, if it is busy
+    assert ping.worst < 1

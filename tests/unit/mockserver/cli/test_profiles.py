@@ -69,7 +69,7 @@ def test_what_is_given_beside_a_profile_counts_more() -> None:
 
 def is_at_least(seconds: float, wanted: float) -> bool:
     """Whether something took its time: less only as far as the dice go, more as far as a busy machine does."""
-    return 0.8 * wanted < seconds < 10 * wanted
+    return 0.8 * wanted < seconds < 100 * wanted
 
 
 async def test_a_server_is_measured_as_fast_as_it_is() -> None:
@@ -91,8 +91,8 @@ async def test_a_mock_is_as_fast_as_its_profile(tmp_path: Path) -> None:
         assert mock.options.slots == 2
         one, *two = [await client.answer(100, 10), *await client.together(2, 50, 10)]
     assert is_at_least(one.first_token, 0.21)
-    assert is_at_least(one.token_seconds, 0.02)
-    assert all(is_at_least(answer.token_seconds, 0.03) for answer in two)
+    assert is_at_least(one.pieces[-1], 0.21 + 9 * 0.02)  # tokens that come late come closer together
+    assert all(is_at_least(answer.pieces[-1], 9 * 0.03) for answer in two)
 
 
 async def test_a_server_that_cannot_be_measured_is_one_sentence() -> None:
