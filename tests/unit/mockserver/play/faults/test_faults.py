@@ -9,7 +9,7 @@ import pytest
 
 from mockserver import MockLlamaServer
 from tests.harness.sockets.rawhttp import ask, connect, encode, read_answer, read_head
-from tests.unit.mockserver.play.faulty_answers import CHAT, PLAIN, STREAM, bytes_of, chat, data_of
+from tests.unit.mockserver.play.faults.faulty_answers import CHAT, PLAIN, STREAM, bytes_of, chat, data_of
 
 
 async def test_an_answer_to_head_has_no_body_however_it_is_broken() -> None:

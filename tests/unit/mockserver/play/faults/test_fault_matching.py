@@ -11,7 +11,7 @@ from mockserver.core.rule_syntax import BadRule
 from mockserver.play.faults import Faults
 from mockserver.sandbox.sandbox import Sandbox
 from tests.harness.sockets.rawhttp import ask
-from tests.unit.mockserver.play.faulty_answers import CHAT, PLAIN, chat
+from tests.unit.mockserver.play.faults.faulty_answers import CHAT, PLAIN, chat
 
 
 def asked(text: str = "hi", path: str = CHAT, **headers: str) -> RequestView:
