@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from mockserver.core.listener import Listener
-from mockserver.core.port import Port
+from mockserver.core.listening.listener import Listener
+from mockserver.core.listening.port import Port
 from mockserver.play.recording.recorder import Recorder
 from mockserver.play.recording.recording_file import files_of, read
 from mockserver.play.recording.replayer import Replayer
