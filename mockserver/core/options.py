@@ -8,7 +8,7 @@ from typing import Literal
 from mockserver.core.state import StateName, state_named
 
 BUILD_INFO = "b11434-unknown"
-"""The build of the recordings; `system_fingerprint` and `build_info` carry it."""
+"""The build that is played, for `system_fingerprint` and `build_info`. Of which commit it is, PyPI does not say."""
 
 _MOST_STD_DEV = 0.3
 """Of a time, as a share of it (as in llm-d's inference simulator)."""
