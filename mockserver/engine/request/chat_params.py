@@ -1,7 +1,7 @@
 """From a chat body to the body of a completion: what the template makes of it, and what it says of the answer.
 
 Mirrors tools/server/server-common.cpp (`oaicompat_chat_params_parse`) and common/chat.cpp
-(`common_chat_templates_apply_jinja`).
+(`common_chat_templates_apply_jinja`, `common_chat_templates_apply_legacy`).
 """
 
 from dataclasses import dataclass, replace
@@ -26,6 +26,7 @@ from mockserver.engine.request.schema.field_handlers import CHAT_FORMATS, known_
 from mockserver.engine.request.template_input import TemplateInput
 
 _NO_PARSER = "Unable to generate parser for this template. Automatic parser generation failed: "
+_NO_GRAMMAR = "JSON schema conversion failed:\n"
 _PEG_NATIVE = CHAT_FORMATS.index("peg-native")
 _MOST_PROBABLE = 20
 
@@ -70,7 +71,7 @@ def chat_params(body: Any, template: ChatTemplate, options: Options) -> ChatPara
     )
     last = messages[-1] if continues and messages else None
     prompt, opening, prefill = _render(template, template_input, last)
-    schema = _checked_schema(json_schema)
+    schema = _checked_schema(json_schema, options)
     grammar = _grammar(schema, opening) if schema is not None else ""
     completion: dict[str, Any] = {
         "stop": _stop(body),
@@ -184,14 +185,14 @@ def _for_template(message: ChatMessage, template: ChatTemplate, options: Options
     return given
 
 
-def _checked_schema(json_schema: Any) -> Schema | None:
-    """The schema of the answer; one that is no object constrains nothing here."""
-    if not isinstance(json_schema, dict):
+def _checked_schema(json_schema: Any, options: Options) -> Schema | None:
+    """The schema of the answer; one that is no object constrains nothing, and is refused with `--no-jinja`."""
+    if json_schema is None or (options.jinja and not isinstance(json_schema, dict)):
         return None
     try:
         return read_schema(json_schema)
     except BadSchema as error:
-        raise ApiError(400, f"{_NO_PARSER}{error}") from error
+        raise ApiError(400, f"{_NO_PARSER if options.jinja else _NO_GRAMMAR}{error}") from error
 
 
 def _grammar(schema: Schema, opening: str) -> str:

@@ -243,6 +243,15 @@ async def test_what_the_real_server_overlooks_is_no_error() -> None:
             assert answer.status == 200, (body, answer.body)
 
 
+@pytest.mark.parametrize("schema", [123, "x", [1], True])
+async def test_without_jinja_a_schema_that_is_no_object_is_refused(schema: Any) -> None:
+    async with MockLlamaServer(jinja=False) as mock:
+        body = {"messages": [], "response_format": {"type": "json_object", "schema": schema}}
+        error = (await ask(mock.url, "POST", "/v1/chat/completions", body)).json()["error"]
+        words = "JSON schema conversion failed:\nJSON schema error at #: schema must be an object"
+        assert (error["code"], error["message"]) == (400, words)
+
+
 @pytest.mark.parametrize(
     ("given", "shown"),
     [
