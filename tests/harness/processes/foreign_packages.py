@@ -1,5 +1,6 @@
 """Packages that are not ours, of PyPI or npm, installed once into the cache of what is not ours."""
 
+import fcntl
 import re
 import shutil
 import subprocess
@@ -18,6 +19,14 @@ def install(tool: str, packages: list[str]) -> Path:
     if tool == "npm" and (shutil.which("node") is None or shutil.which("npm") is None):
         pytest.skip("Node is not installed; nothing of npm was tried")
     folder = cache() / "clients" / re.sub(r"[^A-Za-z0-9.]+", "-", " ".join(packages))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(folder.name + ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process of the tests may be installing the same
+        _install_once(tool, packages, folder)
+    return folder
+
+
+def _install_once(tool: str, packages: list[str], folder: Path) -> None:
     stamp = folder / ".installed"
     if not stamp.exists():
         shutil.rmtree(folder, ignore_errors=True)
@@ -33,4 +42,3 @@ def install(tool: str, packages: list[str]) -> Path:
         if run.returncode:
             pytest.skip(f"{tool} cannot install {' '.join(packages)}")
         stamp.touch()
-    return folder
