@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import gc
 import os
 import signal
 import sys
@@ -47,6 +48,8 @@ class LazyGroup(click.Group):
             return None
         module, name = _COMMANDS[cmd_name][0].split(":")
         if cmd_name == "serve":  # nothing to tidy up until it listens to signals by itself, and nobody to call
+            gc.disable()  # until it serves: nothing of what is imported is garbage, and a fifth of the time is saved
+            os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # which it would look for in all packages
             with _without_authorities():
                 return _command(module, name)
         command = _command(module, name)

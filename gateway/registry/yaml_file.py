@@ -6,6 +6,7 @@ import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from gateway.config.document import SourceError
 from gateway.config.settings import Settings, parse
@@ -69,6 +70,12 @@ def content_of(settings: Settings) -> str:
     return ", ".join(counted(number, thing) for number, thing in content)
 
 
+class _Understood(NamedTuple):
+    settings: Settings
+    snapshot: Snapshot
+    is_new: bool  # the settings are others than before
+
+
 class YamlRegistry(WatchingRegistry):
     """Serves what a YAML file says; an edit takes effect within a second.
 
@@ -109,18 +116,24 @@ class YamlRegistry(WatchingRegistry):
         if content == self._content and self.problem is None:
             return
         self._content = content
-        self._take(await asyncio.to_thread(_parse, self._path, content, self._environ, self._hosts))
+        self._take(await asyncio.to_thread(self._understand, content))
 
-    def _take(self, settings: Settings) -> None:
+    def _understand(self, content: bytes) -> "_Understood":
+        """What the content says. It is compared with what was there in a thread, too: there may be very much of it."""
+        settings = _parse(self._path, content, self._environ, self._hosts)
         if settings.database is not None:
             raise SourceError(f"{self._path}: the file names a database now; start the gateway again to use it")
+        return _Understood(settings, snapshot_of(settings).reusing(self.snapshot), settings != self.settings)
+
+    def _take(self, found: "_Understood") -> None:
+        settings = found.settings
         if self._started is None:
             self._started = settings
-        elif settings != self.settings or self.problem is not None:
+        elif found.is_new or self.problem is not None:
             log.info("%s is in force: %s", self._path, content_of(settings))
         self.settings = settings
         self._tell_what_waits(self._started, settings)
-        self.replace(snapshot_of(settings))
+        self.replace(found.snapshot)
 
     def _tell_what_waits(self, started: Settings, settings: Settings) -> None:
         before, now = dict(_flat(started.server.model_dump())), dict(_flat(settings.server.model_dump()))

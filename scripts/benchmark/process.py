@@ -120,6 +120,11 @@ class Process:
         """Send SIGHUP."""
         self._process.send_signal(signal.SIGHUP)
 
+    def end_input(self) -> None:
+        """Close its standard input, which was given as a pipe."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
     def stop(self) -> int:
         """Terminate it, and kill it if that does not help; its exit status."""
         if self.is_alive:

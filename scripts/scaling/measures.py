@@ -12,9 +12,10 @@ from pathlib import Path
 
 from gateway.registry.database.writer import writer
 from scripts.benchmark.measures import Cores
-from scripts.benchmark.neighbours import Pinger, Wrong, ask
+from scripts.benchmark.neighbours import Wrong, ask
 from scripts.benchmark.process import Process, StartError
 from scripts.benchmark.targets import Target
+from scripts.scaling.client import asking
 from scripts.scaling.population import Population
 
 _PLAIN = "/v1/embeddings"
@@ -109,7 +110,7 @@ class ScaleBench:
                     home.add_yaml_key(text)
                     waited.append(_in_force(target, text) - edited)
                 seconds = time.monotonic() - begun
-            with self._cpu_of(target) as pinged, Pinger.beside(target):
+            with self._cpu_of(target) as pinged, asking(target, self.folder, self.cores.load):
                 time.sleep(self.amount.seconds)
             self._note("edit_in_force", size, max(waited))
             beside = pinged[0] / self.amount.seconds * seconds
@@ -206,15 +207,12 @@ class ScaleBench:
 
     @contextmanager
     def _waits(self, target: Target, figure: str, size: int) -> Iterator[None]:
-        pinger = None
-        try:
-            with Pinger.beside(target) as pinger:
-                yield
-        except (Wrong, OSError, http.client.HTTPException) as error:  # its figures are those until then
-            self.say(f"FAILED: {error}")
-            self.failures.append(f"{size:,} deployments: {FIGURES[figure][0]}: {error}")
-        if pinger is not None:
-            self._note(figure, size, pinger.times.p50, pinger.times.p99, pinger.times.most)
+        with asking(target, self.folder, self.cores.load) as waits:
+            yield
+        if waits.failed:  # its figures are those until then
+            self.say(f"FAILED: {waits.failed}")
+            self.failures.append(f"{size:,} deployments: {FIGURES[figure][0]}: {waits.failed}")
+        self._note(figure, size, *waits.times)
 
     @contextmanager
     def _cpu_of(self, target: Target) -> Iterator[list[float]]:

@@ -31,6 +31,7 @@ def print_table(values: Values, console: Console) -> None:
 
 def write(folder: Path, machine: Mapping[str, str], keys: int, values: Values) -> None:
     """Keep what was measured, for `section`."""
+    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"machine": machine, "keys": keys, "values": values}, indent=1, ensure_ascii=False)
     (folder / _FILE).write_text(text + "\n", encoding="utf-8")
 

@@ -78,7 +78,7 @@ async def _prepare_sqlite(engine: AsyncEngine, path: Path) -> None:
 
 
 async def _check_whole(connection: AsyncConnection, path: Path) -> None:
-    found = (await connection.exec_driver_sql("PRAGMA integrity_check(1)")).scalar()
+    found = (await connection.exec_driver_sql("PRAGMA quick_check(1)")).scalar()
     if found != "ok":
         raise SourceError(f"{path}: is damaged; restore it from a backup")
 

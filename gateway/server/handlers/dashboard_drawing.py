@@ -32,6 +32,7 @@ _environment = aiohttp_jinja2.setup(
     autoescape=True,
     undefined=jinja2.StrictUndefined,
     default_helpers=False,
+    auto_reload=False,
     trim_blocks=True,
     lstrip_blocks=True,
 )

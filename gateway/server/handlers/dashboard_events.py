@@ -1,5 +1,6 @@
 """What keeps the status page live: a stream of the parts that have changed."""
 
+import asyncio
 from collections.abc import Iterable
 from time import monotonic
 
@@ -38,7 +39,7 @@ async def _keep_telling(request: web.Request, response: web.StreamResponse) -> N
     await _write(request, response, [b"retry: 1000\n\n"])
     async with feed.watch():
         while True:
-            seen, news = feed.news(seen)
+            seen, news = await feed.news(seen)
             await _write(request, response, news)
             while not await feed.wait_for_news(seen, _KEEPALIVE_SECONDS):
                 await _write(request, response, [b": still here\n\n"])
@@ -48,3 +49,4 @@ async def _write(request: web.Request, response: web.StreamResponse, pieces: Ite
     for piece in pieces:
         await response.write(piece)
         request[EXCHANGE].bytes_out += len(piece)
+        await asyncio.sleep(0)  # to write does not always wait

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib import import_module
 from time import monotonic
@@ -29,6 +29,8 @@ class Feed:
         self._news: deque[bytes] = deque(maxlen=_KEPT)  # of the last drawings, up to the newest
         self._waiting: set[asyncio.Future[None]] = set()
         self._one_draws = asyncio.Lock()
+        self._events: tuple[int, Sequence[bytes]] | None = None  # that show all of a version
+        self._one_puts_together = asyncio.Lock()
         self._drawer: asyncio.Task[None] | None = None
         self._viewers = 0
 
@@ -63,15 +65,20 @@ class Feed:
                 self._drawer.cancel()
                 self._drawer = None
 
-    def news(self, seen: int) -> tuple[int, Iterator[bytes]]:
+    async def news(self, seen: int) -> "tuple[int, Sequence[bytes]]":
         """The newest version, and what makes it of the one that was `seen`, in pieces; 0 is none."""
-        newest = self._drawing
-        if newest is None:
-            return 0, iter(())
+        newest = self._drawing or await self.draw()
         missed = newest.version - seen
         if seen == 0 or missed > len(self._news):
-            return newest.version, newest.events()
-        return newest.version, iter(tuple(self._news)[len(self._news) - missed :])
+            return newest.version, await self._whole(newest)
+        return newest.version, tuple(self._news)[len(self._news) - missed :]
+
+    async def _whole(self, drawing: "Drawing") -> Sequence[bytes]:
+        """The events that show all of a drawing: put together once for all who come while it is the newest."""
+        async with self._one_puts_together:
+            if self._events is None or self._events[0] != drawing.version:
+                self._events = drawing.version, await asyncio.to_thread(lambda: tuple(drawing.events()))
+            return self._events[1]
 
     async def wait_for_news(self, seen: int, seconds: float) -> bool:
         """Wait for a version after the one that was `seen`, for so long at most; whether there is one."""

@@ -92,10 +92,10 @@ async def test_a_viewer_who_missed_a_lot_is_sent_all_of_it() -> None:
         registry[0] = replace(registry[0], account=f"account-{number}")
         versions.append((await feed.draw()).version)
     assert versions == list(range(1, 41))
-    newest, missed = feed.news(39)
+    newest, missed = await feed.news(39)
     assert newest == 40
     assert b"account-39" in b"".join(missed)
-    few, all_of_it = (b"".join(feed.news(seen)[1]) for seen in (20, 1))
+    few, all_of_it = [b"".join((await feed.news(seen))[1]) for seen in (20, 1)]
     assert few.count(b"event: part") == 20
     assert all_of_it.count(b"event: part") == 4
     assert b"account-39" in all_of_it
