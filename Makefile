@@ -93,7 +93,7 @@ conformance: $(DEVELOPMENT) ## Run llama.cpp's own server tests against the mock
 drift: $(DEVELOPMENT) ## Compare the mock with the real llama-server, and write docs/reference/drift.md (SEED=1, VERSION=11434.0.0, CONFORMANCE=no)
 	@exec $(VENV)/bin/python -m scripts.drift $(if $(VERSION),--version $(VERSION)) $(if $(SEED),--seed $(SEED)) $(if $(filter no,$(CONFORMANCE)),--no-conformance)
 
-bench: $(DEVELOPMENT) ## Compare the gateway with nginx, and write docs/operate/performance.* (11 minutes)
+bench: $(DEVELOPMENT) ## Compare the gateway with nginx and a bare relay, and write docs/operate/performance.* (15 minutes)
 	@$(VENV)/bin/python -m scripts.bench
 
 bench-quick: $(DEVELOPMENT) ## The same, roughly: nothing is written (a minute and a half)

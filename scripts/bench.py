@@ -1,4 +1,4 @@
-"""`make bench`: what the gateway costs, compared with nginx and with no gateway, in one run on this machine.
+"""`make bench`: what the gateway costs, compared with nginx, a bare relay and no gateway, in one run on this machine.
 
 `--quick` is a short run that writes nothing into `docs/operate/`. Method and figures of the last whole run:
 docs/operate/performance.md.
@@ -22,7 +22,7 @@ from rich.console import Console
 from scripts.benchmark import plain, report, targets
 from scripts.benchmark.measures import FULL, QUICK, Bench, Cores, Profile
 from scripts.benchmark.process import StartError
-from scripts.benchmark.record import Record, machine
+from scripts.benchmark.record import Record, dump, load, machine, put_first
 from scripts.benchmark.targets import GatewayHome, Target
 from scripts.scaling import report as scaling
 
@@ -36,7 +36,7 @@ DOCS = Path(__file__).resolve().parent.parent / "docs" / "operate"
 @click.option("--seconds", type=click.FloatRange(1), help="How long those last, instead of 60.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where JSON, page and picture go.")
 def main(quick: bool, rounds: int | None, streams: int | None, seconds: float | None, out: Path | None) -> None:
-    """Compare the gateway with nginx and with no gateway."""
+    """Compare the gateway with nginx, with a bare relay in Python, and with no gateway."""
     console = Console()
     out = out or (None if quick else DOCS)
     profile = QUICK if quick else FULL
@@ -73,6 +73,7 @@ def measure(profile: Profile, say: Callable[[str], None]) -> Record:
             driven.append(stack.enter_context(targets.nginx(folder, direct, cores.measured)))
         else:
             say("nginx is not installed (apt-get install nginx): continuing without a comparison")
+        driven.append(stack.enter_context(targets.bare_relay(folder, direct, cores.measured)))
         home = targets.GatewayHome(folder, direct)
         home.configure()
         bench = Bench(profile, record, folder, cores, say)
@@ -116,6 +117,7 @@ def _measure_in_turn(bench: Bench, home: GatewayHome, others: list[Target]) -> N
                 bench.latencies(target)
                 bench.delays(target)
             bench.requests((*others, gateway))
+            bench.odd_requests((*others[1:], gateway))
             bench.events((*others[1:], gateway))
     with home.gateway(bench.cores.measured) as gateway:  # a new one: no memory that others have grown
         for target in (*others, gateway):
@@ -126,16 +128,18 @@ def _measure_in_turn(bench: Bench, home: GatewayHome, others: list[Target]) -> N
 def write(record: Record, folder: Path) -> None:
     """JSON, page and picture."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "performance.json").write_text(record.dump(), encoding="utf-8")
-    (folder / "performance.md").write_text(report.page(record, scaling.section(folder)), encoding="utf-8")
+    kept = folder / "performance.json"
+    records = put_first(record, load(kept.read_text(encoding="utf-8")) if kept.exists() else [])
+    kept.write_text(dump(records), encoding="utf-8")
+    (folder / "performance.md").write_text(report.page(records, scaling.section(folder)), encoding="utf-8")
     (folder / "performance.svg").write_text(report.picture(record), encoding="utf-8")
 
 
 def rewrite_page(folder: Path) -> None:
     """The page anew, from what is in the folder: `make bench-scale` has measured."""
-    record = folder / "performance.json"
-    if record.exists():
-        page = report.page(Record.load(record.read_text(encoding="utf-8")), scaling.section(folder))
+    kept = folder / "performance.json"
+    if kept.exists():
+        page = report.page(load(kept.read_text(encoding="utf-8")), scaling.section(folder))
         (folder / "performance.md").write_text(page, encoding="utf-8")
 
 

@@ -146,8 +146,17 @@ class Bench:
                 with self._cpu_of(target) as used:
                     result = self._drive(target, _CONCURRENT, self.profile.seconds)
                 if target.process is not None:
-                    self.record.add("request_cpu", target.name, used[0] / result.requests)
+                    self.record.add("request_cpu", target.name, used[0] / max(1, result.requests))
                 self.record.add("throughput", target.name, result.requests / result.seconds)
+
+    def odd_requests(self, driven: Sequence[Target]) -> None:
+        """Requests that are not plain, as clients send them too: with a query, and with a body in chunks."""
+        for _ in range(self.profile.turns):
+            for figure, query, chunked in (("query_cpu", "?stream=false", False), ("chunked_cpu", "", True)):
+                for target in driven:
+                    with self._cpu_of(target) as used:
+                        result = self._drive(target, _CONCURRENT, self.profile.seconds, query=query, chunked=chunked)
+                    self.record.add(figure, target.name, used[0] / max(1, result.requests))
 
     def latencies(self, target: Target) -> None:
         """How long plain requests take at several numbers of connections."""
@@ -222,9 +231,20 @@ class Bench:
 
     # --- inside
 
-    def _drive(self, target: Target, connections: int, seconds: float, *, unpinned: bool = False) -> plain.Result:
-        self.say(f"{target.name}: requests over {connections} connection{'s' * (connections > 1)}")
-        load = Load(target.port, target.base + _PLAIN, target.key, _BODY, connections, seconds)
+    def _drive(
+        self,
+        target: Target,
+        connections: int,
+        seconds: float,
+        *,
+        unpinned: bool = False,
+        query: str = "",
+        chunked: bool = False,
+    ) -> plain.Result:
+        odd = " with a query" * bool(query) + " in chunks" * chunked
+        self.say(f"{target.name}: requests{odd} over {connections} connection{'s' * (connections > 1)}")
+        path = target.base + _PLAIN + query
+        load = Load(target.port, path, target.key, _BODY, connections, seconds, chunked)
         result = plain.drive(load, self.folder, None if unpinned else self.cores.load)
         if result.errors:
             self.record.failures.append(f"{target.name}: {result.errors} errors at {connections} connections")

@@ -35,6 +35,7 @@ class Load:
     body: str
     connections: int
     seconds: float
+    chunked: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,23 @@ def drive(load: Load, folder: Path, core: int | None) -> Result:
 
 
 def _script(load: Load) -> str:
+    if load.chunked:
+        raw = request_bytes(load).decode().replace("\r\n", "\\r\\n")
+        return f"local whole = '{raw}'\nrequest = function() return whole end" + _DONE
     lines = ['wrk.method = "POST"', f"wrk.body = [[{load.body}]]", 'wrk.headers["Content-Type"] = "application/json"']
     if load.key is not None:
         lines.append(f'wrk.headers["Authorization"] = "Bearer {load.key}"')
     return "\n".join(lines) + _DONE
+
+
+def request_bytes(load: Load) -> bytes:
+    """The whole request, as it goes over the wire."""
+    whole = post(load.path, load.body.encode(), load.key)
+    if not load.chunked:
+        return whole
+    head, _, body = whole.partition(b"\r\n\r\n")
+    lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"content-length:")]
+    return b"%b\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (b"\r\n".join(lines), len(body), body)
 
 
 # --- where there is no wrk
@@ -82,7 +96,7 @@ async def _run(load: Load) -> dict[str, float]:
     begun = monotonic()
     latencies: list[float] = []
     errors: Counter[str] = Counter()
-    request = post(load.path, load.body.encode(), load.key)
+    request = request_bytes(load)
 
     async def ask_for_as_long() -> None:
         wire = await connect(load.port)

@@ -1,4 +1,4 @@
-"""What is driven: the backend itself, nginx in front of it, the gateway in front of it."""
+"""What is driven: the backend itself, and in front of it nginx, the bare relay, the gateway."""
 
 import contextlib
 import os
@@ -108,6 +108,18 @@ def nginx(folder: Path, behind: Target, core: int | None) -> Iterator[Target]:
     try:
         process.wait_until_connectable(port)
         yield Target("nginx", port, process)
+    finally:
+        process.stop()
+
+
+@contextlib.contextmanager
+def bare_relay(folder: Path, behind: Target, core: int | None) -> Iterator[Target]:
+    """The bare relay before the backend: the floor of what relaying costs in Python, in this very interpreter."""
+    key, base = f"gw_{secrets.token_hex(24)}", f"/api/gguf/{DEPLOYMENT}"
+    command = (sys.executable, "-m", "scripts.benchmark.bare_relay", "--upstream", str(behind.port), "--base", base)
+    process = Process((*command, "--key", key), folder / "bare.log", core=core)
+    try:
+        yield Target("bare", int(process.wait_for(r"port (\d+)")), process, base, key)
     finally:
         process.stop()
 

@@ -15,7 +15,7 @@ from scripts.benchmark.backend import DONE
 from scripts.benchmark.figures import percentile
 from scripts.benchmark.measures import Bench, Cores, Profile
 from scripts.benchmark.process import Process, StartError
-from scripts.benchmark.record import KINDS, Demand, Record, demands, machine
+from scripts.benchmark.record import KINDS, Demand, Record, demands, dump, load, machine, put_first
 from scripts.benchmark.streams import Events
 from scripts.scaling import report as scaling
 
@@ -45,13 +45,14 @@ def test_a_miniature_measures_every_target_and_finds_every_byte(tmp_path: Path) 
     with targets.backend(tmp_path, None) as direct:
         home = targets.GatewayHome(tmp_path, direct)
         home.configure(in_yaml=True)
-        with home.gateway(None) as gateway:
-            for target in (direct, gateway):
+        with home.gateway(None) as gateway, targets.bare_relay(tmp_path, direct, None) as bare:
+            for target in (direct, bare, gateway):
                 parts.latencies(target)
                 parts.delays(target)
                 parts.many_streams(target)
-            parts.requests([direct, gateway])
-            parts.events([gateway])
+            parts.requests([direct, bare, gateway])
+            parts.odd_requests([bare, gateway])
+            parts.events([bare, gateway])
             parts.neighbours(gateway)
     assert record.failures == []
     measured = {name for name, values in record.values.items() if "gateway" in values}
@@ -69,10 +70,10 @@ def _children() -> list[str]:
 
 def _check_what_is_written(record: Record, folder: Path) -> None:
     bench.write(record, folder)
-    assert Record.load((folder / "performance.json").read_text()) == record
+    assert load((folder / "performance.json").read_text()) == [record]
     page = (folder / "performance.md").read_text()
-    assert "| memory of each of 8 streams, KiB | 32 | " in page
-    assert page.count("not measured") == 6  # twice beside nginx; start, import, twice idle
+    assert "| memory of each of 8 streams, KiB | at most 16 | " in page
+    assert page.count("not measured") == 8  # three times beside nginx; start, import, twice idle, two workers
     ElementTree.parse(folder / "performance.svg")
 
 
@@ -145,9 +146,21 @@ def test_a_demand_is_reached_at_its_limit(seen: float | None, verdict: str) -> N
 def test_a_stream_that_is_not_whole_fails_a_demand() -> None:
     record = Record({}, {"streams": 1}, failures=["gateway: 1 of 8 streams are not whole"])
     assert [demand.verdict for demand in demands(record)].count("not reached") == 1
-    assert "1 of 8 streams" in report.page(
-        Record({"date": "d"}, {"streams": 1, "pinned": "", "tool": ""}, {}, ["1 of 8 streams"])
-    )
+    failed = Record({"date": "d"}, {"streams": 1, "pinned": "", "tool": ""}, {}, ["1 of 8 streams"])
+    assert "1 of 8 streams" in report.page([failed])
+
+
+def test_the_last_run_of_each_host_is_kept() -> None:
+    def run(date: str, processor: str) -> Record:
+        return Record(
+            {"date": date, "processor": processor, "Python": "3.11"}, {"streams": 1, "pinned": "", "tool": ""}
+        )
+
+    old, other, new = run("1", "2 cores"), run("2", "8 cores"), run("3", "2 cores")
+    kept = put_first(new, put_first(other, [old]))
+    assert kept == [new, other]
+    assert load(dump(kept)) == kept
+    assert "| 2 | 8 cores |" in report.page(kept)
 
 
 def test_a_process_that_does_not_start_is_told_with_its_own_last_words(tmp_path: Path) -> None:
@@ -160,5 +173,5 @@ def test_the_page_in_the_repository_is_what_the_record_says() -> None:
     record = bench.DOCS / "performance.json"
     if not record.exists():
         pytest.skip("there is no record yet")
-    page = report.page(Record.load(record.read_text()), scaling.section(bench.DOCS))
+    page = report.page(load(record.read_text()), scaling.section(bench.DOCS))
     assert page == record.with_suffix(".md").read_text()
