@@ -21,12 +21,15 @@ PHRASES = {413: "Payload Too Large", 416: "Range Not Satisfiable"}
 
 
 class ApiError(Exception):
-    """An error answer. `extra` fields follow code, message and type."""
+    """An error answer. `extra` fields follow code, message and type.
+
+    A message ends where it has a null: an exception of C++ says what it has to say as a C string.
+    """
 
     def __init__(self, code: int, message: str, kind: str = "", **extra: Any) -> None:
         super().__init__(message)
         self.code = code
-        self.message = message
+        self.message = message.partition("\0")[0]
         self.kind = kind or TYPES[code]
         self.extra = extra
 

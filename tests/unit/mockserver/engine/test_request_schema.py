@@ -102,6 +102,7 @@ WRONG: list[tuple[str, dict[str, Any], int, str]] = [
         "Failed to parse tools: Expected 'tools' to be an array, got {}; tools = {}",
     ),
     (CHAT, {"messages": [USER], "tool_choice": "nope"}, 400, "Invalid tool_choice: nope"),
+    (CHAT, {"messages": [USER], "tool_choice": "a\0b"}, 400, "Invalid tool_choice: a"),
     (
         CHAT,
         {"messages": [USER], "tools": [TOOL], "grammar": ""},
