@@ -38,7 +38,7 @@ def tests_told(count: Count, about: str) -> str:
         ("pass on it and on the mock", count.by_both),
         ("pass on the mock: `make conformance`", len(count.known.expected)),
     ]
-    table = ["| tests | |", "| ---: | --- |", *(f"| {number} | {what} |" for what, number in rows)]
+    table = ["| tests | of llama.cpp |", "| ---: | --- |", *(f"| {number} | {what} |" for what, number in rows)]
     only = [f"- `{_cell(name)}`: {count.known.reasons.get(name, 'no reason is known')}" for name in count.only_there]
     told = ["Only the real server passes:", "", *only] if only else ["Whatever the real server passes, the mock does."]
     return "\n".join([about, "", *table, "", *told])
