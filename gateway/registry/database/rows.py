@@ -5,6 +5,7 @@ word of its rows in the table `changes` (`gateway/registry/database/transaction.
 missing, because it was long ago or the tables were changed by another hand, all rows are read again.
 """
 
+import sys
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
@@ -31,21 +32,26 @@ def account_of(row: DatabaseRow) -> Account:
 
 
 def key_of(row: DatabaseRow) -> Key:
-    """A key from its row. Raises ValueError if the row is not one the gateway wrote."""
+    """A key from its row. Raises ValueError if the row is not one the gateway wrote.
+
+    There may be very many: what is mostly NULL costs no call, and an account's name is kept once.
+    """
+    ends, made, revoked = row["expires_at"], row["created_at"], row["revoked_at"]
+    deployments, endpoints, networks = row["deployments"], row["endpoints"], row["networks"]
     return Key(
-        id=row["id"],
-        name=row["name"],
-        account=row["account"],
-        digest=bytes.fromhex(row["digest"]),
-        expires_at=_moment(row["expires_at"]),
-        created_at=_moment(row["created_at"]),
-        revoked_at=_moment(row["revoked_at"]),
-        successor_of=row["successor_of"],
-        enabled=bool(row["enabled"]),
-        cut=bool(row["cut"]),
-        deployments=_listed(row["deployments"]),
-        endpoints=None if row["endpoints"] is None else _groups(row["endpoints"]),
-        networks=_listed(row["networks"]),
+        row["id"],
+        row["name"],
+        sys.intern(row["account"]),
+        bytes.fromhex(row["digest"]),
+        None if ends is None else _moment(ends),
+        _moment(made),
+        None if revoked is None else _moment(revoked),
+        row["successor_of"],
+        bool(row["enabled"]),
+        bool(row["cut"]),
+        None if deployments is None else _listed(deployments),
+        None if endpoints is None else _groups(endpoints),
+        None if networks is None else _listed(networks),
     )
 
 
