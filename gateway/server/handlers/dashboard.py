@@ -21,7 +21,6 @@ from gateway.core.worker_group import WORKER_GROUP, WorkerGroup
 from gateway.proxy.relay import RELAY
 from gateway.proxy.upstream.readiness import READINESS
 from gateway.server.admission import REGISTRY
-from gateway.server.handlers import dashboard_view
 from gateway.server.handlers.authentication import public
 from gateway.server.handlers.dashboard_feed import Feed
 from gateway.server.handlers.operator_access import OperatorAccess
@@ -98,7 +97,7 @@ PAGE = web.AppKey("status_page", StatusPage)
 
 
 def set_up(app: web.Application, server: Server, notifier: Notifier) -> None:
-    """Prepare the page's files. Its routes are in `routes`; its templates are loaded on first use."""
+    """Prepare the page's files. Its routes are in `routes`; all that draws it is loaded on first use."""
     app[PAGE] = StatusPage(server, notifier)
     app.on_shutdown.append(app[PAGE].close)
 
@@ -141,6 +140,7 @@ def feed_of(request: web.Request) -> Feed:
 
 
 def _facts(app: web.Application, base_url: str) -> "Facts":
+    from gateway.server.handlers import dashboard_view
     from gateway.server.handlers.dashboard_drawing import Facts
 
     registry, readiness, access = app[REGISTRY], app[READINESS], app[ACCESS]

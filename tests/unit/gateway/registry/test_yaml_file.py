@@ -232,6 +232,16 @@ async def test_looking_at_a_big_file_does_not_hold_up_the_event_loop(path: Path)
     await registry.close()
 
 
+async def test_what_an_edit_leaves_alone_is_the_same_object_as_before(path: Path) -> None:
+    path.write_text(GOOD)
+    async with opened(YamlRegistry(path, {})) as registry:
+        before = registry.snapshot.deployments["demo"]
+        added = '  more: {account: acme, upstream: "http://127.0.0.1:9932"}\n'
+        edit = asyncio.to_thread(path.write_text, GOOD + added)
+        await in_force(registry, edit, lambda: "more" in registry.snapshot.deployments)
+        assert registry.snapshot.deployments["demo"] is before
+
+
 def test_a_relative_ca_file_starts_at_the_files_folder(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trustme.CA().cert_pem.write_to_path(str(path.with_name("ca.pem")))
     path.write_text(GOOD.replace('"}', '", ca_file: ca.pem}'))
