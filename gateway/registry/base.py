@@ -4,6 +4,7 @@ import abc
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -99,6 +100,8 @@ class Registry(abc.ABC):
     `snapshot` is replaced, never changed. `problem` is set while the source cannot be used, and then the last
     good snapshot keeps serving. Every function in `listeners` is called, in the event loop, after either changed.
     """
+
+    place: str | Path | None = None  # of its database: a file, or an SQLAlchemy URL; None for one that is a YAML file
 
     def __init__(self) -> None:
         self.snapshot = Snapshot()

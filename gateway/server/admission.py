@@ -48,12 +48,16 @@ class Admitted(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """A request that is refused. `key` and `deployment` are there as far as they were found to be good."""
+    """A request that is refused. `key` and `deployment` are there as far as they were found to be good.
+
+    `wants_address`: it was decided without the client's address, and for this key that matters. Ask again with it.
+    """
 
     asked: RequestedTarget
     refusal: Refusal
     key: Key | None = None
     deployment: Deployment | None = None
+    wants_address: bool = False
 
     def note_on(self, exchange: Exchange) -> None:
         """As `Admitted.note_on`. A request without a good key has no endpoint: its path is nobody's."""
@@ -78,14 +82,18 @@ class Admission:
         self._admitted: dict[tuple[bytes, str, str], Admitted] = {}
         registry.listeners.append(self._admitted.clear)
 
-    def admit(self, asked: RequestedTarget) -> Admitted | Rejected:
-        """Decide on one request: 401, 404, 503 or 502, in this order. It is called once for each proxied request."""
+    def admit(self, asked: RequestedTarget, address: str | None = None) -> Admitted | Rejected:
+        """Decide on one request: 401, 404, 503 or 502, in this order. It is called once for each proxied request.
+
+        Only for a key that is limited to networks, `address` matters, which is the client's, and costs something to
+        find out: the decision without it says so, and is asked for again.
+        """
         known = self._admitted.get((asked.key_digest, asked.deployment_id, asked.endpoint.path))
         if known is not None and known.pool.refusal is None and not self._relay.draining:
             return known
-        return self._decide(asked)
+        return self._decide(asked, address)
 
-    def _decide(self, asked: RequestedTarget) -> Admitted | Rejected:
+    def _decide(self, asked: RequestedTarget, address: str | None) -> Admitted | Rejected:
         key = self.key(asked.key_digest)
         if key is None:
             return Rejected(asked, self.bad_key(asked.key_digest))
@@ -94,6 +102,8 @@ class Admission:
             named = self._named(asked.deployment_id)
             refusal = Refusal(errors.NO_DEPLOYMENT, cause=f"{named} is no deployment of this account")
             return Rejected(asked, refusal, key)
+        if not key.opens(deployment.id, asked.endpoint.group) or not key.may_come_from(address):
+            return self._beyond_key(asked, key, address)
         if asked.endpoint.group not in deployment.endpoints:
             refusal = Refusal(errors.NOT_ENABLED, how_to_enable(asked.endpoint, deployment))
             return Rejected(asked, refusal, key, deployment)
@@ -106,10 +116,18 @@ class Admission:
         self._remember(admitted)
         return admitted
 
+    def _beyond_key(self, asked: RequestedTarget, key: Key, address: str | None) -> Rejected:
+        """What a key is not for looks like what is not there; the cause is for the log."""
+        if key.opens(asked.deployment_id, asked.endpoint.group):
+            refusal = Refusal(errors.NO_DEPLOYMENT, cause=f"the key {key.id} is for other networks than the client's")
+            return Rejected(asked, refusal, key, wants_address=address is None)
+        refusal = Refusal(errors.NO_DEPLOYMENT, cause=f"the key {key.id} is limited to other deployments or endpoints")
+        return Rejected(asked, refusal, key)
+
     def _remember(self, admitted: Admitted) -> None:
-        """Not where the key may expire, nor where the endpoint is one of many at its path."""
-        asked = admitted.asked
-        if admitted.key.expires_at is None and asked.endpoint.is_plain:
+        """Not where the key may expire or is limited to networks, nor where the endpoint is one of many at its path."""
+        asked, key = admitted.asked, admitted.key
+        if key.expires_at is None and key.networks is None and asked.endpoint.is_plain:
             if len(self._admitted) >= _MOST_REMEMBERED:
                 self._admitted.clear()
             self._admitted[asked.key_digest, asked.deployment_id, asked.endpoint.path] = admitted
@@ -132,7 +150,9 @@ class Admission:
         known = self._registry.snapshot.keys.get(digest)
         if known is None:
             return "the key is unknown"
-        return f"the key {known.id} was revoked" if known.revoked_at is not None else f"the key {known.id} has expired"
+        if known.revoked_at is not None:
+            return f"the key {known.id} was revoked"
+        return f"the key {known.id} has expired" if known.enabled else f"the key {known.id} is switched off"
 
     def _named(self, asked_for: str) -> str:
         """What log and status page call a deployment that there is not: by its id, unless that may be a pasted key."""

@@ -19,6 +19,7 @@ from gateway.server.admission import ADMISSION, REGISTRY, Admission
 from gateway.server.completion import COMPLETION, Completion
 from gateway.server.handlers import authentication, dashboard, metrics_endpoint, preflight
 from gateway.server.handlers.probes import SHUTDOWN, Shutdown
+from gateway.server.key_uses import KeyUses
 from gateway.server.refusal_response import REFUSER, Refuser
 from gateway.server.routes import add_operator_routes, add_probes, add_routes
 from gateway.telemetry import access_log
@@ -58,9 +59,10 @@ def create_app(
     )
     app[ADMISSION] = Admission(registry, readiness, pools, relay)
     app[SHUTDOWN] = Shutdown()
-    app[COMPLETION] = Completion(access, readiness)
+    uses = KeyUses(registry.place)
+    app[COMPLETION] = Completion(access, readiness, uses)
     app.on_response_prepare.append(access_log.stamp)
-    app.cleanup_ctx.extend((registry_context, readiness_context))
+    app.cleanup_ctx.extend((registry_context, readiness_context, uses.kept))
     team_database.set_up(app)
     dashboard.set_up(app, server, notifier)
     metrics_endpoint.set_up(app, server)

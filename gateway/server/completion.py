@@ -9,6 +9,7 @@ from gateway.core import errors
 from gateway.core.exchange import Exchange
 from gateway.core.usage import read_usage
 from gateway.proxy.upstream.readiness import Readiness
+from gateway.server.key_uses import KeyUses
 from gateway.telemetry.access_log import AccessLog
 
 _UNREACHABLE = errors.UNREACHABLE.reason
@@ -17,12 +18,13 @@ _UNREACHABLE = errors.UNREACHABLE.reason
 class Completion:
     """Called once for each exchange, when nothing of its answer is left to be sent."""
 
-    def __init__(self, access: AccessLog, readiness: Readiness) -> None:
+    def __init__(self, access: AccessLog, readiness: Readiness, uses: KeyUses) -> None:
         self._access = access
         self._readiness = readiness
+        self._uses = uses
 
     def complete(self, exchange: Exchange, request: web.Request | None = None, peer: str | None = None) -> None:
-        """Have an unreachable upstream probed soon, read the token usage, count and log.
+        """Have an unreachable upstream probed soon, read the token usage, note that the key was used, count and log.
 
         `request` names the path in the log where there is no endpoint; `peer` the client where there is no `request`.
         """
@@ -30,6 +32,8 @@ class Completion:
             self._readiness.doubt(exchange.deployment or "")
         if exchange.excerpt is not None:
             exchange.usage = read_usage(exchange.excerpt.first, exchange.excerpt.last())
+        if exchange.key is not None and exchange.deployment is not None:
+            self._uses.used.add(exchange.key)
         self._access.log(exchange, request, peer)
 
 

@@ -42,5 +42,5 @@ TEAM = web.AppKey("team", TeamAccess)
 
 def set_up(app: web.Application) -> None:
     """Say where the registry's database is."""
-    app[TEAM] = TeamAccess(getattr(app[REGISTRY], "place", None))
+    app[TEAM] = TeamAccess(app[REGISTRY].place)
     app.on_cleanup.append(app[TEAM].close)

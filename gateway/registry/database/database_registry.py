@@ -32,8 +32,9 @@ class SqlRegistry(WatchingRegistry):
     """
 
     def __init__(self, place: str | Path, defaults: Defaults = _DEFAULTS, interval: float = INTERVAL) -> None:
-        self.place = place_of(place) if isinstance(place, str) else place
-        super().__init__(_name_of(self.place), interval)
+        where = place_of(place) if isinstance(place, str) else place
+        super().__init__(_name_of(where), interval)
+        self.place = self._place = where
         self._defaults = defaults
         self._reader: Reader | None = None
         self._known: Read | None = None
@@ -56,7 +57,7 @@ class SqlRegistry(WatchingRegistry):
         try:
             if self._reader is None or self._reader.is_outdated:
                 await self._disconnect()
-                self._reader = await _reader_of(self.place, self._defaults)
+                self._reader = await _reader_of(self._place, self._defaults)
             found = await self._reader.read(self._known)
         except SourceError:
             await self._disconnect()

@@ -14,6 +14,7 @@ from gateway.proxy.relay import RELAY
 from gateway.proxy.upstream.readiness import READINESS
 from gateway.server.admission import ADMISSION, REGISTRY, Rejected, RequestedTarget
 from gateway.server.demultiplexer import Demultiplexer
+from gateway.telemetry.access_log import ACCESS
 
 
 def asked_of(request: web.Request) -> RequestedTarget | None:
@@ -32,6 +33,8 @@ async def inference(app: web.Application, request: web.Request, asked: Requested
     exchange = request[EXCHANGE]
     connection = cast(Demultiplexer, request.protocol)
     decision = connection.decision_on(asked) or app[ADMISSION].admit(asked)
+    if isinstance(decision, Rejected) and decision.wants_address:
+        decision = app[ADMISSION].admit(asked, app[ACCESS].client_of(request))
     decision.note_on(exchange)
     connection.has_proved_key = connection.has_proved_key or decision.key is not None
     if isinstance(decision, Rejected):
@@ -57,7 +60,10 @@ async def health(request: web.Request) -> web.Response:
     deployment_id, endpoint, _ = _parts(request)
     if endpoint is None:
         raise Refusal(errors.NO_SUCH_PATH)
-    decision = request.app[ADMISSION].admit(RequestedTarget(presented_digest(request.headers), deployment_id, endpoint))
+    asked = RequestedTarget(presented_digest(request.headers), deployment_id, endpoint)
+    decision = request.app[ADMISSION].admit(asked)
+    if isinstance(decision, Rejected) and decision.wants_address:
+        decision = request.app[ADMISSION].admit(asked, request.app[ACCESS].client_of(request))
     decision.note_on(request[EXCHANGE])
     if isinstance(decision, Rejected):
         raise decision.refusal
