@@ -238,7 +238,7 @@ class Generation:
         if "\n" in output.text:
             self.slot.new_line = True
         if self.reader.stream:
-            if segment.channel == "content" and output.text:
+            if self._unsent_prefill and segment.channel == "content" and output.text:
                 output = output._replace(text=self._unsent_prefill + output.text)
                 self._unsent_prefill = ""
             about = (segment.channel, opens_part, segment.name, segment.call_id, segment.number, stops)

@@ -29,6 +29,9 @@ class StopWordFilter:
         if self._decoder.getstate()[0]:
             return None
         unsent = self._text[self._sent :]
+        if not self._stop_words:
+            self._sent = len(self._text)
+            return unsent
         if found := self._full_matches(unsent, len(added)):
             self.stopped = True
             place, self.stopping_word = min(found, key=lambda match: match[0])
