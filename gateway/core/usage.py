@@ -70,11 +70,18 @@ def _speed(timings: dict[str, Any]) -> float | None:
 
 def _object_at(at: int, name: bytes, data: bytes) -> dict[str, Any]:
     """The JSON object behind a `name` that is `at` a place in `data`; empty if it is nowhere (-1), or only begun."""
-    found = _OBJECT(data, at + len(name)) if at >= 0 else None
-    if found is None:
+    if at < 0:
+        return {}
+    begin = at + len(name)
+    end = data.find(b"}", begin) + 1
+    text = data[begin:end]
+    if text.count(b"{") > 1:  # it has objects in it
+        found = _OBJECT(data, begin)
+        text = b"" if found is None else found[1]
+    if not text:
         return {}
     try:
-        value: dict[str, Any] = orjson.loads(found[1])
+        value: dict[str, Any] = orjson.loads(text)
     except orjson.JSONDecodeError:
         return {}
     return value

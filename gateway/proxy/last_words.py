@@ -10,6 +10,7 @@ from gateway.core.excerpt import Excerpt
 from gateway.proxy.event_stream import is_more_than_comments
 
 _BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r){2}")
+_USUAL_END = b"\n\ndata: [DONE]\n\n"  # looked for first: most streams end so
 _GAP = b"\0"  # stands for what is not known of an event that began before what is kept; no line begins behind it
 # By which an event is known to end its stream. Within JSON a quote inside a string is escaped, so none of these can be
 # generated text. A native stream's last event need not have "stop": `response_fields` chooses what it has; those before
@@ -35,7 +36,9 @@ def is_whole(stream: Excerpt, last_word: LastWord) -> bool:
     Where it is not known how its last event began, the event counts as the right one, if that can be as long as that.
     """
     tail = stream.last()
-    *events, unfinished = _BLANK_LINE.split(tail)
+    if tail.endswith(_USUAL_END):
+        return True
+    *events, unfinished = _BLANK_LINE.split(tail) if b"\r" in tail else tail.split(b"\n\n")
     if unfinished.rstrip() == b"data: [DONE]" and (events or len(tail) == stream.size):
         return True  # some servers leave out the blank line behind it
     if unfinished.startswith((b"data:", b"event:")):

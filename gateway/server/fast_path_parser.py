@@ -1,7 +1,7 @@
 """Recognizes a plain request: to a proxied endpoint, whole, with nothing unusual in it.
 
-Nearly every request is one. What is not (chunks, `Expect`, a query, two keys that differ, bytes that look odd) is not
-an error: aiohttp's parser and `request_pipeline` decide what becomes of it. So this may be as narrow as it likes.
+Nearly every request is one. What is not (chunks, `Expect`, two keys that differ, bytes that look odd) is not an error:
+aiohttp's parser and `request_pipeline` decide what becomes of it. So this may be as narrow as it likes.
 """
 
 import re
@@ -17,8 +17,10 @@ from gateway.server.request_validation import is_host
 
 _MAX_HEAD_BYTES = 4000  # half of what aiohttp's parser takes for one line; real clients send less than 2000
 
+# With or without a query, which goes no further: Claude Code sends `?beta=true` with each request.
 _REQUEST_LINE = re.compile(
-    rb"(GET|POST) %b([A-Za-z0-9._-]{1,64})(/[a-z0-9/_-]{1,64}) HTTP/1\.1" % PREFIX.encode()
+    rb"(GET|POST) %b([A-Za-z0-9._-]{1,64})(/[a-z0-9/_-]{1,64})(?:\?[A-Za-z0-9._=&-]{1,200})? HTTP/1\.1"
+    % PREFIX.encode()
 ).fullmatch
 _PREFLIGHT_LINE = re.compile(rb"OPTIONS /[A-Za-z0-9._/-]{0,200} HTTP/1\.1").fullmatch
 # Cut out before the head is looked up: it is the one line in which a client's requests differ.

@@ -38,7 +38,7 @@ SENT = {
     "plain, and not whole": (posted("a")[:-3], "a"),
     "several plain ones": (posted("a") + posted("b") + posted("c"), "abc"),
     "several, the last not whole": (posted("a") + posted("b")[:-3], "ab"),
-    "with a query": (posted("a", path="/v1/chat/completions?x=y"), "a"),
+    "with a query": (posted("a", path="/v1/chat/completions?x=y!"), "a"),
     "in chunks": (in_chunks("a"), "a"),
     "in chunks, and not whole": (in_chunks("a")[:-9], "a"),
     "several in chunks": (in_chunks("a") + in_chunks("b") + in_chunks("c"), "abc"),

@@ -14,7 +14,7 @@ PLAIN = chat("demo")
 _LENGTH = b"Content-Length: %d\r\n\r\n%b" % (len(scene.BODY), scene.BODY)
 REQUESTS = {
     "plain": PLAIN,
-    "a query": PLAIN.replace(b" HTTP", b"?x=y HTTP", 1),
+    "a query": PLAIN.replace(b" HTTP", b"?x=y! HTTP", 1),
     "chunks": PLAIN.replace(_LENGTH, b"Transfer-Encoding: chunked\r\n\r\n" + chunked(scene.BODY)),
     "expectation": PLAIN.replace(b"Content-Length", b"Expect: 100-continue\r\nContent-Length"),
     "HTTP/1.0": PLAIN.replace(b"HTTP/1.1", b"HTTP/1.0", 1),

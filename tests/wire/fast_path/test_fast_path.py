@@ -121,7 +121,7 @@ def test_whatever_the_upstream_answers_both_ways_pass_on_the_same(
     sent = chat(
         "demo", "x-request-id: NAME", "Accept: */*", "X-Stainless-OS: Linux", path=path, method=method, body=body
     )
-    queried = sent.replace(b" HTTP/1.1\r\n", b"?x=y HTTP/1.1\r\n", 1)
+    queried = sent.replace(b" HTTP/1.1\r\n", b"?x=y! HTTP/1.1\r\n", 1)
     start = witnessed.mark_log()
     for name, script in ANSWERS.items():
         plain = outcome(witnessed, upstream, script, sent, f"{name}-a")
@@ -142,7 +142,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("query", [b"", b"?x=y"])
+@pytest.mark.parametrize("query", [b"", b"?x=y!"])
 def test_both_ways_refuse_the_same_though_the_head_is_remembered(
     witnessed: GatewayProcess, upstream: ScriptedUpstream, query: bytes
 ) -> None:
@@ -221,7 +221,7 @@ def test_no_more_connections_than_the_limit_are_used_by_both_ways_together(
     with upstream.playing(count):
         clients = [witnessed.connect() for _ in range(6)]
         for number, client in enumerate(clients):
-            query = b"?x" if number % 2 else b""
+            query = b"?x!" if number % 2 else b""
             name = f"x-request-id: limited-{number}"
             client.send(chat("pair", name, body=b"%d" % number).replace(b" HTTP", query + b" HTTP", 1))
             wait_until_taken(number + 1)

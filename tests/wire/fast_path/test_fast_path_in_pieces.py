@@ -189,7 +189,7 @@ def send_in_pieces(client: WireClient, data: bytes, cuts: list[int], chance: ran
         time.sleep(chance.choice([0, 0, 0.005, 0.03]))
 
 
-@pytest.mark.parametrize("query", [b"", b"?x=y"])
+@pytest.mark.parametrize("query", [b"", b"?x=y!"])
 def test_what_follows_a_stream_that_broke_is_not_asked_of_the_upstream(
     witnessed: GatewayProcess, upstream: ScriptedUpstream, query: bytes
 ) -> None:

@@ -17,7 +17,7 @@ PAGE = "http://localhost:3000"
 STRANGER = "http://localhost:3000.evil.example"
 ORIGINS = "[https://app.example.org, 'http://localhost:*']"
 EXPOSED = "x-request-id, request-id, retry-after, x-should-retry, *"
-WAYS = {"fast": "", "by aiohttp": "?x=y"}
+WAYS = {"fast": "", "by aiohttp": "?x=y!"}
 
 
 def config(upstream: str, origins: str = ORIGINS) -> str:

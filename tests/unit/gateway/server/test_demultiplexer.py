@@ -49,7 +49,7 @@ def test_a_decision_on_another_request_is_forgotten(connection: Demultiplexer, a
 
 
 @pytest.mark.parametrize("turns", range(4))
-@pytest.mark.parametrize("sent", [posted(), posted().replace(b" HTTP", b"?x=y HTTP"), b"nonsense\r\n\r\n"], ids=str)
+@pytest.mark.parametrize("sent", [posted(), posted().replace(b" HTTP", b"?x=y! HTTP"), b"nonsense\r\n\r\n"], ids=str)
 async def test_a_client_that_leaves_in_any_turn_of_the_event_loop_is_noted_once(
     caplog: pytest.LogCaptureFixture, sent: bytes, turns: int
 ) -> None:

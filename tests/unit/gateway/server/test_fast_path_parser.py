@@ -20,6 +20,14 @@ def test_what_real_clients_send_is_plain(data: bytes) -> None:
     assert KEY.encode() not in request.head.upward
 
 
+@pytest.mark.parametrize("query", [b"?beta=true", b"?a=b&c=d-e_f.g"])
+def test_a_query_of_plain_characters_is_left_out(query: bytes) -> None:
+    plain, asked = plain_request(posted()), plain_request(posted(request_line=CHAT.replace(b" HTTP", query + b" HTTP")))
+    assert plain is not None
+    assert asked is not None
+    assert (asked.head, asked.body) == (plain.head, plain.body)
+
+
 PLAIN = [endpoint for endpoint in ENDPOINTS.values() if endpoint.is_plain]
 
 
@@ -105,7 +113,7 @@ REFUSED = {
     "a header nominated": posted(b"Connection: keep-alive, accept", b"Accept: */*"),
     "Connection: close after another": posted(b"Connection: keep-alive", b"Connection: close"),
     # the request line
-    "a query": posted(request_line=CHAT.replace(b" HTTP", b"?a=b HTTP")),
+    "a query": posted(request_line=CHAT.replace(b" HTTP", b"?a=b! HTTP")),
     "an empty query": posted(request_line=CHAT.replace(b" HTTP", b"? HTTP")),
     "a fragment": posted(request_line=CHAT.replace(b" HTTP", b"#a HTTP")),
     "an escape in the path": posted(request_line=CHAT.replace(b"chat", b"ch%61t")),

@@ -132,6 +132,7 @@ def plain_way(request: PlainRequest) -> Reading:
 
 TOKENS = [
     *(b"\r\n", b"\n", b"\r", b"\0", b": ", b":", b" ", b"\t", b",", b";", b"%2f", b"//", b"?", b"#", b"\xe9", b"\x7f"),
+    *(b"?beta=true", b"?key=gw_other&a=%20"),
     *(b"Content-Length: 5\r\n", b"content-length: 4\r\n", b"\r\nContent-Length: ", b"Content-Length: 5,5\r\n"),
     *(b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding:\r\n", b"Upgrade: x\r\n", b"Expect: 100-continue\r\n"),
     *(
