@@ -34,7 +34,7 @@ class Relay:
         self._answers: set[ResponseRelay] = set()
         self._preparing: set[asyncio.Timeout] = set()  # requests that have no connection yet
         self._one_left = asyncio.Event()
-        self._stopped = False
+        self.stopped = False
         self.under_way = 0  # requests: being received, in line for a connection, waiting for an answer or receiving it
         self.draining = False
 
@@ -60,7 +60,7 @@ class Relay:
 
     def cut_all(self) -> int:
         """End every exchange now, visibly for its client. Returns how many there were."""
-        self._stopped = True
+        self.stopped = True
         count = self.under_way
         for answer in tuple(self._answers):
             answer.cut()
@@ -78,6 +78,17 @@ class Relay:
         """It is over."""
         self._answers.discard(answer)
         self._leave()
+
+    def open_ahead(self, pool: ConnectionPool, then: Callable[[], None]) -> bool:
+        """As the pool's, for a request that counts as under way until then."""
+
+        def go_on() -> None:
+            then()
+            self._leave()
+
+        opens = pool.open_ahead(go_on)
+        self.under_way += opens
+        return opens
 
     async def carry(
         self, request: web.Request, exchange: Exchange, pool: ConnectionPool, endpoint: Endpoint
@@ -101,7 +112,7 @@ class Relay:
         uploading = None
         self._answers.add(answer)
         try:
-            if self._stopped:
+            if self.stopped:
                 raise Refusal(errors.DRAINING)
             lines = headers.lines_of(_upward(request, endpoint))
             framing = b"" if upload is None else upload.framing()

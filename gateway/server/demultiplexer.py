@@ -124,10 +124,8 @@ class Demultiplexer(ClientConnection):
             self._buffer = data  # the client has not read its last answer yet
             return
         begun = self._try_fast_path(request) if self.waits_for_request else NOT_YET
-        if begun is NOT_YET and self.answer is None and self._retries < _RETRIES:
-            self._retries += 1
+        if begun is NOT_YET and self._goes_on_soon():
             self._buffer = data
-            self.event_loop.call_soon(self._go_on)
         elif begun is YES:
             self._retries = 0
             self._state = FAST_PATH
@@ -143,6 +141,16 @@ class Demultiplexer(ClientConnection):
         begun = self._fast_path.carry(request, decision, Client(self))
         self._decision = None if begun is YES else decision
         return begun
+
+    def _goes_on_soon(self) -> bool:
+        """Whether a request that could not begin will be tried again: in the next turns, then with a new connection."""
+        self._retries += 1
+        if self.answer is not None or self._retries > _RETRIES + 1:
+            return False
+        if self._retries > _RETRIES:
+            return self._fast_path.connect(self._decision, self._go_on)
+        self.event_loop.call_soon(self._go_on)
+        return True
 
     def _stop_collecting(self, request: PlainRequest | None) -> None:
         """Give aiohttp what there is: the beginning of a `request`, or something whose end only aiohttp can find."""

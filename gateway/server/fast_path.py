@@ -1,9 +1,10 @@
 """Begins a plain request in the very call that received it, if nothing stands in its way: no task, no waiting.
 
-It serves the good case only: the request is admitted, and a connection to its upstream is idle. If that is not so,
-nothing has been sent, and `request_pipeline` goes on with the same decision.
+It serves the good case only: the request is admitted, and a connection to its upstream is idle, or is so once it has
+been opened. If that is not so, nothing has been sent, and `request_pipeline` goes on with the same decision.
 """
 
+from collections.abc import Callable
 from enum import Enum, auto
 
 from aiohttp import web
@@ -55,7 +56,7 @@ class FastPath:
 
         When its answer is over, `client.connection.request_over` is called.
         """
-        if isinstance(decision, Rejected):
+        if isinstance(decision, Rejected) or self._relay.stopped:
             return NO
         pool = decision.pool
         connection = pool.connect_at_once()
@@ -69,6 +70,10 @@ class FastPath:
         lines = head.upward + content_length(size) if size else head.upward
         self._relay.start(answer, pool.request_head(endpoint.method, endpoint.path, lines) + body)
         return YES
+
+    def connect(self, decision: Admitted | Rejected | None, then: Callable[[], None]) -> bool:
+        """Open a connection for a request that lacked one, and call `then`; return whether it will be called."""
+        return isinstance(decision, Admitted) and self._relay.open_ahead(decision.pool, then)
 
     def _report(self, answer: ResponseRelay, refusal: Refusal | None) -> None:
         self._relay.finish(answer)

@@ -48,8 +48,7 @@ class UpstreamConnection(asyncio.BaseProtocol):
         self._open_passthrough: Passthrough | None = None
         self._poll = select.poll()
         self._paused = False
-        self._writable = asyncio.Event()
-        self._writable.set()
+        self._drained: asyncio.Event | None = None  # while the upstream does not take what is written
         self.idle_timer = IdleTimer()
         self.passthrough: Passthrough | None = None
         self.opened_at = self.idle_since = monotonic()
@@ -76,11 +75,12 @@ class UpstreamConnection(asyncio.BaseProtocol):
     @property
     def is_drained(self) -> bool:
         """Whether the upstream has taken most of what was written, or is gone."""
-        return self._writable.is_set()
+        return self._drained is None
 
     async def drain(self) -> None:
         """Wait until `is_drained`."""
-        await self._writable.wait()
+        if self._drained is not None:
+            await self._drained.wait()
 
     # --- the way down
 
@@ -126,7 +126,7 @@ class UpstreamConnection(asyncio.BaseProtocol):
             self._poll.register(socket.fileno(), select.POLLIN | select.POLLHUP)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._writable.set()
+        self.resume_writing()
         if self._receiver is None:
             return
         if exc is None and self._parser.ends_with_connection():
@@ -138,10 +138,12 @@ class UpstreamConnection(asyncio.BaseProtocol):
         """Nothing is sent to an upstream that has closed; asyncio calls `connection_lost` next."""
 
     def pause_writing(self) -> None:
-        self._writable.clear()
+        self._drained = self._drained or asyncio.Event()
 
     def resume_writing(self) -> None:
-        self._writable.set()
+        if self._drained is not None:
+            self._drained.set()
+            self._drained = None
 
     # --- the life of a connection
 

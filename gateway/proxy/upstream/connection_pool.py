@@ -25,6 +25,7 @@ from gateway.proxy.upstream.dead_peer import DEAD_PEER_SECONDS, detect_death
 from gateway.proxy.upstream.response_head import UpstreamError
 
 _IDLE_SECONDS = 4.0
+_AHEAD_SECONDS = 0.1  # that a request waits for a connection before it takes the way on which it may wait for long
 _MOST_SECONDS = 300.0  # that a connection may be old when it is kept
 _NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE}
 FreeDescriptor = Callable[[], bool]  # makes one free, of those that are kept for upstreams; False if there is none
@@ -63,6 +64,7 @@ class ConnectionPool:
         self._in_use = 0
         self._receiving = 0  # requests that hold a part of their body, and have no connection yet
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._opening: set[asyncio.Task[None]] = set()  # connections ahead of their requests
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
         self.refusal: Callable[[], Refusal] | None = None  # made for whoever asks for a connection now
@@ -84,6 +86,28 @@ class ConnectionPool:
         connection = self._reused()
         self._in_use += connection is not None
         return connection
+
+    def open_ahead(self, then: Callable[[], None]) -> bool:
+        """Open a connection that will be idle, and call `then` in that moment; soon, too, if there is none by then.
+
+        Nothing is done, and False returned, where a request has to wait in line, or is turned away.
+        """
+        if self._in_use >= self._limits.connections or self.refusal is not None or self._closed:
+            return False
+        self._in_use += 1
+        opening = asyncio.get_running_loop().create_task(self._open_ahead(then))
+        self._opening.add(opening)
+        opening.add_done_callback(self._opening.discard)
+        return True
+
+    async def _open_ahead(self, then: Callable[[], None]) -> None:
+        try:
+            with contextlib.suppress(TimeoutError, UpstreamError):  # whoever asks next finds out again, and says so
+                async with asyncio.timeout(_AHEAD_SECONDS):
+                    self._keep(await self._open_once())
+        finally:
+            self._give_place_back()
+            then()
 
     @contextlib.contextmanager
     def receiving(self) -> Iterator[None]:
@@ -146,7 +170,11 @@ class ConnectionPool:
             connection.abort()
             return
         connection.release()
-        connection.idle_since = self._answered_at = now
+        self._answered_at = now
+        self._keep(connection)
+
+    def _keep(self, connection: UpstreamConnection) -> None:
+        connection.idle_since = monotonic()
         self._idle.append(connection)
         if self._sweep is None:
             self._sweep_later()
@@ -158,6 +186,8 @@ class ConnectionPool:
     def close(self) -> None:
         """Close what is idle now, and what is in use when it is released."""
         self._closed = True
+        for opening in self._opening:
+            opening.cancel()
         if self._sweep is not None:
             self._sweep.cancel()
         for connection in self._idle:
@@ -178,9 +208,7 @@ class ConnectionPool:
         patience = monotonic() + self.timeouts.connect
         while True:
             try:
-                connection = await self._address.open(self.timeouts.connect)
-                detect_death(connection.transport, self._dead_peer)
-                return connection
+                return await self._open_once()
             except UpstreamError as error:
                 if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in _NO_DESCRIPTOR:
                     raise
@@ -189,6 +217,11 @@ class ConnectionPool:
                 if monotonic() > patience:
                     raise BusyError("no file descriptor is left for a connection") from error
             await asyncio.sleep(_DESCRIPTOR_SECONDS)
+
+    async def _open_once(self) -> UpstreamConnection:
+        connection = await self._address.open(self.timeouts.connect)
+        detect_death(connection.transport, self._dead_peer)
+        return connection
 
     async def _wait_for_a_place(self) -> None:
         if len(self._waiting) >= self._limits.waiting:

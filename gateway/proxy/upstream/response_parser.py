@@ -2,8 +2,8 @@
 
 Which bytes can be kept, and what clears them? No answer may begin with what is left of another.
 
-- `_heads` and `_raw_headers` hold the lines before a head is known. The head clears the first, an interim answer the
-  second; an error leaves both, and its connection is closed.
+- `_heads` and `_raw_headers` hold the lines before a head is known. The head clears both, an interim answer the second;
+  an error leaves both, and its connection is closed.
 - `_pieces` hold the body since `taken`, which is called in the same read. Bytes of a body without a head are an error,
   those after its end are dropped, and their connection is closed (`surplus`).
 - httptools keeps the header it is in. Its next header, or the end of the head or of the last chunk, takes that away:
@@ -121,6 +121,7 @@ class ResponseParser:
             return
         self._heads = b""
         self.head = checked_head(status, self._http.get_http_version(), self._raw_headers)
+        self._raw_headers = []
 
     def on_body(self, data: bytes) -> None:
         if self.head is None:

@@ -59,7 +59,7 @@ def test_a_list_that_connection_names_does_not_go_up(gateway: GatewayProcess, up
     assert upstream.only_request.values("anthropic-beta") == []
 
 
-@pytest.mark.parametrize("query", ["", "?beta=true"], ids=["fast", "by aiohttp"])
+@pytest.mark.parametrize("query", ["", "?beta=true!"], ids=["fast", "by aiohttp"])
 def test_the_codings_of_an_answer_come_down_whole(
     gateway: GatewayProcess, upstream: ScriptedUpstream, query: str
 ) -> None:

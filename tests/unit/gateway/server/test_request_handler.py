@@ -128,7 +128,7 @@ async def test_a_connection_that_stands_as_the_drain_ends_is_not_used(monkeypatc
             return connection
 
         monkeypatch.setattr(ConnectionPool, "connect", connect_at_the_end_of_the_drain)
-        url = f"{gateway.url}/api/gguf/demo/v1/models?the=long_way"
+        url = f"{gateway.url}/api/gguf/demo/v1/models?the=long_way!"
         async with aiohttp.ClientSession() as client, client.get(url, headers={"key": KEY}) as answer:
             assert (answer.status, await answer.read()) == (503, errors.Refusal(errors.DRAINING).body)
         assert [seen.path for seen in mock.requests if seen.path != "/health"] == []

@@ -88,6 +88,57 @@ async def test_a_connection_serves_as_often_as_its_server_says(said: bytes, most
         connection.release()
 
 
+async def test_a_connection_opened_ahead_is_idle_when_its_request_is_told(url: str) -> None:
+    upstream, told = upstream_of(url, connections=1), asyncio.Event()
+    assert upstream.open_ahead(told.set)
+    assert upstream.connections == {"in_use": 1, "idle": 0, "waiting": 0}
+    assert not upstream.open_ahead(told.set), "it would be one more than may be in use"
+    await told.wait()
+    assert upstream.connections == {"in_use": 0, "idle": 1, "waiting": 0}
+    connection = upstream.connect_at_once()
+    assert connection is not None
+    upstream.release(connection)
+    upstream.close()
+
+
+async def test_a_request_is_told_when_no_connection_can_be_opened_ahead() -> None:
+    upstream, told = upstream_of("http://127.0.0.1:9"), asyncio.Event()
+    assert upstream.open_ahead(told.set)
+    await told.wait()
+    assert upstream.connections == {"in_use": 0, "idle": 0, "waiting": 0}
+    upstream.close()
+
+
+async def test_a_request_does_not_wait_for_long_for_a_connection_ahead(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upstream, told = upstream_of(url), asyncio.Event()
+    monkeypatch.setattr(module, "_AHEAD_SECONDS", 0.01)
+    monkeypatch.setattr(upstream, "_open_once", asyncio.Event().wait)
+    assert upstream.open_ahead(told.set)
+    await told.wait()
+    assert upstream.connections == {"in_use": 0, "idle": 0, "waiting": 0}
+    upstream.close()
+
+
+async def test_nothing_is_opened_ahead_for_who_is_turned_away(url: str) -> None:
+    upstream = upstream_of(url)
+    upstream.turn_away(partial(Refusal, PAUSED, "paused"))
+    assert not upstream.open_ahead(lambda: None)
+    upstream.turn_away(None)
+    upstream.close()
+    assert not upstream.open_ahead(lambda: None)
+
+
+async def test_a_pool_that_is_closed_opens_nothing_more(url: str) -> None:
+    upstream, told = upstream_of(url), asyncio.Event()
+    assert upstream.open_ahead(told.set)
+    await asyncio.sleep(0)
+    upstream.close()
+    await told.wait()
+    assert upstream.connections == {"in_use": 0, "idle": 0, "waiting": 0}
+
+
 async def test_a_connection_that_llama_server_may_soon_close_is_not_used(
     url: str,
 ) -> None:
