@@ -11,8 +11,11 @@ import pytest
 _ROOT = Path(__file__).parent.parent
 _PACKAGES = ("gateway", "mockserver")
 
+_AS_GIVEN = "what the registry holds, and the same as an operation gives it"
 _SAME_CLASS = {
-    "Deployment": "a model behind a base URL, for the gateway that serves it and for the test that steers it",
+    "Account": _AS_GIVEN,
+    "Key": _AS_GIVEN,
+    "Deployment": "a model behind a base URL: as the gateway serves it, an operation gives it, and a test steers it",
     "Metrics": "the numbers behind `/metrics`",
 }
 _SAME_MODULE = {
@@ -61,7 +64,7 @@ def test_no_module_name_stands_for_two_ideas() -> None:
 
 @pytest.mark.parametrize("name", _SAME_CLASS)
 def test_a_class_name_with_an_excuse_is_still_used_twice(name: str) -> None:
-    assert len(_places_of_classes()[name]) == 2
+    assert len(_places_of_classes()[name]) > 1
 
 
 @pytest.mark.parametrize("name", _SAME_MODULE)

@@ -55,7 +55,7 @@ class DeploymentQuery(PageQuery):
     account: Id | None = Field(default=None, description="Only this account's.")
 
 
-class DeploymentTimeouts(Answer):
+class TimeoutsShown(Answer):
     """In seconds; null is the server's default."""
 
     connect: float | None
@@ -64,7 +64,7 @@ class DeploymentTimeouts(Answer):
     queue: float | None
 
 
-class DeploymentLimits(Answer):
+class LimitsShown(Answer):
     """Null is the server's default."""
 
     connections: int | None
@@ -84,8 +84,8 @@ class Deployment(Answer):
     has_upstream_key: bool
     status: Status
     readiness: str | None = None
-    timeouts: DeploymentTimeouts
-    limits: DeploymentLimits
+    timeouts: TimeoutsShown
+    limits: LimitsShown
     ping: float | None
     ca_file: str | None
     endpoints: tuple[EndpointGroup, ...]

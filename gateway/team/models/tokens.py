@@ -31,7 +31,7 @@ class NewToken(Request):
     expires_at: Moment | None = Field(default=None, description="When it ends; never if it is left out.")
 
 
-class Token(Answer):
+class AdminToken(Answer):
     """An admin token, without its text. `state` is `valid`, `expired` or `revoked`."""
 
     id: str
@@ -45,7 +45,7 @@ class Token(Answer):
     revoked_at: Moment | None
 
 
-class CreatedToken(Token):
+class CreatedToken(AdminToken):
     """A new token, and its text: shown this once, stored nowhere."""
 
     token: str

@@ -15,10 +15,10 @@ from gateway.team.models.common import Page
 from gateway.team.models.deployments import (
     Deployment,
     DeploymentChange,
-    DeploymentLimits,
     DeploymentQuery,
-    DeploymentTimeouts,
+    LimitsShown,
     NewDeployment,
+    TimeoutsShown,
 )
 from gateway.team.operation_error import Conflict, FieldError, Invalid, NotFound
 from gateway.team.operations.accounts import reachable, require_accounts
@@ -126,7 +126,7 @@ async def _put(unit: UnitOfWork, action: str, before: Deployment, changed: dict[
 def _entry_after(row: Row[Any], change: DeploymentChange) -> DeploymentEntry:
     """The deployment as it will be. Raises Invalid."""
     stored = row._mapping
-    nested = {"timeouts": tuple(DeploymentTimeouts.model_fields), "limits": tuple(DeploymentLimits.model_fields)}
+    nested = {"timeouts": tuple(TimeoutsShown.model_fields), "limits": tuple(LimitsShown.model_fields)}
     plain = ("account", "upstream", "upstream_key", "status", "ping", "ca_file")
     values: dict[str, Any] = {name: stored[name] for name in plain if stored[name] is not None}
     if stored["endpoints"] is not None:
@@ -165,8 +165,8 @@ def _view(unit: UnitOfWork, row: Row[Any]) -> Deployment:
         upstream=stored["upstream"] if is_admins else None,
         has_upstream_key=stored["upstream_key"] is not None,
         status=Status(stored["status"]),
-        timeouts=DeploymentTimeouts(**{name: stored[name] for name in DeploymentTimeouts.model_fields}),
-        limits=DeploymentLimits(**{name: stored[name] for name in DeploymentLimits.model_fields}),
+        timeouts=TimeoutsShown(**{name: stored[name] for name in TimeoutsShown.model_fields}),
+        limits=LimitsShown(**{name: stored[name] for name in LimitsShown.model_fields}),
         ping=stored["ping"],
         ca_file=stored["ca_file"] if is_admins else None,
         endpoints=DEFAULT_GROUPS if stored["endpoints"] is None else tuple(stored["endpoints"].split(",")),

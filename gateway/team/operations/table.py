@@ -203,7 +203,7 @@ _TOKENS = (
         "tokens:read",
         "List admin tokens.",
         tokens.list_tokens,
-        Page[token_models.Token],
+        Page[token_models.AdminToken],
         PageQuery,
     ),
     Operation(
@@ -224,7 +224,7 @@ _TOKENS = (
         "tokens:write",
         "End an admin token for good.",
         tokens.revoke_token,
-        token_models.Token,
+        token_models.AdminToken,
     ),
 )
 _DEPLOYMENTS = (

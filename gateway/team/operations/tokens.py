@@ -11,7 +11,7 @@ from gateway.core.secret_text import digest_of, new_secret_text
 from gateway.registry.database.team_tables import tokens
 from gateway.team.actor import ActorKind
 from gateway.team.models.common import Page, PageQuery
-from gateway.team.models.tokens import CreatedToken, NewToken, Token
+from gateway.team.models.tokens import AdminToken, CreatedToken, NewToken
 from gateway.team.operation_error import Denied, FieldError, Invalid, NotFound
 from gateway.team.paging import page_of
 from gateway.team.scopes import ALL_SCOPES
@@ -20,7 +20,7 @@ from gateway.team.unit_of_work import UnitOfWork
 TOKEN_PREFIX = "gwa_"  # noqa: S105  the beginning of every token
 
 
-async def list_tokens(unit: UnitOfWork, query: PageQuery) -> Page[Token]:
+async def list_tokens(unit: UnitOfWork, query: PageQuery) -> Page[AdminToken]:
     """All of them, the oldest first; revoked and expired ones too."""
     order = [tokens.c.created_at, tokens.c.id]
     return await page_of(unit.connection, query, select(tokens), order, lambda row: _view(row, unit))
@@ -53,7 +53,7 @@ async def create_token(unit: UnitOfWork, new: NewToken) -> CreatedToken:
     return CreatedToken(**made.model_dump(), token=text)
 
 
-async def revoke_token(unit: UnitOfWork, token_id: str) -> Token:
+async def revoke_token(unit: UnitOfWork, token_id: str) -> AdminToken:
     """End it now. Doing so again changes nothing."""
     before = _view(await _row(unit, token_id), unit)
     if before.revoked_at is None:
@@ -72,8 +72,8 @@ async def _row(unit: UnitOfWork, token_id: str) -> Row[Any]:
     return row
 
 
-def _view(row: Row[Any], unit: UnitOfWork) -> Token:
-    values = {name: row._mapping[name] for name in Token.model_fields if name not in {"state", "scopes"}}
+def _view(row: Row[Any], unit: UnitOfWork) -> AdminToken:
+    values = {name: row._mapping[name] for name in AdminToken.model_fields if name not in {"state", "scopes"}}
     ended = values["expires_at"] is not None and values["expires_at"] <= unit.now
     state = "revoked" if values["revoked_at"] is not None else "expired" if ended else "valid"
-    return Token(**values, state=state, scopes=tuple(row._mapping["scopes"].split(",")))
+    return AdminToken(**values, state=state, scopes=tuple(row._mapping["scopes"].split(",")))

@@ -15,7 +15,7 @@ from gateway.registry.database.rows import VERSION_TABLE
 DEMO = DeploymentEntry(account="acme", upstream="http://127.0.0.1:9931")
 # A file as version 0003 of the schema left it: an account, a deployment, three keys, the text of one of them.
 SCHEMA_0003 = Path(__file__).with_name("schema_0003.sql")
-KEY_0003 = "gw_i3DGt3wgRLDLWJvgv8BxGzuLMYkAPBmeHSWeCbEk1XzPlS"
+KEY_0003 = "gw_a-key-for-tests-of-an-older-database"
 _SINCE_0001 = {
     "deployments": ("queue", "endpoints", "version"),
     "keys": ("enabled", "cut", "prefix", "created_by", "deployments", "endpoints", "networks", "version"),

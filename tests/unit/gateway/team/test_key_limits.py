@@ -77,7 +77,7 @@ async def test_a_deployment_beyond_a_key_looks_like_one_that_is_not_there(team: 
         assert set(beyond.headers) == set(missing.headers)
 
 
-async def test_an_endpoint_beyond_a_key_looks_like_a_deployment_that_is_not_there(team: Team) -> None:
+async def test_an_endpoint_beyond_a_key_looks_like_nothing_there(team: Team) -> None:
     key = (await a_key(team, endpoints=(EndpointGroup.OPENAI,))).key
     assert await status(team, key) == 200
     async with asked(team, key, "one", "/tokenize") as beyond, asked(team, key, "nowhere", "/tokenize") as missing:
