@@ -94,6 +94,7 @@ TIMED_OUT = _row(
     "The model server sent no answer within the time limit.",
     _NO_RETRY,  # SDKs repeat a 5xx, and the model server would do all the work again
 )
+ENDED = _row("ended", 403, "permission_error", "An administrator has ended this request.", _NO_RETRY)
 
 # For the error event of a broken stream; the status has long been sent by then.
 CUT = _row("upstream_cut", 502, "api_error", "The model endpoint broke off in the middle of its answer.")
@@ -117,6 +118,7 @@ FURTHER = (
     DRAINING,
     BUSY,
     TIMED_OUT,
+    ENDED,
     CUT,
     SILENT,
 )

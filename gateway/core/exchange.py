@@ -20,6 +20,8 @@ class Ending(StrEnum):
     TIMED_OUT = "timed_out"  # silence beyond the limit, after the answer had begun
     CLIENT_STALLED = "client_stalled"  # the client read nothing for as long as the limit on silence
     SHUTDOWN = "shutdown"  # cut when the gateway's time to drain was over
+    ENDED = "ended"  # an admin ended it, from the page or by the admin API
+    REVOKED = "revoked"  # its key was revoked with what runs on it
     FAULT = "fault"  # an internal error of the gateway
 
 

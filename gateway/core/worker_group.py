@@ -1,6 +1,7 @@
 """What a worker knows of the others: how many there are, its own share of a limit, and their counts.
 
-Each worker publishes its counters in a file of its own: unnamed, in memory, and inherited by all of them.
+Each worker publishes its counters in a file of its own: unnamed, in memory, and inherited by all of them. A second
+one is its notice board: what it carries, while another wants to know, and what another is to end.
 """
 
 import os
@@ -17,18 +18,24 @@ _TRIES = 100  # a write takes microseconds; one that stays incomplete is the las
 
 
 class WorkerGroup:
-    """Worker `number`, from 0, of `size`, with one open file of counters for each of them.
+    """Worker `number`, from 0, of `size`, with one open file of counters, and one notice board, for each of them.
 
     `supervisor` is the file descriptor of a socket to it. A process that serves alone has neither.
     """
 
     def __init__(
-        self, number: int = 0, size: int = 1, counter_files: Sequence[int] = (), supervisor: int | None = None
+        self,
+        number: int = 0,
+        size: int = 1,
+        counter_files: Sequence[int] = (),
+        supervisor: int | None = None,
+        boards: Sequence[int] = (),
     ) -> None:
         self.number = number
         self.size = size
         self.supervisor = supervisor
         self._counter_files = counter_files
+        self._boards = boards
 
     def share(self, whole: Limits) -> Limits:
         """This worker's part of an upstream's limits. The parts add up, but everyone has a connection."""
@@ -36,7 +43,7 @@ class WorkerGroup:
 
     def publish_counters(self, data: bytes) -> None:
         """Show the others `data` instead of what was published before."""
-        os.pwrite(self._counter_files[self.number], _HEADER.pack(len(data), crc32(data)) + data, 0)
+        _write(self._counter_files[self.number], data)
 
     def own_counters(self) -> bytes:
         """What a worker of this number published last, before it was started again; nothing at its first start."""
@@ -46,12 +53,24 @@ class WorkerGroup:
         """What the others published last; nothing of those that have published nothing."""
         return (_read(file) for number, file in enumerate(self._counter_files) if number != self.number)
 
+    def publish_notices(self, data: bytes) -> None:
+        """Put `data` on this worker's board, instead of what was there."""
+        _write(self._boards[self.number], data)
+
+    def other_notices(self) -> list[bytes]:
+        """What is on the boards of the others; nothing of those that have put nothing there."""
+        return [_read(file) for number, file in enumerate(self._boards) if number != self.number]
+
     def _part(self, whole: int) -> int:
         return whole // self.size + (self.number < whole % self.size)
 
 
 ALONE = WorkerGroup()
 WORKER_GROUP = web.AppKey("worker_group", WorkerGroup)
+
+
+def _write(file: int, data: bytes) -> None:
+    os.pwrite(file, _HEADER.pack(len(data), crc32(data)) + data, 0)
 
 
 def _read(file: int) -> bytes:

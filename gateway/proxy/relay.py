@@ -7,6 +7,7 @@ A request is sent once: after its first byte there is no second try.
 import asyncio
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import cast
 
 from aiohttp import HttpVersion11, hdrs, web
@@ -14,11 +15,11 @@ from aiohttp import HttpVersion11, hdrs, web
 from gateway.core import errors
 from gateway.core.endpoints import Endpoint
 from gateway.core.errors import Refusal
-from gateway.core.exchange import Exchange
+from gateway.core.exchange import Ending, Exchange
 from gateway.core.http import headers
 from gateway.proxy.client_connection import Client, ClientConnection
 from gateway.proxy.request_body import RequestBody
-from gateway.proxy.response_relay import ResponseRelay
+from gateway.proxy.response_relay import LAST_EVENTS, ResponseRelay
 from gateway.proxy.response_writer import WrittenResponse
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.connection_pool import BusyError, ConnectionPool
@@ -32,7 +33,7 @@ class Relay:
         self.body_bytes = body_bytes
         self._upload_silence = upload_silence
         self._answers: set[ResponseRelay] = set()
-        self._preparing: set[asyncio.Timeout] = set()  # requests that have no connection yet
+        self._preparing: set[_Preparing] = set()
         self._one_left = asyncio.Event()
         self.stopped = False
         self.under_way = 0  # requests: being received, in line for a connection, waiting for an answer or receiving it
@@ -45,6 +46,11 @@ class Relay:
     def answers_under_way(self) -> Iterator[ResponseRelay]:
         """The answers that are being waited for or passed on."""
         yield from self._answers
+
+    def exchanges_under_way(self) -> Iterator[Exchange]:
+        """The requests that are being received, in line for a connection, or answered."""
+        yield from (answer.exchange for answer in self._answers)
+        yield from (preparing.exchange for preparing in self._preparing)
 
     def silence_of(self, deployment_id: str) -> float:
         """Seconds since an answer under way to this deployment brought a byte; infinite if there is none."""
@@ -62,11 +68,19 @@ class Relay:
         """End every exchange now, visibly for its client. Returns how many there were."""
         self.stopped = True
         count = self.under_way
-        for answer in tuple(self._answers):
-            answer.cut()
-        for preparing in self._preparing:
-            preparing.reschedule(0)
+        self.cut(lambda _: True, Ending.SHUTDOWN)
         return count
+
+    def cut(self, belongs: Callable[[Exchange], bool], ending: Ending) -> int:
+        """End the exchanges that belong to these, visibly for their clients. Returns how many there were."""
+        answers = [answer for answer in self._answers if belongs(answer.exchange)]
+        preparing = [one for one in self._preparing if belongs(one.exchange)]
+        for answer in answers:
+            answer.cut(ending)
+        for one in preparing:
+            one.cut_as = ending
+            one.limit.reschedule(0)
+        return len(answers) + len(preparing)
 
     def start(self, answer: ResponseRelay, data: bytes) -> None:
         """Send a request that is whole and has its connection, and count it until `finish`. Raises UpstreamError."""
@@ -104,7 +118,8 @@ class Relay:
         self, request: web.Request, exchange: Exchange, pool: ConnectionPool, endpoint: Endpoint
     ) -> web.StreamResponse:
         upload = RequestBody(request, self.body_bytes, self._upload_silence) if endpoint.has_body else None
-        body, connection = await self._prepare(exchange, upload, pool)
+        preparing = _Preparing(exchange)
+        body, connection = await self._prepare(preparing, upload, pool)
         outcome: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
         answer = ResponseRelay(
             exchange, endpoint, pool, connection, client=_client_of(request), report=_reporter(outcome)
@@ -114,6 +129,7 @@ class Relay:
         try:
             if self.stopped:
                 raise Refusal(errors.DRAINING)
+            preparing.raise_if_cut()
             lines = headers.lines_of(_upward(request, endpoint))
             framing = b"" if upload is None else upload.framing()
             head = pool.request_head(endpoint.method, endpoint.upstream_path or endpoint.path, lines + framing)
@@ -131,21 +147,21 @@ class Relay:
             answer.client_left()  # if it is not over: whatever the reason, there is nobody left to answer
 
     async def _prepare(
-        self, exchange: Exchange, upload: RequestBody | None, pool: ConnectionPool
+        self, preparing: "_Preparing", upload: RequestBody | None, pool: ConnectionPool
     ) -> tuple[bytes, UpstreamConnection]:
-        """What the request's body begins with, and a connection for it. Raises Refusal, that of `cut_all` included."""
+        """What the request's body begins with, and a connection for it. Raises Refusal, that of `cut` included."""
         body = b""
-        preparing = asyncio.timeout(None)
         self._preparing.add(preparing)
         try:
-            async with preparing:
+            async with preparing.limit:
                 if upload is not None:
                     with pool.receiving():
                         body = await upload.read_first()
-                    exchange.bytes_in = upload.size
+                    preparing.exchange.bytes_in = upload.size
                 return body, await pool.connect()
-        except TimeoutError as error:
-            raise Refusal(errors.DRAINING) from error
+        except TimeoutError:
+            preparing.raise_if_cut()
+            raise
         except UpstreamError as error:
             raise Refusal(errors.UNREACHABLE, cause=str(error)) from error
         except BusyError as error:
@@ -157,6 +173,20 @@ class Relay:
         self.under_way -= 1
         if self.draining:
             self._one_left.set()
+
+
+@dataclass(slots=True, eq=False)
+class _Preparing:
+    """A request that has no connection yet. `limit` ends the wait for one when it is `cut_as` something."""
+
+    exchange: Exchange
+    limit: asyncio.Timeout = field(default_factory=lambda: asyncio.timeout(None))
+    cut_as: Ending | None = None
+
+    def raise_if_cut(self) -> None:
+        """Raise the Refusal that its client gets."""
+        if self.cut_as is not None:
+            raise Refusal(LAST_EVENTS[self.cut_as])
 
 
 RELAY = web.AppKey("relay", Relay)

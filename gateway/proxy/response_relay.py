@@ -24,11 +24,14 @@ from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
 _REWRITTEN_BYTES = 1024 * 1024  # of an answer that is to be rewritten, and so has to be whole first
 _PEEKED_BYTES = 256 * 1024  # of a 503, to see whether it says "loading"
 
-# The error that the last event of a broken stream reports. None for a client that reads nothing.
-_LAST_EVENTS = {
+# The error that the last event of a broken stream reports, and what is refused with where none has begun. None for a
+# client that reads nothing.
+LAST_EVENTS = {
     Ending.UPSTREAM_CUT: errors.CUT,
     Ending.TIMED_OUT: errors.SILENT,
     Ending.SHUTDOWN: errors.DRAINING,
+    Ending.ENDED: errors.ENDED,
+    Ending.REVOKED: errors.BAD_KEY,
 }
 
 
@@ -160,9 +163,9 @@ class ResponseRelay:
         if self.reply is None:
             self._finish(None, refusal)
 
-    def cut(self) -> None:
-        """End the answer now, visibly for the client: the gateway is shutting down."""
-        self._finish(Ending.SHUTDOWN, Refusal(errors.DRAINING) if self.reply is None else None)
+    def cut(self, ending: Ending) -> None:
+        """End the answer now, visibly for the client: as `SHUTDOWN`, `ENDED` or `REVOKED`."""
+        self._finish(ending, Refusal(LAST_EVENTS[ending]) if self.reply is None else None)
 
     def client_left(self) -> None:
         """There is nobody left to answer."""
@@ -322,7 +325,7 @@ class ResponseRelay:
 
         RFC 9112 8: a chunked body without its last chunk, and a body shorter than its length, are incomplete.
         """
-        row = _LAST_EVENTS.get(self.exchange.ending)
+        row = LAST_EVENTS.get(self.exchange.ending)
         if row is not None and self._is_open_stream:
             words = event_stream.error_event(self._endpoint.protocol, row.type, row.message)
             last_words = event_stream.finish_line(self._sent.last()[-event_stream.TAIL_BYTES :]) + words

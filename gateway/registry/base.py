@@ -32,12 +32,14 @@ class Snapshot:
     """All that a request needs to know, at one moment. Reading it touches neither disk nor database.
 
     `keys` is indexed by the SHA-256 of a key's text, `deployments` and `accounts` by id. What did not change between
-    two snapshots of a source is the same object in both.
+    two snapshots of a source is the same object in both. `cut_keys` are the ids of the keys that were revoked with
+    what runs on them.
     """
 
     keys: KeyIndex = field(default_factory=KeyIndex, repr=False)
     deployments: Mapping[str, Deployment] = field(default_factory=lambda: MappingProxyType({}))
     accounts: Mapping[str, Account] = field(default_factory=lambda: MappingProxyType({}))
+    cut_keys: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, keys: Iterable[Key], deployments: Iterable[Deployment], accounts: Iterable[Account] = ()) -> "Snapshot":
@@ -56,6 +58,7 @@ class Snapshot:
             self.keys.changed(put, gone),
             _changed(self.deployments, found.deployments),
             _changed(self.accounts, found.accounts),
+            (self.cut_keys - found.keys.keys()) | {key.id for key in put if key.cut},
         )
 
     def reusing(self, before: "Snapshot") -> "Snapshot":

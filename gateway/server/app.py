@@ -15,6 +15,8 @@ from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPools, FreeD
 from gateway.proxy.upstream.readiness import READINESS, Readiness
 from gateway.registry.base import Registry
 from gateway.server import team_database
+from gateway.server.activity import notice_boards
+from gateway.server.activity.revoked_answers import RevokedAnswers
 from gateway.server.admission import ADMISSION, REGISTRY, Admission
 from gateway.server.completion import COMPLETION, Completion
 from gateway.server.handlers import authentication, dashboard, metrics_endpoint, preflight
@@ -63,6 +65,8 @@ def create_app(
     app[COMPLETION] = Completion(access, readiness, uses)
     app.on_response_prepare.append(access_log.stamp)
     app.cleanup_ctx.extend((registry_context, readiness_context, uses.kept))
+    RevokedAnswers(registry, relay)
+    notice_boards.set_up(app)
     team_database.set_up(app)
     dashboard.set_up(app, server, notifier)
     metrics_endpoint.set_up(app, server)

@@ -9,7 +9,9 @@ from aiohttp import web
 
 from gateway.core import team_errors
 from gateway.core.errors import Refusal
+from gateway.server.activity.notice_boards import BOARDS
 from gateway.server.admission import REGISTRY
+from gateway.team.exchanges import Exchanges
 
 if TYPE_CHECKING:
     from gateway.team.unit_of_work import TeamDatabase
@@ -18,8 +20,9 @@ if TYPE_CHECKING:
 class TeamAccess:
     """Where the team's database is; None for a registry that is a file, which nobody changes but its editor."""
 
-    def __init__(self, place: str | Path | None) -> None:
+    def __init__(self, place: str | Path | None, exchanges: Exchanges) -> None:
         self.place = place
+        self._exchanges = exchanges
         self._database: TeamDatabase | None = None
 
     async def database(self) -> "TeamDatabase":
@@ -28,7 +31,7 @@ class TeamAccess:
             raise Refusal(team_errors.NO_DATABASE)
         if self._database is None:
             module: Any = await asyncio.to_thread(import_module, "gateway.team.unit_of_work")
-            self._database = self._database or module.TeamDatabase(self.place)
+            self._database = self._database or module.TeamDatabase(self.place, self._exchanges)
         return self._database
 
     async def close(self, _app: web.Application) -> None:
@@ -42,5 +45,5 @@ TEAM = web.AppKey("team", TeamAccess)
 
 def set_up(app: web.Application) -> None:
     """Say where the registry's database is."""
-    app[TEAM] = TeamAccess(app[REGISTRY].place)
+    app[TEAM] = TeamAccess(app[REGISTRY].place, app[BOARDS])
     app.on_cleanup.append(app[TEAM].close)

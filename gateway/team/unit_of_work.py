@@ -12,7 +12,8 @@ from gateway.registry.database.engine import database_url, engine_for, in_senten
 from gateway.registry.database.transaction import Transaction
 from gateway.team import audit
 from gateway.team.actor import Actor
-from gateway.team.operation_error import Stale
+from gateway.team.exchanges import Exchanges
+from gateway.team.operation_error import Conflict, Stale
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class UnitOfWork:
     now: datetime
     expected_version: int | None = None
     _transaction: Transaction | None = None
+    _exchanges: Exchanges | None = None
 
     @property
     def registry(self) -> Transaction:
@@ -31,6 +33,13 @@ class UnitOfWork:
         if self._transaction is None:
             raise RuntimeError("nothing is changed while only looking")
         return self._transaction
+
+    @property
+    def exchanges(self) -> Exchanges:
+        """What the gateway carries now. Raises Conflict where no gateway runs around this."""
+        if self._exchanges is None:
+            raise Conflict("Only a running gateway knows what it carries: ask it by its address.")
+        return self._exchanges
 
     async def note(
         self,
@@ -51,9 +60,13 @@ class UnitOfWork:
 
 
 class TeamDatabase:
-    """Opens transactions on the database at a place. All raise SourceError for a database that fails."""
+    """Opens transactions on the database at a place. All raise SourceError for a database that fails.
 
-    def __init__(self, place: str | Path) -> None:
+    `exchanges` are those of the gateway around it, if one runs.
+    """
+
+    def __init__(self, place: str | Path, exchanges: Exchanges | None = None) -> None:
+        self._exchanges = exchanges
         url = database_url(place)
         self._name = name_of(url)
         self._reading: AsyncEngine = engine_for(url, writing=False)
@@ -63,14 +76,14 @@ class TeamDatabase:
     async def read(self, actor: Actor) -> AsyncIterator[UnitOfWork]:
         """Look without changing anything."""
         async with self.connect() as connection:
-            yield UnitOfWork(connection, actor, datetime.now(UTC))
+            yield UnitOfWork(connection, actor, datetime.now(UTC), _exchanges=self._exchanges)
 
     @asynccontextmanager
     async def change(self, actor: Actor, expected_version: int | None = None) -> AsyncIterator[UnitOfWork]:
         """All of the block's changes or none. The revision is taken first: what is read then, nobody else changes."""
         async with self.begin() as connection:
             transaction = await Transaction.begin(connection)
-            yield UnitOfWork(connection, actor, datetime.now(UTC), expected_version, transaction)
+            yield UnitOfWork(connection, actor, datetime.now(UTC), expected_version, transaction, self._exchanges)
             await (transaction.note() if transaction.has_changed else transaction.leave_no_trace())
 
     @asynccontextmanager

@@ -7,6 +7,7 @@ missing, because it was long ago or the tables were changed by another hand, all
 
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -99,8 +100,9 @@ Rows = Mapping[str, Mapping[str, DatabaseRow | None]]  # by table, and there by 
 def everything(revision: int, rows: Mapping[str, Iterable[DatabaseRow]], default: Defaults) -> Read:
     """What all rows of all tables say."""
     deployments = (deployment_of(row, default) for row in rows["deployments"])
-    found = Snapshot.of(map(key_of, rows["keys"]), deployments, map(account_of, rows["accounts"]))
-    return Read(revision, found)
+    keys = [key_of(row) for row in rows["keys"]]
+    found = Snapshot.of(keys, deployments, map(account_of, rows["accounts"]))
+    return Read(revision, replace(found, cut_keys=frozenset(key.id for key in keys if key.cut)))
 
 
 def followed(before: Read, revision: int, rows: Rows, default: Defaults) -> Read:

@@ -43,6 +43,7 @@ WHY = MappingProxyType(
         errors.DRAINING.reason: "the gateway is shutting down",
         errors.BUSY.reason: "no connection to the upstream was free",
         errors.TIMED_OUT.reason: "the upstream sent no first byte in time",
+        errors.ENDED.reason: "an admin ended the request before it was answered",
     }
 )
 

@@ -77,6 +77,7 @@ class _Supervisor:
         self._server = server
         self._announce = announce
         self._counter_files = [os.memfd_create(f"worker-{number}") for number in range(server.workers)]
+        self._boards = [os.memfd_create(f"board-{number}") for number in range(server.workers)]
         self._workers: dict[int, _Worker] = {}  # by process id
         self._schedule = RestartBackoff()
         self._schedule.add(0)  # alone at first, so that an error in all of them is reported once
@@ -117,7 +118,7 @@ class _Supervisor:
             self._close_inherited()
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             channel = theirs.detach()
-            group = WorkerGroup(number, self._server.workers, self._counter_files, channel)
+            group = WorkerGroup(number, self._server.workers, self._counter_files, channel, self._boards)
             return ServeArguments(self._server, lambda _: _tell(channel), None, group)
         self._workers[pid] = worker = _Worker(number, pid, ours)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)

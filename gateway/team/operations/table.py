@@ -3,13 +3,14 @@
 from types import MappingProxyType
 
 from gateway.team.models import accounts as account_models
+from gateway.team.models import activity as activity_models
 from gateway.team.models import audit as audit_models
 from gateway.team.models import deployments as deployment_models
 from gateway.team.models import keys as key_models
 from gateway.team.models import people as people_models
 from gateway.team.models import tokens as token_models
 from gateway.team.models.common import Nothing, Page, PageQuery
-from gateway.team.operations import accounts, audit_log, deployments, invitations, keys, people, tokens
+from gateway.team.operations import accounts, activity, audit_log, deployments, invitations, keys, people, tokens
 from gateway.team.operations.operation import Operation
 
 _ACCOUNTS = (
@@ -302,6 +303,27 @@ _DEPLOYMENTS = (
         is_versioned=True,
     ),
 )
+_ACTIVITY = (
+    Operation(
+        "activity.list",
+        "GET",
+        "/activity",
+        "activity:read",
+        "List requests under way, the oldest first, a thousand at most.",
+        activity.list_activity,
+        Page[activity_models.Activity],
+        activity_models.ActivityQuery,
+    ),
+    Operation(
+        "activity.end",
+        "POST",
+        "/activity/{request}/end",
+        "activity:write",
+        "Break a request off, visibly for its client.",
+        activity.end_activity,
+        activity_models.Activity,
+    ),
+)
 _AUDIT = (
     Operation(
         "audit.list",
@@ -315,5 +337,5 @@ _AUDIT = (
     ),
 )
 OPERATIONS = MappingProxyType(
-    {one.name: one for one in (*_ACCOUNTS, *_PEOPLE, *_KEYS, *_TOKENS, *_DEPLOYMENTS, *_AUDIT)}
+    {one.name: one for one in (*_ACCOUNTS, *_PEOPLE, *_KEYS, *_TOKENS, *_DEPLOYMENTS, *_ACTIVITY, *_AUDIT)}
 )

@@ -1,5 +1,6 @@
 """A gateway with a team's database for tests, people in it, and a browser's window for somebody who is signed in."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -10,11 +11,14 @@ from typing import Any
 from aiohttp import web
 from playwright.async_api import Browser, Page, expect
 from pydantic import BaseModel
+from sqlalchemy import select
 
 from gateway.config.settings import Probes, Server
 from gateway.registry.database.database_registry import SqlRegistry
 from gateway.registry.database.engine import database_url
 from gateway.registry.database.migrate import prepare
+from gateway.registry.database.tables import revision
+from gateway.server.admission import REGISTRY
 from gateway.server.app import create_app
 from gateway.server.http_server import Runner
 from gateway.server.team_database import TEAM
@@ -52,6 +56,19 @@ class Team:
     async def do(self, name: str, *ids: str, asked: BaseModel | None = None) -> Any:
         """The result of an operation. The gateway looks at the change soon."""
         return await perform(self.database, machine_actor("root"), Call(OPERATIONS[name], ids, asked))
+
+    async def has_looked(self) -> None:
+        """Wait until the gateway serves by what the database says now."""
+        async with self.database.connect() as connection:
+            wanted = (await connection.execute(select(revision.c.number))).scalar_one()
+        told, registry = asyncio.Event(), self.app[REGISTRY]
+        registry.listeners.append(told.set)
+        async with asyncio.timeout(PATIENCE):
+            while registry._known.revision < wanted:  # type: ignore[attr-defined]
+                registry.look_soon()
+                await told.wait()
+                told.clear()
+        registry.listeners.remove(told.set)
 
     async def person(self, name: str, role: str = "admin", accounts: Iterable[str] = ()) -> str:
         """A new person, who is signed in: the text of their session."""

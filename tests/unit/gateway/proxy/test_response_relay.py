@@ -88,7 +88,7 @@ def ended() -> Ended:
 async def test_what_is_cut_is_not_ended_as_well(ended: Ended) -> None:
     answer = ended.answer()
     answer.body_received(EVENT, False)
-    answer.cut()
+    answer.cut(Ending.SHUTDOWN)
     answer.body_received(b"", True)  # came in the same turn of the event loop
     assert answer.exchange.ending is Ending.SHUTDOWN
     assert ended.reports == [None]
@@ -101,7 +101,7 @@ async def test_what_has_ended_is_not_cut_as_well(ended: Ended) -> None:
     answer = ended.answer()
     answer.body_received(DONE, False)
     answer.body_received(b"", True)
-    answer.cut()
+    answer.cut(Ending.SHUTDOWN)
     assert answer.exchange.ending is Ending.FINISHED
     assert ended.reports == [None]
     assert ended.wire.sent.endswith(DONE + b"\r\n0\r\n\r\n")
@@ -111,7 +111,7 @@ async def test_what_has_ended_is_not_cut_as_well(ended: Ended) -> None:
 async def test_an_answer_that_is_cut_before_it_began_is_a_refusal(ended: Ended) -> None:
     answer = ended.answer()
     answer.body_received(b"", False)
-    answer.cut()
+    answer.cut(Ending.SHUTDOWN)
     await asyncio.sleep(0)  # the head alone would have been sent in this turn of the event loop
     assert [refusal is not None and refusal.row.status for refusal in ended.reports] == [503]
     assert ended.wire.sent == b""
@@ -136,7 +136,7 @@ async def test_events_bypass_the_parser_once_the_beginning_is_known(ended: Ended
     assert answer.connection.passthrough is None
     answer.body_received(EVENT * 300, False)
     assert (answer.connection.passthrough is not None) == speaks_http11
-    answer.cut()
+    answer.cut(Ending.SHUTDOWN)
     assert answer.connection.passthrough is None
 
 

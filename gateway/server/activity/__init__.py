@@ -1,0 +1,1 @@
+"""What the gateway carries now, in all of its processes: seen, and broken off where somebody says so."""

@@ -1,0 +1,134 @@
+"""How the workers of a gateway know of each other's requests, and end them: each has a board that the others read.
+
+A worker looks at the boards four times a second. Only while another has asked for it does it write what it carries
+there, so that it costs next to nothing while nobody looks.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from time import monotonic
+from typing import Any, NamedTuple
+
+import orjson
+from aiohttp import web
+
+from gateway.core.worker_group import WORKER_GROUP, WorkerGroup
+from gateway.proxy.relay import RELAY
+from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPools
+from gateway.server.activity.exchanges_under_way import ExchangesUnderWay
+from gateway.team.exchanges import CarriedExchange
+
+_LOOK_SECONDS = 0.25  # between two looks at the boards: what is ended elsewhere is over within a second
+_ASKED_SECONDS = 5.0  # for which a question stands: somebody who looks on asks again before
+_PATIENCE_SECONDS = 1.0  # for the boards of all to be written, at the first question
+
+Connections = dict[str, tuple[int, int]]  # by deployment: in use, and requests waiting for one
+
+
+class Carried(NamedTuple):
+    """What all workers carry, less `silent` ones that have not said in time."""
+
+    exchanges: list[CarriedExchange]
+    connections: Connections
+    silent: int = 0
+
+
+class NoticeBoards:
+    """The boards of a group, as one of its workers uses them. A gateway of one process needs none."""
+
+    def __init__(self, own: ExchangesUnderWay, pools: ConnectionPools, group: WorkerGroup) -> None:
+        self._own = own
+        self._pools = pools
+        self._group = group
+        self._asked_until = 0.0  # in the monotonic clock, which all processes of a machine share
+        self._to_end: dict[str, float] = {}  # until when the others are told so
+
+    async def carried(self) -> Carried:
+        """What all workers carry now."""
+        exchanges, connections, silent = self._own.rows(), self._connections(), 0
+        for board in await self._others():
+            if board is None:
+                silent += 1
+                continue
+            exchanges += [CarriedExchange(*row) for row in board["exchanges"]]
+            for name, (in_use, waiting) in board["connections"].items():
+                mine = connections.get(name, (0, 0))
+                connections[name] = (mine[0] + in_use, mine[1] + waiting)
+        exchanges.sort(key=lambda one: -one.age)
+        return Carried(exchanges, connections, silent)
+
+    async def under_way(self) -> list[CarriedExchange]:
+        """The exchanges of all workers, the oldest first."""
+        return (await self.carried()).exchanges
+
+    async def end(self, exchange_id: str) -> None:
+        """Break an exchange off, whichever worker carries it."""
+        if not self._own.end(exchange_id) and self._group.size > 1:
+            self._to_end[exchange_id] = monotonic() + _ASKED_SECONDS
+            self._publish()
+
+    async def look_for_ever(self) -> None:
+        """Do what the boards of the others ask for."""
+        while True:
+            boards = self._read()
+            for board in boards:
+                for exchange_id in board["to_end"]:
+                    self._own.end(exchange_id)
+            if any(board["asked_until"] > monotonic() for board in boards):
+                self._publish()
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _others(self) -> list[dict[str, Any] | None]:
+        """The boards of the others, each as new as it can be; None for one that is not written in time."""
+        if self._group.size == 1:
+            return []
+        now = monotonic()
+        newest = now if self._asked_until < now else now - 2 * _LOOK_SECONDS
+        self._asked_until = now + _ASKED_SECONDS
+        self._publish()
+        while True:
+            fresh: list[dict[str, Any] | None] = [one for one in self._read() if one["carried_at"] >= newest]
+            missing = self._group.size - 1 - len(fresh)
+            if not missing or monotonic() > now + _PATIENCE_SECONDS:
+                return fresh + [None] * missing
+            await asyncio.sleep(_LOOK_SECONDS / 5)
+
+    def _read(self) -> list[dict[str, Any]]:
+        return [orjson.loads(board) for board in self._group.other_notices() if board]
+
+    def _publish(self) -> None:
+        now = monotonic()
+        self._to_end = {name: until for name, until in self._to_end.items() if until > now}
+        self._group.publish_notices(
+            orjson.dumps(
+                {
+                    "asked_until": self._asked_until,
+                    "to_end": list(self._to_end),
+                    "carried_at": now,
+                    "exchanges": [tuple(one) for one in self._own.rows()],
+                    "connections": self._connections(),
+                }
+            )
+        )
+
+    def _connections(self) -> Connections:
+        found = {name: pool.connections for name, pool in self._pools.known().items()}
+        return {name: (one["in_use"], one["waiting"]) for name, one in found.items() if one["in_use"] or one["waiting"]}
+
+
+BOARDS = web.AppKey("boards", NoticeBoards)
+
+
+def set_up(app: web.Application) -> None:
+    """Know what is under way; where there are several workers, of all of them."""
+    group, pools = app[WORKER_GROUP], app[POOLS]
+    app[BOARDS] = NoticeBoards(ExchangesUnderWay(app[RELAY], group.number), pools, group)
+    if group.size > 1:
+        app.cleanup_ctx.append(_looking)
+
+
+async def _looking(app: web.Application) -> AsyncIterator[None]:
+    task = asyncio.create_task(app[BOARDS].look_for_ever(), name="notice boards")
+    yield
+    task.cancel()
+    await asyncio.wait([task])

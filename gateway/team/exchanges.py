@@ -1,0 +1,32 @@
+"""What a running gateway carries now. A command that opens the database itself knows nothing of it."""
+
+from typing import NamedTuple, Protocol
+
+
+class CarriedExchange(NamedTuple):
+    """One request under way. `age` is in seconds, `bytes_out` what its client was sent of the answer so far.
+
+    `events` are those of a stream, estimated from the size of its last ones; None for what is no stream.
+    """
+
+    id: str
+    key: str
+    account: str
+    deployment: str
+    endpoint: str
+    age: float
+    bytes_out: int
+    events: int | None
+    is_answering: bool
+
+
+class Exchanges(Protocol):
+    """The requests under way in all processes of a gateway."""
+
+    async def under_way(self) -> list[CarriedExchange]:
+        """All of them, the oldest first."""
+        ...
+
+    async def end(self, exchange_id: str) -> None:
+        """Break one off, visibly for its client."""
+        ...

@@ -1,0 +1,33 @@
+"""Requests under way, as operations give them."""
+
+from pydantic import Field
+
+from gateway.config.setting_types import Id
+from gateway.team.models.common import Answer, Moment, Request
+
+
+class Activity(Answer):
+    """A request under way. `key_name` and `person`, who made the key, are null for a key that is gone.
+
+    `bytes` is what the client was sent of the answer so far; `events` is null for what is no stream, and else
+    estimated from the size of the last ones. `is_answering` is false in line, and until the answer begins.
+    """
+
+    id: str
+    account: str
+    key: str
+    key_name: str | None
+    person: str | None
+    deployment: str
+    endpoint: str
+    started_at: Moment
+    bytes: int
+    events: int | None
+    is_answering: bool
+
+
+class ActivityQuery(Request):
+    """Which requests under way are listed."""
+
+    account: Id | None = Field(default=None, description="Only this account's.")
+    deployment: Id | None = Field(default=None, description="Only this deployment's.")

@@ -1,0 +1,99 @@
+"""What several workers carry, seen through one of them: all of it is listed, ended, and cut with its key."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from pydantic import BaseModel
+
+from gateway.registry.database.engine import database_url
+from gateway.registry.database.migrate import prepare
+from gateway.team.actor import machine_actor
+from gateway.team.models.accounts import NewAccount
+from gateway.team.models.deployments import NewDeployment
+from gateway.team.models.keys import NewKey
+from gateway.team.models.tokens import NewToken
+from gateway.team.operations.operation import Call, perform
+from gateway.team.operations.table import OPERATIONS
+from gateway.team.unit_of_work import TeamDatabase
+from tests.harness import scene
+from tests.harness.patience import wait_until
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.wire_client import WireClient, request
+from tests.wire.lifecycle.held_streams import HeldStreams
+
+pytestmark = pytest.mark.slow
+
+_CLIENTS = 16  # with so many, luck alone cannot miss a worker
+
+
+class Secrets(NamedTuple):
+    """A key, its id, and an admin token."""
+
+    key_id: str
+    key: str
+    token: str
+
+
+async def made(place: Path, upstream: str) -> Secrets:
+    """A database with the deployment demo before `upstream`."""
+    await prepare(database_url(place), create=True)
+    database = TeamDatabase(place)
+
+    async def do(name: str, asked: BaseModel) -> Any:
+        return await perform(database, machine_actor("root"), Call(OPERATIONS[name], request=asked))
+
+    demo = {"id": "demo", "account": "acme", "upstream": upstream, "status": "ready"}
+    await do("accounts.create", NewAccount(id="acme"))
+    await do("deployments.create", NewDeployment.model_validate(demo))
+    key = await do("keys.create", NewKey(account="acme", name="laptop"))
+    token = await do("tokens.create", NewToken.model_validate({"name": "ci", "scopes": ["*"]}))
+    await database.close()
+    return Secrets(key.id, key.key, token.token)
+
+
+def asked(gateway: GatewayProcess, method: str, path: str, token: str, body: bytes | None = None) -> Any:
+    """What the admin API answers."""
+    json_body = ("Content-Type: application/json",) if body else ()
+    answer = gateway.ask(request(f"/api/admin/v1{path}", *json_body, method=method, key=token, body=body))
+    assert answer.status == 200, answer.body
+    return json.loads(answer.body)
+
+
+def begin(gateway: GatewayProcess, key: str) -> list[WireClient]:
+    clients = [gateway.connect() for _ in range(_CLIENTS)]
+    for client in clients:
+        client.send(request(scene.CHAT, key=key, body=scene.BODY))
+        client.read_head()
+        client.read_some()
+    return clients
+
+
+def test_streams_of_all_workers_are_listed_ended_and_cut_with_their_key(
+    upstream: ScriptedUpstream, start_gateway: StartGateway, tmp_path: Path
+) -> None:
+    place = tmp_path / "team.db"
+    known = asyncio.run(made(place, upstream.url))
+    gateway = start_gateway(f"server: {{port: 0, workers: 2}}\ndatabase: {place}\n")
+    with upstream.playing(HeldStreams()):
+        clients = begin(gateway, known.key)
+
+        listed = asked(gateway, "GET", "/activity", known.token)["items"]
+        assert len(listed) == _CLIENTS
+        assert {one["id"].split("_")[1] for one in listed} == {"0", "1"}
+
+        ended = [next(one for one in listed if one["id"].startswith(f"act_{number}_")) for number in (0, 1)]
+        for one in ended:
+            asked(gateway, "POST", f"/activity/{one['id']}/end", known.token)
+        wait_until(lambda: upstream.busy == _CLIENTS - 2, "what was ended goes on")
+
+        asked(gateway, "POST", f"/keys/{known.key_id}/revoke", known.token, b'{"now": true}')
+        wait_until(lambda: upstream.busy == 0, "what runs on a revoked key goes on")
+        endings = [client.read_to_end() for client in clients]
+        assert sum(b"An administrator has ended this request." in ending for ending in endings) == 2
+        assert sum(b"Invalid API key." in ending for ending in endings) == _CLIENTS - 2
+        assert not any(ending.endswith(b"0\r\n\r\n") for ending in endings)
