@@ -3,6 +3,7 @@
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -42,3 +43,17 @@ class Span(click.ParamType[timedelta]):
         if seconds is None or seconds > _MOST.total_seconds():
             self.fail("a duration is a number and a unit, like 90s, 30m, 24h, 7d or 2w, up to ten years", param, ctx)
         return timedelta(seconds=seconds)
+
+
+def gateway_url(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """A gateway's URL without a slash at its end; a usage error if it is none."""
+    if value is None:
+        return None
+    try:
+        parts = urlsplit(value.rstrip("/"))
+        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or parts.username is not None or parts.query or parts.fragment:
+        raise click.BadParameter("must be a gateway's URL, like http://127.0.0.1:8080")
+    return parts.geturl()

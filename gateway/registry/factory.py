@@ -33,10 +33,14 @@ def database_of(database: str, server: Server, path: Path) -> "SqlRegistry":
     from gateway.registry.database.rows import Defaults
     from gateway.registry.database.sqlite_file import place_of
 
+    return SqlRegistry(place_of(database, path.parent), Defaults(*defaults_of(server)))
+
+
+def defaults_of(server: Server) -> tuple[Timeouts, Limits]:
+    """What holds where a deployment sets nothing of its own."""
     given = server.timeouts
     timeouts = Timeouts(given.connect, given.first_byte, given.silence, given.queue)
-    limits = Limits(server.limits.connections, server.limits.waiting)
-    return SqlRegistry(place_of(database, path.parent), Defaults(timeouts, limits))
+    return timeouts, Limits(server.limits.connections, server.limits.waiting)
 
 
 def cautions(settings: Settings, path: Path) -> tuple[str, ...]:

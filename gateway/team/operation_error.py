@@ -22,12 +22,22 @@ class OperationError(ChangeError):
         self.message = message
 
 
+# Says nothing of what is wrong: each field's own message does.
+NOT_VALID = "The request is not valid."
+
+
 class Invalid(OperationError):
     """A request that cannot be: one sentence, and what is wrong with each field."""
 
-    def __init__(self, message: str, errors: Sequence[FieldError] = ()) -> None:
+    def __init__(self, message: str = NOT_VALID, errors: Sequence[FieldError] = ()) -> None:
         super().__init__(message)
         self.errors = tuple(errors)
+
+    def __str__(self) -> str:
+        if self.message != NOT_VALID or not self.errors:
+            return self.message
+        said = "; ".join(f"{one.field}: {one.message}" for one in self.errors)
+        return f"{self.message.rstrip('.')} ({said})."
 
 
 class Denied(OperationError):

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from gateway.registry.database.writer import writer
+from gateway.cli.client.local_client import LocalClient, open_database
+from gateway.team.models.keys import CreatedKey, NewKey
 from scripts.benchmark.measures import Cores
 from scripts.benchmark.neighbours import Wrong, ask
 from scripts.benchmark.process import Process, StartError
@@ -148,17 +149,17 @@ class ScaleBench:
         """Keys that are made, one after the other. Their CPU is measured apart, while no client asks."""
         self._told(size, "changes in the database")
         waited = []
-        async with writer(home.database) as change:
+        async with open_database(home.database) as client:
             begun = time.monotonic()
             with self._cpu_of(target) as used:
                 for number in range(self.amount.changes):
-                    await change.create_key("bench", f"apart {size} {number}")
+                    await _make_key(client, f"apart {size} {number}")
                     await asyncio.sleep(1)
             seconds = time.monotonic() - begun
             self._note("change_cpu", size, max(0.0, used[0] - idle * seconds) / self.amount.changes)
             with self._waits(target, "change", size):
                 for number in range(self.amount.changes):
-                    _, text = await change.create_key("bench", f"made {size} {number}")
+                    text = await _make_key(client, f"made {size} {number}")
                     made = time.monotonic()
                     waited.append(await asyncio.to_thread(_in_force, target, text) - made)
                     await asyncio.sleep(0.5)
@@ -174,9 +175,9 @@ class ScaleBench:
                 await asyncio.sleep(max(0.0, begun + 5 - time.monotonic()))
 
         async def change() -> None:
-            async with writer(home.database) as changing:
+            async with open_database(home.database) as client:
                 for number in range(10**6):
-                    await changing.create_key("bench", f"beside {size} {number}")
+                    await _make_key(client, f"beside {size} {number}")
                     await asyncio.sleep(2)
                     if time.monotonic() > until:
                         return
@@ -225,6 +226,12 @@ class ScaleBench:
 
     def _told(self, size: int, what: str) -> None:
         self.say(f"{size:,} deployments: {what}")
+
+
+async def _make_key(client: LocalClient, name: str) -> str:
+    """As `gguf-gateway keys create` does. Returns the key's text."""
+    made: CreatedKey = await client.perform("keys.create", request=NewKey(account="bench", name=name))
+    return made.key
 
 
 def _scrape(target: Target) -> None:

@@ -5,15 +5,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
-from pydantic import ValidationError
 
 from gateway.cli.registry.accounts import create_account
+from gateway.cli.registry.options import request_of
 from gateway.cli.secret import read_secret
-from gateway.config.settings import DeploymentEntry, DeploymentLimits, DeploymentTimeouts
-from gateway.config.validation_messages import sentences
+from gateway.config.settings import DeploymentLimits, DeploymentTimeouts
 from gateway.core.deployment import Status
 from gateway.core.endpoints import EndpointGroup
 from gateway.registry.base import ChangeError
+from gateway.team.models.deployments import NewDeployment
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -84,24 +84,19 @@ def given(options: Mapping[str, object]) -> dict[str, object]:
     return found if key is None else {**found, "upstream_key": key}
 
 
-def entry_of(settings: Mapping[str, object]) -> DeploymentEntry:
-    """The deployment that has these settings, and else the defaults. Raises ChangeError, a line for each mistake."""
+def deployment_of(deployment_id: str, settings: Mapping[str, object], *, from_afar: bool) -> NewDeployment:
+    """The deployment that has these settings, and else the defaults. Raises ChangeError, a line for each mistake.
+
+    `from_afar`: a `ca_file` is on the gateway's machine, which is the one to look at it.
+    """
+    files = {name: value for name, value in settings.items() if name == "ca_file" and from_afar}
     nested = {"timeouts": DeploymentTimeouts.model_fields, "limits": DeploymentLimits.model_fields}
     values: dict[str, object] = {
         section: {name: settings[name] for name in fields if name in settings} for section, fields in nested.items()
     }
-    inner = {name for fields in nested.values() for name in fields}
-    values |= {name: value for name, value in settings.items() if name not in inner}
-    try:
-        return DeploymentEntry.model_validate(values)
-    except ValidationError as error:
-        said = (f"--{as_option(str(path[-1]))}: {text}" for path, text in sentences(error, DeploymentEntry))
-        raise ChangeError("\n".join(said)) from error
-
-
-def as_option(name: str) -> str:
-    """A setting's name as options are written."""
-    return name.replace("_", "-")
+    elsewhere = {name for fields in nested.values() for name in fields} | files.keys()
+    values |= {name: value for name, value in settings.items() if name not in elsewhere}
+    return request_of(NewDeployment, {**values, "id": deployment_id}, {"id": "id"}).model_copy(update=files)
 
 
 def _upstream_key(variable: object, *, from_stdin: bool) -> str | None:

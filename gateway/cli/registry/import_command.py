@@ -6,12 +6,12 @@ import click
 
 from gateway.cli.arguments import FILE
 from gateway.cli.output import as_json, print_json, say
-from gateway.cli.registry.target import Target, with_target
+from gateway.cli.registry.target import Target, with_local_target
 from gateway.registry.base import ChangeError
 
 
 @click.command("import")
-@with_target
+@with_local_target
 @click.argument("file", type=FILE)
 @click.option("--overwrite", is_flag=True, help="Change deployments that differ to what FILE says, their status too.")
 @as_json
@@ -27,7 +27,7 @@ def import_(target: Target, file: Path, overwrite: bool, as_json: bool) -> None:
     settings = read_settings(file)
     if settings.database is not None:
         raise ChangeError(f"{file} names a database itself; there is nothing in it to import.")
-    done = target.change(lambda change: change.import_settings(settings, overwrite=overwrite), create=True)
+    done = target.import_settings(settings, str(file), overwrite=overwrite)
     if as_json:
         print_json({name: getattr(done, name) for name in done.__slots__})
         return

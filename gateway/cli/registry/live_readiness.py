@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
-import click
-
 from gateway.config.settings import Server, is_loopback
 
 _SECONDS = 1.0  # for a connection, and for each part of the answer: somebody sits and waits
@@ -23,26 +21,12 @@ class LiveReadiness:
     unknown: str = ""
 
 
-def gateway_url(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    """A gateway's URL without a slash at its end; a usage error if it is none."""
-    if value is None:
-        return None
-    try:
-        parts = urlsplit(value.rstrip("/"))
-        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        good = False
-    if not good or parts.username is not None or parts.query or parts.fragment:
-        raise click.BadParameter("must be a gateway's URL, like http://127.0.0.1:8080")
-    return parts.geturl()
-
-
 def ask(url: str | None, server: Server | None) -> LiveReadiness:
     """Ask the gateway at `url`, or else the one that `server` configures, as its operator on this machine."""
     if url is None and server is not None:
         if server.metrics == "off":
             return LiveReadiness(unknown="Readiness is not known: server.metrics is off.")
-        url = _url_of(server)
+        url = url_of(server)
         if url is None:
             return LiveReadiness(
                 unknown="Readiness is not known: server.port is 0, so name the gateway by --gateway URL."
@@ -50,7 +34,7 @@ def ask(url: str | None, server: Server | None) -> LiveReadiness:
     return LiveReadiness(unknown=_UNNAMED) if url is None else _ask(url)
 
 
-def _url_of(server: Server) -> str | None:
+def url_of(server: Server) -> str | None:
     """Where the operator's pages of a gateway answer; None for a port that nobody knows beforehand."""
     listening = server.admin or server
     reached = [_EVERY_ADDRESS.get(host, host) for host in (host.strip("[]") for host in listening.host)]

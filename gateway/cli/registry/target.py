@@ -1,136 +1,229 @@
-"""Which registry a command works on: that of `--config`, or the database of `--database`."""
+"""What a command works on: the registry of `--config`, the database of `--database`, or the gateway at `--server`."""
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
 import click
 from click.core import ParameterSource
+from pydantic import BaseModel
 
-from gateway.cli.arguments import FILE
-from gateway.config.validation_messages import suggested
-from gateway.registry.base import ChangeError, Snapshot
+from gateway.cli.arguments import FILE, gateway_url
+from gateway.cli.secret import read_secret
+from gateway.config.settings import is_loopback
+from gateway.registry.base import ChangeError
 
 if TYPE_CHECKING:
-    from gateway.config.settings import Server
-    from gateway.registry.database.database_registry import SqlRegistry
-    from gateway.registry.database.writer import SqlWriter
+    from gateway.cli.client.client import Client
+    from gateway.config.settings import Server, Settings
+    from gateway.team.import_settings import Imported
+    from gateway.team.models.common import PageQuery
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+TOKEN_VARIABLE = "GGUF_GATEWAY_TOKEN"  # noqa: S105  the name of a variable
+DEFAULT_URL = "http://127.0.0.1:8080"
+_TOKEN_PREFIX = "gwa_"  # noqa: S105  the beginning of every token
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Exactly one of a configuration file and a database."""
+    """Exactly one of a configuration file, a database and a gateway's URL, that with the token to use there."""
 
-    config: Path | None
-    database: str | None
+    config: Path | None = None
+    database: str | None = None
+    server: str | None = None
+    token: str = field(default="", repr=False)
 
-    def snapshot(self) -> Snapshot:
-        """What the registry says now. Raises SourceError."""
-        from gateway.registry.database.database_registry import SqlRegistry
-        from gateway.registry.factory import database_of
-        from gateway.registry.yaml_file import read_settings, snapshot_of
+    def perform(
+        self,
+        name: str,
+        *ids: str,
+        request: BaseModel | None = None,
+        make_account: str | None = None,
+        create: bool = False,
+    ) -> Any:
+        """Do one operation; with `create`, in a new database if there is none. Raises ChangeError, and SourceError."""
+        return self.run(
+            lambda client: client.perform(name, *ids, request=request, make_account=make_account), create=create
+        )
 
-        if self.config is None:
-            return asyncio.run(_snapshot(SqlRegistry(self.database or "")))
-        settings = read_settings(self.config)
-        if settings.database is None:
-            return snapshot_of(settings)
-        return asyncio.run(_snapshot(database_of(settings.database, settings.server, self.config)))
+    def every(self, name: str, query: "PageQuery") -> list[Any]:
+        """All that a list holds. Raises ChangeError, and SourceError."""
+        return self.run(lambda client: client.every(name, query))
 
-    def server(self) -> "Server | None":
-        """The `server` section of the configuration; None where only a database is named. Raises SourceError."""
-        from gateway.registry.yaml_file import read_settings
+    def run(self, work: "Callable[[Client], Awaitable[T]]", *, create: bool = False, base_url: str = "") -> T:
+        """Do several operations in a row. Links that are shown begin with `base_url`, where this machine makes them."""
+        return asyncio.run(self._run(work, create, base_url))
 
-        return None if self.config is None else read_settings(self.config).server
+    def import_settings(self, settings: "Settings", file: str, *, overwrite: bool) -> "Imported":
+        """Take over what a file holds, into a new database if there is none. Raises ChangeError, and SourceError."""
+        from gateway.cli.client.local_client import LocalClient
 
-    def change(self, make: "Callable[[SqlWriter], Awaitable[T]]", *, create: bool = False) -> T:
-        """Make one change in the database; with `create`, in a new one if there is none.
+        async def work(client: "Client") -> "Imported":
+            if not isinstance(client, LocalClient):
+                raise ChangeError(f"{self.config} names no database to import into.")
+            return await client.import_settings(settings, file, overwrite=overwrite)
 
-        Raises ChangeError, and SourceError.
-        """
-        return asyncio.run(_change(self._place(), make, create=create))
+        return self.run(work, create=True)
 
-    def _place(self) -> Path | str:
+    def configured_server(self) -> "Server | None":
+        """The `server` section of the configuration; None where none is named. Raises SourceError."""
+        return None if self.config is None else _settings(self.config).server
+
+    async def _run(self, work: "Callable[[Client], Awaitable[T]]", create: bool, base_url: str) -> T:
+        async with self._open(create, base_url) as client:
+            return await work(client)
+
+    @asynccontextmanager
+    async def _open(self, create: bool, base_url: str) -> "AsyncIterator[Client]":
+        if self.server is not None:
+            from gateway.cli.client.remote_client import open_gateway
+
+            async with open_gateway(self.server, self.token) as remote:
+                yield remote
+            return
+        place = self._place()
+        if place is None:
+            yield self._file()
+            return
+        from gateway.cli.client.local_client import open_database
+
+        async with open_database(place, create=create, base_url=base_url) as local:
+            yield local
+
+    def _place(self) -> Path | str | None:
+        """Where the database is; None where the configuration is the registry itself."""
         from gateway.registry.database.sqlite_file import place_of
-        from gateway.registry.yaml_file import read_settings
 
         if self.config is None:
             return place_of(self.database or "")
-        settings = read_settings(self.config)
-        if settings.database is None:
-            raise ChangeError(
-                f"{self.config} holds its accounts itself: edit it (a running gateway follows within a second), or "
-                f"move them into a database: gguf-gateway import {self.config} --database gateway.db"
-            )
-        return place_of(settings.database, self.config.parent)
+        named = _settings(self.config).database
+        return None if named is None else place_of(named, self.config.parent)
 
+    def _file(self) -> "Client":
+        from gateway.cli.client.file_client import FileClient
+        from gateway.registry.yaml_file import snapshot_of
 
-def nothing_there(what: str, account: str | None, snapshot: Snapshot) -> str:
-    """What to say where a list, of one account or of all, is empty."""
-    if account is None:
-        return f"There is no {what}."
-    if account in snapshot.accounts:
-        return f"Account {account!r} has no {what}."
-    return f"There is no account {account!r}{suggested(account, snapshot.accounts) or '.'}"
+        if self.config is None:
+            raise RuntimeError("a file is the registry where it is the configuration")
+        return FileClient(str(self.config), snapshot_of(_settings(self.config)))
 
 
 def with_target(command: Callable[Concatenate[Target, P], T]) -> Callable[P, T]:
-    """Give a command `--config` and `--database`, and as its first argument what they name."""
+    """Give a command `--config`, `--database` and `--server`, and as its first argument what they name."""
 
+    @_places
     @click.option(
-        "--config",
-        type=FILE,
-        envvar="GGUF_GATEWAY_CONFIG",
+        "--server",
+        metavar="URL",
+        callback=gateway_url,
+        envvar="GGUF_GATEWAY_SERVER",
         show_envvar=True,
-        help="The gateway's YAML file, which names the database.",
+        help=f"A gateway that runs, asked with the admin token in {TOKEN_VARIABLE}.",
     )
-    @click.option(
+    @click.option("--token-stdin", is_flag=True, help="Read the admin token for --server from standard input.")
+    @click.option("--insecure-http", is_flag=True, help="Send the token without TLS beyond this machine, too.")
+    @functools.wraps(command)
+    def wrapped(
+        config: Path | None,
+        database: str | None,
+        server: str | None,
+        token_stdin: bool,
+        insecure_http: bool,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        name, value = _chosen({"config": config, "database": database, "server": server})
+        if name != "server":
+            if token_stdin or insecure_http:
+                raise click.UsageError("--token-stdin and --insecure-http belong to --server.")
+            return command(_local(name, value), *args, **kwargs)
+        url = str(value)
+        _require_privacy(url, insecure_http=insecure_http)
+        return command(Target(server=url, token=_token(from_stdin=token_stdin)), *args, **kwargs)
+
+    return wrapped
+
+
+def with_local_target(command: Callable[Concatenate[Target, P], T]) -> Callable[P, T]:
+    """Give a command `--config` and `--database` alone: for what no gateway does from afar."""
+
+    @_places
+    @functools.wraps(command)
+    def wrapped(config: Path | None, database: str | None, *args: P.args, **kwargs: P.kwargs) -> T:
+        return command(_local(*_chosen({"config": config, "database": database})), *args, **kwargs)
+
+    return wrapped
+
+
+def _places(command: Callable[..., T]) -> Callable[..., T]:
+    command = click.option(
         "--database",
         metavar="URL|FILE",
         envvar="GGUF_GATEWAY_DATABASE",
         show_envvar=True,
         help="The database itself: an SQLite file, or an SQLAlchemy URL.",
-    )
-    @functools.wraps(command)
-    def wrapped(config: Path | None, database: str | None, *args: P.args, **kwargs: P.kwargs) -> T:
-        return command(_target(config, database), *args, **kwargs)
+    )(command)
+    return click.option(
+        "--config",
+        type=FILE,
+        envvar="GGUF_GATEWAY_CONFIG",
+        show_envvar=True,
+        help="The gateway's YAML file, which names the database.",
+    )(command)
 
-    return wrapped  # type: ignore[return-value]  # click fills in the two options
 
-
-def _target(config: Path | None, database: str | None) -> Target:
-    """One of the two; the command line takes precedence over the environment."""
+def _chosen(given: dict[str, object]) -> tuple[str, object]:
+    """The one that is given; the command line takes precedence over the environment."""
     context = click.get_current_context()
-    if config is not None and database is not None:
-        typed = {
-            name
-            for name in ("config", "database")
-            if context.get_parameter_source(name) is not ParameterSource.ENVIRONMENT
-        }
+    named = {name: value for name, value in given.items() if value}
+    if len(named) > 1:
+        typed = [name for name in named if context.get_parameter_source(name) is not ParameterSource.ENVIRONMENT]
         if len(typed) != 1:
-            raise click.UsageError("Give either --config or --database, not both.")
-        config, database = (config, None) if "config" in typed else (None, database)
-    if config is None and not database:
-        raise click.UsageError("Which registry? Give --config FILE or --database FILE.")
-    return Target(config, database)
+            first, second, *_ = typed or named
+            raise click.UsageError(f"Give either --{first} or --{second}, not both.")
+        named = {typed[0]: named[typed[0]]}
+    if not named:
+        also = ", or --server URL" if "server" in given else ""
+        raise click.UsageError(f"Which registry? Give --config FILE or --database FILE{also}.")
+    return next(iter(named.items()))
 
 
-async def _snapshot(registry: "SqlRegistry") -> Snapshot:
-    try:
-        await registry.look()
-        return registry.snapshot
-    finally:
-        await registry.close()
+def _local(name: str, value: object) -> Target:
+    return Target(config=Path(str(value))) if name == "config" else Target(database=str(value))
 
 
-async def _change(place: Path | str, make: "Callable[[SqlWriter], Awaitable[T]]", *, create: bool) -> T:
-    from gateway.registry.database.writer import writer
+def _require_privacy(url: str, *, insecure_http: bool) -> None:
+    """A token opens everything that its scopes name: on the way beyond this machine nobody may read it."""
+    parts = urlsplit(url)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or "") and not insecure_http:
+        raise click.UsageError(
+            "Over http:// everyone on the way could read the token: give an https:// URL, "
+            "or --insecure-http in a network that you trust."
+        )
 
-    async with writer(place, create=create) as change:
-        return await make(change)
+
+def _token(*, from_stdin: bool) -> str:
+    """The admin token. Raises ChangeError for what cannot be one, without quoting it."""
+    text = read_secret("Admin token") if from_stdin else os.environ.get(TOKEN_VARIABLE, "")
+    if not text:
+        raise ChangeError(f"Which admin token? Set the variable {TOKEN_VARIABLE}, or give --token-stdin.")
+    if not text.startswith(_TOKEN_PREFIX) or not text.isascii() or not text.isprintable() or " " in text:
+        raise ChangeError(
+            f"This is no admin token, which begins with {_TOKEN_PREFIX}: `gguf-gateway tokens create` makes one."
+        )
+    return text
+
+
+def _settings(config: Path) -> "Settings":
+    from gateway.registry.yaml_file import read_settings
+
+    return read_settings(config)

@@ -13,7 +13,13 @@ class NewAccount(Request):
 
 
 class Account(Answer):
-    """The owner of keys and deployments."""
+    """The owner of keys and deployments. `created_at` is null where the registry is a file."""
 
     id: str
-    created_at: Moment
+    created_at: Moment | None
+
+
+class RemovedAccount(Account):
+    """An account that is no more, and how many keys, all of them ended before, went with it."""
+
+    ended_keys: int

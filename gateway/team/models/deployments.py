@@ -75,7 +75,7 @@ class Deployment(Answer):
     """A deployment. Its llama-server's key is never shown, only whether it is set.
 
     `upstream` is null for who may not change it. `readiness` is what clients meet now, as the gateway that answers
-    sees it; null where none is asked.
+    sees it; null where none is asked. `created_at` and `updated_at` are null where the registry is a file.
     """
 
     id: str
@@ -89,8 +89,8 @@ class Deployment(Answer):
     ping: float | None
     ca_file: str | None
     endpoints: tuple[EndpointGroup, ...]
-    created_at: Moment
-    updated_at: Moment
+    created_at: Moment | None
+    updated_at: Moment | None
     version: int
 
 

@@ -9,7 +9,7 @@ from gateway.config.validation_messages import counted, suggested
 from gateway.registry.database.rows import key_of
 from gateway.registry.database.tables import accounts, deployments, keys
 from gateway.registry.database.team_tables import key_uses, memberships
-from gateway.team.models.accounts import Account, NewAccount
+from gateway.team.models.accounts import Account, NewAccount, RemovedAccount
 from gateway.team.models.common import Page, PageQuery
 from gateway.team.operation_error import Conflict, FieldError, Invalid, NotFound
 from gateway.team.paging import page_of
@@ -35,7 +35,7 @@ async def create_account(unit: UnitOfWork, new: NewAccount) -> Account:
     return made
 
 
-async def remove_account(unit: UnitOfWork, account: str) -> Account:
+async def remove_account(unit: UnitOfWork, account: str) -> RemovedAccount:
     """Forget an account that owns nothing, and with it those keys of it that had ended. Raises NotFound, Conflict."""
     row = (await unit.connection.execute(select(accounts).where(accounts.c.id == account))).first()
     if row is None:
@@ -51,7 +51,7 @@ async def remove_account(unit: UnitOfWork, account: str) -> Account:
     await unit.registry.delete(accounts, account)
     removed = Account(**row._mapping)
     await unit.note("accounts.remove", account, account=account, before=removed.model_dump(mode="json"))
-    return removed
+    return RemovedAccount(**removed.model_dump(), ended_keys=len(owned))
 
 
 async def require_accounts(unit: UnitOfWork, names: Iterable[str], field: str = "account") -> None:

@@ -144,7 +144,7 @@ def _entry_after(row: Row[Any], change: DeploymentChange) -> DeploymentEntry:
         return DeploymentEntry.model_validate(values)
     except ValidationError as error:
         errors = [FieldError(".".join(map(str, path)), text) for path, text in sentences(error, DeploymentEntry)]
-        raise Invalid("The deployment would not be valid.", errors) from error
+        raise Invalid(errors=errors) from error
 
 
 async def _row(unit: UnitOfWork, action: str, deployment_id: str) -> Row[Any]:

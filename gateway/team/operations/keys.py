@@ -58,7 +58,7 @@ async def create_key(unit: UnitOfWork, new: NewKey) -> CreatedKey:
     await require_accounts(unit, [new.account])
     _check_end(new.expires_at, unit.now)
     await _check_limits(unit, new.account, new)
-    await _free_name(unit, new.account, new.name)
+    await require_free_name(unit, new.account, new.name)
     key_id, text = await _add(unit, new.account, new.name, new.expires_at, limits=_limit_columns(new))
     made = _view(await _row(unit, "keys.create", key_id), unit.now)
     await unit.note("keys.create", key_id, account=new.account, after=made.model_dump(mode="json"))
@@ -74,11 +74,11 @@ async def change_key(unit: UnitOfWork, key_id: str, change: KeyChange) -> Key:
     named = change.model_dump(include=change.model_fields_set)
     for field in ("name", "enabled"):
         if field in named and named[field] is None:
-            raise Invalid("This cannot be taken away.", [FieldError(field, "must not be null")])
+            raise Invalid(errors=[FieldError(field, "must not be null")])
     _check_end(named.get("expires_at"), unit.now)
     await _check_limits(unit, before.account, change)
     if named.get("name", before.name) != before.name:
-        await _free_name(unit, before.account, named["name"])
+        await require_free_name(unit, before.account, named["name"])
     columns = {name: value for name, value in named.items() if name in {"name", "enabled", "expires_at"}}
     columns |= {name: value for name, value in _limit_columns(change).items() if name in named}
     await _update(unit, key_id, columns)
@@ -229,7 +229,7 @@ def _require_not_revoked(key: Key) -> None:
         raise Conflict(f"Key {key.id} is revoked, which is for good; create a new one.")
 
 
-async def _free_name(unit: UnitOfWork, account: str, name: str) -> None:
+async def require_free_name(unit: UnitOfWork, account: str, name: str, where: str = "") -> None:
     """Make sure that no valid key of the account has this name: an ended one no longer needs it.
 
     It is no rule of the schema: a key and its successor share their name for a while, and older databases hold others.
@@ -239,5 +239,5 @@ async def _free_name(unit: UnitOfWork, account: str, name: str) -> None:
         if (key := key_of(row._mapping)).state(unit.now) in {"valid", "off"}:
             raise Conflict(
                 f"Account {account} has a valid key {name!r} already, {key.id}: "
-                "choose another name, or revoke that key first (to replace it, rotate it)."
+                f"choose another name{where}, or revoke that key first (to replace it, rotate it)."
             )

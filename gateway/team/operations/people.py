@@ -41,7 +41,7 @@ async def change_person(unit: UnitOfWork, person_id: str, change: PersonChange) 
     named = change.model_dump(include=change.model_fields_set)
     for field in named.keys() - {"email"}:
         if named[field] is None:
-            raise Invalid("This cannot be taken away.", [FieldError(field, "must not be null")])
+            raise Invalid(errors=[FieldError(field, "must not be null")])
     after = before.model_copy(update=named)
     await _require_an_admin(unit, before, after)
     await require_free(unit.connection, after.name, after.email, but=person_id)

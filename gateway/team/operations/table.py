@@ -42,7 +42,7 @@ _ACCOUNTS = (
         "accounts:write",
         "Forget an account that owns nothing.",
         accounts.remove_account,
-        account_models.Account,
+        account_models.RemovedAccount,
     ),
 )
 _PEOPLE = (

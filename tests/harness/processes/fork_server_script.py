@@ -24,7 +24,7 @@ _USED = (
     "gateway.cli.registry.keys",
     "gateway.cli.serve",
     "gateway.registry.database.database_registry",
-    "gateway.registry.database.writer",
+    "gateway.cli.client.local_client",
     "sqlalchemy.dialects.sqlite.aiosqlite",
 )
 _LONGEST_ORDER = 1 << 16

@@ -14,9 +14,9 @@ from gateway.core.account import digest_of
 from gateway.core.deployment import Status
 from gateway.registry.base import Registry
 from gateway.registry.database.database_registry import SqlRegistry
-from gateway.registry.database.writer import writer
 from gateway.registry.yaml_file import YamlRegistry
 from tests.harness.patience import PATIENCE
+from tests.harness.storage.changes import changing
 
 
 class Source(abc.ABC):
@@ -115,7 +115,7 @@ class SqlSource(Source):
 
     async def add_key(self, account: str, name: str, expires_at: datetime | None = None) -> str:
         past = expires_at is not None and expires_at <= datetime.now(UTC)
-        async with writer(str(self.path), create=True) as change:
+        async with changing(str(self.path), create=True) as change:
             key, text = await change.create_key(account, name, None if past else expires_at, create_account=True)
         self.ids[text] = key.id
         if past and expires_at is not None:
@@ -126,16 +126,16 @@ class SqlSource(Source):
         return text
 
     async def end_key(self, text: str) -> None:
-        async with writer(str(self.path)) as change:
+        async with changing(str(self.path)) as change:
             await change.revoke_key(self.ids[text])
 
     async def add_deployment(self, deployment_id: str, account: str, status: Status = Status.AUTO) -> None:
         entry = DeploymentEntry(account=account, upstream="http://127.0.0.1:9931", status=status)
-        async with writer(str(self.path), create=True) as change:
+        async with changing(str(self.path), create=True) as change:
             await change.add_deployment(deployment_id, entry, create_account=True)
 
     async def remove_deployment(self, deployment_id: str) -> None:
-        async with writer(str(self.path)) as change:
+        async with changing(str(self.path)) as change:
             await change.remove_deployment(deployment_id)
 
     async def spoil(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.registry.database.writer import SqlWriter, writer
+from tests.harness.storage.changes import Changes, changing
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("template") / "gateway.db"
 
     async def make() -> None:
-        async with writer(str(path), create=True) as one:
+        async with changing(str(path), create=True) as one:
             for name in ("acme", "beta"):
                 await one.add_account(name)
 
@@ -30,10 +30,10 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture
-async def change(path: Path, template: bytes) -> AsyncIterator[SqlWriter]:
+async def change(path: Path, template: bytes) -> AsyncIterator[Changes]:
     path.touch(mode=0o600)
     path.write_bytes(template)
-    async with writer(str(path)) as one:
+    async with changing(str(path)) as one:
         yield one
 
 

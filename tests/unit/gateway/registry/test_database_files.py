@@ -12,9 +12,9 @@ from sqlalchemy import make_url
 from gateway.config.document import SourceError
 from gateway.registry.database.database_registry import SqlRegistry
 from gateway.registry.database.engine import name_of
-from gateway.registry.database.writer import writer
 from gateway.registry.factory import cautions, registry_of
 from gateway.registry.yaml_file import read_settings
+from tests.harness.storage.changes import changing
 from tests.harness.storage.databases import refused, rows
 from tests.harness.storage.registries import accepts, opened
 
@@ -60,7 +60,7 @@ async def test_no_command_writes_into_a_damaged_file_either(damage: str, path: P
     damaged = DAMAGE[damage](template)
     path.write_bytes(damaged)
     with pytest.raises(SourceError):
-        async with writer(str(path), create=True) as change:
+        async with changing(str(path), create=True) as change:
             await change.create_key("acme", "laptop", create_account=True)
     assert path.read_bytes() == damaged
 
@@ -74,19 +74,19 @@ async def test_another_programs_database_is_left_alone(path: Path) -> None:
         database.execute("CREATE TABLE songs (title TEXT)")
     assert "holds the tables of another program" in await refused(path)
     with pytest.raises(SourceError, match="another program"):
-        async with writer(str(path), create=True):
+        async with changing(str(path), create=True):
             pass
     assert rows(path, "SELECT name FROM sqlite_master") == [("songs",)]
 
 
 async def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="its folder does not exist"):
-        async with writer(str(tmp_path / "none" / "gateway.db"), create=True):
+        async with changing(str(tmp_path / "none" / "gateway.db"), create=True):
             pass
 
 
 async def test_a_new_database_is_for_its_owner_only(path: Path) -> None:
-    async with writer(str(path), create=True) as change, opened(SqlRegistry(str(path))):
+    async with changing(str(path), create=True) as change, opened(SqlRegistry(str(path))):
         await change.create_key("acme", "laptop", create_account=True)
         files = list(path.parent.glob("gateway.db*"))
         assert len(files) > 1
@@ -95,7 +95,7 @@ async def test_a_new_database_is_for_its_owner_only(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["with space.db", "100%.db", "q?a=b.db", "h#sh.db", "ümläut.db", "a&b;c.db", "~.db"])
 async def test_any_file_name_will_do(name: str, tmp_path: Path) -> None:
-    async with writer(str(tmp_path / name), create=True) as change:
+    async with changing(str(tmp_path / name), create=True) as change:
         _, text = await change.create_key("acme", "laptop", create_account=True)
     assert (tmp_path / name).is_file()
     async with opened(SqlRegistry(str(tmp_path / name))) as registry:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config.settings import parse
+from gateway.core.account import digest_of
 from gateway.core.deployment import Status
 from gateway.registry.base import ChangeError
 from gateway.registry.database import transaction
@@ -21,7 +22,7 @@ from gateway.registry.database.engine import database_url
 from gateway.registry.database.rows import Defaults, Read
 from gateway.registry.database.server_reader import ServerReader
 from gateway.registry.database.sqlite_reader import SqliteReader
-from gateway.registry.database.writer import SqlWriter
+from tests.harness.storage.changes import Changes
 from tests.harness.storage.databases import DEMO, IMPORTED, rows
 from tests.harness.storage.registries import in_force, opened
 
@@ -40,12 +41,12 @@ async def whole(reader: Reader) -> Read:
     return read
 
 
-async def change_anything(change: SqlWriter, dice: random.Random) -> None:
+async def change_anything(change: Changes, path: Path, dice: random.Random) -> None:
     """One of all the changes that there are; some of them are refused, some change nothing."""
     some = f"d{dice.randrange(4)}"
     owner = dice.choice(["acme", "beta", "gamma"])
     entry = DEMO.model_copy(update={"account": owner, "ping": float(dice.randrange(1, 3))})
-    keys = [str(row[0]) for row in rows(Path(change._name), "SELECT id FROM keys")] or ["key_none"]
+    keys = [str(row[0]) for row in rows(path, "SELECT id FROM keys")] or ["key_none"]
     changes: list[Callable[[], Awaitable[object]]] = [
         lambda: change.add_account(owner),
         lambda: change.remove_account(owner),
@@ -64,7 +65,7 @@ async def change_anything(change: SqlWriter, dice: random.Random) -> None:
 @READERS
 @pytest.mark.parametrize("seed", range(2))
 async def test_following_every_kind_of_change_ends_where_reading_all_does(
-    kind: type[SqliteReader] | type[ServerReader], seed: int, path: Path, change: SqlWriter
+    kind: type[SqliteReader] | type[ServerReader], seed: int, path: Path, change: Changes
 ) -> None:
     dice = random.Random(seed)
     following, afresh = await reader_of(kind, path), await reader_of(kind, path)
@@ -72,7 +73,7 @@ async def test_following_every_kind_of_change_ends_where_reading_all_does(
     for _ in range(25):
         for _ in range(dice.randrange(1, 4)):
             try:
-                await change_anything(change, dice)
+                await change_anything(change, path, dice)
             except ChangeError:
                 continue
         known = await following.read(known) or known
@@ -84,7 +85,7 @@ async def test_following_every_kind_of_change_ends_where_reading_all_does(
 
 @READERS
 async def test_what_did_not_change_is_the_same_object_as_before(
-    kind: type[SqliteReader] | type[ServerReader], path: Path, change: SqlWriter
+    kind: type[SqliteReader] | type[ServerReader], path: Path, change: Changes
 ) -> None:
     await change.import_settings(parse(IMPORTED, "gw.yaml", {}))
     reader = await reader_of(kind, path)
@@ -101,9 +102,9 @@ async def test_what_did_not_change_is_the_same_object_as_before(
 
 @READERS
 async def test_a_change_by_another_hand_is_followed_if_it_counts_itself(
-    kind: type[SqliteReader] | type[ServerReader], path: Path, change: SqlWriter
+    kind: type[SqliteReader] | type[ServerReader], path: Path, change: Changes
 ) -> None:
-    key, _ = await change.create_key("acme", "laptop")
+    _, text = await change.create_key("acme", "laptop")
     reader = await reader_of(kind, path)
     known = await whole(reader)
     with closing(sqlite3.connect(path)) as database, database:
@@ -112,14 +113,14 @@ async def test_a_change_by_another_hand_is_followed_if_it_counts_itself(
     await change.create_key("acme", "other")  # beside one that left no word, one that did
     after = await reader.read(known)
     assert after is not None
-    assert not after.snapshot.keys[key.digest].is_valid(datetime.now(UTC))
+    assert not after.snapshot.keys[digest_of(text)].is_valid(datetime.now(UTC))
     assert len(after.snapshot.keys) == 2
     await reader.close()
 
 
 @READERS
 async def test_who_has_missed_more_than_is_kept_reads_everything(
-    kind: type[SqliteReader] | type[ServerReader], path: Path, change: SqlWriter, monkeypatch: pytest.MonkeyPatch
+    kind: type[SqliteReader] | type[ServerReader], path: Path, change: Changes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transaction, "_KEPT", 3)
     reader = await reader_of(kind, path)
@@ -133,7 +134,7 @@ async def test_who_has_missed_more_than_is_kept_reads_everything(
     await reader.close()
 
 
-async def test_a_change_that_changes_nothing_is_none(path: Path, change: SqlWriter) -> None:
+async def test_a_change_that_changes_nothing_is_none(path: Path, change: Changes) -> None:
     key, _ = await change.create_key("acme", "laptop")
     await change.revoke_key(key.id)
     await change.import_settings(parse(IMPORTED, "gw.yaml", {}))
@@ -147,10 +148,10 @@ async def test_a_change_that_changes_nothing_is_none(path: Path, change: SqlWrit
 
 _MAKES_KEYS = """
 import asyncio, sys
-from gateway.registry.database.writer import writer
+from tests.harness.storage.changes import changing
 
 async def make(path, name, number):
-    async with writer(path) as change:
+    async with changing(path) as change:
         for each in range(number):
             key, _ = await change.create_key("acme", f"{name} {each}")
             if each % 3 == 0:
@@ -160,7 +161,7 @@ asyncio.run(make(sys.argv[1], sys.argv[2], int(sys.argv[3])))
 """
 
 
-async def test_no_change_of_several_processes_at_once_is_missed(path: Path, change: SqlWriter) -> None:
+async def test_no_change_of_several_processes_at_once_is_missed(path: Path, change: Changes) -> None:
     async with opened(SqlRegistry(str(path), interval=0.001)) as registry:
         arguments = ((sys.executable, "-c", _MAKES_KEYS, str(path), name, "12") for name in ("one", "two", "three"))
         makers = [await asyncio.create_subprocess_exec(*one, stdout=PIPE) for one in arguments]

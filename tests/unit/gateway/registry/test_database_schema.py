@@ -17,7 +17,7 @@ from gateway.core.endpoints import DEFAULT_GROUPS, EndpointGroup
 from gateway.registry.database.database_registry import SqlRegistry
 from gateway.registry.database.rows import HEAD, VERSION_TABLE
 from gateway.registry.database.tables import metadata
-from gateway.registry.database.writer import SqlWriter, writer
+from tests.harness.storage.changes import Changes, changing
 from tests.harness.storage.databases import (
     DEMO,
     KEY_0003,
@@ -30,7 +30,7 @@ from tests.harness.storage.databases import (
 from tests.harness.storage.registries import accepts, opened
 
 
-async def test_the_migrations_make_the_tables_that_the_code_knows(path: Path, change: SqlWriter) -> None:
+async def test_the_migrations_make_the_tables_that_the_code_knows(path: Path, change: Changes) -> None:
     engine = create_engine(f"sqlite:///{path}")
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
@@ -42,7 +42,7 @@ def test_the_newest_migration_is_the_one_the_code_knows() -> None:
     assert ScriptDirectory(str(MIGRATIONS)).get_heads() == [HEAD]
 
 
-async def test_an_older_schema_is_brought_up_to_date_and_nothing_is_lost(path: Path, change: SqlWriter) -> None:
+async def test_an_older_schema_is_brought_up_to_date_and_nothing_is_lost(path: Path, change: Changes) -> None:
     await change.add_deployment("demo", DEMO)
     _, text = await change.create_key("acme", "laptop")
     as_the_first_version_left_it(path)
@@ -66,7 +66,7 @@ async def test_a_file_of_the_version_before_teams_loses_nothing(tmp_path: Path) 
     assert before == (rows(path, f"SELECT {names} FROM keys"), rows(path, settings))
 
 
-async def test_a_newer_schema_is_refused(path: Path, change: SqlWriter) -> None:
+async def test_a_newer_schema_is_refused(path: Path, change: Changes) -> None:
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
     assert "written by a newer gguf-gateway (schema 9999" in await refused(path)
@@ -74,7 +74,7 @@ async def test_a_newer_schema_is_refused(path: Path, change: SqlWriter) -> None:
 
 @pytest.mark.parametrize("stated", ["''", "'0000'", "'x'", "NULL"])
 async def test_a_schema_that_no_version_ever_had_is_said_in_a_sentence(
-    stated: str, path: Path, change: SqlWriter
+    stated: str, path: Path, change: Changes
 ) -> None:
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(f"DELETE FROM {VERSION_TABLE}")
@@ -83,7 +83,7 @@ async def test_a_schema_that_no_version_ever_had_is_said_in_a_sentence(
     assert "does not say which schema it has; restore it from a backup" in await refused(path)
 
 
-async def test_a_missing_column_is_said_in_a_sentence(path: Path, change: SqlWriter) -> None:
+async def test_a_missing_column_is_said_in_a_sentence(path: Path, change: Changes) -> None:
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("ALTER TABLE deployments DROP COLUMN silence")
     assert "lacks a column" in await refused(path)
@@ -91,7 +91,7 @@ async def test_a_missing_column_is_said_in_a_sentence(path: Path, change: SqlWri
 
 @pytest.mark.parametrize("column", ["digest = 'zz'", "created_at = 'yesterday'"])
 async def test_a_row_that_the_gateway_did_not_write_is_said_in_a_sentence(
-    column: str, path: Path, change: SqlWriter
+    column: str, path: Path, change: Changes
 ) -> None:
     await change.create_key("acme", "laptop")
     with closing(sqlite3.connect(path)) as database, database:
@@ -112,17 +112,17 @@ async def test_a_migration_that_fails_half_way_leaves_nothing_behind(
 
     monkeypatch.setattr(migrate, "upgrade", broken)
     with pytest.raises(SourceError, match="the power went off"):
-        async with writer(str(path), create=True):
+        async with changing(str(path), create=True):
             pass
     monkeypatch.undo()
     assert rows(path, "SELECT name FROM sqlite_master") == []
-    async with writer(str(path), create=True) as change:
+    async with changing(str(path), create=True) as change:
         await change.create_key("acme", "laptop", create_account=True)
 
 
 async def test_many_can_make_the_database_at_once(path: Path) -> None:
     async def make(number: int) -> str:
-        async with writer(str(path), create=True) as change:
+        async with changing(str(path), create=True) as change:
             return (await change.create_key("acme", f"key {number}", create_account=True))[1]
 
     texts = await asyncio.gather(*(make(number) for number in range(8)))
@@ -131,13 +131,13 @@ async def test_many_can_make_the_database_at_once(path: Path) -> None:
     assert rows(path, "PRAGMA integrity_check") == [("ok",)]
 
 
-async def test_it_is_durable_and_does_not_block_its_readers(path: Path, change: SqlWriter) -> None:
+async def test_it_is_durable_and_does_not_block_its_readers(path: Path, change: Changes) -> None:
     assert rows(path, "PRAGMA journal_mode") == [("wal",)]
-    async with change._engine.connect() as connection:
+    async with change.engine.connect() as connection:
         assert (await connection.exec_driver_sql("PRAGMA synchronous")).scalar() == 2  # FULL
         assert (await connection.exec_driver_sql("PRAGMA foreign_keys")).scalar() == 1
 
 
-async def test_a_key_is_looked_up_by_an_index(path: Path, change: SqlWriter) -> None:
+async def test_a_key_is_looked_up_by_an_index(path: Path, change: Changes) -> None:
     plan = rows(path, "EXPLAIN QUERY PLAN SELECT * FROM keys WHERE digest = 'x'")
     assert "USING INDEX" in str(plan)

@@ -21,13 +21,13 @@ from gateway.registry.database.engine import database_url
 from gateway.registry.database.rows import HEAD, Defaults
 from gateway.registry.database.server_reader import ServerReader
 from gateway.registry.database.sqlite_reader import SqliteReader
-from gateway.registry.database.writer import SqlWriter, writer
 from tests.harness.patience import PATIENCE
+from tests.harness.storage.changes import Changes, changing
 from tests.harness.storage.databases import DEMO, IMPORTED, as_the_first_version_left_it, rows
 from tests.harness.storage.registries import accepts, in_force, opened
 
 
-async def test_two_gateways_on_one_file_follow_every_change_under_load(path: Path, change: SqlWriter) -> None:
+async def test_two_gateways_on_one_file_follow_every_change_under_load(path: Path, change: Changes) -> None:
     async with opened(SqlRegistry(str(path))) as one, opened(SqlRegistry(str(path))) as other:
         texts: list[str] = []
 
@@ -48,7 +48,7 @@ async def test_two_gateways_on_one_file_follow_every_change_under_load(path: Pat
             assert registry.problem is None
 
 
-async def test_a_writer_that_holds_the_database_does_not_disturb_who_reads_it(path: Path, change: SqlWriter) -> None:
+async def test_a_writer_that_holds_the_database_does_not_disturb_who_reads_it(path: Path, change: Changes) -> None:
     _, text = await change.create_key("acme", "laptop")
     with closing(sqlite3.connect(path, isolation_level=None)) as holder:
         holder.execute("BEGIN EXCLUSIVE")
@@ -58,20 +58,20 @@ async def test_a_writer_that_holds_the_database_does_not_disturb_who_reads_it(pa
 
 
 async def test_a_writer_waits_for_another_and_then_says_so(
-    path: Path, change: SqlWriter, monkeypatch: pytest.MonkeyPatch
+    path: Path, change: Changes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.registry.database.sqlite_file.WRITE_PATIENCE", 0.2)
     with closing(sqlite3.connect(path, isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
         with pytest.raises(SourceError, match="is locked by another program"):
-            async with writer(str(path)) as impatient:
+            async with changing(str(path)) as impatient:
                 await impatient.create_key("acme", "laptop", create_account=True)
         holder.execute("ROLLBACK")
     assert rows(path, "SELECT count(*) FROM keys") == [(0,)]
 
 
 async def test_a_locked_database_keeps_the_last_snapshot_and_recovers(
-    path: Path, change: SqlWriter, monkeypatch: pytest.MonkeyPatch
+    path: Path, change: Changes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, text = await change.create_key("acme", "laptop")
     monkeypatch.setattr("gateway.registry.database.sqlite_file.READ_PATIENCE", 0.05)
@@ -79,7 +79,7 @@ async def test_a_locked_database_keeps_the_last_snapshot_and_recovers(
     with closing(sqlite3.connect(path, isolation_level=None, timeout=PATIENCE)) as holder:
         async with opened(SqlRegistry(str(path), interval=0.05)) as registry:
             await registry.close()  # SQLite gives an exclusive lock only while nobody else is connected
-            await change._engine.dispose()
+            await change.engine.dispose()
             holder.execute("PRAGMA locking_mode = EXCLUSIVE")
             holder.execute("BEGIN EXCLUSIVE")
             with pytest.raises(SourceError, match="is locked by another program"):
@@ -91,10 +91,10 @@ async def test_a_locked_database_keeps_the_last_snapshot_and_recovers(
             assert accepts(registry, text)
 
 
-async def test_a_database_replaced_by_another_is_followed(path: Path, change: SqlWriter) -> None:
+async def test_a_database_replaced_by_another_is_followed(path: Path, change: Changes) -> None:
     _, old = await change.create_key("acme", "laptop")
     async with opened(SqlRegistry(str(path))) as registry:
-        async with writer(str(path.with_name("restored.db")), create=True) as other:
+        async with changing(str(path.with_name("restored.db")), create=True) as other:
             _, new = await other.create_key("acme", "restored", create_account=True)
 
         async def replace() -> None:
@@ -104,7 +104,7 @@ async def test_a_database_replaced_by_another_is_followed(path: Path, change: Sq
         assert not accepts(registry, old)
 
 
-async def test_both_readers_read_the_same(path: Path, change: SqlWriter) -> None:
+async def test_both_readers_read_the_same(path: Path, change: Changes) -> None:
     """SQLite is read without SQLAlchemy, a database server through it: an SQLite file can be read either way."""
     await change.import_settings(parse(IMPORTED, "gw.yaml", {}))
     limits = {"timeouts": DeploymentTimeouts(connect=1, queue=4), "limits": DeploymentLimits(waiting=7)}
@@ -140,7 +140,7 @@ print("sqlalchemy" in sys.modules)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("schema", [HEAD, "0001"])
-async def test_sqlalchemy_is_loaded_only_to_migrate(schema: str, path: Path, change: SqlWriter) -> None:
+async def test_sqlalchemy_is_loaded_only_to_migrate(schema: str, path: Path, change: Changes) -> None:
     if schema != HEAD:
         as_the_first_version_left_it(path)
     served = await asyncio.create_subprocess_exec(sys.executable, "-c", _SERVED, str(path), stdout=PIPE)
@@ -148,14 +148,14 @@ async def test_sqlalchemy_is_loaded_only_to_migrate(schema: str, path: Path, cha
     assert said.decode().strip() == str(schema != HEAD)
 
 
-async def test_what_reads_cannot_write(path: Path, change: SqlWriter) -> None:
+async def test_what_reads_cannot_write(path: Path, change: Changes) -> None:
     reader = await SqliteReader.open(path, Defaults())
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         reader._connection.execute("DELETE FROM keys")
     await reader.close()
 
 
-async def test_a_deleted_database_is_not_made_again(path: Path, change: SqlWriter) -> None:
+async def test_a_deleted_database_is_not_made_again(path: Path, change: Changes) -> None:
     _, text = await change.create_key("acme", "laptop")
     async with opened(SqlRegistry(str(path))) as registry:
 
@@ -167,7 +167,7 @@ async def test_a_deleted_database_is_not_made_again(path: Path, change: SqlWrite
         assert not path.exists()
 
 
-async def test_a_database_damaged_while_served_keeps_the_last_snapshot(path: Path, change: SqlWriter) -> None:
+async def test_a_database_damaged_while_served_keeps_the_last_snapshot(path: Path, change: Changes) -> None:
     _, text = await change.create_key("acme", "laptop")
     async with opened(SqlRegistry(str(path))) as registry:
 
@@ -182,7 +182,7 @@ async def test_a_database_damaged_while_served_keeps_the_last_snapshot(path: Pat
 
 
 async def test_nothing_of_a_key_is_written_in_plain_text_not_even_to_the_log(
-    path: Path, change: SqlWriter, caplog: pytest.LogCaptureFixture
+    path: Path, change: Changes, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, "sqlalchemy")
@@ -199,7 +199,7 @@ async def test_nothing_of_a_key_is_written_in_plain_text_not_even_to_the_log(
     assert not [record for record in caplog.records if record.name.startswith(("aiosqlite", "sqlalchemy.engine"))]
 
 
-async def test_a_restored_copy_works(path: Path, change: SqlWriter, tmp_path: Path) -> None:
+async def test_a_restored_copy_works(path: Path, change: Changes, tmp_path: Path) -> None:
     _, text = await change.create_key("acme", "laptop")
     copy = tmp_path / "copy.db"
     with closing(sqlite3.connect(path)) as database:
@@ -210,11 +210,11 @@ async def test_a_restored_copy_works(path: Path, change: SqlWriter, tmp_path: Pa
 
 _FILL = """
 import asyncio, sys
-from gateway.registry.database.writer import writer
+from tests.harness.storage.changes import changing
 from gateway.config.document import SourceError
 
 async def fill(path):
-    async with writer(path) as change:
+    async with changing(path) as change:
         try:
             for number in range(10_000):
                 print((await change.create_key("acme", f"key {number}", create_account=True))[0].id)
@@ -226,10 +226,10 @@ asyncio.run(fill(sys.argv[1]))
 
 
 @pytest.mark.slow
-async def test_a_full_disk_undoes_the_change_and_loses_none_before_it(path: Path, change: SqlWriter) -> None:
-    await change._engine.dispose()
+async def test_a_full_disk_undoes_the_change_and_loses_none_before_it(path: Path, change: Changes) -> None:
+    await change.engine.dispose()
     filled = await asyncio.create_subprocess_exec(
-        "sh", "-c", 'ulimit -f 140; exec "$@"', "sh", sys.executable, "-c", _FILL, str(path), stdout=PIPE
+        "sh", "-c", 'ulimit -f 440; exec "$@"', "sh", sys.executable, "-c", _FILL, str(path), stdout=PIPE
     )
     *acknowledged, error = (await filled.communicate())[0].decode().splitlines()
     assert re.match(r".*gateway\.db: cannot be (read or )?written", error)
@@ -240,7 +240,7 @@ async def test_a_full_disk_undoes_the_change_and_loses_none_before_it(path: Path
 
 
 @pytest.mark.usefixtures("no_collection")
-async def test_ten_thousand_keys_are_loaded_without_holding_up_the_loop(path: Path, change: SqlWriter) -> None:
+async def test_ten_thousand_keys_are_loaded_without_holding_up_the_loop(path: Path, change: Changes) -> None:
     with closing(sqlite3.connect(path)) as database, database:
         database.executemany(
             "INSERT INTO keys (id, name, account, digest, created_at) VALUES (?, 'n', 'acme', ?, ?)",

@@ -19,12 +19,12 @@ KILLS = 50
 # A writer does what `gguf-gateway keys create` does, again and again, and acknowledges each key by printing it.
 WRITERS = """
 import asyncio, os, signal, sys, time
-from gateway.registry.database.writer import writer
+from tests.harness.storage.changes import changing
 import alembic.command
 
 async def create(path, kill, most):
     for number in range(most):
-        async with writer(path, create=True) as change:
+        async with changing(path, create=True) as change:
             key, text = await change.create_key("acme", f"kill-{kill}-{number}", create_account=True)
         os.write(1, f"{key.id} {text}\\n".encode())
 

@@ -61,7 +61,8 @@ def test_the_list_tells_the_states_of_keys_apart(run: Run) -> None:
     assert {name: listed[key_id] for name, key_id in keys.items()} == {name: name for name in keys}
     assert len(listed) == 4
     table = run("keys", "list", "--database", "DB").output.splitlines()
-    assert table[0].split() == ["ID", "NAME", "ACCOUNT", "STATE", "EXPIRES", "SUCCESSOR", "OF"]
+    columns = ("ID", "NAME", "ACCOUNT", "STATE", "EXPIRES", "LAST USED", "LIMITS", "SUCCESSOR OF")
+    assert table[0].split() == " ".join(columns).split()
     assert len(table) == 5
     assert read(run("keys", "list", "--database", "DB", "--json", "--account", "beta")) == []
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.registry.live_readiness import _url_of
+from gateway.cli.registry.live_readiness import url_of
 from gateway.config.settings import Server
 from tests.harness.patience import wait_until
 from tests.harness.processes.commands import CommandProcess
@@ -142,7 +142,7 @@ def test_an_empty_list_asks_nobody(command: CommandProcess) -> None:
 @pytest.mark.parametrize(
     "url", ["127.0.0.1:8080", "ftp://h", "http://", "http://u:CANARY@h", "http://h:x", "http://[h"]
 )
-def test_what_is_no_url_of_a_gateway_is_a_usage_error(url: str, command: CommandProcess) -> None:
+def test_what_is_nourl_of_a_gateway_is_a_usage_error(url: str, command: CommandProcess) -> None:
     done = command(*LIST, "--gateway", url)
     assert (done.returncode, done.stdout) == (2, "")
     assert "must be a gateway's URL, like http://127.0.0.1:8080" in done.stderr
@@ -166,4 +166,4 @@ def test_the_limits_listed_are_those_of_the_configured_server(filled: CommandPro
     ],
 )
 def test_a_gateway_is_asked_where_this_machine_reaches_it(host: str, url: str) -> None:
-    assert _url_of(Server.model_validate({"host": host, "port": 80})) == url
+    assert url_of(Server.model_validate({"host": host, "port": 80})) == url

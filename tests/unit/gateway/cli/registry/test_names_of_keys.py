@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway.registry.base import ChangeError
-from gateway.registry.database.writer import SqlWriter, writer
 from tests.harness.processes.commands import CommandProcess
+from tests.harness.storage.changes import Changes, changing
 from tests.harness.storage.config_files import GOOD
 from tests.harness.storage.databases import as_the_first_version_left_it
 
@@ -100,11 +100,11 @@ def test_an_import_brings_no_second_key_of_a_name(command: CommandProcess, confi
 
 async def test_of_many_who_want_a_name_at_once_one_gets_it(tmp_path: Path) -> None:
     path = str(tmp_path / "gateway.db")
-    async with writer(path, create=True) as one:
+    async with changing(path, create=True) as one:
         await one.add_account("acme")
 
     async def create() -> str:
-        async with writer(path) as change:
+        async with changing(path) as change:
             return (await change.create_key("acme", "laptop"))[1]
 
     made = await asyncio.gather(*(create() for _ in range(6)), return_exceptions=True)
@@ -114,13 +114,13 @@ async def test_of_many_who_want_a_name_at_once_one_gets_it(tmp_path: Path) -> No
 
 async def test_a_change_takes_the_revision_before_it_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database server lets two transactions read the same; only the row that both must change parts them."""
-    async with writer(str(tmp_path / "gateway.db"), create=True) as one:
+    async with changing(str(tmp_path / "gateway.db"), create=True) as one:
         seen = await _statements(one, monkeypatch)
     assert seen[0].startswith("UPDATE revision SET number=")
     assert any(statement.startswith("SELECT") for statement in seen[1:])
 
 
-async def _statements(change: SqlWriter, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+async def _statements(change: Changes, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What adding an account asks the database, in this order."""
     from sqlalchemy import event
 
@@ -129,6 +129,6 @@ async def _statements(change: SqlWriter, monkeypatch: pytest.MonkeyPatch) -> lis
     def note(_connection: object, _cursor: object, statement: str, *_others: object) -> None:
         seen.append(statement)
 
-    event.listen(change._engine.sync_engine, "before_cursor_execute", note)
+    event.listen(change.engine.sync_engine, "before_cursor_execute", note)
     await change.add_account("acme")
     return [one for one in seen if not one.startswith(("BEGIN", "PRAGMA"))]
