@@ -12,7 +12,7 @@ from gateway.core.deployment import Deployment as StoredDeployment
 from gateway.registry.base import ChangeError, Snapshot
 from gateway.team.models.accounts import Account
 from gateway.team.models.common import Page
-from gateway.team.models.deployments import Deployment, DeploymentLimits, DeploymentTimeouts
+from gateway.team.models.deployments import Deployment, LimitsShown, TimeoutsShown
 from gateway.team.models.keys import Key
 
 
@@ -88,10 +88,10 @@ def _deployment(one: StoredDeployment) -> Deployment:
         upstream=one.upstream,
         has_upstream_key=one.upstream_key is not None,
         status=one.status,
-        timeouts=DeploymentTimeouts(
+        timeouts=TimeoutsShown(
             connect=timeouts.connect, first_byte=timeouts.first_byte, silence=timeouts.silence, queue=timeouts.queue
         ),
-        limits=DeploymentLimits(connections=limits.connections, waiting=limits.waiting),
+        limits=LimitsShown(connections=limits.connections, waiting=limits.waiting),
         ping=one.ping,
         ca_file=one.ca_file,
         endpoints=one.endpoints,
