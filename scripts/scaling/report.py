@@ -13,11 +13,13 @@ Values = Mapping[str, Mapping[str, list[float]]]
 _FILE = "performance-scale.json"
 
 _METHOD = """
-Written by `make bench-scale`: {keys:,} keys and so many deployments in an SQLite file, all of them before one backend,
-each asked once. A client on a connection of its own asks every 10 ms; its wait counts from when a request was due:
-median / 99th percentile / longest. What is beside it is said in each row. Measured on {date} on {processor}, load
-before {load before}: other processes of the machine are in the longest waits as well, and so the first of these rows
-says what they alone make of it.
+Measured by `make bench-scale` with {keys:,} keys and so many deployments in an SQLite file, all of them before one
+backend, each asked once. Beside what a row says, a client on a connection of its own asks every 10 ms; its wait counts
+from when a request was due: median / 99th percentile / longest. Other processes of the machine are in its wait as well:
+its wait with nothing else going on says how much that is. The CPU time of the gateway's idle time is not counted in
+that of scrapes and changes.
+
+Machine: {date}, {processor}, load before {load before}, Python {Python}.
 """
 
 

@@ -74,24 +74,16 @@ class Readiness:
         self._timeout = timeout
         self._unreachable_after = unreachable_after
         self._silence_of = silence_of
+        self._deployments: Mapping[str, Deployment] = {}
         self._watched: dict[str, _Watched] = {}
         self._unreachable: set[str] = set()  # ids
         self._turns = ProbeTurns()
 
     def watch(self, deployments: Mapping[str, Deployment]) -> None:
         """Probe these and no others. One that points elsewhere, or was resumed, starts anew."""
-        for gone in self._watched.keys() - deployments.keys():
-            self._watched.pop(gone).task.cancel()
-            self._unreachable.discard(gone)
-        for deployment in deployments.values():
-            watched = self._watched.get(deployment.id)
-            if watched is not None and watched.deployment is deployment:
-                continue
-            if watched is not None and _is_same(watched.deployment, deployment):
-                watched.deployment = deployment
-            else:
-                self._start_probing(deployment, watched)
-        self._pools.keep_only(deployments)
+        if deployments is not self._deployments:  # else it is the rest of the registry that has changed
+            self._deployments = deployments
+            self._follow(deployments)
         self._notifier.notify()
 
     def status(self, deployment: Deployment) -> Status:
@@ -132,6 +124,20 @@ class Readiness:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._watched.clear()
+
+    def _follow(self, deployments: Mapping[str, Deployment]) -> None:
+        for gone in self._watched.keys() - deployments.keys():
+            self._watched.pop(gone).task.cancel()
+            self._unreachable.discard(gone)
+        for deployment in deployments.values():
+            watched = self._watched.get(deployment.id)
+            if watched is not None and watched.deployment is deployment:
+                continue
+            if watched is not None and _is_same(watched.deployment, deployment):
+                watched.deployment = deployment
+            else:
+                self._start_probing(deployment, watched)
+        self._pools.keep_only(deployments)
 
     def _start_probing(self, deployment: Deployment, before: "_Watched | None") -> None:
         if before is not None:

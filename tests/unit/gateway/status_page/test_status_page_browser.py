@@ -98,6 +98,8 @@ async def test_deployments_problems_and_refusals_come_and_go_while_one_watches(b
         await expect(page.locator(".row").first).to_contain_text("no_such_path")
         gateway.registry.say(DOWN)
         await expect(page.locator(".card h3")).to_have_text(["gone"])
+        gateway.registry.say(PAUSED, DOWN, DEPLOYING)
+        await expect(page.locator(".card h3")).to_have_text(["coming", "gone", "resting"])
         await expect(page.get_by_role("alert")).to_have_count(0)
 
 
