@@ -33,12 +33,6 @@ class Invalid(OperationError):
         super().__init__(message)
         self.errors = tuple(errors)
 
-    def __str__(self) -> str:
-        if self.message != NOT_VALID or not self.errors:
-            return self.message
-        said = "; ".join(f"{one.field}: {one.message}" for one in self.errors)
-        return f"{self.message.rstrip('.')} ({said})."
-
 
 class Denied(OperationError):
     """The actor may not do this at all. `scope` is what a token would need."""

@@ -1,6 +1,7 @@
 """The operations of a gateway that runs elsewhere: its admin API, over HTTP, as the holder of an admin token."""
 
 import json
+import os
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -172,4 +173,6 @@ def _query(said: dict[str, Any] | None) -> dict[str, str]:
 
 def _reason(error: aiohttp.ClientOSError) -> str:
     known = getattr(error, "os_error", error)
-    return (known.strerror or "no connection").lower() if isinstance(known, OSError) else "no connection"
+    if isinstance(known.errno, int) and known.errno > 0:
+        return os.strerror(known.errno).lower()
+    return (known.strerror or "no connection").lower()  # of a name, resolvers say it in their own words

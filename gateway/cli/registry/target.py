@@ -15,9 +15,11 @@ from click.core import ParameterSource
 from pydantic import BaseModel
 
 from gateway.cli.arguments import FILE, gateway_url
+from gateway.cli.registry.options import as_option
 from gateway.cli.secret import read_secret
 from gateway.config.settings import is_loopback
 from gateway.registry.base import ChangeError
+from gateway.team.operation_error import NOT_VALID, FieldError, Invalid
 
 if TYPE_CHECKING:
     from gateway.cli.client.client import Client
@@ -61,7 +63,12 @@ class Target:
 
     def run(self, work: "Callable[[Client], Awaitable[T]]", *, create: bool = False, base_url: str = "") -> T:
         """Do several operations in a row. Links that are shown begin with `base_url`, where this machine makes them."""
-        return asyncio.run(self._run(work, create, base_url))
+        try:
+            return asyncio.run(self._run(work, create, base_url))
+        except Invalid as error:
+            if error.message != NOT_VALID:
+                raise
+            raise ChangeError("\n".join(map(_mistake, error.errors)) or error.message) from error
 
     def import_settings(self, settings: "Settings", file: str, *, overwrite: bool) -> "Imported":
         """Take over what a file holds, into a new database if there is none. Raises ChangeError, and SourceError."""
@@ -115,6 +122,11 @@ class Target:
         if self.config is None:
             raise RuntimeError("a file is the registry where it is the configuration")
         return FileClient(str(self.config), snapshot_of(_settings(self.config)))
+
+
+def _mistake(error: FieldError) -> str:
+    """What is wrong with a field, which is called as on the command line."""
+    return f"--{as_option(error.field.rpartition('.')[2])}: {error.message}"
 
 
 def with_target(command: Callable[Concatenate[Target, P], T]) -> Callable[P, T]:

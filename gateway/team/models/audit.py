@@ -12,6 +12,7 @@ class AuditQuery(PageQuery):
 
     actor: str | None = Field(default=None, max_length=64, description="Only what this person or token did, by id.")
     action: str | None = Field(default=None, max_length=64, description="Only this action, like `keys.create`.")
+    since: Moment | None = Field(default=None, description="Only what was done then or later.")
     target: str | None = Field(default=None, max_length=64, description="Only what was done to this, by id.")
 
 

@@ -15,7 +15,7 @@ from gateway.team.unit_of_work import UnitOfWork
 
 async def list_audit(unit: UnitOfWork, query: AuditQuery) -> Page[AuditRow]:
     """The rows asked for, the newest first."""
-    selected = select(audit)
+    selected = select(audit) if query.since is None else select(audit).where(audit.c.at >= query.since)
     for name in ("actor", "action", "target"):
         wanted = getattr(query, name)
         if wanted is not None:

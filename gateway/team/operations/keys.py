@@ -81,6 +81,8 @@ async def change_key(unit: UnitOfWork, key_id: str, change: KeyChange) -> Key:
         await require_free_name(unit, before.account, named["name"])
     columns = {name: value for name, value in named.items() if name in {"name", "enabled", "expires_at"}}
     columns |= {name: value for name, value in _limit_columns(change).items() if name in named}
+    if all(row._mapping[name] == value for name, value in columns.items()):
+        return before
     await _update(unit, key_id, columns)
     return await _changed(unit, "keys.change", before)
 
@@ -118,8 +120,9 @@ async def revoke_key(unit: UnitOfWork, key_id: str, revocation: KeyRevocation) -
     before = _view(row := await _row(unit, "keys.revoke", key_id), unit.now)
     unit.check_version(before.version)
     cut = row._mapping["cut"] or revocation.now
-    if before.revoked_at is None or cut != row._mapping["cut"]:
-        await _update(unit, key_id, {"revoked_at": before.revoked_at or unit.now, "cut": cut})
+    if before.revoked_at is not None and cut == row._mapping["cut"]:
+        return before
+    await _update(unit, key_id, {"revoked_at": before.revoked_at or unit.now, "cut": cut})
     return await _changed(unit, "keys.revoke", before)
 
 

@@ -43,6 +43,8 @@ async def change_person(unit: UnitOfWork, person_id: str, change: PersonChange) 
         if named[field] is None:
             raise Invalid(errors=[FieldError(field, "must not be null")])
     after = before.model_copy(update=named)
+    if after == before:
+        return before
     await _require_an_admin(unit, before, after)
     await require_free(unit.connection, after.name, after.email, but=person_id)
     columns = {name: value for name, value in named.items() if name != "accounts"}

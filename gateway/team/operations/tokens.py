@@ -56,8 +56,9 @@ async def create_token(unit: UnitOfWork, new: NewToken) -> CreatedToken:
 async def revoke_token(unit: UnitOfWork, token_id: str) -> AdminToken:
     """End it now. Doing so again changes nothing."""
     before = _view(await _row(unit, token_id), unit)
-    if before.revoked_at is None:
-        await unit.connection.execute(update(tokens).where(tokens.c.id == token_id).values(revoked_at=unit.now))
+    if before.revoked_at is not None:
+        return before
+    await unit.connection.execute(update(tokens).where(tokens.c.id == token_id).values(revoked_at=unit.now))
     after = _view(await _row(unit, token_id), unit)
     await unit.note(
         "tokens.revoke", token_id, before=before.model_dump(mode="json"), after=after.model_dump(mode="json")
