@@ -36,18 +36,7 @@ class Exchange:
     """
 
     __slots__ = (
-        *(
-            "account",
-            "bytes_in",
-            "bytes_out",
-            "cause",
-            "client",
-            "cors",
-            "deployment",
-            "ended_at",
-            "ending",
-            "endpoint",
-        ),
+        *("account", "bytes_in", "bytes_out", "cause", "client", "cors", "deployment", "ending", "endpoint"),
         *("excerpt", "first_byte_at", "id", "key", "reason", "started", "status", "usage"),
     )
 
@@ -62,7 +51,6 @@ class Exchange:
         self.status: int | None = None
         self.bytes_in = self.bytes_out = 0
         self.first_byte_at: float | None = None
-        self.ended_at = 0.0
         self.ending: Ending = FINISHED
         self.usage: Usage | None = None
         self.excerpt: Excerpt | None = None  # of the answer, once one is expected

@@ -5,7 +5,8 @@ for the real one: within a JSON string its quotes are escaped.
 """
 
 import re
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -16,7 +17,8 @@ _TOO_MANY = 2**53  # no real count is as large, and a larger number would not fi
 _OBJECT = re.compile(rb"\s*(\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})").match
 
 
-class Usage(NamedTuple):
+@dataclass(slots=True)
+class Usage:
     """Tokens of one exchange. `tokens_in` counts the whole prompt, `cached` is the part of it found in the cache.
 
     `tokens_per_second` is the model server's own figure for the generation.

@@ -39,6 +39,11 @@ class UpstreamConnection(asyncio.BaseProtocol):
     passthrough has to hand to `parse` what it does not pass on.
     """
 
+    __slots__ = (
+        *("_drained", "_head_told", "_open_passthrough", "_parser", "_paused", "_poll", "_receiver", "_transport"),
+        *("__weakref__", "exchanges", "idle_since", "idle_timer", "loop", "opened_at", "passthrough"),
+    )
+
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()  # asked once for all exchanges: up to Python 3.11 it asks the kernel
         self._transport: asyncio.Transport | None = None
@@ -46,7 +51,7 @@ class UpstreamConnection(asyncio.BaseProtocol):
         self._parser = ResponseParser()
         self._head_told = False
         self._open_passthrough: Passthrough | None = None
-        self._poll = select.poll()
+        self._poll: select.poll | None = None  # made when it has been idle
         self._paused = False
         self._drained: asyncio.Event | None = None  # while the upstream does not take what is written
         self.idle_timer = IdleTimer()
@@ -121,9 +126,6 @@ class UpstreamConnection(asyncio.BaseProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        socket = transport.get_extra_info("socket")
-        if socket is not None:
-            self._poll.register(socket.fileno(), select.POLLIN | select.POLLHUP)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.resume_writing()
@@ -163,7 +165,12 @@ class UpstreamConnection(asyncio.BaseProtocol):
 
         Asks the kernel too: the event loop may not have got round to it yet.
         """
-        return self._transport is None or self._transport.is_closing() or bool(self._poll.poll(0))
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return True
+        if self._poll is None:
+            self._poll = _poll_of(transport)
+        return bool(self._poll.poll(0))
 
     def may_be_reused(self) -> bool:
         """Whether the answer just received leaves the connection fit for the next request."""
@@ -239,3 +246,10 @@ class UpstreamConnection(asyncio.BaseProtocol):
         self.abort()
         if receiver is not None:
             receiver.broken(UpstreamError(why))
+
+
+def _poll_of(transport: asyncio.Transport) -> select.poll:
+    poll, socket = select.poll(), transport.get_extra_info("socket")
+    if socket is not None:
+        poll.register(socket.fileno(), select.POLLIN | select.POLLHUP)
+    return poll

@@ -26,6 +26,11 @@ class ResponseParser:
     `head` is None until it is known; `complete` is set by the last byte of the body, and `surplus` by one after it.
     """
 
+    __slots__ = (
+        *("_chunk_over", "_framing_bytes", "_head_bytes", "_heads", "_http", "_interim_answers", "_pieces"),
+        *("_raw_headers", "_read_bytes", "complete", "head", "surplus"),
+    )
+
     def __init__(self) -> None:
         self._http = httptools.HttpResponseParser(self)
         self.head: ResponseHead | None = None
