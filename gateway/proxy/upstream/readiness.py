@@ -12,10 +12,12 @@ import asyncio
 import contextlib
 import logging
 import math
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from statistics import median
 from time import monotonic
 
 from aiohttp import web
@@ -30,6 +32,7 @@ from gateway.proxy.upstream.health_probe import Probe, ProbeTurns, ask_health, s
 _FAULT = "the gateway failed to probe it"
 _MOST_A_SECOND = 500  # probes of healthy upstreams: of more than an interval has room for, each is asked less often
 _FIRST_PAUSE = 0.1  # seconds; while an upstream is not healthy, each pause is twice the one before
+_REMEMBERED_STARTS = 5  # of each deployment
 _NOT_READY = {
     Status.DEPLOYING: partial(Refusal, errors.DEPLOYING, Status.DEPLOYING.value),
     Status.PAUSED: partial(Refusal, errors.PAUSED, Status.PAUSED.value),
@@ -78,6 +81,7 @@ class Readiness:
         self._watched: dict[str, _Watched] = {}
         self._unreachable: set[str] = set()  # ids
         self._turns = ProbeTurns()
+        self._starts: dict[str, deque[float]] = {}  # by id, in seconds
 
     def watch(self, deployments: Mapping[str, Deployment]) -> None:
         """Probe these and no others. One that points elsewhere, or was resumed, starts anew."""
@@ -104,6 +108,14 @@ class Readiness:
         watched = self._watched.get(deployment_id)
         return watched.health if watched is not None else Health()
 
+    def usual_start(self, deployment_id: str) -> float | None:
+        """How many seconds a deployment usually takes to become ready, as it was seen to; None before the first time.
+
+        A server that was well at the first look was not seen to start.
+        """
+        seen = self._starts.get(deployment_id)
+        return median(seen) if seen else None
+
     def doubt(self, deployment_id: str) -> None:
         """A request found the upstream unreachable: look again soon."""
         watched = self._watched.get(deployment_id)
@@ -129,6 +141,7 @@ class Readiness:
         for gone in self._watched.keys() - deployments.keys():
             self._watched.pop(gone).task.cancel()
             self._unreachable.discard(gone)
+            self._starts.pop(gone, None)
         for deployment in deployments.values():
             watched = self._watched.get(deployment.id)
             if watched is not None and watched.deployment is deployment:
@@ -200,6 +213,9 @@ class Readiness:
         health = watched.health
         if seen == health.seen:
             return
+        if seen == "ok" and health.seen and not health.was_ready:
+            starts = self._starts.setdefault(watched.deployment.id, deque(maxlen=_REMEMBERED_STARTS))
+            starts.append(monotonic() - watched.begun)
         goes_away = seen != "ok" and health.seen in {"", "ok"} and self.status(watched.deployment) is Status.READY
         health.seen, health.since = seen, datetime.now(UTC)
         health.was_ready = health.was_ready or seen == "ok"
@@ -215,6 +231,7 @@ class _Watched:
     deployment: Deployment
     task: "asyncio.Task[None]" = field(init=False)
     health: Health = field(default_factory=Health)
+    begun: float = field(default_factory=monotonic)
     has_answered: bool = False  # if only that it refuses
     silent_since: float = math.inf  # in the monotonic clock
     look: asyncio.Event = field(default_factory=asyncio.Event)

@@ -35,6 +35,7 @@ _FILES = {
     "status.css": "text/css",
     "status.js": "text/javascript",
     "clipboard.js": "text/javascript",
+    "fitting.js": "text/javascript",
     "relative_times.js": "text/javascript",
     "favicon.svg": "image/svg+xml",
 }
@@ -108,7 +109,8 @@ async def page(request: web.Request) -> web.Response:
     request.app[PAGE].access.let_in(request)
     await asyncio.to_thread(import_module, "gateway.server.handlers.dashboard_drawing")
     drawing = await feed_of(request).draw()
-    html = await asyncio.to_thread(drawing.page, now=datetime.now(UTC), version=__version__)
+    has_database = request.app[REGISTRY].place is not None
+    html = await asyncio.to_thread(drawing.page, now=datetime.now(UTC), version=__version__, has_database=has_database)
     return _answer(html, "text/html")
 
 

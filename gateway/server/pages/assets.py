@@ -13,6 +13,8 @@ _FILES = {
     "favicon.svg": ("gateway.server.handlers", "static/favicon.svg", "image/svg+xml"),
     "status.css": ("gateway.server.handlers", "static/status.css", "text/css"),
     "clipboard.js": ("gateway.server.handlers", "static/clipboard.js", "text/javascript"),
+    "fitting.js": ("gateway.server.handlers", "static/fitting.js", "text/javascript"),
+    "live.js": ("gateway.server.pages", "static/live.js", "text/javascript"),
     "relative_times.js": ("gateway.server.handlers", "static/relative_times.js", "text/javascript"),
     "pages.css": ("gateway.server.pages", "static/pages.css", "text/css"),
     "pages.js": ("gateway.server.pages", "static/pages.js", "text/javascript"),

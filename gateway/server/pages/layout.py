@@ -120,6 +120,11 @@ def rendered(
     return web.Response(body=body, status=status, content_type="text/html", charset="utf-8", headers=headers)
 
 
+def drawn(template: str, **values: object) -> str:
+    """A part of a page, without its frame."""
+    return _environment.get_template(template).render(values)
+
+
 def not_done(request: web.Request, error: OperationError, actor: Actor | None) -> web.Response:
     """A page that says why an operation was not done, and what to do."""
     status = {NotFound: 404, Denied: 403, Invalid: 422}.get(type(error), 409)

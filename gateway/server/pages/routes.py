@@ -19,6 +19,13 @@ ROUTES = (
     ("POST", "/sign-out", "sign_in.sign_out"),
     ("GET", "/invitations/{secret}", "invitation.form"),
     ("POST", "/invitations/{secret}", "invitation.accept"),
+    ("GET", "/deployments", "deployments.overview.overview"),
+    ("POST", "/deployments", "deployments.overview.create"),
+    ("GET", "/deployments/{deployment}", "deployments.detail.show"),
+    ("POST", "/deployments/{deployment}", "deployments.detail.change"),
+    ("POST", "/deployments/{deployment}/{action}", "deployments.overview.act"),
+    ("GET", "/activity", "activity.overview"),
+    ("POST", "/activity/{exchange}/end", "activity.end"),
     ("GET", "/keys", "keys.overview"),
     ("POST", "/keys", "keys.create"),
     ("POST", "/keys/{key}/{action}", "keys.change"),
@@ -34,7 +41,7 @@ def add_pages(app: web.Application) -> None:
 
 
 def _loaded_when_asked(name: str) -> Handler:
-    module, _, function = name.partition(".")
+    module, _, function = name.rpartition(".")
 
     @asks_itself
     async def handler(request: web.Request) -> web.StreamResponse:

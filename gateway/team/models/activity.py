@@ -10,7 +10,8 @@ class Activity(Answer):
     """A request under way. `key_name` and `person`, who made the key, are null for a key that is gone.
 
     `bytes` is what the client was sent of the answer so far; `events` is null for what is no stream, and else
-    estimated from the size of the last ones. `is_answering` is false in line, and until the answer begins.
+    estimated from the size of the last ones. `started_at` is to the second. `is_answering` is false in line, and
+    until the answer begins.
     """
 
     id: str

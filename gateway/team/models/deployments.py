@@ -53,6 +53,9 @@ class DeploymentQuery(PageQuery):
     """Which deployments are listed."""
 
     account: Id | None = Field(default=None, description="Only this account's.")
+    search: str | None = Field(
+        default=None, min_length=1, max_length=64, description="Only those with this in their id."
+    )
 
 
 class TimeoutsShown(Answer):

@@ -56,7 +56,7 @@ async def _views(unit: UnitOfWork, found: Collection[CarriedExchange]) -> list[A
             person=known.get(one.key, (None, None))[1],
             deployment=one.deployment,
             endpoint=one.endpoint,
-            started_at=unit.now - timedelta(seconds=one.age),
+            started_at=(unit.now - timedelta(seconds=one.age)).replace(microsecond=0),
             bytes=one.bytes_out,
             events=one.events,
             is_answering=one.is_answering,

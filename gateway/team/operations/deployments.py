@@ -32,6 +32,8 @@ async def list_deployments(unit: UnitOfWork, query: DeploymentQuery) -> Page[Dep
     selected = select(deployments).where(*reachable(unit, "deployments.list", deployments.c.account))
     if query.account is not None:
         selected = selected.where(deployments.c.account == query.account)
+    if query.search is not None:
+        selected = selected.where(deployments.c.id.icontains(query.search, autoescape=True))
     return await page_of(unit.connection, query, selected, [deployments.c.id], lambda row: _view(unit, row))
 
 

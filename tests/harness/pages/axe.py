@@ -29,4 +29,5 @@ async def violations(page: Page) -> list[str]:
 async def photograph(page: Page, name: str) -> None:
     """Write a picture of all of the page to `build/screenshots/NAME.png`."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    await page.evaluate("scrollTo(0, 0)")  # else what sticks to the window stands in the middle of the picture
     await page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)

@@ -1,5 +1,6 @@
 // What the pages need beside htmx: copying, times, and a question before what cuts somebody off.
 import "./clipboard.js";
+import "./live.js";
 import { tellTimes } from "./relative_times.js";
 
 document.documentElement.classList.add("js");

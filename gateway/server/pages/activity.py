@@ -1,0 +1,42 @@
+"""`/activity`: who streams what now; admins end it."""
+
+from contextlib import suppress
+from typing import Any
+
+from aiohttp import web
+
+from gateway.server.activity.notice_boards import BOARDS
+from gateway.server.pages.layout import base_path, may, page, redirect, rendered
+from gateway.server.pages.live_part import is_wanted, live_part
+from gateway.server.pages.operations import do
+from gateway.team.actor import Actor
+from gateway.team.operation_error import NotFound
+from gateway.team.roles import Reach
+
+
+@page
+async def overview(request: web.Request, actor: Actor) -> web.StreamResponse:
+    """The list; its live part alone where that is asked for."""
+    live = await _live(request, actor)
+    if is_wanted(request):
+        reach = None if actor.reach("activity.list") is Reach.EVERYTHING else actor.accounts
+        return live_part(request, "activity_live.html", (actor.role, reach, base_path(request)), **live)
+    return rendered(request, "activity.html", actor, **live)
+
+
+@page
+async def end(request: web.Request, actor: Actor) -> web.StreamResponse:
+    """Break an answer off. One that is over already is what was wanted."""
+    with suppress(NotFound):
+        await do(request, actor, "activity.end", request.match_info["exchange"])
+    return redirect(request, "/activity")
+
+
+async def _live(request: web.Request, actor: Actor) -> dict[str, Any]:
+    found = await do(request, actor, "activity.list")
+    return {
+        "items": found.items,
+        "silent": (await request.app[BOARDS].carried()).silent,
+        "may_end": may(actor, "activity.end"),
+        "base": base_path(request),
+    }

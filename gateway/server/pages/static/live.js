@@ -1,0 +1,63 @@
+// Keeps the part of a page that says where it comes from (data-live) as it is in the gateway. What comes is fitted in,
+// so that what did not change keeps its focus, its dialogs and its selection. The whole part comes each time: after a
+// lost connection the first answer catches up.
+import { fit, labels } from "./fitting.js";
+import { tellTimes } from "./relative_times.js";
+
+const EVERY = 2000;
+let known = { url: "", etag: "" };
+let timer = 0;
+
+const place = () => document.querySelector("[data-live]");
+
+function tell(state, words) {
+  const link = document.getElementById("link");
+  document.getElementById("lost").hidden = state !== "lost";
+  document.documentElement.dataset.link = state;
+  if (!link || link.dataset.link === state) return;
+  link.dataset.link = state;
+  document.getElementById("link-text").textContent = words;
+}
+
+function show(html) {
+  const have = document.getElementById("live");
+  const want = new DOMParser().parseFromString(html, "text/html").getElementById("live");
+  if (!have || !want) return;
+  const before = labels(have);
+  tellTimes(want);
+  fit(have, want);
+  tellTimes(have);
+  const news = [...labels(have)].filter(([name, says]) => before.has(name) && before.get(name) !== says);
+  if (news.length) document.getElementById("said").textContent = news.map(([name, says]) => `${name}: ${says}`).join(". ");
+}
+
+async function look() {
+  clearTimeout(timer);
+  const url = place()?.dataset.live;
+  if (url && !document.hidden) {
+    if (known.url !== url) known = { url, etag: "" };
+    try {
+      const answer = await fetch(url, { headers: known.etag ? { "If-None-Match": known.etag } : {}, cache: "no-store" });
+      if (answer.redirected) return location.reload(); // no longer signed in
+      if (answer.status >= 500) throw new Error(answer.statusText);
+      const html = await answer.text();
+      if (answer.ok && place()?.dataset.live === url) {
+        show(html);
+        known.etag = answer.headers.get("ETag") ?? "";
+      }
+      if (answer.status === 404) location.reload(); // what the page is about is gone
+      else tell("live", "Live");
+    } catch {
+      tell("lost", "Connection lost, trying again");
+    }
+  }
+  timer = setTimeout(look, EVERY);
+}
+
+document.addEventListener("visibilitychange", () => document.hidden || look());
+window.addEventListener("online", look);
+document.addEventListener("htmx:afterSettle", () => {
+  known.etag = "";
+  timer = setTimeout(look, EVERY);
+});
+look();

@@ -1,0 +1,44 @@
+"""The page of requests under way, as a browser asks for it."""
+
+import re
+from pathlib import Path
+
+from mockserver import MockLlamaServer
+from tests.harness.pages.team_pages import team_serving
+from tests.unit.gateway.activity.streams import key_for, streaming
+from tests.unit.gateway.pages.test_deployments import browser_of, text_of
+
+
+async def test_an_admin_sees_and_ends_a_stream_and_ending_it_again_is_fine(tmp_path: Path) -> None:
+    async with (
+        MockLlamaServer(tokens_per_second=20) as mock,
+        team_serving(tmp_path, "acme") as team,
+        browser_of(team, await team.person("ada")) as client,
+    ):
+        key = await key_for(team, mock.url)
+        assert "No request is under way" in await text_of(await client.get("/activity"))
+        async with streaming(team.url, key.key) as answer:
+            page = await text_of(await client.get("/activity?part=live"))
+            assert "laptop" in page
+            [path] = set(re.findall(r'action="(/activity/\w+/end)"', page))
+            await text_of(await client.post(path))
+            assert "An administrator has ended this request." in await answer.broken()
+        assert "No request is under way" in await text_of(await client.post(path))
+
+
+async def test_a_member_sees_no_other_account_and_ends_nothing(tmp_path: Path) -> None:
+    async with (
+        MockLlamaServer(tokens_per_second=20) as mock,
+        team_serving(tmp_path, "acme", "other") as team,
+        browser_of(team, await team.person("mia", "member", ["acme"])) as mia,
+        browser_of(team, await team.person("eve", "member", ["other"])) as eve,
+    ):
+        key = await key_for(team, mock.url)
+        async with streaming(team.url, key.key):
+            page = await text_of(await mia.get("/activity"))
+            assert "laptop" in page
+            assert "/end" not in page
+            assert "laptop" not in await text_of(await eve.get("/activity"))
+            [one] = (await team.do("activity.list")).items
+            await text_of(await mia.post(f"/activity/{one.id}/end"), 403)
+            assert len((await team.do("activity.list")).items) == 1
