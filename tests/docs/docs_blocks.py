@@ -20,6 +20,8 @@ from gateway.core.deployment import Status
 from gateway.core.exchange import Ending, Exchange
 from gateway.core.http import headers
 from gateway.core.usage import Usage
+from gateway.team.operations.table import OPERATIONS
+from gateway.team.scopes import ALL_SCOPES, SCOPES
 from gateway.telemetry import access_log
 from mockserver.cli import main as mock_cli
 from mockserver.core.state import State
@@ -289,6 +291,17 @@ def _faults(old: str) -> str:
     return table(("kind", "its fields", "what a client meets"), rows, old, by_hand=1)
 
 
+# --- the team
+
+
+def _scopes(old: str) -> str:
+    summaries: dict[str, list[str]] = {ALL_SCOPES: ["Everything."]}
+    for operation in OPERATIONS.values():
+        summaries.setdefault(operation.scope, []).append(operation.summary)
+    rows = [(f"`{scope}`", " ".join(summaries[scope])) for scope in SCOPES if scope in summaries]
+    return table(("scope", "what a token may do with it"), rows, old)
+
+
 BLOCKS: dict[str, Callable[[str], str]] = {
     "refusals": _refusals,
     "contract": _contract(errors.CONTRACT),
@@ -312,6 +325,7 @@ BLOCKS: dict[str, Callable[[str], str]] = {
     "states": _states,
     "faults": _faults,
     "mirrors": _mirrors,
+    "scopes": _scopes,
 }
 
 

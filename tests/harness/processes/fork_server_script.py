@@ -22,6 +22,8 @@ _USED = (
     "gateway.cli.registry.deployments",
     "gateway.cli.registry.import_command",
     "gateway.cli.registry.keys",
+    "gateway.cli.team.people",
+    "gateway.cli.team.tokens",
     "gateway.cli.serve",
     "gateway.registry.database.database_registry",
     "gateway.cli.client.local_client",

@@ -72,6 +72,23 @@ def test_a_key_that_could_not_be_printed_is_revoked_again(
     assert f"The old one, {old}, works until" in done.stderr
 
 
+@pytest.mark.slow
+def test_a_token_or_link_that_could_not_be_printed_is_taken_back(run: Run, tmp_path: Path) -> None:
+    run("accounts", "add", "acme", "--database", "DB")
+    made = {"tokens": ("create", "--name", "ci", "--scope", "*"), "people": ("invite", "--admin", "--name", "ada")}
+    said = {}
+    for group, command in made.items():
+        with full() as stdout:
+            done = process(group, *command, "--database", str(tmp_path / "gateway.db"), stdout=stdout)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        said[group] = done.stderr
+    [token] = read(run("tokens", "list", "--database", "DB", "--json"))
+    assert token["state"] == "revoked"
+    assert f"Token {token['id']} (ci) was shown to nobody and is revoked again." in said["tokens"]
+    assert read(run("invitations", "list", "--database", "DB", "--json")) == []
+    assert "The invitation of ada (admin) was shown to nobody and is removed again." in said["people"]
+
+
 @pytest.mark.parametrize("command", [("schema",), ("contract",), ("contract", "--json")])
 def test_a_full_disk_is_said_in_one_line(command: tuple[str, ...]) -> None:
     with full() as stdout:
