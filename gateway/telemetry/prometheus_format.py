@@ -1,7 +1,7 @@
 """The numbers in Prometheus's text format 0.0.4, of which only what has changed is written anew.
 
 https://prometheus.io/docs/instrumenting/exposition_formats: a family is a block of lines, and so the text is put
-together family by family, of pieces that are kept for each deployment.
+together family by family, of pieces that are kept for each deployment. Numbers are written as Python writes floats.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -116,16 +116,16 @@ def _counted(deployment: str, carried: Sequence[tuple[str, Traffic]]) -> _Texts:
         "out": sum(one.tokens_out for _, one in carried),
     }
     requests = "".join(
-        f'{_REQUESTS.name}{of},endpoint="{endpoint}",status="{status or ""}",ending="{ending}"}} {number}\n'
+        f'{_REQUESTS.name}{of},ending="{ending}",endpoint="{endpoint}",status="{status or ""}"}} {float(number)}\n'
         for endpoint, one in carried
         for (status, ending), number in sorted(one.requests.items(), key=lambda item: (item[0][0] or 0, item[0][1]))
     )
     places = [(f'{of},endpoint="{endpoint}"', one) for endpoint, one in carried]
     return (
         requests,
-        "".join(f'{_TOKENS.name}{of},kind="{kind}"}} {number}\n' for kind, number in tokens.items()),
+        "".join(f'{_TOKENS.name}{of},kind="{kind}"}} {float(number)}\n' for kind, number in tokens.items()),
         "".join(
-            f'{_BODY_BYTES.name}{of},direction="{direction}"}} {size}\n'
+            f'{_BODY_BYTES.name}{of},direction="{direction}"}} {float(size)}\n'
             for direction, size in zip(("in", "out"), sent, strict=True)
         ),
         "".join(_histogram(_FIRST_BYTE.name, place, one.first_byte) for place, one in places),
@@ -136,24 +136,26 @@ def _counted(deployment: str, carried: Sequence[tuple[str, Traffic]]) -> _Texts:
 def _standing(deployment: str, standing: Standing, statuses: Collection[str]) -> _Texts:
     of = f'{{deployment="{deployment}"'
     return (
-        f"{_OPEN.name}{of}}} {standing.under_way}\n",
-        "".join(f'{_CONNECTIONS.name}{of},state="{state}"}} {number}\n' for state, number in standing.connections),
-        "".join(f'{_STATUS.name}{of},status="{one}"}} {int(one == standing.status)}\n' for one in statuses),
-        "" if standing.up is None else f"{_UP.name}{of}}} {int(standing.up)}\n",
+        f"{_OPEN.name}{of}}} {float(standing.under_way)}\n",
+        "".join(
+            f'{_CONNECTIONS.name}{of},state="{state}"}} {float(number)}\n' for state, number in standing.connections
+        ),
+        "".join(f'{_STATUS.name}{of},status="{one}"}} {float(one == standing.status)}\n' for one in statuses),
+        "" if standing.up is None else f"{_UP.name}{of}}} {float(standing.up)}\n",
     )
 
 
 def _histogram(name: str, place: str, histogram: Histogram) -> str:
     below = tuple(accumulate(histogram.counts))
     buckets = "".join(
-        f'{name}_bucket{place},le="{bound}"}} {count}\n' for bound, count in zip(_BOUNDS, below, strict=True)
+        f'{name}_bucket{place},le="{bound}"}} {float(count)}\n' for bound, count in zip(_BOUNDS, below, strict=True)
     )
-    return f"{buckets}{name}_count{place}}} {below[-1]}\n{name}_sum{place}}} {histogram.total}\n"
+    return f"{buckets}{name}_count{place}}} {float(below[-1])}\n{name}_sum{place}}} {histogram.total}\n"
 
 
 def _refusals(refusals: Mapping[str, int]) -> str:
     counted = sorted(refusals.items())
-    return "".join(f'{_REFUSALS.name}{{reason="{_escaped(reason)}"}} {number}\n' for reason, number in counted)
+    return "".join(f'{_REFUSALS.name}{{reason="{_escaped(reason)}"}} {float(number)}\n' for reason, number in counted)
 
 
 def _escaped(text: str) -> str:

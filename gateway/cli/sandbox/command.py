@@ -37,6 +37,7 @@ def sandbox(
     said_to = sys.stderr if as_json else sys.stdout
     logs.set_up("human", "info", said_to)
     logging.getLogger("gateway.readiness").setLevel(logging.ERROR)  # the restarting mock would fill the screen
+    logging.getLogger("gateway.registry.schema").setLevel(logging.WARNING)  # its database is made for this run alone
     definition = _definition(path, with_real)
     console = console_for(said_to)
     console.soft_wrap = True
@@ -79,6 +80,7 @@ def _introduce(console: Console, served: ServedSandbox) -> None:
     definition, url = served.definition, served.url
     width = max(map(len, definition.about), default=0)
     console.print(f"\n[bold]The sandbox is up.[/] Watch it at [link={url}]{url}/[/]\n")
+    console.print("sign in  ", f"[bold][link={served.sign_in_url}]{served.sign_in_url}[/link][/]")
     console.print("key      ", f"[bold]{definition.key or 'as its digest in the configuration'}[/]")
     console.print("control  ", f"[bold]{served.control_url}[/]\n")
     for name, about in definition.about.items():

@@ -10,13 +10,17 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from aiohttp import web
+
 from gateway.cli.sandbox.definition import Definition
+from gateway.cli.sandbox.file_follower import FileFollower
 from gateway.cli.sandbox.mock_process import MockProcess
 from gateway.cli.sandbox.real_process import RealProcess
 from gateway.cli.sandbox.sandbox_control import SandboxControl
 from gateway.cli.sandbox.status_file import StatusFile
+from gateway.cli.sandbox.team import team_database
 from gateway.config.settings import Server
-from gateway.registry.yaml_file import YamlRegistry, read_settings
+from gateway.registry.yaml_file import read_settings
 from gateway.server.process.listen_address import Reached, check_free
 from gateway.server.process.run import serve
 
@@ -29,11 +33,18 @@ class ServedSandbox:
     url: str
     control_url: str
     path: Path
+    sign_in_path: str
+
+    @property
+    def sign_in_url(self) -> str:
+        """A link that signs in as an admin by itself, once."""
+        return self.url + self.sign_in_path
 
     def as_json(self) -> dict[str, object]:
         """All that a program needs to know to use it."""
         return {
             "url": self.url,
+            "sign_in_url": self.sign_in_url,
             "control_url": self.control_url,
             "key": self.definition.key,
             "config": str(self.path),
@@ -76,12 +87,20 @@ async def serve_sandbox(
         await asyncio.gather(*(server.start() for server in servers))
         file = StatusFile(folder / "gateway.yaml")
         file.write(definition.configuration({server.name: server.url for server in servers}, port))
-        registry = YamlRegistry(file.path)
-        control = SandboxControl(control_port, mocks, registry, file)
+        settings = read_settings(file.path)
+        team = await stack.enter_async_context(team_database(folder / "gateway.db", settings.server))
+        follower = FileFollower(file.path, team.database, team.registry)
+        await follower.take_all()
+        sign_in_path = await team.invite_who_started_it(settings.accounts)
+        control = SandboxControl(control_port, mocks, team.registry, file, follower)
 
         def tell(reached: Reached) -> None:
-            served = ServedSandbox(definition, reached.urls[0], control.url, file.path)
+            served = ServedSandbox(definition, reached.urls[0], control.url, file.path, sign_in_path)
             control.sandbox = served.as_json()
             announce(served)
 
-        await serve(read_settings(file.path).server, registry, tell, stop_pipe, extend=control.add_to)
+        def extend(gateway: web.Application) -> None:
+            gateway.cleanup_ctx.append(follower.following)
+            control.add_to(gateway)
+
+        await serve(settings.server, team.registry, tell, stop_pipe, extend=extend)

@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import ClientSession, ClientTimeout, hdrs, web
 
+from gateway.cli.sandbox.file_follower import FileFollower
 from gateway.cli.sandbox.loopback_guard import refuse_pages
 from gateway.cli.sandbox.mock_process import MockProcess
 from gateway.cli.sandbox.status_file import StatusFile
@@ -29,13 +30,16 @@ _FOREVER = ClientTimeout(total=None)
 class SandboxControl:
     """Serves the control URL while the gateway serves. `sandbox` is what `GET /` tells, once that is known."""
 
-    def __init__(self, port: int, mocks: Iterable[MockProcess], registry: Registry, file: StatusFile) -> None:
+    def __init__(
+        self, port: int, mocks: Iterable[MockProcess], registry: Registry, file: StatusFile, follower: FileFollower
+    ) -> None:
         self.url = ""
         self.sandbox: dict[str, Any] = {}
         self._port = port
         self._mocks = {mock.name: mock for mock in mocks}
         self._registry = registry
         self._file = file
+        self._follower = follower
         self._statuses: dict[str, Status] = {}
         self._tasks = set[asyncio.Task[None]]()
         self._steering: Steering
@@ -45,7 +49,7 @@ class SandboxControl:
         gateway.cleanup_ctx.append(self._context)
 
     async def _context(self, gateway: web.Application) -> AsyncIterator[None]:
-        self._steering = Steering(self._registry, self._file, gateway[READINESS], gateway[NOTIFIER])
+        self._steering = Steering(self._registry, self._file, self._follower, gateway[READINESS], gateway[NOTIFIER])
         runner = web.AppRunner(self._app(), access_log=None, handler_cancellation=True, shutdown_timeout=_ENDED_SECONDS)
         async with ClientSession(timeout=_FOREVER) as self._steering.session:
             await self._listen(runner)

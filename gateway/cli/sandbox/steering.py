@@ -7,6 +7,7 @@ from collections import defaultdict
 
 from aiohttp import ClientError, ClientSession, hdrs, web
 
+from gateway.cli.sandbox.file_follower import FileFollower
 from gateway.cli.sandbox.mock_process import MockProcess
 from gateway.cli.sandbox.status_file import StatusFile, StatusFileError
 from gateway.core.deployment import Status
@@ -23,9 +24,12 @@ _OK = web.HTTPOk.status_code
 class Steering:
     """Changes that are true at the gateway when their coroutine returns. All raise web.HTTPException, with a reason."""
 
-    def __init__(self, registry: Registry, file: StatusFile, readiness: Readiness, notifier: Notifier) -> None:
+    def __init__(
+        self, registry: Registry, file: StatusFile, follower: FileFollower, readiness: Readiness, notifier: Notifier
+    ) -> None:
         self.session: ClientSession | None = None
-        self._registry, self._file, self._readiness, self._notifier = registry, file, readiness, notifier
+        self._registry, self._file, self._follower = registry, file, follower
+        self._readiness, self._notifier = readiness, notifier
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def play(self, mock: MockProcess, wanted: str, written: bytes) -> web.Response:
@@ -118,7 +122,7 @@ class Steering:
             return
         try:
             await asyncio.to_thread(self._file.set_status, name, status)
-            self._registry.look_soon()
+            self._follower.look_soon()
             async with asyncio.timeout(_READY_SECONDS):
                 while self.status(name) is not status:
                     await self._notifier.wait()

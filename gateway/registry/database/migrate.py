@@ -15,7 +15,7 @@ from gateway.registry.database.engine import engine_for, file_of, in_sentences, 
 from gateway.registry.database.rows import HEAD, VERSION_TABLE
 from gateway.registry.database.sqlite_file import check_file
 
-log = logging.getLogger("gateway.registry")
+log = logging.getLogger("gateway.registry.schema")
 _VERSION = re.compile(r"(?!0000)[0-9]{4}")
 _SELECT_VERSION: Select[str] = select(column("version_num")).select_from(table(VERSION_TABLE))
 
