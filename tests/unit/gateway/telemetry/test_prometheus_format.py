@@ -41,8 +41,8 @@ def test_prometheus_reads_every_number_in_its_family() -> None:
     carried(metrics, "a", status=404)
     metrics.refusals['odd "reason"\\'] += 1
     seen = samples(pieces(Exposition(STATUSES), metrics, {"b": UP, "new": NEW}))
-    assert seen["gguf_requests_total", ("b", "/v1/models", "200", "finished")] == 2
-    assert seen["gguf_requests_total", ("a", "/v1/models", "404", "finished")] == 1
+    assert seen["gguf_requests_total", ("b", "finished", "/v1/models", "200")] == 2
+    assert seen["gguf_requests_total", ("a", "finished", "/v1/models", "404")] == 1
     assert seen["gguf_body_bytes_total", ("b", "in")] == 9
     assert seen["gguf_body_bytes_total", ("b", "out")] == 15
     assert seen["gguf_tokens_total", ("b", "cached")] == 0
@@ -71,7 +71,7 @@ def test_what_has_changed_is_new_and_the_rest_is_kept() -> None:
     assert exposition._counted["a"] is kept
     assert exposition._standing["a"] is standing
     grown = {sample for sample in second if second[sample] != first.get(sample)}
-    assert ("gguf_requests_total", ("b", "/v1/models", "200", "finished")) in grown
+    assert ("gguf_requests_total", ("b", "finished", "/v1/models", "200")) in grown
     assert ("gguf_deployment_status", ("b", "deploying")) in grown
     assert not {labels for _, labels in grown if labels[:1] == ("a",)}
 
@@ -81,7 +81,7 @@ def test_a_deployment_that_is_gone_keeps_its_counts_and_loses_its_gauges() -> No
     carried(metrics, "a")
     samples(pieces(exposition, metrics, {"a": UP}))
     seen = samples(pieces(exposition, metrics, {}))
-    assert ("gguf_requests_total", ("a", "/v1/models", "200", "finished")) in seen
+    assert ("gguf_requests_total", ("a", "finished", "/v1/models", "200")) in seen
     assert ("gguf_open_exchanges", ("a",)) not in seen
 
 
