@@ -38,7 +38,7 @@ class UnitOfWork:
     def exchanges(self) -> Exchanges:
         """What the gateway carries now. Raises Conflict where no gateway runs around this."""
         if self._exchanges is None:
-            raise Conflict("Only a running gateway knows what it carries: ask it by its address.")
+            raise Conflict("Only a running gateway knows what it carries: ask it, with --server URL.")
         return self._exchanges
 
     async def note(

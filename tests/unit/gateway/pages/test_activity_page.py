@@ -3,8 +3,12 @@
 import re
 from pathlib import Path
 
+import pytest
+from aiohttp import ClientSession
+
+from gateway.team.models.keys import NewKey
 from mockserver import MockLlamaServer
-from tests.harness.pages.team_pages import team_serving
+from tests.harness.pages.team_pages import COOKIE, team_serving
 from tests.unit.gateway.activity.streams import key_for, streaming
 from tests.unit.gateway.pages.test_deployments import browser_of, text_of
 
@@ -42,3 +46,36 @@ async def test_a_member_sees_no_other_account_and_ends_nothing(tmp_path: Path) -
             [one] = (await team.do("activity.list")).items
             await text_of(await mia.post(f"/activity/{one.id}/end"), 403)
             assert len((await team.do("activity.list")).items) == 1
+
+
+async def test_a_name_that_is_markup_is_shown_as_text(tmp_path: Path) -> None:
+    hostile = "<img src=x onerror=alert(1)>\"'"
+    async with (
+        MockLlamaServer(tokens_per_second=20) as mock,
+        team_serving(tmp_path, "acme") as team,
+        browser_of(team, await team.person("ada")) as client,
+    ):
+        await key_for(team, mock.url)
+        key = await team.do("keys.create", asked=NewKey(account="acme", name=hostile))
+        await team.has_looked()
+        async with streaming(team.url, key.key):
+            page = await text_of(await client.get("/activity"))
+            assert "<img src=x" not in page
+            assert "&lt;img src=x onerror=alert(1)&gt;&#34;&#39;" in page
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/deployments",
+        "/deployments/demo",
+        "/deployments/demo/pause",
+        "/deployments/demo/remove",
+        "/activity/act_0_1/end",
+    ],
+)
+@pytest.mark.parametrize("sent", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.test"}, {}])
+async def test_what_another_sites_page_asks_for_is_not_done(tmp_path: Path, path: str, sent: dict[str, str]) -> None:
+    async with team_serving(tmp_path) as team, ClientSession(team.url) as client:
+        own = {"Cookie": f"{COOKIE}={await team.person('ada')}"}
+        assert (await client.post(path, headers=own | sent)).status == 403

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from aiohttp import ClientSession
 from playwright.async_api import Browser, Page, expect
 
 from gateway.team.models.deployments import DeploymentChange, NewDeployment
@@ -33,6 +34,24 @@ async def add(team: Team, name: str, **settings: object) -> None:
     given = {"id": name, "account": "acme", "upstream": NOWHERE, **settings}
     await team.do("deployments.create", asked=NewDeployment.model_validate(given))
     await team.has_looked()
+
+
+async def refuse(team: Team, key: str) -> None:
+    """Call the deployment that is paused, three times."""
+    async with ClientSession(team.url, headers={"Authorization": f"Bearer {key}"}) as client:
+        for _ in range(3):
+            assert (await client.get("/api/gguf/resting/v1/models")).status == 503
+
+
+async def has_shifted(page: Page) -> float:
+    """How much of what was drawn has moved since (Layout Instability): 0 is nothing."""
+    script = """new Promise(tell => {
+        let sum = 0;
+        const watch = new PerformanceObserver(seen => { for (const one of seen.getEntries()) sum += one.value; });
+        watch.observe({type: "layout-shift", buffered: true});
+        requestAnimationFrame(() => requestAnimationFrame(() => tell(sum)));
+    })"""
+    return float(await page.evaluate(script))
 
 
 async def tab_to(page: Page, name: str) -> None:
@@ -82,6 +101,10 @@ async def test_each_page_is_fit_to_be_seen(browser: Browser, tmp_path: Path, wid
             await page.get_by_text("Claude Code", exact=True).last.click()
             await page.get_by_text("Change them").click()
             await is_fit_to_be_seen(page, f"deployment-{look}")
+            await refuse(team, key.key)
+            await page.goto(f"{team.url}/deployments/resting")
+            await expect(page.locator("#live .row")).to_have_count(1)
+            await is_fit_to_be_seen(page, f"deployment-refusals-{look}")
             await page.goto(f"{team.url}/activity")
             await expect(page.locator("tbody tr")).to_have_count(2)
             await is_fit_to_be_seen(page, f"activity-{look}")
@@ -206,3 +229,24 @@ async def test_a_member_has_nothing_to_press(browser: Browser, tmp_path: Path) -
             await page.goto(f"{team.url}/activity")
             await expect(page.locator("tbody tr")).to_have_count(1)
             assert await page.locator("main button").count() == 0
+
+
+async def test_who_is_signed_out_elsewhere_is_led_to_the_sign_in(browser: Browser, tmp_path: Path) -> None:
+    async with team_serving(tmp_path, "acme") as team:
+        await add(team, "demo", status="paused")
+        async with window(browser, team, await team.person("ada"), "/deployments") as page:
+            await expect(page.locator("#link-text")).to_have_text("Live")
+            [ada] = (await team.do("people.list")).items
+            await team.do("people.sign_out", ada.id)
+            await expect(page.locator("h1")).to_have_text("Sign in")
+
+
+async def test_nothing_moves_while_a_page_comes_and_keeps_itself_current(browser: Browser, tmp_path: Path) -> None:
+    async with MockLlamaServer(tokens_per_second=20) as mock, team_serving(tmp_path, "acme") as team:
+        key = await key_for(team, mock.url)
+        ada = await team.person("ada")
+        async with streaming(team.url, key.key), window(browser, team, ada, "/deployments") as page:
+            await expect(page.locator("#link-text")).to_have_text("Live")
+            before = await page.locator("#d-demo .figures dd").nth(2).inner_text()
+            await expect(page.locator("#d-demo .figures dd").nth(2)).not_to_have_text(before)
+            assert await has_shifted(page) < 0.01
