@@ -80,6 +80,8 @@ class RequestPipeline:
         except web.HTTPMethodNotAllowed as error:
             methods = ", ".join(sorted(error.allowed_methods))
             return self._refuse(request, Refusal(errors.WRONG_METHOD, methods, Allow=methods))
+        except web.HTTPRequestEntityTooLarge:
+            return self._refuse(request, Refusal(errors.TOO_LARGE, request.client_max_size))
         except web.HTTPNotFound:
             return self._refuse(request, Refusal(errors.NO_SUCH_PATH, beyond_base_urls(request.path)))
         except Exception:  # our own faults must not get aiohttp's error page

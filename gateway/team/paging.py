@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Row, Select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, literal, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.config.setting_types import moment
+from gateway.registry.database.tables import Moment
 from gateway.team.models.common import Page, PageQuery
 from gateway.team.operation_error import FieldError, Invalid
 
@@ -45,12 +47,12 @@ def _cursor(row: Row[Any], order: Sequence[ColumnElement[Any]]) -> str:
     return base64.urlsafe_b64encode(json.dumps(plain).encode()).decode().rstrip("=")
 
 
-def _values(cursor: str, order: Sequence[ColumnElement[Any]]) -> list[object]:
+def _values(cursor: str, order: Sequence[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
     try:
         found = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if not isinstance(found, list) or len(found) != len(order):
             raise ValueError
-        return [_value(one, column) for one, column in zip(found, order, strict=True)]
+        return [literal(_value(one, column), column.type) for one, column in zip(found, order, strict=True)]
     except (ValueError, TypeError, binascii.Error, RecursionError):
         raise Invalid(
             "The cursor is none of ours.", [FieldError("cursor", "is not one that a page ended with")]
@@ -58,8 +60,13 @@ def _values(cursor: str, order: Sequence[ColumnElement[Any]]) -> list[object]:
 
 
 def _value(value: object, column: ColumnElement[Any]) -> object:
-    kind = column.type.python_type
-    found = datetime.fromisoformat(value) if kind is datetime and isinstance(value, str) else value
+    """What a column can be compared with. Raises ValueError: it comes from outside, and a database takes less."""
+    kind = datetime if isinstance(column.type, Moment) else column.type.python_type
+    found = moment(value) if kind is datetime else value
     if not isinstance(found, kind) or isinstance(found, bool):
         raise ValueError
+    if isinstance(found, int) and abs(found) >= 2**63:
+        raise ValueError
+    if isinstance(found, str):
+        found.encode()
     return found

@@ -54,9 +54,9 @@ def refused(error: OperationError) -> web.Response:
 
 
 def checked_idempotency_key(key: str) -> str:
-    """The key, if it is one: 1 to 255 printable ASCII characters. Raises Invalid."""
-    if not 1 <= len(key) <= 255 or not key.isascii() or not key.isprintable():
-        raise Invalid("An Idempotency-Key is 1 to 255 printable ASCII characters.")
+    """The key, if it is one: 1 to 255 printable ASCII characters without spaces. Raises Invalid."""
+    if not 1 <= len(key) <= 255 or not key.isascii() or not key.isprintable() or " " in key:
+        raise Invalid("An Idempotency-Key is 1 to 255 printable ASCII characters, none of them a space.")
     return key
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from gateway import __version__
+from gateway.server.admin_api.request_reading import VERSION
 from gateway.team.operations.operation import Operation
 from gateway.team.operations.table import OPERATIONS
 from gateway.team.scopes import SCOPES
@@ -34,6 +35,7 @@ _ERROR = {
         },
     },
 }
+_IF_MATCH = {"type": "string", "pattern": rf"^({VERSION}|\*)$"}
 _ID = {"type": "string", "minLength": 1, "maxLength": 64}
 _REFUSALS = {
     "400": "The request is not one that can be read.",
@@ -148,7 +150,7 @@ def _headers(operation: Operation) -> list[dict[str, Any]]:
     found = []
     if operation.is_versioned and not operation.is_read and operation.name.rpartition(".")[2] != "create":
         text = "The ETag that the change is based on: 412 if it was changed since."
-        found.append({"name": "If-Match", "in": "header", "description": text, "schema": {"type": "string"}})
+        found.append({"name": "If-Match", "in": "header", "description": text, "schema": _IF_MATCH})
     if operation.method == "POST":
         text = "A repeated request with the same key, within a day, does nothing twice and gets the first one's answer."
         schema = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}

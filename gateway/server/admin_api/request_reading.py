@@ -1,7 +1,8 @@
 """What a request to the admin API says, as an operation's models. Everything that is wrong with it is named at once."""
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import unquote
 
 import orjson
@@ -11,10 +12,11 @@ from pydantic import BaseModel, ValidationError
 from gateway.config.validation_messages import sentences
 from gateway.core import team_errors
 from gateway.core.errors import Refusal
-from gateway.team.operation_error import FieldError, Invalid, NotFound, Stale
+from gateway.team.operation_error import FieldError, Invalid, NotFound
 from gateway.team.operations.operation import Operation
 
-_VERSION = re.compile(r'\s*"([1-9][0-9]{0,9})"\s*').fullmatch
+VERSION = r'"([1-9][0-9]{0,9})"'  # an ETag
+_VERSION = re.compile(VERSION).fullmatch
 _JSON = "application/json"
 
 
@@ -28,9 +30,9 @@ def read_request(request: web.Request, operation: Operation, body: bytes) -> Bas
         if operation.request is None:
             _require_nothing(query, body)
             return None
-        return _validated(operation.request, query)
+        return _checked(operation.request, lambda model: model.model_validate(query))
     if not body:
-        return _validated(operation.request, {})
+        return _checked(operation.request, lambda model: model())
     if request.content_type != _JSON:
         raise Refusal(team_errors.NOT_JSON)
     try:
@@ -39,7 +41,8 @@ def read_request(request: web.Request, operation: Operation, body: bytes) -> Bas
         raise Invalid(f"The body is not valid JSON: line {error.lineno}, column {error.colno}.") from None
     if not isinstance(value, dict):
         raise Invalid("The body must be a JSON object.")
-    return _validated(operation.request, value)
+    _require_each_once(body)
+    return _checked(operation.request, lambda model: model.model_validate_json(body, strict=True))
 
 
 def ids_of(parts: Sequence[str]) -> tuple[str, ...]:
@@ -51,13 +54,14 @@ def ids_of(parts: Sequence[str]) -> tuple[str, ...]:
 
 
 def expected_version(request: web.Request, operation: Operation) -> int | None:
-    """The version that `If-Match` names (RFC 9110 13.1.1); None where it names none, or `*`. Raises Stale."""
+    """The version that `If-Match` names (RFC 9110 13.1.1); None where it names none, or `*`. Raises Invalid."""
     asked = request.headers.get(hdrs.IF_MATCH, "*").strip()
     if asked == "*" or not operation.is_versioned or operation.is_read:
         return None
     match = _VERSION(asked)
     if match is None:
-        raise Stale("If-Match names a version that never was: give the ETag as it came, in its quotes.")
+        sentence = "If-Match names a version that never was: give the ETag as it came, in its quotes."
+        raise Invalid(sentence, [FieldError(hdrs.IF_MATCH, "is neither an ETag of ours nor `*`")])
     return int(match[1])
 
 
@@ -70,6 +74,21 @@ def _query(request: web.Request) -> dict[str, object]:
     return found
 
 
+def _require_each_once(body: bytes) -> None:
+    """Raise Invalid for a field that is there twice: parsers disagree on which counts (RFC 8259 4)."""
+
+    def noted(pairs: list[tuple[str, object]]) -> None:
+        names = [name for name, _ in pairs]
+        twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+        if twice:
+            raise Invalid("The body names a field twice.", [FieldError(name, "is named twice") for name in twice])
+
+    try:
+        json.loads(body, object_pairs_hook=noted)
+    except (ValueError, RecursionError):  # of a huge number, or of many levels: no field of ours has either
+        raise Invalid("The body is not one that any request here has.") from None
+
+
 def _require_nothing(query: dict[str, object], body: bytes) -> None:
     if query:
         raise Invalid("This takes no query.", [FieldError(name, "unknown field") for name in query])
@@ -77,9 +96,9 @@ def _require_nothing(query: dict[str, object], body: bytes) -> None:
         raise Invalid("This takes no body.")
 
 
-def _validated(model: type[BaseModel], value: dict[str, object]) -> BaseModel:
+def _checked(model: type[BaseModel], make: Callable[[type[BaseModel]], BaseModel]) -> BaseModel:
     try:
-        return model.model_validate(value)
+        return make(model)
     except ValidationError as error:
         found = [FieldError(".".join(map(str, path)), text) for path, text in sentences(error, model)]
         raise Invalid("The request is not valid.", found) from None

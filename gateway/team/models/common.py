@@ -6,7 +6,7 @@ from typing import Annotated, Generic, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from gateway.config.setting_types import moment
+from gateway.config.setting_types import Label, moment
 
 T = TypeVar("T")
 
@@ -33,6 +33,20 @@ Moment = Annotated[
     BeforeValidator(moment),
     PlainSerializer(_utc, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+
+
+# As `check_label` has it: printable characters are those that are neither separators (Z) nor others (C), and the space.
+Name = Annotated[
+    Label,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 64,
+            "pattern": r"^[^\p{C}\p{Z}]+( +[^\p{C}\p{Z}]+)*$",
+        }
+    ),
 ]
 
 

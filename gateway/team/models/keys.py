@@ -5,17 +5,22 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from gateway.config.setting_types import EndpointGroups, Id, Label, Network
+from gateway.config.setting_types import EndpointGroups, Id, Network
 from gateway.core.endpoints import EndpointGroup
-from gateway.team.models.common import Answer, Moment, PageQuery, Request
+from gateway.team.models.common import Answer, Moment, Name, PageQuery, Request
 
 Deployments = Annotated[tuple[Id, ...], Field(min_length=1, max_length=1000)]
 Networks = Annotated[tuple[Network, ...], Field(min_length=1, max_length=100)]
 _MOST_SECONDS = 3653 * 86_400
 
 
-def _seconds(value: object) -> object:
-    return timedelta(seconds=value) if isinstance(value, int) and 0 <= value <= _MOST_SECONDS else value
+def _seconds(value: object) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    is_whole = (isinstance(value, float) and value.is_integer()) or (isinstance(value, int) and value is not True)
+    if not is_whole or not 0 <= value <= _MOST_SECONDS:  # type: ignore[operator]  # it is a number
+        raise ValueError(f"must be a whole number of seconds, at most {_MOST_SECONDS}")
+    return timedelta(seconds=value)  # type: ignore[arg-type]
 
 
 Seconds = Annotated[
@@ -39,14 +44,14 @@ class NewKey(KeyLimits):
     """A key to be made."""
 
     account: Id = Field(description="The account it proves.")
-    name: Label = Field(description="Its name in lists and logs: another one for each valid key of the account.")
+    name: Name = Field(description="Its name in lists and logs: another one for each valid key of the account.")
     expires_at: Moment | None = Field(default=None, description="When it ends; never if it is left out.")
 
 
 class KeyChange(KeyLimits):
     """What is to be different about a key. What is left out stays; null takes a limit or the expiry away."""
 
-    name: Label | None = Field(default=None, description="Its name in lists and logs.")
+    name: Name | None = Field(default=None, description="Its name in lists and logs.")
     enabled: bool | None = Field(default=None, description="False switches it off until it is switched on again.")
     expires_at: Moment | None = Field(default=None, description="When it ends; null is never.")
 

@@ -3,22 +3,22 @@
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema
 
-from gateway.config.setting_types import Id, Label
-from gateway.team.models.common import Answer, Moment, PageQuery, Request
+from gateway.config.setting_types import Id
+from gateway.team.models.common import Answer, Moment, Name, PageQuery, Request
 from gateway.team.roles import Role
 
-_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[A-Za-z0-9.-]{1,189}").fullmatch
+_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[A-Za-z0-9.-]{1,189}")
 
 
 def _email(value: str) -> str:
-    if _EMAIL(value) is None:
+    if _EMAIL.fullmatch(value) is None:
         raise ValueError("is not an e-mail address like ada@example.org")
     return value.lower()
 
 
-Email = Annotated[str, AfterValidator(_email)]
+Email = Annotated[str, AfterValidator(_email), WithJsonSchema({"type": "string", "pattern": f"^{_EMAIL.pattern}$"})]
 Accounts = Annotated[tuple[Id, ...], Field(max_length=100)]
 
 
@@ -39,7 +39,7 @@ class Person(Answer):
 class PersonChange(Request):
     """What is to be different about a person. What is left out stays."""
 
-    name: Label | None = Field(default=None, description="What lists and the audit log call them; each name once.")
+    name: Name | None = Field(default=None, description="What lists and the audit log call them; each name once.")
     email: Email | None = Field(default=None, description="By which a sign-in by OpenID Connect finds them.")
     role: Role | None = Field(default=None, description="`admin` or `member`.")
     accounts: Accounts | None = Field(default=None, description="All accounts they belong to.")
@@ -49,7 +49,7 @@ class PersonChange(Request):
 class NewInvitation(Request):
     """A link to be made, by which somebody new signs in for the first time and chooses a password."""
 
-    name: Label = Field(description="What lists and the audit log will call them; each name once.")
+    name: Name = Field(description="What lists and the audit log will call them; each name once.")
     email: Email | None = Field(default=None, description="By which a sign-in by OpenID Connect finds them.")
     role: Role = Field(default=Role.MEMBER, description="`admin` or `member`.")
     accounts: Accounts = Field(default=(), description="The accounts they will belong to.")

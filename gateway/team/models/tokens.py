@@ -4,8 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from gateway.config.setting_types import Label
-from gateway.team.models.common import Answer, Moment, Request
+from gateway.team.models.common import Answer, Moment, Name, Request
 from gateway.team.scopes import SCOPES
 
 
@@ -26,7 +25,7 @@ Scopes = Annotated[
 class NewToken(Request):
     """An admin token to be made."""
 
-    name: Label = Field(description="Its name in lists and in the audit log.")
+    name: Name = Field(description="Its name in lists and in the audit log.")
     scopes: Scopes = Field(description="What it may do; `*` is everything.")
     expires_at: Moment | None = Field(default=None, description="When it ends; never if it is left out.")
 

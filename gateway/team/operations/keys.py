@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy import ColumnElement, Select, false, or_, select
 from sqlalchemy.engine import Row
 
 from gateway.core.account import Key as StoredKey
@@ -38,7 +38,9 @@ async def list_keys(unit: UnitOfWork, query: KeyQuery) -> Page[Key]:
     selected: Select[Any] = _WITH_USE.where(*_reachable(unit))
     if query.account is not None:
         selected = selected.where(keys.c.account == query.account)
-    if query.search is not None:
+    if query.search is not None and "\0" in query.search:
+        selected = selected.where(false())  # no name has one; SQLite would search for what stands before it
+    elif query.search is not None:
         parts = (keys.c.name, keys.c.id, keys.c.prefix)
         selected = selected.where(or_(*(part.icontains(query.search, autoescape=True) for part in parts)))
     return await page_of(

@@ -1,0 +1,131 @@
+"""What the admin API makes of requests that nobody sends by intention: each is one sentence, and changes nothing."""
+
+import base64
+import json
+
+import pytest
+
+from tests.harness.pages.team_pages import Team
+from tests.unit.gateway.team.admin_client import AdminClient, Reply
+
+_ERRORS = {"error", "errors"}
+
+
+def says_one_sentence(reply: Reply) -> bool:
+    return (
+        set(reply.json) <= _ERRORS
+        and set(reply.json["error"]) == {"type", "message"}
+        and b"Traceback" not in reply.body
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"{", 422),
+        (b"not JSON", 422),
+        (b"\xff\xfe", 422),
+        (b"[]", 422),
+        (b"null", 422),
+        (b'"acme"', 422),
+        (b'{"id": "new", "id": "other"}', 422),
+        (b'{"id": "new", "unknown": 1}', 422),
+        (b'{"id": "n\\u0000w"}', 422),
+        (b'{"id": "\\ud800"}', 422),
+        (b'{"id": 1e999}', 422),
+        (b'{"id": ' + b"9" * 5000 + b"}", 422),
+        (b'{"id": NaN}', 422),
+        (b'{"id": ["new"]}', 422),
+        (b'{"id": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", 422),
+        (b'{"id": ' + b'{"a":' * 900 + b"1" + b"}" * 900 + b"}", 422),
+        (b'{"id": "' + b"x" * 10_000_000 + b'"}', 413),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+async def test_a_body_that_cannot_be_is_refused(admin: AdminClient, body: bytes, status: int) -> None:
+    reply = await admin.ask("POST", "/accounts", body)
+    assert reply.status == status
+    assert says_one_sentence(reply)
+    assert [one["id"] for one in (await admin.ask("GET", "/accounts")).json["items"]] == ["acme", "beta"]
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""])
+async def test_a_body_of_another_type_is_a_415(admin: AdminClient, kind: str) -> None:
+    reply = await admin.ask("POST", "/accounts", b'{"id": "new"}', Content_Type=kind)
+    assert reply.status == 415
+    assert says_one_sentence(reply)
+
+
+async def test_a_field_named_twice_is_named(admin: AdminClient) -> None:
+    reply = await admin.ask("POST", "/keys", b'{"account": "acme", "name": "a", "account": "beta"}')
+    assert reply.json["errors"] == [{"field": "account", "message": "is named twice"}]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [2**70, "key_0"],
+        ["2026-01-01T00:00:00+00:00", "\ud800"],
+        ["2026-01-01T00:00:00", "key_0"],
+        ["9999-12-31T23:59:59-23:59", "key_0"],
+        ["2026-01-01T00:00:00+00:00", None],
+        ["2026-01-01T00:00:00+00:00"],
+        {"created_at": 1},
+        None,
+    ],
+    ids=repr,
+)
+async def test_a_forged_cursor_is_refused(admin: AdminClient, values: object) -> None:
+    for path in ("/keys", "/invitations"):
+        forged = base64.urlsafe_b64encode(json.dumps(values).encode()).decode()
+        reply = await admin.ask("GET", f"{path}?cursor={forged}")
+        assert (reply.status, reply.json["errors"][0]["field"]) == (422, "cursor")
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 2**200, 1.5, True], ids=repr)
+async def test_a_cursor_beyond_all_rows_is_refused(admin: AdminClient, number: float) -> None:
+    forged = base64.urlsafe_b64encode(json.dumps([number]).encode()).decode()
+    assert (await admin.ask("GET", f"/audit?cursor={forged}")).status == 422
+
+
+@pytest.mark.parametrize("text", ["!", "%00", "x" * 2001, "%ff", "W10", "\N{SNOWMAN}"])
+async def test_a_cursor_that_is_no_base64_is_refused(admin: AdminClient, text: str) -> None:
+    assert (await admin.ask("GET", f"/keys?cursor={text}")).status == 422
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "limit=1&limit=2", "limit=9999999999", "x=1"])
+async def test_a_query_that_cannot_be_is_refused(admin: AdminClient, query: str) -> None:
+    reply = await admin.ask("GET", f"/keys?{query}")
+    assert reply.status == 422
+    assert says_one_sentence(reply)
+
+
+@pytest.mark.parametrize("search", ["%00", "%25", "_", "%ED%A0%80", "%F0%9F%98%80", "'%20OR%201=1%20--", "%5C"])
+async def test_a_search_finds_only_what_it_says(admin: AdminClient, search: str) -> None:
+    await admin.ask("POST", "/keys", {"account": "acme", "name": "laptop"})
+    reply = await admin.ask("GET", f"/keys?search={search}")
+    assert (reply.status, [one["name"] for one in reply.json["items"]]) == (200, ["laptop"] if search == "_" else [])
+
+
+@pytest.mark.parametrize("name", ["%00", "%ED%A0%80", "..%2F..", "%20", "x" * 65, "%E2%80%AE", "'--"])
+async def test_an_id_that_cannot_be_is_missing(admin: AdminClient, team: Team, name: str) -> None:
+    for method, path in (("GET", "/keys/{}"), ("GET", "/people/{}"), ("DELETE", "/accounts/{}"), ("PATCH", "/keys/{}")):
+        body = b"{}" if method == "PATCH" else None
+        reply = await admin.ask(method, path.format(name), body)
+        assert reply.status == 404
+        assert says_one_sentence(reply)
+
+
+@pytest.mark.parametrize("field", [{"enabled": 0}, {"enabled": "no"}, {"expires_at": 0}, {"name": 1}, {"name": None}])
+async def test_a_field_of_another_type_is_refused(admin: AdminClient, field: dict[str, object]) -> None:
+    key = (await admin.ask("POST", "/keys", {"account": "acme", "name": "laptop"})).json
+    reply = await admin.ask("PATCH", f"/keys/{key['id']}", field)
+    assert (reply.status, reply.json["errors"][0]["field"]) == (422, next(iter(field)))
+    assert (await admin.ask("GET", f"/keys/{key['id']}")).json["version"] == key["version"]
+
+
+@pytest.mark.parametrize("grace", [True, "60", "PT1H", 1.5, -1, 1e300, 10**30])
+async def test_a_grace_is_a_whole_number_of_seconds(admin: AdminClient, grace: object) -> None:
+    key = (await admin.ask("POST", "/keys", {"account": "acme", "name": "laptop"})).json
+    reply = await admin.ask("POST", f"/keys/{key['id']}/rotate", {"grace_seconds": grace})
+    assert (reply.status, reply.json["errors"][0]["field"]) == (422, "grace_seconds")
