@@ -34,7 +34,8 @@ accounts: {{bench: {{keys: [{{name: bench, key: {key}}}]}}}}
 deployments: {{bench: {{account: bench, upstream: "http://127.0.0.1:{port}"}}}}
 """
 _WARM = 20  # requests before the first that counts: what is kept after them is kept
-_FEW, _MANY = 20, 120  # requests, and events of a stream
+_REQUESTS = (20, 120)  # asked, in the two loads whose difference counts
+_EVENTS = (100, 1600)  # the same of a stream's: one costs little, and the timers beside it must not show
 
 Counts = dict[str, int]  # instructions by what was asked
 
@@ -63,7 +64,7 @@ def _counts(running: AbstractContextManager[CountedProcess], key: str, server: M
         repeated(client.plain, _WARM)()
         process.begin()
         counts = {"request": _of_one(process, partial(repeated, client.plain))}
-        counts["event"] = _of_one(process, lambda events: partial(client.stream, events))
+        counts["event"] = _of_one(process, lambda events: partial(client.stream, events), _EVENTS)
         counts["stream, begun and ended"] = _of_one(process, partial(repeated, partial(client.stream, 2)))
         client.close()
         others = {"query": Client.with_query, "chunked": Client.chunked, "Expect": Client.expecting}
@@ -74,11 +75,14 @@ def _counts(running: AbstractContextManager[CountedProcess], key: str, server: M
         return counts
 
 
-def _of_one(process: CountedProcess, load: Callable[[int], Callable[[], None]]) -> int:
+def _of_one(
+    process: CountedProcess, load: Callable[[int], Callable[[], None]], numbers: tuple[int, int] = _REQUESTS
+) -> int:
     """The instructions of one more of what `load` is given the number of."""
-    load(_FEW)()
-    few, many = process.instructions_of(load(_FEW)), process.instructions_of(load(_MANY))
-    return (many - few) // (_MANY - _FEW)
+    few, many = numbers
+    load(few)()
+    used = [process.instructions_of(load(number)) for number in numbers]
+    return (used[1] - used[0]) // (many - few)
 
 
 @click.command()

@@ -11,12 +11,12 @@ from scripts.counting.callgrind import is_installed
 from scripts.instructions import bare_counts, gateway_counts
 
 BOUNDS = {
-    "request": 4.5,
-    "event": 0.5,
-    "stream, begun and ended": 5.7,
-    "query": 4.5,
-    "chunked": 10.5,
-    "Expect": 11.3,
+    "request": 4.7,
+    "event": 1.05,
+    "stream, begun and ended": 5.8,
+    "query": 4.7,
+    "chunked": 10.8,
+    "Expect": 11.5,
 }
 
 
