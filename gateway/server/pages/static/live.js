@@ -7,6 +7,7 @@ import { tellTimes } from "./relative_times.js";
 const EVERY = 2000;
 let known = { url: "", etag: "" };
 let timer = 0;
+let swaps = 0; // of the whole page: what was asked for before one is older than what it shows
 
 const place = () => document.querySelector("[data-live]");
 
@@ -36,16 +37,17 @@ async function look() {
   const url = place()?.dataset.live;
   if (url && !document.hidden) {
     if (known.url !== url) known = { url, etag: "" };
+    const before = swaps;
     try {
       const answer = await fetch(url, { headers: known.etag ? { "If-None-Match": known.etag } : {}, cache: "no-store" });
       if (answer.redirected) return location.reload(); // no longer signed in
       if (answer.status >= 500) throw new Error(answer.statusText);
       const html = await answer.text();
-      if (answer.ok && place()?.dataset.live === url) {
+      if (answer.ok && swaps === before) {
         show(html);
         known.etag = answer.headers.get("ETag") ?? "";
       }
-      if (answer.status === 404) location.reload(); // what the page is about is gone
+      if (answer.status === 404 && swaps === before) location.reload(); // what the page is about is gone
       else tell("live", "Live");
     } catch {
       tell("lost", "Connection lost, trying again");
@@ -57,7 +59,9 @@ async function look() {
 document.addEventListener("visibilitychange", () => document.hidden || look());
 window.addEventListener("online", look);
 document.addEventListener("htmx:afterSettle", () => {
+  swaps += 1;
   known.etag = "";
+  clearTimeout(timer);
   timer = setTimeout(look, EVERY);
 });
 look();
