@@ -143,6 +143,9 @@ class Server(Model):
         default=1,
         description="Processes that serve the port together; each keeps its own share of the limits on an upstream.",
     )
+    audit_days: Annotated[int, Field(ge=1, le=36_500), NO_BOOL] = Field(
+        default=365, description="Days for which the team's audit log is kept; with a database only."
+    )
     trusted_proxies: tuple[Network, ...] = Field(
         default=(),
         description="Addresses or networks of proxies in front, whose `X-Forwarded-For` names the client in the log.",

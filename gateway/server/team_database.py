@@ -1,12 +1,16 @@
 """The gateway's own connection to the team's database, opened when somebody first needs it."""
 
 import asyncio
+import contextlib
+import logging
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from gateway.config.document import SourceError
 from gateway.core import team_errors
 from gateway.core.errors import Refusal
 from gateway.server.activity.notice_boards import BOARDS
@@ -17,13 +21,22 @@ if TYPE_CHECKING:
     from gateway.team.unit_of_work import TeamDatabase
 
 
-class TeamAccess:
-    """Where the team's database is; None for a registry that is a file, which nobody changes but its editor."""
+log = logging.getLogger("gateway.team")
+_PRUNED_EVERY = 3600.0  # seconds
 
-    def __init__(self, place: str | Path | None, exchanges: Exchanges) -> None:
+
+class TeamAccess:
+    """Where the team's database is; None for a registry that is a file, which nobody changes but its editor.
+
+    While it is open, rows of the audit log that are older than `audit_days` are removed once an hour.
+    """
+
+    def __init__(self, place: str | Path | None, exchanges: Exchanges, audit_days: int) -> None:
         self.place = place
         self._exchanges = exchanges
+        self._kept_for = timedelta(days=audit_days)
         self._database: TeamDatabase | None = None
+        self._pruning: asyncio.Task[None] | None = None
 
     async def database(self) -> "TeamDatabase":
         """The open database. Raises Refusal where there is none."""
@@ -31,19 +44,38 @@ class TeamAccess:
             raise Refusal(team_errors.NO_DATABASE)
         if self._database is None:
             module: Any = await asyncio.to_thread(import_module, "gateway.team.unit_of_work")
-            self._database = self._database or module.TeamDatabase(self.place, self._exchanges)
+            if self._database is None:
+                self._database = module.TeamDatabase(self.place, self._exchanges)
+                self._pruning = asyncio.create_task(self._prune_for_ever(self._database))
         return self._database
 
     async def close(self, _app: web.Application) -> None:
         """Leave the database."""
+        if self._pruning is not None:
+            self._pruning.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._pruning
         if self._database is not None:
             await self._database.close()
+
+    async def _prune_for_ever(self, database: "TeamDatabase") -> None:
+        audit: Any = await asyncio.to_thread(import_module, "gateway.team.audit")
+        while True:
+            try:
+                async with database.begin() as connection:
+                    removed: int = await audit.forget(connection, self._kept_for)
+            except SourceError as error:
+                log.warning("the audit log was not pruned: %s", " | ".join(error.lines))
+            else:
+                if removed:
+                    log.info("%d rows of the audit log are over, and removed", removed)
+            await asyncio.sleep(_PRUNED_EVERY)
 
 
 TEAM = web.AppKey("team", TeamAccess)
 
 
-def set_up(app: web.Application) -> None:
+def set_up(app: web.Application, audit_days: int) -> None:
     """Say where the registry's database is."""
-    app[TEAM] = TeamAccess(app[REGISTRY].place, app[BOARDS])
+    app[TEAM] = TeamAccess(app[REGISTRY].place, app[BOARDS], audit_days)
     app.on_cleanup.append(app[TEAM].close)

@@ -2,7 +2,7 @@
 
 import secrets
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Row
@@ -13,14 +13,21 @@ from gateway.registry.database.team_tables import invitations, people
 from gateway.team import audit, passwords, sign_in_throttle
 from gateway.team.actor import Actor, ActorKind, Way
 from gateway.team.models.people import Person
-from gateway.team.operation_error import Denied, NotFound
+from gateway.team.operation_error import Denied, FieldError, Invalid, NotFound
 from gateway.team.operations.invitations import INVITATION_PREFIX, PATH
-from gateway.team.operations.people import add_person, person_by_id
+from gateway.team.operations.people import add_person, end_sessions, person_by_id
 from gateway.team.roles import Role
 from gateway.team.sessions import SessionLimits, begin_session
 from gateway.team.unit_of_work import TeamDatabase, UnitOfWork
 
 _LINK_LIFETIME = timedelta(days=1)
+
+
+class Chooser(NamedTuple):
+    """Who chooses a password by a link: somebody new, or somebody who forgot theirs."""
+
+    name: str
+    is_new: bool
 
 
 async def sign_in(database: TeamDatabase, name: str, password: str, way: Way, limits: SessionLimits) -> str:
@@ -39,23 +46,29 @@ async def sign_in(database: TeamDatabase, name: str, password: str, way: Way, li
         return await _begin(connection, await person_by_id(connection, row.id), way, "password", limits)
 
 
-async def invited_name(database: TeamDatabase, text: str) -> str | None:
-    """Whom a link invites, by name; None for a link that signs in by itself.
+async def who_chooses(database: TeamDatabase, text: str) -> Chooser | None:
+    """Who chooses a password by a link; None for a link that signs in by itself.
 
     Raises NotFound for one that was used, has expired or never was.
     """
     async with database.connect() as connection:
         row = await _invitation(connection, text)
-    return row.name if row.person is None else None
+    return None if row.name is None else Chooser(row.name, is_new=row.person is None)
 
 
 async def accept_invitation(database: TeamDatabase, text: str, password: str, way: Way, limits: SessionLimits) -> str:
-    """Make the person who was invited, with the password they choose, and a session. Raises NotFound, Invalid."""
-    if await invited_name(database, text) is None:
+    """A session, with the password that was chosen: for somebody new, who is made, or for somebody who forgot theirs.
+
+    Raises NotFound, Invalid.
+    """
+    if await who_chooses(database, text) is None:
         raise NotFound("This link is not an invitation.")
     stored = await passwords.hashed(passwords.check(password))
     async with database.begin() as connection:
         row = await _use(connection, text)
+        if row.person is not None:
+            person = await _set_password(connection, row.person, stored, way, "link")
+            return await _begin(connection, person, way, "link", limits)
         invited = Actor(ActorKind.PERSON, "per_" + secrets.token_hex(6), row.name, Role(row.role), way)
         unit = UnitOfWork(connection, invited, datetime.now(UTC))
         accounts = filter(None, row.accounts.split(","))
@@ -64,6 +77,25 @@ async def accept_invitation(database: TeamDatabase, text: str, password: str, wa
         )
         await unit.note("invitations.accept", row.id, after=person.model_dump(mode="json"))
         return await _begin(connection, person, way, "invitation", limits)
+
+
+async def change_password(database: TeamDatabase, actor: Actor, current: str, new: str, limits: SessionLimits) -> str:
+    """A session in place of all those of the actor, who now has another password.
+
+    Raises Invalid for a password that is not the current one, or cannot be chosen; and TooSoon for one who guesses.
+    """
+    async with database.begin() as connection:
+        await sign_in_throttle.wait_or_refuse(connection, actor.name, actor.way.address)
+    async with database.connect() as connection:
+        stored = (await connection.execute(select(people.c.password).where(people.c.id == actor.id))).scalar()
+    if stored is not None and not await passwords.matches(current, stored):
+        async with database.begin() as connection:
+            await sign_in_throttle.note_failure(connection, actor.name, actor.way.address)
+        raise Invalid("This is not your current password.", [FieldError("current", "is not right")])
+    fresh = await passwords.hashed(passwords.check(new))
+    async with database.begin() as connection:
+        person = await _set_password(connection, actor.id, fresh, actor.way, "password")
+        return await begin_session(connection, person.id, actor.way, limits)
 
 
 async def make_sign_in_link(database: TeamDatabase, person_id: str) -> str:
@@ -91,6 +123,21 @@ async def follow_sign_in_link(database: TeamDatabase, text: str, way: Way, limit
             raise NotFound("This link is an invitation.")
         await _use(connection, text)
         return await _begin(connection, await person_by_id(connection, row.person), way, "link", limits)
+
+
+async def _set_password(connection: AsyncConnection, person_id: str, stored: str, way: Way, how: str) -> Person:
+    """Give somebody another password, and end every session of theirs: one may be a thief's. Raises NotFound."""
+    person = await person_by_id(connection, person_id)
+    if not person.enabled:
+        raise Denied("You may not sign in any more. Ask an admin.")
+    await connection.execute(
+        update(people).where(people.c.id == person_id).values(password=stored, version=people.c.version + 1)
+    )
+    await end_sessions(connection, person_id)
+    await sign_in_throttle.forget(connection, person.name)
+    actor = Actor(ActorKind.PERSON, person.id, person.name, person.role, way)
+    await audit.note(connection, actor, audit.Change("people.set_password", person.id, after={"by": how}))
+    return person
 
 
 async def _begin(connection: AsyncConnection, person: Person, way: Way, how: str, limits: SessionLimits) -> str:

@@ -33,7 +33,7 @@ invitations = Table(
     Column("id", String(64), primary_key=True),
     Column("digest", String(64), nullable=False, unique=True),  # SHA-256 in hex, as of every secret here
     Column("person", String(64)),  # whom the link signs in; NULL where it makes somebody new, who is described below
-    Column("name", String(64)),
+    Column("name", String(64)),  # with a person: that they choose a new password; NULL for a link that just signs in
     Column("email", String(254)),
     Column("role", String(16)),
     Column("accounts", Text),  # ids with a comma between

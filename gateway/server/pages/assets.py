@@ -18,6 +18,9 @@ _FILES = {
     "relative_times.js": ("gateway.server.handlers", "static/relative_times.js", "text/javascript"),
     "pages.css": ("gateway.server.pages", "static/pages.css", "text/css"),
     "pages.js": ("gateway.server.pages", "static/pages.js", "text/javascript"),
+    "playground.js": ("gateway.server.pages", "static/playground.js", "text/javascript"),
+    "playground_stream.js": ("gateway.server.pages", "static/playground_stream.js", "text/javascript"),
+    "playground_code.js": ("gateway.server.pages", "static/playground_code.js", "text/javascript"),
     "htmx.js": ("js_lib_htmx", "static/htmx/htmx.min.js", "text/javascript"),
 }
 

@@ -137,6 +137,12 @@ def redirect(request: web.Request, path: str) -> web.Response:
     return web.Response(status=303, headers={**HEADERS, "Location": base_path(request) + path})
 
 
+def shown_at(request: web.Request, answer: web.Response, path: str) -> web.Response:
+    """A page that answers a POST, under an address that the browser can ask for again."""
+    answer.headers["HX-Push-Url"] = base_path(request) + path
+    return answer
+
+
 def base_path(request: web.Request) -> str:
     """The path below which a proxy in front serves the pages; nothing where there is none."""
     return urlsplit(pages_url(request)).path

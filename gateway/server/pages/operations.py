@@ -1,16 +1,21 @@
 """How a page does one of the team's operations."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from aiohttp import web
 from multidict import MultiDictProxy
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from gateway.config.validation_messages import sentences
 from gateway.server.admission import REGISTRY
 from gateway.server.team_database import TEAM
 from gateway.team.actor import Actor
+from gateway.team.operation_error import FieldError, Invalid
 from gateway.team.operations.operation import Call, perform
 from gateway.team.operations.table import OPERATIONS
+
+T = TypeVar("T", bound=BaseModel)
 
 
 async def do(
@@ -28,6 +33,20 @@ async def do(
     if not operation.is_read:
         request.app[REGISTRY].look_soon()
     return result
+
+
+def read_form(model: type[T], values: Mapping[str, object]) -> T:
+    """What a form asks for, as the operation takes it. Raises Invalid, with what is wrong with each field."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        found = [FieldError(".".join(map(str, path)), text) for path, text in sentences(error, model)]
+        raise Invalid("This cannot be done as it is written.", found) from None
+
+
+def text_of(form: MultiDictProxy[Any], name: str) -> str:
+    """A field of a form, without the blanks around it."""
+    return str(form.get(name, "")).strip()
 
 
 def version_of(form: MultiDictProxy[Any]) -> int | None:

@@ -10,7 +10,9 @@ from gateway.team.models.common import Answer, Moment, PageQuery
 class AuditQuery(PageQuery):
     """Which rows are listed, the newest first."""
 
-    actor: str | None = Field(default=None, max_length=64, description="Only what this person or token did, by id.")
+    actor: str | None = Field(
+        default=None, max_length=64, description="Only what this person or token did, by id or by name."
+    )
     action: str | None = Field(default=None, max_length=64, description="Only this action, like `keys.create`.")
     since: Moment | None = Field(default=None, description="Only what was done then or later.")
     target: str | None = Field(default=None, max_length=64, description="Only what was done to this, by id.")

@@ -1,6 +1,7 @@
 """Keys, as operations take and give them."""
 
 from datetime import timedelta
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -73,8 +74,19 @@ class KeyRevocation(Request):
     now: bool = Field(default=False, description="Whether answers that run on it are broken off, visibly.")
 
 
+class KeyState(StrEnum):
+    """What a key is now."""
+
+    VALID = "valid"
+    OFF = "off"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
 class KeyQuery(PageQuery):
     """Which keys are listed."""
+
+    state: KeyState | None = Field(default=None, description="Only those that are this now.")
 
     account: Id | None = Field(default=None, description="Only this account's.")
     search: str | None = Field(

@@ -73,8 +73,29 @@ class CreatedInvitation(Invitation):
     url: str
 
 
+class PasswordLink(Answer):
+    """A link by which somebody chooses a new password: shown this once, stored nowhere, good for once."""
+
+    url: str
+    expires_at: Moment
+
+
+class Session(Answer):
+    """A browser in which somebody is signed in. `id` tells it apart, and opens nothing."""
+
+    id: str
+    address: str | None
+    created_at: Moment
+    seen_at: Moment
+    expires_at: Moment
+
+
 class PersonQuery(PageQuery):
     """Which people are listed."""
+
+    search: str | None = Field(
+        default=None, min_length=1, max_length=64, description="Only those with this in their name or e-mail address."
+    )
 
 
 class AcceptedInvitation(Request):

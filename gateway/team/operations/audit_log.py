@@ -16,7 +16,9 @@ from gateway.team.unit_of_work import UnitOfWork
 async def list_audit(unit: UnitOfWork, query: AuditQuery) -> Page[AuditRow]:
     """The rows asked for, the newest first."""
     selected = select(audit) if query.since is None else select(audit).where(audit.c.at >= query.since)
-    for name in ("actor", "action", "target"):
+    if query.actor is not None:
+        selected = selected.where((audit.c.actor == query.actor) | (audit.c.actor_name == query.actor))
+    for name in ("action", "target"):
         wanted = getattr(query, name)
         if wanted is not None:
             selected = selected.where(audit.c[name] == wanted)

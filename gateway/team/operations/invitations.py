@@ -10,10 +10,10 @@ from sqlalchemy.engine import Row
 from gateway.core.secret_text import digest_of, new_secret_text
 from gateway.registry.database.team_tables import invitations
 from gateway.team.models.common import Page, PageQuery
-from gateway.team.models.people import CreatedInvitation, Invitation, NewInvitation
-from gateway.team.operation_error import NotFound
+from gateway.team.models.people import CreatedInvitation, Invitation, NewInvitation, PasswordLink
+from gateway.team.operation_error import Conflict, NotFound
 from gateway.team.operations.accounts import require_accounts
-from gateway.team.operations.people import require_free
+from gateway.team.operations.people import person_by_id, require_free
 from gateway.team.paging import page_of
 from gateway.team.roles import Role
 from gateway.team.unit_of_work import UnitOfWork
@@ -58,6 +58,31 @@ async def remove_invitation(unit: UnitOfWork, invitation_id: str) -> Invitation:
     await unit.connection.execute(delete(invitations).where(invitations.c.id == invitation_id))
     await unit.note("invitations.remove", invitation_id, before=before.model_dump(mode="json"))
     return before
+
+
+async def create_password_link(unit: UnitOfWork, person_id: str) -> PasswordLink:
+    """A link by which somebody chooses a new password; one made before ends. Raises NotFound, Conflict.
+
+    The old password works until then. Whoever asks never sees a password, neither the old one nor the new one.
+    """
+    person = await person_by_id(unit.connection, person_id)
+    if not person.enabled:
+        raise Conflict(f"{person.name} is switched off, and could not sign in: switch them on first.")
+    earlier = (invitations.c.person == person_id) & invitations.c.name.is_not(None)
+    await unit.connection.execute(delete(invitations).where(earlier))
+    text, end = new_secret_text(INVITATION_PREFIX), unit.now + LIFETIME
+    await unit.connection.execute(
+        insert(invitations).values(
+            id="inv_" + secrets.token_hex(6),
+            digest=digest_of(text).hex(),
+            person=person_id,
+            name=person.name,
+            created_at=unit.now,
+            expires_at=end,
+        )
+    )
+    await unit.note("people.password_link", person_id, after={"expires_at": end.isoformat()})
+    return PasswordLink(url=unit.actor.way.base_url + PATH + text, expires_at=end)
 
 
 async def _row(unit: UnitOfWork, invitation_id: str) -> Row[Any]:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, false, or_, select
+from sqlalchemy import ColumnElement, Select, and_, false, or_, select
 from sqlalchemy.engine import Row
 
 from gateway.core.account import Key as StoredKey
@@ -21,21 +21,26 @@ from gateway.team.models.keys import (
     KeyQuery,
     KeyRevocation,
     KeyRotation,
+    KeyState,
     NewKey,
     RotatedKey,
 )
 from gateway.team.operation_error import Conflict, FieldError, Invalid, NotFound
 from gateway.team.operations.accounts import require_accounts
+from gateway.team.operations.playground import PLAYGROUND_ID
 from gateway.team.paging import page_of
 from gateway.team.roles import Reach
 from gateway.team.unit_of_work import UnitOfWork
 
 _WITH_USE = select(keys, key_uses.c.last_used_at).outerjoin(key_uses, key_uses.c.key == keys.c.id)
+_NOT_OF_A_PAGE = ~keys.c.id.startswith(PLAYGROUND_ID, autoescape=True)
 
 
 async def list_keys(unit: UnitOfWork, query: KeyQuery) -> Page[Key]:
-    """Those within the actor's reach, the oldest first; revoked and expired ones too."""
-    selected: Select[Any] = _WITH_USE.where(*_reachable(unit))
+    """Those within the actor's reach, the oldest first; revoked and expired ones too, but no page's own."""
+    selected: Select[Any] = _WITH_USE.where(*_reachable(unit), _NOT_OF_A_PAGE)
+    if query.state is not None:
+        selected = selected.where(_is(query.state, unit.now))
     if query.account is not None:
         selected = selected.where(keys.c.account == query.account)
     if query.search is not None and "\0" in query.search:
@@ -138,8 +143,22 @@ def _reachable(unit: UnitOfWork) -> list[ColumnElement[bool]]:
             return [keys.c.account.in_(unit.actor.accounts), keys.c.created_by == unit.actor.id]
 
 
+def _is(state: KeyState, now: datetime) -> ColumnElement[bool]:
+    """What `Key.state` says, as a condition."""
+    is_revoked, is_over = keys.c.revoked_at.is_not(None), and_(keys.c.expires_at.is_not(None), keys.c.expires_at <= now)
+    match state:
+        case KeyState.REVOKED:
+            return is_revoked
+        case KeyState.EXPIRED:
+            return and_(~is_revoked, is_over)
+        case KeyState.OFF:
+            return and_(~is_revoked, ~is_over, ~keys.c.enabled)
+        case KeyState.VALID:
+            return and_(~is_revoked, ~is_over, keys.c.enabled)
+
+
 async def _row(unit: UnitOfWork, action: str, key_id: str) -> Row[Any]:
-    row = (await unit.connection.execute(_WITH_USE.where(keys.c.id == key_id))).first()
+    row = (await unit.connection.execute(_WITH_USE.where(keys.c.id == key_id, _NOT_OF_A_PAGE))).first()
     missing = "There is no key of this id."
     if row is None:
         raise NotFound(missing)

@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.registry.database.tables import keys
 from gateway.registry.database.team_tables import invitations, memberships, people, sessions
-from gateway.team.models.common import Nothing, Page
-from gateway.team.models.people import Person, PersonChange, PersonQuery
+from gateway.team.models.common import Nothing, Page, PageQuery
+from gateway.team.models.people import Person, PersonChange, PersonQuery, Session
 from gateway.team.operation_error import Conflict, FieldError, Invalid, NotFound
 from gateway.team.operations.accounts import require_accounts
 from gateway.team.paging import page_of
@@ -23,6 +23,9 @@ async def list_people(unit: UnitOfWork, query: PersonQuery) -> Page[Person]:
     selected = select(people)
     if unit.actor.reach("people.list") is not Reach.EVERYTHING:
         selected = selected.where(people.c.id == unit.actor.id)
+    if query.search is not None:
+        parts = (people.c.name, people.c.email)
+        selected = selected.where(or_(*(part.icontains(query.search, autoescape=True) for part in parts)))
     found = await page_of(unit.connection, query, selected, [people.c.name], lambda row: row)
     accounts = await accounts_of(unit.connection, [row._mapping["id"] for row in found.items])
     items = [person_of(row, accounts.get(row._mapping["id"], ())) for row in found.items]
@@ -81,6 +84,19 @@ async def sign_out_person(unit: UnitOfWork, person_id: str) -> Nothing:
     await end_sessions(unit.connection, person_id)
     await unit.note("people.sign_out", person.id)
     return Nothing()
+
+
+async def list_sessions(unit: UnitOfWork, person_id: str, query: PageQuery) -> Page[Session]:
+    """Where somebody is signed in, the newest first."""
+    await _person(unit, "people.sessions", person_id)
+    selected = select(sessions).where((sessions.c.person == person_id) & (sessions.c.expires_at > unit.now))
+    order = [sessions.c.created_at, sessions.c.digest]
+    return await page_of(unit.connection, query, selected, order, _session_of, newest_first=True)
+
+
+def session_id(digest: str) -> str:
+    """What tells a session apart: the first characters of its digest, which say nothing of its text."""
+    return "ses_" + digest[:12]
 
 
 async def add_person(unit: UnitOfWork, person_id: str, accounts: Iterable[str], **columns: Any) -> Person:
@@ -146,6 +162,12 @@ def person_of(row: Row[Any], accounts: tuple[str, ...]) -> Person:
         created_at=stored["created_at"],
         version=stored["version"],
     )
+
+
+def _session_of(row: Row[Any]) -> Session:
+    stored = row._mapping
+    times = {name: stored[name] for name in ("created_at", "seen_at", "expires_at")}
+    return Session(id=session_id(stored["digest"]), address=stored["address"], **times)
 
 
 async def _person(unit: UnitOfWork, action: str, person_id: str) -> Person:

@@ -8,9 +8,20 @@ from gateway.team.models import audit as audit_models
 from gateway.team.models import deployments as deployment_models
 from gateway.team.models import keys as key_models
 from gateway.team.models import people as people_models
+from gateway.team.models import playground as playground_models
 from gateway.team.models import tokens as token_models
 from gateway.team.models.common import Nothing, Page, PageQuery
-from gateway.team.operations import accounts, activity, audit_log, deployments, invitations, keys, people, tokens
+from gateway.team.operations import (
+    accounts,
+    activity,
+    audit_log,
+    deployments,
+    invitations,
+    keys,
+    people,
+    playground,
+    tokens,
+)
 from gateway.team.operations.operation import Operation
 
 _ACCOUNTS = (
@@ -96,6 +107,26 @@ _PEOPLE = (
         people.sign_out_person,
         Nothing,
         status=204,
+    ),
+    Operation(
+        "people.sessions",
+        "GET",
+        "/people/{person}/sessions",
+        "people:read",
+        "List where a person is signed in.",
+        people.list_sessions,
+        Page[people_models.Session],
+        PageQuery,
+    ),
+    Operation(
+        "people.password_link",
+        "POST",
+        "/people/{person}/password-link",
+        "people:write",
+        "Make a link by which a person chooses a new password, once, within a day.",
+        invitations.create_password_link,
+        people_models.PasswordLink,
+        status=201,
     ),
     Operation(
         "invitations.list",
@@ -194,6 +225,29 @@ _KEYS = (
         key_models.Key,
         key_models.KeyRevocation,
         is_versioned=True,
+    ),
+)
+_PLAYGROUND = (
+    Operation(
+        "playground.key",
+        "POST",
+        "/playground/keys",
+        "keys:write",
+        "Make a key for one deployment that lives for 15 minutes; its text is in this answer only.",
+        playground.create_playground_key,
+        playground_models.PlaygroundKey,
+        playground_models.NewPlaygroundKey,
+        201,
+    ),
+    Operation(
+        "playground.end",
+        "DELETE",
+        "/playground/keys/{key}",
+        "keys:write",
+        "End such a key before its time.",
+        playground.end_playground_key,
+        Nothing,
+        status=204,
     ),
 )
 _TOKENS = (
@@ -337,5 +391,8 @@ _AUDIT = (
     ),
 )
 OPERATIONS = MappingProxyType(
-    {one.name: one for one in (*_ACCOUNTS, *_PEOPLE, *_KEYS, *_TOKENS, *_DEPLOYMENTS, *_ACTIVITY, *_AUDIT)}
+    {
+        one.name: one
+        for one in (*_ACCOUNTS, *_PEOPLE, *_KEYS, *_PLAYGROUND, *_TOKENS, *_DEPLOYMENTS, *_ACTIVITY, *_AUDIT)
+    }
 )

@@ -13,6 +13,12 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("[data-closes]")) event.target.closest("dialog").close();
 });
 
+// A page that came in place of another is read from what is new on it, else from its beginning.
+document.addEventListener("htmx:afterSettle", (event) => {
+  if (event.target !== document.body || document.activeElement !== document.body) return;
+  (document.getElementById("made") ?? document.getElementById("main")).focus({ preventScroll: true });
+});
+
 // Where the gateway cannot be reached, what was written stays on the page, and the page says so.
 document.addEventListener("htmx:sendError", () => lost(true));
 document.addEventListener("htmx:afterOnLoad", () => lost(false));

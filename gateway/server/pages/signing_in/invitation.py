@@ -1,4 +1,4 @@
-"""`/invitations/{secret}`: a link that works once. It invites somebody new, or signs somebody in by itself."""
+"""`/invitations/{secret}`: a link that works once. By it somebody chooses a password, or is signed in at once."""
 
 from aiohttp import web
 
@@ -10,16 +10,16 @@ from gateway.server.pages.layout import HOME, not_done, redirect, rendered, way_
 from gateway.server.team_database import TEAM
 from gateway.team.operation_error import Invalid, OperationError
 from gateway.team.sessions import SessionLimits
-from gateway.team.sign_in import accept_invitation, follow_sign_in_link, invited_name
+from gateway.team.sign_in import accept_invitation, follow_sign_in_link, who_chooses
 
 
 async def form(request: web.Request) -> web.Response:
     """Choose a password; or be signed in, by a link that was made for this, from this machine only."""
     database, secret = await request.app[TEAM].database(), request.match_info["secret"]
     try:
-        name = await invited_name(database, secret)
-        if name is not None:
-            return rendered(request, "invitation.html", name=name, problem="")
+        chooser = await who_chooses(database, secret)
+        if chooser is not None:
+            return rendered(request, "invitation.html", chooser=chooser, problem="")
         if request.method == "HEAD" or not is_from_here(request.remote):
             raise Refusal(errors.NO_SUCH_PATH, cause="a link that signs in by itself works on this machine only")
         text = await follow_sign_in_link(database, secret, way_of(request), SessionLimits())
@@ -31,15 +31,15 @@ async def form(request: web.Request) -> web.Response:
 
 
 async def accept(request: web.Request) -> web.Response:
-    """Take the invitation with the password that was chosen."""
+    """Take the link with the password that was chosen."""
     require_own_origin(request)
     database, secret = await request.app[TEAM].database(), request.match_info["secret"]
     password = str((await request.post()).get("password", ""))
     try:
+        chooser = await who_chooses(database, secret)
         text = await accept_invitation(database, secret, password, way_of(request), SessionLimits())
     except Invalid as error:
-        name = await invited_name(database, secret)
-        return rendered(request, "invitation.html", status=422, name=name or "", problem=error.message)
+        return rendered(request, "invitation.html", status=422, chooser=chooser, problem=error.message)
     except OperationError as error:
         return not_done(request, error, None)
     answer = redirect(request, HOME)

@@ -1,0 +1,1 @@
+"""How people come in: with a password, by a link; and what each sees of their own sessions."""

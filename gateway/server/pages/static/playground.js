@@ -1,0 +1,285 @@
+// The playground: a chat with a deployment, streamed through the relay with a key that this page alone has.
+// What a model says is text, and becomes nothing else: no HTML is ever made of it.
+import { codeOf } from "./playground_code.js";
+import { bodyOf, eventsOf, meaningOf, pathOf } from "./playground_stream.js";
+
+const root = document.getElementById("playground");
+const byId = (id) => document.getElementById(id);
+const SHOWN_EVENTS = 1000;
+const EARLIER = 60_000; // ms before its end at which a key is replaced
+const KEY_TRIES = 10; // another process of the gateway may know a new key a little later
+
+const ADVICE = {
+  401: "The key of this page has ended. Try again: the page gets another one.",
+  404: "The deployment is gone, does not offer this protocol, or is none of your accounts' any more.",
+  413: "Say less, or begin anew.",
+  429: "Wait a moment, and try again.",
+  502: "Try again in a moment.",
+  503: "Try again in a moment; if it is paused, an admin can resume it under Deployments.",
+};
+
+let key = null; // {id, key, deployment, expires_at}
+let messages = [];
+let running = null; // an AbortController
+
+function wantedNow() {
+  const temperature = byId("temperature").value;
+  return {
+    deployment: byId("deployment").value,
+    protocol: byId("protocol").value,
+    system: byId("system").value.trim(),
+    temperature: temperature === "" ? null : Number(temperature),
+    maxTokens: Number(byId("max_tokens").value) || 512,
+    messages,
+  };
+}
+
+// --- the key
+
+async function keyFor(deployment) {
+  if (key?.deployment === deployment && Date.parse(key.expires_at) - Date.now() > EARLIER) return key;
+  leaveKey();
+  const answer = await fetch(`${root.dataset.pages}/playground/keys`, {
+    method: "POST",
+    body: new URLSearchParams({ deployment }),
+  });
+  if (!answer.headers.get("Content-Type")?.startsWith("application/json"))
+    throw new Problem("You are signed out. Sign in again in another tab, then try again.");
+  const made = await answer.json();
+  if (!answer.ok) throw new Problem(made.error?.message ?? "The gateway gave this page no key.");
+  key = made;
+  return key;
+}
+
+function leaveKey() {
+  if (key) navigator.sendBeacon(`${root.dataset.pages}/playground/keys/${key.id}/end`);
+  key = null;
+}
+
+class Problem extends Error {}
+
+// --- one answer
+
+async function ask(wanted, signal) {
+  for (let tries = 1; ; tries++) {
+    const { key: text } = await keyFor(wanted.deployment);
+    const answer = await fetch(root.dataset.relay + pathOf(wanted), {
+      method: "POST",
+      headers: { Authorization: `Bearer ${text}`, "Content-Type": "application/json" },
+      body: JSON.stringify(bodyOf(wanted)),
+      credentials: "omit",
+      signal,
+    });
+    if (answer.ok) return answer;
+    if (answer.status === 401 && tries < KEY_TRIES) {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      continue;
+    }
+    if (answer.status === 401) leaveKey();
+    throw new Problem(await wordsOf(answer));
+  }
+}
+
+async function wordsOf(answer) {
+  const text = await answer.text();
+  let message = text.slice(0, 500);
+  try {
+    message = JSON.parse(text).error?.message ?? message;
+  } catch {
+    // a proxy's own words, as they are
+  }
+  const id = answer.headers.get("x-request-id");
+  return `${answer.status}: ${message}\n${ADVICE[answer.status] ?? ""}${id ? `\nRequest ${id}` : ""}`;
+}
+
+async function run() {
+  const wanted = wantedNow();
+  const answer = bubble("assistant");
+  running = new AbortController();
+  begin();
+  const figures = { sent: performance.now(), first: null, last: null, pieces: 0, in: null, out: null };
+  let text = "";
+  let end = "";
+  try {
+    const response = await ask(wanted, running.signal);
+    let isWhole = false;
+    for await (const event of eventsOf(response.body)) {
+      showEvent(event.raw);
+      const { text: more, thought, usage, end: why, error, last } = meaningOf(event, wanted.protocol);
+      if (error) throw new Problem(`The answer broke off: ${error}\n${ADVICE[502]}`);
+      if (more || thought) note(figures);
+      if (thought) answer.think(thought);
+      if (more) {
+        text += more;
+        answer.say(more);
+      }
+      if (usage) Object.assign(figures, Object.fromEntries(Object.entries(usage).filter(([, value]) => value != null)));
+      end = why ?? end;
+      isWhole ||= Boolean(last);
+      showFigures(figures, end);
+    }
+    if (!isWhole) throw new Problem("The answer broke off before its end.\n" + ADVICE[502]);
+    say("The answer is complete.");
+  } catch (error) {
+    if (error.name === "AbortError") {
+      end = "stopped";
+      say("Stopped.");
+    } else {
+      end = "failed";
+      problem(error instanceof Problem ? error.message : "The gateway cannot be reached. Try again in a moment.");
+    }
+  }
+  showFigures(figures, end);
+  if (text) messages.push({ role: "assistant", content: text });
+  answer.done(Boolean(text));
+  running = null;
+  finish();
+}
+
+function note(figures) {
+  figures.last = performance.now();
+  figures.first ??= figures.last;
+  figures.pieces += 1;
+}
+
+// --- what is shown
+
+function bubble(role) {
+  byId("nothing").hidden = true;
+  const whole = document.createElement("div");
+  whole.className = `bubble ${role}`;
+  const who = document.createElement("p");
+  who.className = "hint";
+  who.textContent = role === "user" ? "You" : byId("deployment").value;
+  const body = document.createElement("p");
+  body.className = "said";
+  whole.append(who, body);
+  byId("messages").append(whole);
+  let thoughts = null;
+  const atEnd = () => byId("messages").scrollTo({ top: byId("messages").scrollHeight });
+  atEnd();
+  return {
+    say(text) {
+      body.append(text);
+      atEnd();
+    },
+    think(text) {
+      if (!thoughts) {
+        const details = document.createElement("details");
+        const summary = document.createElement("summary");
+        summary.textContent = "Thoughts";
+        thoughts = document.createElement("p");
+        thoughts.className = "said";
+        details.append(summary, thoughts);
+        body.before(details);
+      }
+      thoughts.append(text);
+    },
+    done(hasText) {
+      if (!hasText && !thoughts) whole.remove();
+    },
+  };
+}
+
+function showEvent(raw) {
+  const events = byId("events");
+  if (events.childNodes.length >= SHOWN_EVENTS) events.firstChild.remove();
+  events.append(raw + "\n\n");
+  events.scrollTo({ top: events.scrollHeight });
+}
+
+function showFigures(figures, end) {
+  const out = figures.out ?? (figures.pieces || null);
+  const seconds = (figures.last - figures.first) / 1000;
+  byId("first-token").textContent = figures.first === null ? "–" : `${Math.round(figures.first - figures.sent)} ms`;
+  byId("speed").textContent = out > 1 && seconds > 0 ? ((out - 1) / seconds).toFixed(1) : "–";
+  byId("tokens-in").textContent = figures.in ?? "–";
+  byId("tokens-out").textContent = out === null ? "–" : figures.out === null ? `about ${out}` : out;
+  byId("ended").textContent = end || "–";
+}
+
+function problem(text) {
+  byId("problem-text").textContent = text;
+  byId("problem").hidden = false;
+}
+
+function begin() {
+  byId("problem").hidden = true;
+  byId("events").replaceChildren();
+  byId("stop").disabled = false;
+  byId("send").disabled = true;
+  byId("clear").disabled = true;
+}
+
+function finish() {
+  byId("stop").disabled = true;
+  byId("send").disabled = false;
+  byId("clear").disabled = false;
+  showCode();
+  byId("message").focus();
+}
+
+function say(words) {
+  byId("said").textContent = words;
+}
+
+function showCode() {
+  const draft = byId("message").value.trim();
+  const asked = messages.slice(0, messages.findLastIndex((one) => one.role === "user") + 1);
+  const said = draft || !asked.length ? [...messages, { role: "user", content: draft || "Say hello." }] : asked;
+  const language = document.querySelector("input[name=language]:checked").value;
+  const code = codeOf(language, root.dataset.relay, { ...wantedNow(), messages: said });
+  byId("code").textContent = code;
+  byId("copy-code").dataset.copy = code;
+}
+
+function offerProtocols() {
+  const chosen = byId("deployment").selectedOptions[0];
+  for (const option of byId("protocol").options) option.disabled = chosen.dataset[option.value] === "0";
+  const enabled = [...byId("protocol").options].find((option) => !option.disabled);
+  if (byId("protocol").selectedOptions[0].disabled && enabled) byId("protocol").value = enabled.value;
+}
+
+// --- what is done
+
+function send(event) {
+  event.preventDefault();
+  const text = byId("message").value.trim();
+  if (running || !text) return;
+  if (messages.at(-1)?.role === "user") messages.pop(); // it was not answered
+  messages.push({ role: "user", content: text });
+  bubble("user").say(text);
+  byId("message").value = "";
+  run();
+}
+
+function start() {
+  byId("ask").addEventListener("submit", send);
+  byId("ask").addEventListener("input", showCode);
+  byId("message").addEventListener("input", showCode);
+  byId("deployment").addEventListener("change", offerProtocols);
+  for (const one of document.querySelectorAll("input[name=language]")) one.addEventListener("change", showCode);
+  byId("message").addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    if (!running) byId("ask").requestSubmit();
+  });
+  document.addEventListener("keydown", (event) => event.key === "Escape" && running?.abort());
+  byId("stop").addEventListener("click", () => running?.abort());
+  byId("again").addEventListener("click", () => running || run());
+  byId("clear").addEventListener("click", () => {
+    messages = [];
+    byId("messages").replaceChildren(byId("nothing"));
+    byId("nothing").hidden = false;
+    byId("problem").hidden = true;
+    byId("events").replaceChildren();
+    showFigures({ first: null, last: null, pieces: 0, in: null, out: null }, "");
+    showCode();
+    byId("message").focus();
+  });
+  addEventListener("pagehide", leaveKey);
+  offerProtocols();
+  showCode();
+}
+
+if (root) start();

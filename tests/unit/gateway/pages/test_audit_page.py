@@ -1,0 +1,115 @@
+"""The audit log's page: read, narrowed, paged, downloaded; and how long it is kept."""
+
+import asyncio
+import json
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from gateway.team.models.accounts import NewAccount
+from gateway.team.models.keys import NewKey
+from tests.harness.pages.team_pages import Team, team_serving
+from tests.harness.patience import wait_until
+from tests.harness.storage.databases import rows
+from tests.unit.gateway.pages.page_reading import browsing
+
+
+async def a_renamed_key(team: Team) -> str:
+    """The id of a key that ada has made, and renamed."""
+    async with browsing(team, await team.person("ada")) as ada:
+        await ada.post("/keys", account="acme", name="laptop")
+        key = str((await team.do("keys.list")).items[0].id)
+        await ada.post(f"/keys/{key}/off")
+    return key
+
+
+def lines(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+async def test_a_change_is_shown_as_what_is_different(tmp_path: Path) -> None:
+    async with team_serving(tmp_path, "acme") as team, browsing(team, await team.person("eve")) as eve:
+        key = await a_renamed_key(team)
+        html = (await eve.get(f"/audit?target={key}&action=keys.change")).text
+        assert re.search(r"<dt>enabled</dt><dd><del>yes</del> .* <ins>no</ins></dd>", html)
+        assert "<dt>version" not in html
+        assert "on a page, from 127.0.0.1" in html
+        assert html.count("<tr>") == 2
+
+
+async def test_the_filters_and_the_download_let_the_same_through(tmp_path: Path) -> None:
+    async with team_serving(tmp_path, "acme") as team, browsing(team, await team.person("eve")) as eve:
+        key = await a_renamed_key(team)
+        for query, actions in (
+            ("?actor=ada", ["keys.change", "keys.create"]),
+            (f"?target={key}&action=keys.create", ["keys.create"]),
+            ("?action=accounts.create&actor=root", ["accounts.create"]),
+            ("?actor=nobody", []),
+        ):
+            assert [row["action"] for row in lines((await eve.get("/audit.jsonl" + query)).text)] == actions
+            assert (await eve.get("/audit" + query)).text.count("<tr>") == len(actions) + bool(actions)
+        everything = (await eve.get("/audit.jsonl")).text
+        assert [row["id"] for row in lines(everything)] == [3, 2, 1]
+        assert "gw_" + "0" not in everything
+
+
+async def test_a_long_log_is_paged_and_downloaded_whole(tmp_path: Path) -> None:
+    async with team_serving(tmp_path) as team, browsing(team, await team.person("eve")) as eve:
+        for number in range(51):
+            await team.do("accounts.create", asked=NewAccount(id=f"a{number}"))
+        with closing(sqlite3.connect(tmp_path / "gateway.db")) as database, database:
+            columns = "at, actor_kind, actor, actor_name, face, action, target"
+            many = f"INSERT INTO audit ({columns}) SELECT {columns} FROM audit"
+            for _ in range(5):
+                database.execute(many)
+        first = await eve.get("/audit?action=accounts.create")
+        older = re.search(r'href="(/audit\?cursor=[^"]+)"', first.text)
+        assert older is not None
+        assert "action=accounts.create" in older[1]
+        assert first.text.count("<tr>") == 51
+        assert ">Newest</a>" in (await eve.get(older[1])).text
+        assert len(lines((await eve.get("/audit.jsonl")).text)) == 51 * 32
+
+
+async def test_names_and_filters_are_inert_text(tmp_path: Path) -> None:
+    name = "<script>alert(1)</script>"
+    async with team_serving(tmp_path, "acme") as team, browsing(team, await team.person(name)) as eve:
+        await team.do("keys.create", asked=NewKey(account="acme", name=name))
+        async with eve.raw("/audit?actor=%22%3E%3Cscript%3E") as answer:
+            assert "<script>" not in re.sub(r"<script src=[^>]+>", "", await answer.text())
+        async with eve.raw("/audit") as answer:
+            assert "&lt;script&gt;alert(1)" in await answer.text()
+
+
+async def test_a_member_reads_none_of_it(tmp_path: Path) -> None:
+    async with team_serving(tmp_path, "acme") as team:
+        async with browsing(team, await team.person("bob", "member", ["acme"])) as bob:
+            for path in ("/audit", "/audit.jsonl", "/audit?actor=bob", "/audit.jsonl?target=acme"):
+                assert (await bob.get(path)).status == 403
+        async with browsing(team) as nobody:
+            assert (await nobody.get("/audit.jsonl")).location == "/sign-in?next=/audit.jsonl"
+
+
+async def test_a_cursor_that_is_none_is_told(tmp_path: Path) -> None:
+    async with team_serving(tmp_path) as team, browsing(team, await team.person("eve")) as eve:
+        answer = await eve.get("/audit?cursor=nonsense")
+        assert (answer.status, "The cursor is none of ours." in answer.text) == (422, True)
+
+
+async def test_rows_that_are_too_old_are_removed(tmp_path: Path) -> None:
+    async with team_serving(tmp_path, "acme"):
+        pass
+    with closing(sqlite3.connect(tmp_path / "gateway.db")) as database, database:
+        columns = "actor_kind, actor, actor_name, face, action, target"
+        old = f"INSERT INTO audit (at, {columns}) SELECT datetime('now', '-180 hours'), {columns} FROM audit"
+        database.execute(old)
+
+    def is_pruned() -> bool:
+        return rows(tmp_path / "gateway.db", "SELECT id FROM audit ORDER BY id") == [(1,)]
+
+    assert not is_pruned()
+    async with team_serving(tmp_path, audit_days=8):
+        assert not await asyncio.to_thread(is_pruned)
+    async with team_serving(tmp_path, audit_days=7):
+        await asyncio.to_thread(wait_until, is_pruned)

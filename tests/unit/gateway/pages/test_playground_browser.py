@@ -1,0 +1,134 @@
+"""The playground in a real browser: an answer streams through the relay, in both protocols, and is stopped."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from gateway.core.deployment import Status
+from gateway.server.admission import REGISTRY
+from gateway.team.models.deployments import DeploymentChange, NewDeployment
+from mockserver import MockLlamaServer
+from tests.harness.pages.axe import photograph, violations
+from tests.harness.pages.chromium import require_chromium, running_chromium
+from tests.harness.pages.team_pages import Team, is_wider_than_its_window, team_serving, window
+from tests.harness.patience import PATIENCE
+
+require_chromium("the team's pages")
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
+
+LOOKS = [(390, False), (1440, False), (390, True), (1440, True)]
+HOSTILE = '<img src=x onerror=alert(1)> it\'s "quoted" </script>'
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with running_chromium() as browser:
+        yield browser
+
+
+@asynccontextmanager
+async def serving(folder: Path, tokens_per_second: float = 0.0) -> AsyncIterator[tuple[Team, MockLlamaServer, str]]:
+    """A gateway with the deployment demo before a mock, and the session of bob, a member of its account."""
+    async with MockLlamaServer(tokens_per_second=tokens_per_second) as mock, team_serving(folder, "acme") as team:
+        new = NewDeployment(id="demo", account="acme", upstream=mock.url, status=Status.READY)
+        await team.do("deployments.create", asked=new)
+        await team.has_looked()
+        yield team, mock, await team.person("bob", "member", ["acme"])
+
+
+async def send(page: Page, text: str) -> None:
+    """Say something by keyboard."""
+    await page.locator("#message").focus()
+    await page.keyboard.type(text)
+    await page.keyboard.press("Enter")
+
+
+async def answered(page: Page, how: str = "stop") -> None:
+    """The answer is over, and its figures are there."""
+    await expect(page.locator("#ended")).to_have_text(how)
+    await expect(page.locator("#send")).to_be_enabled()
+
+
+def keys_of_pages(team: Team) -> list[str]:
+    """The ids of the playground's keys that are in force."""
+    return [key.id for key in team.app[REGISTRY].snapshot.keys.values() if key.id.startswith("play_")]
+
+
+@pytest.mark.parametrize(("width", "dark"), LOOKS)
+async def test_a_chat_by_keyboard_alone(browser: Browser, tmp_path: Path, width: int, dark: bool) -> None:
+    async with (
+        serving(tmp_path) as (team, _mock, bob),
+        window(browser, team, bob, "/playground", width=width, dark=dark) as page,
+    ):
+        await send(page, HOSTILE)
+        await answered(page)
+        await send(page, "And again")
+        await expect(page.locator(".bubble.assistant .said")).to_have_count(2)
+        await answered(page)
+        assert await page.locator(".bubble.user .said").first.inner_text() == HOSTILE
+        assert await page.locator("#messages img, #code img, #events img").count() == 0
+        for figure in ("first-token", "speed", "tokens-in", "tokens-out"):
+            await expect(page.locator(f"#{figure}")).not_to_have_text("–")
+        await expect(page.locator("#events")).to_contain_text("data: [DONE]")
+        await photograph(page, f"playground-{width}-{'dark' if dark else 'light'}")
+        assert await violations(page) == []
+        assert not await is_wider_than_its_window(page)
+
+
+async def test_both_protocols_and_all_settings_reach_the_model_server(browser: Browser, tmp_path: Path) -> None:
+    async with serving(tmp_path) as (team, mock, bob), window(browser, team, bob, "/playground") as page:
+        await page.get_by_label("Protocol").select_option("anthropic")
+        await page.get_by_label("Temperature").fill("0.5")
+        await page.get_by_label("Tokens at most").fill("7")
+        await page.get_by_text("System prompt", exact=True).first.click()
+        await page.locator("#system").fill("Be brief.")
+        await send(page, "Hello")
+        await answered(page, "max_tokens")
+        await expect(page.locator("#tokens-out")).to_have_text("7")
+        (asked,) = await mock.wait_for_requests(path="/v1/messages")
+        sent = json.loads(asked.body)
+        assert (sent["temperature"], sent["system"], sent["max_tokens"]) == (0.5, "Be brief.", 7)
+        assert sent["messages"] == [{"role": "user", "content": "Hello"}]
+        for language, word in (("curl", "$GGUF_KEY"), ("Python", 'os.environ["GGUF_KEY"]'), ("TypeScript", "GGUF_KEY")):
+            await page.get_by_label(language).check()
+            await expect(page.locator("#code")).to_contain_text(word)
+            await expect(page.locator("#code")).to_contain_text("Be brief.")
+            assert "gw_" not in await page.locator("#code").inner_text()
+
+
+async def test_stopping_frees_the_slot_and_leaving_ends_the_key(browser: Browser, tmp_path: Path) -> None:
+    async with serving(tmp_path, 2.0) as (team, mock, bob), window(browser, team, bob, "/playground") as page:
+        await send(page, "Hello")
+        await expect(page.locator("#tokens-out")).to_contain_text("about")
+        await page.keyboard.press("Escape")
+        await answered(page, "stopped")
+        (left,) = await mock.wait_for_requests(path="/v1/chat/completions", ended="aborted", timeout=PATIENCE)
+        assert left.status == 200
+        assert len(keys_of_pages(team)) == 1
+        await page.get_by_role("link", name="Keys", exact=True).first.press("Enter")
+        await expect(page.locator("h1")).to_have_text("Keys")
+        await team.has_looked()
+        assert keys_of_pages(team) == []
+
+
+async def test_a_refusal_is_told_with_what_to_do_and_tried_again(browser: Browser, tmp_path: Path) -> None:
+    async with serving(tmp_path) as (team, _mock, bob), window(browser, team, bob, "/playground") as page:
+        await team.do("deployments.pause", "demo")
+        await team.has_looked()
+        await send(page, "Hello")
+        await expect(page.get_by_role("alert").last).to_contain_text("503: Endpoint is not ready (status: paused).")
+        await expect(page.get_by_role("alert").last).to_contain_text("an admin can resume it")
+        await photograph(page, "playground-paused")
+        assert await violations(page) == []
+        await team.do("deployments.change", "demo", asked=DeploymentChange(status=Status.READY))
+        await team.has_looked()
+        await page.get_by_role("button", name="Try again").press("Enter")
+        await answered(page)
+        await expect(page.get_by_role("alert").last).to_be_hidden()
+        await expect(page.locator(".bubble")).to_have_count(2)
