@@ -97,10 +97,16 @@ def _print_plain(columns: Sequence[str], rows: list[Sequence[str]]) -> None:
 
 
 def _print_rich(columns: Sequence[str], rows: list[Sequence[str]]) -> None:
-    """A table in which only long cells are folded; where the rest does not fit, one block of lines a row."""
+    """A table in which only long cells are folded, without columns in which nothing stands.
+
+    Where the rest does not fit, one block of lines a row.
+    """
     from rich.cells import cell_len
 
     console = console_for(sys.stdout)
+    filled = [index for index in range(len(columns)) if any(row[index] for row in rows)]
+    shown: list[Sequence[str]] = [[row[index] for index in filled] for row in (columns, *rows)]
+    columns, rows = shown[0], shown[1:]
     widths = [max(cell_len(row[index]) for row in (columns, *rows)) for index in range(len(columns))]
     folded = [width > _LONG for width in widths]
     least = sum(_SHORTEST if fold else width for width, fold in zip(widths, folded, strict=True))
