@@ -42,8 +42,13 @@ async def begin_session(connection: AsyncConnection, person_id: str, way: Way, l
     return text
 
 
-async def signed_in(database: TeamDatabase, text: str, way: Way, limits: SessionLimits) -> Actor | None:
-    """The person whose session this is; None if it has ended, or never was."""
+async def signed_in(
+    database: TeamDatabase, text: str, way: Way, limits: SessionLimits, *, by_itself: bool = False
+) -> Actor | None:
+    """The person whose session this is; None if it has ended, or never was.
+
+    What a page asks for `by_itself`, to keep itself current, does not keep the session from being idle.
+    """
     now, digest = datetime.now(UTC), digest_of(text).hex()
     joined = select(sessions, people).join(people, people.c.id == sessions.c.person)
     valid = (sessions.c.digest == digest) & (sessions.c.expires_at > now) & (sessions.c.seen_at > now - limits.idle)
@@ -53,7 +58,7 @@ async def signed_in(database: TeamDatabase, text: str, way: Way, limits: Session
             return None
         found = row._mapping
         accounts = (await accounts_of(connection, [found[people.c.id]])).get(found[people.c.id], ())
-    if now - found[sessions.c.seen_at] > _SEEN_EVERY:
+    if not by_itself and now - found[sessions.c.seen_at] > _SEEN_EVERY:
         async with database.begin() as writing:
             await writing.execute(update(sessions).where(sessions.c.digest == digest).values(seen_at=now))
     role = Role(found[people.c.role])

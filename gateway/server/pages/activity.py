@@ -6,8 +6,8 @@ from typing import Any
 from aiohttp import web
 
 from gateway.server.activity.notice_boards import BOARDS
-from gateway.server.pages.layout import base_path, may, page, redirect, rendered
-from gateway.server.pages.live_part import is_wanted, live_part
+from gateway.server.pages.layout import base_path, is_by_itself, may, page, redirect, rendered
+from gateway.server.pages.live_part import live_part
 from gateway.server.pages.operations import do
 from gateway.team.actor import Actor
 from gateway.team.operation_error import NotFound
@@ -18,7 +18,7 @@ from gateway.team.roles import Reach
 async def overview(request: web.Request, actor: Actor) -> web.StreamResponse:
     """The list; its live part alone where that is asked for."""
     live = await _live(request, actor)
-    if is_wanted(request):
+    if is_by_itself(request):
         reach = None if actor.reach("activity.list") is Reach.EVERYTHING else actor.accounts
         return live_part(request, "activity_live.html", (actor.role, reach, base_path(request)), **live)
     return rendered(request, "activity.html", actor, **live)

@@ -91,7 +91,14 @@ def page(handler: PageHandler) -> Callable[[web.Request], Awaitable[web.StreamRe
 async def viewer_of(request: web.Request) -> Actor | None:
     """Who is signed in; None for nobody. Raises SourceError, and Refusal where there is no database."""
     database, text = await request.app[TEAM].database(), session_text(request)
-    return None if text is None else await signed_in(database, text, way_of(request), SessionLimits())
+    if text is None:
+        return None
+    return await signed_in(database, text, way_of(request), SessionLimits(), by_itself=is_by_itself(request))
+
+
+def is_by_itself(request: web.Request) -> bool:
+    """Whether a page asks for its live part alone: not somebody, but the page that they look at."""
+    return request.query.get("part") == "live"
 
 
 def way_of(request: web.Request) -> Way:

@@ -23,11 +23,6 @@ class _Drawn(NamedTuple):
 _KEPT: dict[Hashable, _Drawn] = {}
 
 
-def is_wanted(request: web.Request) -> bool:
-    """Whether the page asks for its live part alone."""
-    return request.query.get("part") == "live"
-
-
 def live_part(request: web.Request, template: str, seen_by: Hashable, **values: object) -> web.Response:
     """The part alone; 304 where the page has it. `seen_by` is what else the drawing depends on: who may see what."""
     found = _kept(template, seen_by, values)

@@ -12,8 +12,8 @@ from gateway.server.handlers.dashboard_view import rows
 from gateway.server.pages.deployments import form as fields
 from gateway.server.pages.deployments.cards import card_of, glance
 from gateway.server.pages.deployments.tool_settings import settings_for
-from gateway.server.pages.layout import base_path, may, page, redirect, rendered
-from gateway.server.pages.live_part import is_wanted, live_part
+from gateway.server.pages.layout import base_path, is_by_itself, may, page, redirect, rendered
+from gateway.server.pages.live_part import live_part
 from gateway.server.pages.operations import do, version_of
 from gateway.team.actor import Actor
 from gateway.team.models.common import PageQuery
@@ -33,7 +33,7 @@ async def show(request: web.Request, actor: Actor) -> web.StreamResponse:
     """The page; its live part alone where that is asked for."""
     one: Deployment = await do(request, actor, "deployments.get", request.match_info["deployment"])
     live = await _live(request, actor, one)
-    if is_wanted(request):
+    if is_by_itself(request):
         is_admins = may(actor, "deployments.change")
         return live_part(request, "deployment_live.html", (one.id, is_admins, request.host, base_path(request)), **live)
     return await _page(request, actor, one, live)

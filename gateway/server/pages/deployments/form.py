@@ -8,6 +8,7 @@ from multidict import MultiDictProxy
 from pydantic import BaseModel, ValidationError
 
 from gateway.config.validation_messages import sentences
+from gateway.core.deployment import Status
 from gateway.core.endpoints import DEFAULT_GROUPS
 from gateway.team.models.deployments import Deployment, DeploymentChange, NewDeployment
 from gateway.team.operation_error import FieldError, Invalid
@@ -22,13 +23,19 @@ Fields = dict[str, Any]
 def blank(account: str = "") -> Fields:
     """The fields of a new deployment."""
     names = ("id", *_TEXTS, *_COUNTS, *_SECONDS, "ping")
-    return {**dict.fromkeys(names, ""), "account": account, "endpoints": tuple(map(str, DEFAULT_GROUPS))}
+    return {
+        **dict.fromkeys(names, ""),
+        "account": account,
+        "status": Status.AUTO.value,
+        "endpoints": tuple(map(str, DEFAULT_GROUPS)),
+    }
 
 
 def fields_of(one: Deployment) -> Fields:
     """The fields of a deployment as it is."""
     nested = {**one.limits.model_dump(), **one.timeouts.model_dump(), "ping": one.ping}
     texts = {"id": one.id, "account": one.account, "upstream": one.upstream or "", "ca_file": one.ca_file or ""}
+    texts["status"] = one.status.value
     numbers = {name: "" if value is None else f"{value:g}" for name, value in nested.items()}
     return {**texts, **numbers, "endpoints": tuple(map(str, one.endpoints))}
 
@@ -85,6 +92,8 @@ def _values(fields: Fields) -> dict[str, Any]:
     for names, number in ((_COUNTS, _whole), (_SECONDS, _seconds)):
         for name, section in names.items():
             values.setdefault(section, {})[name] = number(fields[name])
+    if fields["status"]:
+        values["status"] = fields["status"]
     return {**values, "ping": _seconds(fields["ping"]), "endpoints": fields["endpoints"] or None}
 
 

@@ -8,8 +8,8 @@ from aiohttp import web
 from gateway.core.endpoints import EndpointGroup
 from gateway.server.pages.deployments import form as fields
 from gateway.server.pages.deployments.cards import card_of, glance
-from gateway.server.pages.layout import base_path, in_thread, may, own_path, page, redirect, rendered
-from gateway.server.pages.live_part import is_wanted, live_part
+from gateway.server.pages.layout import base_path, in_thread, is_by_itself, may, own_path, page, redirect, rendered
+from gateway.server.pages.live_part import live_part
 from gateway.server.pages.operations import do, version_of
 from gateway.team.actor import Actor
 from gateway.team.models.accounts import NewAccount
@@ -62,7 +62,7 @@ async def _overview(
 ) -> web.Response:
     asked = _asked(request)
     live = await _live(request, actor, asked)
-    if is_wanted(request):
+    if is_by_itself(request):
         return live_part(request, "deployments_live.html", _seen_by(request, actor, asked), **live)
     accounts = await _accounts(request, actor)
 

@@ -3,12 +3,15 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 
 import pytest
 from aiohttp import ClientResponse, ClientSession
+from sqlalchemy import select, update
 
+from gateway.registry.database.team_tables import sessions
 from gateway.team.models.deployments import DeploymentChange, NewDeployment
 from gateway.team.models.keys import NewKey
 from tests.harness.pages.team_pages import COOKIE, Team, team_serving
@@ -165,3 +168,32 @@ async def test_its_last_refusals_are_on_its_page(tmp_path: Path) -> None:
         assert called.status == 503
         assert '<span class="reason">paused</span>' in await text_of(await client.get("/deployments/demo"))
         assert "Nothing was refused here" in await text_of(await client.get("/deployments/other"))
+
+
+async def test_a_page_that_asks_by_itself_does_not_keep_a_session_alive(tmp_path: Path) -> None:
+    async with team_serving(tmp_path, "acme") as team, browser_of(team, await team.person("ada")) as client:
+        long_ago = datetime.now(UTC) - timedelta(hours=11)
+        async with team.database.begin() as connection:
+            await connection.execute(update(sessions).values(seen_at=long_ago))
+
+        async def seen_at() -> datetime:
+            async with team.database.connect() as connection:
+                seen: datetime = (await connection.execute(select(sessions.c.seen_at))).scalar_one()
+                return seen
+
+        for path in ("/deployments?part=live", "/activity?part=live"):
+            assert (await client.get(path)).status == 200
+        assert await seen_at() == long_ago
+        await client.get("/deployments")
+        assert await seen_at() > long_ago
+
+
+async def test_a_status_is_pinned_by_the_form_and_kept_where_it_is_not_in_it(tmp_path: Path) -> None:
+    async with team_serving(tmp_path, "acme") as team, browser_of(team, await team.person("ada")) as client:
+        await add(team, "demo", status="paused")
+        form = {"account": "acme", "upstream": NOWHERE}
+        await text_of(await client.post("/deployments/demo", data=form))
+        assert (await team.do("deployments.get", "demo")).status == "paused"
+        page = await text_of(await client.post("/deployments/demo", data={**form, "status": "ready"}))
+        assert "<option selected>ready</option>" in page
+        assert (await team.do("deployments.get", "demo")).status == "ready"
