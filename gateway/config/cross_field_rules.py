@@ -27,6 +27,7 @@ def check_rules(document: Document) -> None:
     _known_accounts(document, top)
     _keys_once(document, top)
     _key_names_once(document, top)
+    _a_way_to_sign_in(document, top)
 
 
 def _one_source(document: Document, top: dict[str, object]) -> None:
@@ -69,6 +70,15 @@ def _key_names_once(document: Document, top: dict[str, object]) -> None:
                 document.add_error((*path, "name"), f"is the name of the key on line {line}, too; give each its own")
             case {"name": str(name)}:
                 first[account, name] = (*path, "name")
+
+
+def _a_way_to_sign_in(document: Document, top: dict[str, object]) -> None:
+    path = ("server", "sign_in")
+    sign_in = _mapping(_mapping(top.get("server")).get("sign_in"))
+    if "oidc" in sign_in and "database" not in top:
+        document.add_error((*path, "oidc"), "needs `database`: people are kept there")
+    if sign_in.get("password") is False and not sign_in.get("oidc"):
+        document.add_error((*path, "password"), "is false, and there is no `oidc`: nobody could sign in")
 
 
 def _digests(top: dict[str, object]) -> Iterator[tuple[Path, bytes]]:

@@ -35,7 +35,7 @@ def placeholders(value: object, path: Path = ()) -> Iterator[Path]:
     """Where in a configuration, as plain values, a placeholder stands for a secret."""
     if isinstance(value, dict):
         for name, item in value.items():
-            if name in {"key", "upstream_key"} and isinstance(item, str) and is_placeholder(item):
+            if name in {"key", "upstream_key", "client_secret"} and isinstance(item, str) and is_placeholder(item):
                 yield (*path, name)
             else:
                 yield from placeholders(item, (*path, name))

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
-from gateway.config.setting_types import NO_BOOL, Host, Hosts, Network, Origin, Seconds, SecondsOrZero
+from gateway.config.setting_types import NO_BOOL, Host, Hosts, Model, Network, Origin, Seconds, SecondsOrZero
+from gateway.config.sign_in_settings import SignIn
 
 
 def _off(value: object) -> object:
@@ -13,12 +14,6 @@ def _off(value: object) -> object:
 
 
 ShownTo = Annotated[Literal["loopback", "everyone", "off"], BeforeValidator(_off)]
-
-
-class Model(BaseModel):
-    """The base of every section: frozen, unknown fields forbidden."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class ServerLimits(Model):
@@ -129,6 +124,7 @@ class Server(Model):
     metrics: ShownTo = Field(
         default="loopback", description="Who may read `/metrics`: `loopback` (this machine), `everyone`, or nobody."
     )
+    sign_in: SignIn = Field(default=SignIn(), description="How people sign in to the team's pages, and for how long.")
     cors_origins: tuple[Origin, ...] = Field(
         default=(),
         description="Origins whose web pages may call deployments, like `https://app.example.org`; "

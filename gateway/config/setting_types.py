@@ -6,13 +6,19 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
 from gateway.core.deployment import ID_PATTERN, check_id, check_upstream, check_upstream_key
 from gateway.core.endpoints import EndpointGroup
 from gateway.core.http.cors import checked_origin
 
 _DAY = 86_400.0
+
+
+class Model(BaseModel):
+    """The base of every section: frozen, unknown fields forbidden."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 def _no_bool(value: object) -> object:

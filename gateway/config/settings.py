@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from gateway.config import cross_field_rules
 from gateway.config.document import field_name
 from gateway.config.placeholders import placeholders, refuse_placeholders
-from gateway.config.server_settings import Admin, Log, Model, Probes, Server, ServerLimits, ServerTimeouts
+from gateway.config.server_settings import Admin, Log, Probes, Server, ServerLimits, ServerTimeouts
 from gateway.config.setting_types import (
     NO_BOOL,
     CaFile,
@@ -23,6 +23,7 @@ from gateway.config.setting_types import (
     Id,
     KeyText,
     Label,
+    Model,
     Moment,
     Seconds,
     Upstream,

@@ -62,7 +62,9 @@ def _secrets(settings: Settings) -> list[str]:
     """The secrets, as the file would spell them. One that came from the environment is not in the file."""
     keys = [key.key for account in settings.accounts.values() for key in account.keys if key.key]
     upstream_keys = [entry.upstream_key for entry in settings.deployments.values() if entry.upstream_key]
-    return keys + upstream_keys + _PASSWORD.findall(settings.database or "")
+    oidc = settings.server.sign_in.oidc
+    client_secrets = [oidc.client_secret] if oidc is not None and oidc.client_secret else []
+    return keys + upstream_keys + client_secrets + _PASSWORD.findall(settings.database or "")
 
 
 def _open_to_others(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """The session cookie of a browser, where its requests come from, and whether our own page made them."""
 
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
@@ -7,6 +8,8 @@ from aiohttp import hdrs, web
 from gateway.core import team_errors
 from gateway.core.errors import Refusal
 from gateway.server.handlers.viewer_base import base_url_of
+from gateway.server.team_database import SIGN_IN
+from gateway.team.sessions import SessionLimits
 from gateway.telemetry.access_log import ACCESS
 
 _PLAIN_COOKIE = "gateway_session"
@@ -30,6 +33,29 @@ def forget_session(request: web.Request, response: web.StreamResponse) -> None:
     """Let the browser forget its session."""
     secure = is_secure(request)
     response.del_cookie(_cookie_name(request), path="/", httponly=True, samesite="Lax", secure=secure)
+
+
+def session_limits(request: web.Request) -> SessionLimits:
+    """When sessions end by themselves, by the settings."""
+    found = request.app[SIGN_IN].settings.sessions
+    return SessionLimits(timedelta(seconds=found.idle), timedelta(seconds=found.longest))
+
+
+def keep_attempt(request: web.Request, response: web.StreamResponse, text: str, seconds: int) -> None:
+    """Let the browser keep an attempt to sign in elsewhere. Lax: it comes along when the provider sends it back."""
+    secure, name = is_secure(request), _attempt_name(request)
+    response.set_cookie(name, text, path="/", max_age=seconds, httponly=True, samesite="Lax", secure=secure)
+
+
+def attempt_text(request: web.Request) -> str | None:
+    """The attempt that the browser keeps; None if it keeps none."""
+    return request.cookies.get(_attempt_name(request))
+
+
+def forget_attempt(request: web.Request, response: web.StreamResponse) -> None:
+    """Let the browser forget its attempt: it is over, in whatever way."""
+    secure = is_secure(request)
+    response.del_cookie(_attempt_name(request), path="/", httponly=True, samesite="Lax", secure=secure)
 
 
 def is_secure(request: web.Request) -> bool:
@@ -61,6 +87,10 @@ def require_own_origin(request: web.Request) -> None:
         raise Refusal(team_errors.FOREIGN_PAGE)
     if site is None and urlsplit(origin).netloc.lower() != request.host.lower():
         raise Refusal(team_errors.FOREIGN_PAGE)
+
+
+def _attempt_name(request: web.Request) -> str:
+    return "__Host-gateway_attempt" if is_secure(request) else "gateway_attempt"
 
 
 def _cookie_name(request: web.Request) -> str:

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from gateway.config.document import SourceError
-from gateway.core import team_errors
+from gateway.config.sign_in_settings import SignIn
+from gateway.core import errors, team_errors
 from gateway.core.errors import Refusal
 from gateway.server.activity.notice_boards import BOARDS
 from gateway.server.admission import REGISTRY
 from gateway.team.exchanges import Exchanges
 
 if TYPE_CHECKING:
+    from gateway.team.oidc.provider import Provider
     from gateway.team.unit_of_work import TeamDatabase
 
 
@@ -72,10 +74,29 @@ class TeamAccess:
             await asyncio.sleep(_PRUNED_EVERY)
 
 
+class SignInAccess:
+    """How people sign in, by the settings, and the provider of OpenID Connect once somebody asks for it."""
+
+    def __init__(self, settings: SignIn) -> None:
+        self.settings = settings
+        self._provider: Provider | None = None
+
+    async def provider(self) -> "Provider":
+        """The provider. Raises Refusal (404) where the settings name none."""
+        if self.settings.oidc is None:
+            raise Refusal(errors.NO_SUCH_PATH, cause="server.sign_in.oidc is not set")
+        if self._provider is None:
+            module: Any = await asyncio.to_thread(import_module, "gateway.team.oidc.provider")
+            self._provider = self._provider or module.Provider(self.settings.oidc)
+        return self._provider
+
+
 TEAM = web.AppKey("team", TeamAccess)
+SIGN_IN = web.AppKey("sign_in", SignInAccess)
 
 
-def set_up(app: web.Application, audit_days: int) -> None:
-    """Say where the registry's database is."""
+def set_up(app: web.Application, audit_days: int, sign_in: SignIn) -> None:
+    """Say where the registry's database is, and how people sign in."""
+    app[SIGN_IN] = SignInAccess(sign_in)
     app[TEAM] = TeamAccess(app[REGISTRY].place, app[BOARDS], audit_days)
     app.on_cleanup.append(app[TEAM].close)

@@ -43,7 +43,7 @@ async def sign_in(database: TeamDatabase, name: str, password: str, way: Way, li
         raise Denied("The name or the password is not right.")
     async with database.begin() as connection:
         await sign_in_throttle.forget(connection, name)
-        return await _begin(connection, await person_by_id(connection, row.id), way, "password", limits)
+        return await begin(connection, await person_by_id(connection, row.id), way, "password", limits)
 
 
 async def who_chooses(database: TeamDatabase, text: str) -> Chooser | None:
@@ -65,10 +65,10 @@ async def accept_invitation(database: TeamDatabase, text: str, password: str, wa
         raise NotFound("This link is not an invitation.")
     stored = await passwords.hashed(passwords.check(password))
     async with database.begin() as connection:
-        row = await _use(connection, text)
+        row = await use_invitation(connection, text)
         if row.person is not None:
             person = await _set_password(connection, row.person, stored, way, "link")
-            return await _begin(connection, person, way, "link", limits)
+            return await begin(connection, person, way, "link", limits)
         invited = Actor(ActorKind.PERSON, "per_" + secrets.token_hex(6), row.name, Role(row.role), way)
         unit = UnitOfWork(connection, invited, datetime.now(UTC))
         accounts = filter(None, row.accounts.split(","))
@@ -76,7 +76,7 @@ async def accept_invitation(database: TeamDatabase, text: str, password: str, wa
             unit, invited.id, accounts, name=row.name, email=row.email, role=row.role, password=stored, enabled=True
         )
         await unit.note("invitations.accept", row.id, after=person.model_dump(mode="json"))
-        return await _begin(connection, person, way, "invitation", limits)
+        return await begin(connection, person, way, "invitation", limits)
 
 
 async def change_password(database: TeamDatabase, actor: Actor, current: str, new: str, limits: SessionLimits) -> str:
@@ -121,8 +121,8 @@ async def follow_sign_in_link(database: TeamDatabase, text: str, way: Way, limit
         row = await _invitation(connection, text)
         if row.person is None:
             raise NotFound("This link is an invitation.")
-        await _use(connection, text)
-        return await _begin(connection, await person_by_id(connection, row.person), way, "link", limits)
+        await use_invitation(connection, text)
+        return await begin(connection, await person_by_id(connection, row.person), way, "link", limits)
 
 
 async def _set_password(connection: AsyncConnection, person_id: str, stored: str, way: Way, how: str) -> Person:
@@ -140,7 +140,8 @@ async def _set_password(connection: AsyncConnection, person_id: str, stored: str
     return person
 
 
-async def _begin(connection: AsyncConnection, person: Person, way: Way, how: str, limits: SessionLimits) -> str:
+async def begin(connection: AsyncConnection, person: Person, way: Way, how: str, limits: SessionLimits) -> str:
+    """A session for somebody who has proved who they are, and a word of it in the audit log."""
     actor = Actor(ActorKind.PERSON, person.id, person.name, person.role, way)
     await audit.note(connection, actor, audit.Change("people.sign_in", person.id, after={"by": how}))
     return await begin_session(connection, person.id, way, limits)
@@ -155,7 +156,7 @@ async def _invitation(connection: AsyncConnection, text: str) -> Row[Any]:
     return row
 
 
-async def _use(connection: AsyncConnection, text: str) -> Row[Any]:
+async def use_invitation(connection: AsyncConnection, text: str) -> Row[Any]:
     """Take the invitation: of two who come at once, one gets it."""
     row = await _invitation(connection, text)
     unused = (invitations.c.id == row.id) & invitations.c.used_at.is_(None)

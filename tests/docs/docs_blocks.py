@@ -128,6 +128,8 @@ def _fields(node: dict[str, Any], schema: dict[str, Any], prefix: str) -> Iterat
         if "patternProperties" in inner:
             (entry,) = inner["patternProperties"].values()
             yield from _fields(_resolved(entry, schema), schema, f"{path}.ID.")
+        elif isinstance(inner.get("additionalProperties"), dict):
+            yield from _fields(_resolved(inner["additionalProperties"], schema), schema, f"{path}.NAME.")
         elif "properties" in inner:
             yield from _fields(inner, schema, f"{path}.")
         elif "properties" in _resolved(inner.get("items", {}), schema):
@@ -155,7 +157,7 @@ def _kind(field: dict[str, Any], schema: dict[str, Any]) -> str:
         return " or ".join(f"`{value}`" for value in field["enum"])
     least, above, most = field.get("minimum"), field.get("exclusiveMinimum"), field.get("maximum")
     bounds = [f"{least:g} or more" if least is not None else "", f"above {above:g}" if above is not None else ""]
-    bounds.append(f"at most {most}" if most is not None else "")
+    bounds.append(f"at most {most:.10g}" if most is not None else "")
     kind = {
         "string": "text",
         "integer": "whole number",
@@ -175,7 +177,7 @@ def _default(name: str, field: dict[str, Any], parent: dict[str, Any]) -> str:
         return "–"
     if isinstance(value, bool):
         return f"`{value}`".lower()
-    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+    return f"`{value:.10g}`" if isinstance(value, float) else f"`{value}`"
 
 
 # --- operation

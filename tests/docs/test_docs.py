@@ -135,7 +135,7 @@ def test_a_scenario_in_the_documents_is_a_good_one(example: Example) -> None:
 
 @pytest.mark.parametrize("example", examples("yaml", pages=[page for page in PAGES if page not in _MOCK]), ids=str)
 def test_a_configuration_in_the_documents_is_a_good_one(example: Example) -> None:
-    parse(example.text, str(example), {"LLAMA_API_KEY": "secret"})
+    parse(example.text, str(example), {"LLAMA_API_KEY": "secret", "OIDC_CLIENT_SECRET": "secret"})
 
 
 @pytest.mark.parametrize("example", examples("python", pages=[page for page in PAGES if page != _WHOLE]), ids=str)

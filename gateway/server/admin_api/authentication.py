@@ -7,10 +7,10 @@ from aiohttp import hdrs, web
 from gateway.core import team_errors
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE
-from gateway.server.browser_session import client_address, pages_url, require_own_origin, session_text
+from gateway.server.browser_session import client_address, pages_url, require_own_origin, session_limits, session_text
 from gateway.server.team_database import TEAM
 from gateway.team.actor import Actor, Face, Way
-from gateway.team.sessions import SessionLimits, signed_in, token_holder
+from gateway.team.sessions import signed_in, token_holder
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ async def caller_of(request: web.Request) -> Caller:
     session = session_text(request)
     if session is not None:
         require_own_origin(request)
-        person = await signed_in(database, session, way_of(request, Face.PAGE), SessionLimits())
+        person = await signed_in(database, session, way_of(request, Face.PAGE), session_limits(request))
         if person is not None:
             return _noted(request, Caller(person, session))
     raise Refusal(team_errors.BAD_TOKEN, cause="no admin token was presented, and no session")

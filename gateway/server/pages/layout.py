@@ -22,13 +22,14 @@ from gateway.server.browser_session import (
     is_secure,
     pages_url,
     require_own_origin,
+    session_limits,
     session_text,
 )
-from gateway.server.team_database import TEAM
+from gateway.server.team_database import SIGN_IN, TEAM
 from gateway.team.actor import Actor, Face, Way
 from gateway.team.operation_error import Denied, Invalid, NotFound, OperationError
 from gateway.team.roles import PERMISSIONS
-from gateway.team.sessions import SessionLimits, signed_in
+from gateway.team.sessions import signed_in
 
 log = logging.getLogger("gateway.team")
 HEADERS: Mapping[str, str] = MappingProxyType(
@@ -93,7 +94,7 @@ async def viewer_of(request: web.Request) -> Actor | None:
     database, text = await request.app[TEAM].database(), session_text(request)
     if text is None:
         return None
-    return await signed_in(database, text, way_of(request), SessionLimits(), by_itself=is_by_itself(request))
+    return await signed_in(database, text, way_of(request), session_limits(request), by_itself=is_by_itself(request))
 
 
 def is_by_itself(request: web.Request) -> bool:
@@ -120,6 +121,7 @@ def rendered(
         "version": __version__,
         "now": datetime.now(UTC),
         "is_secure": is_secure(request),
+        "sign_in": request.app[SIGN_IN].settings,
     }
     html = _environment.get_template(template).render(frame | values)
     headers = {**HEADERS, "Cache-Control": "no-store"}

@@ -16,6 +16,8 @@ ROUTES = (
     ("GET", "/assets/{name}", "assets.asset"),
     ("GET", "/sign-in", "signing_in.sign_in.form"),
     ("POST", "/sign-in", "signing_in.sign_in.submit"),
+    ("GET", "/sign-in/oidc", "signing_in.oidc.begin"),
+    ("GET", "/sign-in/oidc/callback", "signing_in.oidc.callback"),
     ("POST", "/sign-out", "signing_in.sign_in.sign_out"),
     ("GET", "/invitations/{secret}", "signing_in.invitation.form"),
     ("POST", "/invitations/{secret}", "signing_in.invitation.accept"),

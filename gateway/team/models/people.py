@@ -9,6 +9,7 @@ from gateway.config.setting_types import Id
 from gateway.team.models.common import Answer, Moment, Name, PageQuery, Request
 from gateway.team.roles import Role
 
+_LONGEST_EMAIL = 254
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[A-Za-z0-9.-]{1,189}")
 
 
@@ -16,6 +17,12 @@ def _email(value: str) -> str:
     if _EMAIL.fullmatch(value) is None:
         raise ValueError("is not an e-mail address like ada@example.org")
     return value.lower()
+
+
+def email_or_none(value: object) -> str | None:
+    """An e-mail address as it is stored; None for what is none, or too long to be."""
+    fits = isinstance(value, str) and len(value) <= _LONGEST_EMAIL and _EMAIL.fullmatch(value) is not None
+    return str(value).lower() if fits else None
 
 
 Email = Annotated[str, AfterValidator(_email), WithJsonSchema({"type": "string", "pattern": f"^{_EMAIL.pattern}$"})]

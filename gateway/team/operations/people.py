@@ -48,7 +48,7 @@ async def change_person(unit: UnitOfWork, person_id: str, change: PersonChange) 
     after = before.model_copy(update=named)
     if after == before:
         return before
-    await _require_an_admin(unit, before, after)
+    await require_an_admin(unit, before, after)
     await require_free(unit.connection, after.name, after.email, but=person_id)
     columns = {name: value for name, value in named.items() if name != "accounts"}
     where = people.c.id == person_id
@@ -68,7 +68,7 @@ async def remove_person(unit: UnitOfWork, person_id: str) -> Person:
     """Forget them, and end their sessions. Their keys stay, or programs would stop: revoke those by themselves."""
     before = await _person(unit, "people.remove", person_id)
     unit.check_version(before.version)
-    await _require_an_admin(unit, before, None)
+    await require_an_admin(unit, before, None)
     await end_sessions(unit.connection, person_id)
     await unit.connection.execute(delete(memberships).where(memberships.c.person == person_id))
     await unit.connection.execute(delete(invitations).where(invitations.c.person == person_id))
@@ -177,7 +177,7 @@ async def _person(unit: UnitOfWork, action: str, person_id: str) -> Person:
     return await person_by_id(unit.connection, person_id)
 
 
-async def _require_an_admin(unit: UnitOfWork, before: Person, after: Person | None) -> None:
+async def require_an_admin(unit: UnitOfWork, before: Person, after: Person | None) -> None:
     """Make sure that an admin is left who can sign in: the last one would lock everybody out."""
     stays = after is not None and after.role is Role.ADMIN and after.enabled
     if before.role is not Role.ADMIN or not before.enabled or stays:

@@ -1,1 +1,1 @@
-"""How people come in: with a password, by a link; and what each sees of their own sessions."""
+"""How people come in: with a password, by a link, by OpenID Connect; and what each sees of their own sessions."""

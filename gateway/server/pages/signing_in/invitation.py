@@ -4,12 +4,11 @@ from aiohttp import web
 
 from gateway.core import errors
 from gateway.core.errors import Refusal
-from gateway.server.browser_session import keep_session, require_own_origin
+from gateway.server.browser_session import keep_session, require_own_origin, session_limits
 from gateway.server.handlers.operator_access import is_from_here
 from gateway.server.pages.layout import HOME, not_done, redirect, rendered, way_of
-from gateway.server.team_database import TEAM
-from gateway.team.operation_error import Invalid, OperationError
-from gateway.team.sessions import SessionLimits
+from gateway.server.team_database import SIGN_IN, TEAM
+from gateway.team.operation_error import Denied, Invalid, OperationError
 from gateway.team.sign_in import accept_invitation, follow_sign_in_link, who_chooses
 
 
@@ -19,10 +18,10 @@ async def form(request: web.Request) -> web.Response:
     try:
         chooser = await who_chooses(database, secret)
         if chooser is not None:
-            return rendered(request, "invitation.html", chooser=chooser, problem="")
+            return rendered(request, "invitation.html", chooser=chooser, secret=secret, problem="")
         if request.method == "HEAD" or not is_from_here(request.remote):
             raise Refusal(errors.NO_SUCH_PATH, cause="a link that signs in by itself works on this machine only")
-        text = await follow_sign_in_link(database, secret, way_of(request), SessionLimits())
+        text = await follow_sign_in_link(database, secret, way_of(request), session_limits(request))
     except OperationError as error:
         return not_done(request, error, None)
     answer = redirect(request, HOME)
@@ -33,13 +32,15 @@ async def form(request: web.Request) -> web.Response:
 async def accept(request: web.Request) -> web.Response:
     """Take the link with the password that was chosen."""
     require_own_origin(request)
+    if not request.app[SIGN_IN].settings.password:
+        return not_done(request, Denied("Nobody signs in with a password here: use the provider's button."), None)
     database, secret = await request.app[TEAM].database(), request.match_info["secret"]
     password = str((await request.post()).get("password", ""))
     try:
         chooser = await who_chooses(database, secret)
-        text = await accept_invitation(database, secret, password, way_of(request), SessionLimits())
+        text = await accept_invitation(database, secret, password, way_of(request), session_limits(request))
     except Invalid as error:
-        return rendered(request, "invitation.html", status=422, chooser=chooser, problem=error.message)
+        return rendered(request, "invitation.html", status=422, chooser=chooser, secret=secret, problem=error.message)
     except OperationError as error:
         return not_done(request, error, None)
     answer = redirect(request, HOME)

@@ -3,16 +3,15 @@
 from aiohttp import web
 
 from gateway.core.secret_text import digest_of
-from gateway.server.browser_session import keep_session, session_text
+from gateway.server.browser_session import keep_session, session_limits, session_text
 from gateway.server.pages.layout import page, redirect, rendered, shown_at
 from gateway.server.pages.operations import do
-from gateway.server.team_database import TEAM
+from gateway.server.team_database import SIGN_IN, TEAM
 from gateway.team.actor import Actor
 from gateway.team.models.common import PageQuery
 from gateway.team.models.people import Person
-from gateway.team.operation_error import FieldError, Invalid, OperationError
+from gateway.team.operation_error import Denied, FieldError, Invalid, OperationError
 from gateway.team.operations.people import session_id
-from gateway.team.sessions import SessionLimits
 from gateway.team.sign_in import change_password as change_own_password
 from gateway.team.sign_in_throttle import TooSoon
 
@@ -28,13 +27,15 @@ async def overview(request: web.Request, actor: Actor) -> web.Response:
 @page
 async def change_password(request: web.Request, actor: Actor) -> web.Response:
     """Set another password, which ends all other sessions; or say why not."""
+    if not request.app[SIGN_IN].settings.password:
+        raise Denied("Nobody signs in with a password here.")
     form = await request.post()
     current, new, again = (str(form.get(name, "")) for name in ("current", "password", "again"))
     database = await request.app[TEAM].database()
     try:
         if new != again:
             raise Invalid("The new password is not the same twice.", [FieldError("again", "differs")])
-        text = await change_own_password(database, actor, current, new, SessionLimits())
+        text = await change_own_password(database, actor, current, new, session_limits(request))
     except (Invalid, TooSoon) as error:
         return await _overview(request, actor, error)
     answer = redirect(request, f"{_PATH}?done=password")

@@ -4,14 +4,13 @@ from aiohttp import web
 
 from gateway.core.errors import Refusal
 from gateway.core.team_errors import NO_DATABASE
-from gateway.server.browser_session import forget_session, keep_session, require_own_origin
-from gateway.server.pages.layout import own_path, page, redirect, rendered, viewer_of, way_of
-from gateway.server.team_database import TEAM
+from gateway.server.browser_session import forget_session, keep_session, require_own_origin, session_limits
+from gateway.server.pages.layout import not_done, own_path, page, redirect, rendered, viewer_of, way_of
+from gateway.server.team_database import SIGN_IN, TEAM
 from gateway.team.actor import Actor
 from gateway.team.operation_error import Denied
 from gateway.team.operations.operation import Call, perform
 from gateway.team.operations.table import OPERATIONS
-from gateway.team.sessions import SessionLimits
 from gateway.team.sign_in import sign_in
 from gateway.team.sign_in_throttle import TooSoon
 
@@ -31,9 +30,11 @@ async def submit(request: web.Request) -> web.Response:
     require_own_origin(request)
     given = await request.post()
     name, password, wanted = (str(given.get(field, "")) for field in ("name", "password", "next"))
+    if not request.app[SIGN_IN].settings.password:
+        return not_done(request, Denied("Nobody signs in with a password here: use the provider's button."), None)
     database = await request.app[TEAM].database()
     try:
-        text = await sign_in(database, name.strip(), password, way_of(request), SessionLimits())
+        text = await sign_in(database, name.strip(), password, way_of(request), session_limits(request))
     except (Denied, TooSoon) as error:
         status = 429 if isinstance(error, TooSoon) else 401
         shown = {"wanted": own_path(wanted), "name": name, "problem": error.message}

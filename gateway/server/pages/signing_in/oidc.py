@@ -1,0 +1,98 @@
+"""`/sign-in/oidc` and its callback: to the provider of OpenID Connect, and back."""
+
+import logging
+
+from aiohttp import web
+
+from gateway.config.document import SourceError
+from gateway.core import team_errors
+from gateway.core.errors import Refusal
+from gateway.server.browser_session import (
+    attempt_text,
+    client_address,
+    forget_attempt,
+    keep_attempt,
+    keep_session,
+    pages_url,
+    session_limits,
+)
+from gateway.server.pages.layout import HEADERS, own_path, redirect, rendered, way_of
+from gateway.server.team_database import SIGN_IN, TEAM
+from gateway.team.oidc.attempt import LIFETIME, Attempt, attempt_of
+from gateway.team.oidc.identity import identity_of
+from gateway.team.oidc.oidc_error import NobodyKnown, OidcError, ProviderFails
+from gateway.team.oidc.people import sign_in
+from gateway.team.operation_error import OperationError
+from gateway.team.sign_in_throttle import TooSoon, forget, note_failure, wait_or_refuse
+
+log = logging.getLogger("gateway.team")
+_LONGEST_INVITATION = 64
+
+
+async def begin(request: web.Request) -> web.Response:
+    """Send the browser to the provider, with an attempt that it keeps."""
+    provider = await request.app[SIGN_IN].provider()
+    invitation = request.query.get("invitation", "")[:_LONGEST_INVITATION]
+    attempt = Attempt.begin(own_path(request.query.get("next")), invitation)
+    try:
+        url = await provider.authorization_url(attempt, _redirect_uri(request))
+    except OidcError as error:
+        return _refused(request, error)
+    answer = web.Response(status=303, headers={**HEADERS, "Location": url, "Cache-Control": "no-store"})
+    keep_attempt(request, answer, attempt.text, LIFETIME)
+    return answer
+
+
+async def callback(request: web.Request) -> web.Response:
+    """Take the provider's answer, and begin a session for whom it vouches for; or say why not, and what to do."""
+    try:
+        answer = await _signed_in(request)
+    except OperationError as error:
+        answer = _refused(request, error)
+    except SourceError as error:
+        log.error("nobody can sign in, since the database fails: %s", " | ".join(error.lines))
+        raise Refusal(team_errors.DATABASE_FAILS) from error
+    forget_attempt(request, answer)
+    return answer
+
+
+async def _signed_in(request: web.Request) -> web.Response:
+    provider = await request.app[SIGN_IN].provider()
+    database, address = await request.app[TEAM].database(), client_address(request)
+    throttled = f"oidc from {address}"
+    async with database.begin() as connection:
+        await wait_or_refuse(connection, throttled, address)
+    try:
+        attempt = attempt_of(attempt_text(request))
+        claims = await provider.claims(attempt, request.query, _redirect_uri(request))
+        identity = identity_of(claims, provider.settings)
+        text = await sign_in(
+            database, provider.settings, identity, attempt, way=way_of(request), limits=session_limits(request)
+        )
+    except ProviderFails:
+        raise
+    except OperationError:
+        async with database.begin() as connection:
+            await note_failure(connection, throttled, address)
+        raise
+    async with database.begin() as connection:
+        await forget(connection, throttled)
+    answer = redirect(request, own_path(attempt.wanted))
+    keep_session(request, answer, text)
+    return answer
+
+
+def _redirect_uri(request: web.Request) -> str:
+    return f"{pages_url(request)}/sign-in/oidc/callback"
+
+
+def _refused(request: web.Request, error: OperationError) -> web.Response:
+    if isinstance(error, OidcError):
+        level = logging.ERROR if isinstance(error, ProviderFails) else logging.WARNING
+        log.log(level, "a sign-in by OpenID Connect came to nothing: %s", error.cause)
+    status = {ProviderFails: 503, TooSoon: 429}.get(type(error), 403)
+    title = "Nothing here for you yet" if isinstance(error, NobodyKnown) else "Not signed in"
+    answer = rendered(request, "not_signed_in.html", status=status, title=title, message=error.message)
+    if isinstance(error, TooSoon):
+        answer.headers["Retry-After"] = str(error.seconds)
+    return answer

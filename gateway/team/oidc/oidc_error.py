@@ -1,0 +1,26 @@
+"""Why a sign-in by OpenID Connect came to nothing."""
+
+from gateway.team.operation_error import OperationError
+
+
+class OidcError(OperationError):
+    """A sentence for whoever wanted to sign in; `cause` is for the log. No secret, code or token is in either."""
+
+    def __init__(self, message: str, cause: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+class ProviderFails(OidcError):
+    """The provider cannot be reached, is slow, or answers what it should not: it may pass."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__("The sign-in provider cannot be used right now. Try again in a moment.", cause)
+
+
+class SignInRefused(OidcError):
+    """This sign-in is not good; another may be."""
+
+
+class NobodyKnown(OidcError):
+    """Somebody proved who they are, and nothing in the settings or among the invitations is for them."""

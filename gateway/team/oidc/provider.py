@@ -1,0 +1,207 @@
+"""The conversation with the provider: its metadata, its keys, and tokens for a code."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote_plus, urlencode
+
+import aiohttp
+
+from gateway.config.sign_in_settings import OpenIdConnect, check_provider_url
+from gateway.team.oidc.attempt import Attempt
+from gateway.team.oidc.id_token import Expected, PublicKey, UnknownKeyError, checked_claims, keys_of
+from gateway.team.oidc.oidc_error import ProviderFails, SignInRefused
+
+log = logging.getLogger("gateway.team")
+PATIENCE = 10.0  # seconds for one answer of the provider
+_MOST = 1024 * 1024  # bytes of one
+_FRESH = 3600.0  # seconds for which what the provider says of itself is kept
+_REFETCH_EVERY = 30.0  # seconds between two looks for a key that is not known
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What the provider says of itself (OpenID Connect Discovery 3)."""
+
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    userinfo_endpoint: str | None
+    names_issuer: bool
+    takes_secret_in_body: bool
+
+
+class Provider:
+    """The provider of the settings, as far as it is known."""
+
+    def __init__(self, settings: OpenIdConnect) -> None:
+        self.settings = settings
+        self._metadata = _Kept(self._discover)
+        self._keys = _Kept(self._fetch_keys)
+
+    async def authorization_url(self, attempt: Attempt, redirect_uri: str) -> str:
+        """Where the browser goes to sign in. Raises ProviderFails."""
+        endpoint = (await self._metadata.get()).authorization_endpoint
+        asked = {
+            "response_type": "code",
+            "client_id": self.settings.client_id,
+            "redirect_uri": redirect_uri,
+            "scope": " ".join(self.settings.scopes),
+            "state": attempt.state,
+            "nonce": attempt.nonce,
+            "code_challenge": attempt.challenge,
+            "code_challenge_method": "S256",
+        }
+        return endpoint + ("&" if "?" in endpoint else "?") + urlencode(asked)
+
+    async def claims(self, attempt: Attempt, answer: Mapping[str, str], redirect_uri: str) -> dict[str, Any]:
+        """What the provider says of who has signed in, for the query of its answer. Raises OidcError."""
+        metadata = await self._metadata.get()
+        code = attempt.code_of(answer, self.settings.issuer, names_issuer=metadata.names_issuer)
+        async with _client() as client:
+            tokens = await self._tokens(client, metadata, code, attempt.verifier, redirect_uri)
+            expected = Expected(self.settings.issuer, self.settings.client_id, attempt.nonce)
+            claims = await self._checked(str(tokens.get("id_token", "")), expected)
+            return await self._with_userinfo(client, metadata, claims, tokens)
+
+    async def _checked(self, text: str, expected: Expected) -> dict[str, Any]:
+        try:
+            return checked_claims(text, await self._keys.get(), expected)
+        except UnknownKeyError:
+            pass
+        try:
+            return checked_claims(text, await self._keys.get_anew(_REFETCH_EVERY), expected)
+        except UnknownKeyError:
+            raise ProviderFails("its ID token is signed by a key that it does not publish") from None
+
+    async def _tokens(
+        self, client: aiohttp.ClientSession, metadata: Metadata, code: str, verifier: str, redirect_uri: str
+    ) -> dict[str, Any]:
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": redirect_uri,
+            "code_verifier": verifier,
+        }
+        client_id, secret, headers = self.settings.client_id, self.settings.client_secret, {}
+        if secret is None or metadata.takes_secret_in_body:
+            form |= {"client_id": client_id} | ({"client_secret": secret} if secret is not None else {})
+        else:  # RFC 6749 2.3.1: both are form-encoded first
+            headers["Authorization"] = aiohttp.encode_basic_auth(quote_plus(client_id), quote_plus(secret))
+        asked = client.post(metadata.token_endpoint, data=form, headers=headers, allow_redirects=False)
+        status, found = await _json(asked, "token endpoint")
+        if found.get("error") == "invalid_grant":
+            sentence = "The sign-in took too long, or its answer was used already. Begin the sign-in again."
+            raise SignInRefused(sentence, "the provider takes the code no more (invalid_grant)")
+        if found.get("error") in {"invalid_client", "unauthorized_client"}:
+            raise ProviderFails("it does not take server.sign_in.oidc.client_id or client_secret")
+        if status != 200 or not isinstance(found.get("id_token"), str):
+            raise ProviderFails(f"its token endpoint answered {status} without an ID token")
+        return found
+
+    async def _with_userinfo(
+        self, client: aiohttp.ClientSession, metadata: Metadata, claims: dict[str, Any], tokens: dict[str, Any]
+    ) -> dict[str, Any]:
+        """With what the userinfo endpoint says beside it: many providers put little into the ID token."""
+        url, access = metadata.userinfo_endpoint, tokens.get("access_token")
+        if url is None or not isinstance(access, str) or not access.isascii() or not access.isprintable():
+            return claims
+        asked = client.get(url, headers={"Authorization": f"Bearer {access}"}, allow_redirects=False)
+        status, found = await _json(asked, "userinfo endpoint")
+        if status != 200:
+            raise ProviderFails(f"its userinfo endpoint answered {status}")
+        if found.get("sub") != claims["sub"]:  # Core 5.3.2
+            raise SignInRefused("What the provider said of you does not hold.", "the userinfo is of somebody else")
+        if "email" in claims:  # which it is that was verified, only the same answer says
+            found.pop("email_verified", None)
+        return {**found, **claims}
+
+    async def _discover(self) -> Metadata:
+        url = self.settings.issuer.rstrip("/") + "/.well-known/openid-configuration"
+        async with _client() as client:
+            status, found = await _json(client.get(url, allow_redirects=False), "discovery document")
+        if status != 200 or found.get("issuer") != self.settings.issuer:
+            raise ProviderFails(
+                f"its discovery document ({status}) is not of the issuer that server.sign_in.oidc.issuer names"
+            )
+        methods = found.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
+        return Metadata(
+            _endpoint(found, "authorization_endpoint"),
+            _endpoint(found, "token_endpoint"),
+            _endpoint(found, "jwks_uri"),
+            _endpoint(found, "userinfo_endpoint") if "userinfo_endpoint" in found else None,
+            found.get("authorization_response_iss_parameter_supported") is True,
+            "client_secret_basic" not in methods and "client_secret_post" in methods,
+        )
+
+    async def _fetch_keys(self) -> tuple[PublicKey, ...]:
+        metadata = await self._metadata.get()
+        async with _client() as client:
+            status, found = await _json(client.get(metadata.jwks_uri, allow_redirects=False), "JWK Set")
+        if status != 200:
+            raise ProviderFails(f"its JWK Set answered {status}")
+        return keys_of(found)
+
+
+class _Kept(Generic[T]):
+    """A value that is fetched when it is needed and old; who asks meanwhile waits for the same answer."""
+
+    def __init__(self, fetch: Callable[[], Awaitable[T]]) -> None:
+        self._fetch = fetch
+        self._value: T | None = None
+        self._until = 0.0
+        self._anew_from = 0.0
+        self._running: asyncio.Future[T] | None = None
+
+    async def get(self) -> T:
+        """The value. Raises what `fetch` raises."""
+        if self._value is not None and time.monotonic() < self._until:
+            return self._value
+        if self._running is None or self._running.done():
+            self._running = asyncio.ensure_future(self._fetch())
+        self._value = await asyncio.shield(self._running)
+        self._until = time.monotonic() + _FRESH
+        return self._value
+
+    async def get_anew(self, every: float) -> T:
+        """The value fetched again, but not twice within `every` seconds."""
+        if time.monotonic() >= self._anew_from:
+            self._anew_from, self._until = time.monotonic() + every, 0.0
+        return await self.get()
+
+
+@asynccontextmanager
+async def _client() -> AsyncIterator[aiohttp.ClientSession]:
+    timeout, no_cookies = aiohttp.ClientTimeout(total=PATIENCE), aiohttp.DummyCookieJar()
+    async with aiohttp.ClientSession(timeout=timeout, cookie_jar=no_cookies) as client:
+        yield client
+
+
+async def _json(asked: Any, what: str) -> tuple[int, dict[str, Any]]:
+    """Status and JSON object of an answer. What it says instead is never repeated: it may be a secret."""
+    body = bytearray()
+    try:
+        async with asked as answer:
+            async for chunk in answer.content.iter_any():
+                body += chunk
+                if len(body) > _MOST:
+                    raise ProviderFails(f"its {what} is too long")
+            found = json.loads(body) if body else {}
+            return answer.status, found if isinstance(found, dict) else {}
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise ProviderFails(f"its {what} cannot be reached ({type(error).__name__})") from None
+    except (ValueError, RecursionError):
+        raise ProviderFails(f"its {what} is no JSON") from None
+
+
+def _endpoint(found: dict[str, Any], name: str) -> str:
+    try:
+        return check_provider_url(str(found[name]))
+    except (KeyError, ValueError):
+        raise ProviderFails(f"its discovery document has no good {name}") from None
