@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gateway.cli.client.client import Client
+from gateway.cli.client.team_client import TeamClient
 from gateway.core.account import Key as StoredKey
 from gateway.core.deployment import Deployment as StoredDeployment
 from gateway.registry.base import ChangeError, Snapshot
@@ -16,7 +16,7 @@ from gateway.team.models.deployments import Deployment, LimitsShown, TimeoutsSho
 from gateway.team.models.keys import Key
 
 
-class FileClient(Client):
+class FileClient(TeamClient):
     """Lists what a file holds. `name` is the file's, for the sentence that says why nothing can be changed."""
 
     def __init__(self, name: str, snapshot: Snapshot) -> None:
@@ -31,7 +31,7 @@ class FileClient(Client):
         expected_version: int | None = None,
         make_account: str | None = None,
     ) -> Any:
-        """See `Client`. Raises ChangeError for all but three lists."""
+        """See `TeamClient`. Raises ChangeError for all but three lists."""
         account = getattr(request, "account", None)
         match name:
             case "accounts.list":

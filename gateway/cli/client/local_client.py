@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gateway.cli.client.client import Client
+from gateway.cli.client.team_client import TeamClient
 from gateway.config.settings import Settings
 from gateway.registry.database.engine import database_url
 from gateway.registry.database.migrate import prepare
@@ -24,7 +24,7 @@ from gateway.team.unit_of_work import TeamDatabase
 _LONGEST_NAME = 64  # characters; the audit log holds no more
 
 
-class LocalClient(Client):
+class LocalClient(TeamClient):
     """Asks as somebody with a shell on the machine, named as their user there."""
 
     def __init__(self, database: TeamDatabase, base_url: str) -> None:
@@ -39,7 +39,7 @@ class LocalClient(Client):
         expected_version: int | None = None,
         make_account: str | None = None,
     ) -> Any:
-        """See `Client`. The account and what it is made for are one transaction."""
+        """See `TeamClient`. The account and what it is made for are one transaction."""
         call = Call(OPERATIONS[name], ids, request, expected_version)
         if make_account is None:
             return await perform(self.database, self.actor, call)

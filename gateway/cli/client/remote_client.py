@@ -14,7 +14,7 @@ from aiohttp import hdrs
 from pydantic import BaseModel, SecretStr, ValidationError
 from yarl import URL
 
-from gateway.cli.client.client import Client
+from gateway.cli.client.team_client import TeamClient
 from gateway.core import errors
 from gateway.registry.base import ChangeError
 from gateway.team.models.accounts import NewAccount
@@ -29,7 +29,7 @@ _ERRORS: Mapping[int, type[OperationError]] = {403: Denied, 404: NotFound, 409: 
 _NO_SUCH_PATH = errors.NO_SUCH_PATH.message.partition("{")[0]
 
 
-class RemoteClient(Client):
+class RemoteClient(TeamClient):
     """Asks the gateway at `url` in the name of the session's token."""
 
     def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
@@ -44,7 +44,7 @@ class RemoteClient(Client):
         expected_version: int | None = None,
         make_account: str | None = None,
     ) -> Any:
-        """See `Client`. An account that was made for what then fails is removed again."""
+        """See `TeamClient`. An account that was made for what then fails is removed again."""
         if make_account is None or not await self._make(make_account):
             return await self._ask(OPERATIONS[name], ids, request, expected_version)
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli.output import as_json, print_json, print_table, say, when
-from gateway.cli.registry.options import request_of
+from gateway.cli.registry.shared_options import request_of
 from gateway.cli.registry.target import Target, with_target
 from gateway.config.validation_messages import counted, suggested
 from gateway.registry.base import ChangeError
@@ -19,7 +19,7 @@ from gateway.team.models.keys import KeyQuery
 from gateway.team.operation_error import Denied, Invalid
 
 if TYPE_CHECKING:
-    from gateway.cli.client.client import Client
+    from gateway.cli.client.team_client import TeamClient
 
 create_account = click.option("--create-account", is_flag=True, help="Make the account if there is none of this name.")
 _Row = tuple[Account, int, int]  # its valid keys, its deployments
@@ -96,7 +96,7 @@ def offering_new(account: str | None) -> Iterator[None]:
         ) from error
 
 
-async def nothing_there(client: "Client", what: str, account: str | None) -> str:
+async def nothing_there(client: "TeamClient", what: str, account: str | None) -> str:
     """What to say where a list, of one account or of all, is empty."""
     if account is None:
         return f"There is no {what}."
@@ -109,7 +109,7 @@ async def nothing_there(client: "Client", what: str, account: str | None) -> str
     return f"There is no account {account!r}{suggested(account, known) or '.'}"
 
 
-async def _counted(client: "Client") -> list[_Row]:
+async def _counted(client: "TeamClient") -> list[_Row]:
     found = await client.every("accounts.list", PageQuery())
     keys = Counter(key.account for key in await client.every("keys.list", KeyQuery()) if key.state == "valid")
     deployments = Counter(one.account for one in await client.every("deployments.list", DeploymentQuery()))

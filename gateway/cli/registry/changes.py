@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from gateway.cli.output import print_json, say
-from gateway.cli.registry.options import as_option
+from gateway.cli.registry.shared_options import as_option
 
 Changed = Mapping[str, tuple[object, object]]  # by the name of the setting: before, after; None for its default
 

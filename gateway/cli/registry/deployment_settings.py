@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from gateway.cli.registry.accounts import create_account
-from gateway.cli.registry.options import request_of
+from gateway.cli.registry.shared_options import request_of
 from gateway.cli.secret import read_secret
 from gateway.config.settings import DeploymentLimits, DeploymentTimeouts
 from gateway.core.deployment import Status

@@ -19,7 +19,7 @@ from gateway.team.models.common import Answer
 from gateway.team.models.deployments import Deployment, DeploymentQuery
 
 if TYPE_CHECKING:
-    from gateway.cli.client.client import Client
+    from gateway.cli.client.team_client import TeamClient
 
 A = TypeVar("A", bound=Answer)
 
@@ -160,7 +160,7 @@ def _not_served(missing: list[str]) -> str:
     return f"The gateway that answers does not serve {', '.join(missing[:3])}{others} (yet)." if missing else ""
 
 
-async def _found(client: "Client", account: str | None) -> tuple[list[Deployment], str]:
+async def _found(client: "TeamClient", account: str | None) -> tuple[list[Deployment], str]:
     """Those asked for, and what to say if there are none."""
     found = await client.every("deployments.list", DeploymentQuery.model_validate({"account": account}))
     return found, "" if found else await nothing_there(client, "deployment", account)

@@ -8,7 +8,7 @@ import click
 
 from gateway.cli.output import when
 from gateway.cli.registry.changes import Changed
-from gateway.cli.registry.options import as_option
+from gateway.cli.registry.shared_options import as_option
 from gateway.core.endpoints import EndpointGroup
 from gateway.team.models.keys import Key, KeyLimits
 

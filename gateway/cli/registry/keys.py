@@ -11,7 +11,7 @@ from gateway.cli.output import as_json, print_json, print_table, say, when
 from gateway.cli.registry.accounts import create_account, nothing_there, offering_new
 from gateway.cli.registry.changes import say_changed
 from gateway.cli.registry.key_limits import WITHOUT, changed_of, in_words, key_limits, limits_in_words, limits_of
-from gateway.cli.registry.options import end_of, ends, pointing_to, request_of
+from gateway.cli.registry.shared_options import end_of, ends, pointing_to, request_of
 from gateway.cli.registry.shown_once import show
 from gateway.cli.registry.target import Target, with_target
 from gateway.team.models.keys import (
@@ -26,7 +26,7 @@ from gateway.team.models.keys import (
 )
 
 if TYPE_CHECKING:
-    from gateway.cli.client.client import Client
+    from gateway.cli.client.team_client import TeamClient
 
 _LISTING = "keys list"
 
@@ -179,7 +179,7 @@ def _show(target: Target, made: CreatedKey, as_json: bool, more: Mapping[str, ob
         )
 
 
-async def _found(client: "Client", account: str | None) -> tuple[list[Key], str]:
+async def _found(client: "TeamClient", account: str | None) -> tuple[list[Key], str]:
     """Those asked for, and what to say if there are none."""
     found = await client.every("keys.list", request_of(KeyQuery, {"account": account}))
     return found, "" if found else await nothing_there(client, "key", account)

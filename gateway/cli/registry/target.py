@@ -15,14 +15,14 @@ from click.core import ParameterSource
 from pydantic import BaseModel
 
 from gateway.cli.arguments import FILE, gateway_url
-from gateway.cli.registry.options import as_option
+from gateway.cli.registry.shared_options import as_option
 from gateway.cli.secret import read_secret
 from gateway.config.settings import is_loopback
 from gateway.registry.base import ChangeError
 from gateway.team.operation_error import NOT_VALID, FieldError, Invalid
 
 if TYPE_CHECKING:
-    from gateway.cli.client.client import Client
+    from gateway.cli.client.team_client import TeamClient
     from gateway.config.settings import Server, Settings
     from gateway.team.import_settings import Imported
     from gateway.team.models.common import PageQuery
@@ -61,7 +61,7 @@ class Target:
         """All that a list holds. Raises ChangeError, and SourceError."""
         return self.run(lambda client: client.every(name, query))
 
-    def run(self, work: "Callable[[Client], Awaitable[T]]", *, create: bool = False, base_url: str = "") -> T:
+    def run(self, work: "Callable[[TeamClient], Awaitable[T]]", *, create: bool = False, base_url: str = "") -> T:
         """Do several operations in a row. Links that are shown begin with `base_url`, where this machine makes them."""
         try:
             return asyncio.run(self._run(work, create, base_url))
@@ -74,7 +74,7 @@ class Target:
         """Take over what a file holds, into a new database if there is none. Raises ChangeError, and SourceError."""
         from gateway.cli.client.local_client import LocalClient
 
-        async def work(client: "Client") -> "Imported":
+        async def work(client: "TeamClient") -> "Imported":
             if not isinstance(client, LocalClient):
                 raise ChangeError(f"{self.config} names no database to import into.")
             return await client.import_settings(settings, file, overwrite=overwrite)
@@ -85,12 +85,12 @@ class Target:
         """The `server` section of the configuration; None where none is named. Raises SourceError."""
         return None if self.config is None else _settings(self.config).server
 
-    async def _run(self, work: "Callable[[Client], Awaitable[T]]", create: bool, base_url: str) -> T:
+    async def _run(self, work: "Callable[[TeamClient], Awaitable[T]]", create: bool, base_url: str) -> T:
         async with self._open(create, base_url) as client:
             return await work(client)
 
     @asynccontextmanager
-    async def _open(self, create: bool, base_url: str) -> "AsyncIterator[Client]":
+    async def _open(self, create: bool, base_url: str) -> "AsyncIterator[TeamClient]":
         if self.server is not None:
             from gateway.cli.client.remote_client import open_gateway
 
@@ -115,7 +115,7 @@ class Target:
         named = _settings(self.config).database
         return None if named is None else place_of(named, self.config.parent)
 
-    def _file(self) -> "Client":
+    def _file(self) -> "TeamClient":
         from gateway.cli.client.file_client import FileClient
         from gateway.registry.yaml_file import snapshot_of
 

@@ -8,12 +8,12 @@ import click
 
 from gateway.cli.arguments import Span
 from gateway.cli.output import print_table, say, when
-from gateway.cli.registry.options import request_of
+from gateway.cli.registry.shared_options import request_of
 from gateway.cli.registry.target import Target, with_target
 from gateway.team.models.audit import AuditQuery, AuditRow
 
 if TYPE_CHECKING:
-    from gateway.cli.client.client import Client
+    from gateway.cli.client.team_client import TeamClient
 
 
 @click.command()
@@ -48,7 +48,7 @@ def audit(
     )
 
 
-async def _print_lines(client: "Client", query: AuditQuery) -> None:
+async def _print_lines(client: "TeamClient", query: AuditQuery) -> None:
     """Page by page: a log may be longer than what fits into memory."""
     async for page in client.pages("audit.list", query):
         for one in page:

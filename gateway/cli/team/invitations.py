@@ -3,7 +3,7 @@
 import click
 
 from gateway.cli.output import as_json, print_json, print_table, say, when
-from gateway.cli.registry.options import pointing_to
+from gateway.cli.registry.shared_options import pointing_to
 from gateway.cli.registry.target import Target, with_target
 from gateway.team.models.common import PageQuery
 from gateway.team.models.people import Invitation

@@ -10,7 +10,7 @@ from gateway.cli.arguments import gateway_url
 from gateway.cli.output import as_json, print_json, print_table, say, when
 from gateway.cli.registry.changes import Changed, say_changed
 from gateway.cli.registry.live_readiness import url_of
-from gateway.cli.registry.options import request_of
+from gateway.cli.registry.shared_options import request_of
 from gateway.cli.registry.shown_once import show
 from gateway.cli.registry.target import DEFAULT_URL, Target, with_target
 from gateway.config.validation_messages import suggested
@@ -19,7 +19,7 @@ from gateway.team.models.people import CreatedInvitation, NewInvitation, Person,
 from gateway.team.roles import Role
 
 if TYPE_CHECKING:
-    from gateway.cli.client.client import Client
+    from gateway.cli.client.team_client import TeamClient
 
 _CHANGED = ("name", "email", "role", "accounts", "enabled")
 _IS_ID = re.compile(r"per_[0-9a-f]{12}").fullmatch
@@ -118,7 +118,7 @@ def set_(
         raise click.UsageError("Nothing to change: name a setting, like --role member, or --unset NAME.")
     request = request_of(PersonChange, asked)
 
-    async def change(client: "Client") -> tuple[Person, Person]:
+    async def change(client: "TeamClient") -> tuple[Person, Person]:
         return await client.change("people", await _id_of(client, person), request)
 
     before, after = target.run(change)
@@ -132,7 +132,7 @@ def set_(
 def sign_out(target: Target, person: str, as_json: bool) -> None:
     """End all sessions of a person, in every browser."""
 
-    async def end(client: "Client") -> str:
+    async def end(client: "TeamClient") -> str:
         person_id = await _id_of(client, person)
         await client.perform("people.sign_out", person_id)
         return person_id
@@ -151,7 +151,7 @@ def sign_out(target: Target, person: str, as_json: bool) -> None:
 def remove(target: Target, person: str, as_json: bool) -> None:
     """Forget a person and end their sessions. The keys that they made stay: revoke those yourself."""
 
-    async def forget(client: "Client") -> Person:
+    async def forget(client: "TeamClient") -> Person:
         removed: Person = await client.perform("people.remove", await _id_of(client, person))
         return removed
 
@@ -184,7 +184,7 @@ def _pages_url(target: Target) -> str:
     return (None if server is None else url_of(server)) or DEFAULT_URL
 
 
-async def _id_of(client: "Client", person: str) -> str:
+async def _id_of(client: "TeamClient", person: str) -> str:
     """The id of somebody who is named by it, or by their name. Raises ChangeError."""
     if _IS_ID(person):
         return person

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import click
 
 from gateway.cli.output import as_json, print_json, print_table, say, when
-from gateway.cli.registry.options import end_of, ends, pointing_to, request_of
+from gateway.cli.registry.shared_options import end_of, ends, pointing_to, request_of
 from gateway.cli.registry.shown_once import show
 from gateway.cli.registry.target import Target, with_target
 from gateway.team.models.common import PageQuery

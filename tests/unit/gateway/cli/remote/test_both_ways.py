@@ -118,7 +118,7 @@ def test_the_audit_log_tells_the_ways_apart(on_machine: Ask, ask: Ask) -> None:
 def test_lists_are_followed_to_their_end(ask: Ask, on_machine: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(5):
         ask("accounts", "add", f"more{number}")
-    monkeypatch.setattr("gateway.cli.client.client._LONGEST_PAGE", 2)
+    monkeypatch.setattr("gateway.cli.client.team_client._LONGEST_PAGE", 2)
     for run in (on_machine, ask):
         assert [one["id"] for one in read(run("accounts", "list", "--json"))] == [
             "acme",

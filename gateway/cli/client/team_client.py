@@ -13,7 +13,7 @@ _LONGEST_PAGE = 1000
 _TRIES = 5
 
 
-class Client(abc.ABC):
+class TeamClient(abc.ABC):
     """One way to the operations in `gateway/team/operations/table.py`."""
 
     @abc.abstractmethod
