@@ -86,11 +86,11 @@ def _lines(rows: Sequence[AuditRow]) -> bytes:
 
 
 def _differences(before: Mapping[str, object] | None, after: Mapping[str, object] | None) -> Iterator[ChangedField]:
-    """What is different, field by field. Of what was made or removed: what was set, without its counter of changes."""
+    """What is different, field by field; without the counter of changes, and the id, which the row names already."""
     was, is_now = before or {}, after or {}
     for field in dict.fromkeys((*was, *is_now)):
         old, new = _text(was.get(field)), _text(is_now.get(field))
-        if field != "version" and old != new:
+        if field not in {"id", "version"} and old != new:
             yield ChangedField(field.replace("_", " "), old, new)
 
 

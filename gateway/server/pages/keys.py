@@ -13,7 +13,7 @@ from gateway.server.admission import REGISTRY
 from gateway.server.handlers.dashboard import PAGE
 from gateway.server.handlers.viewer_base import base_url_of
 from gateway.server.pages.layout import page, redirect, rendered, shown_at
-from gateway.server.pages.operations import do, read_form, text_of, version_of
+from gateway.server.pages.operations import do, read_form, text_of, version_of, words_of
 from gateway.team.actor import Actor
 from gateway.team.models.common import Page, PageQuery
 from gateway.team.models.keys import CreatedKey, Key, KeyChange, KeyQuery, KeyRevocation, KeyState, NewKey
@@ -112,7 +112,7 @@ async def _overview(
         groups=list(EndpointGroup),
         made=made,
         try_it=_try_it(request, made) if made is not None else "",
-        message=error.message if error is not None else "",
+        message=words_of(error),
         fields=error.errors if isinstance(error, Invalid) else (),
         given=_BLANK | (given or {}),
     )
@@ -139,7 +139,7 @@ async def _one(
         deployments=sorted({*_deployments_of(request, {key.account}), *(key.deployments or ())}),
         groups=list(EndpointGroup),
         is_saved=request.query.get("done") == "saved",
-        message=error.message if error is not None else "",
+        message=words_of(error),
         fields=error.errors if isinstance(error, Invalid) else (),
         given=given or stored,
         differing=(

@@ -11,7 +11,7 @@ from gateway.config.validation_messages import sentences
 from gateway.server.admission import REGISTRY
 from gateway.server.team_database import TEAM
 from gateway.team.actor import Actor
-from gateway.team.operation_error import FieldError, Invalid
+from gateway.team.operation_error import FieldError, Invalid, OperationError, Stale
 from gateway.team.operations.operation import Call, perform
 from gateway.team.operations.table import OPERATIONS
 
@@ -42,6 +42,16 @@ def read_form(model: type[T], values: Mapping[str, object]) -> T:
     except ValidationError as error:
         found = [FieldError(".".join(map(str, path)), text) for path, text in sentences(error, model)]
         raise Invalid("This cannot be done as it is written.", found) from None
+
+
+def words_of(error: OperationError | None) -> str:
+    """What a page with a form says of a change that was not made."""
+    if isinstance(error, Stale):
+        return (
+            "Somebody else has changed this since you opened the page. What you typed is kept; where what is stored "
+            "now is another value, it stands beside yours. Save again to put yours in its place."
+        )
+    return "" if error is None else error.message
 
 
 def text_of(form: MultiDictProxy[Any], name: str) -> str:

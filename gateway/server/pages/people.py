@@ -6,7 +6,7 @@ from aiohttp import web
 from multidict import MultiDictProxy
 
 from gateway.server.pages.layout import page, redirect, rendered, shown_at
-from gateway.server.pages.operations import do, read_form, text_of, version_of
+from gateway.server.pages.operations import do, read_form, text_of, version_of, words_of
 from gateway.team.actor import Actor
 from gateway.team.models.common import Page, PageQuery
 from gateway.team.models.people import CreatedInvitation, NewInvitation, PasswordLink, Person, PersonChange, PersonQuery
@@ -111,7 +111,7 @@ async def _overview(
         accounts=await _accounts(request, actor),
         made=made,
         done=_DONE.get(request.query.get("done", ""), ""),
-        message=error.message if error is not None else "",
+        message=words_of(error),
         fields=error.errors if isinstance(error, Invalid) else (),
         given=_BLANK | (given or {}),
     )
@@ -141,7 +141,7 @@ async def _one(
         accounts=await _accounts(request, actor),
         link=link,
         done=_DONE.get(request.query.get("done", ""), ""),
-        message=error.message if error is not None else "",
+        message=words_of(error),
         fields=error.errors if isinstance(error, Invalid) else (),
         given=given or stored,
         differing=_differing(stored, given) if isinstance(error, Stale) and given is not None else {},

@@ -7,6 +7,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
+from gateway.team.models.deployments import NewDeployment
+from gateway.team.models.keys import NewKey
 from tests.harness.pages.axe import photograph, violations
 from tests.harness.pages.chromium import require_chromium, running_chromium
 from tests.harness.pages.team_pages import is_wider_than_its_window, team_serving, window
@@ -34,4 +36,37 @@ async def test_a_key_is_made_by_keyboard_alone(browser: Browser, tmp_path: Path,
             await expect(page.locator("#made .secret code").first).to_contain_text("gw_")
             await photograph(page, f"keys-{width}-{'dark' if dark else 'light'}")
             assert not await is_wider_than_its_window(page)
+            assert await violations(page) == []
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("dark", [False, True])
+async def test_a_key_is_changed_by_keyboard_alone(browser: Browser, tmp_path: Path, width: int, dark: bool) -> None:
+    async with team_serving(tmp_path, "acme") as team:
+        for number in range(40):
+            new = NewDeployment(id=f"demo-{number}", account="acme", upstream="http://127.0.0.1:9")
+            await team.do("deployments.create", asked=new)
+            await team.do("keys.create", asked=NewKey(account="acme", name=f"laptop {number}"))
+        await team.has_looked()
+        async with window(browser, team, await team.person("ada"), "/keys", width=width, dark=dark) as page:
+            await page.get_by_label("Search keys").focus()
+            await page.keyboard.type("laptop 17")
+            await page.keyboard.press("Enter")
+            await expect(page.locator("tbody tr")).to_have_count(1)
+            await page.get_by_role("link", name="laptop 17").press("Enter")
+            await expect(page.locator("h1")).to_have_text("laptop 17")
+            await page.get_by_label("demo-17", exact=True).press("Space")
+            await page.get_by_label("Networks").press_sequentially("10.0.0.0/99")
+            await page.keyboard.press("Enter")
+            await expect(page.get_by_role("alert").last).to_contain_text("networks")
+            await expect(page.get_by_label("demo-17", exact=True)).to_be_checked()
+            await page.get_by_label("Networks").fill("10.0.0.0/8")
+            await page.keyboard.press("Enter")
+            await expect(page.get_by_role("status").first).to_contain_text("Saved.")
+            await photograph(page, f"key-{width}-{'dark' if dark else 'light'}")
+            assert await violations(page) == []
+            assert not await is_wider_than_its_window(page)
+            await page.get_by_role("link", name="Keys").last.press("Enter")
+            await expect(page.locator("tbody tr")).to_have_count(40)
+            await photograph(page, f"keys-many-{width}-{'dark' if dark else 'light'}")
             assert await violations(page) == []

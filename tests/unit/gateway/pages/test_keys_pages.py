@@ -80,7 +80,7 @@ async def test_a_lost_update_is_told(tmp_path: Path) -> None:
         seen = version_in((await ada.get(f"/keys/{key}")).text)
         await team.do("keys.change", key, asked=KeyChange(networks=("10.0.0.0/8",)))
         late = await ada.post(f"/keys/{key}", version=seen, name="desktop")
-        assert (late.status, "changed by somebody else" in late.text, "Now: 10.0.0.0/8" in late.text) == (
+        assert (late.status, "Somebody else has changed this" in late.text, "Now: 10.0.0.0/8" in late.text) == (
             409,
             True,
             True,

@@ -95,7 +95,7 @@ async def test_what_was_typed_survives_a_lost_update(browser: Browser, tmp_path:
             await expect(first.get_by_role("status").first).to_have_text("Saved.")
             await second.get_by_label("E-mail").fill("eve@example.org")
             await second.get_by_role("button", name="Save").press("Enter")
-            await expect(second.get_by_role("alert").last).to_contain_text("changed by somebody else")
+            await expect(second.get_by_role("alert").last).to_contain_text("Somebody else has changed this")
             await expect(second.get_by_label("E-mail")).to_have_value("eve@example.org")
             await expect(second.get_by_text("Now: acme")).to_be_visible()
             await photograph(second, "person-lost-update")

@@ -104,7 +104,7 @@ async def test_two_admins_who_change_one_person_both_learn_of_it(tmp_path: Path)
             wanted = {"name": "robert", "role": "member", "accounts": "beta", "enabled": "yes"}
             second = await eve.post(f"/people/{bob}", version=seen, **wanted)
             assert second.status == 409
-            assert "changed by somebody else" in second.text
+            assert "Somebody else has changed this" in second.text
             assert "Now: admin" in second.text
             assert 'value="robert"' in second.text
             assert "Now: none" in second.text
