@@ -1,6 +1,7 @@
 """`gguf-gateway check`: would the gateway start with this file, and with what."""
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import click
 
 from gateway.cli.arguments import FILE
 from gateway.cli.output import as_json, print_json, say
+from gateway.config.cross_field_rules import check_granted_accounts
 from gateway.config.document import SourceError
 from gateway.config.settings import Admin, Server, Settings
+from gateway.config.yaml_reader import read_yaml
 from gateway.registry.factory import cautions
 from gateway.registry.yaml_file import content_of, read_settings
 
@@ -47,7 +50,24 @@ def _check_database(settings: Settings, path: Path) -> None:
     from gateway.registry.database.engine import database_url
     from gateway.registry.database.sqlite_file import place_of
 
-    asyncio.run(migrate.check(database_url(place_of(settings.database, path.parent))))
+    place = place_of(settings.database, path.parent)
+    asyncio.run(migrate.check(database_url(place)))
+    if settings.server.sign_in.oidc is not None:
+        document = read_yaml(path.read_text(encoding="utf-8-sig"), str(path), os.environ)
+        check_granted_accounts(document, asyncio.run(_accounts_in(place)))
+        document.raise_errors()
+
+
+async def _accounts_in(place: str | Path) -> set[str]:
+    from gateway.team.operations.accounts import names_of_accounts
+    from gateway.team.unit_of_work import TeamDatabase
+
+    database = TeamDatabase(place)
+    try:
+        async with database.connect() as connection:
+            return await names_of_accounts(connection)
+    finally:
+        await database.close()
 
 
 def _counts(settings: Settings) -> dict[str, object]:

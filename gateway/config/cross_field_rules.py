@@ -3,7 +3,7 @@
 They read the plain values and not the models, so that one wrong field elsewhere does not hide their errors.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gateway.config.document import Document, Path, SourceError, field_name
 from gateway.config.validation_messages import suggested
@@ -79,6 +79,20 @@ def _a_way_to_sign_in(document: Document, top: dict[str, object]) -> None:
         document.add_error((*path, "oidc"), "needs `database`: people are kept there")
     if sign_in.get("password") is False and not sign_in.get("oidc"):
         document.add_error((*path, "password"), "is false, and there is no `oidc`: nobody could sign in")
+
+
+def check_granted_accounts(document: Document, known: Iterable[str]) -> None:
+    """Note each account that `server.sign_in.oidc` gives and the database does not hold: `known` are those it does."""
+    server = _mapping(_mapping(document.value).get("server"))
+    oidc = _mapping(_mapping(server.get("sign_in")).get("oidc"))
+    known = frozenset(known)
+    for kind in ("domains", "groups"):
+        for name, grant in _mapping(oidc.get(kind)).items():
+            accounts = _mapping(grant).get("accounts")
+            for index, account in enumerate(accounts if isinstance(accounts, list) else []):
+                if account not in known:
+                    path = ("server", "sign_in", "oidc", kind, name, "accounts", index)
+                    document.add_error(path, f"is not an account in the database{suggested(str(account), known)}")
 
 
 def _digests(top: dict[str, object]) -> Iterator[tuple[Path, bytes]]:

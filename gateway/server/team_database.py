@@ -90,6 +90,14 @@ class SignInAccess:
             self._provider = self._provider or module.Provider(self.settings.oidc)
         return self._provider
 
+    async def warn(self, app: web.Application) -> None:
+        """Say in the log which accounts the settings give that there are not: nobody gets them."""
+        oidc, known = self.settings.oidc, app[REGISTRY].snapshot.accounts
+        for grant in [*oidc.domains.values(), *oidc.groups.values()] if oidc is not None else ():
+            for name in grant.accounts:
+                if name not in known:
+                    log.warning("server.sign_in.oidc gives the account %s, which there is not", name)
+
 
 TEAM = web.AppKey("team", TeamAccess)
 SIGN_IN = web.AppKey("sign_in", SignInAccess)
@@ -99,4 +107,5 @@ def set_up(app: web.Application, audit_days: int, sign_in: SignIn) -> None:
     """Say where the registry's database is, and how people sign in."""
     app[SIGN_IN] = SignInAccess(sign_in)
     app[TEAM] = TeamAccess(app[REGISTRY].place, app[BOARDS], audit_days)
+    app.on_startup.append(app[SIGN_IN].warn)
     app.on_cleanup.append(app[TEAM].close)

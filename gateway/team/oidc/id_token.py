@@ -18,6 +18,8 @@ _KINDS = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
 _LEEWAY = 60  # seconds by which two clocks may differ
 _OLDEST = 600  # seconds since it was issued: it comes straight from the provider
 
+_LONGEST_SUBJECT = 255  # OpenID Connect Core 2
+
 PublicKey = jwk.RSAKey | jwk.ECKey | jwk.OKPKey
 
 
@@ -89,7 +91,9 @@ def _key_for(header: dict[str, Any], keys: Iterable[PublicKey]) -> PublicKey:
 
 
 def _check_meant_for_us(claims: dict[str, Any], expected: Expected) -> None:
-    nonce, audience, party = claims.get("nonce"), claims["aud"], claims.get("azp")
+    nonce, audience, party, subject = claims.get("nonce"), claims["aud"], claims.get("azp"), claims["sub"]
+    if not isinstance(subject, str) or not 1 <= len(subject) <= _LONGEST_SUBJECT:
+        raise _refused("its sub is none")
     if not isinstance(nonce, str) or not hmac.compare_digest(nonce.encode(), expected.nonce.encode()):
         raise _refused("its nonce is another's, or missing")
     several = isinstance(audience, list) and len(audience) > 1

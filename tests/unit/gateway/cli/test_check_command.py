@@ -44,6 +44,22 @@ def test_check_looks_for_the_database_and_does_not_touch_it(run: Run, tmp_path: 
     assert "accounts and deployments in a database" in run("check", "--config", str(config)).output
 
 
+def test_check_names_the_account_that_a_sign_in_would_give_in_vain(run: Run, tmp_path: Path) -> None:
+    create(run)
+    config = tmp_path / "gateway.yaml"
+    config.write_text(
+        "database: gateway.db\nserver:\n  sign_in:\n    oidc:\n      issuer: https://id.example.org\n"
+        "      client_id: gateway\n      domains:\n        example.org: {accounts: [acme]}\n"
+        "      groups:\n        ops: {accounts: [acme, amce]}\n"
+    )
+    result = run("check", "--config", str(config))
+    field = "server.sign_in.oidc.groups.ops.accounts[1]"
+    said = f"{config}:10: {field}: is not an account in the database; did you mean `acme`?\n"
+    assert (result.exit_code, result.stderr) == (1, said)
+    config.write_text(config.read_text().replace(", amce", ""))
+    assert run("check", "--config", str(config)).exit_code == 0
+
+
 REFUSED_BY_SERVE = {
     "a newer schema": ("UPDATE gateway_schema SET version_num = '9999'", "was written by a newer gguf-gateway"),
     "another program's": ("DROP TABLE gateway_schema", "holds the tables of another program"),
