@@ -82,15 +82,20 @@ def require_own_origin(request: web.Request) -> None:
     if request.method in _SAFE:
         return
     site = request.headers.get("Sec-Fetch-Site")
-    origin = request.headers.get(hdrs.ORIGIN, "")
-    if site is not None and site != "same-origin":
-        raise Refusal(team_errors.FOREIGN_PAGE)
-    if site is None and urlsplit(origin).netloc.lower() != request.host.lower():
+    is_own = site == "same-origin" if site is not None else _is_here(request, request.headers.get(hdrs.ORIGIN, ""))
+    if not is_own:
         raise Refusal(team_errors.FOREIGN_PAGE)
 
 
 def _attempt_name(request: web.Request) -> str:
     return "__Host-gateway_attempt" if is_secure(request) else "gateway_attempt"
+
+
+def _is_here(request: web.Request, origin: str) -> bool:
+    try:
+        return urlsplit(origin).netloc.lower() == request.host.lower()
+    except ValueError:  # no browser sends such an origin
+        return False
 
 
 def _cookie_name(request: web.Request) -> str:

@@ -33,16 +33,14 @@ class Chooser(NamedTuple):
 async def sign_in(database: TeamDatabase, name: str, password: str, way: Way, limits: SessionLimits) -> str:
     """A session for a name and its password. Raises Denied, the same for whatever is wrong; and TooSoon."""
     async with database.begin() as connection:
-        await sign_in_throttle.wait_or_refuse(connection, name, way.address)
+        await sign_in_throttle.begin_attempt(connection, name, way.address)
     async with database.connect() as connection:
         row = (await connection.execute(select(people).where(people.c.name == name))).first()
     fits = await passwords.matches(password, row.password if row is not None else None)
     if row is None or not fits or not row.enabled:
-        async with database.begin() as connection:
-            await sign_in_throttle.note_failure(connection, name, way.address)
         raise Denied("The name or the password is not right.")
     async with database.begin() as connection:
-        await sign_in_throttle.forget(connection, name)
+        await sign_in_throttle.note_success(connection, name, way.address)
         return await begin(connection, await person_by_id(connection, row.id), way, "password", limits)
 
 
@@ -85,13 +83,13 @@ async def change_password(database: TeamDatabase, actor: Actor, current: str, ne
     Raises Invalid for a password that is not the current one, or cannot be chosen; and TooSoon for one who guesses.
     """
     async with database.begin() as connection:
-        await sign_in_throttle.wait_or_refuse(connection, actor.name, actor.way.address)
+        await sign_in_throttle.begin_attempt(connection, actor.name, actor.way.address)
     async with database.connect() as connection:
         stored = (await connection.execute(select(people.c.password).where(people.c.id == actor.id))).scalar()
     if stored is not None and not await passwords.matches(current, stored):
-        async with database.begin() as connection:
-            await sign_in_throttle.note_failure(connection, actor.name, actor.way.address)
         raise Invalid("This is not your current password.", [FieldError("current", "is not right")])
+    async with database.begin() as connection:
+        await sign_in_throttle.note_success(connection, actor.name, actor.way.address)
     fresh = await passwords.hashed(passwords.check(new))
     async with database.begin() as connection:
         person = await _set_password(connection, actor.id, fresh, actor.way, "password")

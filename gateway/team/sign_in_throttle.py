@@ -22,8 +22,11 @@ class TooSoon(OperationError):
         self.seconds = seconds
 
 
-async def wait_or_refuse(connection: AsyncConnection, name: str, address: str | None) -> None:
-    """Raise TooSoon if there were too many failures of late."""
+async def begin_attempt(connection: AsyncConnection, name: str, address: str | None) -> None:
+    """Raise TooSoon if there were too many failures of late; else count one more, until this turns out to be none.
+
+    What is counted only afterwards would let any number of guesses through that are made at once.
+    """
     now, wait = datetime.now(UTC), 0.0
     await connection.execute(delete(failed_sign_ins).where(failed_sign_ins.c.last_at < now - _FORGOTTEN_AFTER))
     for kind, subject in _subjects(name, address).items():
@@ -33,11 +36,6 @@ async def wait_or_refuse(connection: AsyncConnection, name: str, address: str | 
             wait = max(wait, pause - (now - row.last_at).total_seconds())
     if wait > 0:
         raise TooSoon(int(wait) + 1)
-
-
-async def note_failure(connection: AsyncConnection, name: str, address: str | None) -> None:
-    """Count a failure for the name and for the address."""
-    now = datetime.now(UTC)
     for subject in _subjects(name, address).values():
         counted = {"failures": failed_sign_ins.c.failures + 1, "last_at": now}
         same = failed_sign_ins.c.subject == subject
@@ -46,8 +44,16 @@ async def note_failure(connection: AsyncConnection, name: str, address: str | No
             await connection.execute(insert(failed_sign_ins).values(subject=subject, failures=1, last_at=now))
 
 
+async def note_success(connection: AsyncConnection, name: str, address: str | None) -> None:
+    """Forget the failures of a name: its owner has signed in. Those of the address stay, but for this attempt."""
+    await forget(connection, name)
+    subject = _subjects(name, address).get("address")
+    fewer = {"failures": failed_sign_ins.c.failures - 1}
+    await connection.execute(update(failed_sign_ins).where(failed_sign_ins.c.subject == subject).values(fewer))
+
+
 async def forget(connection: AsyncConnection, name: str) -> None:
-    """Forget the failures of a name: its owner has signed in. Those of the address stay."""
+    """Forget the failures of a name."""
     subject = _subjects(name, None)["name"]
     await connection.execute(delete(failed_sign_ins).where(failed_sign_ins.c.subject == subject))
 
