@@ -12,6 +12,7 @@ from gateway.core import errors, team_errors
 from gateway.core.errors import Refusal
 from gateway.server.admin_api import answers
 from gateway.server.admin_api.authentication import Caller, caller_of
+from gateway.server.admin_api.event_stream import EVENTS_PATH, event_stream
 from gateway.server.admin_api.live_readiness import with_readiness
 from gateway.server.admin_api.openapi import description
 from gateway.server.admin_api.request_reading import expected_version, ids_of, read_request
@@ -31,9 +32,13 @@ async def answer(request: web.Request, path: str) -> web.StreamResponse:
     """Do what is asked, or say why not. Raises Refusal for a path that is not served, and without a database."""
     if path == "/openapi.json" and request.method in {hdrs.METH_GET, hdrs.METH_HEAD}:
         return web.json_response(description())
-    operation, ids = _operation_at(request.method, path)
+    if path == EVENTS_PATH and request.method != hdrs.METH_GET:
+        raise Refusal(errors.WRONG_METHOD, hdrs.METH_GET, Allow=hdrs.METH_GET)
+    operation, ids = _operation_at(request.method, path) if path != EVENTS_PATH else (None, ())
     try:
         caller = await caller_of(request)
+        if operation is None:
+            return await event_stream(request, caller.actor)
         done = await _perform(request, caller, operation, ids)
     except OperationError as error:
         return answers.refused(error)

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from gateway import __version__
+from gateway.server.admin_api.event_stream import ACTION, EVENTS_PATH, LAST_EVENT_ID, SCOPE
 from gateway.server.admin_api.request_reading import VERSION
 from gateway.team.operations.operation import Operation
 from gateway.team.operations.table import OPERATIONS
@@ -68,7 +69,7 @@ def description() -> dict[str, Any]:
         },
         "servers": [{"url": "/api/admin/v1"}],
         "security": [{"token": []}],
-        "paths": paths,
+        "paths": {**paths, EVENTS_PATH: {"get": _events()}},
         "components": {
             "schemas": {**definitions, "Error": _ERROR},
             "securitySchemes": {
@@ -109,6 +110,26 @@ def _operation(operation: Operation, schemas: dict[Key, Any]) -> dict[str, Any]:
         is_required = any(field.is_required() for field in operation.request.model_fields.values())
         said["requestBody"] = {"required": is_required, "content": {"application/json": {"schema": schema}}}
     return said
+
+
+def _events() -> dict[str, Any]:
+    text = "The `id` of the last event that was seen: what came after it is told first."
+    schema = {"type": "string", "pattern": "^[0-9]{1,18}$"}
+    refusals = {status: said for status, said in _refusals().items() if status in {"401", "403", "422", "503"}}
+    return {
+        "operationId": ACTION,
+        "tags": ["events"],
+        "summary": "Follow every change, and every change of readiness, as server-sent events.",
+        "description": "`change` has a row of the audit log as its data; `before`, `after` and `address` are null for "
+        "who may not read that. `readiness` has `deployment` and `readiness`: each deployment's at first, then what "
+        "is different, and null for one that is gone.",
+        "x-required-scope": SCOPE,
+        "parameters": [{"name": LAST_EVENT_ID, "in": "header", "description": text, "schema": schema}],
+        "responses": {
+            "200": {"description": "The stream.", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+            **refusals,
+        },
+    }
 
 
 def _success(operation: Operation, schemas: dict[Key, Any]) -> dict[str, Any]:

@@ -22,10 +22,11 @@ async def list_audit(unit: UnitOfWork, query: AuditQuery) -> Page[AuditRow]:
         wanted = getattr(query, name)
         if wanted is not None:
             selected = selected.where(audit.c[name] == wanted)
-    return await page_of(unit.connection, query, selected, [audit.c.id], _view, newest_first=True)
+    return await page_of(unit.connection, query, selected, [audit.c.id], row_of, newest_first=True)
 
 
-def _view(row: Row[Any]) -> AuditRow:
+def row_of(row: Row[Any]) -> AuditRow:
+    """A row of the log as it is given."""
     values = dict(row._mapping)
     for name in ("before", "after"):
         values[name] = None if values[name] is None else json.loads(values[name])

@@ -54,6 +54,7 @@ class Walk:
             "tokens.create": {"name": fresh, "scopes": ["tokens:write"]},
             "deployments.create": {"id": fresh, "account": account, "upstream": "http://127.0.0.1:9"},
             "deployments.change": {"ping": 5},
+            "playground.key": {"deployment": f"play-{account}"},
         }
         return bodies.get(name)
 
@@ -65,6 +66,9 @@ class Walk:
     async def ask_for_new(self, who: AdminClient, operation: Operation, account: str, owner: AdminClient) -> Reply:
         """Ask for an operation on a thing that was made for this."""
         kinds = _KIND.findall(operation.path)
+        if operation.name == "playground.end":
+            made = await owner.ask("POST", "/playground/keys", {"deployment": f"play-{account}"})
+            return await self.ask(who, operation, str(made.json["id"]), account)
         thing = await self.thing(kinds[0], account, owner) if kinds else ""
         return await self.ask(who, operation, thing, account)
 
@@ -76,7 +80,11 @@ def is_done(operation: Operation, reply: Reply) -> bool:
 
 @pytest.fixture
 async def walk(team: Team, admin: AdminClient) -> Walk:
-    return Walk(team, admin)
+    walk = Walk(team, admin)
+    for account in ("acme", "beta"):
+        asked = walk.body("deployments.create", account, f"play-{account}")
+        assert (await admin.ask("POST", "/deployments", asked)).status == 201
+    return walk
 
 
 async def test_who_is_nobody_gets_nothing(walk: Walk, team: Team) -> None:
@@ -175,4 +183,4 @@ async def test_a_token_makes_no_token_of_more_scopes(team: Team, admin: AdminCli
 
 def shape(reply: Reply) -> tuple[int, bytes]:
     """An answer without the ids in it."""
-    return reply.status, re.sub(rb"(thing[0-9]+|(key|per|inv|tok)_[0-9a-f]+)", b"ID", reply.body)
+    return reply.status, re.sub(rb"(thing[0-9]+|(key|per|inv|tok|play)_[0-9a-f]+)", b"ID", reply.body)

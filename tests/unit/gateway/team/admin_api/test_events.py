@@ -1,0 +1,126 @@
+"""The live event stream: every change and every change of readiness, for whoever may see it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import ClientResponse
+
+from gateway.team.models.deployments import NewDeployment
+from gateway.team.models.keys import NewKey
+from mockserver import MockLlamaServer
+from tests.harness.pages.team_pages import Team
+from tests.harness.patience import PATIENCE
+from tests.unit.gateway.team.admin_client import PREFIX, AdminClient, a_token
+
+Event = dict[str, Any]
+
+
+@asynccontextmanager
+async def watching(who: AdminClient, **headers: str) -> AsyncIterator[ClientResponse]:
+    said = who.headers | {name.replace("_", "-"): text for name, text in headers.items()}
+    async with who.session.get(f"{who.url}{PREFIX}/events", headers=said) as answer:
+        assert answer.status == 200
+        assert answer.headers["Content-Type"] == "text/event-stream"
+        assert await answer.content.readline() == b"retry: 1000\n"
+        yield answer
+
+
+async def next_event(answer: ClientResponse, kind: str) -> Event:
+    """The data of the next event of a kind, with its `id` as `sent_id`; None is the end of the stream."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            fields: dict[str, str] = {}
+            while (line := (await answer.content.readline()).decode()) not in {"\n", ""}:
+                name, _, value = line.rstrip("\n").partition(": ")
+                fields[name] = value
+            if fields.get("event") == kind:
+                return {**json.loads(fields["data"]), "sent_id": fields.get("id")}
+
+
+async def test_a_change_is_told_with_what_was_before_and_after(team: Team, admin: AdminClient) -> None:
+    async with watching(admin) as answer:
+        key = await team.do("keys.create", asked=NewKey(account="acme", name="laptop"))
+        event = await next_event(answer, "change")
+    assert (event["action"], event["target"], event["account"]) == ("keys.create", key.id, "acme")
+    assert event["after"]["name"] == "laptop"
+    assert key.key not in json.dumps(event)
+
+
+async def test_who_may_not_read_the_audit_log_is_told_less(team: Team, admin: AdminClient) -> None:
+    narrow = admin.by_token(await a_token(team, "events:read"))
+    async with watching(narrow) as answer:
+        await admin.ask("POST", "/keys", {"account": "acme", "name": "laptop"})
+        event = await next_event(answer, "change")
+    assert event["action"] == "keys.create"
+    assert [event[name] for name in ("before", "after", "address")] == [None, None, None]
+
+
+async def test_a_member_is_told_of_their_accounts_alone(team: Team, admin: AdminClient) -> None:
+    bob = admin.by_session(await team.person("bob", "member", ["acme"]))
+    async with watching(bob) as answer:
+        for account in ("beta", "acme"):
+            wanted = NewDeployment(id=f"in-{account}", account=account, upstream="http://127.0.0.1:9")
+            await team.do("deployments.create", asked=wanted)
+        assert (await next_event(answer, "change"))["target"] == "in-acme"
+        assert (await next_event(answer, "readiness"))["deployment"] == "in-acme"
+
+
+async def test_what_was_missed_is_told_to_who_comes_back(team: Team, admin: AdminClient) -> None:
+    async with watching(admin) as answer:
+        await team.do("keys.create", asked=NewKey(account="acme", name="first"))
+        seen = (await next_event(answer, "change"))["sent_id"]
+    missed = [f"missed {number}" for number in range(3)]
+    for name in missed:
+        await team.do("keys.create", asked=NewKey(account="acme", name=name))
+    async with watching(admin, Last_Event_ID=seen) as answer:
+        assert [(await next_event(answer, "change"))["after"]["name"] for _ in missed] == missed
+
+
+async def test_readiness_is_told_as_it_changes(team: Team, admin: AdminClient) -> None:
+    async with MockLlamaServer() as mock, watching(admin) as answer:
+        await team.do("deployments.create", asked=NewDeployment(id="one", account="acme", upstream=mock.url))
+        while (event := await next_event(answer, "readiness"))["readiness"] != "ready":
+            pass
+        assert event["deployment"] == "one"
+        await team.do("deployments.pause", "one")
+        assert (await next_event(answer, "readiness"))["readiness"] == "paused"
+        await team.do("deployments.remove", "one")
+        assert (await next_event(answer, "readiness"))["readiness"] is None
+
+
+@pytest.mark.parametrize("ended", ["token", "session"])
+async def test_a_stream_ends_with_what_opened_it(team: Team, admin: AdminClient, ended: str) -> None:
+    made = (await admin.ask("POST", "/tokens", {"name": "ci", "scopes": ["events:read"]})).json
+    session = await team.person("ada")
+    who = admin.by_token(made["token"]) if ended == "token" else admin.by_session(session)
+    async with watching(who) as answer:
+        if ended == "token":
+            await team.do("tokens.revoke", made["id"])
+        else:
+            await team.do("people.sign_out", (await team.do("people.list")).items[0].id)
+        async with asyncio.timeout(PATIENCE):
+            await answer.content.read()
+
+
+@pytest.mark.parametrize("number", ["", "x", "-1", "1.5", "9" * 19])
+async def test_a_last_event_that_cannot_be_is_refused(admin: AdminClient, number: str) -> None:
+    reply = await admin.ask("GET", "/events", Last_Event_ID=number)
+    assert (reply.status, reply.json["errors"][0]["field"]) == (422, "Last-Event-ID")
+
+
+async def test_the_stream_wants_its_scope(team: Team, admin: AdminClient) -> None:
+    reply = await admin.by_token(await a_token(team, "keys:read")).ask("GET", "/events")
+    assert reply.headers["WWW-Authenticate"] == 'Bearer error="insufficient_scope", scope="events:read"'
+    assert (reply.status, (await admin.by().ask("GET", "/events")).status) == (403, 401)
+    refused = await admin.ask("POST", "/events")
+    assert (refused.status, refused.headers["Allow"]) == (405, "GET")
+
+
+async def test_the_description_has_the_stream(admin: AdminClient) -> None:
+    described = (await admin.ask("GET", "/openapi.json")).json["paths"]["/events"]["get"]
+    assert described["x-required-scope"] == "events:read"
+    assert "text/event-stream" in described["responses"]["200"]["content"]
