@@ -46,10 +46,14 @@ async def begin_attempt(connection: AsyncConnection, name: str, address: str | N
 
 async def note_success(connection: AsyncConnection, name: str, address: str | None) -> None:
     """Forget the failures of a name: its owner has signed in. Those of the address stay, but for this attempt."""
+    await take_back(connection, name, address)
     await forget(connection, name)
-    subject = _subjects(name, address).get("address")
-    fewer = {"failures": failed_sign_ins.c.failures - 1}
-    await connection.execute(update(failed_sign_ins).where(failed_sign_ins.c.subject == subject).values(fewer))
+
+
+async def take_back(connection: AsyncConnection, name: str, address: str | None) -> None:
+    """Count an attempt no longer, since it was no guess."""
+    mine = failed_sign_ins.c.subject.in_(_subjects(name, address).values())
+    await connection.execute(update(failed_sign_ins).where(mine).values(failures=failed_sign_ins.c.failures - 1))
 
 
 async def forget(connection: AsyncConnection, name: str) -> None:

@@ -23,7 +23,7 @@ from gateway.team.oidc.identity import identity_of
 from gateway.team.oidc.oidc_error import NobodyKnown, OidcError, ProviderFails
 from gateway.team.oidc.people import sign_in
 from gateway.team.operation_error import OperationError
-from gateway.team.sign_in_throttle import TooSoon, forget, note_failure, wait_or_refuse
+from gateway.team.sign_in_throttle import TooSoon, begin_attempt, note_success, take_back
 
 log = logging.getLogger("gateway.team")
 _LONGEST_INVITATION = 64
@@ -61,7 +61,7 @@ async def _signed_in(request: web.Request) -> web.Response:
     database, address = await request.app[TEAM].database(), client_address(request)
     throttled = f"oidc from {address}"
     async with database.begin() as connection:
-        await wait_or_refuse(connection, throttled, address)
+        await begin_attempt(connection, throttled, address)
     try:
         attempt = attempt_of(attempt_text(request))
         claims = await provider.claims(attempt, request.query, _redirect_uri(request))
@@ -70,13 +70,11 @@ async def _signed_in(request: web.Request) -> web.Response:
             database, provider.settings, identity, attempt, way=way_of(request), limits=session_limits(request)
         )
     except ProviderFails:
-        raise
-    except OperationError:
         async with database.begin() as connection:
-            await note_failure(connection, throttled, address)
+            await take_back(connection, throttled, address)
         raise
     async with database.begin() as connection:
-        await forget(connection, throttled)
+        await note_success(connection, throttled, address)
     answer = redirect(request, own_path(attempt.wanted))
     keep_session(request, answer, text)
     return answer
