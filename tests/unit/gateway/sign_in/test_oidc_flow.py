@@ -10,7 +10,7 @@ from aiohttp import web
 
 from gateway.team.models.audit import AuditQuery
 from gateway.team.models.common import PageQuery
-from gateway.team.models.people import PersonQuery
+from gateway.team.models.people import NewInvitation, PersonQuery
 from gateway.team.oidc import provider as provider_module
 from tests.harness.pages.scripted_provider import (
     CLIENT_SECRET,
@@ -192,3 +192,26 @@ async def test_without_a_provider_there_is_neither_button_nor_path(
             async with browser.get(team.url + path) as answer:
                 assert answer.status == 404
         assert (await team.do("invitations.list", asked=PageQuery())).items == []
+
+
+async def test_with_the_provider_alone_nobody_chooses_a_password(
+    provider: ScriptedProvider, browser: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    sign_in = oidc_settings(provider.issuer, domains={"example.org": {}}) | {"password": False}
+    async with team_serving(tmp_path, sign_in=sign_in) as team:
+        made = await team.do("invitations.create", asked=NewInvitation(name="grace"))
+        link = made.url if made.url.startswith("http") else team.url + made.url
+        form, headers = {"password": "a few good words"}, {"Origin": team.url}
+        async with browser.get(link) as page:
+            text = await page.text()
+            assert ("/sign-in/oidc?invitation=" in text, 'type="password"' in text) == (True, False)
+        async with browser.post(link, data=form, headers=headers) as answer:
+            assert answer.status == 403
+        async with browser.get(await callback_url(browser, team.url, "?next=/me")) as page:
+            text = await page.text()
+            assert (page.status, 'type="password"' in text) == (200, False)
+        again = {"password": "a few good words", "again": "a few good words"}
+        async with browser.post(team.url + "/me/password", data=again, headers=headers) as answer:
+            assert answer.status == 403
+        (ada,) = (await team.do("people.list", asked=PersonQuery())).items
+        assert not ada.has_password

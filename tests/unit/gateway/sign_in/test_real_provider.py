@@ -69,6 +69,17 @@ async def test_a_real_provider_vouches_for_verified_addresses_alone(tmp_path: Pa
             assert "Ask an admin of this gateway for an invitation" in await answer.text()
 
 
+async def test_a_real_provider_sends_nobody_to_a_host_of_an_attacker(tmp_path: Path) -> None:
+    async with signing_in_there(tmp_path) as team, browsing() as client:
+        headers = {"Host": "evil.example"}
+        async with client.get(f"{team.url}/sign-in/oidc", headers=headers, allow_redirects=False) as begun:
+            there = URL(begun.headers["Location"], encoded=True)
+        assert there.query["redirect_uri"] == "http://evil.example/sign-in/oidc/callback"
+        async with client.get(there, allow_redirects=False) as answer:
+            assert answer.status == 400
+            assert "redirect_uri" in await answer.text()
+
+
 async def test_a_person_signs_in_by_keyboard_in_a_real_browser(tmp_path: Path) -> None:
     require_chromium("the sign-in by OpenID Connect")
     expect.set_options(timeout=PATIENCE * 1000)
