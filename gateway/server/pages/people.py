@@ -7,6 +7,7 @@ from multidict import MultiDictProxy
 
 from gateway.server.pages.layout import page, redirect, rendered, shown_at
 from gateway.server.pages.operations import do, read_form, text_of, version_of, words_of
+from gateway.server.team_database import SIGN_IN
 from gateway.team.actor import Actor
 from gateway.team.models.common import Page, PageQuery
 from gateway.team.models.people import CreatedInvitation, NewInvitation, PasswordLink, Person, PersonChange, PersonQuery
@@ -77,7 +78,7 @@ async def act(request: web.Request, actor: Actor) -> web.Response:
         case "sign-out":
             await do(request, actor, "people.sign_out", person_id)
             return redirect(request, f"/people/{person_id}?done=signed-out")
-        case "password-link":
+        case "password-link" if request.app[SIGN_IN].settings.password:
             link: PasswordLink = await do(request, actor, "people.password_link", person_id)
             return await _one(request, actor, person_id, link=link)
         case "remove":
