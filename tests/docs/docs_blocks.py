@@ -26,6 +26,7 @@ from gateway.telemetry import access_log
 from mockserver.cli import main as mock_cli
 from mockserver.core.state import State
 from mockserver.play.faults import KINDS
+from tests.docs.admin_reference import operations
 from tests.docs.docs_causes import causes
 
 ROOT = Path(__file__).parents[2]
@@ -327,6 +328,7 @@ BLOCKS: dict[str, Callable[[str], str]] = {
     "states": _states,
     "faults": _faults,
     "mirrors": _mirrors,
+    "admin-api": lambda _old: operations(),
     "scopes": _scopes,
 }
 
