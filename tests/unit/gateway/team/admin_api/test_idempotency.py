@@ -74,3 +74,12 @@ async def test_no_secret_of_an_answer_is_in_the_database(admin: AdminClient, tmp
 async def test_a_key_that_cannot_be_is_refused(admin: AdminClient, key: str) -> None:
     assert (await admin.ask("POST", "/keys", NEW, Idempotency_Key=key)).status == 422
     assert await keys_of(admin) == []
+
+
+async def test_what_changes_nothing_is_not_noted(admin: AdminClient) -> None:
+    for kind, new in (("keys", NEW), ("tokens", {"name": "ci", "scopes": ["*"]})):
+        made = (await admin.ask("POST", f"/{kind}", new)).json
+        replies = [await admin.ask("POST", f"/{kind}/{made['id']}/revoke") for _ in range(2)]
+        assert replies[0].body == replies[1].body
+        noted = (await admin.ask("GET", f"/audit?target={made['id']}&action={kind}.revoke")).json
+        assert len(noted["items"]) == 1
