@@ -14,16 +14,16 @@ from gateway.proxy.relay import RELAY, Relay
 from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPools, FreeDescriptor
 from gateway.proxy.upstream.readiness import READINESS, Readiness
 from gateway.registry.base import Registry
-from gateway.server import team_database
 from gateway.server.activity import notice_boards
 from gateway.server.activity.revoked_answers import RevokedAnswers
 from gateway.server.admission import ADMISSION, REGISTRY, Admission
 from gateway.server.completion import COMPLETION, Completion
 from gateway.server.handlers import authentication, dashboard, metrics_endpoint, preflight
 from gateway.server.handlers.probes import SHUTDOWN, Shutdown
-from gateway.server.key_uses import KeyUses
 from gateway.server.refusal_response import REFUSER, Refuser
 from gateway.server.routes import add_operator_routes, add_probes, add_routes
+from gateway.server.team import team_database
+from gateway.server.team.key_uses import KeyUses
 from gateway.telemetry import access_log
 from gateway.telemetry.masking import know_keys
 

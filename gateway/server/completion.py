@@ -9,7 +9,7 @@ from gateway.core import errors
 from gateway.core.exchange import Exchange
 from gateway.core.usage import read_usage
 from gateway.proxy.upstream.readiness import Readiness
-from gateway.server.key_uses import KeyUses
+from gateway.server.team.key_uses import KeyUses
 from gateway.telemetry.access_log import AccessLog
 
 _UNREACHABLE = errors.UNREACHABLE.reason

@@ -20,8 +20,8 @@ from gateway.proxy.relay import RELAY
 from gateway.proxy.upstream.dead_peer import detect_death
 from gateway.proxy.write_coalescing import WriteCoalescer
 from gateway.server.completion import COMPLETION
-from gateway.server.demultiplexer import Demultiplexer
-from gateway.server.fast_path import FastPath
+from gateway.server.fast_path.demultiplexer import Demultiplexer
+from gateway.server.fast_path.fast_path import FastPath
 from gateway.server.process.connection_limit import ConnectionLimit
 from gateway.server.refusal_response import REFUSER
 from gateway.server.request_pipeline import RequestPipeline

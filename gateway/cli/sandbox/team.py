@@ -15,7 +15,7 @@ from gateway.registry.factory import database_of
 from gateway.team.actor import machine_actor
 from gateway.team.operations.people import add_person
 from gateway.team.roles import Role
-from gateway.team.sign_in import make_sign_in_link
+from gateway.team.signing_in.sign_in import make_sign_in_link
 from gateway.team.unit_of_work import TeamDatabase
 
 _SOMEBODY = "you"

@@ -7,10 +7,16 @@ from aiohttp import hdrs, web
 from gateway.core import team_errors
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE
-from gateway.server.browser_session import client_address, pages_url, require_own_origin, session_limits, session_text
-from gateway.server.team_database import TEAM
+from gateway.server.team.browser_session import (
+    client_address,
+    pages_url,
+    require_own_origin,
+    session_limits,
+    session_text,
+)
+from gateway.server.team.team_database import TEAM
 from gateway.team.actor import Actor, Face, Way
-from gateway.team.sessions import signed_in, token_holder
+from gateway.team.signing_in.sessions import signed_in, token_holder
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from gateway.server.admin_api.live_readiness import with_readiness
 from gateway.server.admin_api.openapi import description
 from gateway.server.admin_api.request_reading import expected_version, ids_of, read_request
 from gateway.server.admission import REGISTRY
-from gateway.server.team_database import TEAM
+from gateway.server.team.team_database import TEAM
 from gateway.team.idempotency import Repeatable, perform_once
 from gateway.team.operation_error import OperationError
 from gateway.team.operations.operation import Call, Operation, perform

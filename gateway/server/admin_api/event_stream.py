@@ -17,7 +17,7 @@ from gateway.proxy.upstream.readiness import READINESS
 from gateway.server.admin_api.authentication import caller_of
 from gateway.server.admission import REGISTRY
 from gateway.server.handlers.dashboard import PAGE
-from gateway.server.team_database import TEAM
+from gateway.server.team.team_database import TEAM
 from gateway.team.actor import Actor
 from gateway.team.change_feed import Seen, changes_after, newest_change
 from gateway.team.models.audit import AuditRow

@@ -13,7 +13,7 @@ from gateway.core.http.headers import presented_digest
 from gateway.proxy.relay import RELAY
 from gateway.proxy.upstream.readiness import READINESS
 from gateway.server.admission import ADMISSION, REGISTRY, Rejected, RequestedTarget
-from gateway.server.demultiplexer import Demultiplexer
+from gateway.server.fast_path.demultiplexer import Demultiplexer
 from gateway.telemetry.access_log import ACCESS
 
 

@@ -12,10 +12,10 @@ from gateway.config.document import SourceError
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE
 from gateway.core.http.cors import NO_CORS
-from gateway.server.browser_session import pages_url, session_text
 from gateway.server.handlers import dashboard
 from gateway.server.handlers.authentication import public
-from gateway.server.team_database import TEAM
+from gateway.server.team.browser_session import pages_url, session_text
+from gateway.server.team.team_database import TEAM
 
 
 @public

@@ -17,7 +17,7 @@ from gateway import __version__
 from gateway.config.document import SourceError
 from gateway.core import team_errors
 from gateway.core.errors import Refusal
-from gateway.server.browser_session import (
+from gateway.server.team.browser_session import (
     client_address,
     is_secure,
     pages_url,
@@ -25,11 +25,11 @@ from gateway.server.browser_session import (
     session_limits,
     session_text,
 )
-from gateway.server.team_database import SIGN_IN, TEAM
+from gateway.server.team.team_database import SIGN_IN, TEAM
 from gateway.team.actor import Actor, Face, Way
 from gateway.team.operation_error import Denied, Invalid, NotFound, OperationError
 from gateway.team.roles import PERMISSIONS
-from gateway.team.sessions import signed_in
+from gateway.team.signing_in.sessions import signed_in
 
 log = logging.getLogger("gateway.team")
 HEADERS: Mapping[str, str] = MappingProxyType(

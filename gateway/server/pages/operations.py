@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.config.validation_messages import sentences
 from gateway.server.admission import REGISTRY
-from gateway.server.team_database import TEAM
+from gateway.server.team.team_database import TEAM
 from gateway.team.actor import Actor
 from gateway.team.operation_error import FieldError, Invalid, OperationError, Stale
 from gateway.team.operations.operation import Call, perform

@@ -7,7 +7,7 @@ from multidict import MultiDictProxy
 
 from gateway.server.pages.layout import page, redirect, rendered, shown_at
 from gateway.server.pages.operations import do, read_form, text_of, version_of, words_of
-from gateway.server.team_database import SIGN_IN
+from gateway.server.team.team_database import SIGN_IN
 from gateway.team.actor import Actor
 from gateway.team.models.common import Page, PageQuery
 from gateway.team.models.people import CreatedInvitation, NewInvitation, PasswordLink, Person, PersonChange, PersonQuery

@@ -10,12 +10,12 @@ from gateway.core.account import digest_of
 from gateway.core.endpoints import EndpointGroup
 from gateway.proxy.upstream.readiness import READINESS
 from gateway.server.admission import REGISTRY
-from gateway.server.browser_session import pages_url
 from gateway.server.handlers.dashboard import PAGE
 from gateway.server.handlers.preflight import CORS
 from gateway.server.handlers.viewer_base import base_url_of
 from gateway.server.pages.layout import HEADERS, base_path, page, rendered
 from gateway.server.pages.operations import do, read_form, text_of
+from gateway.server.team.browser_session import pages_url
 from gateway.team.actor import Actor
 from gateway.team.models.playground import NewPlaygroundKey, PlaygroundKey
 from gateway.team.operation_error import OperationError

@@ -7,7 +7,7 @@ import heapq
 import logging
 from time import monotonic
 
-from gateway.server.demultiplexer import Demultiplexer
+from gateway.server.fast_path.demultiplexer import Demultiplexer
 
 log = logging.getLogger("gateway")
 

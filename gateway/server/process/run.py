@@ -15,7 +15,7 @@ from gateway.core.worker_group import ALONE, WorkerGroup
 from gateway.proxy.relay import RELAY, Relay
 from gateway.registry.base import Registry
 from gateway.server.app import create_admin_app, create_app
-from gateway.server.demultiplexer import COLLECTING_SECONDS
+from gateway.server.fast_path.demultiplexer import COLLECTING_SECONDS
 from gateway.server.handlers.dashboard import PAGE
 from gateway.server.handlers.probes import SHUTDOWN, Shutdown
 from gateway.server.http_server import Runner

@@ -21,13 +21,13 @@ from gateway.registry.database.tables import revision
 from gateway.server.admission import REGISTRY
 from gateway.server.app import create_app
 from gateway.server.http_server import Runner
-from gateway.server.team_database import TEAM
+from gateway.server.team.team_database import TEAM
 from gateway.team.actor import Face, Way, machine_actor
 from gateway.team.models.accounts import NewAccount
 from gateway.team.operations.operation import Call, perform
 from gateway.team.operations.people import add_person
 from gateway.team.operations.table import OPERATIONS
-from gateway.team.sessions import SessionLimits, begin_session
+from gateway.team.signing_in.sessions import SessionLimits, begin_session
 from gateway.team.unit_of_work import TeamDatabase
 from tests.harness.patience import PATIENCE
 

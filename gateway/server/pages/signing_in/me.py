@@ -3,17 +3,17 @@
 from aiohttp import web
 
 from gateway.core.secret_text import digest_of
-from gateway.server.browser_session import keep_session, session_limits, session_text
 from gateway.server.pages.layout import page, redirect, rendered, shown_at
 from gateway.server.pages.operations import do
-from gateway.server.team_database import SIGN_IN, TEAM
+from gateway.server.team.browser_session import keep_session, session_limits, session_text
+from gateway.server.team.team_database import SIGN_IN, TEAM
 from gateway.team.actor import Actor
 from gateway.team.models.common import PageQuery
 from gateway.team.models.people import Person
 from gateway.team.operation_error import Denied, FieldError, Invalid, OperationError
 from gateway.team.operations.people import session_id
-from gateway.team.sign_in import change_password as change_own_password
-from gateway.team.sign_in_throttle import TooSoon
+from gateway.team.signing_in.sign_in import change_password as change_own_password
+from gateway.team.signing_in.sign_in_throttle import TooSoon
 
 _PATH = "/me"
 

@@ -7,7 +7,8 @@ from aiohttp import web
 from gateway.config.document import SourceError
 from gateway.core import team_errors
 from gateway.core.errors import Refusal
-from gateway.server.browser_session import (
+from gateway.server.pages.layout import HEADERS, own_path, redirect, rendered, way_of
+from gateway.server.team.browser_session import (
     attempt_text,
     client_address,
     forget_attempt,
@@ -16,14 +17,13 @@ from gateway.server.browser_session import (
     pages_url,
     session_limits,
 )
-from gateway.server.pages.layout import HEADERS, own_path, redirect, rendered, way_of
-from gateway.server.team_database import SIGN_IN, TEAM
-from gateway.team.oidc.attempt import LIFETIME, Attempt, attempt_of
-from gateway.team.oidc.identity import identity_of
-from gateway.team.oidc.oidc_error import NobodyKnown, OidcError, ProviderFails
-from gateway.team.oidc.people import sign_in
+from gateway.server.team.team_database import SIGN_IN, TEAM
 from gateway.team.operation_error import OperationError
-from gateway.team.sign_in_throttle import TooSoon, begin_attempt, note_success, take_back
+from gateway.team.signing_in.oidc.attempt import LIFETIME, Attempt, attempt_of
+from gateway.team.signing_in.oidc.identity import identity_of
+from gateway.team.signing_in.oidc.oidc_error import NobodyKnown, OidcError, ProviderFails
+from gateway.team.signing_in.oidc.people import sign_in
+from gateway.team.signing_in.sign_in_throttle import TooSoon, begin_attempt, note_success, take_back
 
 log = logging.getLogger("gateway.team")
 _LONGEST_INVITATION = 64

@@ -4,15 +4,15 @@ from aiohttp import web
 
 from gateway.core.errors import Refusal
 from gateway.core.team_errors import NO_DATABASE
-from gateway.server.browser_session import forget_session, keep_session, require_own_origin, session_limits
 from gateway.server.pages.layout import not_done, own_path, page, redirect, rendered, viewer_of, way_of
-from gateway.server.team_database import SIGN_IN, TEAM
+from gateway.server.team.browser_session import forget_session, keep_session, require_own_origin, session_limits
+from gateway.server.team.team_database import SIGN_IN, TEAM
 from gateway.team.actor import Actor
 from gateway.team.operation_error import Denied
 from gateway.team.operations.operation import Call, perform
 from gateway.team.operations.table import OPERATIONS
-from gateway.team.sign_in import sign_in
-from gateway.team.sign_in_throttle import TooSoon
+from gateway.team.signing_in.sign_in import sign_in
+from gateway.team.signing_in.sign_in_throttle import TooSoon
 
 
 async def form(request: web.Request) -> web.Response:

@@ -10,7 +10,7 @@ from gateway.core.endpoints import ENDPOINTS
 from gateway.core.errors import NO_DEPLOYMENT, Refusal
 from gateway.server.admission import Rejected, RequestedTarget
 from gateway.server.app import create_app
-from gateway.server.demultiplexer import Demultiplexer
+from gateway.server.fast_path.demultiplexer import Demultiplexer
 from gateway.server.http_server import Runner
 from tests.harness.pages.status_pages import ToldRegistry
 from tests.unit.gateway.server.plain_requests import posted

@@ -5,7 +5,7 @@ import pytest
 from gateway.core.account import digest_of
 from gateway.core.endpoints import ENDPOINTS, Endpoint
 from gateway.proxy.request_body import HELD_BYTES
-from gateway.server.fast_path_parser import plain_request
+from gateway.server.fast_path.fast_path_parser import plain_request
 from tests.unit.gateway.server.plain_requests import BEARER, CHAT, CLIENTS, HOST, KEY, MODELS, joined, posted
 
 

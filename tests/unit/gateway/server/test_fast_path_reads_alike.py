@@ -9,7 +9,7 @@ from aiohttp import web
 
 from gateway.core.http.headers import REQUEST_ID, lines_of, upward
 from gateway.proxy.request_body import HELD_BYTES, RequestBody
-from gateway.server.fast_path_parser import PlainRequest, plain_request
+from gateway.server.fast_path.fast_path_parser import PlainRequest, plain_request
 from gateway.server.handlers.proxied_endpoints import asked_of
 from gateway.server.http_server import MAX_LINE_BYTES
 from gateway.server.request_validation import refuse_ambiguous, without_surprises

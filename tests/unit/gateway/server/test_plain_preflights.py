@@ -8,7 +8,7 @@ from aiohttp.http import HttpRequestParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.server.fast_path_parser import is_plain_preflight
+from gateway.server.fast_path.fast_path_parser import is_plain_preflight
 
 HEAD = (
     b"OPTIONS /api/gguf/demo/v1/messages HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nConnection: keep-alive\r\nAccept: */*\r\n"

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from joserfc import jwk
 
-from gateway.team.oidc.attempt import Attempt, attempt_of
-from gateway.team.oidc.id_token import Expected, UnknownKeyError, checked_claims, keys_of
-from gateway.team.oidc.oidc_error import ProviderFails, SignInRefused
+from gateway.team.signing_in.oidc.attempt import Attempt, attempt_of
+from gateway.team.signing_in.oidc.id_token import Expected, UnknownKeyError, checked_claims, keys_of
+from gateway.team.signing_in.oidc.oidc_error import ProviderFails, SignInRefused
 from tests.harness.pages.scripted_provider import CLIENT_ID, CLIENT_SECRET, ScriptedProvider
 
 HOUR = 3600

@@ -9,7 +9,7 @@ from joserfc import jwk
 from yarl import URL
 
 from gateway.team.models.people import PersonQuery
-from gateway.team.oidc.attempt import Attempt
+from gateway.team.signing_in.oidc.attempt import Attempt
 from tests.harness.pages.scripted_provider import (
     CLIENT_ID,
     ScriptedProvider,

@@ -11,7 +11,7 @@ from aiohttp import web
 from gateway.team.models.audit import AuditQuery
 from gateway.team.models.common import PageQuery
 from gateway.team.models.people import NewInvitation, PersonQuery
-from gateway.team.oidc import provider as provider_module
+from gateway.team.signing_in.oidc import provider as provider_module
 from tests.harness.pages.scripted_provider import (
     CLIENT_SECRET,
     ScriptedProvider,

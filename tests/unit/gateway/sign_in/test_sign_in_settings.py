@@ -9,7 +9,7 @@ from sqlalchemy import delete, select, update
 from gateway.config.settings import parse
 from gateway.registry.database.team_tables import sessions
 from gateway.team.models.people import PersonQuery
-from gateway.team.sign_in import make_sign_in_link
+from gateway.team.signing_in.sign_in import make_sign_in_link
 from tests.harness.pages.scripted_provider import browsing
 from tests.harness.pages.team_pages import team_serving
 from tests.unit.gateway.config.settings_texts import CANARY, GOOD, errors_of

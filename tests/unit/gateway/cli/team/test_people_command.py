@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gateway.team.actor import Face, Way
-from gateway.team.sessions import SessionLimits
-from gateway.team.sign_in import accept_invitation
+from gateway.team.signing_in.sessions import SessionLimits
+from gateway.team.signing_in.sign_in import accept_invitation
 from gateway.team.unit_of_work import TeamDatabase
 from tests.harness.processes.commands import Run, read
 from tests.harness.storage.databases import rows

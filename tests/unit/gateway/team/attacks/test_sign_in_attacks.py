@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import select, update
 
 from gateway.registry.database.team_tables import failed_sign_ins, people, sessions
-from gateway.team import passwords
 from gateway.team.models.people import NewInvitation
+from gateway.team.signing_in import passwords
 from tests.harness.pages.team_pages import COOKIE, Team
 from tests.unit.gateway.team.admin_client import AdminClient, Reply
 

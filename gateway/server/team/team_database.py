@@ -19,7 +19,7 @@ from gateway.server.admission import REGISTRY
 from gateway.team.exchanges import Exchanges
 
 if TYPE_CHECKING:
-    from gateway.team.oidc.provider import Provider
+    from gateway.team.signing_in.oidc.provider import Provider
     from gateway.team.unit_of_work import TeamDatabase
 
 
@@ -86,7 +86,7 @@ class SignInAccess:
         if self.settings.oidc is None:
             raise Refusal(errors.NO_SUCH_PATH, cause="server.sign_in.oidc is not set")
         if self._provider is None:
-            module: Any = await asyncio.to_thread(import_module, "gateway.team.oidc.provider")
+            module: Any = await asyncio.to_thread(import_module, "gateway.team.signing_in.oidc.provider")
             self._provider = self._provider or module.Provider(self.settings.oidc)
         return self._provider
 

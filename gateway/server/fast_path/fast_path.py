@@ -18,7 +18,7 @@ from gateway.proxy.response_relay import ResponseRelay
 from gateway.proxy.write_coalescing import WriteCoalescer
 from gateway.server.admission import ADMISSION, Admitted, Rejected
 from gateway.server.completion import COMPLETION
-from gateway.server.fast_path_parser import PlainRequest
+from gateway.server.fast_path.fast_path_parser import PlainRequest
 from gateway.server.refusal_response import REFUSER
 from gateway.telemetry.access_log import ACCESS
 

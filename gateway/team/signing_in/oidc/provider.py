@@ -13,9 +13,9 @@ from urllib.parse import quote_plus, urlencode
 import aiohttp
 
 from gateway.config.sign_in_settings import OpenIdConnect, check_provider_url
-from gateway.team.oidc.attempt import Attempt
-from gateway.team.oidc.id_token import Expected, PublicKey, UnknownKeyError, checked_claims, keys_of
-from gateway.team.oidc.oidc_error import ProviderFails, SignInRefused
+from gateway.team.signing_in.oidc.attempt import Attempt
+from gateway.team.signing_in.oidc.id_token import Expected, PublicKey, UnknownKeyError, checked_claims, keys_of
+from gateway.team.signing_in.oidc.oidc_error import ProviderFails, SignInRefused
 
 log = logging.getLogger("gateway.team")
 PATIENCE = 10.0  # seconds for one answer of the provider

@@ -12,15 +12,15 @@ from gateway.config.sign_in_settings import Grant, OpenIdConnect
 from gateway.registry.database.team_tables import idempotency, invitations, people
 from gateway.team.actor import Actor, ActorKind, Way
 from gateway.team.models.people import Person
-from gateway.team.oidc.attempt import Attempt
-from gateway.team.oidc.identity import Identity, granted
-from gateway.team.oidc.oidc_error import NobodyKnown, SignInRefused
 from gateway.team.operation_error import Conflict, Denied, NotFound
 from gateway.team.operations.accounts import names_of_accounts
 from gateway.team.operations.people import add_person, person_by_id, put_accounts, require_an_admin
 from gateway.team.roles import Role
-from gateway.team.sessions import SessionLimits
-from gateway.team.sign_in import begin, use_invitation
+from gateway.team.signing_in.oidc.attempt import Attempt
+from gateway.team.signing_in.oidc.identity import Identity, granted
+from gateway.team.signing_in.oidc.oidc_error import NobodyKnown, SignInRefused
+from gateway.team.signing_in.sessions import SessionLimits
+from gateway.team.signing_in.sign_in import begin, use_invitation
 from gateway.team.unit_of_work import TeamDatabase, UnitOfWork
 
 log = logging.getLogger("gateway.team")

@@ -10,14 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.core.secret_text import digest_of, new_secret_text
 from gateway.registry.database.team_tables import invitations, people
-from gateway.team import audit, passwords, sign_in_throttle
+from gateway.team import audit
 from gateway.team.actor import Actor, ActorKind, Way
 from gateway.team.models.people import Person
 from gateway.team.operation_error import Denied, FieldError, Invalid, NotFound
 from gateway.team.operations.invitations import INVITATION_PREFIX, PATH
 from gateway.team.operations.people import add_person, end_sessions, person_by_id
 from gateway.team.roles import Role
-from gateway.team.sessions import SessionLimits, begin_session
+from gateway.team.signing_in import passwords, sign_in_throttle
+from gateway.team.signing_in.sessions import SessionLimits, begin_session
 from gateway.team.unit_of_work import TeamDatabase, UnitOfWork
 
 _LINK_LIFETIME = timedelta(days=1)

@@ -8,8 +8,8 @@ from aiohttp import hdrs, web
 from gateway.core import team_errors
 from gateway.core.errors import Refusal
 from gateway.server.handlers.viewer_base import base_url_of
-from gateway.server.team_database import SIGN_IN
-from gateway.team.sessions import SessionLimits
+from gateway.server.team.team_database import SIGN_IN
+from gateway.team.signing_in.sessions import SessionLimits
 from gateway.telemetry.access_log import ACCESS
 
 _PLAIN_COOKIE = "gateway_session"

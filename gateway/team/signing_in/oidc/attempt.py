@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from gateway.team.oidc.oidc_error import SignInRefused
+from gateway.team.signing_in.oidc.oidc_error import SignInRefused
 
 LIFETIME = 600  # seconds from the button to the provider's answer
 _AGAIN = "Begin the sign-in again, in this window."

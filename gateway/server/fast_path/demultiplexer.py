@@ -15,8 +15,8 @@ from gateway.proxy.client_connection import Client, ClientConnection
 from gateway.proxy.request_body import HELD_BYTES
 from gateway.proxy.write_coalescing import WriteCoalescer
 from gateway.server.admission import Admitted, Rejected, RequestedTarget
-from gateway.server.fast_path import NO, NOT_YET, YES, Begun, FastPath
-from gateway.server.fast_path_parser import PlainRequest, is_plain_preflight, plain_request
+from gateway.server.fast_path.fast_path import NO, NOT_YET, YES, Begun, FastPath
+from gateway.server.fast_path.fast_path_parser import PlainRequest, is_plain_preflight, plain_request
 
 COLLECTING_SECONDS = 0.02  # until the rest of a plain request has come: clients send head and body apart
 # How many turns of the event loop a request waits for an idle connection, or for aiohttp to end the request before

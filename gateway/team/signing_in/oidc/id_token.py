@@ -10,7 +10,7 @@ from typing import Any
 from joserfc import jwk, jws, jwt
 from joserfc.errors import JoseError
 
-from gateway.team.oidc.oidc_error import ProviderFails, SignInRefused
+from gateway.team.signing_in.oidc.oidc_error import ProviderFails, SignInRefused
 
 # Signatures by a private key. `none` is none, and an HMAC's key could be the public one that everybody has.
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")

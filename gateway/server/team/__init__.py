@@ -1,0 +1,1 @@
+"""What the server knows of the team: its database, the browser's session, and when keys were used."""
