@@ -22,7 +22,7 @@ BODY_BYTES = 100_000  # its limit
 
 WITNESS = """
 import sys
-from gateway.server import fast_path
+from gateway.server.fast_path import fast_path
 
 _carry = fast_path.FastPath.carry
 
@@ -37,7 +37,8 @@ def carry(self, request, decision, client):
 fast_path.FastPath.carry = carry
 
 from gateway.proxy import response_relay
-from gateway.server import admission, demultiplexer
+from gateway.server import admission
+from gateway.server.fast_path import demultiplexer
 
 
 def hold(cls, name, transitions):
