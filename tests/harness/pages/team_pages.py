@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
-from playwright.async_api import Browser, Page, expect
 from pydantic import BaseModel
 from sqlalchemy import select
 
@@ -30,6 +29,9 @@ from gateway.team.operations.table import OPERATIONS
 from gateway.team.signing_in.sessions import SessionLimits, begin_session
 from gateway.team.unit_of_work import TeamDatabase
 from tests.harness.patience import PATIENCE
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Page
 
 COOKIE = "gateway_session"
 # What a browser says of a gateway that has stopped, and of a page whose status is an error.
@@ -98,9 +100,11 @@ async def team_serving(folder: Path, *accounts: str, **settings: object) -> Asyn
 
 @asynccontextmanager
 async def window(
-    browser: Browser, team: Team, session: str, path: str, *, width: int = 1440, dark: bool = False, **context: Any
-) -> AsyncIterator[Page]:
+    browser: "Browser", team: Team, session: str, path: str, *, width: int = 1440, dark: bool = False, **context: Any
+) -> AsyncIterator["Page"]:
     """A page in a window of its own. Anything on its console, and any request elsewhere, fails the test."""
+    from playwright.async_api import expect
+
     complaints: list[str] = []
     look = {"viewport": {"width": width, "height": 900}, "color_scheme": "dark" if dark else "light"}
     found = await browser.new_context(**{**look, **context})
@@ -119,6 +123,6 @@ async def window(
     assert not [text for text in complaints if not any(words in text for words in _EXPECTED)]
 
 
-async def is_wider_than_its_window(page: Page) -> bool:
+async def is_wider_than_its_window(page: "Page") -> bool:
     """Whether somebody would have to scroll sideways."""
     return bool(await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
