@@ -9,7 +9,7 @@ from gateway.core import team_errors
 from gateway.core.errors import Refusal
 from gateway.server.handlers.viewer_base import base_url_of
 from gateway.server.team.team_database import SIGN_IN
-from gateway.team.signing_in.sessions import SessionLimits
+from gateway.team.signing_in.session_limits import SessionLimits
 from gateway.telemetry.access_log import ACCESS
 
 _PLAIN_COOKIE = "gateway_session"

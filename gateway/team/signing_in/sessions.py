@@ -1,6 +1,5 @@
 """Who is signed in: sessions, stored as digests of what the browser keeps; and admin tokens."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, insert, select, update
@@ -11,18 +10,11 @@ from gateway.registry.database.team_tables import people, sessions, tokens
 from gateway.team.actor import Actor, ActorKind, Way
 from gateway.team.operations.people import accounts_of
 from gateway.team.roles import Role
+from gateway.team.signing_in.session_limits import SessionLimits
 from gateway.team.unit_of_work import TeamDatabase
 
 SESSION_PREFIX = "gws_"
 _SEEN_EVERY = timedelta(minutes=1)  # how often it is noted that a session is used
-
-
-@dataclass(frozen=True, slots=True)
-class SessionLimits:
-    """When a session ends by itself: after so long without a request, and after so long in any case."""
-
-    idle: timedelta = timedelta(hours=12)
-    longest: timedelta = timedelta(days=30)
 
 
 async def begin_session(connection: AsyncConnection, person_id: str, way: Way, limits: SessionLimits) -> str:

@@ -18,7 +18,8 @@ from gateway.team.operations.invitations import INVITATION_PREFIX, PATH
 from gateway.team.operations.people import add_person, end_sessions, person_by_id
 from gateway.team.roles import Role
 from gateway.team.signing_in import passwords, sign_in_throttle
-from gateway.team.signing_in.sessions import SessionLimits, begin_session
+from gateway.team.signing_in.session_limits import SessionLimits
+from gateway.team.signing_in.sessions import begin_session
 from gateway.team.unit_of_work import TeamDatabase, UnitOfWork
 
 _LINK_LIFETIME = timedelta(days=1)

@@ -19,7 +19,7 @@ from gateway.team.roles import Role
 from gateway.team.signing_in.oidc.attempt import Attempt
 from gateway.team.signing_in.oidc.identity import Identity, granted
 from gateway.team.signing_in.oidc.oidc_error import NobodyKnown, SignInRefused
-from gateway.team.signing_in.sessions import SessionLimits
+from gateway.team.signing_in.session_limits import SessionLimits
 from gateway.team.signing_in.sign_in import begin, use_invitation
 from gateway.team.unit_of_work import TeamDatabase, UnitOfWork
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.team.actor import Face, Way
-from gateway.team.signing_in.sessions import SessionLimits
+from gateway.team.signing_in.session_limits import SessionLimits
 from gateway.team.signing_in.sign_in import accept_invitation
 from gateway.team.unit_of_work import TeamDatabase
 from tests.harness.processes.commands import Run, read

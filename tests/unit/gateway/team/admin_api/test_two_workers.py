@@ -17,7 +17,8 @@ from gateway.team.models.tokens import NewToken
 from gateway.team.operations.operation import Call, perform
 from gateway.team.operations.people import add_person
 from gateway.team.operations.table import OPERATIONS
-from gateway.team.signing_in.sessions import SessionLimits, begin_session
+from gateway.team.signing_in.session_limits import SessionLimits
+from gateway.team.signing_in.sessions import begin_session
 from gateway.team.unit_of_work import TeamDatabase
 from mockserver import MockLlamaServer
 from tests.harness.patience import PATIENCE
