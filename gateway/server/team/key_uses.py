@@ -67,9 +67,12 @@ class KeyUses:
 def _write_sqlite(path: Path, key_ids: Iterable[str], minute: datetime) -> None:
     at = minute.strftime("%Y-%m-%d %H:%M:%S.%f")  # as SQLAlchemy stores it
     rows = [(key_id, at) for key_id in sorted(key_ids)]
-    connected = sqlite3.connect(uri_of(path), uri=True, timeout=_PATIENCE)
-    with in_sentences(str(path)), closing(connected) as database, database:
+    with in_sentences(str(path)), closing(_connected(path)) as database, database:
         database.executemany(_UPSERT, rows)
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(uri_of(path), uri=True, timeout=_PATIENCE)
 
 
 async def _write_server(place: str, key_ids: Iterable[str], minute: datetime) -> None:

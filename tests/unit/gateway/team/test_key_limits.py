@@ -138,3 +138,16 @@ async def test_a_locked_database_loses_no_use_of_a_key(team: Team, tmp_path: Pat
     await uses.write()
     assert uses.used == set()
     assert (await team.do("keys.get", key.id)).last_used_at is not None
+
+
+async def test_a_database_that_is_gone_for_a_while_loses_no_use_of_a_key(team: Team, tmp_path: Path) -> None:
+    key = await a_key(team)
+    await status(team, key.key)
+    uses = team.app[COMPLETION]._uses
+    path, elsewhere = tmp_path / "gateway.db", tmp_path / "elsewhere.db"
+    path.rename(elsewhere)
+    await uses.write()
+    assert uses.used == {key.id}
+    elsewhere.rename(path)
+    await uses.write()
+    assert uses.used == set()
