@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import NamedTuple
 
 from gateway.core.endpoints import EndpointGroup
+from gateway.core.http.forwarding import parsed
 from gateway.core.secret_text import digest_of, new_secret_text
 
 __all__ = ["KEY_PREFIX", "Account", "Key", "digest_of", "new_key_id", "new_key_text", "shown_prefix"]
@@ -64,11 +65,6 @@ class Key(NamedTuple):
             return "expired"
         return "valid" if self.enabled else "off"
 
-    @property
-    def is_limited(self) -> bool:
-        """Whether it opens less than all of its account, or not from everywhere."""
-        return self.deployments is not None or self.endpoints is not None or self.networks is not None
-
     def opens(self, deployment_id: str, group: EndpointGroup) -> bool:
         """Whether it may call this endpoint of this deployment of its account."""
         if self.deployments is not None and deployment_id not in self.deployments:
@@ -77,18 +73,14 @@ class Key(NamedTuple):
 
     def may_come_from(self, address: str | None) -> bool:
         """Whether a client with this address may use it. One whose address is unknown may not, where that matters."""
-        return self.networks is None or (address is not None and is_in(address, self.networks))
+        return self.networks is None or (address is not None and _is_in(address, self.networks))
 
 
 @lru_cache(maxsize=4096)
-def is_in(address: str, networks: tuple[str, ...]) -> bool:
+def _is_in(address: str, networks: tuple[str, ...]) -> bool:
     """Whether an IP address lies in one of these networks (CIDR). An IPv4-mapped one counts as the IPv4 one."""
-    try:
-        found = ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(found, "ipv4_mapped", None)
-    return any((mapped or found) in network for network in _networks(networks))
+    found = parsed(address)
+    return found is not None and any(found in network for network in _networks(networks))
 
 
 @lru_cache(maxsize=1024)

@@ -61,7 +61,9 @@ async def test_a_file_of_the_version_before_teams_loses_nothing(tmp_path: Path) 
     before = (rows(path, f"SELECT {names} FROM keys"), rows(path, settings))
     async with opened(SqlRegistry(str(path))) as registry:
         assert accepts(registry, KEY_0003)
-        assert not any(key.is_limited for key in registry.snapshot.keys.values())
+        kept = registry.snapshot.keys.values()
+        assert {(key.deployments, key.endpoints, key.networks) for key in kept} == {(None, None, None)}
+        assert all(key.enabled and not key.cut for key in kept)
         assert registry.snapshot.deployments["demo"].endpoints == (EndpointGroup.NATIVE,)
     assert before == (rows(path, f"SELECT {names} FROM keys"), rows(path, settings))
 
