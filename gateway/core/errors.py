@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-_NO_RETRY = {"x-should-retry": "false"}
+NO_RETRY = {"x-should-retry": "false"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +26,19 @@ class ErrorRow:
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
-def _row(reason: str, status: int, kind: str, message: str, headers: dict[str, str] | None = None) -> ErrorRow:
+def error_row(reason: str, status: int, kind: str, message: str, headers: dict[str, str] | None = None) -> ErrorRow:
+    """One row, as this table and that of the team's errors write them."""
     return ErrorRow(reason, status, kind, message, MappingProxyType(headers or {}))
 
 
-BAD_KEY = _row("bad_key", 401, "authentication_error", "Invalid API key.", {"WWW-Authenticate": "Bearer", **_NO_RETRY})
-NO_DEPLOYMENT = _row("no_deployment", 404, "not_found_error", "No deployment found for this endpoint.", _NO_RETRY)
+BAD_KEY = error_row(
+    "bad_key", 401, "authentication_error", "Invalid API key.", {"WWW-Authenticate": "Bearer", **NO_RETRY}
+)
+NO_DEPLOYMENT = error_row("no_deployment", 404, "not_found_error", "No deployment found for this endpoint.", NO_RETRY)
 _NOT_READY = "Endpoint is not ready (status: {detail}). It may still be deploying or paused."
-DEPLOYING = _row("deploying", 503, "overloaded_error", _NOT_READY, {"Retry-After": "5", "x-should-retry": "true"})
-PAUSED = _row("paused", 503, "overloaded_error", _NOT_READY, {"Retry-After": "30", "x-should-retry": "true"})
-UNREACHABLE = _row(
+DEPLOYING = error_row("deploying", 503, "overloaded_error", _NOT_READY, {"Retry-After": "5", "x-should-retry": "true"})
+PAUSED = error_row("paused", 503, "overloaded_error", _NOT_READY, {"Retry-After": "30", "x-should-retry": "true"})
+UNREACHABLE = error_row(
     "unreachable",
     502,
     "api_error",
@@ -44,61 +47,67 @@ UNREACHABLE = _row(
 )
 
 # Beyond those of the contract, in the same shape.
-BAD_REQUEST = _row("bad_request", 400, "invalid_request_error", "The request is not valid HTTP: {detail}.", _NO_RETRY)
-EMPTY_BODY = _row("empty_body", 400, "invalid_request_error", "The request body is empty.", _NO_RETRY)
-NO_SUCH_PATH = _row("no_such_path", 404, "not_found_error", "Nothing is served at this path.{detail}", _NO_RETRY)
-NOT_ENABLED = _row(
-    "not_enabled", 404, "not_found_error", "This endpoint is not enabled for this deployment: {detail}", _NO_RETRY
+BAD_REQUEST = error_row(
+    "bad_request", 400, "invalid_request_error", "The request is not valid HTTP: {detail}.", NO_RETRY
 )
-NO_MODEL = _row("no_model", 404, "not_found_error", "The model server has no model of this name.", _NO_RETRY)
-WRONG_METHOD = _row("wrong_method", 405, "invalid_request_error", "This path is served for {detail} only.", _NO_RETRY)
-FOREIGN_ORIGIN = _row(
+EMPTY_BODY = error_row("empty_body", 400, "invalid_request_error", "The request body is empty.", NO_RETRY)
+NO_SUCH_PATH = error_row("no_such_path", 404, "not_found_error", "Nothing is served at this path.{detail}", NO_RETRY)
+NOT_ENABLED = error_row(
+    "not_enabled", 404, "not_found_error", "This endpoint is not enabled for this deployment: {detail}", NO_RETRY
+)
+NO_MODEL = error_row("no_model", 404, "not_found_error", "The model server has no model of this name.", NO_RETRY)
+WRONG_METHOD = error_row(
+    "wrong_method", 405, "invalid_request_error", "This path is served for {detail} only.", NO_RETRY
+)
+FOREIGN_ORIGIN = error_row(
     "foreign_origin",
     403,
     "permission_error",
     "Web pages of this origin may not call the gateway: server.cors_origins does not name it.",
-    _NO_RETRY,
+    NO_RETRY,
 )
-SLOW_UPLOAD = _row("slow_upload", 408, "timeout_error", "The request body did not arrive in time.")
-TOO_LARGE = _row(
-    "too_large", 413, "request_too_large", "The request body exceeds the limit of {detail} bytes.", _NO_RETRY
+SLOW_UPLOAD = error_row("slow_upload", 408, "timeout_error", "The request body did not arrive in time.")
+TOO_LARGE = error_row(
+    "too_large", 413, "request_too_large", "The request body exceeds the limit of {detail} bytes.", NO_RETRY
 )
-ENCODED_BODY = _row(
-    "encoded_body", 415, "invalid_request_error", "Send the request body without Content-Encoding.", _NO_RETRY
+ENCODED_BODY = error_row(
+    "encoded_body", 415, "invalid_request_error", "Send the request body without Content-Encoding.", NO_RETRY
 )
-EXPECTATION = _row(
-    "expectation", 417, "invalid_request_error", "The only supported expectation is 100-continue.", _NO_RETRY
+EXPECTATION = error_row(
+    "expectation", 417, "invalid_request_error", "The only supported expectation is 100-continue.", NO_RETRY
 )
-MISDIRECTED = _row(
-    "misdirected", 421, "invalid_request_error", "This page is not served under that host name.", _NO_RETRY
+MISDIRECTED = error_row(
+    "misdirected", 421, "invalid_request_error", "This page is not served under that host name.", NO_RETRY
 )
-FAULT = _row("fault", 500, "api_error", "The gateway failed on this request. Its log names the fault.")
-DRAINING = _row(
+FAULT = error_row("fault", 500, "api_error", "The gateway failed on this request. Its log names the fault.")
+DRAINING = error_row(
     "draining",
     503,
     "overloaded_error",
     "The gateway is shutting down.",
     {"Retry-After": "1", "x-should-retry": "true"},
 )
-BUSY = _row(
+BUSY = error_row(
     "busy",
     503,
     "overloaded_error",
     "Too many requests are waiting for this endpoint.",
     {"Retry-After": "1", "x-should-retry": "true"},
 )
-TIMED_OUT = _row(
+TIMED_OUT = error_row(
     "timed_out",
     504,
     "timeout_error",
     "The model server sent no answer within the time limit.",
-    _NO_RETRY,  # SDKs repeat a 5xx, and the model server would do all the work again
+    NO_RETRY,  # SDKs repeat a 5xx, and the model server would do all the work again
 )
-ENDED = _row("ended", 403, "permission_error", "An administrator has ended this request.", _NO_RETRY)
+ENDED = error_row("ended", 403, "permission_error", "An administrator has ended this request.", NO_RETRY)
 
 # For the error event of a broken stream; the status has long been sent by then.
-CUT = _row("upstream_cut", 502, "api_error", "The model endpoint broke off in the middle of its answer.")
-SILENT = _row("upstream_silent", 504, "timeout_error", "The model endpoint fell silent in the middle of its answer.")
+CUT = error_row("upstream_cut", 502, "api_error", "The model endpoint broke off in the middle of its answer.")
+SILENT = error_row(
+    "upstream_silent", 504, "timeout_error", "The model endpoint fell silent in the middle of its answer."
+)
 
 CONTRACT = (BAD_KEY, NO_DEPLOYMENT, DEPLOYING, PAUSED, UNREACHABLE)
 FURTHER = (

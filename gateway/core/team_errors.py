@@ -3,43 +3,34 @@
 What is said in place of `{detail}` comes from the operation that was not done.
 """
 
-from types import MappingProxyType
+from gateway.core.errors import NO_RETRY, ErrorRow, error_row
 
-from gateway.core.errors import ErrorRow
-
-_NO_RETRY = {"x-should-retry": "false"}
-
-
-def _row(reason: str, status: int, kind: str, message: str, headers: dict[str, str] | None = None) -> ErrorRow:
-    return ErrorRow(reason, status, kind, message, MappingProxyType(headers or {}))
-
-
-BAD_TOKEN = _row(
+BAD_TOKEN = error_row(
     "bad_token",
     401,
     "authentication_error",
     "Send a valid admin token as `Authorization: Bearer gwa_...`, or sign in.",
-    {"WWW-Authenticate": "Bearer", **_NO_RETRY},
+    {"WWW-Authenticate": "Bearer", **NO_RETRY},
 )
-NOT_PERMITTED = _row("not_permitted", 403, "permission_error", "{detail}", _NO_RETRY)
-FOREIGN_PAGE = _row(
-    "foreign_page", 403, "permission_error", "This change was asked for by a page of another site.", _NO_RETRY
+NOT_PERMITTED = error_row("not_permitted", 403, "permission_error", "{detail}", NO_RETRY)
+FOREIGN_PAGE = error_row(
+    "foreign_page", 403, "permission_error", "This change was asked for by a page of another site.", NO_RETRY
 )
-NO_SUCH_THING = _row("no_such_thing", 404, "not_found_error", "{detail}", _NO_RETRY)
-NO_DATABASE = _row(
+NO_SUCH_THING = error_row("no_such_thing", 404, "not_found_error", "{detail}", NO_RETRY)
+NO_DATABASE = error_row(
     "no_database",
     409,
     "invalid_request_error",
     "This gateway reads its deployments and keys from a YAML file, which only its editor changes. Move them into a "
     "database with `gguf-gateway import`.",
-    _NO_RETRY,
+    NO_RETRY,
 )
-CONFLICT = _row("conflict", 409, "invalid_request_error", "{detail}", _NO_RETRY)
-STALE = _row("stale", 412, "invalid_request_error", "{detail}", _NO_RETRY)
-NOT_JSON = _row("not_json", 415, "invalid_request_error", "Send the body as application/json.", _NO_RETRY)
-INVALID_FIELDS = _row("invalid_fields", 422, "invalid_request_error", "{detail}", _NO_RETRY)
-TOO_MANY_SIGN_INS = _row("too_many_sign_ins", 429, "rate_limit_error", "{detail}")
-DATABASE_FAILS = _row(
+CONFLICT = error_row("conflict", 409, "invalid_request_error", "{detail}", NO_RETRY)
+STALE = error_row("stale", 412, "invalid_request_error", "{detail}", NO_RETRY)
+NOT_JSON = error_row("not_json", 415, "invalid_request_error", "Send the body as application/json.", NO_RETRY)
+INVALID_FIELDS = error_row("invalid_fields", 422, "invalid_request_error", "{detail}", NO_RETRY)
+TOO_MANY_SIGN_INS = error_row("too_many_sign_ins", 429, "rate_limit_error", "{detail}")
+DATABASE_FAILS = error_row(
     "database_fails",
     503,
     "api_error",
