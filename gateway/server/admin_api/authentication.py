@@ -8,14 +8,13 @@ from gateway.core import team_errors
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE
 from gateway.server.team.browser_session import (
-    client_address,
-    pages_url,
     require_own_origin,
     session_limits,
     session_text,
+    way_of,
 )
 from gateway.server.team.team_database import TEAM
-from gateway.team.actor import Actor, Face, Way
+from gateway.team.actor import Actor, Face
 from gateway.team.signing_in.sessions import signed_in, token_holder
 
 
@@ -39,15 +38,10 @@ async def caller_of(request: web.Request) -> Caller:
     session = session_text(request)
     if session is not None:
         require_own_origin(request)
-        person = await signed_in(database, session, way_of(request, Face.PAGE), session_limits(request))
+        person = await signed_in(database, session, way_of(request), session_limits(request))
         if person is not None:
             return _noted(request, Caller(person, session))
     raise Refusal(team_errors.BAD_TOKEN, cause="no admin token was presented, and no session")
-
-
-def way_of(request: web.Request, face: Face) -> Way:
-    """How the client of a request comes."""
-    return Way(face, client_address(request), pages_url(request))
 
 
 def _bearer(request: web.Request) -> str | None:

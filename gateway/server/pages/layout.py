@@ -1,6 +1,5 @@
 """What all pages share: who looks, the frame around each, and what is said of an operation that was not done."""
 
-import asyncio
 import functools
 import logging
 import re
@@ -17,31 +16,25 @@ from gateway import __version__
 from gateway.config.document import SourceError
 from gateway.core import team_errors
 from gateway.core.errors import Refusal
+from gateway.server.handlers import dashboard
 from gateway.server.team.browser_session import (
-    client_address,
-    is_secure,
     pages_url,
     require_own_origin,
     session_limits,
     session_text,
+    way_of,
 )
 from gateway.server.team.team_database import SIGN_IN, TEAM
-from gateway.team.actor import Actor, Face, Way
+from gateway.team.actor import Actor
 from gateway.team.operation_error import Denied, Invalid, NotFound, OperationError
 from gateway.team.roles import PERMISSIONS
 from gateway.team.signing_in.sessions import signed_in
 
 log = logging.getLogger("gateway.team")
+POLICY = "Content-Security-Policy"
+# As the status page's, but that these have forms.
 HEADERS: Mapping[str, str] = MappingProxyType(
-    {
-        "Content-Security-Policy": (
-            "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
-            "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
-        ),
-        "Referrer-Policy": "no-referrer",
-        "Cross-Origin-Opener-Policy": "same-origin",
-        "Cross-Origin-Resource-Policy": "same-origin",
-    }
+    {**dashboard.HEADERS, POLICY: dashboard.HEADERS[POLICY].replace("form-action 'none'", "form-action 'self'")}
 )
 HOME = "/deployments"
 # What is in the bar of every page, and the action that somebody must be allowed to see it.
@@ -102,15 +95,10 @@ def is_by_itself(request: web.Request) -> bool:
     return request.query.get("part") == "live"
 
 
-def way_of(request: web.Request) -> Way:
-    """How the browser comes."""
-    return Way(Face.PAGE, client_address(request), pages_url(request))
-
-
 def rendered(
     request: web.Request, template: str, actor: Actor | None = None, *, status: int = 200, **values: object
 ) -> web.Response:
-    """A page in its frame; with htmx's `HX-Target`, the same page, of which htmx takes its part."""
+    """A page in its frame."""
     frame = {
         "actor": actor,
         "navigation": [
@@ -120,7 +108,6 @@ def rendered(
         "base": base_path(request),
         "version": __version__,
         "now": datetime.now(UTC),
-        "is_secure": is_secure(request),
         "sign_in": request.app[SIGN_IN].settings,
     }
     html = _environment.get_template(template).render(frame | values)
@@ -165,8 +152,3 @@ def own_path(text: str | None) -> str:
 def may(actor: Actor, action: str) -> bool:
     """Whether somebody's role allows an action at all."""
     return (actor.role, action) in PERMISSIONS
-
-
-async def in_thread(function: Callable[[], web.Response]) -> web.Response:
-    """Render a large page away from the loop that serves requests."""
-    return await asyncio.to_thread(function)

@@ -13,7 +13,7 @@ from gateway.server.admission import REGISTRY
 from gateway.server.handlers.dashboard import PAGE
 from gateway.server.handlers.preflight import CORS
 from gateway.server.handlers.viewer_base import base_url_of
-from gateway.server.pages.layout import HEADERS, base_path, page, rendered
+from gateway.server.pages.layout import HEADERS, POLICY, base_path, page, rendered
 from gateway.server.pages.operations import do, read_form, text_of
 from gateway.server.team.browser_session import pages_url
 from gateway.team.actor import Actor
@@ -21,7 +21,6 @@ from gateway.team.models.playground import NewPlaygroundKey, PlaygroundKey
 from gateway.team.operation_error import OperationError
 
 _IN_FORCE_SECONDS = 2.0  # within which a new key opens the relay of this process
-_POLICY = "Content-Security-Policy"
 
 
 class Choice(NamedTuple):
@@ -51,7 +50,7 @@ async def overview(request: web.Request, actor: Actor) -> web.Response:
         refused_origin="" if own == theirs or request.app[CORS].allows(own) else own,
     )
     if own != theirs:
-        answer.headers[_POLICY] = HEADERS[_POLICY].replace("connect-src 'self'", f"connect-src 'self' {theirs}")
+        answer.headers[POLICY] = HEADERS[POLICY].replace("connect-src 'self'", f"connect-src 'self' {theirs}")
     return answer
 
 

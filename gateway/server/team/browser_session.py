@@ -9,6 +9,7 @@ from gateway.core import team_errors
 from gateway.core.errors import Refusal
 from gateway.server.handlers.viewer_base import base_url_of
 from gateway.server.team.team_database import SIGN_IN
+from gateway.team.actor import Face, Way
 from gateway.team.signing_in.session_limits import SessionLimits
 from gateway.telemetry.access_log import ACCESS
 
@@ -68,9 +69,9 @@ def pages_url(request: web.Request) -> str:
     return base_url_of(request, None)
 
 
-def client_address(request: web.Request) -> str | None:
-    """The client's address; through a proxy only if it is a configured one."""
-    return request.app[ACCESS].client_of(request)
+def way_of(request: web.Request, face: Face = Face.PAGE) -> Way:
+    """How the client of a request comes. Its address is one behind a proxy only if the proxy is a configured one."""
+    return Way(face, request.app[ACCESS].client_of(request), pages_url(request))
 
 
 def require_own_origin(request: web.Request) -> None:

@@ -1,5 +1,6 @@
 """`/deployments`: all at a glance, and what is done with them. Where one arrives after signing in."""
 
+import asyncio
 from collections.abc import Hashable
 from typing import Any
 
@@ -8,7 +9,7 @@ from aiohttp import web
 from gateway.core.endpoints import EndpointGroup
 from gateway.server.pages.deployments import form as fields
 from gateway.server.pages.deployments.cards import card_of, glance
-from gateway.server.pages.layout import base_path, in_thread, is_by_itself, may, own_path, page, redirect, rendered
+from gateway.server.pages.layout import base_path, is_by_itself, may, own_path, page, redirect, rendered
 from gateway.server.pages.live_part import live_part
 from gateway.server.pages.operations import do, version_of
 from gateway.team.actor import Actor
@@ -82,7 +83,7 @@ async def _overview(
             theirs={},
         )
 
-    return await in_thread(draw)
+    return await asyncio.to_thread(draw)
 
 
 async def _live(request: web.Request, actor: Actor, asked: DeploymentQuery) -> dict[str, Any]:

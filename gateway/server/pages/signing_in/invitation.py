@@ -5,8 +5,8 @@ from aiohttp import web
 from gateway.core import errors
 from gateway.core.errors import Refusal
 from gateway.server.handlers.operator_access import is_from_here
-from gateway.server.pages.layout import HOME, not_done, redirect, rendered, way_of
-from gateway.server.team.browser_session import keep_session, require_own_origin, session_limits
+from gateway.server.pages.layout import HOME, not_done, redirect, rendered
+from gateway.server.team.browser_session import keep_session, require_own_origin, session_limits, way_of
 from gateway.server.team.team_database import SIGN_IN, TEAM
 from gateway.team.operation_error import Denied, Invalid, OperationError
 from gateway.team.signing_in.sign_in import accept_invitation, follow_sign_in_link, who_chooses

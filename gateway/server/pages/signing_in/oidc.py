@@ -7,15 +7,15 @@ from aiohttp import web
 from gateway.config.document import SourceError
 from gateway.core import team_errors
 from gateway.core.errors import Refusal
-from gateway.server.pages.layout import HEADERS, own_path, redirect, rendered, way_of
+from gateway.server.pages.layout import HEADERS, own_path, redirect, rendered
 from gateway.server.team.browser_session import (
     attempt_text,
-    client_address,
     forget_attempt,
     keep_attempt,
     keep_session,
     pages_url,
     session_limits,
+    way_of,
 )
 from gateway.server.team.team_database import SIGN_IN, TEAM
 from gateway.team.operation_error import OperationError
@@ -58,7 +58,7 @@ async def callback(request: web.Request) -> web.Response:
 
 async def _signed_in(request: web.Request) -> web.Response:
     provider = await request.app[SIGN_IN].provider()
-    database, address = await request.app[TEAM].database(), client_address(request)
+    database, address = await request.app[TEAM].database(), way_of(request).address
     throttled = f"oidc from {address}"
     async with database.begin() as connection:
         await begin_attempt(connection, throttled, address)

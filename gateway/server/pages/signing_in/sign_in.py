@@ -4,8 +4,8 @@ from aiohttp import web
 
 from gateway.core.errors import Refusal
 from gateway.core.team_errors import NO_DATABASE
-from gateway.server.pages.layout import not_done, own_path, page, redirect, rendered, viewer_of, way_of
-from gateway.server.team.browser_session import forget_session, keep_session, require_own_origin, session_limits
+from gateway.server.pages.layout import not_done, own_path, page, redirect, rendered, viewer_of
+from gateway.server.team.browser_session import forget_session, keep_session, require_own_origin, session_limits, way_of
 from gateway.server.team.team_database import SIGN_IN, TEAM
 from gateway.team.actor import Actor
 from gateway.team.operation_error import Denied
