@@ -29,7 +29,7 @@ class LocalClient(TeamClient):
 
     def __init__(self, database: TeamDatabase, base_url: str) -> None:
         self.database = database
-        self.actor = machine_actor(_user_name(), base_url)
+        self.actor = machine_actor(user_name(), base_url)
 
     async def perform(
         self,
@@ -69,7 +69,7 @@ async def open_database(place: str | Path, *, create: bool = False, base_url: st
         await database.close()
 
 
-def _user_name() -> str:
+def user_name() -> str:
     """Of whom the process is, whatever the environment says: this is what the audit log shows."""
     number = os.getuid()
     try:

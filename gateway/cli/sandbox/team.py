@@ -1,12 +1,12 @@
 """The sandbox's database, and who has started it as an admin in it: a newcomer is inside with one click."""
 
-import getpass
 import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.cli.client.local_client import user_name
 from gateway.config.settings import Server
 from gateway.registry.database.database_registry import SqlRegistry
 from gateway.registry.database.engine import database_url
@@ -17,8 +17,6 @@ from gateway.team.operations.people import add_person
 from gateway.team.roles import Role
 from gateway.team.signing_in.sign_in import make_sign_in_link
 from gateway.team.unit_of_work import TeamDatabase
-
-_SOMEBODY = "you"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,7 @@ class SandboxTeam:
         """Make them an admin. Returns the path of a link that signs them in by itself, once."""
         async with self.database.change(machine_actor("sandbox")) as unit:
             person_id = "per_" + secrets.token_hex(6)
-            await add_person(unit, person_id, accounts, name=_user(), role=Role.ADMIN.value, enabled=True)
+            await add_person(unit, person_id, accounts, name=user_name(), role=Role.ADMIN.value, enabled=True)
         return await make_sign_in_link(self.database, person_id)
 
 
@@ -45,12 +43,3 @@ async def team_database(path: Path, server: Server) -> AsyncIterator[SandboxTeam
         yield SandboxTeam(database, database_of(str(path), server, path))
     finally:
         await database.close()
-
-
-def _user() -> str:
-    """What the system calls whoever runs this, as far as it says so and as a name may be."""
-    try:
-        name = getpass.getuser()
-    except (OSError, KeyError):
-        return _SOMEBODY
-    return name if name.isprintable() and 1 <= len(name) <= 64 else _SOMEBODY

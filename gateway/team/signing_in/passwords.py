@@ -12,7 +12,7 @@ _LEAST, _MOST = 10, 1000  # characters
 _THREADS = ThreadPoolExecutor(2, "password")
 _hasher = PasswordHasher()
 # What a password is compared with where nobody has the name: it takes as long.
-_NOBODY = _hasher.hash("")
+_nobody = _THREADS.submit(_hasher.hash, "")
 
 
 def check(password: str) -> str:
@@ -31,12 +31,12 @@ async def hashed(password: str) -> str:
 async def matches(password: str, stored: str | None) -> bool:
     """Whether it is the password that was stored; never for None, which takes as long to say."""
     loop = asyncio.get_running_loop()
-    fits = await loop.run_in_executor(_THREADS, _matches, password[:_MOST], stored or _NOBODY)
+    fits = await loop.run_in_executor(_THREADS, _matches, password[:_MOST], stored)
     return fits and stored is not None
 
 
-def _matches(password: str, stored: str) -> bool:
+def _matches(password: str, stored: str | None) -> bool:
     try:
-        return _hasher.verify(stored, password)
+        return _hasher.verify(stored or _nobody.result(), password)
     except (VerificationError, InvalidHashError):
         return False
