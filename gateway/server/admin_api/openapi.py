@@ -99,7 +99,7 @@ def _schemas() -> tuple[dict[Any, Any], dict[str, Any]]:
 def _operation(operation: Operation, schemas: dict[Key, Any]) -> dict[str, Any]:
     said: dict[str, Any] = {
         "operationId": operation.name,
-        "tags": [operation.name.partition(".")[0]],
+        "tags": [operation.kind],
         "summary": operation.summary,
         "x-required-scope": operation.scope,
         "parameters": [*_path_parameters(operation), *_query_parameters(operation), *_headers(operation)],

@@ -14,20 +14,34 @@ class Operation:
     """One row of the table. `name` is also the action that `roles.PERMISSIONS` decides on.
 
     `run` is called with a unit of work, the values of `{...}` in `path` in their order, and the `request`, if the
-    operation takes one: a JSON body, or the query of a GET. `is_versioned`: its result has a `version`, its change may
-    name the one it expects.
+    operation takes one: a JSON body, or the query of a GET. `scoped_as` is there where its scope is not named by the
+    first part of its name.
     """
 
     name: str
     method: str
     path: str
-    scope: str
     summary: str
     run: Callable[..., Awaitable[BaseModel]]
     result: type[BaseModel]
     request: type[BaseModel] | None = None
     status: int = 200
-    is_versioned: bool = False
+    scoped_as: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What it is done with: `keys` of `keys.create`."""
+        return self.name.partition(".")[0]
+
+    @property
+    def scope(self) -> str:
+        """What a token needs for it."""
+        return f"{self.scoped_as or self.kind}:{'read' if self.is_read else 'write'}"
+
+    @property
+    def is_versioned(self) -> bool:
+        """Whether its result has a `version`; then a change may name the one it expects."""
+        return "version" in self.result.model_fields
 
     @property
     def is_read(self) -> bool:
