@@ -79,8 +79,7 @@ def measure(profile: Profile, say: Callable[[str], None]) -> Record:
         bench = Bench(profile, record, folder, cores, say)
         _measure_alone(bench, home, direct)
         _measure_in_turn(bench, home, driven)
-        for number in (1, 2):
-            bench.workers(home, number)
+        bench.workers(home)
     return record
 
 

@@ -219,13 +219,20 @@ class Bench:
         except (Wrong, OSError, http.client.HTTPException) as error:
             self.record.failures.append(f"{target.name}: {error}")
 
-    def workers(self, home: GatewayHome, number: int) -> None:
-        """Throughput with so many workers, nothing kept on a core."""
-        home.configure(number)
-        with home.gateway(None, f"workers-{number}") as target:
-            for _ in range(self.profile.rounds):
+    def workers(self, home: GatewayHome) -> None:
+        """Throughput with one worker and with two in turns, nothing kept on a core; by wrk alone.
+
+        A client in Python takes more of the cores than the gateway: what was measured would be the client.
+        """
+        if not plain.has_wrk():
+            self.say("wrk is not installed (apt-get install wrk): two workers are not compared with one")
+            return
+        for _ in range(self.profile.rounds):
+            for number in (1, 2):
                 self.say(f"workers: {number}")
-                result = self._drive(target, _CONCURRENT, 4 * self.profile.seconds, unpinned=True)
+                home.configure(number)
+                with home.gateway(None, f"workers-{number}") as target:
+                    result = self._drive(target, _CONCURRENT, 4 * self.profile.seconds, unpinned=True)
                 self.record.add(f"spread_{number}", "gateway", result.requests / result.seconds)
         home.configure()
 

@@ -48,14 +48,19 @@ class Result:
     latency: Summary
 
 
+def has_wrk() -> bool:
+    """Whether wrk is installed."""
+    return shutil.which("wrk") is not None
+
+
 def tool() -> str:
     """What drives the load."""
-    return "wrk" if shutil.which("wrk") else "an asyncio client of our own (wrk is not installed)"
+    return "wrk" if has_wrk() else "an asyncio client of our own (wrk is not installed)"
 
 
 def drive(load: Load, folder: Path, core: int | None) -> Result:
     """Apply the load from a process of its own."""
-    if shutil.which("wrk") and load.seconds >= 1:
+    if has_wrk() and load.seconds >= 1:
         script = folder / "wrk.lua"
         script.write_text(_script(load), encoding="utf-8")
         url = f"http://127.0.0.1:{load.port}{load.path}"
