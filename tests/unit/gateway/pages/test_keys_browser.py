@@ -70,3 +70,14 @@ async def test_a_key_is_changed_by_keyboard_alone(browser: Browser, tmp_path: Pa
             await expect(page.locator("tbody tr")).to_have_count(40)
             await photograph(page, f"keys-many-{width}-{'dark' if dark else 'light'}")
             assert await violations(page) == []
+
+
+async def test_without_a_script_a_key_is_revoked_all_the_same(browser: Browser, tmp_path: Path) -> None:
+    async with team_serving(tmp_path, "acme") as team:
+        key = await team.do("keys.create", asked=NewKey(account="acme", name="laptop"))
+        ada = await team.person("ada")
+        async with window(browser, team, ada, "/keys", java_script_enabled=False) as page:
+            await photograph(page, "keys-without-script")
+            await page.locator(f"#revoke-{key.id}").get_by_role("button", name="Revoke", exact=True).click()
+            await expect(page.locator("td .state-revoked, .state-revoked").first).to_be_visible()
+        assert (await team.do("keys.get", key.id)).state == "revoked"
