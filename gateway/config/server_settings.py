@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
-from gateway.config.setting_types import NO_BOOL, Host, Hosts, Model, Network, Origin, Seconds, SecondsOrZero
+from gateway.config.setting_types import NO_BOOL, Host, Hosts, Model, Network, Origin, Seconds, SecondsOrZero, TimeZone
 from gateway.config.sign_in_settings import SignIn
 
 
@@ -141,6 +141,10 @@ class Server(Model):
     )
     audit_days: Annotated[int, Field(ge=1, le=36_500), NO_BOOL] = Field(
         default=365, description="Days for which the team's audit log is kept; with a database only."
+    )
+    time_zone: TimeZone = Field(
+        default="UTC",
+        description="Where days and months begin, for limits and usage: a name like `Europe/Berlin`.",
     )
     trusted_proxies: tuple[Network, ...] = Field(
         default=(),

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
@@ -113,11 +114,19 @@ def moment(value: object) -> datetime:
     raise ValueError("must be a date and time with its time zone, like 2027-01-01T00:00:00Z")
 
 
+def _time_zone(value: str) -> str:
+    try:
+        return ZoneInfo(value).key
+    except (ValueError, OSError):  # unknown, or no name at all
+        raise ValueError("is not the name of a time zone, like Europe/Berlin") from None
+
+
 Id = Annotated[str, AfterValidator(check_id), WithJsonSchema({"type": "string", "pattern": ID_PATTERN})]
 NO_BOOL = BeforeValidator(_no_bool)  # behind the bounds, or the JSON Schema would lose them
 Seconds = Annotated[float, Field(gt=0, le=_DAY, allow_inf_nan=False), NO_BOOL]
 SecondsOrZero = Annotated[float, Field(ge=0, le=_DAY, allow_inf_nan=False), NO_BOOL]
 Origin = Annotated[str, AfterValidator(checked_origin)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Host = Annotated[str, AfterValidator(_host)]
 Hosts = Annotated[
     tuple[Host, ...],

@@ -29,9 +29,10 @@ from gateway.config.setting_types import (
     Upstream,
     UpstreamKey,
 )
+from gateway.config.usage_settings import LimitsEntry, Weight
 from gateway.config.validation_messages import add_field_errors, counted
 from gateway.config.yaml_reader import read_yaml
-from gateway.core.account import digest_of
+from gateway.core.account import Priority, digest_of
 from gateway.core.deployment import Limits, Status, Timeouts
 from gateway.core.endpoints import DEFAULT_GROUPS
 
@@ -73,6 +74,12 @@ class KeyEntry(Model):
     expires_at: Moment | None = Field(
         default=None, description="When the key stops working, with time zone; never if it is left out."
     )
+    limits: LimitsEntry = Field(default=LimitsEntry(), description="How much the key may use.")
+    priority: Priority = Field(
+        default=Priority.INTERACTIVE,
+        description="How its requests wait for a busy deployment: `batch` takes what no `interactive` one waits for.",
+    )
+    weight: Weight = Field(default=1.0, description="Its share beside other keys of the account, where requests wait.")
 
     @model_validator(mode="after")
     def _one_key(self) -> "KeyEntry":
@@ -90,6 +97,8 @@ class AccountEntry(Model):
     """An account: the owner of keys and deployments."""
 
     keys: tuple[KeyEntry, ...] = Field(default=(), description="The keys that prove the account.")
+    limits: LimitsEntry = Field(default=LimitsEntry(), description="How much all its keys together may use.")
+    weight: Weight = Field(default=1.0, description="Its share beside other accounts, where requests wait.")
 
 
 class DeploymentTimeouts(Model):

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import NamedTuple
@@ -12,18 +13,32 @@ from gateway.core.endpoints import EndpointGroup
 from gateway.core.http.forwarding import parsed
 from gateway.core.secret_text import digest_of, new_secret_text
 
-__all__ = ["KEY_PREFIX", "Account", "Key", "digest_of", "new_key_id", "new_key_text", "shown_prefix"]
+__all__ = ["KEY_PREFIX", "Account", "Key", "Priority", "digest_of", "new_key_id", "new_key_text", "shown_prefix"]
 
 KEY_PREFIX = "gw_"
 _SHOWN_CHARS = 8  # of a secret, so that people recognise it: 5 of the random ones, 30 bits of 238
 
 
+class Priority(StrEnum):
+    """In which class the requests of a key wait: `batch` only gets what no `interactive` one waits for."""
+
+    INTERACTIVE = "interactive"
+    BATCH = "batch"
+
+
+INTERACTIVE = Priority.INTERACTIVE
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The owner of keys and deployments. `created_at` is an aware datetime in UTC; None if nobody noted it."""
+    """The owner of keys and deployments. `created_at` is an aware datetime in UTC; None if nobody noted it.
+
+    `weight` is its share beside other accounts, where requests wait.
+    """
 
     id: str
     created_at: datetime | None = None
+    weight: float = 1.0
 
 
 class Key(NamedTuple):
@@ -32,7 +47,8 @@ class Key(NamedTuple):
     `expires_at` and `revoked_at` are aware datetimes in UTC; None means never.
     `successor_of` is the id of the key this one was rotated from.
     `deployments`, `endpoints` and `networks` (CIDR) are what it is limited to; None is no limit.
-    `cut`: the answers that run on it are broken off.
+    `cut`: the answers that run on it are broken off. `person` is the id of whom it belongs to, if a person made it.
+    `priority` and `weight` say how its requests wait, beside others of its account.
     A tuple: there may be very many, and a dataclass takes twice as long to make.
     """
 
@@ -49,6 +65,9 @@ class Key(NamedTuple):
     deployments: tuple[str, ...] | None = None
     endpoints: tuple[EndpointGroup, ...] | None = None
     networks: tuple[str, ...] | None = None
+    person: str | None = None
+    priority: Priority = INTERACTIVE
+    weight: float = 1.0
 
     def __repr__(self) -> str:
         return f"Key(id={self.id!r}, name={self.name!r}, account={self.account!r})"

@@ -37,7 +37,8 @@ class Exchange:
 
     __slots__ = (
         *("account", "bytes_in", "bytes_out", "cause", "client", "cors", "deployment", "ending", "endpoint"),
-        *("excerpt", "first_byte_at", "id", "key", "reason", "started", "status", "usage"),
+        *("excerpt", "fields", "first_byte_at", "id", "key", "person", "reason", "sent_at", "started", "status"),
+        "usage",
     )
 
     def __init__(self, request_id: str) -> None:
@@ -45,16 +46,19 @@ class Exchange:
         self.started = monotonic()
         self.account: str | None = None
         self.key: str | None = None
+        self.person: str | None = None  # whom the key belongs to
         self.client: str | None = None
         self.deployment: str | None = None
         self.endpoint: str | None = None
         self.status: int | None = None
         self.bytes_in = self.bytes_out = 0
+        self.sent_at: float | None = None  # when it got its place at the upstream
         self.first_byte_at: float | None = None
         self.ending: Ending = FINISHED
         self.usage: Usage | None = None
         self.excerpt: Excerpt | None = None  # of the answer, once one is expected
         self.cors: CorsHeaders = NO_CORS  # of its answer
+        self.fields = b""  # further lines for the head of its answer, each with its CRLF
         self.reason = self.cause = ""
 
 

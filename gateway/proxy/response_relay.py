@@ -98,6 +98,7 @@ class ResponseRelay:
         self.connection = connection
         self._report = report
         exchange.excerpt = self._sent = Excerpt()
+        exchange.sent_at = monotonic()
         self._loop = connection.loop
         self._active_at = self._loop.time()
         self._limit = pool.timeouts.first_byte

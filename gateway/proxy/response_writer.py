@@ -48,10 +48,11 @@ class ResponseWriter:
             framing += b"Connection: close\r\n"
         elif not speaks_http11:
             framing += b"Connection: keep-alive\r\n"
-        self._unsent = b"%b\r\n%b%b%b\r\n%b%b%b" % (
+        self._unsent = b"%b\r\n%b%b%b%b\r\n%b%b%b" % (
             _status_line(head.status, speaks_http11),
             head.lines,
             framing,
+            exchange.fields,
             _date_line(int(time())),
             headers.request_id_lines(exchange.id),
             exchange.cors.lines,

@@ -11,6 +11,7 @@ from typing import TypeVar
 from gateway.config.document import SourceError
 from gateway.core.account import Account, Key
 from gateway.core.deployment import Deployment
+from gateway.core.rate_limits import RateLimit
 from gateway.registry.key_index import KeyIndex
 
 _Row = TypeVar("_Row")
@@ -25,21 +26,23 @@ class Difference:
     keys: Mapping[str, Key | None] = field(default_factory=dict, repr=False)
     deployments: Mapping[str, Deployment | None] = field(default_factory=dict)
     accounts: Mapping[str, Account | None] = field(default_factory=dict)
+    limits: Mapping[str, RateLimit | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """All that a request needs to know, at one moment. Reading it touches neither disk nor database.
 
-    `keys` is indexed by the SHA-256 of a key's text, `deployments` and `accounts` by id. What did not change between
-    two snapshots of a source is the same object in both. `cut_keys` are the ids of the keys that were revoked with
-    what runs on them.
+    `keys` is indexed by the SHA-256 of a key's text, `deployments`, `accounts` and `limits` by id. What did not change
+    between two snapshots of a source is the same object in both. `cut_keys` are the ids of the keys that were revoked
+    with what runs on them.
     """
 
     keys: KeyIndex = field(default_factory=KeyIndex, repr=False)
     deployments: Mapping[str, Deployment] = field(default_factory=lambda: MappingProxyType({}))
     accounts: Mapping[str, Account] = field(default_factory=lambda: MappingProxyType({}))
     cut_keys: frozenset[str] = frozenset()
+    limits: Mapping[str, RateLimit] = field(default_factory=lambda: MappingProxyType({}))
 
     @classmethod
     def of(cls, keys: Iterable[Key], deployments: Iterable[Deployment], accounts: Iterable[Account] = ()) -> "Snapshot":
@@ -59,6 +62,7 @@ class Snapshot:
             _changed(self.deployments, found.deployments),
             _changed(self.accounts, found.accounts),
             (self.cut_keys - found.keys.keys()) | {key.id for key in put if key.cut},
+            _changed(self.limits, found.limits),
         )
 
     def reusing(self, before: "Snapshot") -> "Snapshot":

@@ -5,7 +5,9 @@ import os
 import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from gateway.config.document import SourceError
@@ -15,6 +17,7 @@ from gateway.config.yaml_reader import MAX_CHARS
 from gateway.core.account import Account, Key
 from gateway.core.deployment import Deployment
 from gateway.core.file_signature import Signature, signature_of
+from gateway.core.rate_limits import RateLimit, SubjectKind
 from gateway.registry.base import Snapshot
 from gateway.registry.reloading import INTERVAL, WatchingRegistry, log
 
@@ -60,7 +63,11 @@ def snapshot_of(settings: Settings) -> Snapshot:
         )
         for name, entry in settings.deployments.items()
     )
-    return Snapshot.of(_keys(settings), deployments, map(Account, settings.accounts))
+    accounts = (Account(name, weight=owner.weight) for name, owner in settings.accounts.items())
+    return replace(
+        Snapshot.of(_keys(settings), deployments, accounts),
+        limits=MappingProxyType({limit.id: limit for limit in _limits(settings)}),
+    )
 
 
 def content_of(settings: Settings) -> str:
@@ -147,7 +154,22 @@ class YamlRegistry(WatchingRegistry):
 def _keys(settings: Settings) -> Iterator[Key]:
     for account, owner in settings.accounts.items():
         for entry in owner.keys:
-            yield Key(f"{account}/{entry.name}", entry.name, account, entry.digest, entry.expires_at)
+            yield Key(
+                f"{account}/{entry.name}",
+                entry.name,
+                account,
+                entry.digest,
+                entry.expires_at,
+                priority=entry.priority,
+                weight=entry.weight,
+            )
+
+
+def _limits(settings: Settings) -> Iterator[RateLimit]:
+    for account, owner in settings.accounts.items():
+        yield from owner.limits.over(SubjectKind.ACCOUNT, account)
+        for entry in owner.keys:
+            yield from entry.limits.over(SubjectKind.KEY, f"{account}/{entry.name}")
 
 
 def _parse(path: Path, content: bytes, environ: Mapping[str, str] | None, hosts: Sequence[str]) -> Settings:

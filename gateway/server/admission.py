@@ -43,7 +43,7 @@ class Admitted(NamedTuple):
 
     def note_on(self, exchange: Exchange) -> None:
         """Name the account, key, deployment and endpoint of the exchange."""
-        exchange.account, exchange.key = self.key.account, self.key.id
+        exchange.account, exchange.key, exchange.person = self.key.account, self.key.id, self.key.person
         exchange.deployment, exchange.endpoint = self.deployment.id, self.asked.endpoint.path
 
 
@@ -62,7 +62,7 @@ class Rejected(NamedTuple):
     def note_on(self, exchange: Exchange) -> None:
         """As `Admitted.note_on`. A request without a good key has no endpoint: its path is nobody's."""
         if self.key is not None:
-            exchange.account, exchange.key = self.key.account, self.key.id
+            exchange.account, exchange.key, exchange.person = self.key.account, self.key.id, self.key.person
             exchange.endpoint = self.asked.endpoint.path
         if self.deployment is not None:
             exchange.deployment = self.deployment.id

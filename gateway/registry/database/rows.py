@@ -9,16 +9,19 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
-from gateway.core.account import Account, Key
+from gateway.core.account import Account, Key, Priority
 from gateway.core.deployment import Deployment, Limits, Status, Timeouts
 from gateway.core.endpoints import DEFAULT_GROUPS, EndpointGroup
+from gateway.core.rate_limits import Measure, RateLimit, SubjectKind
 from gateway.registry.base import Difference, Snapshot
 
-HEAD = "0005"  # the newest file in migrations/versions
+HEAD = "0006"  # the newest file in migrations/versions
 VERSION_TABLE = "gateway_schema"
-TABLES = ("accounts", "keys", "deployments")  # that are read
+_PRIORITIES = {priority.value: priority for priority in Priority}
+TABLES = ("accounts", "keys", "deployments", "limits")  # that are read
 
 
 class DatabaseRow(Protocol):
@@ -29,7 +32,7 @@ class DatabaseRow(Protocol):
 
 def account_of(row: DatabaseRow) -> Account:
     """An account from its row. Raises ValueError if the row is not one the gateway wrote."""
-    return Account(row["id"], _moment(row["created_at"]))
+    return Account(row["id"], _moment(row["created_at"]), row["weight"])
 
 
 def key_of(row: DatabaseRow) -> Key:
@@ -53,6 +56,22 @@ def key_of(row: DatabaseRow) -> Key:
         None if deployments is None else _listed(deployments),
         None if endpoints is None else _groups(endpoints),
         None if networks is None else _listed(networks),
+        row["created_by"],
+        _PRIORITIES[row["priority"]],
+        row["weight"],
+    )
+
+
+def limit_of(row: DatabaseRow) -> RateLimit:
+    """A limit from its row. Raises ValueError if the row is not one the gateway wrote."""
+    return RateLimit(
+        row["id"],
+        SubjectKind(row["subject_kind"]),
+        row["subject"],
+        Measure(row["measure"]),
+        row["amount"],
+        row["deployment"] or None,
+        bool(row["shadow"]),
     )
 
 
@@ -102,7 +121,9 @@ def everything(revision: int, rows: Mapping[str, Iterable[DatabaseRow]], default
     deployments = (deployment_of(row, default) for row in rows["deployments"])
     keys = [key_of(row) for row in rows["keys"]]
     found = Snapshot.of(keys, deployments, map(account_of, rows["accounts"]))
-    return Read(revision, replace(found, cut_keys=frozenset(key.id for key in keys if key.cut)))
+    limits = {limit.id: limit for limit in map(limit_of, rows["limits"])}
+    cut = frozenset(key.id for key in keys if key.cut)
+    return Read(revision, replace(found, cut_keys=cut, limits=MappingProxyType(limits)))
 
 
 def followed(before: Read, revision: int, rows: Rows, default: Defaults) -> Read:
@@ -111,6 +132,7 @@ def followed(before: Read, revision: int, rows: Rows, default: Defaults) -> Read
         {name: None if row is None else key_of(row) for name, row in rows["keys"].items()},
         {name: None if row is None else deployment_of(row, default) for name, row in rows["deployments"].items()},
         {name: None if row is None else account_of(row) for name, row in rows["accounts"].items()},
+        {name: None if row is None else limit_of(row) for name, row in rows["limits"].items()},
     )
     return Read(revision, before.snapshot.changed(found))
 

@@ -15,11 +15,12 @@ from gateway.registry.database.rows import HEAD, TABLES, VERSION_TABLE, Defaults
 from gateway.registry.database.sqlite_file import check_file, in_sentences, uri_of
 
 _COLUMNS = {
-    "accounts": "id, created_at",
+    "accounts": "id, created_at, weight",
     "keys": "id, name, account, digest, created_at, expires_at, revoked_at, successor_of, enabled, cut, "
-    "deployments, endpoints, networks",
+    "deployments, endpoints, networks, created_by, priority, weight",
     "deployments": "id, account, upstream, upstream_key, status, connect, first_byte, silence, queue, connections, "
     "waiting, ping, ca_file, endpoints",
+    "limits": "id, subject_kind, subject, measure, amount, deployment, shadow",
 }
 _CONCERNED = "SELECT row_id FROM changes WHERE kind = ? AND revision > ?"
 # The answers of a file that can be read as it is. Its indexes are not looked through: that takes ten times as long.

@@ -1,8 +1,9 @@
-"""The tables of the database: accounts, keys, deployments; a counter of changes, and the rows that each concerned."""
+"""The tables that a gateway serves from; a counter of changes to them, and the rows that each concerned."""
 
 from datetime import UTC, datetime
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    UniqueConstraint,
 )
 
 metadata = MetaData(
@@ -49,6 +51,7 @@ accounts = Table(
     metadata,
     Column("id", String(64), primary_key=True),
     Column("created_at", Moment, nullable=False),
+    Column("weight", Float, nullable=False, default=1.0),
 )
 
 keys = Table(
@@ -69,6 +72,8 @@ keys = Table(
     Column("deployments", Text),  # ids with a comma between, as the two below; NULL is all of them
     Column("endpoints", String(64)),
     Column("networks", Text),
+    Column("priority", String(16), nullable=False, default="interactive"),
+    Column("weight", Float, nullable=False, default=1.0),
     Column("version", Integer, nullable=False, default=1),
 )
 
@@ -92,6 +97,21 @@ deployments = Table(
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
     Column("version", Integer, nullable=False, default=1),
+)
+
+limits = Table(
+    "limits",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("subject_kind", String(16), nullable=False),
+    Column("subject", String(64), nullable=False),  # the id of a key, a person or an account
+    Column("deployment", String(64), nullable=False),  # empty: all of them together
+    Column("measure", String(32), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("shadow", Boolean, nullable=False, default=False),
+    Column("created_at", Moment, nullable=False),
+    Column("version", Integer, nullable=False, default=1),
+    UniqueConstraint("subject_kind", "subject", "deployment", "measure"),
 )
 
 revision = Table(

@@ -56,4 +56,4 @@ def identify(request: web.Request) -> None:
     if key is None:
         raise admission.bad_key(digest)
     exchange = request[EXCHANGE]
-    exchange.account, exchange.key = key.account, key.id
+    exchange.account, exchange.key, exchange.person = key.account, key.id, key.person

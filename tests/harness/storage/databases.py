@@ -8,17 +8,31 @@ import pytest
 
 from gateway.config.document import SourceError
 from gateway.config.settings import DeploymentEntry
-from gateway.registry.database import team_tables
 from gateway.registry.database.database_registry import SqlRegistry
 from gateway.registry.database.rows import VERSION_TABLE
+from gateway.registry.database.tables import limits
+from gateway.registry.database.team_tables import TEAM_TABLES
+from gateway.registry.database.usage_tables import USAGE_TABLES
 
 DEMO = DeploymentEntry(account="acme", upstream="http://127.0.0.1:9931")
 # A file as version 0003 of the schema left it: an account, a deployment, three keys, the text of one of them.
 SCHEMA_0003 = Path(__file__).with_name("schema_0003.sql")
 KEY_0003 = "gw_a-key-for-tests-of-an-older-database"
 _SINCE_0001 = {
+    "accounts": ("weight",),
     "deployments": ("queue", "endpoints", "version"),
-    "keys": ("enabled", "cut", "prefix", "created_by", "deployments", "endpoints", "networks", "version"),
+    "keys": (
+        "enabled",
+        "cut",
+        "prefix",
+        "created_by",
+        "deployments",
+        "endpoints",
+        "networks",
+        "version",
+        "priority",
+        "weight",
+    ),
 }
 MIGRATIONS = Path(__file__).parents[3] / "gateway" / "registry" / "database" / "migrations"
 
@@ -33,7 +47,7 @@ def as_the_first_version_left_it(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("DROP TRIGGER audit_stays")
         database.execute("DROP TABLE changes")
-        for table in set(team_tables.TEAM_TABLES):
+        for table in (*TEAM_TABLES, *USAGE_TABLES, limits):
             database.execute(f"DROP TABLE {table}")
         for changed, columns in _SINCE_0001.items():
             for column in columns:

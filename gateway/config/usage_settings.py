@@ -1,0 +1,48 @@
+"""Limits on use, and how requests wait, as the configuration file says them. Pure: no I/O."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import Field
+
+from gateway.config.setting_types import NO_BOOL, Id, Model
+from gateway.core.rate_limits import Measure, RateLimit, SubjectKind
+
+_MOST = 10**15  # tokens a month: beyond all that are made
+Amount = Annotated[int, Field(ge=1, le=_MOST), NO_BOOL]
+Weight = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False), NO_BOOL]
+
+
+class LimitValues(Model):
+    """How much may be used; what is left out is not limited."""
+
+    concurrent_requests: Amount | None = Field(default=None, description="Requests under way at a time.")
+    requests_per_minute: Amount | None = Field(default=None, description="Requests within any 60 seconds.")
+    tokens_per_minute: Amount | None = Field(default=None, description="Tokens, read and written, in any 60 seconds.")
+    tokens_per_day: Amount | None = Field(default=None, description="Tokens on a day of the calendar.")
+    tokens_per_month: Amount | None = Field(default=None, description="Tokens in a month of the calendar.")
+    shadow: tuple[Measure, ...] = Field(
+        default=(), description="Which of these are counted and shown, but not enforced yet."
+    )
+
+    def amounts(self) -> Iterator[tuple[Measure, int]]:
+        """What is limited, and to how much."""
+        for measure in Measure:
+            amount = getattr(self, measure.value)
+            if amount is not None:
+                yield measure, amount
+
+
+class LimitsEntry(LimitValues):
+    """How much a key or an account may use: of all deployments together, and of each that is named."""
+
+    deployments: dict[Id, LimitValues] = Field(
+        default_factory=dict, description="Limits on single deployments, by their id, beside those on all together."
+    )
+
+    def over(self, kind: SubjectKind, subject: str) -> Iterator[RateLimit]:
+        """These as limits of a subject. The id of one is made of all that makes it different from others."""
+        for deployment, values in ((None, self), *self.deployments.items()):
+            for measure, amount in values.amounts():
+                name = "/".join((kind.value, subject, deployment or "", measure.value))
+                yield RateLimit(name, kind, subject, measure, amount, deployment, measure in values.shadow)

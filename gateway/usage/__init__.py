@@ -1,0 +1,1 @@
+"""Who uses what: the ledger of tokens and requests, and the limits on them."""
