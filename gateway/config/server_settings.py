@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
+from gateway.config.price_settings import UsageKept
 from gateway.config.setting_types import NO_BOOL, Host, Hosts, Model, Network, Origin, Seconds, SecondsOrZero, TimeZone
 from gateway.config.sign_in_settings import SignIn
 
@@ -145,6 +146,9 @@ class Server(Model):
     time_zone: TimeZone = Field(
         default="UTC",
         description="Where days and months begin, for limits and usage: a name like `Europe/Berlin`.",
+    )
+    usage: UsageKept = Field(
+        default=UsageKept(), description="What is kept of who used how much; with a database only."
     )
     trusted_proxies: tuple[Network, ...] = Field(
         default=(),
