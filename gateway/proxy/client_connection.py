@@ -25,13 +25,14 @@ class ClientObserver(typing.Protocol):
 class ClientConnection(AiohttpConnection):
     """Reports the connection's events to `answer` while one is under way."""
 
-    __slots__ = ("_coalescer", "_unsent", "answer", "has_proved_key")
+    __slots__ = ("_coalescer", "_unsent", "answer", "has_proved_key", "is_invited")
 
     def __init__(self, coalescer: WriteCoalescer, manager: web.Server, **kwargs: typing.Any) -> None:
         super().__init__(manager, **kwargs)
         self.answer: ClientObserver | None = None
         self._coalescer = coalescer
         self.has_proved_key = False  # whether one of its requests had a good key
+        self.is_invited = False  # whether the client was told to go on with a request that aiohttp may yet read
         self._unsent = b""  # waits in the coalescer
 
     def send(self, data: bytes) -> None:

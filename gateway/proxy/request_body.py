@@ -15,6 +15,8 @@ HELD_BYTES = 256 * 1024
 # Below this pace an upload is an attack or a dead line: 1 byte a second must not hold a connection forever.
 _SLOWEST_BYTES_PER_SECOND = 4096
 
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
 # What the client's `Expect` headers said. Set where the request is made: aiohttp itself must not see them.
 EXPECTATIONS = web.RequestKey("expectations", list)
 
@@ -110,4 +112,4 @@ class RequestBody:
         """RFC 9110 10.1.1: say 100 only now, when the key and the deployment are known to be good."""
         expects = EXPECTATIONS in self._request and self._request.version >= HttpVersion11
         if expects and not self._content.is_eof() and self._request.transport is not None:
-            self._request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._request.transport.write(CONTINUE)

@@ -17,6 +17,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from gateway.core import errors
 from gateway.core.errors import Refusal
 from gateway.proxy.aiohttp_internals import AiohttpConnection
+from gateway.proxy.client_connection import ClientConnection
 from gateway.proxy.request_body import EXPECTATIONS
 
 MAX_HEADER_BYTES = 32 * 1024  # of all headers together, names and values
@@ -46,13 +47,22 @@ def without_surprises(make: RequestFactory) -> RequestFactory:
         spoken = version if version in _VERSIONS else HttpVersion11
         close = message.should_close or hdrs.UPGRADE in headers
         request = make(message._replace(headers=CIMultiDictProxy(told), version=spoken, should_close=close), *rest)
-        if expectations:
+        if expectations and not _was_invited(request):
             request[EXPECTATIONS] = expectations
         if spoken != version:
             request[_ODD_VERSION] = version
         return request
 
     return make_request
+
+
+def _was_invited(request: web.BaseRequest) -> bool:
+    """Whether its client has been told to continue, which is said once for each request."""
+    connection = request.protocol
+    if not isinstance(connection, ClientConnection) or not connection.is_invited:
+        return False
+    connection.is_invited = False
+    return True
 
 
 def refuse_ambiguous(request: web.Request) -> None:

@@ -15,8 +15,8 @@ BOUNDS = {
     "event": 1.05,
     "stream, begun and ended": 5.8,
     "query": 4.7,
-    "chunked": 10.8,
-    "Expect": 11.5,
+    "chunked": 4.9,
+    "Expect": 5.2,
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.proxy.client_connection import Client, ClientConnection
-from gateway.proxy.request_body import HELD_BYTES
+from gateway.proxy.request_body import CONTINUE, HELD_BYTES
 from gateway.proxy.write_coalescing import WriteCoalescer
 from gateway.server.admission import Admitted, Rejected, RequestedTarget
 from gateway.server.fast_path.fast_path import NO, NOT_YET, YES, Begun, FastPath
@@ -104,7 +104,7 @@ class Demultiplexer(ClientConnection):
 
     def _dispatch(self, data: bytes) -> None:
         """Route `data`, which begins with a request, while nothing is under way on the fast path."""
-        if not self._retries:
+        if not self._retries and not self.is_invited:
             self._decision = None  # it was on another request
         request = plain_request(data)
         if request is not None and request.missing == 0:
@@ -117,6 +117,27 @@ class Demultiplexer(ClientConnection):
             self._stop_collecting(request)
         elif self._collecting is None:
             self._collecting = self.event_loop.call_later(COLLECTING_SECONDS, self._stop_collecting, request)
+            if request.expects:
+                self._invite(request, _RETRIES)
+
+    def _invite(self, request: PlainRequest, retries: int) -> None:
+        """Tell a client that waits to be told so to send the body (RFC 9110 10.1.1), once its request is admitted.
+
+        A request that is not, or whose body is too long, is aiohttp's; so is one that cannot be answered soon.
+        """
+        if self._collecting is None:
+            return
+        if retries and not self.waits_for_request:
+            self.event_loop.call_soon(self._invite, request, retries - 1)
+        elif self.waits_for_request and not self.writing_paused and self._admits(request):
+            self.is_invited = True
+            self.send(CONTINUE)
+        else:
+            self._stop_collecting(request)
+
+    def _admits(self, request: PlainRequest) -> bool:
+        self._decision = self._fast_path.admit(request.head.asked) if self._fast_path.takes(request) else None
+        return isinstance(self._decision, Admitted)
 
     def _answer(self, request: PlainRequest, data: bytes) -> None:
         """Carry a whole request, or give its bytes, `data`, to aiohttp."""
@@ -128,6 +149,7 @@ class Demultiplexer(ClientConnection):
             self._buffer = data
         elif begun is YES:
             self._retries = 0
+            self.is_invited = False
             self._state = FAST_PATH
             self.has_proved_key = True
         else:

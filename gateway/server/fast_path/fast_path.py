@@ -48,8 +48,8 @@ class FastPath:
         self._ended: list[Exchange] = []  # in this turn of the event loop
 
     def takes(self, request: PlainRequest) -> bool:
-        """Whether the body of a plain request is short enough for this path."""
-        return len(request.body) <= self._body_bytes
+        """Whether the body of a plain request, as far as it is known, is short enough for this path."""
+        return len(request.body) + request.missing <= self._body_bytes
 
     def carry(self, request: PlainRequest, decision: Admitted | Rejected, client: Client) -> Begun:
         """Send a whole request up, or do nothing.

@@ -16,6 +16,11 @@ def posted(*lines: bytes, host: bytes = HOST, key: bytes = BEARER, request_line:
     return joined(request_line, host, key, *lines, b"Content-Length: 5", body=b"hello")
 
 
+def in_chunks(*lines: bytes, body: bytes = b"5\r\nhello\r\n0\r\n\r\n") -> bytes:
+    """A request that is plain but for the chunks in which its body comes."""
+    return joined(CHAT, HOST, BEARER, *lines, b"Transfer-Encoding: chunked", body=body)
+
+
 # Heads as these clients send them, in their order and spelling.
 HTTPX = joined(
     b"POST /api/gguf/demo/v1/embeddings HTTP/1.1",

@@ -1,12 +1,14 @@
 """What is recognized as a plain request, and what is not."""
 
+import math
+
 import pytest
 
 from gateway.core.account import digest_of
 from gateway.core.endpoints import ENDPOINTS, Endpoint
 from gateway.proxy.request_body import HELD_BYTES
 from gateway.server.fast_path.fast_path_parser import plain_request
-from tests.unit.gateway.server.plain_requests import BEARER, CHAT, CLIENTS, HOST, KEY, MODELS, joined, posted
+from tests.unit.gateway.server.plain_requests import BEARER, CHAT, CLIENTS, HOST, KEY, MODELS, in_chunks, joined, posted
 
 
 @pytest.mark.parametrize("data", CLIENTS.values(), ids=CLIENTS)
@@ -93,7 +95,15 @@ REFUSED = {
     "a length of nothing": joined(CHAT, HOST, BEARER, b"Content-Length: 0"),
     "an empty length": joined(CHAT, HOST, BEARER, b"Content-Length: "),
     "no length": joined(CHAT, HOST, BEARER),
-    "chunks": joined(CHAT, HOST, BEARER, b"Transfer-Encoding: chunked", body=b"5\r\nhello\r\n0\r\n\r\n"),
+    "chunks with nothing in them": in_chunks(body=b"0\r\n\r\n"),
+    "chunks and something after them": in_chunks() + b"\r\n",
+    "chunks, and two requests": in_chunks() * 2,
+    "chunks in two headers": in_chunks(b"transfer-encoding: chunked"),
+    "chunks of another coding": in_chunks().replace(b": chunked", b": gzip, chunked"),
+    "chunks in capitals": in_chunks().replace(b": chunked", b": Chunked"),
+    "chunks and a length before them": in_chunks(b"Content-Length: 5"),
+    "chunks of a GET": in_chunks().replace(CHAT, MODELS),
+    "chunks with a trailer announced": in_chunks(b"Trailer: x"),
     "chunks and a length": posted(b"Transfer-Encoding: chunked"),
     "chunks and a length before it": posted(b"transfer-encoding: identity"),
     "TE": posted(b"TE: trailers"),
@@ -104,7 +114,10 @@ REFUSED = {
     "something after the body": posted() + b"\r\n",
     "two requests": posted() * 2,
     # what changes what is meant
-    "Expect": posted(b"Expect: 100-continue"),
+    "another expectation": posted(b"Expect: 200-ok"),
+    "an expectation in capitals": posted(b"Expect: 100-Continue"),
+    "two expectations": posted(b"Expect: 100-continue", b"expect: 100-continue"),
+    "an expectation of a GET": joined(MODELS, HOST, BEARER, b"Expect: 100-continue"),
     "Upgrade": posted(b"Upgrade: h2c", b"Connection: Upgrade, HTTP2-Settings"),
     "Upgrade alone": posted(b"Upgrade: websocket"),
     "HTTP2-Settings": posted(b"HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA"),
@@ -181,6 +194,52 @@ def test_a_beginning_says_how_much_is_missing(cut: int) -> None:
     request = plain_request(whole[:-cut])
     assert request is not None
     assert (request.missing, request.whole_size, request.body) == (cut, len(whole), b"hello"[:-cut])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"5\r\nhello\r\n0\r\n\r\n",
+        b"1\r\nh\r\n4\r\nello\r\n0\r\n\r\n",
+        b"05\r\nhello\r\n000\r\n\r\n",
+    ],
+)
+@pytest.mark.parametrize("spelling", [b"Transfer-Encoding: chunked", b"transfer-encoding: chunked"])
+def test_whole_chunks_are_a_plain_body_that_came_in_pieces(body: bytes, spelling: bytes) -> None:
+    request, short = plain_request(in_chunks(body=body).replace(b"Transfer-Encoding: chunked", spelling)), posted()
+    known = plain_request(short)
+    assert request is not None
+    assert known is not None
+    assert request.head is known.head
+    assert (request.missing, request.body) == (0, b"hello")
+
+
+@pytest.mark.parametrize(
+    "odd", [b"5;a=b\r\nhello\r\n0\r\n\r\n", b"0\r\nX: y\r\n\r\n", b"5 \r\n", b"+5\r\n", b"0x5\r\n", b"\n"]
+)
+def test_odd_chunks_are_never_whole(odd: bytes) -> None:
+    request = plain_request(in_chunks(body=b"5\r\nhello\r\n" + odd))
+    assert request is not None
+    assert (request.missing, request.whole_size) == (1, math.inf)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 6, 9, 14])
+def test_the_beginning_of_chunks_does_not_say_how_much_is_missing(cut: int) -> None:
+    request = plain_request(in_chunks()[:-cut])
+    assert request is not None
+    assert (request.missing, request.whole_size) == (1, math.inf)
+
+
+def test_the_beginning_of_long_chunks_is_not_plain() -> None:
+    assert plain_request(in_chunks(body=b"fffff\r\n" + b"x" * HELD_BYTES)) is None
+
+
+def test_an_expectation_is_told_and_goes_no_further() -> None:
+    request, known = plain_request(posted(b"Expect: 100-continue")), plain_request(posted())
+    assert request is not None
+    assert known is not None
+    assert (request.expects, known.expects) == (True, False)
+    assert request.head is known.head
 
 
 def test_a_body_beyond_what_the_fast_path_carries_is_a_beginning_still() -> None:
