@@ -1,7 +1,7 @@
 """The kinds of argument that commands take, beyond click's own."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -43,6 +43,18 @@ class Span(click.ParamType[timedelta]):
         if seconds is None or seconds > _MOST.total_seconds():
             self.fail("a duration is a number and a unit, like 90s, 30m, 24h, 7d or 2w, up to ten years", param, ctx)
         return timedelta(seconds=seconds)
+
+
+class PastMoment(click.ParamType[datetime]):
+    """A point in time, or how long ago it was: 7d, or 2026-11-01T00:00:00Z."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """The time; a usage error if it is neither."""
+        if re.fullmatch("[0-9]+[a-z]?", str(value)):
+            return datetime.now(UTC) - Span().convert(value, param, ctx)
+        return MomentArgument().convert(value, param, ctx)
 
 
 def gateway_url(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:

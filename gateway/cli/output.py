@@ -6,9 +6,9 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 import click
 
@@ -42,17 +42,19 @@ def print_json(value: object) -> None:
     say(json.dumps(value, indent=2, ensure_ascii=not unicode, default=_plain))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
-    """Print rows under their columns; `empty` on standard error if there are none."""
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str, numbers: Collection[str] = ()
+) -> None:
+    """Print rows under their columns; `empty` on standard error if there are none. `numbers` end at the right."""
     content = list(rows)
     if not content:
         click.echo(empty, err=True)
         return
     with _written():
         if sys.stdout.isatty():
-            _print_rich(columns, content)
+            _print_rich(columns, content, numbers)
         else:
-            _print_plain(columns, content)
+            _print_plain(columns, content, numbers)
 
 
 def when(moment: datetime | None, never: str = "never") -> str:
@@ -90,13 +92,14 @@ def _give_up_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _print_plain(columns: Sequence[str], rows: list[Sequence[str]]) -> None:
+def _print_plain(columns: Sequence[str], rows: list[Sequence[str]], numbers: Collection[str]) -> None:
     widths = [max(len(row[index]) for row in (columns, *rows)) for index in range(len(columns))]
+    put = [str.rjust if column in numbers else str.ljust for column in columns]
     for row in (columns, *rows):
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        click.echo("  ".join(side(cell, width) for side, cell, width in zip(put, row, widths, strict=True)).rstrip())
 
 
-def _print_rich(columns: Sequence[str], rows: list[Sequence[str]]) -> None:
+def _print_rich(columns: Sequence[str], rows: list[Sequence[str]], numbers: Collection[str]) -> None:
     """A table in which only long cells are folded, without columns in which nothing stands.
 
     Where the rest does not fit, one block of lines a row.
@@ -112,19 +115,23 @@ def _print_rich(columns: Sequence[str], rows: list[Sequence[str]]) -> None:
     least = sum(_SHORTEST if fold else width for width, fold in zip(widths, folded, strict=True))
     gap = 2 if sum(widths) + 2 * len(columns) <= console.width else 1
     if least + gap * len(columns) - gap <= console.width:
-        console.print(_table(columns, rows, folded, gap))
+        console.print(_table(columns, rows, folded, gap, numbers))
     else:
         for row in rows:
             console.print(_block(columns, row), soft_wrap=True)
 
 
-def _table(columns: Sequence[str], rows: list[Sequence[str]], folded: list[bool], gap: int) -> "Table":
+def _table(
+    columns: Sequence[str], rows: list[Sequence[str]], folded: list[bool], gap: int, numbers: Collection[str]
+) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, gap, 0, 0))
     for column, fold in zip(columns, folded, strict=True):
-        table.add_column(column, no_wrap=not fold, overflow="fold", min_width=_SHORTEST if fold else None)
+        least = _SHORTEST if fold else None
+        side: Literal["left", "right"] = "right" if column in numbers else "left"
+        table.add_column(column, no_wrap=not fold, overflow="fold", min_width=least, justify=side)
     for row in rows:
         table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
     return table

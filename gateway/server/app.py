@@ -67,7 +67,7 @@ def create_app(
     app.cleanup_ctx.extend((registry_context, readiness_context, uses.kept))
     RevokedAnswers(registry, relay)
     notice_boards.set_up(app)
-    team_database.set_up(app, server.audit_days, server.sign_in)
+    team_database.set_up(app, server)
     dashboard.set_up(app, server, notifier)
     metrics_endpoint.set_up(app, server)
     add_routes(app, with_operator=server.admin is None)

@@ -34,6 +34,7 @@ _ADMINS = (
     *("deployments.list", "deployments.get", "deployments.create", "deployments.change", "deployments.remove"),
     *("deployments.pause", "deployments.resume"),
     *("activity.list", "activity.end", "audit.list", "events.watch"),
+    *("usage.get", "usage.latency"),
 )
 _MEMBERS = {
     "accounts.list": Reach.ACCOUNTS,
@@ -53,6 +54,8 @@ _MEMBERS = {
     "deployments.get": Reach.ACCOUNTS,
     "activity.list": Reach.ACCOUNTS,
     "events.watch": Reach.ACCOUNTS,
+    "usage.get": Reach.OWN,
+    "usage.latency": Reach.ACCOUNTS,
 }
 PERMISSIONS = MappingProxyType(
     {

@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gateway.config.settings import Server
 from gateway.registry.database.engine import database_url, engine_for, in_sentences, name_of
 from gateway.registry.database.transaction import Transaction
 from gateway.team import audit
@@ -18,12 +19,16 @@ from gateway.team.operation_error import Conflict, Stale
 
 @dataclass(frozen=True, slots=True)
 class UnitOfWork:
-    """What an operation works with. `expected_version` is that of the thing as its caller last saw it, or None."""
+    """What an operation works with. `expected_version` is that of the thing as its caller last saw it, or None.
+
+    `server` are the settings of the gateway that the database is of; the defaults where they are not known.
+    """
 
     connection: AsyncConnection
     actor: Actor
     now: datetime
     expected_version: int | None = None
+    server: Server = field(default_factory=Server)
     _transaction: Transaction | None = None
     _exchanges: Exchanges | None = None
 
@@ -62,11 +67,12 @@ class UnitOfWork:
 class TeamDatabase:
     """Opens transactions on the database at a place. All raise SourceError for a database that fails.
 
-    `exchanges` are those of the gateway around it, if one runs.
+    `exchanges` are those of the gateway around it, if one runs, and `server` its settings.
     """
 
-    def __init__(self, place: str | Path, exchanges: Exchanges | None = None) -> None:
+    def __init__(self, place: str | Path, exchanges: Exchanges | None = None, server: Server | None = None) -> None:
         self._exchanges = exchanges
+        self._server = server or Server()
         url = database_url(place)
         self._name = name_of(url)
         self._reading: AsyncEngine = engine_for(url, writing=False)
@@ -76,14 +82,15 @@ class TeamDatabase:
     async def read(self, actor: Actor) -> AsyncIterator[UnitOfWork]:
         """Look without changing anything."""
         async with self.connect() as connection:
-            yield UnitOfWork(connection, actor, datetime.now(UTC), _exchanges=self._exchanges)
+            yield UnitOfWork(connection, actor, datetime.now(UTC), server=self._server, _exchanges=self._exchanges)
 
     @asynccontextmanager
     async def change(self, actor: Actor, expected_version: int | None = None) -> AsyncIterator[UnitOfWork]:
         """All of the block's changes or none. The revision is taken first: what is read then, nobody else changes."""
         async with self.begin() as connection:
             transaction = await Transaction.begin(connection)
-            yield UnitOfWork(connection, actor, datetime.now(UTC), expected_version, transaction, self._exchanges)
+            now = datetime.now(UTC)
+            yield UnitOfWork(connection, actor, now, expected_version, self._server, transaction, self._exchanges)
             await (transaction.note() if transaction.has_changed else transaction.leave_no_trace())
 
     @asynccontextmanager

@@ -52,7 +52,7 @@ def _refusal(file: str, operation: str) -> str:
             f"{file} holds its accounts itself: edit it (a running gateway follows within a second), or "
             f"move them into {moved}"
         )
-    return f"{file} holds its accounts itself, and no people, tokens or audit log: they need {moved}"
+    return f"{file} holds its accounts itself, and no people, tokens, usage or audit log: they need {moved}"
 
 
 def _page(items: Iterable[Any]) -> Page[Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from gateway.cli.client.team_client import TeamClient
-from gateway.config.settings import Settings
+from gateway.config.settings import Server, Settings
 from gateway.registry.database.engine import database_url
 from gateway.registry.database.migrate import prepare
 from gateway.team.actor import machine_actor
@@ -56,13 +56,16 @@ class LocalClient(TeamClient):
 
 
 @asynccontextmanager
-async def open_database(place: str | Path, *, create: bool = False, base_url: str = "") -> AsyncIterator[LocalClient]:
+async def open_database(
+    place: str | Path, *, create: bool = False, base_url: str = "", server: Server | None = None
+) -> AsyncIterator[LocalClient]:
     """A database, migrated first. With `create`, an SQLite file that is missing is made.
 
-    Links that are shown begin with `base_url`. Raises SourceError if the database cannot be used.
+    Links that are shown begin with `base_url`; `server` are the gateway's settings, where they are known. Raises
+    SourceError if the database cannot be used.
     """
     await prepare(database_url(place), create=create)
-    database = TeamDatabase(place)
+    database = TeamDatabase(place, server=server)
     try:
         yield LocalClient(database, base_url)
     finally:

@@ -103,7 +103,8 @@ class Target:
             return
         from gateway.cli.client.local_client import open_database
 
-        async with open_database(place, create=create, base_url=base_url) as local:
+        server = self.configured_server()
+        async with open_database(place, create=create, base_url=base_url, server=server) as local:
             yield local
 
     def _place(self) -> Path | str | None:

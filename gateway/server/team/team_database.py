@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from gateway.config.document import SourceError
+from gateway.config.settings import Server
 from gateway.config.sign_in_settings import SignIn
 from gateway.core import errors, team_errors
 from gateway.core.errors import Refusal
@@ -30,13 +31,14 @@ _PRUNED_EVERY = 3600.0  # seconds
 class TeamAccess:
     """Where the team's database is; None for a registry that is a file, which nobody changes but its editor.
 
-    While it is open, rows of the audit log that are older than `audit_days` are removed once an hour.
+    While it is open, rows of the audit log that are older than `server.audit_days` are removed once an hour.
     """
 
-    def __init__(self, place: str | Path | None, exchanges: Exchanges, audit_days: int) -> None:
+    def __init__(self, place: str | Path | None, exchanges: Exchanges, server: Server) -> None:
         self.place = place
         self._exchanges = exchanges
-        self._kept_for = timedelta(days=audit_days)
+        self._server = server
+        self._kept_for = timedelta(days=server.audit_days)
         self._database: TeamDatabase | None = None
         self._pruning: asyncio.Task[None] | None = None
 
@@ -47,7 +49,7 @@ class TeamAccess:
         if self._database is None:
             module: Any = await asyncio.to_thread(import_module, "gateway.team.unit_of_work")
             if self._database is None:
-                self._database = module.TeamDatabase(self.place, self._exchanges)
+                self._database = module.TeamDatabase(self.place, self._exchanges, self._server)
                 self._pruning = asyncio.create_task(self._prune_for_ever(self._database))
         return self._database
 
@@ -103,9 +105,9 @@ TEAM = web.AppKey("team", TeamAccess)
 SIGN_IN = web.AppKey("sign_in", SignInAccess)
 
 
-def set_up(app: web.Application, audit_days: int, sign_in: SignIn) -> None:
+def set_up(app: web.Application, server: Server) -> None:
     """Say where the registry's database is, and how people sign in."""
-    app[SIGN_IN] = SignInAccess(sign_in)
-    app[TEAM] = TeamAccess(app[REGISTRY].place, app[BOARDS], audit_days)
+    app[SIGN_IN] = SignInAccess(server.sign_in)
+    app[TEAM] = TeamAccess(app[REGISTRY].place, app[BOARDS], server)
     app.on_startup.append(app[SIGN_IN].warn)
     app.on_cleanup.append(app[TEAM].close)

@@ -10,6 +10,7 @@ from gateway.team.models import keys as key_models
 from gateway.team.models import people as people_models
 from gateway.team.models import playground as playground_models
 from gateway.team.models import tokens as token_models
+from gateway.team.models import usage as usage_models
 from gateway.team.models.common import Nothing, Page, PageQuery
 from gateway.team.operations import (
     accounts,
@@ -21,6 +22,7 @@ from gateway.team.operations import (
     people,
     playground,
     tokens,
+    usage,
 )
 from gateway.team.operations.operation import Operation
 
@@ -325,9 +327,29 @@ _AUDIT = (
         audit_models.AuditQuery,
     ),
 )
+_USAGE = (
+    Operation(
+        "usage.get",
+        "GET",
+        "/usage",
+        "Read who used how much.",
+        usage.get_usage,
+        usage_models.UsageReport,
+        usage_models.UsageQuery,
+    ),
+    Operation(
+        "usage.latency",
+        "GET",
+        "/usage/latency",
+        "Read how long what took: the line, the first byte, the whole.",
+        usage.get_latency,
+        usage_models.LatencyReport,
+        usage_models.LatencyQuery,
+    ),
+)
 OPERATIONS = MappingProxyType(
     {
         one.name: one
-        for one in (*_ACCOUNTS, *_PEOPLE, *_KEYS, *_PLAYGROUND, *_TOKENS, *_DEPLOYMENTS, *_ACTIVITY, *_AUDIT)
+        for one in (*_ACCOUNTS, *_PEOPLE, *_KEYS, *_PLAYGROUND, *_TOKENS, *_DEPLOYMENTS, *_ACTIVITY, *_AUDIT, *_USAGE)
     }
 )

@@ -185,12 +185,13 @@ def test_what_says_nothing_or_two_things_is_a_usage_error(arguments: list[str], 
         ["tokens", "list"],
         ["tokens", "create", "--name", "ci", "--scope", "*"],
         ["audit"],
+        ["usage"],
     ],
 )
 def test_a_file_knows_no_people_tokens_or_audit_log(arguments: list[str], run: Run, config: Path) -> None:
     refused = run(*arguments, "--config", str(config))
     assert refused.exit_code == 1
     assert refused.stderr == (
-        f"{config} holds its accounts itself, and no people, tokens or audit log: they need a database: "
+        f"{config} holds its accounts itself, and no people, tokens, usage or audit log: they need a database: "
         f"gguf-gateway import {config} --database gateway.db\n"
     )

@@ -1,0 +1,104 @@
+"""`gguf-gateway usage`: who used how much, as a table, as CSV or as JSON."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import click
+
+from gateway.cli.arguments import PastMoment
+from gateway.cli.output import as_json, print_json, print_table, say, when
+from gateway.cli.registry.shared_options import request_of
+from gateway.cli.registry.target import Target, with_target
+from gateway.team.models.usage import SUBJECTS, TIMES, UsageQuery, UsageReport, UsageRow, UsageSums
+from gateway.team.usage_csv import as_csv as as_csv_text
+
+_BY = (*SUBJECTS, *TIMES, *(f"{time},{subject}" for time in TIMES for subject in SUBJECTS))
+_NUMBERS = ("REQUESTS", "IN", "CACHED", "OUT", "IN LINE", "SLOT", "FIRST BYTE", "DURATION", "UNFINISHED", "COST")
+_FINISHED = "finished"
+
+
+class _By(click.Choice[str]):
+    """The choices in short: each with an hour or a day before it would fill the help."""
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return f"[{'|'.join((*SUBJECTS, *TIMES))}]"
+
+
+@click.command()
+@with_target
+@click.option("--by", type=_By(_BY), default="key", show_default=True, help="A row for each; `day,key` for each a day.")
+@click.option("--since", type=PastMoment(), default="7d", show_default=True, help="From how long ago, or from when.")
+@click.option("--until", type=PastMoment(), help="Until how long ago, or until when; until now by default.")
+@click.option("--account", metavar="ID", help="Only this account's.")
+@click.option("--key", metavar="ID", help="Only with this key.")
+@click.option("--person", metavar="ID", help="Only with this person's keys.")
+@click.option("--deployment", metavar="ID", help="Only of this deployment.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values, for a spreadsheet.")
+@as_json
+def usage(
+    target: Target,
+    /,
+    *,
+    by: str,
+    since: datetime,
+    until: datetime | None,
+    as_csv: bool,
+    as_json: bool,
+    **only: str | None,
+) -> None:
+    """Read who used how much: requests, tokens, seconds in line and in a slot, and what it costs."""
+    if as_csv and as_json:
+        raise click.UsageError("Give either --csv or --json, not both.")
+    query = request_of(UsageQuery, {"by": by, "since": since, "until": until, **only})
+    found: UsageReport = target.perform("usage.get", request=query)
+    if as_json:
+        print_json([one.model_dump() for one in found.rows])
+    elif as_csv:
+        say(as_csv_text(found.rows))
+    else:
+        _print(found, by)
+    if found.is_cut:
+        click.echo(f"There are more than these {len(found.rows)} rows: ask for a shorter time.", err=True)
+    if found.merged_hours:
+        click.echo(f"Of {len(found.merged_hours)} hours the keys are not known: the database was away.", err=True)
+
+
+def _print(found: UsageReport, by: str) -> None:
+    names = by.split(",")
+    label = [name.upper() for name in names] + (["ACCOUNT"] if names[-1] in {"key", "deployment"} else [])
+    cost = f"COST {found.currency}" if found.currency else "COST"
+    rows = [(*_called(one, names), *_cells(one)) for one in found.rows]
+    if len(rows) > 1:
+        rows.append((*("total" if not index else "" for index in range(len(label))), *_cells(found.total)))
+    columns = (*label, *_NUMBERS[:-1], cost)
+    nothing = f"Nothing was used from {when(found.since)} to {when(found.until)}."
+    print_table(columns, rows, empty=nothing, numbers=(*_NUMBERS, cost))
+
+
+def _called(one: UsageRow, names: Sequence[str]) -> tuple[str, ...]:
+    """What the row is of, as people call it."""
+    called = {
+        "hour": when(one.hour),
+        "day": one.day or "",
+        "key": f"{one.key_name} ({one.key})" if one.key_name else one.key or "unknown",
+        "person": one.person_name or one.person or "nobody",
+        "account": one.account or "",
+        "deployment": one.deployment or "",
+        "endpoint": one.endpoint or "",
+    }
+    found = tuple(called[name] for name in names)
+    return (*found, one.account or "") if names[-1] in {"key", "deployment"} else found
+
+
+def _cells(one: UsageSums) -> tuple[str, ...]:
+    unfinished = one.requests - one.endings.get(_FINISHED, 0)
+    return (
+        *(f"{number:,}" for number in (one.requests, one.tokens_in, one.tokens_cached, one.tokens_out)),
+        *(f"{seconds:,.0f} s" for seconds in (one.queue_seconds, one.slot_seconds)),
+        *(
+            "" if mean is None else f"{mean:,.2f} s"
+            for mean in (one.first_byte_mean_seconds, one.duration_mean_seconds)
+        ),
+        f"{unfinished:,}" if unfinished else "",
+        "" if one.cost is None else f"{one.cost:,.2f}",
+    )

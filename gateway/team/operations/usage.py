@@ -1,0 +1,191 @@
+"""What is done with usage: it is read, and added up anew for each who asks."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Column, ColumnElement, Table, func, select
+from sqlalchemy.engine import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.registry.database.tables import keys
+from gateway.registry.database.team_tables import people
+from gateway.registry.database.usage_tables import usage_days, usage_hours, usage_latency
+from gateway.team.models.usage import (
+    TIMES,
+    Latency,
+    LatencyQuery,
+    LatencyReport,
+    LatencyRow,
+    UsageQuery,
+    UsageReport,
+    UsageRow,
+    UsageSums,
+)
+from gateway.team.roles import Reach
+from gateway.team.unit_of_work import UnitOfWork
+from gateway.telemetry.metrics import BOUNDS
+from gateway.usage.quantiles import quantile
+from gateway.usage.spans import Asked, Days, Hours, days_of, hours_of
+from gateway.usage.stored_usage import Added, Apart, Wanted, add_up
+
+_MOST_ROWS = 10_000
+_MOST_MERGED = 1_000  # hours that are named
+_AT_ONCE = 500  # ids in one query
+# The columns that tell the rows apart.
+_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "key": ("account", "key", "person"),
+    "person": ("person",),
+    "account": ("account",),
+    "deployment": ("account", "deployment"),
+    "endpoint": ("endpoint",),
+}
+
+
+async def get_usage(unit: UnitOfWork, query: UsageQuery) -> UsageReport:
+    """Who used how much, of what is within the actor's reach: of a member what was used with keys of their own."""
+    *times, subject = query.by.split(",")
+    if subject in TIMES:
+        times, subject = [subject], ""
+    time = times[0] if times else ""
+    span, table, covered = _read_from(unit, query, time)
+    within = [covered, *_reachable(unit, table), *_chosen(query, table)]
+    added, total = await add_up(
+        unit.connection, table, within, unit.server.usage.prices, Wanted(time, _COLUMNS.get(subject, ()))
+    )
+    ordered = sorted(added, key=lambda apart: (str(apart.time), *added[apart].weight, *apart[1:]))
+    shown = ordered[:_MOST_ROWS]
+    names = await _names(unit.connection, shown)
+    has_prices = total.cost is not None
+    return UsageReport(
+        since=span.since,
+        until=span.until,
+        source=span.source,
+        time_zone=unit.server.time_zone,
+        currency=unit.server.usage.prices.currency if has_prices else None,
+        rows=[_row(apart, added[apart], names) for apart in shown],
+        is_cut=len(ordered) > len(shown),
+        total=UsageSums(**_shown(total)),
+        merged_hours=await _merged_hours(unit, query),
+    )
+
+
+async def get_latency(unit: UnitOfWork, query: LatencyQuery) -> LatencyReport:
+    """How long what took at the deployments within the actor's reach."""
+    span = hours_of(Asked(query.since, query.until, unit.now))
+    columns = usage_latency.c
+    within = [columns.hour >= span.since, columns.hour < span.until, *_chosen(query, usage_latency)]
+    if unit.actor.reach("usage.latency") is not Reach.EVERYTHING:
+        within.append(columns.account.in_(unit.actor.accounts))
+    by = [columns.account, columns.deployment] if query.by == "deployment" else [columns.hour]
+    summed = select(*by, columns.measure, columns.bucket, func.sum(columns.number).label("number"))
+    summed = summed.where(*within).group_by(*by, columns.measure, columns.bucket)
+    counted: defaultdict[tuple[str, Apart], list[int]] = defaultdict(lambda: [0] * (len(BOUNDS) + 1))
+    zone = ZoneInfo(unit.server.time_zone)
+    for stored in (await unit.connection.execute(summed)).mappings():
+        counted[stored["measure"], _apart_in_time(stored, query.by, zone)][stored["bucket"]] += int(stored["number"])
+    order = sorted(counted, key=lambda one: (one[0], str(one[1].time), *one[1][1:]))
+    return LatencyReport(
+        since=span.since,
+        until=span.until,
+        time_zone=unit.server.time_zone,
+        rows=[_latency_row(measure, apart, counted[measure, apart]) for measure, apart in order],
+    )
+
+
+def _read_from(unit: UnitOfWork, query: UsageQuery, time: str) -> tuple[Hours | Days, Table, ColumnElement[bool]]:
+    """By the hour as far as hours are kept, else by the day; and so where days are asked for."""
+    asked = Asked(query.since, query.until, unit.now)
+    hours = hours_of(asked)
+    kept = unit.now - timedelta(days=unit.server.usage.hours_days)
+    if time == "hour" or (time != "day" and hours.since >= kept):
+        column: Column[Any] = usage_hours.c.hour
+        return hours, usage_hours, (column >= hours.since) & (column < hours.until)
+    days = days_of(asked, ZoneInfo(unit.server.time_zone))
+    return days, usage_days, usage_days.c.day.between(days.first, days.last)
+
+
+async def _merged_hours(unit: UnitOfWork, query: UsageQuery) -> list[datetime]:
+    """The hours of which the keys are not known, of what an actor who sees everything has asked for."""
+    if unit.actor.reach("usage.get") is not Reach.EVERYTHING:
+        return []
+    hour = usage_hours.c.hour
+    span = hours_of(Asked(query.since, query.until, unit.now))
+    merged = select(hour).where(hour >= span.since, hour < span.until, usage_hours.c.key == "")
+    found = await unit.connection.execute(merged.distinct().order_by(hour.desc()).limit(_MOST_MERGED))
+    return list(found.scalars())
+
+
+def _reachable(unit: UnitOfWork, table: Table) -> list[ColumnElement[bool]]:
+    if unit.actor.reach("usage.get") is Reach.EVERYTHING:
+        return []
+    return [table.c.person == unit.actor.id, table.c.account.in_(unit.actor.accounts)]
+
+
+def _chosen(query: UsageQuery | LatencyQuery, table: Table) -> list[ColumnElement[bool]]:
+    named = query.model_dump(include={"account", "deployment", "key", "person"}, exclude_none=True)
+    return [table.c[name] == value for name, value in named.items()]
+
+
+async def _names(connection: AsyncConnection, shown: Iterable[Apart]) -> dict[str, str]:
+    """What the keys and people are called, by id; of those that are gone nothing is known."""
+    found: dict[str, str] = {}
+    for table, ids in ((keys, {one.key for one in shown}), (people, {one.person for one in shown})):
+        wanted = sorted(ids - {""})
+        for start in range(0, len(wanted), _AT_ONCE):
+            named = select(table.c.id, table.c.name).where(table.c.id.in_(wanted[start : start + _AT_ONCE]))
+            found.update((one[0], one[1]) for one in await connection.execute(named))
+    return found
+
+
+def _row(apart: Apart, added: Added, names: Mapping[str, str]) -> UsageRow:
+    return UsageRow(
+        **_shown(added),
+        hour=apart.time if isinstance(apart.time, datetime) else None,
+        day=apart.time if apart.time and isinstance(apart.time, str) else None,
+        account=apart.account or None,
+        key=apart.key or None,
+        key_name=names.get(apart.key),
+        person=apart.person or None,
+        person_name=names.get(apart.person),
+        deployment=apart.deployment or None,
+        endpoint=apart.endpoint or None,
+    )
+
+
+def _shown(added: Added) -> dict[str, Any]:
+    """As the fields of an answer."""
+    sums = added.sums
+    found: dict[str, Any] = {name: value for name, value in sums.items() if name in UsageSums.model_fields}
+    return found | {
+        "first_byte_mean_seconds": _mean(sums["first_byte_seconds"], sums["answered"]),
+        "duration_mean_seconds": _mean(sums["duration_seconds"], sums["requests"]),
+        "endings": dict(sorted(added.endings.items())),
+        "cost": added.cost,
+    }
+
+
+def _mean(total: float, number: float) -> float | None:
+    return total / number if number else None
+
+
+def _apart_in_time(stored: RowMapping, by: str, zone: ZoneInfo) -> Apart:
+    if by == "deployment":
+        return Apart(account=stored["account"], deployment=stored["deployment"])
+    return Apart(stored["hour"] if by == "hour" else stored["hour"].astimezone(zone).date().isoformat())
+
+
+def _latency_row(measure: str, apart: Apart, counts: list[int]) -> LatencyRow:
+    return LatencyRow(
+        measure=Latency(measure),
+        hour=apart.time if isinstance(apart.time, datetime) else None,
+        day=apart.time if apart.time and isinstance(apart.time, str) else None,
+        account=apart.account or None,
+        deployment=apart.deployment or None,
+        number=sum(counts),
+        p50=quantile(0.5, counts),
+        p95=quantile(0.95, counts),
+        p99=quantile(0.99, counts),
+    )
