@@ -23,9 +23,9 @@ from gateway.server.handlers.probes import SHUTDOWN, Shutdown
 from gateway.server.refusal_response import REFUSER, Refuser
 from gateway.server.routes import add_operator_routes, add_probes, add_routes
 from gateway.server.team import team_database
-from gateway.server.team.key_uses import KeyUses
 from gateway.telemetry import access_log
 from gateway.telemetry.masking import know_keys
+from gateway.usage.ledger.ledger import LEDGER, Ledger, writer_for
 
 # Only for what the router answers: the proxied endpoints do not come this way (see `request_pipeline`).
 MIDDLEWARES = (access_log.measure, preflight.answer_preflight, authentication.authenticate)
@@ -61,10 +61,10 @@ def create_app(
     )
     app[ADMISSION] = Admission(registry, readiness, pools, relay)
     app[SHUTDOWN] = Shutdown()
-    uses = KeyUses(registry.place)
-    app[COMPLETION] = Completion(access, readiness, uses)
+    app[LEDGER] = ledger = Ledger(writer_for(registry.place), server.time_zone)
+    app[COMPLETION] = Completion(access, readiness, ledger)
     app.on_response_prepare.append(access_log.stamp)
-    app.cleanup_ctx.extend((registry_context, readiness_context, uses.kept))
+    app.cleanup_ctx.extend((registry_context, readiness_context, ledger.kept))
     RevokedAnswers(registry, relay)
     notice_boards.set_up(app)
     team_database.set_up(app, server)

@@ -9,8 +9,8 @@ from gateway.core import errors
 from gateway.core.exchange import Exchange
 from gateway.core.usage import read_usage
 from gateway.proxy.upstream.readiness import Readiness
-from gateway.server.team.key_uses import KeyUses
 from gateway.telemetry.access_log import AccessLog
+from gateway.usage.ledger.ledger import Ledger
 
 _UNREACHABLE = errors.UNREACHABLE.reason
 
@@ -18,13 +18,13 @@ _UNREACHABLE = errors.UNREACHABLE.reason
 class Completion:
     """Called once for each exchange, when nothing of its answer is left to be sent."""
 
-    def __init__(self, access: AccessLog, readiness: Readiness, uses: KeyUses) -> None:
+    def __init__(self, access: AccessLog, readiness: Readiness, ledger: Ledger) -> None:
         self._access = access
         self._readiness = readiness
-        self._uses = uses
+        self._ledger = ledger
 
     def complete(self, exchange: Exchange, request: web.Request | None = None, peer: str | None = None) -> None:
-        """Have an unreachable upstream probed soon, read the token usage, note that the key was used, count and log.
+        """Have an unreachable upstream probed soon, read the token usage, add it to the ledger, count and log.
 
         `request` names the path in the log where there is no endpoint; `peer` the client where there is no `request`.
         """
@@ -33,7 +33,7 @@ class Completion:
         if exchange.excerpt is not None:
             exchange.usage = read_usage(exchange.excerpt.first, exchange.excerpt.last())
         if exchange.key is not None and exchange.deployment is not None:
-            self._uses.used.add(exchange.key)
+            self._ledger.add(exchange)
         self._access.log(exchange, request, peer)
 
 

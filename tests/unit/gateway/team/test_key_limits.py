@@ -12,10 +12,10 @@ from aiohttp import ClientResponse, ClientSession
 from gateway.core.endpoints import EndpointGroup
 from gateway.registry.database.database_registry import SqlRegistry
 from gateway.server.admission import REGISTRY
-from gateway.server.completion import COMPLETION
 from gateway.team.models.deployments import NewDeployment
 from gateway.team.models.keys import CreatedKey, KeyChange, NewKey
 from gateway.telemetry.access_log import ACCESS
+from gateway.usage.ledger.ledger import LEDGER
 from mockserver import MockLlamaServer
 from tests.harness.pages.team_pages import Team, team_serving
 
@@ -119,7 +119,7 @@ async def test_a_key_is_off_and_on_again(team: Team) -> None:
 async def test_when_a_key_was_used_is_kept_to_the_minute(team: Team, tmp_path: Path) -> None:
     key, unused = await a_key(team), await team.do("keys.create", asked=NewKey(account="acme", name="other"))
     await status(team, key.key)
-    await team.app[COMPLETION]._uses.write()
+    await team.app[LEDGER].write()
     shown = await team.do("keys.get", key.id)
     assert shown.last_used_at is not None
     assert (shown.last_used_at.second, shown.last_used_at.microsecond) == (0, 0)
@@ -128,26 +128,21 @@ async def test_when_a_key_was_used_is_kept_to_the_minute(team: Team, tmp_path: P
 
 async def test_a_locked_database_loses_no_use_of_a_key(team: Team, tmp_path: Path) -> None:
     key = await a_key(team)
-    await status(team, key.key)
-    uses = team.app[COMPLETION]._uses
     with closing(sqlite3.connect(tmp_path / "gateway.db", isolation_level=None)) as database:
         database.execute("BEGIN IMMEDIATE")
-        await uses.write()
-        assert uses.used == {key.id}
+        await status(team, key.key)
+        assert not await team.app[LEDGER].write()
         database.execute("ROLLBACK")
-    await uses.write()
-    assert uses.used == set()
+    assert await team.app[LEDGER].write()
     assert (await team.do("keys.get", key.id)).last_used_at is not None
 
 
 async def test_a_database_that_is_gone_for_a_while_loses_no_use_of_a_key(team: Team, tmp_path: Path) -> None:
     key = await a_key(team)
-    await status(team, key.key)
-    uses = team.app[COMPLETION]._uses
     path, elsewhere = tmp_path / "gateway.db", tmp_path / "elsewhere.db"
     path.rename(elsewhere)
-    await uses.write()
-    assert uses.used == {key.id}
+    await status(team, key.key)
+    assert not await team.app[LEDGER].write()
     elsewhere.rename(path)
-    await uses.write()
-    assert uses.used == set()
+    assert await team.app[LEDGER].write()
+    assert (await team.do("keys.get", key.id)).last_used_at is not None

@@ -1,0 +1,154 @@
+"""Adds up every exchange that ends, off the way of requests, and has it written once a second."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from time import monotonic, time
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+
+from gateway.config.document import SourceError
+from gateway.core.exchange import Exchange
+from gateway.usage.ledger.sqlite_writer import SqliteWriter
+from gateway.usage.ledger.sums import PERIOD_SECONDS, Batch, Period, PeriodSums, Sums, Who, period_at
+
+_SECONDS = 1.0  # between two batches: with the time that one takes, a killed process loses less than 2 s
+_LAST_TRIES = 3  # of the last batch, once the gateway has stopped
+_AGAIN_SECONDS = 0.3  # between two of them
+
+log = logging.getLogger("gateway.usage")
+
+
+class Writer(Protocol):
+    """Writes batches to a database, each once whatever happens. Raises SourceError, and then may have written it."""
+
+    async def write(self, batch: Batch) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Ledger:
+    """Who used how much, since the last batch that the database has taken.
+
+    `problem` says why it takes none now, since `failing_since` (monotonic). A batch whose writing failed is written
+    again as it was, under its own id; what ends meanwhile is added up for the next.
+    """
+
+    def __init__(self, writer: Writer | None, time_zone: str, clock: Callable[[], float] = time) -> None:
+        self.problem: str | None = None
+        self.failing_since = 0.0
+        self._writer = writer
+        self._zone = ZoneInfo(time_zone)
+        self._clock = clock
+        self._writing = asyncio.Lock()
+        self._failed: Batch | None = None
+        self._periods: dict[Period, PeriodSums] = {}
+        self._newest = PeriodSums()
+        # The rows of the newest. A named tuple equals a plain one, which costs a third to make.
+        self._rows: Mapping[tuple[str | None, ...], Sums] = {}
+        self._begin = self._end = 0.0  # of the newest, by the clock
+
+    def add(self, exchange: Exchange) -> None:
+        """Add an exchange that ends now. It has a key, a deployment and an endpoint."""
+        if self._writer is None:
+            return
+        now = self._clock()
+        if not self._begin <= now < self._end:
+            self._turn(now)
+        who = (exchange.account, exchange.key, exchange.deployment, exchange.endpoint, exchange.ending._value_)
+        row = self._rows.get(who)
+        if row is None:
+            row = self._newest.open_row(Who(*(part or "" for part in who)))
+            row.person = exchange.person or ""
+        row.ended_at = now
+        row.add(exchange)
+
+    async def kept(self, _app: web.Application) -> AsyncIterator[None]:
+        """Batches are written while the gateway serves, and a last one as it stops."""
+        if self._writer is None:
+            yield
+            return
+        stopping = asyncio.Event()
+        task = asyncio.create_task(self._write_until(stopping), name="usage")
+        yield
+        stopping.set()
+        await task
+        await self._writer.close()
+
+    async def write(self) -> bool:
+        """Write one batch. True if nothing is left of what there was to write."""
+        if self._writer is None:
+            return True
+        async with self._writing:
+            batch = self._failed = self._failed or self._take()
+            if batch is None:
+                return True
+            try:
+                await self._writer.write(batch)
+            except SourceError as error:
+                self._note_problem(" | ".join(error.lines))
+                return False
+            self._failed = None
+            self._note_success()
+            return not self._periods
+
+    def _take(self) -> Batch | None:
+        if not self._periods:
+            return None
+        periods, self._periods = self._periods, {}
+        self._end = 0.0  # the next exchange begins a new sum
+        return Batch(periods)
+
+    def _turn(self, now: float) -> None:
+        self._begin = now // PERIOD_SECONDS * PERIOD_SECONDS
+        self._end = self._begin + PERIOD_SECONDS
+        self._newest = self._periods.setdefault(period_at(self._begin, self._zone), PeriodSums())
+        self._rows = self._newest.rows  # type: ignore[assignment]
+
+    async def _write_until(self, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_SECONDS):
+                    await stopping.wait()
+            await self.write()
+        await self._write_the_last()
+
+    async def _write_the_last(self) -> None:
+        for _ in range(_LAST_TRIES):
+            if await self.write():
+                return
+            await asyncio.sleep(_AGAIN_SECONDS)
+        left = (self._failed, self._take())
+        lost = sum(batch.requests for batch in left if batch is not None)
+        if lost:
+            log.error("the usage of %d requests is lost: %s", lost, self.problem)
+
+    def _note_problem(self, problem: str) -> None:
+        if self.problem is None:
+            self.failing_since = monotonic()
+        if self.problem != problem:
+            log.warning("usage is not written yet, and kept: %s", problem)
+        self.problem = problem
+
+    def _note_success(self) -> None:
+        if self.problem is not None:
+            log.info("usage is written again, after %.0f s; nothing is lost", monotonic() - self.failing_since)
+            self.problem = None
+
+
+def writer_for(place: str | Path | None) -> Writer | None:
+    """Who writes to the registry's database at this place; nobody where the registry is a file."""
+    if isinstance(place, Path):
+        return SqliteWriter(place)
+    if place is None:
+        return None
+    from gateway.usage.ledger.server_writer import ServerWriter
+
+    return ServerWriter(place)
+
+
+LEDGER = web.AppKey("ledger", Ledger)

@@ -1,0 +1,184 @@
+"""What the ledger adds up, and the batches in which it is written. Pure: no I/O."""
+
+import uuid
+from bisect import bisect_left
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from time import monotonic
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from gateway.core.exchange import Exchange
+from gateway.telemetry.metrics import BOUNDS
+
+PERIOD_SECONDS = 900  # in which neither hour nor day changes: zones begin their days at a quarter of an hour
+COLUMNS = (  # of `gateway/registry/database/usage_tables.py`, in the order of `Sums.values`
+    *("requests", "answered", "tokens_in", "tokens_cached", "tokens_out", "tokens_counted"),
+    *("queue_seconds", "slot_seconds", "first_byte_seconds", "duration_seconds"),
+)
+Values = tuple[int | float, ...]
+_BUCKETS = len(BOUNDS) + 1
+
+
+class Period(NamedTuple):
+    """When an exchange ended: the hour, in UTC, and the day in the zone of `server.time_zone`, like 2026-11-28."""
+
+    hour: datetime
+    day: str
+
+
+class Who(NamedTuple):
+    """Whose use it was, of what, and how it ended. `key`, `endpoint` and `ending` are empty where hours were merged."""
+
+    account: str
+    key: str
+    deployment: str
+    endpoint: str
+    ending: str
+
+
+class Latency:
+    """How many exchanges of a deployment took how long: for each measure, numbers by BOUNDS, and one above."""
+
+    __slots__ = ("duration", "first_byte", "queue")
+
+    def __init__(self) -> None:
+        self.queue = [0] * _BUCKETS  # of those that got a place
+        self.first_byte = [0] * _BUCKETS  # of those that were answered, as the next
+        self.duration = [0] * _BUCKETS
+
+    def buckets(self) -> Iterator[tuple[str, int, int]]:
+        """Measure, bucket and number of each that is not 0."""
+        for measure in ("queue", "first_byte", "duration"):
+            for bucket, number in enumerate(getattr(self, measure)):
+                if number:
+                    yield measure, bucket, number
+
+
+class Sums:
+    """What the exchanges of one key, deployment, endpoint and ending add up to. Seconds are floats."""
+
+    __slots__ = (
+        *("answered", "duration", "ended_at", "first_byte", "latency", "person", "queue", "requests", "slot"),
+        *("tokens_cached", "tokens_counted", "tokens_in", "tokens_out"),
+    )
+
+    def __init__(self, latency: Latency) -> None:
+        self.latency = latency  # which rows of a deployment share
+        self.person = ""
+        self.ended_at = 0.0  # the last of them, in seconds since 1970
+        self.requests = self.answered = 0
+        self.tokens_in = self.tokens_cached = self.tokens_out = self.tokens_counted = 0
+        self.queue = self.slot = self.first_byte = self.duration = 0.0
+
+    def add(self, exchange: Exchange) -> None:
+        """Add an exchange that ends now."""
+        started, sent_at, first_byte_at = exchange.started, exchange.sent_at, exchange.first_byte_at
+        latency, usage = self.latency, exchange.usage
+        duration = monotonic() - started
+        self.requests += 1
+        self.duration += duration
+        if sent_at is None:
+            self.queue += duration
+        else:
+            queue = sent_at - started
+            self.queue += queue
+            self.slot += duration - queue
+            latency.queue[bisect_left(BOUNDS, queue)] += 1
+        if first_byte_at is not None:
+            first_byte = first_byte_at - started
+            self.answered += 1
+            self.first_byte += first_byte
+            latency.first_byte[bisect_left(BOUNDS, first_byte)] += 1
+            latency.duration[bisect_left(BOUNDS, duration)] += 1
+        if usage is not None:
+            self.tokens_in += usage.tokens_in
+            self.tokens_cached += usage.cached
+            self.tokens_out += usage.tokens_out
+
+    def values(self) -> Values:
+        """In the order of COLUMNS."""
+        tokens = (self.tokens_in, self.tokens_cached, self.tokens_out, self.tokens_counted)
+        return (self.requests, self.answered, *tokens, self.queue, self.slot, self.first_byte, self.duration)
+
+
+class PeriodSums:
+    """The sums of one period."""
+
+    __slots__ = ("latency", "rows")
+
+    def __init__(self) -> None:
+        self.rows: dict[Who, Sums] = {}
+        self.latency: dict[tuple[str, str], Latency] = {}  # by account and deployment
+
+    def open_row(self, who: Who) -> Sums:
+        """A row for somebody who has none yet."""
+        place = who.account, who.deployment
+        latency = self.latency.get(place)
+        if latency is None:
+            latency = self.latency[place] = Latency()
+        self.rows[who] = row = Sums(latency)
+        return row
+
+
+class UsageRow(NamedTuple):
+    """One row of a batch, for the hour and for the day."""
+
+    period: Period
+    who: Who
+    person: str
+    values: Values
+
+
+class LatencyRow(NamedTuple):
+    """How many exchanges of an hour fell into one bucket."""
+
+    hour: datetime
+    account: str
+    deployment: str
+    measure: str
+    bucket: int
+    number: int
+
+
+class Batch:
+    """What is written at once. Its `id` is written with it: a batch that is written again changes nothing.
+
+    Nothing is added to its sums any more, so that a thread may read it.
+    """
+
+    def __init__(self, periods: dict[Period, PeriodSums]) -> None:
+        self.id = uuid.uuid4().hex
+        self._periods = periods
+
+    @property
+    def requests(self) -> int:
+        """How many exchanges are in it."""
+        return sum(row.requests for sums in self._periods.values() for row in sums.rows.values())
+
+    def usage(self) -> Iterator[UsageRow]:
+        """The sums, a row for each who used anything."""
+        for period, sums in self._periods.items():
+            for who, row in sums.rows.items():
+                yield UsageRow(period, Who(*who), row.person, row.values())
+
+    def latency(self) -> Iterator[LatencyRow]:
+        """How long exchanges took."""
+        for period, sums in self._periods.items():
+            for place, one in sums.latency.items():
+                for measure, bucket, number in one.buckets():
+                    yield LatencyRow(period.hour, *place, measure, bucket, number)
+
+    def key_uses(self) -> dict[str, datetime]:
+        """When each key was last used, to the minute."""
+        last: dict[str, float] = {}
+        for sums in self._periods.values():
+            for who, row in sums.rows.items():
+                last[who.key] = max(row.ended_at, last.get(who.key, 0.0))
+        return {key: datetime.fromtimestamp(at // 60 * 60, UTC) for key, at in last.items() if key}
+
+
+def period_at(seconds: float, zone: ZoneInfo) -> Period:
+    """The period of a moment, in seconds since 1970."""
+    hour = datetime.fromtimestamp(seconds // 3600 * 3600, UTC)
+    return Period(hour, datetime.fromtimestamp(seconds, zone).date().isoformat())

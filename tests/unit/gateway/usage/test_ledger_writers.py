@@ -1,0 +1,129 @@
+"""Both writers of the ledger, through the driver of SQLite and through SQLAlchemy: the same rows, each batch once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from gateway.core.exchange import Exchange
+from gateway.core.usage import Usage
+from gateway.registry.database.engine import database_url
+from gateway.registry.database.migrate import prepare
+from gateway.usage.ledger.ledger import Writer
+from gateway.usage.ledger.server_writer import ServerWriter
+from gateway.usage.ledger.sqlite_writer import SqliteWriter
+from gateway.usage.ledger.sums import Batch, Period, PeriodSums, Who
+from tests.harness.storage.databases import rows
+
+NOON = Period(datetime(2026, 11, 28, 12, tzinfo=UTC), "2026-11-28")
+LATER = Period(datetime(2026, 11, 28, 13, tzinfo=UTC), "2026-11-28")
+TOMORROW = Period(datetime(2026, 11, 28, 23, tzinfo=UTC), "2026-11-29")
+ANN, BEN = (Who("acme", key, "chat", "/v1/messages", "finished") for key in ("key_ann", "key_ben"))
+TABLES = ("usage_hours", "usage_days", "usage_latency", "key_uses")
+USED_AT = 1_800_000_000.0
+
+
+@pytest.fixture
+async def file(tmp_path: Path) -> Path:
+    path = tmp_path / "gateway.db"
+    await prepare(database_url(path), create=True)
+    return path
+
+
+def a_writer(kind: str, file: Path) -> Writer:
+    return SqliteWriter(file) if kind == "driver" else ServerWriter(f"sqlite+aiosqlite:///{file}")
+
+
+@pytest.fixture(params=["driver", "SQLAlchemy"])
+async def writer(request: pytest.FixtureRequest, file: Path) -> AsyncIterator[Writer]:
+    writer = a_writer(request.param, file)
+    yield writer
+    await writer.close()
+
+
+def batch(*uses: tuple[Period, Who], at: float = USED_AT, person: str = "") -> Batch:
+    """One of these exchanges, of 3 tokens in and 5 out each."""
+    periods: dict[Period, PeriodSums] = {}
+    for period, who in uses:
+        sums = periods.setdefault(period, PeriodSums())
+        row = sums.rows.get(who) or sums.open_row(who)
+        exchange = Exchange("x")
+        exchange.sent_at = exchange.first_byte_at = exchange.started
+        exchange.usage = Usage(3, 5)
+        row.person, row.ended_at = person, at
+        row.add(exchange)
+    return Batch(periods)
+
+
+def totals(file: Path, table: str, period: str) -> list[tuple[object, ...]]:
+    query = f"SELECT {period}, key, requests, tokens_in, tokens_out FROM {table} ORDER BY 1, 2"
+    return rows(file, query)
+
+
+async def test_batches_are_added_to_what_is_there(writer: Writer, file: Path) -> None:
+    await writer.write(batch((NOON, ANN), (NOON, BEN), (NOON, ANN)))
+    await writer.write(batch((NOON, ANN)))
+    expected = [("key_ann", 3, 9, 15), ("key_ben", 1, 3, 5)]
+    assert [row[1:] for row in totals(file, "usage_hours", "hour")] == expected
+    assert [row[1:] for row in totals(file, "usage_days", "day")] == expected
+
+
+async def test_hours_of_one_batch_are_added_up_by_the_day(writer: Writer, file: Path) -> None:
+    await writer.write(batch((NOON, ANN), (LATER, ANN), (TOMORROW, ANN)))
+    hours = [str(row[0])[11:13] for row in totals(file, "usage_hours", "hour")]
+    assert hours == ["12", "13", "23"]
+    assert totals(file, "usage_days", "day") == [
+        ("2026-11-28", "key_ann", 2, 6, 10),
+        ("2026-11-29", "key_ann", 1, 3, 5),
+    ]
+
+
+async def test_a_batch_is_written_once_however_often_it_is_tried(writer: Writer, file: Path) -> None:
+    one = batch((NOON, ANN))
+    await writer.write(one)
+    before = [rows(file, f"SELECT * FROM {table}") for table in TABLES]
+    await writer.write(one)
+    assert [rows(file, f"SELECT * FROM {table}") for table in TABLES] == before
+    assert rows(file, "SELECT id FROM usage_batches") == [(one.id,)]
+
+
+async def test_a_key_was_used_when_it_was_used_last(writer: Writer, file: Path) -> None:
+    for at in (USED_AT, USED_AT + 120, USED_AT - 600):
+        await writer.write(batch((NOON, ANN), at=at))
+    assert rows(file, "SELECT key, last_used_at FROM key_uses") == [("key_ann", "2027-01-15 08:02:00.000000")]
+
+
+async def test_latency_is_added_up_in_buckets(writer: Writer, file: Path) -> None:
+    await writer.write(batch((NOON, ANN), (NOON, BEN)))
+    await writer.write(batch((NOON, ANN)))
+    query = "SELECT measure, bucket, number FROM usage_latency ORDER BY measure"
+    assert rows(file, query) == [("duration", 0, 3), ("first_byte", 0, 3), ("queue", 0, 3)]
+
+
+async def test_both_writers_leave_the_same_rows(file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.db"
+    await prepare(database_url(other), create=True)
+    for one in (batch((NOON, ANN), (TOMORROW, BEN), person="per_1"), batch((NOON, ANN), (LATER, ANN))):
+        for writer in (SqliteWriter(file), ServerWriter(f"sqlite+aiosqlite:///{other}")):
+            await writer.write(one)
+            await writer.close()
+    for table in TABLES:
+        both = (sorted(rows(path, f"SELECT * FROM {table}")) for path in (file, other))
+        for row, same in zip(*both, strict=True):
+            assert row == pytest.approx(same)
+
+
+async def test_writers_of_several_processes_add_to_the_same_rows(file: Path) -> None:
+    async def write_ten(kind: str) -> None:
+        writer = a_writer(kind, file)
+        for _ in range(10):
+            await writer.write(batch((NOON, ANN), (NOON, BEN)))
+        await writer.close()
+
+    await asyncio.gather(*(write_ten(kind) for kind in ("driver", "driver", "SQLAlchemy", "SQLAlchemy")))
+    assert [row[1:] for row in totals(file, "usage_hours", "hour")] == [
+        ("key_ann", 40, 120, 200),
+        ("key_ben", 40, 120, 200),
+    ]
