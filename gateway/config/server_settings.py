@@ -5,7 +5,18 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from gateway.config.price_settings import UsageKept
-from gateway.config.setting_types import NO_BOOL, Host, Hosts, Model, Network, Origin, Seconds, SecondsOrZero, TimeZone
+from gateway.config.setting_types import (
+    NO_BOOL,
+    Host,
+    Hosts,
+    Model,
+    Network,
+    Origin,
+    PublicUrl,
+    Seconds,
+    SecondsOrZero,
+    TimeZone,
+)
 from gateway.config.sign_in_settings import SignIn
 
 
@@ -112,6 +123,11 @@ class Server(Model):
     )
     port: Annotated[int, Field(ge=0, le=65535), NO_BOOL] = Field(
         default=8080, description="TCP port to listen on; 0 takes any free one."
+    )
+    public_url: PublicUrl | None = Field(
+        default=None,
+        description="Where clients reach the gateway, like `https://llm.example.org`, for links and base URLs on its "
+        "pages; where left out, it is what the browser has asked for.",
     )
     admin: Admin | None = Field(default=None, description="A port for the operator alone.")
     limits: ServerLimits = Field(default=ServerLimits(), description="What a request may measure.")

@@ -1,5 +1,6 @@
 """The kinds of value a setting may be, each refused in words for the person who wrote it. Pure: no I/O."""
 
+import re
 import ssl
 from datetime import UTC, datetime
 from ipaddress import ip_network
@@ -14,6 +15,10 @@ from gateway.core.endpoints import EndpointGroup
 from gateway.core.http.cors import checked_origin
 
 _DAY = 86_400.0
+# Scheme, name or address, and perhaps a port and a path, none of which needs escaping anywhere.
+_PUBLIC_URL = re.compile(
+    r"https?://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[1-9][0-9]{0,4})?(?:/[A-Za-z0-9._~-]+)*"
+).fullmatch
 
 
 class Model(BaseModel):
@@ -114,6 +119,12 @@ def moment(value: object) -> datetime:
     raise ValueError("must be a date and time with its time zone, like 2027-01-01T00:00:00Z")
 
 
+def _public_url(value: str) -> str:
+    if _PUBLIC_URL(value.rstrip("/")) is None:
+        raise ValueError("must be where clients reach the gateway, like https://llm.example.org, perhaps with a path")
+    return value.rstrip("/")
+
+
 def _time_zone(value: str) -> str:
     try:
         return ZoneInfo(value).key
@@ -126,6 +137,7 @@ NO_BOOL = BeforeValidator(_no_bool)  # behind the bounds, or the JSON Schema wou
 Seconds = Annotated[float, Field(gt=0, le=_DAY, allow_inf_nan=False), NO_BOOL]
 SecondsOrZero = Annotated[float, Field(ge=0, le=_DAY, allow_inf_nan=False), NO_BOOL]
 Origin = Annotated[str, AfterValidator(checked_origin)]
+PublicUrl = Annotated[str, AfterValidator(_public_url)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Host = Annotated[str, AfterValidator(_host)]
 Hosts = Annotated[

@@ -181,7 +181,10 @@ def _show(target: Target, made: CreatedInvitation, as_json: bool) -> None:
 
 def _pages_url(target: Target) -> str:
     server = target.configured_server()
-    return (None if server is None else url_of(server)) or DEFAULT_URL
+    if server is None:
+        return DEFAULT_URL
+    public = server.public_url if server.admin is None else None  # with a port of its own the pages are elsewhere
+    return public or url_of(server) or DEFAULT_URL
 
 
 async def _id_of(client: "TeamClient", person: str) -> str:

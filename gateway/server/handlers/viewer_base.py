@@ -1,4 +1,4 @@
-"""Where somebody who looks at the status page has reached the gateway, and so where its clients can."""
+"""Where somebody who looks at a page has reached the gateway, and where its clients can."""
 
 import re
 
@@ -8,14 +8,24 @@ _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+").fullmatch  # a path that needs n
 _PORT = re.compile(r":[0-9]+$")
 
 
-def base_url_of(request: web.Request, clients_port: int | None) -> str:
-    """`http://host:port`, and below it the path at which a proxy in front serves the gateway.
+PUBLIC_URL = web.AppKey("public_url", str)  # as the settings say it; empty where they do not
 
-    The port is `clients_port`, if that is another one than the page's. The proxy's headers change what is shown, and
-    nothing else.
+
+def base_url_of(request: web.Request, clients_port: int | None) -> str:
+    """Where clients reach the gateway: `http[s]://host[:port]`, and the path below which a proxy in front serves it.
+
+    What the settings say counts. Else it is where the page was reached, with `clients_port`, if that is another port
+    than the page's.
     """
+    if request.app[PUBLIC_URL]:
+        return request.app[PUBLIC_URL]
     if clients_port is not None:
         return f"http://{_PORT.sub('', request.host)}:{clients_port}"
+    return reached_url(request)
+
+
+def reached_url(request: web.Request) -> str:
+    """Where the page was reached. The headers of a proxy in front change what is shown, and nothing else."""
     behind_tls = request.headers.get("X-Forwarded-Proto", "").lower() == "https"
     prefix = request.headers.get("X-Forwarded-Prefix", "").rstrip("/")
     shown = prefix if _PREFIX(prefix) is not None else ""

@@ -14,7 +14,8 @@ from gateway.core.exchange import EXCHANGE
 from gateway.core.http.cors import NO_CORS
 from gateway.server.handlers import dashboard
 from gateway.server.handlers.authentication import public
-from gateway.server.team.browser_session import pages_url, session_text
+from gateway.server.handlers.viewer_base import reached_url
+from gateway.server.team.browser_session import session_text
 from gateway.server.team.team_database import TEAM
 
 
@@ -36,5 +37,5 @@ async def front_page(request: web.Request) -> web.StreamResponse:
 
 def _led_to(request: web.Request, path: str) -> web.Response:
     request[EXCHANGE].cors = NO_CORS
-    below = urlsplit(pages_url(request)).path
+    below = urlsplit(reached_url(request)).path
     return web.Response(status=303, headers={**dashboard.HEADERS, "Location": below + path})

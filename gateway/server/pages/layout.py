@@ -17,8 +17,8 @@ from gateway.config.document import SourceError
 from gateway.core import team_errors
 from gateway.core.errors import Refusal
 from gateway.server.handlers import dashboard
+from gateway.server.handlers.viewer_base import reached_url
 from gateway.server.team.browser_session import (
-    pages_url,
     require_own_origin,
     session_limits,
     session_text,
@@ -141,7 +141,7 @@ def shown_at(request: web.Request, answer: web.Response, path: str) -> web.Respo
 
 def base_path(request: web.Request) -> str:
     """The path below which a proxy in front serves the pages; nothing where there is none."""
-    return urlsplit(pages_url(request)).path
+    return urlsplit(reached_url(request)).path
 
 
 def own_path(text: str | None) -> str:

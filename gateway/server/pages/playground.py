@@ -12,10 +12,9 @@ from gateway.proxy.upstream.readiness import READINESS
 from gateway.server.admission import REGISTRY
 from gateway.server.handlers.dashboard import PAGE
 from gateway.server.handlers.preflight import CORS
-from gateway.server.handlers.viewer_base import base_url_of
+from gateway.server.handlers.viewer_base import base_url_of, reached_url
 from gateway.server.pages.layout import HEADERS, POLICY, base_path, page, rendered
 from gateway.server.pages.operations import do, read_form, text_of
-from gateway.server.team.browser_session import pages_url
 from gateway.team.actor import Actor
 from gateway.team.models.playground import NewPlaygroundKey, PlaygroundKey
 from gateway.team.operation_error import OperationError
@@ -38,8 +37,9 @@ async def overview(request: web.Request, actor: Actor) -> web.Response:
     actor.reach("playground.key")
     if "HX-Request" in request.headers:
         return web.Response(headers={**HEADERS, "HX-Redirect": base_path(request) + str(request.rel_url)})
-    relay = base_url_of(request, request.app[PAGE].clients_port)
-    own, theirs = (_origin(url) for url in (pages_url(request), relay))
+    port, here = request.app[PAGE].clients_port, reached_url(request)
+    relay = here if port is None else base_url_of(request, port)
+    own, theirs = _origin(here), _origin(relay)
     answer = rendered(
         request,
         "playground.html",

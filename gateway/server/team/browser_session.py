@@ -7,7 +7,8 @@ from aiohttp import hdrs, web
 
 from gateway.core import team_errors
 from gateway.core.errors import Refusal
-from gateway.server.handlers.viewer_base import base_url_of
+from gateway.server.handlers.dashboard import PAGE
+from gateway.server.handlers.viewer_base import base_url_of, reached_url
 from gateway.server.team.team_database import SIGN_IN
 from gateway.team.actor import Face, Way
 from gateway.team.signing_in.session_limits import SessionLimits
@@ -61,12 +62,12 @@ def forget_attempt(request: web.Request, response: web.StreamResponse) -> None:
 
 def is_secure(request: web.Request) -> bool:
     """Whether the browser reaches the gateway over TLS."""
-    return base_url_of(request, None).startswith("https://")
+    return reached_url(request).startswith("https://")
 
 
 def pages_url(request: web.Request) -> str:
-    """Where the browser, or whoever asks, reaches the gateway's pages."""
-    return base_url_of(request, None)
+    """Where people reach the gateway's pages: with the clients, unless these have a port of their own."""
+    return base_url_of(request, None) if request.app[PAGE].clients_port is None else reached_url(request)
 
 
 def way_of(request: web.Request, face: Face = Face.PAGE) -> Way:
