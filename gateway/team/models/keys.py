@@ -61,7 +61,9 @@ class KeyRotation(Request):
     """How a key is replaced by its successor."""
 
     grace_seconds: Seconds = Field(
-        default=timedelta(hours=24), description="How long the old one still works, in seconds; a day if left out."
+        default=timedelta(hours=24),
+        description="How long the old one still works, in seconds; a day if left out.",
+        json_schema_extra={"default": 86_400},
     )
     expires_at: Moment | None = Field(
         default=None, description="When the successor ends; if left out, it gets the lifetime of the old one."
