@@ -78,6 +78,11 @@ class Endpoint:
         return _LAST_WORDS.get(self.path)
 
     @property
+    def uses_tokens(self) -> bool:
+        """Whether its model reads or writes: what only counts, splits or joins tokens uses none."""
+        return self.has_body and self.path not in _WITHOUT_MODEL
+
+    @property
     def methods(self) -> tuple[str, ...]:
         """The methods that it is served for: HEAD wherever GET is (RFC 9110 9.3.2)."""
         return ("GET", "HEAD") if self.method == "GET" else (self.method,)
@@ -114,6 +119,17 @@ _TABLE = (
     Endpoint("GET", "/props", NATIVE, rewrite=without_paths),
     Endpoint("GET", "/health", NATIVE, own=True),
     Endpoint("GET", "/v1/health", NATIVE, own=True),
+)
+_WITHOUT_MODEL = frozenset(
+    {
+        "/v1/chat/completions/input_tokens",
+        "/v1/responses/input_tokens",
+        "/v1/messages/count_tokens",
+        "/v1/chat/completions/control",
+        "/tokenize",
+        "/detokenize",
+        "/apply-template",
+    }
 )
 _LAST_WORDS = {
     "/v1/chat/completions": LastWord.DONE,

@@ -94,6 +94,10 @@ BUSY = error_row(
     "Too many requests are waiting for this endpoint.",
     {"Retry-After": "1", "x-should-retry": "true"},
 )
+RATE_LIMITED = error_row(
+    "rate_limited", 429, "rate_limit_error", "Rate limit reached: {detail}.", {"x-should-retry": "true"}
+)
+BUDGET_SPENT = error_row("budget_spent", 429, "rate_limit_error", "Budget used up: {detail}.", NO_RETRY)
 TIMED_OUT = error_row(
     "timed_out",
     504,
@@ -126,6 +130,8 @@ FURTHER = (
     FAULT,
     DRAINING,
     BUSY,
+    RATE_LIMITED,
+    BUDGET_SPENT,
     TIMED_OUT,
     ENDED,
     CUT,

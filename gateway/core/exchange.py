@@ -7,6 +7,7 @@ from aiohttp import web
 
 from gateway.core.excerpt import Excerpt
 from gateway.core.http.cors import NO_CORS, CorsHeaders
+from gateway.core.rate_limits import Allotment
 from gateway.core.usage import Usage
 
 
@@ -36,7 +37,18 @@ class Exchange:
     """
 
     __slots__ = (
-        *("account", "bytes_in", "bytes_out", "cause", "client", "cors", "deployment", "ending", "endpoint"),
+        *(
+            "account",
+            "allotment",
+            "bytes_in",
+            "bytes_out",
+            "cause",
+            "client",
+            "cors",
+            "deployment",
+            "ending",
+            "endpoint",
+        ),
         *("excerpt", "fields", "first_byte_at", "id", "key", "person", "reason", "sent_at", "started", "status"),
         "usage",
     )
@@ -47,6 +59,7 @@ class Exchange:
         self.account: str | None = None
         self.key: str | None = None
         self.person: str | None = None  # whom the key belongs to
+        self.allotment: Allotment | None = None  # what it has taken of its limits, until that is settled
         self.client: str | None = None
         self.deployment: str | None = None
         self.endpoint: str | None = None

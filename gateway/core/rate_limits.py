@@ -1,7 +1,7 @@
 """Limits on what a key, a person or an account may use, as the registry knows them. Pure: no I/O."""
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 
 class Measure(StrEnum):
@@ -35,3 +35,10 @@ class RateLimit(NamedTuple):
     amount: int
     deployment: str | None = None
     is_shadow: bool = False
+
+
+class Allotment(Protocol):
+    """What a request has taken of its limits, until it is over."""
+
+    def settle(self, tokens: int | None, *, was_sent: bool) -> None:
+        """It has taken so many tokens; None: nobody knows. One that was never sent up has taken nothing."""

@@ -109,6 +109,7 @@ class Registry(abc.ABC):
     """
 
     place: str | Path | None = None  # of its database: a file, or an SQLAlchemy URL; None for one that is a YAML file
+    source = ""  # which it is, of all on this machine; without a password
 
     def __init__(self) -> None:
         self.snapshot = Snapshot()

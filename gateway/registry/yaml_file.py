@@ -100,6 +100,7 @@ class YamlRegistry(WatchingRegistry):
         super().__init__(str(path), interval)
         self.settings = Settings()
         self._path = path
+        self.source = f"file {path.absolute()}"
         self._environ = os.environ if environ is None else environ
         self._hosts = hosts
         self._signature: Signature | None = (0,)

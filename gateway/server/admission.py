@@ -21,6 +21,7 @@ from gateway.proxy.upstream.connection_pool import ConnectionPool, ConnectionPoo
 from gateway.proxy.upstream.readiness import Readiness
 from gateway.registry.base import Registry
 from gateway.telemetry.masking import masked
+from gateway.usage.limits.rate_limiter import Allowance, RateLimiter
 
 _MOST_REMEMBERED = 10_000  # admissions: keys times deployments times endpoints may be more than memory is for
 
@@ -40,6 +41,7 @@ class Admitted(NamedTuple):
     key: Key
     deployment: Deployment
     pool: ConnectionPool
+    allowance: Allowance | None = None  # what limits it; its part of that is taken when it begins
 
     def note_on(self, exchange: Exchange) -> None:
         """Name the account, key, deployment and endpoint of the exchange."""
@@ -74,7 +76,15 @@ class Admission:
     Who was admitted is remembered until the registry changes, or the pool turns its clients away.
     """
 
-    def __init__(self, registry: Registry, readiness: Readiness, pools: ConnectionPools, relay: Relay) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        readiness: Readiness,
+        pools: ConnectionPools,
+        relay: Relay,
+        limiter: RateLimiter,
+    ) -> None:
+        self._limiter = limiter
         self._registry = registry
         self._readiness = readiness
         self._pools = pools
@@ -112,7 +122,8 @@ class Admission:
             return Rejected(asked, why_not(), key, deployment)
         if self._relay.draining:
             return Rejected(asked, Refusal(errors.DRAINING), key, deployment)
-        admitted = Admitted(asked, key, deployment, self._pools.of(deployment))
+        allowance = self._limiter.allowance(key, deployment, asked.endpoint)
+        admitted = Admitted(asked, key, deployment, self._pools.of(deployment), allowance)
         self._remember(admitted)
         return admitted
 

@@ -1,6 +1,7 @@
 """Puts the gateway together: middlewares in order, contexts in order."""
 
 from collections.abc import AsyncIterator
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
@@ -27,6 +28,7 @@ from gateway.server.team import team_database
 from gateway.telemetry import access_log
 from gateway.telemetry.masking import know_keys
 from gateway.usage.ledger.ledger import LEDGER, Ledger, writer_for
+from gateway.usage.limits.rate_limiter import LIMITER, RateLimiter
 
 # Only for what the router answers: the proxied endpoints do not come this way (see `request_pipeline`).
 MIDDLEWARES = (access_log.measure, preflight.answer_preflight, authentication.authenticate)
@@ -60,12 +62,13 @@ def create_app(
         unreachable_after=probes.unreachable_after,
         silence_of=relay.silence_of,
     )
-    app[ADMISSION] = Admission(registry, readiness, pools, relay)
+    app[LIMITER] = limiter = RateLimiter(registry, ZoneInfo(server.time_zone))
+    app[ADMISSION] = Admission(registry, readiness, pools, relay, limiter)
     app[SHUTDOWN] = Shutdown()
     app[LEDGER] = ledger = Ledger(writer_for(registry.place), server.time_zone)
     app[COMPLETION] = Completion(access, readiness, ledger)
     app.on_response_prepare.append(access_log.stamp)
-    app.cleanup_ctx.extend((registry_context, readiness_context, ledger.kept))
+    app.cleanup_ctx.extend((registry_context, limits_context, readiness_context, ledger.kept))
     RevokedAnswers(registry, relay)
     notice_boards.set_up(app)
     team_database.set_up(app, server)
@@ -95,6 +98,14 @@ async def registry_context(app: web.Application) -> AsyncIterator[None]:
     know_keys(lambda digest: digest in registry.snapshot.keys)
     yield
     await registry.close()
+
+
+async def limits_context(app: web.Application) -> AsyncIterator[None]:
+    """Limits are counted while the gateway serves; what requests have taken is settled when all of them are over."""
+    limiter = app[LIMITER]
+    limiter.open()
+    yield
+    limiter.close()
 
 
 async def readiness_context(app: web.Application) -> AsyncIterator[None]:

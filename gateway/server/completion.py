@@ -11,6 +11,7 @@ from gateway.core.usage import read_usage
 from gateway.proxy.upstream.readiness import Readiness
 from gateway.telemetry.access_log import AccessLog
 from gateway.usage.ledger.ledger import Ledger
+from gateway.usage.limits.rate_limiter import settle
 
 _UNREACHABLE = errors.UNREACHABLE.reason
 
@@ -24,7 +25,7 @@ class Completion:
         self._ledger = ledger
 
     def complete(self, exchange: Exchange, request: web.Request | None = None, peer: str | None = None) -> None:
-        """Have an unreachable upstream probed soon, read the token usage, add it to the ledger, count and log.
+        """Have an unreachable upstream probed, read the usage, add it to the ledger, settle with limits, count and log.
 
         `request` names the path in the log where there is no endpoint; `peer` the client where there is no `request`.
         """
@@ -34,6 +35,8 @@ class Completion:
             exchange.usage = read_usage(exchange.excerpt.first, exchange.excerpt.last())
         if exchange.key is not None and exchange.deployment is not None:
             self._ledger.add(exchange)
+        if exchange.allotment is not None:
+            settle(exchange.allotment, exchange)
         self._access.log(exchange, request, peer)
 
 

@@ -173,6 +173,11 @@ class ConnectionPool:
         self._answered_at = now
         self._keep(connection)
 
+    def put_back(self, connection: UpstreamConnection) -> None:
+        """Take a connection back on which nothing was sent."""
+        self._give_place_back()
+        self._keep(connection)
+
     def _keep(self, connection: UpstreamConnection) -> None:
         connection.idle_since = monotonic()
         self._idle.append(connection)

@@ -35,6 +35,7 @@ class SqlRegistry(WatchingRegistry):
         where = place_of(place) if isinstance(place, str) else place
         super().__init__(_name_of(where), interval)
         self.place = self._place = where
+        self.source = f"database {self.name}"
         self._defaults = defaults
         self._reader: Reader | None = None
         self._known: Read | None = None

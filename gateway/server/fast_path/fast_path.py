@@ -65,6 +65,9 @@ class FastPath:
         head, body, endpoint = request.head, request.body, decision.asked.endpoint
         exchange = self._access.start(head.request_id, head.origin)
         decision.note_on(exchange)
+        if decision.allowance is not None and decision.allowance.take(exchange) is not None:
+            pool.put_back(connection)
+            return NO  # the other way takes it, or refuses it
         exchange.bytes_in = size = len(body)
         answer = ResponseRelay(exchange, endpoint, pool, connection, client=client, report=self._report)
         lines = head.upward + content_length(size) if size else head.upward

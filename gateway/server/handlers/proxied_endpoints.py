@@ -39,6 +39,9 @@ async def inference(app: web.Application, request: web.Request, asked: Requested
     connection.has_proved_key = connection.has_proved_key or decision.key is not None
     if isinstance(decision, Rejected):
         raise decision.refusal
+    refusal = None if decision.allowance is None else decision.allowance.take(exchange)
+    if refusal is not None:
+        raise refusal
     return await app[RELAY].carry(request, exchange, decision.pool, asked.endpoint)
 
 

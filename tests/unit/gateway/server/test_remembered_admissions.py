@@ -15,6 +15,7 @@ from gateway.proxy.upstream.connection_pool import ConnectionPools
 from gateway.proxy.upstream.readiness import Readiness
 from gateway.registry.base import Snapshot
 from gateway.server.admission import Admission, Admitted, Rejected, RequestedTarget
+from gateway.usage.limits.rate_limiter import RateLimiter
 from tests.harness.pages.status_pages import NOWHERE, ToldRegistry
 
 KEY = Key("k1", "laptop", "acme", digest_of("gw_admission"))
@@ -30,7 +31,8 @@ class Scene:
         self.pools = ConnectionPools()
         self.relay = Relay(1000, 1.0)
         readiness = Readiness(self.pools, Notifier(), 1.0, 1.0)
-        self.admission = Admission(self.registry, readiness, self.pools, self.relay)
+        limiter = RateLimiter(self.registry, UTC)
+        self.admission = Admission(self.registry, readiness, self.pools, self.relay, limiter)
         self.says(KEY, DEPLOYMENT)
 
     def says(self, key: Key, deployment: Deployment) -> None:

@@ -1,0 +1,1 @@
+"""What is kept of a limit, and how each measure is counted in it. Pure: no I/O."""

@@ -1,0 +1,150 @@
+"""Which limits a request meets, and that it takes its part of them, once, or is refused."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import tzinfo
+from hashlib import blake2b
+
+from aiohttp import web
+
+from gateway.core.account import Key
+from gateway.core.deployment import Deployment
+from gateway.core.endpoints import Endpoint
+from gateway.core.errors import Refusal
+from gateway.core.exchange import FINISHED, Exchange
+from gateway.core.rate_limits import Allotment, Measure, RateLimit, SubjectKind
+from gateway.registry.base import Registry
+from gateway.usage.limits import limit_answers
+from gateway.usage.limits.arithmetic.counting import Standing, is_of_tokens
+from gateway.usage.limits.arithmetic.record import DIGEST_BYTES
+from gateway.usage.limits.store.fallback_store import FallbackStore
+from gateway.usage.limits.store.limit_file import file_of
+from gateway.usage.limits.store.limit_store import Claim, Clock, Exceeded, LimitStore, Taken
+from gateway.usage.limits.store.memory_store import MemoryStore
+from gateway.usage.limits.store.shared_file import SharedFile
+
+
+class RateLimiter:
+    """Knows the limits of a registry's snapshot, and counts them in a file that is opened where there are any."""
+
+    def __init__(self, registry: Registry, zone: tzinfo, clock: Clock | None = None) -> None:
+        self.zone = zone
+        self.clock = clock or Clock()
+        self._registry = registry
+        self._known: object = None
+        self._limits: dict[tuple[SubjectKind, str], tuple[RateLimit, ...]] = {}
+        self.store: LimitStore = FallbackStore(self._open, MemoryStore(zone, self.clock))
+        registry.listeners.append(self._follow)
+        self._follow()
+
+    def allowance(self, key: Key, deployment: Deployment, endpoint: Endpoint) -> "Allowance | None":
+        """What a request of this key meets there; None, as for most, where nothing limits it."""
+        if not self._limits:
+            return None
+        limits = [
+            limit
+            for limit in self.limits_of(key)
+            if limit.deployment in {None, deployment.id} and (endpoint.uses_tokens or not is_of_tokens(limit.measure))
+        ]
+        return Allowance(self, limits, key, endpoint) if limits else None
+
+    def limits_of(self, key: Key) -> list[RateLimit]:
+        """The limits of a key, of whom it belongs to, and of its account."""
+        subjects = (
+            (SubjectKind.KEY, key.id),
+            (SubjectKind.PERSON, key.person or ""),
+            (SubjectKind.ACCOUNT, key.account),
+        )
+        return [limit for subject in subjects for limit in self._limits.get(subject, ())]
+
+    def standings(self, limits: Sequence[RateLimit]) -> list[Standing]:
+        """How limits stand now, in their order."""
+        return self.store.look([claim_of(limit) for limit in limits])
+
+    def open(self) -> None:
+        """Open the file now, if there is anything to count."""
+        if self._limits:
+            self.store.look(())
+
+    def close(self) -> None:
+        """Leave the file."""
+        self.store.close()
+
+    def _follow(self) -> None:
+        limits = self._registry.snapshot.limits
+        if limits is not self._known:
+            self._known = limits
+            self._limits = _by_subject(limits.values())
+
+    def _open(self) -> LimitStore:
+        path = file_of(self._registry)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return SharedFile(path, self.zone, self.clock)
+
+
+class Allowance:
+    """The limits that the requests of one key to one endpoint meet."""
+
+    __slots__ = ("_claims", "_limiter", "_protocol", "_usual")
+
+    def __init__(self, limiter: RateLimiter, limits: Iterable[RateLimit], key: Key, endpoint: Endpoint) -> None:
+        self._limiter = limiter
+        self._protocol = endpoint.protocol
+        self._claims = [claim_of(limit) for limit in limits]
+        is_learned = any(is_of_tokens(claim.limit.measure) for claim in self._claims)
+        self._usual = _digest("usual", key.id, endpoint.path) if is_learned else None
+
+    def take(self, exchange: Exchange) -> Refusal | None:
+        """Take a request's part, to be settled with the exchange; or return why not, and take nothing."""
+        limiter = self._limiter
+        taken = limiter.store.take(self._claims, self._usual)
+        now = limiter.clock.wall()
+        if isinstance(taken, Exceeded):
+            return limit_answers.refusal(self._protocol, taken.standings, now, limiter.zone)
+        exchange.allotment = _Allotment(limiter.store, taken)
+        exchange.fields += limit_answers.lines(limit_answers.fields(self._protocol, taken.standings, now))
+        return None
+
+
+def settle(allotment: Allotment, exchange: Exchange) -> None:
+    """An exchange is over. Of one that broke off without telling its tokens, those that were reserved are used."""
+    tokens: int | None = 0
+    if exchange.usage is not None:
+        tokens = exchange.usage.tokens_in + exchange.usage.tokens_out
+    elif exchange.first_byte_at is not None and exchange.ending is not FINISHED:
+        tokens = None
+    allotment.settle(tokens, was_sent=exchange.sent_at is not None)
+
+
+class _Allotment:
+    """What an exchange has taken."""
+
+    __slots__ = ("_store", "_taken")
+
+    def __init__(self, store: LimitStore, taken: Taken) -> None:
+        self._store = store
+        self._taken = taken
+
+    def settle(self, tokens: int | None, *, was_sent: bool) -> None:
+        """As the store's."""
+        self._store.settle(self._taken, tokens, was_sent=was_sent)
+
+
+LIMITER = web.AppKey("limiter", RateLimiter)
+
+
+def claim_of(limit: RateLimit) -> Claim:
+    """By what it is counted: a limit of another amount goes on where it was."""
+    return Claim(limit, _digest(limit.subject_kind, limit.subject, limit.deployment or "", limit.measure))
+
+
+def _digest(*parts: str) -> bytes:
+    return blake2b("\0".join(parts).encode(), digest_size=DIGEST_BYTES).digest()
+
+
+def _by_subject(limits: Iterable[RateLimit]) -> dict[tuple[SubjectKind, str], tuple[RateLimit, ...]]:
+    found: dict[tuple[SubjectKind, str], list[RateLimit]] = defaultdict(list)
+    for limit in limits:
+        found[limit.subject_kind, limit.subject].append(limit)
+    order = list(Measure)
+    return {name: tuple(sorted(some, key=lambda one: order.index(one.measure))) for name, some in found.items()}
