@@ -40,5 +40,8 @@ class RateLimit(NamedTuple):
 class Allotment(Protocol):
     """What a request has taken of its limits, until it is over."""
 
+    def leave(self) -> None:
+        """Count it no longer as under way: its client is about to have all of its answer, and may ask again."""
+
     def settle(self, tokens: int | None, *, was_sent: bool) -> None:
-        """It has taken so many tokens; None: nobody knows. One that was never sent up has taken nothing."""
+        """It is over, and took so many tokens; None: nobody knows. If it was never sent up, it has taken nothing."""

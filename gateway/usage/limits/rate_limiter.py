@@ -117,17 +117,24 @@ def settle(allotment: Allotment, exchange: Exchange) -> None:
 
 
 class _Allotment:
-    """What an exchange has taken."""
+    """What an exchange has taken: its place among those under way, which it leaves first, and all else."""
 
-    __slots__ = ("_store", "_taken")
+    __slots__ = ("_place", "_rest", "_store")
 
     def __init__(self, store: LimitStore, taken: Taken) -> None:
         self._store = store
-        self._taken = taken
+        self._place, self._rest = taken.parted(Measure.CONCURRENT_REQUESTS)
+
+    def leave(self) -> None:
+        place, self._place = self._place, None
+        if place is not None:
+            self._store.settle(place, 0, was_sent=True)
 
     def settle(self, tokens: int | None, *, was_sent: bool) -> None:
-        """As the store's."""
-        self._store.settle(self._taken, tokens, was_sent=was_sent)
+        self.leave()
+        rest, self._rest = self._rest, None
+        if rest is not None:
+            self._store.settle(rest, tokens, was_sent=was_sent)
 
 
 LIMITER = web.AppKey("limiter", RateLimiter)

@@ -62,3 +62,18 @@ def test_a_gateway_that_was_killed_goes_on_counting(start_gateway: StartGateway,
     first.stop(signal.SIGKILL)
     second = start_gateway(config)
     assert [second.ask(chat("demo", key=key)).status for _ in range(3)] == [200, 429, 429]
+
+
+def test_who_asks_another_gateway_after_an_answer_is_not_refused(
+    start_gateway: StartGateway, place: tuple[Path, str]
+) -> None:
+    path, key = place
+    limit(path, "key", "", "concurrent_requests", 1)
+    with sqlite3.connect(path) as database:
+        database.execute("DELETE FROM limits WHERE subject_kind = 'account'")
+        database.execute("UPDATE limits SET subject = (SELECT id FROM keys)")
+    database.close()
+    config = f"server: {{port: 0}}\ndatabase: {path}\n"
+    ask = chat("demo", key=key)
+    with start_gateway(config).connect() as one, start_gateway(config).connect() as other:
+        assert {client.ask(ask).status for _ in range(150) for client in (one, other)} == {200}

@@ -18,9 +18,9 @@ _SOON = 1.0
 
 
 class Moment(NamedTuple):
-    """Now: seconds of a clock that never goes back, the Unix time, and what the calendar says of that."""
+    """Now: nanoseconds of a clock that never goes back, the Unix time, and what the calendar says of that."""
 
-    steady: float
+    steady: int
     wall: float
     day: Period
     month: Period
@@ -99,13 +99,13 @@ def _wait(record: Record, limit: RateLimit, moment: Moment) -> float:
         return max(_period(limit.measure, moment).ends - moment.wall, _SOON)
     if limit.measure is CONCURRENT or most < 0:
         return _SOON
-    return sliding_minute.seconds_until(record, moment.steady, most) or 0.0
+    return sliding_minute.seconds_until(record, moment.steady, most)
 
 
 def _resets_in(record: Record, moment: Moment) -> float:
     measure = record.measure
     if measure in {REQUESTS, TOKENS_MINUTE}:
-        return sliding_minute.seconds_until(record, moment.steady, 0) or 0.0
+        return sliding_minute.seconds_until(record, moment.steady, 0)
     return 0.0 if measure is None or measure is CONCURRENT else _period(measure, moment).ends - moment.wall
 
 

@@ -98,16 +98,16 @@ class Record:
         _REAL.pack_into(self.data, _MEAN, mean)
         _REAL.pack_into(self.data, _DEVIATION, deviation)
 
-    def bucket(self, second: int) -> tuple[int, float]:
+    def bucket(self, second: int) -> tuple[int, int]:
         """What was used in a second, and when the last of it was."""
         at = 8 * (second % BUCKETS)
-        return self._whole(_COUNTS + at), self._real(_MOMENTS + at)
+        return self._whole(_COUNTS + at), self._whole(_MOMENTS + at)
 
-    def put_bucket(self, second: int, count: int, moment: float) -> None:
+    def put_bucket(self, second: int, count: int, moment: int) -> None:
         """The same, put."""
         at = 8 * (second % BUCKETS)
         self._put(_COUNTS + at, count)
-        _REAL.pack_into(self.data, _MOMENTS + at, moment)
+        self._put(_MOMENTS + at, moment)
 
     def clear_buckets(self) -> None:
         """Nothing was used in the last minute."""

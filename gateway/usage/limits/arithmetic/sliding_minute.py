@@ -1,41 +1,43 @@
 """What was used in the last 60 seconds: never too little, by buckets of a second. Pure: no I/O.
 
 A bucket is forgotten 60 seconds after the last use in it. So in no 60 seconds at all is more used than a limit says,
-and nothing is remembered for 61. Moments are seconds of a clock that never goes back, the same in all processes.
+and nothing is remembered for 61. Moments are nanoseconds of a clock that never goes back, the same in all processes.
 """
 
 from gateway.usage.limits.arithmetic.record import BUCKETS, Record
 
-SECONDS = 60
+SECOND = 10**9
+_SECONDS = 60
+_MINUTE = _SECONDS * SECOND
 
 
-def forget_old(record: Record, now: float) -> None:
+def forget_old(record: Record, now: int) -> None:
     """Take out of `used` what is older than a minute."""
     if record.used == 0:
-        record.oldest = int(now)
-    elif now >= record.oldest + SECONDS + BUCKETS or now < record.oldest:  # the second: of another clock
+        record.oldest = now // SECOND
+    elif not record.oldest <= now // SECOND < record.oldest + _SECONDS + BUCKETS:  # or of another clock
         record.clear_buckets()
-        record.oldest = int(now)
+        record.oldest = now // SECOND
     else:
         _forget_until(record, now)
 
 
-def _forget_until(record: Record, now: float) -> None:
+def _forget_until(record: Record, now: int) -> None:
     second = record.oldest
-    while second <= now - SECONDS:
+    while second <= now // SECOND - _SECONDS:
         count, moment = record.bucket(second)
-        if count and moment + SECONDS > now:
+        if count and moment + _MINUTE > now:
             break
         if count:
-            record.put_bucket(second, 0, 0.0)
+            record.put_bucket(second, 0, 0)
             record.used -= count
         second += 1
     record.oldest = second
 
 
-def use(record: Record, now: float, amount: int) -> None:
+def use(record: Record, now: int, amount: int) -> None:
     """Note a use. What is old has been forgotten."""
-    second = int(now)
+    second = now // SECOND
     count, moment = record.bucket(second)
     record.put_bucket(second, count + amount, max(now, moment))
     record.used += amount
@@ -51,14 +53,14 @@ def give_back(record: Record, second: int, amount: int) -> None:
     record.used -= undone
 
 
-def seconds_until(record: Record, now: float, most: int) -> float | None:
-    """Until at most `most` is used, if nobody uses more; None if that is so now. What is old has been forgotten."""
+def seconds_until(record: Record, now: int, most: int) -> float:
+    """Until at most `most` is used, if nobody uses more; 0 if that is so now. What is old has been forgotten."""
     left = record.used
     if left <= most:
-        return None
-    for second in range(record.oldest, int(now) + 1):
+        return 0.0
+    for second in range(record.oldest, now // SECOND + 1):
         count, moment = record.bucket(second)
         left -= count
         if count and left <= most:
-            return moment + SECONDS - now
-    return float(SECONDS)
+            return (moment + _MINUTE - now) / SECOND
+    return float(_SECONDS)

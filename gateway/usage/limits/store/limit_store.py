@@ -47,6 +47,18 @@ class Taken(NamedTuple):
     slot: int
     epoch: int
 
+    def parted(self, measure: Measure) -> "tuple[Taken | None, Taken | None]":
+        """What was taken of limits on a measure, and the rest; None where that is nothing."""
+        pairs = list(zip(self.claims, self.amounts, strict=True))
+        those = self._of([pair for pair in pairs if pair[0].limit.measure is measure])
+        return those and those._replace(usual=None), self._of(
+            [pair for pair in pairs if pair[0].limit.measure is not measure]
+        )
+
+    def _of(self, pairs: "list[tuple[Claim, int]]") -> "Taken | None":
+        claims, amounts = [claim for claim, _ in pairs], [amount for _, amount in pairs]
+        return self._replace(claims=claims, amounts=amounts) if pairs else None
+
 
 class LimitStore(abc.ABC):
     """Counts. Each of its functions is done whole or, where it raises OSError, not at all."""
@@ -85,9 +97,9 @@ class Clock:
     # Of Linux, it goes on while the machine sleeps; the other stands still, which lets a minute last longer.
     _steady = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
-    def steady(self) -> float:
-        """Seconds of a clock that never goes back, the same in all processes of the machine since it was started."""
-        return time.clock_gettime(self._steady)
+    def steady(self) -> int:
+        """Nanoseconds since the machine was started: the clock never goes back, and is the same in all processes."""
+        return time.clock_gettime_ns(self._steady)
 
     def wall(self) -> float:
         """The Unix time."""
@@ -128,7 +140,7 @@ class RecordStore(LimitStore):
                 counting.take(record, moment, self.slot, amount)
                 self._put(records, record, moment)
         standings = [counting.standing(one, claim.limit, moment) for one, claim in zip(found, claims, strict=True)]
-        return Taken(claims, amounts, standings, usual, int(moment.steady), self.slot, self.epoch)
+        return Taken(claims, amounts, standings, usual, moment.steady // sliding_minute.SECOND, self.slot, self.epoch)
 
     def settle(self, taken: Taken, tokens: int | None, *, was_sent: bool) -> None:
         with self._alone() as records:

@@ -79,9 +79,7 @@ class SharedFile(RecordStore):
         now = time.monotonic()
         if now >= self._look_at:
             self._look_at = now + _LOOK_SECONDS
-            if self._identity != _identity(self._path):
-                self.close()
-                self._open()
+            self._look()
         with locked(self._file, _MUTEX):
             yield self
 
@@ -90,6 +88,12 @@ class SharedFile(RecordStore):
             return False
         unlock(self._file, 1 + slot)
         return True
+
+    def _look(self) -> None:
+        """Open what is at the path, if that is no longer what is open, or somebody has emptied it."""
+        if self._identity != _identity(self._path) or os.fstat(self._file).st_size < HEADER_BYTES:
+            self.close()
+            self._open()
 
     # --- opening
 

@@ -13,8 +13,8 @@ class SetClock(Clock):
     def __init__(self, at: float = 1000.5, unix: float = NOON) -> None:
         self.at, self.unix = at, unix
 
-    def steady(self) -> float:
-        return self.at
+    def steady(self) -> int:
+        return round(self.at * 1e9)
 
     def wall(self) -> float:
         return self.unix

@@ -1,0 +1,124 @@
+"""Requests under way and tokens, as a gateway counts them: however a request ends, its place is free, once."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import DONE, EVENT, chat, until_left
+from tests.harness.sockets.upstream_visit import Visit
+from tests.wire.limits.test_rate_limits import IN_CHUNKS, PLAIN, limited
+
+ONE = "concurrent_requests: 1"
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> dict[str, str]:
+    return {"XDG_STATE_HOME": str(tmp_path)}
+
+
+@pytest.mark.parametrize("data", [PLAIN, IN_CHUNKS], ids=["fast path", "aiohttp's"])
+def test_a_request_beside_another_is_refused_and_one_after_it_is_not(
+    start_gateway: StartGateway, upstream: ScriptedUpstream, state: dict[str, str], data: bytes
+) -> None:
+    gateway = start_gateway(limited(upstream, ONE), (), state)
+    go_on = threading.Event()
+
+    def hold(visit: Visit) -> None:
+        visit.read_body()
+        assert go_on.wait(30)
+        visit.answer()
+
+    with upstream.playing(hold), gateway.connect() as client:
+        client.send(data)
+        assert upstream.wait_for(lambda upstream: bool(upstream.requests))
+        refused = gateway.ask(data)
+        assert (refused.status, refused.header("Retry-After")) == (429, "1")
+        assert refused.json()["error"]["message"] == ("Rate limit reached: 1 at a time for this key; try again in 1 s.")
+        go_on.set()
+        assert client.read_response().status == 200
+        for _ in range(50):
+            assert client.ask(data).status == 200
+
+
+def _breaks_off(visit: Visit) -> None:
+    visit.read_body()
+    visit.begin_stream()
+    visit.chunk(EVENT)
+    visit.close()
+
+
+def _refuses(visit: Visit) -> None:
+    visit.read_body()
+    visit.answer(b'{"error":{}}', "500 Internal Server Error")
+
+
+def _streams(visit: Visit) -> None:
+    visit.read_body()
+    visit.begin_stream()
+    visit.chunk(EVENT)
+    visit.chunk(DONE)
+    visit.chunk(b"")
+
+
+@pytest.mark.parametrize("script", [_breaks_off, _refuses, _streams])
+def test_however_a_request_ends_its_place_is_free(
+    start_gateway: StartGateway, upstream: ScriptedUpstream, state: dict[str, str], script: object
+) -> None:
+    gateway = start_gateway(limited(upstream, ONE), (), state)
+    assert callable(script)
+    with upstream.playing(script):
+        for data in (PLAIN, IN_CHUNKS) * 5:
+            assert gateway.ask(data).status in {200, 500}
+            settled(gateway)
+
+
+def test_a_client_that_leaves_takes_no_place_with_it(
+    start_gateway: StartGateway, upstream: ScriptedUpstream, state: dict[str, str]
+) -> None:
+    gateway = start_gateway(limited(upstream, ONE), (), state)
+    for data in (PLAIN, IN_CHUNKS) * 3:
+        left = threading.Event()
+        with upstream.playing(until_left(left)):
+            with gateway.connect() as client:
+                client.send(data)
+                assert upstream.wait_for(lambda upstream: bool(upstream.requests))
+            assert left.wait(30)
+        upstream.forget()
+        settled(gateway)
+        assert gateway.ask(data).status == 200
+        settled(gateway)
+        upstream.forget()
+
+
+def settled(gateway: GatewayProcess) -> None:
+    """Wait until what was asked has its line in the log: then it is settled."""
+    gateway.mark_log()
+
+
+def _tells(visit: Visit) -> None:
+    visit.read_body()
+    visit.answer(
+        b'{"object":"chat.completion","usage":{"completion_tokens":50,"prompt_tokens":250,"total_tokens":300}}'
+    )
+
+
+def test_tokens_are_used_as_the_model_server_counts_them(
+    start_gateway: StartGateway, upstream: ScriptedUpstream, state: dict[str, str]
+) -> None:
+    gateway = start_gateway(limited(upstream, "tokens_per_day: 1000, tokens_per_minute: 5000"), (), state)
+    with upstream.playing(_tells):
+        for _ in range(4):
+            assert gateway.ask(PLAIN).status == 200
+            settled(gateway)
+        spent = gateway.ask(PLAIN)
+    assert spent.status == 429
+    assert spent.header("x-should-retry") == "false"
+    assert spent.header("x-ratelimit-limit-tokens") == "1000"
+    assert spent.header("x-ratelimit-remaining-tokens") == "0"
+    message = spent.json()["error"]["message"]
+    assert message.startswith("Budget used up: 1000 tokens a day for this key; it is new at 20")
+    assert gateway.ask(chat("demo", path="/v1/models", method="GET", body=None)).status == 200  # it takes none
