@@ -1,0 +1,169 @@
+"""Gives the places of all deployments to the processes that serve them, and holds the line of each: there is one.
+
+A process keeps the places that it has, and takes them itself, while nobody waits. From the moment in which somebody
+does, each is given back when its request is over, and given anew to who is next, whichever process that is in. No I/O:
+`send` delivers, later, and in order.
+"""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from gateway.proxy.queue.fair_line import Claim, FairLine, Outlook
+
+_OUTLOOK_SECONDS = 0.25  # for which what a refused request could expect is not reckoned again
+
+Message = tuple[Any, ...]  # what is said, of which deployment, and more
+Member = Hashable  # a process
+
+
+@dataclass(slots=True)
+class _Line:
+    fair: FairLine
+    most_waiting: int
+    held: dict[Member, int] = field(default_factory=dict)  # places that each process has
+    is_contended: bool = False
+    _outlooks: dict[Hashable, Outlook] = field(default_factory=dict)
+    _reckoned_at: float = 0.0
+
+    @property
+    def free(self) -> int:
+        return self.fair.places - sum(self.held.values())
+
+    def outlook(self, request: Hashable, now: float) -> Outlook:
+        """Of one that waits."""
+        if now - self._reckoned_at > _OUTLOOK_SECONDS or request not in self._outlooks:
+            self._outlooks, self._reckoned_at = dict(self.fair.outlooks(now)), now
+        return self._outlooks[request]
+
+    def outlook_of_refused(self, claim: Claim, now: float) -> Outlook:
+        """What one could expect that there is no room for."""
+        who = (claim.account, claim.key)
+        if now - self._reckoned_at > _OUTLOOK_SECONDS or who not in self._outlooks:
+            self.fair.ask(who, claim, now)
+            self._outlooks[who] = dict(self.fair.outlooks(now))[who]
+            self.fair.leave(who)
+            self._reckoned_at = now
+        return self._outlooks[who]
+
+
+class Arbiter:
+    """Has `size` processes as members. `clock` tells seconds."""
+
+    def __init__(self, size: int, send: Callable[[Member, Message], None], clock: Callable[[], float] = monotonic):
+        self._size = size
+        self._send = send
+        self._clock = clock
+        self._lines: dict[str, _Line] = {}
+
+    def hear(self, member: Member, message: Message) -> None:
+        """Do what a process asks for. It is one of the methods below, each with what follows the deployment's name."""
+        word, name, *rest = message
+        if word == "join":
+            self._join(member, name, *rest)
+        line = self._lines.get(name)
+        if line is None or member not in line.held:
+            return
+        if word != "join":
+            getattr(self, f"_{word}")(name, line, member, *rest)
+        self._go_on(name, line)
+
+    def forget(self, member: Member) -> None:
+        """A process has ended: its places are free, and who waited in it waits no longer."""
+        for name, line in tuple(self._lines.items()):
+            self._part(name, line, member)
+
+    def _join(self, member: Member, name: str, places: int, most_waiting: int, longest_wait: float) -> None:
+        line = self._lines.get(name)
+        if line is None:
+            line = self._lines[name] = _Line(FairLine(places, longest_wait), most_waiting)
+        line.fair.places, line.fair.longest_wait, line.most_waiting = places, longest_wait, most_waiting
+        if member not in line.held:
+            line.held[member] = 0
+            if line.is_contended:
+                self._send(member, ("contended", name))
+        if not line.is_contended:
+            self._share_out(name, line)
+
+    def _part(self, name: str, line: _Line, member: Member) -> None:
+        if line.held.pop(member, None) is None:
+            return
+        line.fair.forget(lambda request: request[0] == member)
+        if line.held:
+            self._go_on(name, line)
+        else:
+            del self._lines[name]
+
+    def _close(self, name: str, line: _Line, member: Member) -> None:
+        self._part(name, line, member)
+
+    def _ask(self, name: str, line: _Line, member: Member, number: int, *claim: Any) -> None:
+        asked, now = Claim(*claim), self._clock()
+        if line.free <= 0 and len(line.fair) >= line.most_waiting:
+            self._send(member, ("refuse", name, number, *line.outlook_of_refused(asked, now)))
+        else:
+            line.fair.ask((member, number), asked, now)
+
+    def _leave(self, _: str, line: _Line, member: Member, number: int) -> None:
+        line.fair.leave((member, number))
+
+    def _expire(self, name: str, line: _Line, member: Member, number: int) -> None:
+        """It has waited for too long; if it has not been given its place in this moment."""
+        request = (member, number)
+        if request in line.fair:
+            outlook = line.outlook(request, self._clock())
+            line.fair.leave(request)
+            self._send(member, ("refuse", name, number, *outlook))
+
+    def _running(self, _: str, line: _Line, member: Member, unused: int, requests: list[Any]) -> None:
+        """What runs in a process that took places itself; it keeps none that it does not use."""
+        line.held[member] -= unused
+        for number, since, *claim in requests:
+            line.fair.begin((member, number), Claim(*claim), since)
+
+    def _back(self, _: str, line: _Line, member: Member, number: int) -> None:
+        line.held[member] -= 1
+        line.fair.end((member, number))
+
+    def _settled(self, _: str, line: _Line, member: Member, number: int, tokens: int | None, seconds: float) -> None:
+        line.fair.settle((member, number), tokens, seconds)
+
+    def _front(self, _: str, line: _Line, member: Member, number: int) -> None:
+        line.fair.move_to_front((member, number))
+
+    def _look(self, name: str, line: _Line, member: Member) -> None:
+        """Say what each that waits in this process can expect."""
+        found = line.fair.outlooks(self._clock())
+        own = [(request[1], *outlook) for request, outlook in found if request[0] == member]
+        self._send(member, ("outlooks", name, own))
+
+    def _go_on(self, name: str, line: _Line) -> None:
+        """Give what is free to those who wait, and say it to all when the first begins or the last ceases to."""
+        now = self._clock()
+        while line.fair and line.free > 0:
+            request = line.fair.begin_next(now)
+            if request is None:
+                break
+            member, number = request
+            line.held[member] += 1
+            self._send(member, ("give", name, number))
+        is_contended = bool(line.fair) or line.free < 0
+        if is_contended and not line.is_contended:
+            for member in line.held:
+                self._send(member, ("contended", name))
+        elif line.is_contended and not is_contended:
+            for member in line.held:
+                self._send(member, ("quiet", name, 0))
+            line.fair.forget_idle()
+            self._share_out(name, line)
+        line.is_contended = is_contended
+
+    def _share_out(self, name: str, line: _Line) -> None:
+        """Let each process have its part of the places, as far as they are free."""
+        part = line.fair.places // self._size
+        for member, has in line.held.items():
+            more = min(part - has, line.free)
+            if more > 0:
+                line.held[member] += more
+                self._send(member, ("quiet", name, more))

@@ -1,0 +1,237 @@
+"""One deployment's line as a process sees it: the places that it may take by itself, and its requests that wait.
+
+Nobody else is asked for a place while nobody waits, here or in another process. What `Arbiter` is told and says is
+written there.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from time import monotonic
+from typing import Any
+
+from gateway.core.account import Key, Priority
+from gateway.core.errors import Refusal
+from gateway.proxy.queue.arbiter import Message
+from gateway.proxy.queue.fair_line import Claim, Outlook, recent_mean
+
+_numbers = count(1)  # of requests, in this process
+
+
+class BusyError(Exception):
+    """There is no place: too many wait already, or this one has waited too long. `outlook`: how it stood in line."""
+
+    def __init__(self, why: str, outlook: Outlook | None = None) -> None:
+        super().__init__(why)
+        self.outlook = outlook
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a client is told of it, as `Refusal` takes it."""
+        return {} if self.outlook is None else headers_of(self.outlook)
+
+
+def headers_of(outlook: Outlook) -> dict[str, str]:
+    """What a client that is refused is told of the line, as `Refusal` takes it: whole seconds, rounded up."""
+    told = {"x_queue_position": str(outlook.position)}
+    if outlook.wait is not None:
+        seconds = str(max(math.ceil(outlook.wait), 1))
+        told |= {"x_queue_wait": seconds, "Retry_After": seconds}
+    return told
+
+
+@dataclass(slots=True, eq=False)
+class Claimant:
+    """A key at a deployment, and what its requests usually take there: tokens, and seconds of a place; 0: unknown."""
+
+    key: str
+    account: str
+    is_batch: bool
+    key_weight: float
+    account_weight: float
+    tokens: float = 0.0
+    seconds: float = 0.0
+
+    def claim(self) -> Claim:
+        """What a request of it claims."""
+        weights = (self.is_batch, self.key_weight, self.account_weight)
+        return Claim(self.key, self.account, *weights, round(self.tokens), self.seconds)
+
+
+class Place:
+    """Lets a request have a slot. It is given back when its answer is over, and settled once its tokens are known."""
+
+    __slots__ = ("_line", "_seconds", "claimant", "number", "since", "waited")
+
+    def __init__(self, line: "DeploymentLine", claimant: Claimant, number: int = 0, waited: float = 0.0) -> None:
+        self._line = line
+        self._seconds = 0.0  # it was held for, once it was given back
+        self.claimant = claimant
+        self.number = number  # by which the arbiter knows it; 0 if it does not
+        self.since = monotonic()
+        self.waited = waited  # seconds in line
+
+    def give_back(self) -> None:
+        """Let another have it."""
+        self._seconds = monotonic() - self.since
+        self._line.take_back(self)
+
+    def settle(self, tokens: int | None) -> None:
+        """Its request is over and has taken so many tokens; None: it does not say."""
+        if tokens != 0:
+            claimant = self.claimant
+            claimant.seconds = recent_mean(claimant.seconds, self._seconds)
+            if tokens is not None:
+                claimant.tokens = recent_mean(claimant.tokens, tokens)
+        if self.number:
+            self._line.tell("settled", self.number, tokens, self._seconds)
+
+
+class Ticket:
+    """A request in line. `then` is called once, with what comes of it; it may be before `ask` returns."""
+
+    __slots__ = ("claimant", "number", "since", "then", "timer")
+
+    def __init__(self, claimant: Claimant, then: "Callable[[Place | BusyError | Refusal], None]") -> None:
+        self.number = next(_numbers)
+        self.claimant = claimant
+        self.since = monotonic()
+        self.then = then
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class DeploymentLine:
+    """`tell_arbiter` takes messages; what it answers is handed to `hear`."""
+
+    def __init__(self, name: str, tell_arbiter: Callable[[Message], None]) -> None:
+        self.name = name
+        self.free = 0  # places that may be taken at once
+        self.outlooks: dict[int, Outlook] = {}  # by ticket's number, as they were when last asked for
+        self._tell_arbiter = tell_arbiter
+        self._is_contended = False  # somebody waits, here or elsewhere: each place is given back
+        self._taken: set[Place] = set()
+        self._waiting: dict[int, Ticket] = {}
+        self._claimants: dict[str, Claimant] = {}
+        self._is_closed = False
+
+    @property
+    def in_use(self) -> int:
+        """Places that requests of this process have."""
+        return len(self._taken)
+
+    @property
+    def waiting(self) -> int:
+        """Requests of this process that wait."""
+        return len(self._waiting)
+
+    def claimant(self, key: Key, account_weight: float) -> Claimant:
+        """This key, in this line, with what is known of it so far."""
+        traits = (key.account, key.priority is Priority.BATCH, key.weight, account_weight)
+        known = self._claimants.get(key.id)
+        if known is None:
+            known = self._claimants[key.id] = Claimant(key.id, *traits)
+        known.account, known.is_batch, known.key_weight, known.account_weight = traits
+        return known
+
+    def set(self, places: int, most_waiting: int, longest_wait: float) -> None:
+        """Say how many places there are, how many requests may wait for one, and for how long (s) the least lucky."""
+        self.tell("join", places, most_waiting, longest_wait)
+
+    def take(self, claimant: Claimant) -> Place | None:
+        """A place that is free and that nobody waits for; None if there is none."""
+        if not self.free:
+            return None
+        self.free -= 1
+        place = Place(self, claimant)
+        self._taken.add(place)
+        return place
+
+    def take_back(self, place: Place) -> None:
+        """A place is not used any more."""
+        self._taken.remove(place)
+        if self._is_contended:
+            self.tell("back", place.number)
+        else:
+            self.free += 1
+
+    def ask(
+        self, claimant: Claimant, patience: float, then: "Callable[[Place | BusyError | Refusal], None]"
+    ) -> Ticket:
+        """Wait in line, for `patience` seconds at most."""
+        ticket = Ticket(claimant, then)
+        self._waiting[ticket.number] = ticket
+        self.tell("ask", ticket.number, *claimant.claim())
+        if ticket.number in self._waiting:
+            ticket.timer = asyncio.get_running_loop().call_later(patience, self.tell, "expire", ticket.number)
+        return ticket
+
+    def leave(self, ticket: Ticket) -> None:
+        """Wait no longer; nothing, if it does not."""
+        if self._end_wait(ticket.number) is not None:
+            self.tell("leave", ticket.number)
+
+    def move_to_front(self, ticket_number: int) -> None:
+        """Let a request be the next, if it waits in this process."""
+        if ticket_number in self._waiting:
+            self.tell("front", ticket_number)
+
+    def turn_away(self, refusal: Callable[[], Refusal]) -> None:
+        """Refuse all who wait."""
+        for ticket in tuple(self._waiting.values()):
+            self.leave(ticket)
+            ticket.then(refusal())
+
+    def close(self) -> None:
+        """Say no more: the deployment is gone."""
+        self.tell("close")
+        self._is_closed = True
+
+    def tell(self, word: str, *more: Any) -> None:
+        """Send the arbiter a message."""
+        if not self._is_closed:
+            self._tell_arbiter((word, self.name, *more))
+
+    def hear(self, word: str, *more: Any) -> None:
+        """What the arbiter says. It is one of the methods below."""
+        getattr(self, f"_hear_{word}")(*more)
+
+    def _hear_give(self, number: int) -> None:
+        ticket = self._end_wait(number)
+        if ticket is None:  # it left in the moment of its turn
+            self.tell("back", number)
+            self.tell("settled", number, 0, 0.0)
+            return
+        place = Place(self, ticket.claimant, number, monotonic() - ticket.since)
+        self._taken.add(place)
+        ticket.then(place)
+
+    def _hear_refuse(self, number: int, position: int, wait: float | None) -> None:
+        ticket = self._end_wait(number)
+        if ticket is not None:
+            why = "limits.waiting is reached"
+            if ticket.timer is not None:
+                why = f"no place was free within {monotonic() - ticket.since:.3g} s"
+            ticket.then(BusyError(why, Outlook(position, wait)))
+
+    def _hear_contended(self) -> None:
+        unused, self.free, self._is_contended = self.free, 0, True
+        untold = [place for place in self._taken if not place.number]
+        for place in untold:
+            place.number = next(_numbers)
+        running = [(place.number, place.since, *place.claimant.claim()) for place in untold]
+        self.tell("running", unused, running)
+
+    def _hear_quiet(self, more: int) -> None:
+        self._is_contended = False
+        self.free += more
+
+    def _hear_outlooks(self, found: list[Any]) -> None:
+        self.outlooks = {number: Outlook(position, wait) for number, position, wait in found}
+
+    def _end_wait(self, number: int) -> Ticket | None:
+        ticket = self._waiting.pop(number, None)
+        if ticket is not None and ticket.timer is not None:
+            ticket.timer.cancel()
+        return ticket

@@ -1,0 +1,260 @@
+"""The order in which requests get the places of one deployment. Pure: times are given, in seconds of any one clock.
+
+Next is, in this order: who was moved to the front; a key that has been waiting for `longest_wait` without a place; of
+those that are not `batch`, and then of those that are, the key that has had the fewest tokens, of the account that has.
+What a request takes is known in the end only: it is charged what such requests usually take, and corrected then.
+"""
+
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
+from itertools import count
+from typing import NamedTuple
+
+from gateway.proxy.queue.token_counters import AccountCounter, KeyCounter, lift
+
+_RECENT = 0.2  # the weight of the newest in what is usual
+_UNKNOWN_TOKENS = 256  # charged for a request while nothing has been learned
+
+
+Request = tuple[Hashable, Hashable]  # the process that it is in, and its number there
+
+
+class Claim(NamedTuple):
+    """Whose a request is, and what it is expected to take: `tokens`, and `seconds` of a place; 0 where unknown."""
+
+    key: str
+    account: str
+    is_batch: bool = False
+    key_weight: float = 1.0
+    account_weight: float = 1.0
+    tokens: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """A request in line, or one that has its place, both `since` then. `key` is its key's counter."""
+
+    id: Request
+    key: KeyCounter
+    tokens: int
+    seconds: float
+    since: float
+
+
+class Outlook(NamedTuple):
+    """Where a request stands in line, from 1, and how many seconds it will wait from now; None if nobody knows yet."""
+
+    position: int
+    wait: float | None
+
+
+@dataclass(slots=True)
+class FairLine:
+    """Who waits for, and who has, one of `places`."""
+
+    places: int
+    longest_wait: float
+    mean_seconds: float = 0.0  # for which a request has a place; 0 before the first
+    _mean_tokens: float = 0.0
+    _accounts: dict[str, AccountCounter] = field(default_factory=dict)
+    _last: float = 0.0  # `served` of the account that last got a place
+    _queues: dict[KeyCounter, dict[Request, Waiting]] = field(default_factory=dict)  # of those that wait, by key
+    _waiting: dict[Request, Waiting] = field(default_factory=dict)  # in the order in which they came
+    _front: dict[Request, Waiting] = field(default_factory=dict)
+    _running: dict[Request, Waiting] = field(default_factory=dict)
+    _over: set[Request] = field(default_factory=set)  # of those that run: without a place, and not settled yet
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def __contains__(self, request: Request) -> bool:
+        return request in self._waiting
+
+    def ask(self, request: Request, claim: Claim, now: float) -> None:
+        """Let a request wait."""
+        key = self._counter(claim)
+        account = key.account
+        if not key.waiting:
+            lift(key, account.keys.values(), account.last)
+        if not account.waiting:
+            lift(account, self._accounts.values(), self._last)
+        key.waiting += 1
+        account.waiting += 1
+        self._waiting[request] = one = self._expected(request, key, claim, now)
+        self._queues.setdefault(key, {})[request] = one
+
+    def leave(self, request: Request) -> None:
+        """It waits no longer, if it did."""
+        one = self._waiting.pop(request, None)
+        if one is None:
+            return
+        self._front.pop(request, None)
+        queue = self._queues[one.key]
+        del queue[request]
+        if not queue:
+            del self._queues[one.key]
+        one.key.waiting -= 1
+        one.key.account.waiting -= 1
+
+    def begin_next(self, now: float) -> Request | None:
+        """Give a place to who is next, and return that request; None if nobody waits."""
+        one = next(self.order(now), None)
+        if one is None:
+            return None
+        self.leave(one.id)
+        key, account = one.key, one.key.account
+        self._last, account.last = account.served, key.served
+        key.given_at = now
+        self._run(one, now)
+        return one.id
+
+    def begin(self, request: Request, claim: Claim, since: float) -> None:
+        """Note a request that has got a place without waiting, while nobody waited."""
+        key = self._counter(claim)
+        if not key.waiting and not key.pending:
+            lift(key, key.account.keys.values(), key.account.last)
+        if not key.account.waiting and not key.account.pending:
+            lift(key.account, self._accounts.values(), self._last)
+        self._run(self._expected(request, key, claim, since), since)
+
+    def end(self, request: Request) -> None:
+        """It has no place any more; what it has taken is not known yet."""
+        self._over.add(request)
+
+    def settle(self, request: Request, tokens: int | None, seconds: float) -> None:
+        """It is over, has taken so many tokens, and had a place for so long. None: it did not say; what was expected."""
+        one = self._running.pop(request, None)
+        self._over.discard(request)
+        if one is None:
+            return
+        taken = one.tokens if tokens is None else tokens
+        one.key.settle(one.tokens, taken)
+        one.key.account.settle(one.tokens, taken)
+        if taken and seconds:
+            self.mean_seconds = recent_mean(self.mean_seconds, seconds)
+            self._mean_tokens = recent_mean(self._mean_tokens, taken)
+
+    def forget(self, belongs: Callable[[Request], bool]) -> None:
+        """Drop the requests that belong to these, waiting or running."""
+        for request in [one for one in self._waiting if belongs(one)]:
+            self.leave(request)
+        for request in [one for one in self._running if belongs(one)]:
+            self.settle(request, None, 0.0)
+
+    def move_to_front(self, request: Request) -> None:
+        """Let it be the next, before all that were moved there earlier."""
+        one = self._waiting.get(request)
+        if one is not None:
+            self._front.pop(request, None)
+            self._front = {request: one, **self._front}
+
+    def order(self, now: float) -> Iterator[Waiting]:
+        """All who wait, in the order in which they will get their places, if nobody else comes."""
+        first = {**self._front, **{one.id: one for one in self._overdue(now)}}
+        yield from first.values()
+        for is_batch in (False, True):
+            yield from (one for one in self._by_level(is_batch=is_batch) if one.id not in first)
+
+    def outlooks(self, now: float) -> Iterator[tuple[Request, Outlook]]:
+        """What each that waits can expect, the first first."""
+        mean = self.mean_seconds
+        running = [one for one in self._running.values() if one.id not in self._over]
+        free_in = [_seconds_left(one.seconds or mean, now - one.since) for one in running]
+        free_in += [0.0] * (self.places - len(free_in))
+        heapify(free_in)
+        while len(free_in) > max(self.places, 1):
+            heappop(free_in)  # more run than there are places: that one is not given again
+        for position, one in enumerate(self.order(now), 1):
+            wait = heappop(free_in)
+            seconds = one.seconds or mean
+            heappush(free_in, wait + seconds)
+            yield one.id, Outlook(position, wait if seconds else None)
+
+    def outlook(self, request: Request, now: float) -> Outlook:
+        """What a request that waits can expect. Raises KeyError for one that does not."""
+        return dict(self.outlooks(now))[request]
+
+    def forget_idle(self) -> None:
+        """Drop the counters that say nothing: of who neither waits nor runs, and is owed and owes nothing."""
+        for name, account in tuple(self._accounts.items()):
+            for key_id, key in tuple(account.keys.items()):
+                if not key.waiting and not key.pending and key.served <= account.last:
+                    del account.keys[key_id]
+            if not account.keys and account.served <= self._last:
+                del self._accounts[name]
+
+    def _counter(self, claim: Claim) -> KeyCounter:
+        account = self._accounts.get(claim.account)
+        if account is None:
+            account = self._accounts[claim.account] = AccountCounter()
+        key = account.keys.get(claim.key)
+        if key is None:
+            key = account.keys[claim.key] = KeyCounter(account=account)
+        account.weight, key.weight, key.is_batch = claim.account_weight, claim.key_weight, claim.is_batch
+        return key
+
+    def _expected(self, request: Request, key: KeyCounter, claim: Claim, since: float) -> Waiting:
+        tokens = claim.tokens or round(self._mean_tokens) or _UNKNOWN_TOKENS
+        self.mean_seconds = self.mean_seconds or claim.seconds
+        return Waiting(request, key, tokens, claim.seconds, since)
+
+    def _run(self, one: Waiting, now: float) -> None:
+        one.since = now
+        one.key.charge(one.tokens)
+        one.key.account.charge(one.tokens)
+        self._running[one.id] = one
+
+    def _overdue(self, now: float) -> list[Waiting]:
+        """The first of each key that has waited too long for a place, who has waited for longest first."""
+        firsts = ((key, next(iter(queue.values()))) for key, queue in self._queues.items())
+        found = [(max(first.since, key.given_at), first) for key, first in firsts]
+        late = [pair for pair in found if now - pair[0] >= self.longest_wait]
+        return [first for _, first in sorted(late, key=lambda pair: pair[0])]
+
+    def _by_level(self, *, is_batch: bool) -> Iterator[Waiting]:
+        """One class of those who wait. Who is taken is charged, here alone, before the next is looked for."""
+        number = count()  # so that two that are level are not compared further
+        accounts: dict[AccountCounter, list[_KeyRank]] = {}
+        for key, queue in self._queues.items():
+            if key.is_batch is is_batch:
+                requests = iter(queue.values())
+                first = next(requests)
+                rank = _KeyRank(key.level, first.since, next(number), first, requests)
+                accounts.setdefault(key.account, []).append(rank)
+        heap = []
+        for account, ranks in accounts.items():
+            heapify(ranks)
+            heap.append((account.level, ranks[0].since, next(number), account))
+        heapify(heap)
+        while heap:
+            level, _, _, account = heappop(heap)
+            ranks = accounts[account]
+            rank = heappop(ranks)
+            yield rank.first
+            following = next(rank.requests, None)
+            if following is not None:
+                higher = rank.level + rank.first.tokens / following.key.weight
+                heappush(ranks, _KeyRank(higher, following.since, next(number), following, rank.requests))
+            if ranks:
+                level += rank.first.tokens / account.weight
+                heappush(heap, (level, ranks[0].since, next(number), account))
+
+
+class _KeyRank(NamedTuple):
+    level: float
+    since: float
+    number: int
+    first: Waiting
+    requests: Iterator[Waiting]
+
+
+def recent_mean(mean: float, newest: float) -> float:
+    """The mean with a new value, in which old ones count less and less; 0 is no value."""
+    return mean + (newest - mean) * _RECENT if mean else newest
+
+
+def _seconds_left(usual: float, elapsed: float) -> float:
+    """Of a request that usually takes so long; one that takes longer is taken for nearly through."""
+    return max(usual - elapsed, usual / 4)

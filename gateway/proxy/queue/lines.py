@@ -1,0 +1,83 @@
+"""The lines of all deployments in this process, and its way to the arbiter: here, or in the supervisor of workers."""
+
+from collections import deque
+from collections.abc import Callable
+
+from gateway.core.deployment import Deployment
+from gateway.proxy.queue.arbiter import Arbiter, Message
+from gateway.proxy.queue.deployment_line import DeploymentLine
+
+UNKNOWN_SLOTS = 256  # places of a server that has not said how many slots it has
+
+Hear = Callable[[Message], None]
+
+
+class Lines:
+    """One for each deployment, made when first asked for. `connect` takes what hears the arbiter, and gives its ear."""
+
+    def __init__(self, connect: Callable[[Hear], Hear] | None = None) -> None:
+        self._lines: dict[str, DeploymentLine] = {}
+        self._settings: dict[str, tuple[int, int, float]] = {}
+        self._slots: dict[str, int] = {}
+        self._tell = (connect or _arbiter_here)(self._hear)
+
+    def of(self, deployment: Deployment) -> DeploymentLine:
+        """The line of this deployment, as it is set now."""
+        name, limits = deployment.id, deployment.limits
+        line = self._lines.get(name)
+        if line is None:
+            line = self._lines[name] = DeploymentLine(name, self._tell)
+        places = limits.connections or self._slots.get(name, UNKNOWN_SLOTS)
+        settings = (places, limits.waiting, deployment.timeouts.longest_wait)
+        if self._settings.get(name) != settings:
+            self._settings[name] = settings
+            line.set(*settings)
+        return line
+
+    def note_slots(self, deployment: Deployment, slots: int | None) -> None:
+        """Its server has so many slots; None: it does not say."""
+        if slots is None:
+            self._slots.pop(deployment.id, None)
+        else:
+            self._slots[deployment.id] = slots
+        self.of(deployment)
+
+    def close(self, name: str) -> None:
+        """A deployment is gone."""
+        line = self._lines.pop(name, None)
+        self._settings.pop(name, None)
+        self._slots.pop(name, None)
+        if line is not None:
+            line.close()
+
+    def _hear(self, message: Message) -> None:
+        word, name, *more = message
+        line = self._lines.get(name)
+        if line is not None:
+            line.hear(word, *more)
+
+
+def _arbiter_here(hear: Hear) -> Hear:
+    """An arbiter in this very process. Whatever it is told while it speaks is put to it afterwards."""
+    waiting: deque[tuple[Hear, Message]] = deque()
+    is_speaking = False
+
+    def deliver(to: Hear, message: Message) -> None:
+        nonlocal is_speaking
+        waiting.append((to, message))
+        if is_speaking:
+            return
+        is_speaking = True
+        try:
+            while waiting:
+                target, following = waiting.popleft()
+                target(following)
+        finally:
+            is_speaking = False
+
+    arbiter = Arbiter(1, lambda _, message: deliver(hear, message))
+
+    def put_to_arbiter(message: Message) -> None:
+        arbiter.hear(0, message)
+
+    return lambda message: deliver(put_to_arbiter, message)
