@@ -34,12 +34,14 @@ class ServerLimits(Model):
     body_bytes: Annotated[int, Field(ge=1, le=4 * 1024**3), NO_BOOL] = Field(
         default=64 * 1024 * 1024, description="Largest request body accepted, in bytes; a larger one is answered 413."
     )
-    connections: Annotated[int, Field(ge=1, le=65536), NO_BOOL] = Field(
-        default=256, description="Connections to one upstream that are in use at a time."
+    connections: Annotated[int, Field(ge=1, le=65536), NO_BOOL] | None = Field(
+        default=None,
+        description="Requests that have a slot of one upstream at a time; where left out, as many as it has slots "
+        "(`total_slots` of its `/props`), or 256 if it does not say.",
     )
     waiting: Annotated[int, Field(ge=0, le=65536), NO_BOOL] = Field(
         default=256,
-        description="Requests that wait for a connection to one upstream; one more is answered 503 at once.",
+        description="Requests that wait for a place at one upstream; one more is answered 503 at once.",
     )
 
 
@@ -53,7 +55,12 @@ class ServerTimeouts(Model):
     silence: Seconds = Field(default=600.0, description="Longest pause between two bytes of an answer, in seconds.")
     queue: Seconds = Field(
         default=60.0,
-        description="Seconds that a request waits for a connection to an upstream; then it is answered 503.",
+        description="Seconds that a request waits for a place at an upstream; then it is answered 503.",
+    )
+    longest_wait: Seconds = Field(
+        default=30.0,
+        description="Seconds that a key waits for a place at an upstream until it gets the next one, whatever others "
+        "have had.",
     )
     upload_silence: Seconds = Field(
         default=60.0, description="Longest pause between two bytes of a request body, in seconds."

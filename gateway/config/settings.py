@@ -112,7 +112,7 @@ class DeploymentTimeouts(Model):
         default=None, description="Longest pause between two bytes of an answer, in seconds."
     )
     queue: Seconds | None = Field(
-        default=None, description="Seconds that a request waits for a connection; then it is answered 503."
+        default=None, description="Seconds that a request waits for a place; then it is answered 503."
     )
 
     def over(self, server: ServerTimeouts) -> Timeouts:
@@ -122,6 +122,7 @@ class DeploymentTimeouts(Model):
             first_byte=server.first_byte if self.first_byte is None else self.first_byte,
             silence=server.silence if self.silence is None else self.silence,
             queue=server.queue if self.queue is None else self.queue,
+            longest_wait=server.longest_wait,
         )
 
 
@@ -129,10 +130,10 @@ class DeploymentLimits(Model):
     """How much of one upstream is used at a time; the server's limits where left out."""
 
     connections: Annotated[int, Field(ge=1, le=65536), NO_BOOL] | None = Field(
-        default=None, description="Connections to the upstream that are in use at a time."
+        default=None, description="Requests that have a slot of the upstream at a time."
     )
     waiting: Annotated[int, Field(ge=0, le=65536), NO_BOOL] | None = Field(
-        default=None, description="Requests that wait for a connection; one more is answered 503 at once."
+        default=None, description="Requests that wait for a place; one more is answered 503 at once."
     )
 
     def over(self, server: ServerLimits) -> Limits:

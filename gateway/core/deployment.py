@@ -28,20 +28,25 @@ class Timeouts:
     """Limits of one exchange with an upstream, in seconds. A stream as such has no limit.
 
     `connect`: until the connection is established. `first_byte`: from the request's last byte to the answer's first.
-    `silence`: between two bytes of the answer. `queue`: in line for a connection when all are in use.
+    `silence`: between two bytes of the answer. `queue`: in line for a place when all are in use. `longest_wait`: of a
+    key in that line, until it is served whatever others have had.
     """
 
     connect: float = 5.0
     first_byte: float = 600.0
     silence: float = 600.0
     queue: float = 60.0
+    longest_wait: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much of an upstream is used at a time: `connections` in use, and requests `waiting` for one of them."""
+    """How much of an upstream is used at a time: `connections` for its slots, and requests `waiting` for one of them.
 
-    connections: int = 256
+    Where `connections` is None, there are as many as the upstream says it has slots.
+    """
+
+    connections: int | None = None
     waiting: int = 256
 
 

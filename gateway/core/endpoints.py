@@ -52,6 +52,7 @@ class Endpoint:
 
     `upstream_path` is asked instead, where it is set. `rewrite` makes the body that is sent of the body of a 200; it
     raises ValueError for one that it does not understand, and Refusal. `own`: the gateway answers, from what it knows.
+    `takes_slot`: llama-server makes a task of it that waits for a slot; whatever makes none never waits in line.
     """
 
     method: str
@@ -61,6 +62,7 @@ class Endpoint:
     upstream_path: str = ""
     rewrite: Callable[[bytes], bytes] | None = field(default=None, compare=False)
     own: bool = False
+    takes_slot: bool = True
 
     @property
     def has_body(self) -> bool:
@@ -89,23 +91,25 @@ class Endpoint:
 
 
 _MODELS = "/v1/models"
-_MODEL = Endpoint("GET", "/v1/models/{model}", upstream_path=_MODELS, rewrite=partial(one_model, name=""))
+_MODEL = Endpoint(
+    "GET", "/v1/models/{model}", upstream_path=_MODELS, rewrite=partial(one_model, name=""), takes_slot=False
+)
 _TABLE = (
     Endpoint("POST", "/v1/chat/completions"),
-    Endpoint("POST", "/v1/chat/completions/input_tokens"),
+    Endpoint("POST", "/v1/chat/completions/input_tokens", takes_slot=False),
     Endpoint("POST", "/v1/completions"),
     Endpoint("POST", "/v1/embeddings"),
     Endpoint("POST", "/v1/responses"),
-    Endpoint("POST", "/v1/responses/input_tokens"),
+    Endpoint("POST", "/v1/responses/input_tokens", takes_slot=False),
     Endpoint("POST", "/v1/audio/transcriptions"),
     Endpoint("POST", "/v1/rerank"),
-    Endpoint("GET", _MODELS),
+    Endpoint("GET", _MODELS, takes_slot=False),
     _MODEL,
     Endpoint("POST", "/v1/messages", ANTHROPIC, ApiProtocol.ANTHROPIC),
-    Endpoint("POST", "/v1/messages/count_tokens", ANTHROPIC, ApiProtocol.ANTHROPIC),
+    Endpoint("POST", "/v1/messages/count_tokens", ANTHROPIC, ApiProtocol.ANTHROPIC, takes_slot=False),
     Endpoint("POST", "/completion", NATIVE),
     Endpoint("POST", "/completions", NATIVE),
-    Endpoint("POST", "/v1/chat/completions/control", NATIVE),
+    Endpoint("POST", "/v1/chat/completions/control", NATIVE, takes_slot=False),
     Endpoint("POST", "/infill", NATIVE),
     Endpoint("POST", "/embedding", NATIVE),
     Endpoint("POST", "/embeddings", NATIVE),
@@ -113,12 +117,12 @@ _TABLE = (
     Endpoint("POST", "/reranking", NATIVE),
     Endpoint("POST", "/v1/reranking", NATIVE),
     Endpoint("POST", "/v1/systemone", NATIVE),
-    Endpoint("POST", "/tokenize", NATIVE),
-    Endpoint("POST", "/detokenize", NATIVE),
-    Endpoint("POST", "/apply-template", NATIVE),
-    Endpoint("GET", "/props", NATIVE, rewrite=without_paths),
-    Endpoint("GET", "/health", NATIVE, own=True),
-    Endpoint("GET", "/v1/health", NATIVE, own=True),
+    Endpoint("POST", "/tokenize", NATIVE, takes_slot=False),
+    Endpoint("POST", "/detokenize", NATIVE, takes_slot=False),
+    Endpoint("POST", "/apply-template", NATIVE, takes_slot=False),
+    Endpoint("GET", "/props", NATIVE, rewrite=without_paths, takes_slot=False),
+    Endpoint("GET", "/health", NATIVE, own=True, takes_slot=False),
+    Endpoint("GET", "/v1/health", NATIVE, own=True, takes_slot=False),
 )
 _WITHOUT_MODEL = frozenset(
     {

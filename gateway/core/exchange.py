@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 from time import monotonic
+from typing import Protocol
 
 from aiohttp import web
 
@@ -30,6 +31,13 @@ class Ending(StrEnum):
 FINISHED = Ending.FINISHED
 
 
+class TakenPlace(Protocol):
+    """A place at the upstream, of which it is known in the end what it was used for."""
+
+    def settle(self, tokens: int | None) -> None:
+        """Note how many tokens were served; None where the answer does not say."""
+
+
 class Exchange:
     """One request and its answer. Times are seconds of the monotonic clock, sizes bytes of body.
 
@@ -37,20 +45,9 @@ class Exchange:
     """
 
     __slots__ = (
-        *(
-            "account",
-            "allotment",
-            "bytes_in",
-            "bytes_out",
-            "cause",
-            "client",
-            "cors",
-            "deployment",
-            "ending",
-            "endpoint",
-        ),
-        *("excerpt", "fields", "first_byte_at", "id", "key", "person", "reason", "sent_at", "started", "status"),
-        "usage",
+        *("account", "allotment", "bytes_in", "bytes_out", "cause", "client", "cors", "deployment", "ending"),
+        *("endpoint", "excerpt", "fields", "first_byte_at", "id", "key", "person", "place", "reason", "sent_at"),
+        *("started", "status", "usage"),
     )
 
     def __init__(self, request_id: str) -> None:
@@ -66,6 +63,7 @@ class Exchange:
         self.status: int | None = None
         self.bytes_in = self.bytes_out = 0
         self.sent_at: float | None = None  # when it got its place at the upstream
+        self.place: TakenPlace | None = None  # that it had; none for what takes no slot
         self.first_byte_at: float | None = None
         self.ending: Ending = FINISHED
         self.usage: Usage | None = None

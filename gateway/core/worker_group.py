@@ -1,4 +1,4 @@
-"""What a worker knows of the others: how many there are, its own share of a limit, and their counts.
+"""What a worker knows of the others: how many there are, and their counts.
 
 Each worker publishes its counters in a file of its own: unnamed, in memory, and inherited by all of them. A second
 one is its notice board: what it carries, while another wants to know, and what another is to end.
@@ -10,8 +10,6 @@ from collections.abc import Iterator, Sequence
 from zlib import crc32
 
 from aiohttp import web
-
-from gateway.core.deployment import Limits
 
 _HEADER = struct.Struct("<II")  # length and CRC-32 of what follows
 _TRIES = 100  # a write takes microseconds; one that stays incomplete is the last of a worker that died
@@ -37,10 +35,6 @@ class WorkerGroup:
         self._counter_files = counter_files
         self._boards = boards
 
-    def share(self, whole: Limits) -> Limits:
-        """This worker's part of an upstream's limits. The parts add up, but everyone has a connection."""
-        return Limits(max(1, self._part(whole.connections)), self._part(whole.waiting))
-
     def publish_counters(self, data: bytes) -> None:
         """Show the others `data` instead of what was published before."""
         _write(self._counter_files[self.number], data)
@@ -60,9 +54,6 @@ class WorkerGroup:
     def other_notices(self) -> list[bytes]:
         """What is on the boards of the others; nothing of those that have put nothing there."""
         return [_read(file) for number, file in enumerate(self._boards) if number != self.number]
-
-    def _part(self, whole: int) -> int:
-        return whole // self.size + (self.number < whole % self.size)
 
 
 ALONE = WorkerGroup()

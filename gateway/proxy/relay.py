@@ -8,7 +8,7 @@ import asyncio
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import cast
+from typing import NamedTuple, cast
 
 from aiohttp import HttpVersion11, hdrs, web
 
@@ -18,12 +18,23 @@ from gateway.core.errors import Refusal
 from gateway.core.exchange import Ending, Exchange
 from gateway.core.http import headers
 from gateway.proxy.client_connection import Client, ClientConnection
+from gateway.proxy.queue.deployment_line import BusyError, Claimant, Place
 from gateway.proxy.request_body import RequestBody
 from gateway.proxy.response_relay import LAST_EVENTS, ResponseRelay
 from gateway.proxy.response_writer import WrittenResponse
 from gateway.proxy.upstream.connection import UpstreamConnection
-from gateway.proxy.upstream.connection_pool import BusyError, ConnectionPool
+from gateway.proxy.upstream.connection_pool import ConnectionPool
 from gateway.proxy.upstream.response_head import UpstreamError
+
+_TOLD_SECONDS = 0.1  # in line, from which on a client is told
+
+
+class Way(NamedTuple):
+    """Where a request goes. `claimant`: whose place it has there; None if it takes none."""
+
+    endpoint: Endpoint
+    pool: ConnectionPool
+    claimant: Claimant | None
 
 
 class Relay:
@@ -93,33 +104,30 @@ class Relay:
         self._answers.discard(answer)
         self._leave()
 
-    def open_ahead(self, pool: ConnectionPool, then: Callable[[], None]) -> bool:
+    def open_ahead(self, pool: ConnectionPool, claimant: Claimant | None, then: Callable[[], None]) -> bool:
         """As the pool's, for a request that counts as under way until then."""
 
         def go_on() -> None:
             then()
             self._leave()
 
-        opens = pool.open_ahead(go_on)
+        opens = pool.open_ahead(claimant, go_on)
         self.under_way += opens
         return opens
 
-    async def carry(
-        self, request: web.Request, exchange: Exchange, pool: ConnectionPool, endpoint: Endpoint
-    ) -> web.StreamResponse:
-        """Pass one request over `pool` and its answer to the client. Raises Refusal while nothing has been sent."""
+    async def carry(self, request: web.Request, exchange: Exchange, way: Way) -> web.StreamResponse:
+        """Pass one request up and its answer to the client. Raises Refusal while nothing has been sent."""
         self.under_way += 1
         try:
-            return await self._carry(request, exchange, pool, endpoint)
+            return await self._carry(request, exchange, way)
         finally:
             self._leave()
 
-    async def _carry(
-        self, request: web.Request, exchange: Exchange, pool: ConnectionPool, endpoint: Endpoint
-    ) -> web.StreamResponse:
+    async def _carry(self, request: web.Request, exchange: Exchange, way: Way) -> web.StreamResponse:
+        endpoint, pool, claimant = way
         upload = RequestBody(request, self.body_bytes, self._upload_silence) if endpoint.has_body else None
         preparing = _Preparing(exchange)
-        body, connection = await self._prepare(preparing, upload, pool)
+        body, connection = await self._prepare(preparing, upload, pool, claimant)
         outcome: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
         answer = ResponseRelay(
             exchange, endpoint, pool, connection, client=_client_of(request), report=_reporter(outcome)
@@ -147,7 +155,7 @@ class Relay:
             answer.client_left()  # if it is not over: whatever the reason, there is nobody left to answer
 
     async def _prepare(
-        self, preparing: "_Preparing", upload: RequestBody | None, pool: ConnectionPool
+        self, preparing: "_Preparing", upload: RequestBody | None, pool: ConnectionPool, claimant: Claimant | None
     ) -> tuple[bytes, UpstreamConnection]:
         """What the request's body begins with, and a connection for it. Raises Refusal, that of `cut` included."""
         body = b""
@@ -158,14 +166,16 @@ class Relay:
                     with pool.receiving():
                         body = await upload.read_first()
                     preparing.exchange.bytes_in = upload.size
-                return body, await pool.connect()
+                connection = await pool.connect(claimant)
+                _tell_wait(preparing.exchange, connection.place)
+                return body, connection
         except TimeoutError:
             preparing.raise_if_cut()
             raise
         except UpstreamError as error:
             raise Refusal(errors.UNREACHABLE, cause=str(error)) from error
         except BusyError as error:
-            raise Refusal(errors.BUSY, cause=str(error)) from error
+            raise Refusal(errors.BUSY, cause=str(error), **error.headers) from error
         finally:
             self._preparing.discard(preparing)
 
@@ -187,6 +197,12 @@ class _Preparing:
         """Raise the Refusal that its client gets."""
         if self.cut_as is not None:
             raise Refusal(LAST_EVENTS[self.cut_as])
+
+
+def _tell_wait(exchange: Exchange, place: Place | None) -> None:
+    """Let the client see for how long it waited in line, if it did."""
+    if place is not None and place.waited >= _TOLD_SECONDS:
+        exchange.fields += b"x-queue-wait: %d\r\n" % math.ceil(place.waited)
 
 
 RELAY = web.AppKey("relay", Relay)

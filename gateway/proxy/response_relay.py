@@ -99,6 +99,7 @@ class ResponseRelay:
         self._report = report
         exchange.excerpt = self._sent = Excerpt()
         exchange.sent_at = monotonic()
+        exchange.place = connection.place
         self._loop = connection.loop
         self._active_at = self._loop.time()
         self._limit = pool.timeouts.first_byte

@@ -39,7 +39,7 @@ def database_of(database: str, server: Server, path: Path) -> "SqlRegistry":
 def defaults_of(server: Server) -> tuple[Timeouts, Limits]:
     """What holds where a deployment sets nothing of its own."""
     given = server.timeouts
-    timeouts = Timeouts(given.connect, given.first_byte, given.silence, given.queue)
+    timeouts = Timeouts(given.connect, given.first_byte, given.silence, given.queue, given.longest_wait)
     return timeouts, Limits(server.limits.connections, server.limits.waiting)
 
 

@@ -16,6 +16,7 @@ from gateway.core.errors import Refusal
 from gateway.core.exchange import Exchange
 from gateway.core.http.base_urls import how_to_enable
 from gateway.core.http.headers import KEYS_DIFFER, NO_KEY, NOT_BEARER
+from gateway.proxy.queue.deployment_line import Claimant
 from gateway.proxy.relay import Relay
 from gateway.proxy.upstream.connection_pool import ConnectionPool, ConnectionPools
 from gateway.proxy.upstream.readiness import Readiness
@@ -42,6 +43,7 @@ class Admitted(NamedTuple):
     deployment: Deployment
     pool: ConnectionPool
     allowance: Allowance | None = None  # what limits it; its part of that is taken when it begins
+    claimant: Claimant | None = None  # whose place it has, if it takes one
 
     def note_on(self, exchange: Exchange) -> None:
         """Name the account, key, deployment and endpoint of the exchange."""
@@ -123,9 +125,15 @@ class Admission:
         if self._relay.draining:
             return Rejected(asked, Refusal(errors.DRAINING), key, deployment)
         allowance = self._limiter.allowance(key, deployment, asked.endpoint)
-        admitted = Admitted(asked, key, deployment, self._pools.of(deployment), allowance)
+        pool = self._pools.of(deployment)
+        claimant = pool.line.claimant(key, self._weight_of(key.account)) if asked.endpoint.takes_slot else None
+        admitted = Admitted(asked, key, deployment, pool, allowance, claimant)
         self._remember(admitted)
         return admitted
+
+    def _weight_of(self, account: str) -> float:
+        known = self._registry.snapshot.accounts.get(account)
+        return 1.0 if known is None else known.weight
 
     def _beyond_key(self, asked: RequestedTarget, key: Key, address: str | None) -> Rejected:
         """What a key is not for looks like what is not there; the cause is for the log."""

@@ -11,6 +11,7 @@ from gateway.core.http.forwarding import TrustedProxies
 from gateway.core.notifier import Notifier
 from gateway.core.worker_group import ALONE, WORKER_GROUP, WorkerGroup
 from gateway.proxy.dead_peer_watch import DEAD_PEER
+from gateway.proxy.queue.lines import Lines
 from gateway.proxy.relay import RELAY, Relay
 from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPools, FreeDescriptor
 from gateway.proxy.upstream.readiness import READINESS, Readiness
@@ -42,7 +43,7 @@ def create_app(
 ) -> web.Application:
     """The gateway as an aiohttp application. `registry` is opened and closed with it."""
     app = web.Application(middlewares=MIDDLEWARES)
-    notifier, pools = Notifier(), ConnectionPools(group, free_descriptor, server.timeouts.dead_peer)
+    notifier, pools = Notifier(), ConnectionPools(Lines(), free_descriptor, server.timeouts.dead_peer)
     app[NOTIFIER] = notifier
     app[WORKER_GROUP] = group
     app[REGISTRY] = registry

@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, ClassVar, TypedDict
 
-_PROBES = frozenset({"/health", "/v1/health"})
+_PROBES = frozenset({"/health", "/v1/health", "/props"})
 
 
 @dataclass
@@ -117,7 +117,8 @@ class RequestMatcher:
 
     `endpoint` is a path, `*` standing for anything; `contains` and `matches` (a regular expression) look at the last
     user message, `body_contains` at the whole body; `tool` is one that is offered; `header` is `Name` or `Name: value`.
-    Without an endpoint every request is meant but the probes of `/health`. Raises ValueError for a bad expression.
+    Without an endpoint every request is meant but the probes of `/health` and `/props`.
+    Raises ValueError for a bad expression.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}

@@ -108,7 +108,8 @@ def listing(name: str, entries: list[JournalEntry]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class JournalFilter:
-    """Which exchanges are meant; `None` means any. `path` matches without its query. `probes`: with `/health`, too.
+    """Which exchanges are meant; `None` means any. `path` matches without its query. `probes`: with `/health` and
+    `/props`, too.
 
     Raises ValueError for an ending that there is not.
     """
@@ -136,7 +137,7 @@ class JournalFilter:
             and self.method in (None, entry.method)
             and self.path in (None, entry.path.partition("?")[0])
             and self.status in (None, entry.status)
-            and (self.probes or entry.path != "/health")
+            and (self.probes or entry.path not in {"/health", "/props"})
         )
 
 

@@ -164,7 +164,7 @@ class BackgroundMock:
         after: int = 0,
         probes: bool = True,
     ) -> list[JournalEntry]:
-        """Return once `count` exchanges match. `after` is an id; `probes`: those of `/health` count, too.
+        """Return once `count` exchanges match. `after` is an id; `probes`: those of `/health` and `/props` count, too.
 
         Raises NotInTime, which lists what was received.
         """

@@ -36,7 +36,7 @@ _OPTIONAL = (
     click.option("--first-byte", type=float, metavar="SECONDS", help="Until the answer's first byte."),
     click.option("--silence", type=float, metavar="SECONDS", help="Between two bytes of the answer."),
     click.option("--queue", type=float, metavar="SECONDS", help="In line for a connection."),
-    click.option("--connections", type=int, metavar="N", help="Connections in use at a time."),
+    click.option("--connections", type=int, metavar="N", help="Requests at its upstream at a time."),
     click.option("--waiting", type=int, metavar="N", help="Requests that may wait for a connection."),
     click.option("--ping", type=float, metavar="SECONDS", help="Silence after which a stream is kept alive."),
     click.option("--ca-file", type=click.Path(readable=False), help="PEM file to verify an https upstream with."),

@@ -14,6 +14,7 @@ from gateway.proxy.queue.fair_line import Claim, FairLine, Outlook
 
 _OUTLOOK_SECONDS = 0.25  # for which what a refused request could expect is not reckoned again
 
+FULL, LATE = "full", "late"  # why a request is refused
 Message = tuple[Any, ...]  # what is said, of which deployment, and more
 Member = Hashable  # a process
 
@@ -101,7 +102,7 @@ class Arbiter:
     def _ask(self, name: str, line: _Line, member: Member, number: int, *claim: Any) -> None:
         asked, now = Claim(*claim), self._clock()
         if line.free <= 0 and len(line.fair) >= line.most_waiting:
-            self._send(member, ("refuse", name, number, *line.outlook_of_refused(asked, now)))
+            self._send(member, ("refuse", name, number, FULL, *line.outlook_of_refused(asked, now)))
         else:
             line.fair.ask((member, number), asked, now)
 
@@ -114,7 +115,7 @@ class Arbiter:
         if request in line.fair:
             outlook = line.outlook(request, self._clock())
             line.fair.leave(request)
-            self._send(member, ("refuse", name, number, *outlook))
+            self._send(member, ("refuse", name, number, LATE, *outlook))
 
     def _running(self, _: str, line: _Line, member: Member, unused: int, requests: list[Any]) -> None:
         """What runs in a process that took places itself; it keeps none that it does not use."""

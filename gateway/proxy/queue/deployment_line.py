@@ -8,13 +8,15 @@ import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from time import monotonic
 from typing import Any
 
+from gateway.core import errors
 from gateway.core.account import Key, Priority
 from gateway.core.errors import Refusal
-from gateway.proxy.queue.arbiter import Message
+from gateway.proxy.queue.arbiter import LATE, Message
 from gateway.proxy.queue.fair_line import Claim, Outlook, recent_mean
 
 _numbers = count(1)  # of requests, in this process
@@ -92,10 +94,13 @@ class Place:
 class Ticket:
     """A request in line. `then` is called once, with what comes of it; it may be before `ask` returns."""
 
-    __slots__ = ("claimant", "number", "since", "then", "timer")
+    __slots__ = ("claimant", "number", "patience", "since", "then", "timer")
 
-    def __init__(self, claimant: Claimant, then: "Callable[[Place | BusyError | Refusal], None]") -> None:
+    def __init__(
+        self, claimant: Claimant, patience: float, then: "Callable[[Place | BusyError | Refusal], None]"
+    ) -> None:
         self.number = next(_numbers)
+        self.patience = patience
         self.claimant = claimant
         self.since = monotonic()
         self.then = then
@@ -115,6 +120,8 @@ class DeploymentLine:
         self._waiting: dict[int, Ticket] = {}
         self._claimants: dict[str, Claimant] = {}
         self._is_closed = False
+        self.places = 0
+        self.most = 0  # requests that may have a place or wait for one
 
     @property
     def in_use(self) -> int:
@@ -137,6 +144,7 @@ class DeploymentLine:
 
     def set(self, places: int, most_waiting: int, longest_wait: float) -> None:
         """Say how many places there are, how many requests may wait for one, and for how long (s) the least lucky."""
+        self.places, self.most = places, places + most_waiting
         self.tell("join", places, most_waiting, longest_wait)
 
     def take(self, claimant: Claimant) -> Place | None:
@@ -156,11 +164,9 @@ class DeploymentLine:
         else:
             self.free += 1
 
-    def ask(
-        self, claimant: Claimant, patience: float, then: "Callable[[Place | BusyError | Refusal], None]"
-    ) -> Ticket:
+    def ask(self, claimant: Claimant, patience: float, then: "Callable[[Place | BusyError | Refusal], None]") -> Ticket:
         """Wait in line, for `patience` seconds at most."""
-        ticket = Ticket(claimant, then)
+        ticket = Ticket(claimant, patience, then)
         self._waiting[ticket.number] = ticket
         self.tell("ask", ticket.number, *claimant.claim())
         if ticket.number in self._waiting:
@@ -185,6 +191,7 @@ class DeploymentLine:
 
     def close(self) -> None:
         """Say no more: the deployment is gone."""
+        self.turn_away(partial(Refusal, errors.NO_DEPLOYMENT, cause="the deployment was removed"))
         self.tell("close")
         self._is_closed = True
 
@@ -207,12 +214,12 @@ class DeploymentLine:
         self._taken.add(place)
         ticket.then(place)
 
-    def _hear_refuse(self, number: int, position: int, wait: float | None) -> None:
+    def _hear_refuse(self, number: int, reason: str, position: int, wait: float | None) -> None:
         ticket = self._end_wait(number)
         if ticket is not None:
             why = "limits.waiting is reached"
-            if ticket.timer is not None:
-                why = f"no place was free within {monotonic() - ticket.since:.3g} s"
+            if reason == LATE:
+                why = f"no place was free within {ticket.patience:g} s"
             ticket.then(BusyError(why, Outlook(position, wait)))
 
     def _hear_contended(self) -> None:

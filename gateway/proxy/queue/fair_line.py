@@ -124,7 +124,7 @@ class FairLine:
         self._over.add(request)
 
     def settle(self, request: Request, tokens: int | None, seconds: float) -> None:
-        """It is over, has taken so many tokens, and had a place for so long. None: it did not say; what was expected."""
+        """It is over, has taken so many tokens (None: what was expected), and had a place for so many `seconds`."""
         one = self._running.pop(request, None)
         self._over.discard(request)
         if one is None:

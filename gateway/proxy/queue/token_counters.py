@@ -33,20 +33,20 @@ class TokenCounter:
 
 
 @dataclass(slots=True, eq=False)
-class KeyCounter(TokenCounter):
-    """That of a key. `given_at`, in seconds, is when it last got a place."""
-
-    account: "AccountCounter" = field(default_factory=lambda: AccountCounter())
-    is_batch: bool = False
-    given_at: float = 0.0
-
-
-@dataclass(slots=True, eq=False)
 class AccountCounter(TokenCounter):
     """That of an account, with those of its `keys` by id; `last` is `served` of the key that last got a place."""
 
-    keys: dict[str, KeyCounter] = field(default_factory=dict)
+    keys: dict[str, "KeyCounter"] = field(default_factory=dict)
     last: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class KeyCounter(TokenCounter):
+    """That of a key. `given_at`, in seconds, is when it last got a place."""
+
+    account: AccountCounter = field(default_factory=AccountCounter)
+    is_batch: bool = False
+    given_at: float = 0.0
 
 
 def lift(newcomer: TokenCounter, others: Iterable[TokenCounter], last: float) -> None:

@@ -8,6 +8,7 @@ import select
 from time import monotonic
 from typing import Protocol, cast
 
+from gateway.proxy.queue.deployment_line import Place
 from gateway.proxy.upstream.idle_timer import IdleTimer
 from gateway.proxy.upstream.passthrough import Passthrough
 from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
@@ -41,7 +42,7 @@ class UpstreamConnection(asyncio.BaseProtocol):
 
     __slots__ = (
         *("_drained", "_head_told", "_open_passthrough", "_parser", "_paused", "_poll", "_receiver", "_transport"),
-        *("__weakref__", "exchanges", "idle_since", "idle_timer", "loop", "opened_at", "passthrough"),
+        *("__weakref__", "exchanges", "idle_since", "idle_timer", "loop", "opened_at", "passthrough", "place"),
     )
 
     def __init__(self) -> None:
@@ -58,6 +59,7 @@ class UpstreamConnection(asyncio.BaseProtocol):
         self.passthrough: Passthrough | None = None
         self.opened_at = self.idle_since = monotonic()
         self.exchanges = 0
+        self.place: Place | None = None  # of the request that it carries
 
     # --- the way up
 

@@ -9,16 +9,17 @@ import asyncio
 import contextlib
 import errno
 import math
-from collections import deque
 from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 
 from aiohttp import web
 
 from gateway.core.deployment import Deployment
 from gateway.core.errors import Refusal
-from gateway.core.worker_group import ALONE, WorkerGroup
+from gateway.proxy.queue.deployment_line import BusyError, Claimant, DeploymentLine, Place
+from gateway.proxy.queue.lines import Lines
 from gateway.proxy.upstream.address import Address
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.dead_peer import DEAD_PEER_SECONDS, detect_death
@@ -27,25 +28,23 @@ from gateway.proxy.upstream.response_head import UpstreamError
 _IDLE_SECONDS = 4.0
 _AHEAD_SECONDS = 0.1  # that a request waits for a connection before it takes the way on which it may wait for long
 _MOST_SECONDS = 300.0  # that a connection may be old when it is kept
+_MOST_ASIDE = 256  # requests that take no slot, and so never wait, at a time
 _NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE}
 FreeDescriptor = Callable[[], bool]  # makes one free, of those that are kept for upstreams; False if there is none
 _DESCRIPTOR_SECONDS = 0.02  # between two tries to get one
 
 
-class BusyError(Exception):
-    """No connection is free: as many requests as may wait are waiting already, or this one has waited too long."""
-
-
 class ConnectionPool:
     """Opens, keeps and reuses connections to the llama-server of one deployment.
 
-    A server that vanishes without a word is noticed after `dead_peer` seconds.
+    What takes a slot there has a place, from `line`. A server that vanishes without a word is noticed after `dead_peer`
+    seconds.
     """
 
     def __init__(
         self,
         deployment: Deployment,
-        group: WorkerGroup = ALONE,
+        line: DeploymentLine,
         free_descriptor: FreeDescriptor = lambda: False,
         dead_peer: float = DEAD_PEER_SECONDS,
     ) -> None:
@@ -54,16 +53,15 @@ class ConnectionPool:
         self.timeouts = deployment.timeouts
         self.shortest_silence = min(self.timeouts.first_byte, self.timeouts.silence)
         self.ping = deployment.ping
-        self._limits = group.share(deployment.limits)
+        self.line = line
         self._address = Address(deployment.upstream, deployment.ca_file)
         fixed = f"Host: {self._address.authority}\r\n"
         if deployment.upstream_key is not None:
             fixed += f"Authorization: Bearer {deployment.upstream_key}\r\n"
         self._fixed_headers = fixed.encode("ascii")
         self._idle: list[UpstreamConnection] = []
-        self._in_use = 0
+        self._aside = 0  # connections in use by what takes no slot
         self._receiving = 0  # requests that hold a part of their body, and have no connection yet
-        self._waiting: deque[asyncio.Future[None]] = deque()
         self._opening: set[asyncio.Task[None]] = set()  # connections ahead of their requests
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
@@ -72,41 +70,48 @@ class ConnectionPool:
 
     @property
     def connections(self) -> dict[str, int]:
-        """Connections `in_use` and `idle`, and requests `waiting` for one."""
-        return {"in_use": self._in_use, "idle": len(self._idle), "waiting": len(self._waiting)}
+        """Places `in_use`, connections `idle`, and requests `waiting` for a place."""
+        return {"in_use": self.line.in_use, "idle": len(self._idle), "waiting": self.line.waiting}
 
     def request_head(self, method: str, path: str, lines: bytes) -> bytes:
         """The bytes before a request's body. `lines` are its headers, the one that frames the body among them."""
         return f"{method} {path} HTTP/1.1\r\n".encode("ascii") + self._fixed_headers + lines + b"\r\n"
 
-    def connect_at_once(self) -> UpstreamConnection | None:
+    def connect_at_once(self, claimant: Claimant | None) -> UpstreamConnection | None:
         """As `connect`, if a connection is idle and nobody has to wait for it."""
-        if self._in_use >= self._limits.connections:
+        if claimant is None:
+            connection = self._reused() if self._aside < _MOST_ASIDE else None
+            self._aside += connection is not None
+            return connection
+        if not self.line.free:
             return None
         connection = self._reused()
-        self._in_use += connection is not None
+        if connection is not None:
+            connection.place = self.line.take(claimant)
         return connection
 
-    def open_ahead(self, then: Callable[[], None]) -> bool:
+    def open_ahead(self, claimant: Claimant | None, then: Callable[[], None]) -> bool:
         """Open a connection that will be idle, and call `then` in that moment; soon, too, if there is none by then.
 
         Nothing is done, and False returned, where a request has to wait in line, or is turned away.
         """
-        if self._in_use >= self._limits.connections or self.refusal is not None or self._closed:
+        if self.refusal is not None or self._closed:
             return False
-        self._in_use += 1
-        opening = asyncio.get_running_loop().create_task(self._open_ahead(then))
+        place = None if claimant is None else self.line.take(claimant)
+        if place is None and claimant is not None:
+            return False
+        opening = asyncio.get_running_loop().create_task(self._open_ahead(place, then))
         self._opening.add(opening)
         opening.add_done_callback(self._opening.discard)
         return True
 
-    async def _open_ahead(self, then: Callable[[], None]) -> None:
+    async def _open_ahead(self, place: Place | None, then: Callable[[], None]) -> None:
         try:
             with contextlib.suppress(TimeoutError, UpstreamError):  # whoever asks next finds out again, and says so
                 async with asyncio.timeout(_AHEAD_SECONDS):
                     self._keep(await self._open_once())
         finally:
-            self._give_place_back()
+            _return_unused(place)
             then()
 
     @contextlib.contextmanager
@@ -115,8 +120,8 @@ class ConnectionPool:
 
         Raises BusyError if there are as many requests already as may have a connection or wait for one.
         """
-        here = self._in_use + len(self._waiting) + self._receiving
-        if here >= self._limits.connections + self._limits.waiting:
+        here = self.line.in_use + self.line.waiting + self._receiving
+        if here >= self.line.most:
             raise BusyError("limits.waiting is reached by requests whose bodies still arrive")
         self._receiving += 1
         try:
@@ -124,23 +129,34 @@ class ConnectionPool:
         finally:
             self._receiving -= 1
 
-    async def connect(self) -> UpstreamConnection:
+    async def connect(self, claimant: Claimant | None) -> UpstreamConnection:
         """A connection on which nothing has been sent yet; hand it to `release` in the end.
 
-        Raises BusyError at once if too many wait already, or after `timeouts.queue` seconds in line, or if no file
-        descriptor is free for `timeouts.connect` seconds; UpstreamError if there is none within that time; and Refusal
-        as soon as all are turned away.
+        A `claimant` has a place with it; what takes no slot has none. Raises BusyError at once if too many wait, or
+        after `timeouts.queue` seconds in line, or if no file descriptor is free for `timeouts.connect` seconds;
+        UpstreamError if there is no connection within that time; and Refusal as soon as all are turned away.
         """
         if self.refusal is not None:
             raise self.refusal()
-        if self._in_use >= self._limits.connections:
-            await self._wait_for_a_place()
-        else:
-            self._in_use += 1
+        if claimant is None:
+            return await self._connect_aside()
+        place = await self._place(claimant)
+        try:
+            connection = self._reused() or await self._open()
+        except BaseException:  # a cancelled request, too, gives its place back
+            _return_unused(place)
+            raise
+        connection.place = place
+        return connection
+
+    async def _connect_aside(self) -> UpstreamConnection:
+        if self._aside >= _MOST_ASIDE:
+            raise BusyError(f"{_MOST_ASIDE} requests that take no slot are under way")
+        self._aside += 1
         try:
             return self._reused() or await self._open()
-        except BaseException:  # a cancelled request, too, gives its place back
-            self._give_place_back()
+        except BaseException:
+            self._aside -= 1
             raise
 
     def turn_away(self, refusal: Callable[[], Refusal] | None) -> None:
@@ -149,10 +165,8 @@ class ConnectionPool:
         Who has a connection keeps it.
         """
         self.refusal = refusal
-        while refusal is not None and self._waiting:
-            place = self._waiting.popleft()
-            if not place.done():
-                place.set_exception(refusal())
+        if refusal is not None:
+            self.line.turn_away(refusal)
 
     async def connect_apart(self) -> UpstreamConnection:
         """A connection outside the limits, for what is not a request; `abort` it in the end. Raises UpstreamError."""
@@ -163,7 +177,12 @@ class ConnectionPool:
 
         A connection that is still owed a part of its request is never `reusable`.
         """
-        self._give_place_back()
+        place = self._free(connection)
+        self._take_back(connection, reusable=reusable)
+        if place is not None:
+            place.give_back()
+
+    def _take_back(self, connection: UpstreamConnection, *, reusable: bool) -> None:
         now = monotonic()
         oldest = now - _MOST_SECONDS
         if not reusable or self._closed or connection.opened_at < oldest or not connection.may_be_reused():
@@ -175,8 +194,15 @@ class ConnectionPool:
 
     def put_back(self, connection: UpstreamConnection) -> None:
         """Take a connection back on which nothing was sent."""
-        self._give_place_back()
+        place = self._free(connection)
         self._keep(connection)
+        _return_unused(place)
+
+    def _free(self, connection: UpstreamConnection) -> Place | None:
+        """Take its place from a connection, which is to be given back; None if it was used for what has none."""
+        place, connection.place = connection.place, None
+        self._aside -= place is None
+        return place
 
     def _keep(self, connection: UpstreamConnection) -> None:
         connection.idle_since = monotonic()
@@ -228,37 +254,23 @@ class ConnectionPool:
         detect_death(connection.transport, self._dead_peer)
         return connection
 
-    async def _wait_for_a_place(self) -> None:
-        if len(self._waiting) >= self._limits.waiting:
-            raise BusyError("limits.waiting is reached")
+    async def _place(self, claimant: Claimant) -> Place:
+        """A place at once, or in line."""
+        place = self.line.take(claimant)
+        if place is not None:
+            return place
+        turn: asyncio.Future[Place | BusyError | Refusal] = asyncio.get_running_loop().create_future()
+        ticket = self.line.ask(claimant, self.timeouts.queue, partial(_tell, turn))
         try:
-            async with asyncio.timeout(self.timeouts.queue):
-                await self._wait_in_line()
-        except TimeoutError as error:
-            raise BusyError(f"no connection was free within {self.timeouts.queue:g} s") from error
-
-    async def _wait_in_line(self) -> None:
-        """First come, first served. Returns with a place in use taken."""
-        place = asyncio.get_running_loop().create_future()
-        self._waiting.append(place)
-        try:
-            await place
+            outcome = await turn
         except asyncio.CancelledError:
-            if place.cancelled():
-                with contextlib.suppress(ValueError):  # it may have been taken off the queue already
-                    self._waiting.remove(place)
-            elif place.exception() is None:
-                self._give_place_back()  # the place was given just when the request was cancelled
+            self.line.leave(ticket)
+            if turn.done() and not turn.cancelled():
+                _return_unused(turn.result())  # it was given just when the request was cancelled
             raise
-
-    def _give_place_back(self) -> None:
-        """Give it to the next in line, if somebody waits: then the number in use stays the same."""
-        while self._waiting:
-            place = self._waiting.popleft()
-            if not place.done():
-                place.set_result(None)
-                return
-        self._in_use -= 1
+        if isinstance(outcome, Place):
+            return outcome
+        raise outcome
 
     def _sweep_later(self) -> None:
         self._sweep = asyncio.get_running_loop().call_later(_IDLE_SECONDS / 2, self._sweep_idle)
@@ -278,11 +290,11 @@ class ConnectionPools:
 
     def __init__(
         self,
-        group: WorkerGroup = ALONE,
+        lines: Lines | None = None,
         free_descriptor: FreeDescriptor = lambda: False,
         dead_peer: float = DEAD_PEER_SECONDS,
     ) -> None:
-        self._group = group
+        self._lines = lines or Lines()
         self._free_descriptor = free_descriptor
         self._dead_peer = dead_peer
         self._known: dict[str, tuple[Deployment, ConnectionPool]] = {}
@@ -297,9 +309,14 @@ class ConnectionPools:
         else:
             if known is not None:
                 known[1].close()
-            pool = ConnectionPool(deployment, self._group, self._free_descriptor, self._dead_peer)
+            line = self._lines.of(deployment)
+            pool = ConnectionPool(deployment, line, self._free_descriptor, self._dead_peer)
         self._known[deployment.id] = (deployment, pool)
         return pool
+
+    def note_slots(self, deployment: Deployment, slots: int | None) -> None:
+        """Its server has so many slots; None: it does not say."""
+        self._lines.note_slots(deployment, slots)
 
     def known(self) -> dict[str, ConnectionPool]:
         """The upstreams that exist, by deployment id."""
@@ -309,6 +326,7 @@ class ConnectionPools:
         """Forget the upstreams of deployments that are gone. What is under way on them finishes."""
         for gone in [known for known in self._known if known not in deployment_ids]:
             self._known.pop(gone)[1].close()
+            self._lines.close(gone)
 
     def close(self) -> None:
         """Close all idle connections."""
@@ -316,6 +334,19 @@ class ConnectionPools:
 
 
 POOLS = web.AppKey("pools", ConnectionPools)
+
+
+def _tell(turn: "asyncio.Future[Place | BusyError | Refusal]", outcome: Place | BusyError | Refusal) -> None:
+    if turn.done():
+        _return_unused(outcome)
+    else:
+        turn.set_result(outcome)
+
+
+def _return_unused(outcome: Place | BusyError | Refusal | None) -> None:
+    if isinstance(outcome, Place):
+        outcome.give_back()
+        outcome.settle(0)
 
 
 def _same_upstream(one: Deployment, other: Deployment) -> bool:

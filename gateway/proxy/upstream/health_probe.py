@@ -1,4 +1,4 @@
-"""What an upstream says of its own health, and what that means; and when it is asked, of very many upstreams."""
+"""What an upstream says of its own health, and how many slots it has; and when it is asked, of very many upstreams."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,6 +12,7 @@ from gateway.proxy.upstream.connection_pool import ConnectionPool
 from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError, UpstreamTimeoutError
 
 _MAX_BYTES = 64 * 1024
+_MOST_SLOTS = 65536  # as limits.connections
 _MOST_AT_ONCE = 256  # probes under way, each of which has a file descriptor
 
 
@@ -52,12 +53,24 @@ async def ask_health(pool: ConnectionPool, timeout: float) -> Probe:
     """Ask `/health`. Never raises, takes `timeout` seconds at most."""
     try:
         async with asyncio.timeout(timeout):
-            head, body = await _ask(pool)
+            head, body = await _ask(pool, "/health")
     except TimeoutError:
         return Probe(f"no answer within {timeout:g} s", timed_out=True)
     except UpstreamError as error:
         return Probe(str(error), timed_out=isinstance(error, UpstreamTimeoutError))
     return Probe(_meaning(head.status, body))
+
+
+async def ask_slots(pool: ConnectionPool, timeout: float) -> int | None:
+    """How many slots it has, as `/props` says; None if it does not. Never raises, takes `timeout` seconds at most."""
+    try:
+        async with asyncio.timeout(timeout):
+            head, body = await _ask(pool, "/props")
+        answer = orjson.loads(body)
+    except (TimeoutError, UpstreamError, orjson.JSONDecodeError):
+        return None
+    slots = answer.get("total_slots") if head.status == 200 and isinstance(answer, dict) else None
+    return slots if slots.__class__ is int and 0 < slots <= _MOST_SLOTS else None
 
 
 def says_loading(status: int, body: bytes) -> bool:
@@ -78,11 +91,11 @@ def _meaning(status: int, body: bytes) -> str:
     return f"/health answered {status}, not as a llama-server does"
 
 
-async def _ask(pool: ConnectionPool) -> tuple[ResponseHead, bytes]:
+async def _ask(pool: ConnectionPool, path: str) -> tuple[ResponseHead, bytes]:
     connection = await pool.connect_apart()
     answer = _WholeAnswer()
     try:
-        connection.send_request(answer, pool.request_head("GET", "/health", b"Connection: close\r\n"))
+        connection.send_request(answer, pool.request_head("GET", path, b"Connection: close\r\n"))
         return await answer.done
     finally:
         connection.abort()
@@ -102,7 +115,7 @@ class _WholeAnswer:
     def body_received(self, data: bytes, last: bool) -> None:
         self._body += data
         if len(self._body) > _MAX_BYTES:
-            self.broken(UpstreamError("its /health response is too large"))
+            self.broken(UpstreamError("its response to a probe is too large"))
         elif last and self._head is not None and not self.done.done():
             self.done.set_result((self._head, self._body))
 

@@ -27,7 +27,7 @@ from gateway.core.deployment import Deployment, Status
 from gateway.core.errors import Refusal
 from gateway.core.notifier import Notifier
 from gateway.proxy.upstream.connection_pool import ConnectionPools
-from gateway.proxy.upstream.health_probe import Probe, ProbeTurns, ask_health, seconds_to_next
+from gateway.proxy.upstream.health_probe import Probe, ProbeTurns, ask_health, ask_slots, seconds_to_next
 
 _FAULT = "the gateway failed to probe it"
 _MOST_A_SECOND = 500  # probes of healthy upstreams: of more than an interval has room for, each is asked less often
@@ -163,10 +163,13 @@ class Readiness:
     async def _probe_for_ever(self, watched: "_Watched") -> None:
         pause = 0.0
         while watched.deployment.status is not Status.PAUSED:
+            doubted = watched.look.is_set()
             watched.look.clear()
             async with self._turns.take():
                 begun = monotonic()
                 probe = await self._ask(watched)
+                if probe.seen == "ok" and (doubted or watched.health.seen != "ok"):
+                    await self._ask_slots(watched.deployment)
             self._note_silence(watched, begun, probe.timed_out)
             self._note(watched, probe.seen)
             self._tell_waiting(watched.deployment)
@@ -187,6 +190,11 @@ class Readiness:
             if watched.health.seen != _FAULT:
                 log.exception("deployment %s: internal error in a probe", watched.deployment.id)
             return Probe(_FAULT)
+
+    async def _ask_slots(self, deployment: Deployment) -> None:
+        """Before it is known to be well: so that never more is sent to it than it has slots."""
+        if deployment.limits.connections is None:
+            self._pools.note_slots(deployment, await ask_slots(self._pools.of(deployment), self._timeout))
 
     def _note_silence(self, watched: "_Watched", begun: float, timed_out: bool) -> None:
         """Note whether the upstream has fallen silent, by a probe that began at `begun`, in the monotonic clock."""

@@ -95,6 +95,7 @@ def deployment_of(row: DatabaseRow, default: Defaults) -> Deployment:
             first_byte=default.timeouts.first_byte if row["first_byte"] is None else row["first_byte"],
             silence=default.timeouts.silence if row["silence"] is None else row["silence"],
             queue=default.timeouts.queue if row["queue"] is None else row["queue"],
+            longest_wait=default.timeouts.longest_wait,
         ),
         limits=Limits(
             connections=default.limits.connections if row["connections"] is None else row["connections"],

@@ -59,7 +59,7 @@ class FastPath:
         if isinstance(decision, Rejected) or self._relay.stopped:
             return NO
         pool = decision.pool
-        connection = pool.connect_at_once()
+        connection = pool.connect_at_once(decision.claimant)
         if connection is None:
             return NOT_YET
         head, body, endpoint = request.head, request.body, decision.asked.endpoint
@@ -76,7 +76,7 @@ class FastPath:
 
     def connect(self, decision: Admitted | Rejected | None, then: Callable[[], None]) -> bool:
         """Open a connection for a request that lacked one, and call `then`; return whether it will be called."""
-        return isinstance(decision, Admitted) and self._relay.open_ahead(decision.pool, then)
+        return isinstance(decision, Admitted) and self._relay.open_ahead(decision.pool, decision.claimant, then)
 
     def _report(self, answer: ResponseRelay, refusal: Refusal | None) -> None:
         self._relay.finish(answer)

@@ -10,7 +10,7 @@ from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE
 from gateway.core.http.base_urls import right_base_url
 from gateway.core.http.headers import presented_digest
-from gateway.proxy.relay import RELAY
+from gateway.proxy.relay import RELAY, Way
 from gateway.proxy.upstream.readiness import READINESS
 from gateway.server.admission import ADMISSION, REGISTRY, Rejected, RequestedTarget
 from gateway.server.fast_path.demultiplexer import Demultiplexer
@@ -42,7 +42,7 @@ async def inference(app: web.Application, request: web.Request, asked: Requested
     refusal = None if decision.allowance is None else decision.allowance.take(exchange)
     if refusal is not None:
         raise refusal
-    return await app[RELAY].carry(request, exchange, decision.pool, asked.endpoint)
+    return await app[RELAY].carry(request, exchange, Way(asked.endpoint, decision.pool, decision.claimant))
 
 
 async def not_proxied(request: web.Request) -> web.StreamResponse:

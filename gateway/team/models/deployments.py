@@ -31,7 +31,7 @@ class TimeoutsChange(Request):
 class LimitsChange(Request):
     """How much of one upstream is used at a time; null is the server's default."""
 
-    connections: Annotated[_Count, Field(ge=1)] | None = Field(default=None, description="Connections in use.")
+    connections: Annotated[_Count, Field(ge=1)] | None = Field(default=None, description="Requests there at a time.")
     waiting: Annotated[_Count, Field(ge=0)] | None = Field(default=None, description="Requests that may wait.")
 
 

@@ -123,7 +123,7 @@ def _number(query: Mapping[str, str], name: str, default: float) -> float:
 
 
 def read_filter(query: Mapping[str, str]) -> JournalFilter:
-    """The filter of a query: ended, method, path, status, after (an id), probes (`false`: without `/health`)."""
+    """The filter of a query: ended, method, path, status, after (an id), probes (`false`: without those)."""
     ended = query.get("ended")
     if ended is not None and ended not in list(ExchangeEnd):
         raise BadControlRequest(f"'ended' must be one of {', '.join(ExchangeEnd)}; got {ended!r}.")

@@ -1,7 +1,7 @@
 """An upstream on bare sockets: records every byte it receives, and answers as the script in force says.
 
 It shares nothing with the bundled mock and knows nothing of HTTP but framing, so that it can do everything wrong.
-`/health` it answers by itself, like a llama-server that is well.
+`/health` it answers by itself, like a llama-server that is well; and a probe of `/props`, like one that has none.
 """
 
 import contextlib
@@ -15,6 +15,8 @@ from tests.harness.sockets.upstream_peer import Peer, is_readable
 from tests.harness.sockets.upstream_visit import Received, Script, Visit, fine
 
 _HEALTHY = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{"status":"ok"}'
+
+_NO_PROPS = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
 
 class ScriptedUpstream:
@@ -35,6 +37,7 @@ class ScriptedUpstream:
         self._peers: set[Peer] = set()
         self.script: Script = fine
         self.health = _HEALTHY  # what /health answers; nothing: the connection is closed
+        self.props = _NO_PROPS  # what /props answers a probe
         self.requests: list[Received] = []
         self.probes: list[Received] = []
         self.busy = 0  # scripts that play now

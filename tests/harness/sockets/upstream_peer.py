@@ -78,6 +78,9 @@ class Peer:
             with self._upstream.changed:
                 self._upstream.changed.notify_all()
             return
+        if received.line == "GET /props HTTP/1.1" and received.values("Connection") == ["close"]:
+            self.send(self._upstream.props)
+            return
         visit = Visit(self, received)
         self._upstream.play(visit)
         if self._open and not received.whole:

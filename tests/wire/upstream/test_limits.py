@@ -140,7 +140,7 @@ def test_who_has_waited_too_long_is_refused_and_the_log_says_why(
         for client in late:
             assert contract.BUSY.is_kept_by(client.read_response())
             assert time.monotonic() - begun > BRISK - 0.01
-        relay_gateway.log.wait_for(f"no connection was free within {BRISK:g} s", start=line)
+        relay_gateway.log.wait_for(f"no place was free within {BRISK:g} s", start=line)
         assert relay_gateway.connections("hasty", "waiting") == 0
         hold.let_go(b"one", b"two")
         assert one.read_response().body == b"one"

@@ -6,6 +6,8 @@ from aiohttp import web
 
 from gateway.core.deployment import Deployment as Served
 from gateway.core.deployment import Limits, Status
+from gateway.proxy.queue.lines import UNKNOWN_SLOTS
+from gateway.proxy.upstream.connection_pool import POOLS
 from gateway.proxy.upstream.readiness import READINESS
 from gateway.server.activity.notice_boards import BOARDS, Carried
 from gateway.server.activity.throughput import Throughput
@@ -28,6 +30,7 @@ class DeploymentCard(NamedTuple):
     version: int
     is_paused: bool
     in_use: int
+    places: int
     waiting: int
     limits: Limits
     rate: float | None
@@ -62,12 +65,20 @@ def card_of(request: web.Request, one: Deployment, seen: Glance, *, is_admins: b
         one.version,
         one.status is Status.PAUSED,
         in_use,
+        _places(app, served, shown),
         waiting,
         shown.limits,
         _rounded(seen.rates.get(one.id)),
         app[READINESS].usual_start(one.id) if standing.tone == "deploying" else None,
         standing.tone in {"trouble", "deploying"} and standing.health not in {"", "ok"},
     )
+
+
+def _places(app: web.Application, served: Served | None, shown: Served) -> int:
+    """How many requests may be at its upstream at a time, as this gateway knows it."""
+    if served is None:
+        return shown.limits.connections or UNKNOWN_SLOTS
+    return app[POOLS].of(served).line.places
 
 
 def _status(app: web.Application, one: Deployment, served: Served | None) -> Status:

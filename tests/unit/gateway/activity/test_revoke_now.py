@@ -46,8 +46,9 @@ async def test_a_request_in_line_on_a_key_revoked_at_once_is_401(tmp_path: Path)
         async with streaming(team.url, other.key), ClientSession() as client:
 
             async def ask(client: ClientSession) -> int:
-                target = f"{team.url}/api/gguf/demo/v1/models"
-                async with client.get(target, headers={"Authorization": f"Bearer {key.key}"}) as answer:
+                target = f"{team.url}/api/gguf/demo/v1/chat/completions"
+                body = {"messages": [{"role": "user", "content": "Hello"}]}
+                async with client.post(target, json=body, headers={"Authorization": f"Bearer {key.key}"}) as answer:
                     return answer.status
 
             waiting = await in_line(team, ask(client))

@@ -14,8 +14,8 @@ from gateway.core.exchange import Ending, Exchange
 from gateway.proxy.client_connection import Client, ClientConnection
 from gateway.proxy.response_relay import ResponseRelay
 from gateway.proxy.upstream.connection import UpstreamConnection
-from gateway.proxy.upstream.connection_pool import ConnectionPool
 from gateway.proxy.upstream.response_head import ResponseHead
+from tests.harness.pools import pool_of
 from tests.harness.sockets.upstream_wire import UpstreamWire
 
 EVENT = b"data: 1\n\n"
@@ -67,7 +67,7 @@ class Ended:
     def answer(self, *, speaks_http11: bool = True, ping: float | None = None) -> ResponseRelay:
         line = Line()
         self.wire = line.transport
-        upstream = ConnectionPool(Deployment("demo", "acme", "http://127.0.0.1:1", ping=ping))
+        upstream = pool_of(Deployment("demo", "acme", "http://127.0.0.1:1", ping=ping))
         client = Client(cast(ClientConnection, line), speaks_http11=speaks_http11)
         endpoint = ENDPOINTS["/v1/chat/completions"]
         answer = ResponseRelay(

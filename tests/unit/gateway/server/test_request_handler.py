@@ -11,6 +11,7 @@ from yarl import URL
 from gateway.core import errors
 from gateway.core.account import Key, digest_of
 from gateway.core.deployment import Deployment, Status
+from gateway.proxy.queue.deployment_line import Claimant
 from gateway.proxy.relay import RELAY
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.connection_pool import ConnectionPool
@@ -122,8 +123,10 @@ async def test_a_connection_that_stands_as_the_drain_ends_is_not_used(monkeypatc
     ):
         connect = ConnectionPool.connect
 
-        async def connect_at_the_end_of_the_drain(upstream: ConnectionPool) -> UpstreamConnection:
-            connection = await connect(upstream)
+        async def connect_at_the_end_of_the_drain(
+            upstream: ConnectionPool, claimant: Claimant | None
+        ) -> UpstreamConnection:
+            connection = await connect(upstream, claimant)
             gateway.app[RELAY].cut_all()
             return connection
 
@@ -131,7 +134,7 @@ async def test_a_connection_that_stands_as_the_drain_ends_is_not_used(monkeypatc
         url = f"{gateway.url}/api/gguf/demo/v1/models?the=long_way!"
         async with aiohttp.ClientSession() as client, client.get(url, headers={"key": KEY}) as answer:
             assert (answer.status, await answer.read()) == (503, errors.Refusal(errors.DRAINING).body)
-        assert [seen.path for seen in mock.requests if seen.path != "/health"] == []
+        assert [seen.path for seen in mock.requests if seen.path not in {"/health", "/props"}] == []
 
 
 async def failing_with(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:

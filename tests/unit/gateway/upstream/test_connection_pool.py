@@ -9,11 +9,13 @@ import pytest
 
 from gateway.core.deployment import Deployment, Limits, Timeouts
 from gateway.core.errors import PAUSED, Refusal
+from gateway.proxy.queue.deployment_line import BusyError
 from gateway.proxy.upstream import connection_pool as module
 from gateway.proxy.upstream.connection import UpstreamConnection
-from gateway.proxy.upstream.connection_pool import BusyError, ConnectionPool, ConnectionPools
+from gateway.proxy.upstream.connection_pool import ConnectionPool, ConnectionPools
 from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
 from tests.harness.patience import PATIENCE
+from tests.harness.pools import SOMEBODY, pool_of
 from tests.harness.sockets.upstream_wire import UpstreamWire
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -53,11 +55,11 @@ async def url() -> AsyncIterator[str]:
 
 
 def upstream_of(url: str, **limits: int) -> ConnectionPool:
-    return ConnectionPool(Deployment("demo", "acme", url, limits=Limits(**limits)))
+    return pool_of(Deployment("demo", "acme", url, limits=Limits(**limits)))
 
 
 async def ask(upstream: ConnectionPool) -> UpstreamConnection:
-    connection = await upstream.connect()
+    connection = await upstream.connect(SOMEBODY)
     done = Done()
     connection.send_request(done, b"GET / HTTP/1.1\r\n\r\n")
     await done.event.wait()
@@ -71,7 +73,7 @@ async def test_a_connection_in_steady_use_is_not_kept_for_ever(url: str) -> None
     first.opened_at -= module._MOST_SECONDS * 0.9
     assert await ask(upstream) is first
     first.opened_at -= module._MOST_SECONDS * 0.1
-    upstream.release(await upstream.connect())
+    upstream.release(await upstream.connect(SOMEBODY))
     assert first.is_closing()
     assert await ask(upstream) is not first
     upstream.close()
@@ -90,12 +92,12 @@ async def test_a_connection_serves_as_often_as_its_server_says(said: bytes, most
 
 async def test_a_connection_opened_ahead_is_idle_when_its_request_is_told(url: str) -> None:
     upstream, told = upstream_of(url, connections=1), asyncio.Event()
-    assert upstream.open_ahead(told.set)
+    assert upstream.open_ahead(SOMEBODY, told.set)
     assert upstream.connections == {"in_use": 1, "idle": 0, "waiting": 0}
-    assert not upstream.open_ahead(told.set), "it would be one more than may be in use"
+    assert not upstream.open_ahead(SOMEBODY, told.set), "it would be one more than may be in use"
     await told.wait()
     assert upstream.connections == {"in_use": 0, "idle": 1, "waiting": 0}
-    connection = upstream.connect_at_once()
+    connection = upstream.connect_at_once(SOMEBODY)
     assert connection is not None
     upstream.release(connection)
     upstream.close()
@@ -103,7 +105,7 @@ async def test_a_connection_opened_ahead_is_idle_when_its_request_is_told(url: s
 
 async def test_a_request_is_told_when_no_connection_can_be_opened_ahead() -> None:
     upstream, told = upstream_of("http://127.0.0.1:9"), asyncio.Event()
-    assert upstream.open_ahead(told.set)
+    assert upstream.open_ahead(SOMEBODY, told.set)
     await told.wait()
     assert upstream.connections == {"in_use": 0, "idle": 0, "waiting": 0}
     upstream.close()
@@ -115,7 +117,7 @@ async def test_a_request_does_not_wait_for_long_for_a_connection_ahead(
     upstream, told = upstream_of(url), asyncio.Event()
     monkeypatch.setattr(module, "_AHEAD_SECONDS", 0.01)
     monkeypatch.setattr(upstream, "_open_once", asyncio.Event().wait)
-    assert upstream.open_ahead(told.set)
+    assert upstream.open_ahead(SOMEBODY, told.set)
     await told.wait()
     assert upstream.connections == {"in_use": 0, "idle": 0, "waiting": 0}
     upstream.close()
@@ -124,15 +126,15 @@ async def test_a_request_does_not_wait_for_long_for_a_connection_ahead(
 async def test_nothing_is_opened_ahead_for_who_is_turned_away(url: str) -> None:
     upstream = upstream_of(url)
     upstream.turn_away(partial(Refusal, PAUSED, "paused"))
-    assert not upstream.open_ahead(lambda: None)
+    assert not upstream.open_ahead(SOMEBODY, lambda: None)
     upstream.turn_away(None)
     upstream.close()
-    assert not upstream.open_ahead(lambda: None)
+    assert not upstream.open_ahead(SOMEBODY, lambda: None)
 
 
 async def test_a_pool_that_is_closed_opens_nothing_more(url: str) -> None:
     upstream, told = upstream_of(url), asyncio.Event()
-    assert upstream.open_ahead(told.set)
+    assert upstream.open_ahead(SOMEBODY, told.set)
     await asyncio.sleep(0)
     upstream.close()
     await told.wait()
@@ -163,11 +165,11 @@ async def test_idle_connections_are_closed_in_time(url: str, monkeypatch: pytest
 
 async def test_places_are_given_back_in_turn_whoever_gives_up_meanwhile(url: str) -> None:
     upstream = upstream_of(url, connections=1, waiting=4)
-    held = await upstream.connect()
-    waiting = [asyncio.create_task(upstream.connect()) for _ in range(4)]
+    held = await upstream.connect(SOMEBODY)
+    waiting = [asyncio.create_task(upstream.connect(SOMEBODY)) for _ in range(4)]
     await asyncio.sleep(0)
     with pytest.raises(BusyError):
-        await upstream.connect()
+        await upstream.connect(SOMEBODY)
     waiting[0].cancel()
     await asyncio.sleep(0)
     assert upstream.connections["waiting"] == 3
@@ -184,8 +186,8 @@ async def test_places_are_given_back_in_turn_whoever_gives_up_meanwhile(url: str
 
 async def test_who_leaves_the_line_in_the_moment_of_its_turn_is_passed_over(url: str) -> None:
     upstream = upstream_of(url, connections=1, waiting=2)
-    held = await upstream.connect()
-    leaving, staying = (asyncio.create_task(upstream.connect()) for _ in range(2))
+    held = await upstream.connect(SOMEBODY)
+    leaving, staying = (asyncio.create_task(upstream.connect(SOMEBODY)) for _ in range(2))
     await asyncio.sleep(0)
     leaving.cancel()
     upstream.release(held)  # before the one that leaves has noticed
@@ -197,22 +199,22 @@ async def test_who_leaves_the_line_in_the_moment_of_its_turn_is_passed_over(url:
 
 async def test_who_has_waited_too_long_leaves_the_line_and_keeps_no_place(url: str) -> None:
     limits, timeouts = Limits(connections=1, waiting=2), Timeouts(queue=0.02)
-    upstream = ConnectionPool(Deployment("demo", "acme", url, limits=limits, timeouts=timeouts))
-    held = await upstream.connect()
-    waiting = [asyncio.create_task(upstream.connect()) for _ in range(2)]
+    upstream = pool_of(Deployment("demo", "acme", url, limits=limits, timeouts=timeouts))
+    held = await upstream.connect(SOMEBODY)
+    waiting = [asyncio.create_task(upstream.connect(SOMEBODY)) for _ in range(2)]
     for late in waiting:
-        with pytest.raises(BusyError, match=r"no connection was free within 0\.02 s"):
+        with pytest.raises(BusyError, match=r"no place was free within 0\.02 s"):
             await late
     assert upstream.connections == {"in_use": 1, "idle": 0, "waiting": 0}
     upstream.release(held)
-    upstream.release(await upstream.connect())
+    upstream.release(await upstream.connect(SOMEBODY))
     assert upstream.connections["in_use"] == 0
 
 
 async def test_all_who_wait_are_turned_away_at_once_and_keep_no_place(url: str) -> None:
     upstream = upstream_of(url, connections=1, waiting=2)
-    held = await upstream.connect()
-    staying, leaving = (asyncio.create_task(upstream.connect()) for _ in range(2))
+    held = await upstream.connect(SOMEBODY)
+    staying, leaving = (asyncio.create_task(upstream.connect(SOMEBODY)) for _ in range(2))
     await asyncio.sleep(0)
     upstream.turn_away(partial(Refusal, PAUSED, "paused"))
     leaving.cancel()  # in the very moment in which it is turned away
@@ -222,10 +224,10 @@ async def test_all_who_wait_are_turned_away_at_once_and_keep_no_place(url: str) 
         await leaving
     assert upstream.connections == {"in_use": 1, "idle": 0, "waiting": 0}
     with pytest.raises(Refusal, match="paused"):
-        await upstream.connect()
+        await upstream.connect(SOMEBODY)
     upstream.release(held)
     upstream.turn_away(None)
-    upstream.release(await upstream.connect())
+    upstream.release(await upstream.connect(SOMEBODY))
     assert upstream.connections["in_use"] == 0
 
 
@@ -233,13 +235,13 @@ async def test_an_upstream_that_is_away_keeps_no_place() -> None:
     upstream = upstream_of("http://127.0.0.1:1", connections=1, waiting=0)
     for _ in range(3):
         with pytest.raises(UpstreamError):
-            await upstream.connect()
+            await upstream.connect(SOMEBODY)
     assert upstream.connections == {"in_use": 0, "idle": 0, "waiting": 0}
 
 
 async def test_a_closed_upstream_keeps_no_connection(url: str) -> None:
     upstream = upstream_of(url)
-    connection = await upstream.connect()
+    connection = await upstream.connect(SOMEBODY)
     upstream.close()
     done = Done()
     connection.send_request(done, b"GET / HTTP/1.1\r\n\r\n")

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 import pytest
 
 from gateway.core.deployment import Deployment, Limits, Timeouts
-from gateway.proxy.upstream.connection_pool import BusyError, ConnectionPool
+from gateway.proxy.queue.deployment_line import BusyError
 from gateway.server.process.open_files import DescriptorReserve
+from tests.harness.pools import SOMEBODY, pool_of
 
 _ALONE = "TESTED_ALONE"  # in the environment of the process that runs these, because they take all its descriptors
 alone = pytest.mark.skipif(_ALONE not in os.environ, reason="run by test_all_of_it_in_a_process_of_its_own")
@@ -55,18 +56,18 @@ def port() -> Iterator[int]:
 
 @alone
 async def test_without_a_descriptor_a_request_is_told_that_it_is_busy(port: int) -> None:
-    pool = ConnectionPool(deployment(port))
+    pool = pool_of(deployment(port))
     with no_descriptor_left(), pytest.raises(BusyError, match="no file descriptor is left"):
-        await pool.connect()
-    pool.release(await pool.connect(), reusable=False)
+        await pool.connect(SOMEBODY)
+    pool.release(await pool.connect(SOMEBODY), reusable=False)
     assert pool.connections["in_use"] == 0
 
 
 @alone
 async def test_a_descriptor_that_becomes_free_is_waited_for(port: int) -> None:
-    pool = ConnectionPool(deployment(port))
+    pool = pool_of(deployment(port))
     with no_descriptor_left():
-        connecting = asyncio.create_task(pool.connect())
+        connecting = asyncio.create_task(pool.connect(SOMEBODY))
         await asyncio.sleep(0.05)
         assert not connecting.done()
     pool.release(await connecting, reusable=False)
@@ -75,12 +76,12 @@ async def test_a_descriptor_that_becomes_free_is_waited_for(port: int) -> None:
 @alone
 async def test_descriptors_that_are_kept_for_upstreams_are_used_and_taken_back(port: int) -> None:
     reserve = DescriptorReserve(2)
-    pool = ConnectionPool(deployment(port), free_descriptor=reserve.let_one_go)
+    pool = pool_of(deployment(port), free_descriptor=reserve.let_one_go)
     with no_descriptor_left():
-        connections = [await pool.connect() for _ in range(2)]
+        connections = [await pool.connect(SOMEBODY) for _ in range(2)]
         assert not reserve.let_one_go()
         with pytest.raises(BusyError):
-            await pool.connect()
+            await pool.connect(SOMEBODY)
     for connection in connections:
         pool.release(connection, reusable=False)
     while not reserve.let_one_go():

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from gateway.core.deployment import Deployment, Status
+from gateway.core.deployment import Deployment, Limits, Status
 from gateway.core.notifier import Notifier
 from gateway.proxy.upstream import readiness
 from gateway.proxy.upstream.connection_pool import ConnectionPools
@@ -16,7 +16,7 @@ from gateway.proxy.upstream.health_probe import Probe, ProbeTurns, seconds_to_ne
 from gateway.proxy.upstream.readiness import Readiness
 from tests.harness.patience import PATIENCE
 
-DEPLOYMENT = Deployment("demo", "acme", "http://127.0.0.1:1")
+DEPLOYMENT = Deployment("demo", "acme", "http://127.0.0.1:1", limits=Limits(connections=4))
 Ask = Callable[[object, float], Awaitable[Probe]]
 
 

@@ -9,9 +9,9 @@ import trustme
 
 from gateway.core.deployment import Deployment
 from gateway.proxy.upstream.address import Address
-from gateway.proxy.upstream.connection_pool import ConnectionPool
 from gateway.proxy.upstream.response_head import UpstreamError
 from gateway.proxy.upstream.tls import TlsConnection
+from tests.harness.pools import pool_of
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.stage import certified
 from tests.unit.gateway.upstream.test_connection_pool import ask
@@ -98,7 +98,7 @@ async def test_a_ca_file_that_was_never_good_is_said_to_be_the_cause(server: Tls
 async def test_a_connection_that_is_kept_does_not_look_at_the_file(
     server: TlsServer, ca_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    upstream = ConnectionPool(Deployment("demo", "acme", server.url, ca_file=str(ca_file)))
+    upstream = pool_of(Deployment("demo", "acme", server.url, ca_file=str(ca_file)))
     connection = await ask(upstream)
     ca_file.unlink()
     assert await ask(upstream) is connection

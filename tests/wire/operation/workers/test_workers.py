@@ -7,12 +7,8 @@ import socket
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from gateway.core.deployment import Limits
 from gateway.core.exchange import Exchange
-from gateway.core.worker_group import WorkerGroup
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.worker_metrics import Packer, WorkerCounts
 from tests.harness import scene
@@ -34,14 +30,6 @@ def counted(gateway: GatewayProcess) -> int:
     """Requests to deployments, as `/metrics` counts them."""
     text = gateway.ask(METRICS).body.decode()
     return sum(int(float(number)) for number in re.findall(r"^gguf_requests_total\{.*\} (\S+)$", text, re.MULTILINE))
-
-
-@given(st.integers(1, 64), st.integers(1, 70000), st.integers(0, 70000))
-def test_the_workers_parts_of_a_limit_add_up_to_it(size: int, connections: int, waiting: int) -> None:
-    parts = [WorkerGroup(number, size).share(Limits(connections, waiting)) for number in range(size)]
-    assert sum(part.connections for part in parts) == max(size, connections)
-    assert sum(part.waiting for part in parts) == waiting
-    assert min(part.connections for part in parts) >= 1
 
 
 def test_counts_that_were_published_add_up_histograms_too() -> None:

@@ -20,7 +20,7 @@ def test_a_deployment_goes_through_its_life(run: Run) -> None:
         "upstream": "http://h:1",
         "has_upstream_key": False,
         "timeouts": {"connect": 1.5, "first_byte": 600.0, "silence": 600.0, "queue": 60.0},
-        "limits": {"connections": 256, "waiting": 256},
+        "limits": {"connections": None, "waiting": 256},
         "ping": None,
         "ca_file": None,
         "endpoints": ["openai", "anthropic"],

@@ -1,0 +1,1 @@
+"""The line in which requests wait for a place."""
