@@ -1,18 +1,20 @@
 """Stored usage, read and added up: by time, by whom, of what; each sum with its cost."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Table, func, select
+from sqlalchemy import ColumnElement, Label, Table, case, func, select
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.config.price_settings import Prices
 from gateway.usage.cost import cost_of, prices_of
 
+OTHERS = "*"  # no id is this
 SUMS = (
     *("requests", "answered", "tokens_in", "tokens_cached", "tokens_out", "tokens_counted"),
     *("queue_seconds", "slot_seconds", "first_byte_seconds", "duration_seconds"),
@@ -53,30 +55,62 @@ class Added:
 
 
 class Wanted(NamedTuple):
-    """What rows are told apart by: the hour or the day, or neither, and further columns."""
+    """What rows are told apart by: the hour or the day, or neither; a subject, which its columns say.
+
+    Where `only` names some of the subjects, all others are one: `OTHERS` stands in each of their columns.
+    """
 
     time: str
-    columns: Collection[str]
+    subject: str = ""
+    columns: Collection[str] = ()
+    only: Collection[str] | None = None
+
+    def selected(self, table: Table) -> list[Label[Any]]:
+        """The columns to select and to group by, under names that no column has."""
+        time = [table.c[self.time].label("by_time")] if self.time else []
+        return [*time, *(self._collapsed(table, name).label(f"by_{name}") for name in self.columns)]
 
     def apart(self, stored: RowMapping) -> Apart:
-        """Which row a stored one belongs to."""
-        told = {name: stored[name] for name in self.columns}
-        return Apart(stored[self.time], **told) if self.time else Apart(**told)
+        """Which row a selected one belongs to."""
+        told = {name: stored[f"by_{name}"] for name in self.columns}
+        return Apart(stored["by_time"], **told) if self.time else Apart(**told)
+
+    def _collapsed(self, table: Table, name: str) -> ColumnElement[Any]:
+        if self.only is None:
+            return table.c[name]
+        return case((table.c[self.subject].in_(self.only), table.c[name]), else_=OTHERS)
+
+
+async def most_used(
+    connection: AsyncConnection, table: Table, within: Iterable[ColumnElement[bool]], subject: str, number: int
+) -> list[str]:
+    """The subjects that used most, by tokens, then by requests."""
+    column = table.c[subject]
+    order = [func.sum(table.c.tokens_in + table.c.tokens_out).desc(), func.sum(table.c.requests).desc(), column]
+    found = await connection.execute(select(column).where(*within).group_by(column).order_by(*order).limit(number))
+    return list(found.scalars())
 
 
 async def add_up(
     connection: AsyncConnection, table: Table, within: Iterable[ColumnElement[bool]], prices: Prices, wanted: Wanted
 ) -> tuple[dict[Apart, Added], Added]:
     """What is told apart of the stored rows within these conditions, and the total of all."""
-    names = dict.fromkeys((*([wanted.time] if wanted.time else []), *wanted.columns, "deployment", "ending"))
-    by = [table.c[name] for name in names]
-    summed = select(*by, *(func.sum(table.c[name]).label(name) for name in SUMS)).where(*within).group_by(*by)
+    by = wanted.selected(table)
+    names = [one.name for one in by] + ["deployment", "ending"]
+    told = [*by, table.c.deployment, table.c.ending]
+    summed = select(*told, *(func.sum(table.c[name]).label(name) for name in SUMS)).where(*within).group_by(*names)
+    stored = (await connection.execute(summed)).mappings().all()
+    # Beside the requests that are served: of very many keys it takes a second.
+    return await asyncio.to_thread(_added_up, stored, prices, wanted)
+
+
+def _added_up(stored: Iterable[RowMapping], prices: Prices, wanted: Wanted) -> tuple[dict[Apart, Added], Added]:
     added: defaultdict[Apart, Added] = defaultdict(Added)
     total = Added()
-    for stored in (await connection.execute(summed)).mappings():
-        cost = _cost(stored, prices)
-        for one in (added[wanted.apart(stored)], total):
-            one.add(stored, cost)
+    for row in stored:
+        cost = _cost(row, prices)
+        for one in (added[wanted.apart(row)], total):
+            one.add(row, cost)
     return dict(added), total
 
 

@@ -29,6 +29,7 @@ class _By(click.Choice[str]):
 @click.option("--by", type=_By(_BY), default="key", show_default=True, help="A row for each; `day,key` for each a day.")
 @click.option("--since", type=PastMoment(), default="7d", show_default=True, help="From how long ago, or from when.")
 @click.option("--until", type=PastMoment(), help="Until how long ago, or until when; until now by default.")
+@click.option("--top", type=int, metavar="N", help="A row for each of the N that used most, and one for all others.")
 @click.option("--account", metavar="ID", help="Only this account's.")
 @click.option("--key", metavar="ID", help="Only with this key.")
 @click.option("--person", metavar="ID", help="Only with this person's keys.")
@@ -42,6 +43,7 @@ def usage(
     by: str,
     since: datetime,
     until: datetime | None,
+    top: int | None,
     as_csv: bool,
     as_json: bool,
     **only: str | None,
@@ -49,7 +51,7 @@ def usage(
     """Read who used how much: requests, tokens, seconds in line and in a slot, and what it costs."""
     if as_csv and as_json:
         raise click.UsageError("Give either --csv or --json, not both.")
-    query = request_of(UsageQuery, {"by": by, "since": since, "until": until, **only})
+    query = request_of(UsageQuery, {"by": by, "since": since, "until": until, "top": top, **only})
     found: UsageReport = target.perform("usage.get", request=query)
     if as_json:
         print_json([one.model_dump() for one in found.rows])
@@ -77,14 +79,15 @@ def _print(found: UsageReport, by: str) -> None:
 
 def _called(one: UsageRow, names: Sequence[str]) -> tuple[str, ...]:
     """What the row is of, as people call it."""
+    others = "others" if one.is_others else ""
     called = {
         "hour": when(one.hour),
         "day": one.day or "",
-        "key": f"{one.key_name} ({one.key})" if one.key_name else one.key or "unknown",
-        "person": one.person_name or one.person or "nobody",
-        "account": one.account or "",
-        "deployment": one.deployment or "",
-        "endpoint": one.endpoint or "",
+        "key": f"{one.key_name} ({one.key})" if one.key_name else one.key or others or "unknown",
+        "person": one.person_name or one.person or others or "nobody",
+        "account": one.account or others,
+        "deployment": one.deployment or others,
+        "endpoint": one.endpoint or others,
     }
     found = tuple(called[name] for name in names)
     return (*found, one.account or "") if names[-1] in {"key", "deployment"} else found

@@ -18,6 +18,7 @@ from gateway.team.operations.operation import Operation
 VERSION = r'"([1-9][0-9]{0,9})"'  # an ETag
 _VERSION = re.compile(VERSION).fullmatch
 _JSON = "application/json"
+_NUMBERS = {"limit", "top"}  # in a query
 
 
 def read_request(request: web.Request, operation: Operation, body: bytes) -> BaseModel | None:
@@ -70,7 +71,7 @@ def _query(request: web.Request) -> dict[str, object]:
     for name, value in request.query.items():
         if name in found:
             raise Invalid("The query names a field twice.", [FieldError(name, "is named twice")])
-        found[name] = int(value) if name == "limit" and re.fullmatch("-?[0-9]{1,9}", value) else value
+        found[name] = int(value) if name in _NUMBERS and re.fullmatch("-?[0-9]{1,9}", value) else value
     return found
 
 

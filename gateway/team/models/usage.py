@@ -32,6 +32,9 @@ class UsageQuery(_Span):
         description="What has a row of its own: `key`, `person`, `account`, `deployment`, `endpoint`, `hour` or `day`; "
         "or each of these in each hour or on each day, like `day,key`.",
     )
+    top: int | None = Field(
+        default=None, ge=1, le=100, description="How many of the subjects have rows; all others have one together."
+    )
     key: _One | None = Field(default=None, description="Only with this key, by its id.")
     person: _One | None = Field(default=None, description="Only with the keys of this person, by their id.")
 
@@ -60,7 +63,8 @@ class UsageSums(Answer):
 class UsageRow(UsageSums):
     """What was used by one. Null are the fields that do not tell rows apart, and `person` of a key that is nobody's.
 
-    `key` is null too where hours were merged, see `merged_hours`. `day` is of the calendar in the time zone.
+    `key` is null too where hours were merged, see `merged_hours`, and all of them are in the row of all others that
+    `top` leaves together (`is_others`). `day` is of the calendar in the time zone.
     """
 
     hour: Moment | None
@@ -72,6 +76,7 @@ class UsageRow(UsageSums):
     person_name: str | None
     deployment: str | None
     endpoint: str | None
+    is_others: bool
 
 
 class UsageReport(Answer):

@@ -29,7 +29,7 @@ from gateway.team.unit_of_work import UnitOfWork
 from gateway.telemetry.metrics import BOUNDS
 from gateway.usage.quantiles import quantile
 from gateway.usage.spans import Asked, Days, Hours, days_of, hours_of
-from gateway.usage.stored_usage import Added, Apart, Wanted, add_up
+from gateway.usage.stored_usage import OTHERS, Added, Apart, Wanted, add_up, most_used
 
 _MOST_ROWS = 10_000
 _MOST_MERGED = 1_000  # hours that are named
@@ -52,10 +52,12 @@ async def get_usage(unit: UnitOfWork, query: UsageQuery) -> UsageReport:
     time = times[0] if times else ""
     span, table, covered = _read_from(unit, query, time)
     within = [covered, *_reachable(unit, table), *_chosen(query, table)]
-    added, total = await add_up(
-        unit.connection, table, within, unit.server.usage.prices, Wanted(time, _COLUMNS.get(subject, ()))
-    )
-    ordered = sorted(added, key=lambda apart: (str(apart.time), *added[apart].weight, *apart[1:]))
+    only = None
+    if subject and query.top is not None:
+        only = await most_used(unit.connection, table, within, subject, query.top)
+    wanted = Wanted(time, subject, _COLUMNS.get(subject, ()), only)
+    added, total = await add_up(unit.connection, table, within, unit.server.usage.prices, wanted)
+    ordered = sorted(added, key=lambda apart: (str(apart.time), OTHERS in apart, *added[apart].weight, *apart[1:]))
     shown = ordered[:_MOST_ROWS]
     names = await _names(unit.connection, shown)
     has_prices = total.cost is not None
@@ -141,17 +143,16 @@ async def _names(connection: AsyncConnection, shown: Iterable[Apart]) -> dict[st
 
 
 def _row(apart: Apart, added: Added, names: Mapping[str, str]) -> UsageRow:
+    told: dict[str, Any] = apart._asdict()
+    del told["time"]
     return UsageRow(
         **_shown(added),
         hour=apart.time if isinstance(apart.time, datetime) else None,
         day=apart.time if apart.time and isinstance(apart.time, str) else None,
-        account=apart.account or None,
-        key=apart.key or None,
+        **{name: None if value in {"", OTHERS} else value for name, value in told.items()},
         key_name=names.get(apart.key),
-        person=apart.person or None,
         person_name=names.get(apart.person),
-        deployment=apart.deployment or None,
-        endpoint=apart.endpoint or None,
+        is_others=OTHERS in apart,
     )
 
 

@@ -78,6 +78,22 @@ async def test_hours_and_days_have_rows_in_their_order_also_of_each_key(admin: A
     assert [(row["day"], row["key"]) for row in days][:2] == [(first, "key_b"), (first, "key_a")]
 
 
+async def test_all_but_the_most_are_one_row_and_nothing_is_lost(admin: AdminClient, place: Path) -> None:
+    for number in range(1, 6):
+        await to_thread(used, place, NOW, key=f"key_{number}", person="per_a", tokens=(number, 0, 0))
+        await to_thread(used, place, NOW, key="key_1", person="per_a", deployment="other", tokens=(0, 0, 1))
+    found = await report(admin, "?by=hour,key&top=2")
+    assert [(row["key"], row["tokens_in"], row["is_others"]) for row in found["rows"]] == [
+        ("key_1", 1, False),
+        ("key_5", 5, False),
+        (None, 9, True),
+    ]
+    assert (found["rows"][2]["account"], found["rows"][2]["person"]) == (None, None)
+    assert found["total"]["tokens_in"] == sum(row["tokens_in"] for row in found["rows"])
+    everybody = await report(admin, "?by=person&top=2")
+    assert [(row["person"], row["is_others"]) for row in everybody["rows"]] == [("per_a", False)]
+
+
 async def test_filters_let_through_what_they_name(admin: AdminClient, place: Path) -> None:
     await to_thread(used, place, NOW, key="key_a", person="per_a")
     await to_thread(used, place, NOW, key="key_b", deployment="other", requests=3)
