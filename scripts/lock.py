@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LOCKS = ROOT / "requirements"
-EXTRAS = ("test", "check", "bench")
+EXTRAS = ("test", "check")
 _OLDEST = "3.11"
 _COMMAND = "make lock"
 

@@ -21,6 +21,7 @@ _FILES = {
     "playground.js": ("gateway.server.pages", "static/playground.js", "text/javascript"),
     "playground_stream.js": ("gateway.server.pages", "static/playground_stream.js", "text/javascript"),
     "playground_code.js": ("gateway.server.pages", "static/playground_code.js", "text/javascript"),
+    "usage.css": ("gateway.server.pages", "static/usage.css", "text/css"),
     "htmx.js": ("js_lib_htmx", "static/htmx/htmx.min.js", "text/javascript"),
 }
 

@@ -41,6 +41,7 @@ HOME = "/deployments"
 _NAVIGATION = (
     ("/deployments", "Deployments", "deployments.list"),
     ("/activity", "Activity", "activity.list"),
+    ("/usage", "Usage", "usage.get"),
     ("/keys", "Keys", "keys.list"),
     ("/playground", "Playground", "keys.create"),
     ("/people", "People", "people.change"),
@@ -110,15 +111,23 @@ def rendered(
         "now": datetime.now(UTC),
         "sign_in": request.app[SIGN_IN].settings,
     }
-    html = _environment.get_template(template).render(frame | values)
-    headers = {**HEADERS, "Cache-Control": "no-store"}
-    body = html.encode("utf-8", "replace")
-    return web.Response(body=body, status=status, content_type="text/html", charset="utf-8", headers=headers)
+    return _html(drawn(template, **(frame | values)), status)
+
+
+def partly(template: str, **values: object) -> web.Response:
+    """A part of a page, which the page asks for by itself."""
+    return _html(drawn(template, **values), 200)
 
 
 def drawn(template: str, **values: object) -> str:
     """A part of a page, without its frame."""
     return _environment.get_template(template).render(values)
+
+
+def _html(html: str, status: int) -> web.Response:
+    headers = {**HEADERS, "Cache-Control": "no-store"}
+    body = html.encode("utf-8", "replace")
+    return web.Response(body=body, status=status, content_type="text/html", charset="utf-8", headers=headers)
 
 
 def not_done(request: web.Request, error: OperationError, actor: Actor | None) -> web.Response:

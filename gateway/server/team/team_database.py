@@ -37,7 +37,7 @@ class TeamAccess:
     def __init__(self, place: str | Path | None, exchanges: Exchanges, server: Server) -> None:
         self.place = place
         self._exchanges = exchanges
-        self._server = server
+        self.server = server
         self._kept_for = timedelta(days=server.audit_days)
         self._database: TeamDatabase | None = None
         self._pruning: asyncio.Task[None] | None = None
@@ -49,7 +49,7 @@ class TeamAccess:
         if self._database is None:
             module: Any = await asyncio.to_thread(import_module, "gateway.team.unit_of_work")
             if self._database is None:
-                self._database = module.TeamDatabase(self.place, self._exchanges, self._server)
+                self._database = module.TeamDatabase(self.place, self._exchanges, self.server)
                 self._pruning = asyncio.create_task(self._prune_for_ever(self._database))
         return self._database
 

@@ -143,17 +143,20 @@ async def _names(connection: AsyncConnection, shown: Iterable[Apart]) -> dict[st
 
 
 def _row(apart: Apart, added: Added, names: Mapping[str, str]) -> UsageRow:
-    told: dict[str, Any] = apart._asdict()
-    del told["time"]
+    told: dict[str, Any] = {name: _told(getattr(apart, name)) for name in Apart._fields if name != "time"}
     return UsageRow(
         **_shown(added),
         hour=apart.time if isinstance(apart.time, datetime) else None,
         day=apart.time if apart.time and isinstance(apart.time, str) else None,
-        **{name: None if value in {"", OTHERS} else value for name, value in told.items()},
+        **told,
         key_name=names.get(apart.key),
         person_name=names.get(apart.person),
         is_others=OTHERS in apart,
     )
+
+
+def _told(value: str) -> str | None:
+    return None if value in {"", OTHERS} else value
 
 
 def _shown(added: Added) -> dict[str, Any]:
