@@ -18,7 +18,8 @@ _TRIES = 100  # a write takes microseconds; one that stays incomplete is the las
 class WorkerGroup:
     """Worker `number`, from 0, of `size`, with one open file of counters, and one notice board, for each of them.
 
-    `supervisor` is the file descriptor of a socket to it. A process that serves alone has neither.
+    `supervisor` and `arbiter` are the file descriptors of sockets to it: for its commands, and for the places at the
+    upstreams, which it gives. A process that serves alone has none of these.
     """
 
     def __init__(
@@ -28,10 +29,13 @@ class WorkerGroup:
         counter_files: Sequence[int] = (),
         supervisor: int | None = None,
         boards: Sequence[int] = (),
+        *,
+        arbiter: int | None = None,
     ) -> None:
         self.number = number
         self.size = size
         self.supervisor = supervisor
+        self.arbiter = arbiter
         self._counter_files = counter_files
         self._boards = boards
 

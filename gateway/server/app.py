@@ -11,6 +11,7 @@ from gateway.core.http.forwarding import TrustedProxies
 from gateway.core.notifier import Notifier
 from gateway.core.worker_group import ALONE, WORKER_GROUP, WorkerGroup
 from gateway.proxy.dead_peer_watch import DEAD_PEER
+from gateway.proxy.queue.arbiter_connection import ArbiterConnection
 from gateway.proxy.queue.lines import Lines
 from gateway.proxy.relay import RELAY, Relay
 from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPools, FreeDescriptor
@@ -43,7 +44,7 @@ def create_app(
 ) -> web.Application:
     """The gateway as an aiohttp application. `registry` is opened and closed with it."""
     app = web.Application(middlewares=MIDDLEWARES)
-    notifier, pools = Notifier(), ConnectionPools(Lines(), free_descriptor, server.timeouts.dead_peer)
+    notifier, pools = Notifier(), ConnectionPools(_lines(group), free_descriptor, server.timeouts.dead_peer)
     app[NOTIFIER] = notifier
     app[WORKER_GROUP] = group
     app[REGISTRY] = registry
@@ -78,6 +79,13 @@ def create_app(
     metrics_endpoint.set_up(app, server)
     add_routes(app, with_operator=server.admin is None)
     return app
+
+
+def _lines(group: WorkerGroup) -> Lines:
+    """Those of this process alone, or its part of those of all workers."""
+    if group.arbiter is None:
+        return Lines()
+    return Lines(lambda hear: ArbiterConnection(group.arbiter or 0, hear).tell)
 
 
 def create_admin_app(app: web.Application) -> web.Application:

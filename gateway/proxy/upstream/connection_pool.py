@@ -19,6 +19,7 @@ from aiohttp import web
 from gateway.core.deployment import Deployment
 from gateway.core.errors import Refusal
 from gateway.proxy.queue.deployment_line import BusyError, Claimant, DeploymentLine, Place
+from gateway.proxy.queue.fair_line import Outlook
 from gateway.proxy.queue.lines import Lines
 from gateway.proxy.upstream.address import Address
 from gateway.proxy.upstream.connection import UpstreamConnection
@@ -118,11 +119,11 @@ class ConnectionPool:
     def receiving(self) -> Iterator[None]:
         """Count a request towards the limits while its body is received, and held, before it asks for a connection.
 
-        Raises BusyError if there are as many requests already as may have a connection or wait for one.
+        Raises BusyError if as many are received already as may have a place or wait for one.
         """
-        here = self.line.in_use + self.line.waiting + self._receiving
-        if here >= self.line.most:
-            raise BusyError("limits.waiting is reached by requests whose bodies still arrive")
+        if self._receiving >= self.line.most:
+            outlook = Outlook(self.line.waiting + self._receiving + 1, None)
+            raise BusyError("limits.waiting is reached by requests whose bodies still arrive", outlook)
         self._receiving += 1
         try:
             yield

@@ -22,6 +22,7 @@ from gateway.core.worker_group import ALONE, WorkerGroup
 from gateway.server.process.listen_address import Reached, reserve
 from gateway.server.process.restart_backoff import NEVER, RestartBackoff
 from gateway.server.process.signals import RELOAD, STOP, can_end, read
+from gateway.server.process.worker_arbiter import WorkerArbiter
 
 log = logging.getLogger("gateway.workers")
 
@@ -85,6 +86,7 @@ class _Supervisor:
         self._stop_requests = 0
         self._kill_at = NEVER
         self._selector = selectors.DefaultSelector()
+        self._arbiter = WorkerArbiter(server.workers, self._selector)
         self._wakeup, self._waker = socket.socketpair()
         self._selector.register(self._wakeup, selectors.EVENT_READ, self._take_signals)
         if stop_pipe is not None and can_end(stop_pipe):
@@ -111,6 +113,7 @@ class _Supervisor:
     def start(self, number: int) -> ServeArguments | None:
         """Fork. Returns what to serve with in the worker, None here."""
         ours, theirs = socket.socketpair()
+        to_arbiter = self._arbiter.open()
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         pid = os.fork()
         if pid == 0:
@@ -118,11 +121,13 @@ class _Supervisor:
             self._close_inherited()
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             channel = theirs.detach()
-            group = WorkerGroup(number, self._server.workers, self._counter_files, channel, self._boards)
+            size, files, boards = self._server.workers, self._counter_files, self._boards
+            group = WorkerGroup(number, size, files, channel, boards, arbiter=to_arbiter.detach())
             return ServeArguments(self._server, lambda _: _tell(channel), None, group)
         self._workers[pid] = worker = _Worker(number, pid, ours)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         theirs.close()
+        to_arbiter.close()
         ours.setblocking(False)
         self._selector.register(ours, selectors.EVENT_READ, partial(self._hear, worker))
         return None
@@ -133,6 +138,7 @@ class _Supervisor:
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL if number == signal.SIGCHLD else signal.SIG_IGN)
         self._selector.close()
+        self._arbiter.close_inherited()
         for one in (self._wakeup, self._waker, *(worker.channel for worker in self._workers.values())):
             one.close()
 
