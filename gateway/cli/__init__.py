@@ -33,6 +33,7 @@ _COMMANDS = {
     "tokens": ("gateway.cli.team.tokens:tokens", "Create, list and revoke admin tokens."),
     "activity": ("gateway.cli.team.activity:activity", "List the requests under way in a gateway, and end them."),
     "usage": ("gateway.cli.team.usage:usage", "Read who used how much: requests, tokens, time, cost."),
+    "limits": ("gateway.cli.team.limits:limits", "Limit how much keys, people and accounts may use."),
     "audit": ("gateway.cli.team.audit_log:audit", "Read who did what to what."),
     "import": ("gateway.cli.registry.import_command:import_", "Move a configuration's accounts into a database."),
     "hash-key": ("gateway.cli.hash_key:hash_key", "Make the key_sha256 of a key."),

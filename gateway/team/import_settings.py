@@ -1,17 +1,19 @@
 """Takes the accounts, keys and deployments of a configuration file over into the database, all or nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import select
 
 from gateway.config.settings import DeploymentEntry, Settings
 from gateway.core.account import new_key_id
+from gateway.core.rate_limits import RateLimit, SubjectKind
 from gateway.registry.database.tables import accounts, deployments, keys
 from gateway.team.operation_error import Conflict
 from gateway.team.operations.accounts import names_of_accounts
 from gateway.team.operations.deployments import columns_of
 from gateway.team.operations.keys import require_free_name
+from gateway.team.operations.traffic.limits import add_limit
 from gateway.team.unit_of_work import UnitOfWork
 
 _LONGEST_TARGET = 64  # characters; the audit log holds no more
@@ -41,7 +43,9 @@ async def import_settings(unit: UnitOfWork, settings: Settings, file: str, *, ov
     """
     new_accounts = sorted(set(settings.accounts) - await names_of_accounts(unit.connection))
     for name in new_accounts:
-        await unit.registry.insert(accounts, {"id": name, "created_at": unit.now})
+        weight = settings.accounts[name].weight
+        await unit.registry.insert(accounts, {"id": name, "created_at": unit.now, "weight": weight})
+        await _put_limits(unit, settings.accounts[name].limits.over(SubjectKind.ACCOUNT, name))
     new_keys, keys_known = await _put_keys(unit, settings)
     found = {name: await _difference(unit, name, entry) for name, entry in settings.deployments.items()}
     new = [name for name, columns in found.items() if columns is None]
@@ -77,8 +81,16 @@ async def _put_keys(unit: UnitOfWork, settings: Settings) -> tuple[list[str], in
                 await require_free_name(unit, account, entry.name, " in the file")
             added.append(new_key_id())
             row = {"id": added[-1], "name": entry.name, "account": account, "digest": entry.digest.hex()}
-            await unit.registry.insert(keys, {**row, "created_at": unit.now, "expires_at": entry.expires_at})
+            waits = {"priority": entry.priority.value, "weight": entry.weight}
+            await unit.registry.insert(keys, {**row, **waits, "created_at": unit.now, "expires_at": entry.expires_at})
+            await _put_limits(unit, entry.limits.over(SubjectKind.KEY, added[-1]))
     return added, known
+
+
+async def _put_limits(unit: UnitOfWork, limits: Iterable[RateLimit]) -> None:
+    """Limit a new key or account as the file does."""
+    for limit in limits:
+        await add_limit(unit, limit)
 
 
 async def _difference(unit: UnitOfWork, deployment_id: str, entry: DeploymentEntry) -> tuple[str, ...] | None:

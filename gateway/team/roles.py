@@ -35,6 +35,7 @@ _ADMINS = (
     *("deployments.pause", "deployments.resume"),
     *("activity.list", "activity.end", "audit.list", "events.watch"),
     *("usage.get", "usage.latency"),
+    *("limits.list", "limits.set", "limits.change", "limits.remove"),
 )
 _MEMBERS = {
     "accounts.list": Reach.ACCOUNTS,
@@ -55,6 +56,7 @@ _MEMBERS = {
     "activity.list": Reach.ACCOUNTS,
     "events.watch": Reach.ACCOUNTS,
     "usage.get": Reach.OWN,
+    "limits.list": Reach.OWN,
     "usage.latency": Reach.ACCOUNTS,
 }
 PERMISSIONS = MappingProxyType(

@@ -1,7 +1,7 @@
 """What an admin token may be limited to. Each operation names the one it needs."""
 
 ALL_SCOPES = "*"
-_CHANGED = ("accounts", "people", "keys", "tokens", "deployments", "activity")
+_CHANGED = ("accounts", "people", "keys", "tokens", "deployments", "activity", "limits")
 _READ = ("audit", "usage", "events")
 SCOPES = (
     ALL_SCOPES,

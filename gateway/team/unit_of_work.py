@@ -1,6 +1,6 @@
 """One operation's transaction: what it reads and changes, on whose behalf, and what is noted of it."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,12 +9,16 @@ from pathlib import Path
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.config.settings import Server
+from gateway.core.rate_limits import RateLimit
 from gateway.registry.database.engine import database_url, engine_for, in_sentences, name_of
 from gateway.registry.database.transaction import Transaction
 from gateway.team import audit
 from gateway.team.actor import Actor
 from gateway.team.exchanges import Exchanges
 from gateway.team.operation_error import Conflict, Stale
+from gateway.usage.limits.arithmetic.counting import Standing
+
+Look = Callable[[Sequence[RateLimit]], list[Standing]]  # at how limits stand; raises OSError
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class UnitOfWork:
     server: Server = field(default_factory=Server)
     _transaction: Transaction | None = None
     _exchanges: Exchanges | None = None
+    _look: Look | None = None
 
     @property
     def registry(self) -> Transaction:
@@ -45,6 +50,13 @@ class UnitOfWork:
         if self._exchanges is None:
             raise Conflict("Only a running gateway knows what it carries: ask it, with --server URL.")
         return self._exchanges
+
+    def look_at(self, limits: Sequence[RateLimit]) -> list[Standing] | None:
+        """How limits stand, in their order; None where what is counted cannot be looked at."""
+        try:
+            return None if self._look is None else self._look(limits)
+        except OSError:
+            return None
 
     async def note(
         self,
@@ -67,11 +79,19 @@ class UnitOfWork:
 class TeamDatabase:
     """Opens transactions on the database at a place. All raise SourceError for a database that fails.
 
-    `exchanges` are those of the gateway around it, if one runs, and `server` its settings.
+    `exchanges` are those of the gateway around it, if one runs, and `server` its settings. `look` tells how limits
+    stand.
     """
 
-    def __init__(self, place: str | Path, exchanges: Exchanges | None = None, server: Server | None = None) -> None:
+    def __init__(
+        self,
+        place: str | Path,
+        exchanges: Exchanges | None = None,
+        server: Server | None = None,
+        look: Look | None = None,
+    ) -> None:
         self._exchanges = exchanges
+        self._look = look
         self._server = server or Server()
         url = database_url(place)
         self._name = name_of(url)
@@ -82,7 +102,8 @@ class TeamDatabase:
     async def read(self, actor: Actor) -> AsyncIterator[UnitOfWork]:
         """Look without changing anything."""
         async with self.connect() as connection:
-            yield UnitOfWork(connection, actor, datetime.now(UTC), server=self._server, _exchanges=self._exchanges)
+            now = datetime.now(UTC)
+            yield UnitOfWork(connection, actor, now, None, self._server, None, self._exchanges, self._look)
 
     @asynccontextmanager
     async def change(self, actor: Actor, expected_version: int | None = None) -> AsyncIterator[UnitOfWork]:
@@ -90,7 +111,8 @@ class TeamDatabase:
         async with self.begin() as connection:
             transaction = await Transaction.begin(connection)
             now = datetime.now(UTC)
-            yield UnitOfWork(connection, actor, now, expected_version, self._server, transaction, self._exchanges)
+            server, exchanges = self._server, self._exchanges
+            yield UnitOfWork(connection, actor, now, expected_version, server, transaction, exchanges, self._look)
             await (transaction.note() if transaction.has_changed else transaction.leave_no_trace())
 
     @asynccontextmanager

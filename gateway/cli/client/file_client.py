@@ -1,27 +1,38 @@
 """A registry that is a YAML file: it is read like a database, and changed by its editor only."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
 from gateway.cli.client.team_client import TeamClient
+from gateway.config.settings import Settings
 from gateway.core.account import Key as StoredKey
 from gateway.core.deployment import Deployment as StoredDeployment
-from gateway.registry.base import ChangeError, Snapshot
+from gateway.registry.base import ChangeError
+from gateway.registry.yaml_file import YamlRegistry, snapshot_of
 from gateway.team.models.accounts import Account
 from gateway.team.models.common import Page
 from gateway.team.models.deployments import Deployment, LimitsShown, TimeoutsShown
 from gateway.team.models.keys import Key
+from gateway.team.models.limits import Limit, LimitQuery
+from gateway.team.operations.traffic.limits import view_of
+from gateway.usage.limits.arithmetic.counting import Standing
+from gateway.usage.limits.rate_limiter import look_from_outside
 
 
 class FileClient(TeamClient):
-    """Lists what a file holds. `name` is the file's, for the sentence that says why nothing can be changed."""
+    """Lists what a file holds. Its path is for the sentence that says why nothing can be changed."""
 
-    def __init__(self, name: str, snapshot: Snapshot) -> None:
-        self._name = name
-        self._snapshot = snapshot
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self._path = path
+        self._name = str(path)
+        self._zone = ZoneInfo(settings.server.time_zone)
+        self._snapshot = snapshot_of(settings)
 
     async def perform(
         self,
@@ -31,7 +42,7 @@ class FileClient(TeamClient):
         expected_version: int | None = None,
         make_account: str | None = None,
     ) -> Any:
-        """See `TeamClient`. Raises ChangeError for all but three lists."""
+        """See `TeamClient`. Raises ChangeError for all but four lists."""
         account = getattr(request, "account", None)
         match name:
             case "accounts.list":
@@ -42,12 +53,29 @@ class FileClient(TeamClient):
             case "deployments.list":
                 served = self._snapshot.deployments.values()
                 return _page(_deployment(one) for one in served if account in {None, one.account})
+            case "limits.list" if isinstance(request, LimitQuery):
+                return _page(self._limits(request))
         raise ChangeError(_refusal(self._name, name))
+
+    def _limits(self, query: LimitQuery) -> Iterator[Limit]:
+        found = [
+            one
+            for one in self._snapshot.limits.values()
+            if query.kind in {None, one.subject_kind}
+            and query.subject in {None, one.subject}
+            and query.deployment in {None, one.deployment}
+        ]
+        standings: list[Standing] | None = None
+        with contextlib.suppress(OSError):
+            standings = look_from_outside(YamlRegistry(self._path), self._zone, found)
+        for index, one in enumerate(found):
+            standing = None if standings is None else standings[index]
+            yield view_of(one, None, standing, datetime.now(UTC))
 
 
 def _refusal(file: str, operation: str) -> str:
     moved = f"a database: gguf-gateway import {file} --database gateway.db"
-    if operation.partition(".")[0] in {"accounts", "keys", "deployments"}:
+    if operation.partition(".")[0] in {"accounts", "keys", "deployments", "limits"}:
         return (
             f"{file} holds its accounts itself: edit it (a running gateway follows within a second), or "
             f"move them into {moved}"

@@ -4,13 +4,16 @@ import os
 import pwd
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
 from gateway.cli.client.team_client import TeamClient
 from gateway.config.settings import Server, Settings
+from gateway.registry.database.database_registry import SqlRegistry
 from gateway.registry.database.engine import database_url
 from gateway.registry.database.migrate import prepare
 from gateway.team.actor import machine_actor
@@ -20,6 +23,7 @@ from gateway.team.operations.accounts import names_of_accounts
 from gateway.team.operations.operation import Call, perform, require_permission, run
 from gateway.team.operations.table import OPERATIONS
 from gateway.team.unit_of_work import TeamDatabase
+from gateway.usage.limits.rate_limiter import look_from_outside
 
 _LONGEST_NAME = 64  # characters; the audit log holds no more
 
@@ -65,7 +69,8 @@ async def open_database(
     SourceError if the database cannot be used.
     """
     await prepare(database_url(place), create=create)
-    database = TeamDatabase(place, server=server)
+    zone = ZoneInfo((server or Server()).time_zone)
+    database = TeamDatabase(place, server=server, look=partial(look_from_outside, SqlRegistry(place), zone))
     try:
         yield LocalClient(database, base_url)
     finally:

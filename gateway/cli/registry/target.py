@@ -118,11 +118,10 @@ class Target:
 
     def _file(self) -> "TeamClient":
         from gateway.cli.client.file_client import FileClient
-        from gateway.registry.yaml_file import snapshot_of
 
         if self.config is None:
             raise RuntimeError("a file is the registry where it is the configuration")
-        return FileClient(str(self.config), snapshot_of(_settings(self.config)))
+        return FileClient(self.config, _settings(self.config))
 
 
 def _mistake(error: FieldError) -> str:

@@ -18,6 +18,7 @@ from gateway.core.errors import Refusal
 from gateway.server.activity.notice_boards import BOARDS
 from gateway.server.admission import REGISTRY
 from gateway.team.exchanges import Exchanges
+from gateway.usage.limits.rate_limiter import LIMITER, RateLimiter
 
 if TYPE_CHECKING:
     from gateway.team.signing_in.oidc.provider import Provider
@@ -34,8 +35,9 @@ class TeamAccess:
     While it is open, rows of the audit log that are older than `server.audit_days` are removed once an hour.
     """
 
-    def __init__(self, place: str | Path | None, exchanges: Exchanges, server: Server) -> None:
+    def __init__(self, place: str | Path | None, exchanges: Exchanges, server: Server, limiter: RateLimiter) -> None:
         self.place = place
+        self._limiter = limiter
         self._exchanges = exchanges
         self.server = server
         self._kept_for = timedelta(days=server.audit_days)
@@ -49,7 +51,7 @@ class TeamAccess:
         if self._database is None:
             module: Any = await asyncio.to_thread(import_module, "gateway.team.unit_of_work")
             if self._database is None:
-                self._database = module.TeamDatabase(self.place, self._exchanges, self.server)
+                self._database = module.TeamDatabase(self.place, self._exchanges, self.server, self._limiter.standings)
                 self._pruning = asyncio.create_task(self._prune_for_ever(self._database))
         return self._database
 
@@ -108,6 +110,6 @@ SIGN_IN = web.AppKey("sign_in", SignInAccess)
 def set_up(app: web.Application, server: Server) -> None:
     """Say where the registry's database is, and how people sign in."""
     app[SIGN_IN] = SignInAccess(server.sign_in)
-    app[TEAM] = TeamAccess(app[REGISTRY].place, app[BOARDS], server)
+    app[TEAM] = TeamAccess(app[REGISTRY].place, app[BOARDS], server, app[LIMITER])
     app.on_startup.append(app[SIGN_IN].warn)
     app.on_cleanup.append(app[TEAM].close)

@@ -12,6 +12,7 @@ from gateway.registry.database.team_tables import key_uses, memberships
 from gateway.team.models.accounts import Account, NewAccount, RemovedAccount
 from gateway.team.models.common import Page, PageQuery
 from gateway.team.operation_error import Conflict, FieldError, Invalid, NotFound
+from gateway.team.operations.traffic.limits import drop_limits
 from gateway.team.paging import page_of
 from gateway.team.roles import Reach
 from gateway.team.unit_of_work import UnitOfWork
@@ -45,7 +46,9 @@ async def remove_account(unit: UnitOfWork, account: str) -> RemovedAccount:
     owned = (await unit.connection.execute(select(keys.c.id).where(keys.c.account == account))).scalars().all()
     await unit.connection.execute(delete(key_uses).where(key_uses.c.key.in_(owned)))
     await unit.connection.execute(update(keys).where(keys.c.account == account).values(successor_of=None))
+    await drop_limits(unit, subject_kind="account", subject=account)
     for key_id in owned:
+        await drop_limits(unit, subject_kind="key", subject=key_id)
         await unit.registry.delete(keys, key_id)
     await unit.connection.execute(delete(memberships).where(memberships.c.account == account))
     await unit.registry.delete(accounts, account)

@@ -22,6 +22,7 @@ from gateway.team.models.deployments import (
 )
 from gateway.team.operation_error import Conflict, FieldError, Invalid, NotFound
 from gateway.team.operations.accounts import reachable, require_accounts
+from gateway.team.operations.traffic.limits import drop_limits
 from gateway.team.paging import page_of
 from gateway.team.roles import Reach
 from gateway.team.unit_of_work import UnitOfWork
@@ -81,6 +82,7 @@ async def remove_deployment(unit: UnitOfWork, deployment_id: str) -> Deployment:
     """Forget it; answers under way are finished."""
     before = _view(unit, await _row(unit, "deployments.remove", deployment_id))
     unit.check_version(before.version)
+    await drop_limits(unit, deployment=deployment_id)
     await unit.registry.delete(deployments, deployment_id)
     await unit.note("deployments.remove", before.id, account=before.account, before=before.model_dump(mode="json"))
     return before

@@ -28,6 +28,7 @@ from gateway.team.models.keys import (
 from gateway.team.operation_error import Conflict, FieldError, Invalid, NotFound
 from gateway.team.operations.accounts import require_accounts
 from gateway.team.operations.playground import PLAYGROUND_ID
+from gateway.team.operations.traffic.limits import copy_limits, drop_limits
 from gateway.team.paging import page_of
 from gateway.team.roles import Reach
 from gateway.team.unit_of_work import UnitOfWork
@@ -109,6 +110,7 @@ async def rotate_key(unit: UnitOfWork, key_id: str, rotation: KeyRotation) -> Ro
     _check_end(end, unit.now)
     limits = {name: row._mapping[name] for name in ("deployments", "endpoints", "networks")}
     new_id, text = await _add(unit, old.account, old.name, end, limits=limits, successor_of=key_id)
+    await copy_limits(unit, key_id, new_id)
     old_end = min(unit.now + rotation.grace_seconds, old.expires_at or datetime.max.replace(tzinfo=unit.now.tzinfo))
     await _update(unit, key_id, {"expires_at": old_end})
     made = _view(await _row(unit, "keys.rotate", new_id), unit.now)
@@ -129,6 +131,7 @@ async def revoke_key(unit: UnitOfWork, key_id: str, revocation: KeyRevocation) -
     cut = row._mapping["cut"] or revocation.now
     if before.revoked_at is not None and cut == row._mapping["cut"]:
         return before
+    await drop_limits(unit, subject_kind="key", subject=key_id)
     await _update(unit, key_id, {"revoked_at": before.revoked_at or unit.now, "cut": cut})
     return await _changed(unit, "keys.revoke", before)
 

@@ -13,6 +13,7 @@ from gateway.team.models.common import Nothing, Page, PageQuery
 from gateway.team.models.people import Person, PersonChange, PersonQuery, Session
 from gateway.team.operation_error import Conflict, FieldError, Invalid, NotFound
 from gateway.team.operations.accounts import require_accounts
+from gateway.team.operations.traffic.limits import drop_limits
 from gateway.team.paging import page_of
 from gateway.team.roles import Reach, Role
 from gateway.team.unit_of_work import UnitOfWork
@@ -73,6 +74,7 @@ async def remove_person(unit: UnitOfWork, person_id: str) -> Person:
     await unit.connection.execute(delete(memberships).where(memberships.c.person == person_id))
     await unit.connection.execute(delete(invitations).where(invitations.c.person == person_id))
     await unit.connection.execute(update(keys).where(keys.c.created_by == person_id).values(created_by=None))
+    await drop_limits(unit, subject_kind="person", subject=person_id)
     await unit.connection.execute(delete(people).where(people.c.id == person_id))
     await unit.note("people.remove", person_id, before=before.model_dump(mode="json"))
     return before

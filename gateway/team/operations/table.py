@@ -7,6 +7,7 @@ from gateway.team.models import activity as activity_models
 from gateway.team.models import audit as audit_models
 from gateway.team.models import deployments as deployment_models
 from gateway.team.models import keys as key_models
+from gateway.team.models import limits as limit_models
 from gateway.team.models import people as people_models
 from gateway.team.models import playground as playground_models
 from gateway.team.models import tokens as token_models
@@ -25,6 +26,7 @@ from gateway.team.operations import (
     usage,
 )
 from gateway.team.operations.operation import Operation
+from gateway.team.operations.traffic import limits
 
 _ACCOUNTS = (
     Operation(
@@ -347,9 +349,57 @@ _USAGE = (
         usage_models.LatencyQuery,
     ),
 )
+_LIMITS = (
+    Operation(
+        "limits.list",
+        "GET",
+        "/limits",
+        "List limits, with what is used and left.",
+        limits.list_limits,
+        Page[limit_models.Limit],
+        limit_models.LimitQuery,
+    ),
+    Operation(
+        "limits.set",
+        "POST",
+        "/limits",
+        "Set a limit on a key, a person or an account; one that there is gets the amount.",
+        limits.set_limit,
+        limit_models.Limit,
+        limit_models.NewLimit,
+    ),
+    Operation(
+        "limits.change",
+        "PATCH",
+        "/limits/{limit}",
+        "Change a limit.",
+        limits.change_limit,
+        limit_models.Limit,
+        limit_models.LimitChange,
+    ),
+    Operation(
+        "limits.remove",
+        "DELETE",
+        "/limits/{limit}",
+        "Let go of a limit.",
+        limits.remove_limit,
+        limit_models.Limit,
+    ),
+)
 OPERATIONS = MappingProxyType(
     {
         one.name: one
-        for one in (*_ACCOUNTS, *_PEOPLE, *_KEYS, *_PLAYGROUND, *_TOKENS, *_DEPLOYMENTS, *_ACTIVITY, *_AUDIT, *_USAGE)
+        for one in (
+            *_ACCOUNTS,
+            *_PEOPLE,
+            *_KEYS,
+            *_PLAYGROUND,
+            *_TOKENS,
+            *_DEPLOYMENTS,
+            *_ACTIVITY,
+            *_AUDIT,
+            *_USAGE,
+            *_LIMITS,
+        )
     }
 )

@@ -18,7 +18,7 @@ from gateway.usage.limits import limit_answers
 from gateway.usage.limits.arithmetic.counting import Standing, is_of_tokens
 from gateway.usage.limits.arithmetic.record import DIGEST_BYTES
 from gateway.usage.limits.store.fallback_store import FallbackStore
-from gateway.usage.limits.store.limit_file import file_of
+from gateway.usage.limits.store.limit_file import file_of, look_into
 from gateway.usage.limits.store.limit_store import Claim, Clock, Exceeded, LimitStore, Taken
 from gateway.usage.limits.store.memory_store import MemoryStore
 from gateway.usage.limits.store.shared_file import SharedFile
@@ -135,6 +135,11 @@ class _Allotment:
         rest, self._rest = self._rest, None
         if rest is not None:
             self._store.settle(rest, tokens, was_sent=was_sent)
+
+
+def look_from_outside(registry: Registry, zone: tzinfo, limits: Sequence[RateLimit]) -> list[Standing]:
+    """How limits of a registry stand, by what its gateways on this machine count. Raises OSError."""
+    return look_into(file_of(registry), zone, [claim_of(limit) for limit in limits])
 
 
 LIMITER = web.AppKey("limiter", RateLimiter)

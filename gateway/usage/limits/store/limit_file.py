@@ -1,11 +1,17 @@
 """Which file the limits of a registry are counted in: all gateways of one source on one machine share it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from datetime import tzinfo
 from hashlib import sha256
 from pathlib import Path
 
 from gateway.registry.base import Registry
+from gateway.usage.limits.arithmetic.counting import Standing
+from gateway.usage.limits.store.limit_store import Claim, Clock
+from gateway.usage.limits.store.memory_store import MemoryStore
+from gateway.usage.limits.store.shared_file import SharedFile
 
 _SUFFIX = "-limits"
 
@@ -15,6 +21,15 @@ def file_of(registry: Registry, environ: Mapping[str, str] = os.environ) -> Path
     if isinstance(registry.place, Path):
         return registry.place.with_name(registry.place.name + _SUFFIX)
     return state_folder(environ) / (sha256(registry.source.encode()).hexdigest()[:32] + _SUFFIX)
+
+
+def look_into(path: Path, zone: tzinfo, claims: Sequence[Claim]) -> list[Standing]:
+    """How limits stand in a file that others count in. Raises OSError where it cannot be looked at."""
+    clock = Clock()
+    if not path.exists():
+        return MemoryStore(zone, clock).look(claims)
+    with closing(SharedFile(path, zone, clock, only_looks=True)) as file:
+        return file.look(claims)
 
 
 def state_folder(environ: Mapping[str, str]) -> Path:

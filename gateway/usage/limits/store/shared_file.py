@@ -31,11 +31,15 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class SharedFile(RecordStore):
-    """Counts in the file at `path`, which is made where there is none. Raises OSError where that cannot be."""
+    """Counts in the file at `path`, which is made where there is none. Raises OSError where that cannot be.
 
-    def __init__(self, path: Path, zone: tzinfo, clock: Clock) -> None:
+    One that `only_looks` counts nothing, and leaves the file as it is: it takes the place of no process.
+    """
+
+    def __init__(self, path: Path, zone: tzinfo, clock: Clock, *, only_looks: bool = False) -> None:
         super().__init__(zone, clock)
         self._path = path
+        self._only_looks = only_looks
         self._file = -1
         self._identity: tuple[int, int] | None = None
         self._places: dict[bytes, int] = {}  # which record of the file is whose
@@ -100,7 +104,8 @@ class SharedFile(RecordStore):
     def _open(self) -> None:
         self.begin_anew()
         while True:
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            create = 0 if self._only_looks else os.O_CREAT
+            self._file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | create, 0o600)
             try:
                 with locked(self._file, _MUTEX):
                     if self._begin():
@@ -117,6 +122,8 @@ class SharedFile(RecordStore):
         if self._identity != _identity(self._path):
             return False
         header = os.pread(self._file, _HEADER.size, 0)
+        if self._only_looks:
+            return True
         if header and not _is_ours(header):
             self._set_aside()
             return False

@@ -34,7 +34,7 @@ class Walk:
         if kind == "person":
             await self.team.person(name, "member", [account])
             return str(next(one.id for one in (await self.team.do("people.list")).items if one.name == name))
-        operation = OPERATIONS.get({"person": "people"}.get(kind, kind + "s") + ".create")
+        operation = OPERATIONS.get({"limit": "limits.set"}.get(kind, kind + "s.create"))
         if operation is None:
             return MISSING
         asked = self.body(operation.name, account, name)
@@ -55,6 +55,8 @@ class Walk:
             "deployments.create": {"id": fresh, "account": account, "upstream": "http://127.0.0.1:9"},
             "deployments.change": {"ping": 5},
             "playground.key": {"deployment": f"play-{account}"},
+            "limits.set": {"kind": "account", "subject": account, "measure": "tokens_per_day", "amount": 10**9},
+            "limits.change": {"amount": 10**9 + 1},
         }
         return bodies.get(name)
 

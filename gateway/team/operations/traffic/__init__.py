@@ -1,0 +1,1 @@
+"""What is done with the use that requests make of the gateway, beside keys and deployments."""
