@@ -34,20 +34,16 @@ class Completion:
         if exchange.excerpt is not None:
             exchange.usage = read_usage(exchange.excerpt.first, exchange.excerpt.last())
         if exchange.place is not None:
-            exchange.place.settle(_tokens_of(exchange))
+            usage = exchange.usage
+            if usage is not None:
+                exchange.place.settle(usage.tokens_in - usage.cached + usage.tokens_out)
+            else:  # it took what such requests usually do, unless nothing came of it
+                exchange.place.settle(0 if exchange.first_byte_at is None else None)
         if exchange.key is not None and exchange.deployment is not None:
             self._ledger.add(exchange)
         if exchange.allotment is not None:
             settle(exchange.allotment, exchange)
         self._access.log(exchange, request, peer)
-
-
-def _tokens_of(exchange: Exchange) -> int | None:
-    """What it took of the model: tokens read that were not cached, and tokens written. None if it does not say."""
-    usage = exchange.usage
-    if usage is not None:
-        return usage.tokens_in - usage.cached + usage.tokens_out
-    return 0 if exchange.first_byte_at is None else None
 
 
 COMPLETION = web.AppKey("completion", Completion)

@@ -32,23 +32,30 @@ _FIRST_BYTE = _Family("gguf_first_byte_seconds", "Time to the first byte of an a
 _DURATION = _Family("gguf_duration_seconds", "Time to the end of an answer.", "histogram")
 _OPEN = _Family("gguf_open_exchanges", "Answers under way.", "gauge")
 _CONNECTIONS = _Family("gguf_upstream_connections", "Connections, and requests for one.", "gauge")
+_QUEUE_LENGTH = _Family("gguf_queue_length", "Requests in line for a slot.", "gauge")
+_SLOTS_BUSY = _Family("gguf_slots_busy", "Slots that requests have.", "gauge")
+_SLOTS = _Family("gguf_slots", "Slots that requests may have at a time.", "gauge")
 _STATUS = _Family("gguf_deployment_status", "1 for the status a deployment has, 0 for the others.", "gauge")
 _UP = _Family("gguf_upstream_up", "Whether the last probe found a healthy model server.", "gauge")
 _REFUSALS = _Family("gguf_refusals_total", "Errors of the gateway's own.")
 _STALE = _Family("gguf_configuration_stale", "1 while the newest configuration cannot be used.", "gauge")
 
 _COUNTED = (_REQUESTS, _TOKENS, _BODY_BYTES, _FIRST_BYTE, _DURATION)
-_STANDING = (_OPEN, _CONNECTIONS, _STATUS, _UP)
+_STANDING = (_OPEN, _CONNECTIONS, _QUEUE_LENGTH, _SLOTS_BUSY, _SLOTS, _STATUS, _UP)
 _Texts = Sequence[str]  # one for each family
 
 
 class Standing(NamedTuple):
-    """How things stand with a deployment. `connections` by state; `up` is None before the first probe."""
+    """How things stand with a deployment. `connections` by state; `up` is None before the first probe.
+
+    `slots` are how many requests may be at its upstream at a time.
+    """
 
     under_way: int
     connections: tuple[tuple[str, int], ...]
     status: str
     up: bool | None
+    slots: int
 
 
 class Exposition:
@@ -134,12 +141,15 @@ def _counted(deployment: str, carried: Sequence[tuple[str, Traffic]]) -> _Texts:
 
 
 def _standing(deployment: str, standing: Standing, statuses: Collection[str]) -> _Texts:
-    of = f'{{deployment="{deployment}"'
+    of, by_state = f'{{deployment="{deployment}"', dict(standing.connections)
     return (
         f"{_OPEN.name}{of}}} {float(standing.under_way)}\n",
         "".join(
             f'{_CONNECTIONS.name}{of},state="{state}"}} {float(number)}\n' for state, number in standing.connections
         ),
+        f"{_QUEUE_LENGTH.name}{of}}} {float(by_state['waiting'])}\n",
+        f"{_SLOTS_BUSY.name}{of}}} {float(by_state['in_use'])}\n",
+        f"{_SLOTS.name}{of}}} {float(standing.slots)}\n",
         "".join(f'{_STATUS.name}{of},status="{one}"}} {float(one == standing.status)}\n' for one in statuses),
         "" if standing.up is None else f"{_UP.name}{of}}} {float(standing.up)}\n",
     )

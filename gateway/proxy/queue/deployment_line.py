@@ -17,8 +17,9 @@ from gateway.core import errors
 from gateway.core.account import Key, Priority
 from gateway.core.errors import Refusal
 from gateway.proxy.queue.arbiter import LATE, Message
-from gateway.proxy.queue.fair_line import Claim, Outlook, recent_mean
+from gateway.proxy.queue.fair_line import Claim, Outlook
 
+_RECENT = 0.2  # the weight of the newest in what is usual
 _numbers = count(1)  # of requests, in this process
 
 
@@ -63,32 +64,30 @@ class Claimant:
 
 
 class Place:
-    """Lets a request have a slot. It is given back when its answer is over, and settled once its tokens are known."""
+    """Lets a request have a slot. It is given back when its answer is over, and settled once its tokens are known.
 
-    __slots__ = ("_line", "_seconds", "claimant", "number", "since", "waited")
+    `number` is what the arbiter knows it by, 0 if it does not. `waited` are the seconds in line.
+    """
+
+    __slots__ = ("claimant", "line", "number", "seconds", "since", "waited")
 
     def __init__(self, line: "DeploymentLine", claimant: Claimant, number: int = 0, waited: float = 0.0) -> None:
-        self._line = line
-        self._seconds = 0.0  # it was held for, once it was given back
+        self.line = line
         self.claimant = claimant
-        self.number = number  # by which the arbiter knows it; 0 if it does not
+        self.number = number
+        self.waited = waited
         self.since = monotonic()
-        self.waited = waited  # seconds in line
-
-    def give_back(self) -> None:
-        """Let another have it."""
-        self._seconds = monotonic() - self.since
-        self._line.take_back(self)
+        self.seconds = 0.0  # it was held for, once it was given back
 
     def settle(self, tokens: int | None) -> None:
         """Its request is over and has taken so many tokens; None: it does not say."""
         if tokens != 0:
             claimant = self.claimant
-            claimant.seconds = recent_mean(claimant.seconds, self._seconds)
+            claimant.seconds += (self.seconds - claimant.seconds) * (_RECENT if claimant.seconds else 1)
             if tokens is not None:
-                claimant.tokens = recent_mean(claimant.tokens, tokens)
+                claimant.tokens += (tokens - claimant.tokens) * (_RECENT if claimant.tokens else 1)
         if self.number:
-            self._line.tell("settled", self.number, tokens, self._seconds)
+            self.line.tell("settled", self.number, tokens, self.seconds)
 
 
 class Ticket:
@@ -156,8 +155,9 @@ class DeploymentLine:
         self._taken.add(place)
         return place
 
-    def take_back(self, place: Place) -> None:
-        """A place is not used any more."""
+    def take_back(self, place: Place, now: float) -> None:
+        """A place is not used any more, and another may have it."""
+        place.seconds = now - place.since
         self._taken.remove(place)
         if self._is_contended:
             self.tell("back", place.number)

@@ -178,32 +178,25 @@ class ConnectionPool:
 
         A connection that is still owed a part of its request is never `reusable`.
         """
-        place = self._free(connection)
-        self._take_back(connection, reusable=reusable)
-        if place is not None:
-            place.give_back()
-
-    def _take_back(self, connection: UpstreamConnection, *, reusable: bool) -> None:
+        place, connection.place = connection.place, None
         now = monotonic()
-        oldest = now - _MOST_SECONDS
-        if not reusable or self._closed or connection.opened_at < oldest or not connection.may_be_reused():
+        if not reusable or self._closed or connection.opened_at < now - _MOST_SECONDS or not connection.may_be_reused():
             connection.abort()
-            return
-        connection.release()
-        self._answered_at = now
-        self._keep(connection)
+        else:
+            connection.release()
+            self._answered_at = now
+            self._keep(connection)
+        if place is None:
+            self._aside -= 1
+        else:
+            place.line.take_back(place, now)
 
     def put_back(self, connection: UpstreamConnection) -> None:
         """Take a connection back on which nothing was sent."""
-        place = self._free(connection)
-        self._keep(connection)
-        _return_unused(place)
-
-    def _free(self, connection: UpstreamConnection) -> Place | None:
-        """Take its place from a connection, which is to be given back; None if it was used for what has none."""
         place, connection.place = connection.place, None
+        self._keep(connection)
         self._aside -= place is None
-        return place
+        _return_unused(place)
 
     def _keep(self, connection: UpstreamConnection) -> None:
         connection.idle_since = monotonic()
@@ -346,7 +339,7 @@ def _tell(turn: "asyncio.Future[Place | BusyError | Refusal]", outcome: Place | 
 
 def _return_unused(outcome: Place | BusyError | Refusal | None) -> None:
     if isinstance(outcome, Place):
-        outcome.give_back()
+        outcome.line.take_back(outcome, monotonic())
         outcome.settle(0)
 
 

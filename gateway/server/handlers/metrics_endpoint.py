@@ -16,6 +16,7 @@ from gateway.core import errors
 from gateway.core.deployment import Deployment, Status
 from gateway.core.exchange import EXCHANGE, Ending
 from gateway.core.worker_group import WORKER_GROUP, WorkerGroup
+from gateway.proxy.queue.lines import UNKNOWN_SLOTS
 from gateway.proxy.relay import RELAY
 from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPool
 from gateway.proxy.upstream.readiness import READINESS, Readiness
@@ -134,6 +135,7 @@ def _standing(
         tuple((state, number + counts.connections.get((name, state), 0)) for state, number in connections),
         _status(readiness.status(deployment), seen),
         seen == "ok" if seen else None,
+        pool.line.places if pool is not None else deployment.limits.connections or UNKNOWN_SLOTS,
     )
 
 

@@ -9,8 +9,8 @@ from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.prometheus_format import Exposition, Standing
 
 STATUSES = ("deploying", "ready")
-UP = Standing(1, (("in_use", 1), ("idle", 2)), "ready", up=True)
-NEW = Standing(0, (("in_use", 0), ("idle", 0)), "deploying", up=None)
+UP = Standing(1, (("in_use", 1), ("idle", 2), ("waiting", 3)), "ready", up=True, slots=4)
+NEW = Standing(0, (("in_use", 0), ("idle", 0), ("waiting", 0)), "deploying", up=None, slots=4)
 
 
 def carried(metrics: Metrics, deployment: str, endpoint: str = "/v1/models", status: int = 200) -> None:
@@ -54,6 +54,8 @@ def test_prometheus_reads_every_number_in_its_family() -> None:
     assert seen["gguf_refusals_total", ('odd "reason"\\',)] == 1
     assert seen["gguf_open_exchanges", ("b",)] == 1
     assert seen["gguf_upstream_connections", ("b", "idle")] == 2
+    names = ("gguf_queue_length", "gguf_slots_busy", "gguf_slots")
+    assert [seen[name, ("b",)] for name in names] == [3, 1, 4]
     assert [seen["gguf_deployment_status", ("new", status)] for status in STATUSES] == [1, 0]
     assert seen["gguf_upstream_up", ("b",)] == 1
     assert ("gguf_upstream_up", ("new",)) not in seen

@@ -1,0 +1,131 @@
+"""The line on real sockets, before the mock: no more is sent to it than it has slots, and in a just order."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+from aiohttp import ClientSession
+
+from gateway.core.account import Key, Priority, digest_of
+from gateway.core.deployment import Deployment, Limits, Status, Timeouts
+from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPool
+from gateway.registry.base import Snapshot
+from gateway.server.admission import REGISTRY
+from mockserver import MockLlamaServer
+from tests.harness.pages.status_pages import Gateway, serving
+from tests.harness.patience import PATIENCE
+
+PERSON = Key("key_person", "person", "acme", digest_of("person"))
+JOBS = Key("key_jobs", "jobs", "acme", digest_of("jobs"), priority=Priority.BATCH)
+OTHER = Key("key_other", "other", "acme", digest_of("other"))
+DEMO = Deployment("demo", "acme", "")
+
+
+@asynccontextmanager
+async def line_before(mock: MockLlamaServer, demo: Deployment = DEMO) -> AsyncIterator[tuple[Gateway, ConnectionPool]]:
+    """A gateway with these keys, once it knows how many slots the mock has."""
+    demo = replace(demo, upstream=mock.url)
+    async with serving([demo]) as gateway:
+        registry = gateway.app[REGISTRY]
+        registry.replace(Snapshot.of([PERSON, JOBS, OTHER], [demo]))
+        pools = gateway.app[POOLS]
+        yield gateway, pools.of(registry.snapshot.deployments["demo"])
+
+
+async def ask(gateway: Gateway, client: ClientSession, key: str, tokens: int, **more: object) -> dict[str, str]:
+    """One answer. Returns its headers, and its status as `status`."""
+    body = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": tokens, "ignore_eos": True, **more}
+    url, headers = f"{gateway.url}/api/gguf/demo/v1/chat/completions", {"Authorization": f"Bearer {key}"}
+    async with client.post(url, json=body, headers=headers) as answer:
+        await answer.read()
+        return {"status": str(answer.status), **answer.headers}
+
+
+async def until_in_line(pool: ConnectionPool, number: int) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while pool.line.waiting < number:
+            await asyncio.sleep(0.005)
+
+
+def begun(mock: MockLlamaServer) -> list[str]:
+    """Whose requests have come to the mock, in their order."""
+    return [seen.json()["user"] for seen in mock.requests if seen.path == "/v1/chat/completions"]
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+async def test_a_person_waits_for_one_answer_beside_many_jobs(slots: int) -> None:
+    async with (
+        MockLlamaServer(slots=slots, tokens_per_second=400) as mock,
+        line_before(mock) as (gateway, pool),
+        ClientSession() as client,
+    ):
+        assert pool.line.places == slots
+        jobs = [asyncio.ensure_future(ask(gateway, client, "jobs", 20, user="jobs")) for _ in range(20)]
+        await until_in_line(pool, 20 - slots)
+        for _ in range(3):
+            before = len(begun(mock))
+            assert pool.connections["in_use"] <= slots
+            answer = await ask(gateway, client, "person", 5, user="person")
+            assert answer["status"] == "200"
+            after = begun(mock)[before:]
+            assert after.index("person") <= slots, "a job may have had its place before, and be on its way"
+        assert {one["status"] for one in await asyncio.gather(*jobs)} == {"200"}
+        assert any("x-queue-wait" in one for one in map(dict, await asyncio.gather(*jobs)))
+
+
+async def test_two_keys_take_turns_by_what_they_take() -> None:
+    async with (
+        MockLlamaServer(slots=1, tokens_per_second=2000) as mock,
+        line_before(mock) as (gateway, _),
+        ClientSession() as client,
+    ):
+        for key in ("person", "other"):  # so that it is known what they take
+            await ask(gateway, client, key, 100 if key == "person" else 20, user="first")
+        asked = [("person", 100)] * 6 + [("other", 20)] * 24
+        answers = [asyncio.ensure_future(ask(gateway, client, key, size, user=key)) for key, size in asked]
+        await asyncio.gather(*answers)
+        half = begun(mock)[2:17]
+    assert half.count("person") * 100 == pytest.approx(half.count("other") * 20, rel=0.5)
+
+
+async def test_who_finds_the_line_full_is_told_where_it_would_have_stood() -> None:
+    full = replace(DEMO, limits=Limits(waiting=2))
+    async with (
+        MockLlamaServer(slots=1, tokens_per_second=50) as mock,
+        line_before(mock, full) as (gateway, pool),
+        ClientSession() as client,
+    ):
+        await ask(gateway, client, "jobs", 20, user="first")
+        jobs = [asyncio.ensure_future(ask(gateway, client, "jobs", 20, user="jobs")) for _ in range(3)]
+        await until_in_line(pool, 2)
+        late = await ask(gateway, client, "jobs", 20, user="late")
+        assert (late["status"], late["x-queue-position"]) == ("503", "3")
+        assert 1 <= int(late["x-queue-wait"]) <= 3
+        assert late["Retry-After"] == late["x-queue-wait"]
+        person = await ask(gateway, client, "person", 20, user="late")
+        assert (person["status"], person["x-queue-position"]) == ("503", "1")
+        await asyncio.gather(*jobs)
+
+
+async def test_what_takes_no_slot_waits_for_nobody_and_who_leaves_is_out_at_once() -> None:
+    patient = replace(DEMO, timeouts=Timeouts(queue=600), status=Status.AUTO)
+    async with (
+        MockLlamaServer(slots=1, tokens_per_second=1) as mock,
+        line_before(mock, patient) as (gateway, pool),
+        ClientSession() as client,
+    ):
+        running = asyncio.ensure_future(ask(gateway, client, "jobs", 1000, user="jobs"))
+        waiting = asyncio.ensure_future(ask(gateway, client, "person", 5, user="person"))
+        await until_in_line(pool, 1)
+        url, headers = f"{gateway.url}/api/gguf/demo/v1/models", {"Authorization": "Bearer person"}
+        async with client.get(url, headers=headers) as answer:
+            assert answer.status == 200
+        assert pool.line.waiting == 1
+        waiting.cancel()
+        async with asyncio.timeout(PATIENCE):
+            while pool.line.waiting:
+                await asyncio.sleep(0.005)
+        running.cancel()
+        await asyncio.wait([running, waiting])
