@@ -39,4 +39,9 @@ class UsageKept(Model):
     hours_days: Annotated[int, Field(ge=1, le=36_500), NO_BOOL] = Field(
         default=90, description="Days for which usage is kept by the hour. By the day it is kept for ever."
     )
+    metrics_by_key: Annotated[int, Field(ge=0, le=10_000), NO_BOOL] = Field(
+        default=0,
+        description="How many keys `/metrics` tells apart in its `gguf_usage_…` series; more are counted as `other`. "
+        "None by default: they are by account and deployment alone.",
+    )
     prices: Prices = Field(default=Prices(), description="What use costs. Nothing by default.")

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from time import monotonic
 
 from gateway.core.exchange import Exchange
+from gateway.telemetry.usage_counts import UsageCounts
 
 # Seconds. The first byte of a long prompt takes minutes, a whole answer more.
 BOUNDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
@@ -77,11 +78,15 @@ Place = tuple[str, str]  # deployment and endpoint
 
 
 class Metrics:
-    """Counts exchanges as they end. What has no deployment is counted as a refusal only."""
+    """Counts exchanges as they end. What has no deployment is counted as a refusal only.
 
-    def __init__(self) -> None:
+    `usage` is what the ledger adds up: nothing where there is no database. It tells at most `most_keys` keys apart.
+    """
+
+    def __init__(self, most_keys: int = 0) -> None:
         self.refusals: defaultdict[str, int] = defaultdict(int)  # by reason
         self.traffic: defaultdict[Place, Traffic] = defaultdict(Traffic)
+        self.usage = UsageCounts(most_keys)
 
     def add(self, exchange: Exchange) -> None:
         """Count an exchange that has just ended."""
@@ -96,3 +101,4 @@ class Metrics:
             self.refusals[reason] += number
         for place, traffic in other.traffic.copy().items():
             self.traffic[place].add_all(traffic)
+        self.usage.add_all(list(other.usage.rows.items()))

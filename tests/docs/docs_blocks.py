@@ -219,8 +219,8 @@ def _metrics(old: str) -> str:
 
 
 def _alerts(_old: str) -> str:
-    """What `config/alerts.yml` holds, a row for each alert."""
-    (group,) = yaml.safe_load((ROOT / "config" / "alerts.yml").read_text(encoding="utf-8"))["groups"]
+    """What `docs/operate/alert-rules.yaml` holds, a row for each alert."""
+    (group,) = yaml.safe_load((ROOT / "docs" / "operate" / "alert-rules.yaml").read_text(encoding="utf-8"))["groups"]
     cells = [(one["alert"], one["expr"].replace("|", "\\|"), one.get("for", "0s")) for one in group["rules"]]
     summaries = [one["annotations"]["summary"] for one in group["rules"]]
     rows = [(f"`{alert}`", f"`{expr}`", wait, text) for (alert, expr, wait), text in zip(cells, summaries, strict=True)]

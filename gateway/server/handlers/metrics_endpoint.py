@@ -23,6 +23,7 @@ from gateway.proxy.upstream.readiness import READINESS, Readiness
 from gateway.server.admission import REGISTRY
 from gateway.server.handlers.authentication import public
 from gateway.server.handlers.operator_access import OperatorAccess
+from gateway.telemetry import usage_counts
 from gateway.telemetry.access_log import ACCESS
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.prometheus_format import CONTENT_TYPE, Exposition, Standing
@@ -41,6 +42,7 @@ def set_up(app: web.Application, server: Server) -> None:
     """Decide who may scrape."""
     app[METRICS_ACCESS] = OperatorAccess("/metrics", server.metrics, server.status_page_hosts)
     app[_EXPOSITION] = Exposition(_STATUSES)
+    app[ACCESS].metrics.usage.most_keys = server.usage.metrics_by_key
     if app[WORKER_GROUP].size > 1:
         app.cleanup_ctx.append(_publish_counters)
 
@@ -74,7 +76,8 @@ async def _of_all_workers(app: web.Application) -> WorkerCounts:
 
 
 def _sum(own: WorkerCounts, group: WorkerGroup) -> WorkerCounts:
-    metrics, under_way, connections = Metrics(), Counter(own.under_way), Counter[tuple[str, ...]]()
+    metrics = Metrics(own.metrics.usage.most_keys)
+    under_way, connections = Counter(own.under_way), Counter[tuple[str, ...]]()
     metrics.add_all(own.metrics)
     for packet in group.other_counters():
         other = WorkerCounts.unpacked(packet)
@@ -122,7 +125,8 @@ def _pieces(app: web.Application, counts: WorkerCounts) -> Iterator[bytes]:
         for name, one in registry.snapshot.deployments.items()
     }
     traffic, refusals = counts.metrics.traffic.copy().items(), counts.metrics.refusals.copy()
-    return app[_EXPOSITION].pieces(traffic, standing, refusals, stale=registry.problem is not None)
+    yield from app[_EXPOSITION].pieces(traffic, standing, refusals, stale=registry.problem is not None)
+    yield from usage_counts.pieces(counts.metrics.usage)
 
 
 def _standing(

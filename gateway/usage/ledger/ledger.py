@@ -13,12 +13,16 @@ from aiohttp import web
 
 from gateway.config.document import SourceError
 from gateway.core.exchange import Exchange
+from gateway.telemetry import usage_counts
+from gateway.telemetry.usage_counts import UsageCounts
 from gateway.usage.ledger.sqlite_writer import SqliteWriter
-from gateway.usage.ledger.sums import PERIOD_SECONDS, Batch, Period, PeriodSums, Sums, Who, period_at
+from gateway.usage.ledger.sums import COLUMNS, PERIOD_SECONDS, Batch, Period, PeriodSums, Sums, Who, period_at
 
 _SECONDS = 1.0  # between two batches: with the time that one takes, a killed process loses less than 2 s
 _LAST_TRIES = 3  # of the last batch, once the gateway has stopped
 _AGAIN_SECONDS = 0.3  # between two of them
+
+_COUNTED = [COLUMNS.index(name) for name in usage_counts.COLUMNS]
 
 log = logging.getLogger("gateway.usage")
 
@@ -35,12 +39,20 @@ class Ledger:
     """Who used how much, since the last batch that the database has taken.
 
     `problem` says why it takes none now, since `failing_since` (monotonic). A batch whose writing failed is written
-    again as it was, under its own id; what ends meanwhile is added up for the next.
+    again as it was, under its own id; what ends meanwhile is added up for the next. `counts` are told of each batch
+    once.
     """
 
-    def __init__(self, writer: Writer | None, time_zone: str, clock: Callable[[], float] = time) -> None:
+    def __init__(
+        self,
+        writer: Writer | None,
+        time_zone: str,
+        counts: UsageCounts | None = None,
+        clock: Callable[[], float] = time,
+    ) -> None:
         self.problem: str | None = None
         self.failing_since = 0.0
+        self._counts = counts
         self._writer = writer
         self._zone = ZoneInfo(time_zone)
         self._clock = clock
@@ -101,7 +113,13 @@ class Ledger:
             return None
         periods, self._periods = self._periods, {}
         self._end = 0.0  # the next exchange begins a new sum
-        return Batch(periods)
+        batch = Batch(periods)
+        if self._counts is not None:
+            for row in batch.usage():
+                self._counts.add(
+                    row.who.account, row.who.deployment, row.who.key, [row.values[one] for one in _COUNTED]
+                )
+        return batch
 
     def _turn(self, now: float) -> None:
         self._begin = now // PERIOD_SECONDS * PERIOD_SECONDS

@@ -1,9 +1,11 @@
 """A ready deployment whose model server dies: what `/metrics` and the log say of it, and the alert that goes off."""
 
+import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -17,7 +19,8 @@ from tests.harness.sockets.stage import chat
 from tests.harness.sockets.upstream_visit import Visit
 
 ROOT = Path(__file__).parents[3]
-ALERTS = ROOT / "config" / "alerts.yml"
+ALERTS = ROOT / "docs" / "operate" / "alert-rules.yaml"
+DASHBOARD = ROOT / "docs" / "operate" / "grafana-dashboard.json"
 PAGES = sorted(ROOT.glob("docs/operate/*.md"))
 PROBES = "probes: {interval: 0.1, timeout: 5}"
 
@@ -113,8 +116,32 @@ def test_the_documents_name_the_metrics_that_are_exported(gateway: GatewayProces
     rows = re.findall(r"^\| `(gguf_\w+)` \| (\w+) \|", "\n".join(map(Path.read_text, PAGES)), re.MULTILINE)
     assert dict(rows) == exported
     samples = {name + end for name in exported for end in ("", "_bucket", "_sum", "_count")}
-    named = {name for text in map(Path.read_text, (*PAGES, ALERTS)) for name in re.findall(r"\bgguf_\w+", text)}
+    named = {
+        name for text in map(Path.read_text, (*PAGES, ALERTS, DASHBOARD)) for name in re.findall(r"\bgguf_\w+", text)
+    }
     assert named <= samples
+
+
+def test_queries_choose_by_labels_that_their_metrics_have() -> None:
+    rows = re.findall(r"^\| `(gguf_\w+)` \| \w+ \| ([^|]*) \|", "\n".join(map(Path.read_text, PAGES)), re.MULTILINE)
+    labels = {name: set(re.findall(r"\w+", re.sub(r"\(.*?\)", "", told))) for name, told in rows}
+    queries = [*_queries(), *(rule["expr"] for rule in _rules())]
+    assert len(queries) > 30
+    for query in queries:
+        for name, chosen in re.findall(r"\b(gguf_\w+)\{(.*?)\}", query):
+            asked = set(re.findall(r"(\w+)\s*[=!]", chosen))
+            assert asked <= labels[re.sub("_(bucket|sum|count)$", "", name)], query
+
+
+@pytest.mark.tools
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (of Debian's prometheus) is not installed")
+def test_prometheus_reads_every_query_of_the_dashboard(tmp_path: Path) -> None:
+    written = [re.sub(r"\$__(rate_interval|range)", "5m", query) for query in _queries()]
+    rules = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(written)]
+    (tmp_path / "queries.yml").write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": rules}]}))
+    words = ["promtool", "check", "rules", str(tmp_path / "queries.yml")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.tools
@@ -158,7 +185,17 @@ def _samples(exposition: str) -> dict[str, str]:
     return {name: value.removesuffix(".0") for name, value in found}
 
 
-def _summary_of(alert: str) -> str:
+def _queries() -> list[str]:
+    """Of every panel of the dashboard."""
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    return [target["expr"] for panel in panels for target in panel.get("targets", ())]
+
+
+def _rules() -> list[dict[str, Any]]:
     (group,) = yaml.safe_load(ALERTS.read_text())["groups"]
-    (summary,) = [rule["annotations"]["summary"] for rule in group["rules"] if rule["alert"] == alert]
+    return list(group["rules"])
+
+
+def _summary_of(alert: str) -> str:
+    (summary,) = [rule["annotations"]["summary"] for rule in _rules() if rule["alert"] == alert]
     return str(summary)
