@@ -10,11 +10,9 @@ from typing import Any
 
 import orjson
 
-_USAGE, _TIMINGS = b'"usage":', b'"timings":'
+_USAGE, _TIMINGS, _SPEED = b'"usage":', b'"timings":', b'"predicted_per_second":'
 _TOO_MANY = 2**53  # no real count is as large, and a larger number would not fit where counts are written
-
-# An object of numbers and objects of numbers, as both are: none of its braces is in a string.
-_OBJECT = re.compile(rb"\s*(\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})").match
+_NUMBER = re.compile(rb"\s*(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*[,}]").match
 
 
 @dataclass(slots=True)
@@ -39,51 +37,63 @@ def read_usage(first: bytes, last: bytes) -> Usage | None:
     usage = _object_at(last.rfind(_USAGE), _USAGE, last)
     if "prompt_tokens" not in usage and "input_tokens" not in usage:  # an Anthropic stream, or embeddings
         usage = {**_object_at(first.find(_USAGE), _USAGE, first), **usage}
+    if "prompt_tokens" in usage:
+        details = usage.get("prompt_tokens_details")
+        cached = _whole(details.get("cached_tokens")) if details.__class__ is dict else 0
+        tokens_out = _whole(usage.get("completion_tokens"))
+        return Usage(_whole(usage["prompt_tokens"]), tokens_out, cached, _speed(last))
+    return _read_others(usage, last)
+
+
+def _read_others(usage: dict[str, Any], last: bytes) -> Usage | None:
+    """As Anthropic and `/v1/responses` say it; and as llama-server's own endpoints, which state timings only."""
     timings = _object_at(last.rfind(_TIMINGS), _TIMINGS, last)
     if not usage and not timings:
         return None
     tokens_in, cached = _prompt(usage, timings)
-    tokens_out = _whole(usage, "completion_tokens") or _whole(usage, "output_tokens") or _whole(timings, "predicted_n")
-    return Usage(tokens_in, tokens_out, cached, _speed(timings))
+    tokens_out = _whole(usage.get("output_tokens")) or _whole(timings.get("predicted_n"))
+    return Usage(tokens_in, tokens_out, cached, _speed(last))
 
 
 def _prompt(usage: dict[str, Any], timings: dict[str, Any]) -> tuple[int, int]:
     """Tokens of the prompt, and how many of them were cached. Anthropic's `input_tokens` leaves those out."""
-    if "prompt_tokens" in usage:
-        return _whole(usage, "prompt_tokens"), _whole(usage.get("prompt_tokens_details"), "cached_tokens")
     if "cache_read_input_tokens" in usage:
-        cached = _whole(usage, "cache_read_input_tokens")
-        return _whole(usage, "input_tokens") + cached, cached
+        cached = _whole(usage["cache_read_input_tokens"])
+        return _whole(usage.get("input_tokens")) + cached, cached
     if "input_tokens" in usage:
-        return _whole(usage, "input_tokens"), _whole(usage.get("input_tokens_details"), "cached_tokens")
-    cached = _whole(timings, "cache_n")
-    return _whole(timings, "prompt_n") + cached, cached
+        details = usage.get("input_tokens_details")
+        return _whole(usage["input_tokens"]), _whole(details.get("cached_tokens")) if details.__class__ is dict else 0
+    cached = _whole(timings.get("cache_n"))
+    return _whole(timings.get("prompt_n")) + cached, cached
 
 
-def _whole(fields: Any, name: str) -> int:
-    value = fields.get(name) if fields.__class__ is dict else None
+def _whole(value: Any) -> int:
     return value if value.__class__ is int and 0 < value < _TOO_MANY else 0
 
 
-def _speed(timings: dict[str, Any]) -> float | None:
-    value = timings.get("predicted_per_second")
-    return float(value) if isinstance(value, int | float) and 0 < value < _TOO_MANY else None
+def _speed(last: bytes) -> float | None:
+    """The last speed that is stated. All of the timings would take five times as long to read."""
+    at = last.rfind(_SPEED)
+    found = _NUMBER(last, at + len(_SPEED)) if at >= 0 else None
+    value = float(found[1]) if found is not None else 0.0
+    return value if 0 < value < _TOO_MANY else None
 
 
 def _object_at(at: int, name: bytes, data: bytes) -> dict[str, Any]:
-    """The JSON object behind a `name` that is `at` a place in `data`; empty if it is nowhere (-1), or only begun."""
+    """The JSON object behind a `name` that is `at` a place in `data`; empty if it is nowhere (-1), or only begun.
+
+    It holds numbers and objects of numbers: none of its braces is in a string.
+    """
     if at < 0:
         return {}
     begin = at + len(name)
     end = data.find(b"}", begin) + 1
-    text = data[begin:end]
-    if text.count(b"{") > 1:  # it has objects in it
-        found = _OBJECT(data, begin)
-        text = b"" if found is None else found[1]
-    if not text:
-        return {}
+    unclosed = data.count(b"{", begin, end) - 1
+    while unclosed > 0 and end > 0:
+        within, end = end, data.find(b"}", end) + 1
+        unclosed += data.count(b"{", within, end) - 1
     try:
-        value: dict[str, Any] = orjson.loads(text)
+        value: dict[str, Any] = orjson.loads(data[begin:end])
     except orjson.JSONDecodeError:
         return {}
     return value
