@@ -45,14 +45,14 @@ class Exchange:
     """
 
     __slots__ = (
-        *("account", "allotment", "bytes_in", "bytes_out", "cause", "client", "cors", "deployment", "ending"),
-        *("endpoint", "excerpt", "fields", "first_byte_at", "id", "key", "person", "place", "reason", "sent_at"),
-        *("started", "status", "usage"),
+        *("account", "allotment", "bytes_in", "bytes_out", "cause", "client", "cors", "deployment", "ended_at"),
+        *("ending", "endpoint", "excerpt", "fields", "first_byte_at", "id", "key", "person", "place", "reason"),
+        *("sent_at", "started", "status", "usage"),
     )
 
     def __init__(self, request_id: str) -> None:
         self.id = request_id
-        self.started = monotonic()
+        self.started = self.ended_at = monotonic()  # the latter until it is over
         self.account: str | None = None
         self.key: str | None = None
         self.person: str | None = None  # whom the key belongs to

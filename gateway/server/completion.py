@@ -3,6 +3,8 @@
 What has to see the end of every exchange belongs in `Completion.complete`, and nowhere else.
 """
 
+from time import monotonic
+
 from aiohttp import web
 
 from gateway.core import errors
@@ -29,10 +31,12 @@ class Completion:
 
         `request` names the path in the log where there is no endpoint; `peer` the client where there is no `request`.
         """
+        exchange.ended_at = monotonic()
         if exchange.reason == _UNREACHABLE:
             self._readiness.doubt(exchange.deployment or "")
         if exchange.excerpt is not None:
             exchange.usage = read_usage(exchange.excerpt.first, exchange.excerpt.last())
+            exchange.excerpt = None  # the ledger keeps exchanges for a second
         if exchange.place is not None:
             usage = exchange.usage
             if usage is not None:

@@ -133,7 +133,7 @@ def log_fields(exchange: Exchange, request: web.Request | None) -> dict[str, Any
         "bytes_in": exchange.bytes_in,
         "bytes_out": exchange.bytes_out,
         "first_byte_ms": _milliseconds(exchange.first_byte_at, exchange.started),
-        "total_ms": _milliseconds(monotonic(), exchange.started),
+        "total_ms": _milliseconds(exchange.ended_at, exchange.started),
         "ending": exchange.ending._value_,
     }
     if exchange.usage is not None:

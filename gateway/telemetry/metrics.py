@@ -7,7 +7,6 @@ those of the code.
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable
-from time import monotonic
 
 from gateway.core.exchange import Exchange
 from gateway.telemetry.usage_counts import UsageCounts
@@ -51,7 +50,7 @@ class Traffic:
     def add(self, exchange: Exchange) -> None:
         """Count an exchange."""
         self.requests[exchange.status, exchange.ending._value_] += 1
-        self.duration.add(monotonic() - exchange.started)
+        self.duration.add(exchange.ended_at - exchange.started)
         if exchange.first_byte_at is not None:
             self.first_byte.add(exchange.first_byte_at - exchange.started)
         self.bytes_in += exchange.bytes_in

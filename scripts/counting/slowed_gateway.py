@@ -10,9 +10,11 @@ def main() -> None:
     """Serve as the command line says."""
     from gateway.registry import reloading
     from gateway.telemetry import logs
+    from gateway.usage.ledger import ledger
 
     reloading.INTERVAL *= SLOWDOWN
     logs._BATCH_SECONDS *= SLOWDOWN
+    ledger._SECONDS *= SLOWDOWN
     from gateway.__main__ import main as serve
 
     serve()

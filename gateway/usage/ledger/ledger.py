@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Callable
+from operator import attrgetter
 from pathlib import Path
 from time import monotonic, time
 from typing import Protocol
@@ -16,7 +18,7 @@ from gateway.core.exchange import Exchange
 from gateway.telemetry import usage_counts
 from gateway.telemetry.usage_counts import UsageCounts
 from gateway.usage.ledger.sqlite_writer import SqliteWriter
-from gateway.usage.ledger.sums import COLUMNS, PERIOD_SECONDS, Batch, Period, PeriodSums, Sums, Who, period_at
+from gateway.usage.ledger.sums import COLUMNS, PERIOD_SECONDS, Batch, Period, PeriodSums, period_at
 
 _SECONDS = 1.0  # between two batches: with the time that one takes, a killed process loses less than 2 s
 _LAST_TRIES = 3  # of the last batch, once the gateway has stopped
@@ -59,25 +61,12 @@ class Ledger:
         self._writing = asyncio.Lock()
         self._failed: Batch | None = None
         self._periods: dict[Period, PeriodSums] = {}
-        self._newest = PeriodSums()
-        # The rows of the newest. A named tuple equals a plain one, which costs a third to make.
-        self._rows: Mapping[tuple[str | None, ...], Sums] = {}
-        self._begin = self._end = 0.0  # of the newest, by the clock
+        self._ended: list[Exchange] = []  # in the last second
 
     def add(self, exchange: Exchange) -> None:
-        """Add an exchange that ends now. It has a key, a deployment and an endpoint."""
-        if self._writer is None:
-            return
-        now = self._clock()
-        if not self._begin <= now < self._end:
-            self._turn(now)
-        who = (exchange.account, exchange.key, exchange.deployment, exchange.endpoint, exchange.ending._value_)
-        row = self._rows.get(who)
-        if row is None:
-            row = self._newest.open_row(Who(*(part or "" for part in who)))
-            row.person = exchange.person or ""
-        row.ended_at = now
-        row.add(exchange)
+        """Add an exchange that is over. It has a key, a deployment and an endpoint."""
+        if self._writer is not None:
+            self._ended.append(exchange)
 
     async def kept(self, _app: web.Application) -> AsyncIterator[None]:
         """Batches are written while the gateway serves, and a last one as it stops."""
@@ -96,6 +85,7 @@ class Ledger:
         if self._writer is None:
             return True
         async with self._writing:
+            self._add_up()
             batch = self._failed = self._failed or self._take()
             if batch is None:
                 return True
@@ -106,26 +96,28 @@ class Ledger:
                 return False
             self._failed = None
             self._note_success()
-            return not self._periods
+            return not self._ended and not self._periods
+
+    def _add_up(self) -> None:
+        """Add what has ended since the last time to the sums of its hour and day."""
+        ended, self._ended = self._ended, []
+        if ended:
+            now = self._clock()
+            quarter = now // PERIOD_SECONDS * PERIOD_SECONDS
+            turned = bisect_left(ended, monotonic() - (now - quarter), key=attrgetter("ended_at"))
+            for at, exchanges in ((quarter - 1, ended[:turned]), (now, ended[turned:])):
+                if exchanges:
+                    self._periods.setdefault(period_at(at, self._zone), PeriodSums()).add(exchanges, at)
 
     def _take(self) -> Batch | None:
-        if not self._periods:
-            return None
+        self._add_up()
         periods, self._periods = self._periods, {}
-        self._end = 0.0  # the next exchange begins a new sum
-        batch = Batch(periods)
-        if self._counts is not None:
+        batch = Batch(periods) if periods else None
+        if batch is not None and self._counts is not None:
             for row in batch.usage():
-                self._counts.add(
-                    row.who.account, row.who.deployment, row.who.key, [row.values[one] for one in _COUNTED]
-                )
+                counted = [row.values[one] for one in _COUNTED]
+                self._counts.add(row.who.account, row.who.deployment, row.who.key, counted)
         return batch
-
-    def _turn(self, now: float) -> None:
-        self._begin = now // PERIOD_SECONDS * PERIOD_SECONDS
-        self._end = self._begin + PERIOD_SECONDS
-        self._newest = self._periods.setdefault(period_at(self._begin, self._zone), PeriodSums())
-        self._rows = self._newest.rows  # type: ignore[assignment]
 
     async def _write_until(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():

@@ -1,10 +1,10 @@
 """What the ledger adds up, and the batches in which it is written. Pure: no I/O."""
 
 import uuid
-from bisect import bisect_left
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from time import monotonic
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -71,30 +71,35 @@ class Sums:
         self.tokens_in = self.tokens_cached = self.tokens_out = self.tokens_counted = 0
         self.queue = self.slot = self.first_byte = self.duration = 0.0
 
-    def add(self, exchange: Exchange) -> None:
-        """Add an exchange that ends now."""
-        started, sent_at, first_byte_at = exchange.started, exchange.sent_at, exchange.first_byte_at
-        latency, usage = self.latency, exchange.usage
-        duration = monotonic() - started
-        self.requests += 1
-        self.duration += duration
-        if sent_at is None:
-            self.queue += duration
-        else:
-            queue = sent_at - started
-            self.queue += queue
-            self.slot += duration - queue
-            latency.queue[bisect_left(BOUNDS, queue)] += 1
-        if first_byte_at is not None:
-            first_byte = first_byte_at - started
-            self.answered += 1
-            self.first_byte += first_byte
-            latency.first_byte[bisect_left(BOUNDS, first_byte)] += 1
-            latency.duration[bisect_left(BOUNDS, duration)] += 1
-        if usage is not None:
-            self.tokens_in += usage.tokens_in
-            self.tokens_cached += usage.cached
-            self.tokens_out += usage.tokens_out
+    def add(self, exchanges: list[Exchange]) -> None:
+        """Add exchanges, at least one. All at once, in local variables: one by one it cost three times as much."""
+        self.person = exchanges[-1].person or ""
+        self.requests += len(exchanges)
+        self._add_times(exchanges)
+        tokens_in = cached = tokens_out = 0
+        for usage in [one.usage for one in exchanges]:
+            if usage is not None:
+                tokens_in += usage.tokens_in
+                cached += usage.cached
+                tokens_out += usage.tokens_out
+        self.tokens_in += tokens_in
+        self.tokens_cached += cached
+        self.tokens_out += tokens_out
+
+    def _add_times(self, exchanges: list[Exchange]) -> None:
+        queues = [one.sent_at - one.started for one in exchanges if one.sent_at is not None]
+        slots = [one.ended_at - one.sent_at for one in exchanges if one.sent_at is not None]
+        first_bytes = [one.first_byte_at - one.started for one in exchanges if one.first_byte_at is not None]
+        durations = [one.ended_at - one.started for one in exchanges if one.first_byte_at is not None]
+        unplaced = [one.ended_at - one.started for one in exchanges if one.sent_at is None]
+        self.answered += len(first_bytes)
+        self.queue += sum(queues) + sum(unplaced)
+        self.slot += sum(slots)
+        self.first_byte += sum(first_bytes)
+        self.duration += sum(queues) + sum(slots) + sum(unplaced)
+        _spread(self.latency.queue, queues)
+        _spread(self.latency.first_byte, first_bytes)
+        _spread(self.latency.duration, durations)
 
     def values(self) -> Values:
         """In the order of COLUMNS."""
@@ -111,13 +116,22 @@ class PeriodSums:
         self.rows: dict[Who, Sums] = {}
         self.latency: dict[tuple[str, str], Latency] = {}  # by account and deployment
 
-    def open_row(self, who: Who) -> Sums:
-        """A row for somebody who has none yet."""
-        place = who.account, who.deployment
-        latency = self.latency.get(place)
-        if latency is None:
-            latency = self.latency[place] = Latency()
-        self.rows[who] = row = Sums(latency)
+    def add(self, exchanges: Iterable[Exchange], at: float) -> None:
+        """Add exchanges that ended `at` a moment, in seconds since 1970, or in the second before."""
+        groups: defaultdict[tuple[str | None, ...], list[Exchange]] = defaultdict(list)
+        for one in exchanges:
+            groups[one.account, one.key, one.deployment, one.endpoint, one.ending._value_].append(one)
+        for who, group in groups.items():
+            row = self.row(Who(*(part or "" for part in who)))
+            row.add(group)
+            row.ended_at = at
+
+    def row(self, who: Who) -> Sums:
+        """The row of somebody, a new one if there is none yet."""
+        row = self.rows.get(who)
+        if row is None:
+            latency = self.latency.setdefault((who.account, who.deployment), Latency())
+            row = self.rows[who] = Sums(latency)
         return row
 
 
@@ -182,3 +196,16 @@ def period_at(seconds: float, zone: ZoneInfo) -> Period:
     """The period of a moment, in seconds since 1970."""
     hour = datetime.fromtimestamp(seconds // 3600 * 3600, UTC)
     return Period(hour, datetime.fromtimestamp(seconds, zone).date().isoformat())
+
+
+def _spread(numbers: list[int], seconds: list[float]) -> None:
+    """Count each of these in the first bucket whose bound is not below it."""
+    seconds.sort()
+    begin = 0
+    for bucket, bound in enumerate(BOUNDS):
+        if begin == len(seconds):
+            return
+        end = bisect_right(seconds, bound, begin)
+        numbers[bucket] += end - begin
+        begin = end
+    numbers[-1] += len(seconds) - begin

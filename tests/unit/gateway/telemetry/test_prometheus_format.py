@@ -18,6 +18,7 @@ def carried(metrics: Metrics, deployment: str, endpoint: str = "/v1/models", sta
     exchange.deployment, exchange.endpoint, exchange.status = deployment, endpoint, status
     exchange.ending, exchange.bytes_in, exchange.bytes_out = Ending.FINISHED, 3, 5
     exchange.first_byte_at = exchange.started + 0.03
+    exchange.ended_at = exchange.started + 0.04
     metrics.add(exchange)
 
 

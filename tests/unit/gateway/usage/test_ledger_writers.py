@@ -47,13 +47,11 @@ def batch(*uses: tuple[Period, Who], at: float = USED_AT, person: str = "") -> B
     """One of these exchanges, of 3 tokens in and 5 out each."""
     periods: dict[Period, PeriodSums] = {}
     for period, who in uses:
-        sums = periods.setdefault(period, PeriodSums())
-        row = sums.rows.get(who) or sums.open_row(who)
         exchange = Exchange("x")
+        exchange.account, exchange.key, exchange.deployment, exchange.endpoint, _ = who
         exchange.sent_at = exchange.first_byte_at = exchange.started
-        exchange.usage = Usage(3, 5)
-        row.person, row.ended_at = person, at
-        row.add(exchange)
+        exchange.person, exchange.usage = person, Usage(3, 5)
+        periods.setdefault(period, PeriodSums()).add([exchange], at)
     return Batch(periods)
 
 

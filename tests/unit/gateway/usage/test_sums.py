@@ -16,9 +16,11 @@ WHO = Who("acme", "key_1", "chat", "/v1/messages", "finished")
 
 
 def exchange(waited: float | None = 0.0, first_byte: float | None = 0.2, took: float = 1.0, **tokens: int) -> Exchange:
-    """One that ends now, after as many seconds."""
+    """One that is over after as many seconds."""
     made = Exchange("x")
-    made.started -= took
+    made.started = made.ended_at - took
+    made.account, made.key, _, _, _ = WHO
+    made.deployment, made.endpoint = "chat", "/v1/messages"
     made.sent_at = None if waited is None else made.started + waited
     made.first_byte_at = None if first_byte is None else made.started + first_byte
     made.usage = Usage(**tokens) if tokens else None
@@ -27,8 +29,7 @@ def exchange(waited: float | None = 0.0, first_byte: float | None = 0.2, took: f
 
 def values(*exchanges: Exchange) -> dict[str, float]:
     sums = Sums(Latency())
-    for one in exchanges:
-        sums.add(one)
+    sums.add(list(exchanges))
     return dict(zip(COLUMNS, sums.values(), strict=True))
 
 
@@ -55,8 +56,7 @@ def test_who_got_no_place_has_waited_all_the_time_and_was_not_answered() -> None
 
 def test_how_long_exchanges_took_is_counted_in_buckets() -> None:
     sums = PeriodSums()
-    for one in (exchange(took=0.4), exchange(took=0.4), exchange(took=2000.0), exchange(None, None)):
-        sums.open_row(WHO).add(one)
+    sums.add((exchange(took=0.4), exchange(took=0.4), exchange(took=2000.0), exchange(None, None)), at=0)
     found = {(row.measure, row.bucket): row.number for row in Batch({NOON: sums}).latency()}
     assert found == {("queue", 0): 3, ("first_byte", 4): 3, ("duration", 5): 2, ("duration", 15): 1}
 
@@ -64,7 +64,7 @@ def test_how_long_exchanges_took_is_counted_in_buckets() -> None:
 def test_the_rows_of_a_deployment_share_its_buckets() -> None:
     sums = PeriodSums()
     for key in ("key_1", "key_2"):
-        sums.open_row(WHO._replace(key=key)).add(exchange())
+        sums.row(WHO._replace(key=key)).add([exchange()])
     assert [row.number for row in Batch({NOON: sums}).latency()] == [2, 2, 2]
 
 
@@ -75,8 +75,8 @@ def test_batches_have_ids_of_their_own() -> None:
 def test_a_batch_knows_when_each_key_was_last_used_to_the_minute() -> None:
     sums = PeriodSums()
     for endpoint, at in (("/v1/messages", 125.0), ("/v1/embeddings", 61.0)):
-        sums.open_row(WHO._replace(endpoint=endpoint)).ended_at = at
-    sums.open_row(WHO._replace(key="")).ended_at = 500.0
+        sums.row(WHO._replace(endpoint=endpoint)).ended_at = at
+    sums.row(WHO._replace(key="")).ended_at = 500.0
     assert Batch({NOON: sums}).key_uses() == {"key_1": datetime(1970, 1, 1, 0, 2, tzinfo=UTC)}
 
 
