@@ -1,5 +1,6 @@
 """What a key is limited to: deployments, groups of endpoints, networks; switched off; and when it was last used."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -128,8 +129,9 @@ async def test_when_a_key_was_used_is_kept_to_the_minute(team: Team, tmp_path: P
 
 async def test_a_locked_database_loses_no_use_of_a_key(team: Team, tmp_path: Path) -> None:
     key = await a_key(team)
-    with closing(sqlite3.connect(tmp_path / "gateway.db", isolation_level=None)) as database:
-        database.execute("BEGIN IMMEDIATE")
+    file = tmp_path / "gateway.db"
+    with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as database:
+        await asyncio.to_thread(database.execute, "BEGIN IMMEDIATE")  # the gateway's own transactions end on this loop
         await status(team, key.key)
         assert not await team.app[LEDGER].write()
         database.execute("ROLLBACK")

@@ -1,5 +1,6 @@
 """The ledger of a gateway that serves: what is in the database of what was asked, once and all of it."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -121,8 +122,8 @@ async def test_a_batch_that_is_written_again_changes_nothing(team: Team, key: Cr
 
 async def test_a_locked_database_loses_nothing(team: Team, key: CreatedKey, file: Path) -> None:
     ledger = team.app[LEDGER]
-    with closing(sqlite3.connect(file, isolation_level=None)) as database:
-        database.execute(LOCK)
+    with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as database:
+        await asyncio.to_thread(database.execute, LOCK)  # the gateway's own transactions end on this loop
         for _ in range(3):
             await ask(team, key.key)
             assert not await ledger.write()
