@@ -43,6 +43,7 @@ _NAVIGATION = (
     ("/activity", "Activity", "activity.list"),
     ("/usage", "Usage", "usage.get"),
     ("/keys", "Keys", "keys.list"),
+    ("/limits", "Limits", "limits.list"),
     ("/playground", "Playground", "keys.create"),
     ("/people", "People", "people.change"),
     ("/audit", "Audit", "audit.list"),

@@ -5,7 +5,9 @@ from typing import Any
 from aiohttp import web
 from multidict import MultiDictProxy
 
+from gateway.core.rate_limits import SubjectKind
 from gateway.server.pages.layout import page, redirect, rendered, shown_at
+from gateway.server.pages.limits import WORDS, limits_on
 from gateway.server.pages.operations import do, read_form, text_of, version_of, words_of
 from gateway.server.team.team_database import SIGN_IN
 from gateway.team.actor import Actor
@@ -139,6 +141,8 @@ async def _one(
         status=201 if link is not None else 422 if isinstance(error, Invalid) else 409 if error is not None else 200,
         person=person,
         sessions=sessions.items,
+        limits=await limits_on(request, actor, SubjectKind.PERSON, person_id),
+        words=WORDS,
         accounts=await _accounts(request, actor),
         link=link,
         done=_DONE.get(request.query.get("done", ""), ""),

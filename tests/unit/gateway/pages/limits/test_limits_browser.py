@@ -1,0 +1,43 @@
+"""The page of limits in a real browser: by keyboard alone, small and large, light and dark."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+
+from tests.harness.pages.axe import photograph, violations
+from tests.harness.pages.chromium import require_chromium, running_chromium
+from tests.harness.pages.team_pages import is_wider_than_its_window, team_serving, window
+
+require_chromium("the team's pages")
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with running_chromium() as browser:
+        yield browser
+
+
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (1440, True)])
+async def test_a_limit_is_set_and_removed_by_keyboard(browser: Browser, tmp_path: Path, width: int, dark: bool) -> None:
+    async with (
+        team_serving(tmp_path, "acme", "a-long-name-of-an-account-that-somebody-thought-up") as team,
+        window(browser, team, await team.person("ada"), "/limits", width=width, dark=dark) as page,
+    ):
+        await page.locator("select[name=on]").select_option("account:acme")
+        await page.locator("input[name=amount]").press_sequentially("100000")
+        await page.locator("select[name=measure]").select_option("tokens_per_day")
+        await page.keyboard.press("Tab")
+        await page.get_by_role("button", name="Set the limit").press("Enter")
+        await expect(page.get_by_role("cell", name="100,000 tokens a day")).to_be_visible()
+        await photograph(page, f"limits-{width}-{'dark' if dark else 'light'}")
+        assert await violations(page) == []
+        assert not await is_wider_than_its_window(page)
+        await page.get_by_role("button", name="Remove: 100000 tokens a day on acme").press("Enter")
+        await expect(page.get_by_role("dialog")).to_be_visible()
+        await page.get_by_role("button", name="Remove", exact=True).press("Enter")
+        await expect(page.get_by_text("Nothing is limited yet.")).to_be_visible()
