@@ -12,24 +12,37 @@ _OPENING_BYTES = 512  # of an event: its name, and of its data all that is not t
 _NO_CHUNKS: deque[bytes] = deque(maxlen=0)
 
 
+ONE_EVENT = 1 << 36  # beyond the bytes of any answer
+
+
 class Excerpt:
-    """The `size`, the `first` and the last bytes of an answer, collected as it passes.
+    """The `size`, the number of `events`, the `first` and the last bytes of an answer, collected as it passes.
 
     Where it is a stream (`has_events`), the `opening` of its last event as well, which may be longer than what is kept.
     `chunks` came after all that was added, in their frames. A passthrough puts them there (`keep_chunks`), counts their
     content, and notes when the last of them was `last_chunk_at`, in the event loop's time.
     """
 
-    __slots__ = ("_newest", "_opening", "chunks", "first", "has_events", "last_chunk_at", "size")
+    __slots__ = ("_newest", "_opening", "chunks", "first", "has_events", "last_chunk_at", "passed")
 
     def __init__(self) -> None:
-        self.size = 0
+        self.passed = 0  # bytes, and ONE_EVENT for each event: a second sum for each event would cost six percent more
         self.first = b""
         self._newest: list[bytes] = []
         self.chunks = _NO_CHUNKS
         self.last_chunk_at = 0.0
         self.has_events = False
         self._opening = b""
+
+    @property
+    def size(self) -> int:
+        """Bytes that have passed."""
+        return self.passed & (ONE_EVENT - 1)
+
+    @property
+    def events(self) -> int:
+        """Events that have passed, if it is a stream: chunks that a passthrough has counted, else ends of events."""
+        return self.passed >> 36
 
     @property
     def has_begun(self) -> bool:
@@ -58,9 +71,11 @@ class Excerpt:
             self.chunks.clear()
         if self.has_events:
             self._note_opening(data)
+            if not data.startswith(b":"):
+                self.passed += data.count(b"\n\n") * ONE_EVENT
         if not self.has_begun:
             self.first += data[: _FIRST_BYTES - self.size]
-        self.size += len(data)
+        self.passed += len(data)
         self._newest.append(data if len(data) <= _LAST_BYTES else data[-_LAST_BYTES:])
         if len(self._newest) > _LAST_PIECES:
             self._newest = [self.last()]

@@ -19,20 +19,22 @@ _NUMBER = re.compile(rb"\s*(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*[,}]").match
 class Usage:
     """Tokens of one exchange. `tokens_in` counts the whole prompt, `cached` is the part of it found in the cache.
 
-    `tokens_per_second` is the model server's own figure for the generation.
+    `tokens_per_second` is the model server's own figure for the generation. `counted` are those of the tokens that were
+    not stated, but counted from what passed.
     """
 
     tokens_in: int
     tokens_out: int
     cached: int = 0
     tokens_per_second: float | None = None
+    counted: int = 0
 
 
 def read_usage(first: bytes, last: bytes) -> Usage | None:
     """The usage an answer states, from its first and last bytes; None if it states none.
 
     >>> read_usage(b"", b'...,"usage":{"completion_tokens":4,"prompt_tokens":51},"timings":{"prompt_n":51}}')
-    Usage(tokens_in=51, tokens_out=4, cached=0, tokens_per_second=None)
+    Usage(tokens_in=51, tokens_out=4, cached=0, tokens_per_second=None, counted=0)
     """
     usage = _object_at(last.rfind(_USAGE), _USAGE, last)
     if "prompt_tokens" not in usage and "input_tokens" not in usage:  # an Anthropic stream, or embeddings

@@ -8,7 +8,8 @@ from time import monotonic
 from aiohttp import web
 
 from gateway.core import errors
-from gateway.core.exchange import Exchange
+from gateway.core.counted_usage import with_counted
+from gateway.core.exchange import FINISHED, Exchange
 from gateway.core.usage import read_usage
 from gateway.proxy.upstream.readiness import Readiness
 from gateway.telemetry.access_log import AccessLog
@@ -34,8 +35,11 @@ class Completion:
         exchange.ended_at = monotonic()
         if exchange.reason == _UNREACHABLE:
             self._readiness.doubt(exchange.deployment or "")
-        if exchange.excerpt is not None:
-            exchange.usage = read_usage(exchange.excerpt.first, exchange.excerpt.last())
+        passed = exchange.excerpt
+        if passed is not None:
+            exchange.usage = read_usage(passed.first, passed.last())
+            if exchange.ending is not FINISHED and passed.has_events:
+                exchange.usage = with_counted(exchange.usage, passed)
             exchange.excerpt = None  # the ledger keeps exchanges for a second
         if exchange.place is not None:
             usage = exchange.usage

@@ -10,7 +10,7 @@ CPython does fastest: `self.write()`, `startswith()` and `endswith()` took a ten
 import asyncio
 from collections.abc import Callable
 
-from gateway.core.excerpt import Excerpt
+from gateway.core.excerpt import ONE_EVENT, Excerpt
 
 Passthrough = Callable[[bytes], None]
 Frame = tuple[slice, bytes, int]
@@ -31,23 +31,23 @@ def passthrough_to(client: asyncio.WriteTransport, excerpt: Excerpt, otherwise: 
     frames = _FRAMES
 
     def passes(data: bytes) -> None:
-        head, line, size = frames[len(data)]
+        head, line, event = frames[len(data)]
         if data[head] != line or data[_TAIL] != b"\r\n":
             otherwise(data)
             return
         write(data)
         keep(data)
-        excerpt.size += size
+        excerpt.passed += event
         excerpt.last_chunk_at = time()
 
     return passes
 
 
 class _Frames(dict[int, Frame]):
-    """By a chunk's size, frame included: where its first line is, what that must be, and the size of its content.
+    """By a chunk's size, frame included: where its first line is, what that must be; ONE_EVENT and its content's size.
 
-    >>> _Frames()[64 + 6]
-    (slice(None, 4, None), b'40\\r\\n', 64)
+    >>> _Frames()[64 + 6] == (slice(None, 4), b"40\\r\\n", ONE_EVENT + 64)
+    True
     """
 
     def __missing__(self, size: int) -> Frame:
@@ -61,7 +61,7 @@ def _frame(size: int) -> Frame:
     for content in (size - 6, size - 7):
         line = b"%x\r\n" % content
         if len(line) + content + 2 == size:
-            return slice(len(line)), line, content
+            return slice(len(line)), line, ONE_EVENT + content
     return _NO_FRAME
 
 

@@ -35,16 +35,12 @@ class ExchangesUnderWay:
         return f"act_{self._number}_{int(exchange.started * 1e9):x}"
 
     def _row(self, one: Exchange, now: float) -> CarriedExchange:
-        size, events = (0, None) if one.excerpt is None else (one.excerpt.size, _events(one.excerpt))
+        size, events = (0, None) if one.excerpt is None else _passed(one.excerpt)
         is_answering = one.first_byte_at is not None
         names = (one.key or "", one.account or "", one.deployment or "", one.endpoint or "")
         return CarriedExchange(self._id(one), *names, now - one.started, size, events, is_answering)
 
 
-def _events(excerpt: Excerpt) -> int | None:
-    """How many events a stream has brought, by the mean size of those that are kept; None for what is no stream."""
-    if not excerpt.has_events:
-        return None
-    last = excerpt.last()
-    kept = last.count(b"\n\n")
-    return round(excerpt.size * kept / len(last)) if kept else 0
+def _passed(excerpt: Excerpt) -> tuple[int, int | None]:
+    """Bytes and events of an answer so far; None events where it is no stream."""
+    return excerpt.size, excerpt.events if excerpt.has_events else None

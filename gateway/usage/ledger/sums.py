@@ -76,15 +76,17 @@ class Sums:
         self.person = exchanges[-1].person or ""
         self.requests += len(exchanges)
         self._add_times(exchanges)
-        tokens_in = cached = tokens_out = 0
+        tokens_in = cached = tokens_out = counted = 0
         for usage in [one.usage for one in exchanges]:
             if usage is not None:
                 tokens_in += usage.tokens_in
                 cached += usage.cached
                 tokens_out += usage.tokens_out
+                counted += usage.counted
         self.tokens_in += tokens_in
         self.tokens_cached += cached
         self.tokens_out += tokens_out
+        self.tokens_counted += counted
 
     def _add_times(self, exchanges: list[Exchange]) -> None:
         queues = [one.sent_at - one.started for one in exchanges if one.sent_at is not None]
