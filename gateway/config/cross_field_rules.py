@@ -27,6 +27,7 @@ def check_rules(document: Document) -> None:
     _known_accounts(document, top)
     _keys_once(document, top)
     _key_names_once(document, top)
+    _limits_on_own_deployments(document, top)
     _a_way_to_sign_in(document, top)
 
 
@@ -70,6 +71,19 @@ def _key_names_once(document: Document, top: dict[str, object]) -> None:
                 document.add_error((*path, "name"), f"is the name of the key on line {line}, too; give each its own")
             case {"name": str(name)}:
                 first[account, name] = (*path, "name")
+
+
+def _limits_on_own_deployments(document: Document, top: dict[str, object]) -> None:
+    """A limit on what the account can never call would limit nothing: a slip."""
+    deployments = _mapping(top.get("deployments"))
+    limited = [(("accounts", name), entry) for name, entry in _mapping(top.get("accounts")).items()]
+    for path, entry in (*limited, *_key_entries(top)):
+        account = path[1]
+        own = [name for name, one in deployments.items() if _mapping(one).get("account") == account]
+        for name in _mapping(_mapping(_mapping(entry).get("limits")).get("deployments")):
+            if name not in own:
+                where = (*path, "limits", "deployments", name)
+                document.add_error(where, f"is not a deployment of the account {account}{suggested(str(name), own)}")
 
 
 def _a_way_to_sign_in(document: Document, top: dict[str, object]) -> None:

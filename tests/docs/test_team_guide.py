@@ -40,11 +40,11 @@ def test_the_teams_sessions_print_what_the_page_says(gateway: GatewayProcess, tm
             (tmp_path / example.file).write_text(example.text, encoding="utf-8")
             continue
         for command, promised in turns(example.text):
-            said = _typed(command.replace(_ADDRESS, f"http://127.0.0.1:{gateway.port}"), tmp_path)
+            said = typed(command.replace(_ADDRESS, f"http://127.0.0.1:{gateway.port}"), tmp_path)
             assert matches(said, promised), f"{example}: {command}\n{said}"
 
 
-def _typed(command: str, folder: Path) -> str:
+def typed(command: str, folder: Path) -> str:
     """What a command prints, on both streams. What one exports, the next one finds."""
     (folder / "kept.sh").touch()
     path = f"{shlex.quote(str(Path(sys.executable).parent))}:{os.environ['PATH']}"

@@ -85,7 +85,7 @@ def list_(target: Target, /, *, deployment: str | None, as_json: bool, **given: 
         print_json([one.model_dump() for one in found])
         return
     print_table(
-        ("ID", "ON", "LIMIT", "OF", "USED", "LEFT", "NOTHING COUNTS AFTER"),
+        ("ID", "ON", "LIMIT", "OF", "USED", "LEFT", "RESETS"),
         [_row(one) for one in found],
         empty="There is no limit.",
         numbers=("USED", "LEFT"),

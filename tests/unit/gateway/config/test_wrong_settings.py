@@ -104,6 +104,14 @@ WRONG = {
         in_acme(f"{{name: a, key: gw_12345678, key_sha256: {'ab' * 32}}}"),
         "4: accounts.acme.keys[0]: needs exactly one of",
     ),
+    "a limit on no deployment": (
+        in_acme("{name: a, key: gw_12345678, limits: {deployments: {dem: {tokens_per_day: 1}}}}"),
+        "4: accounts.acme.keys[0].limits.deployments.dem: is not a deployment of the account acme",
+    ),
+    "a limit of nothing": (
+        in_acme("{name: a, key: gw_12345678, limits: {tokens_per_day: 0}}"),
+        "4: accounts.acme.keys[0].limits.tokens_per_day: must be at least 1",
+    ),
     "an empty key": (in_acme("{name: a, key: ''}"), "4: accounts.acme.keys[0].key: a key is at least 8"),
     "a short key": (in_acme("{name: a, key: gw_1234}"), "4: accounts.acme.keys[0].key: a key is at least 8"),
     "a spaced key": (in_acme("{name: a, key: 'gw_1234 5678'}"), "4: accounts.acme.keys[0].key: a key is at least 8"),

@@ -32,7 +32,7 @@ def test_both_ways_set_and_list_the_same(on_machine: Ask, key: str, ask: Ask) ->
         ("key", "tokens_per_day", 100_000, 100_000, False),
     ]
     shown = ask("limits", "list", "--key", key).stdout.splitlines()
-    assert shown[0].split() == ["ID", "ON", "LIMIT", "OF", "USED", "LEFT", "NOTHING", "COUNTS", "AFTER"]
+    assert shown[0].split() == ["ID", "ON", "LIMIT", "OF", "USED", "LEFT", "RESETS"]
     assert len(shown) == 3
 
 
