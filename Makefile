@@ -66,8 +66,8 @@ FORCE:
 
 install: $(DEVELOPMENT) ## Create .venv with everything in it
 
-run: $(RUN) ## Serve the sandbox: gateway and mocks on this machine (PORT=8080, REAL=1 for a real model beside them)
-	@exec $(VENV)/bin/gguf-gateway sandbox --port $(PORT) $(if $(REAL),--real)
+run: $(RUN) ## Serve the sandbox: gateway and mocks on this machine (PORT=8080, TRAFFIC=1 for a team at work, REAL=1 for a real model)
+	@exec $(VENV)/bin/gguf-gateway sandbox --port $(PORT) $(if $(REAL),--real) $(if $(TRAFFIC),--traffic)
 
 real: $(RUN) ## Build a real llama-server, once, in ~/.cache/gguf-gateway (20 to 40 minutes; VERSION=11434.0.0)
 	@exec $(VENV)/bin/python -m scripts.real_server $(if $(VERSION),--version $(VERSION))

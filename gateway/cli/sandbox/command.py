@@ -28,10 +28,18 @@ _STDIN = 0
 @click.option("--port", type=_PORT, help="Port of the gateway (8080); 0: any free one.")
 @click.option("--control-port", type=_PORT, default=0, help="Port of the control URL; any free one by default.")
 @click.option("--real", "with_real", is_flag=True, help="Add demo-real: a real model, once `make real` has built it.")
+@click.option("--traffic", "with_traffic", is_flag=True, help="Let a small team work on it, for something to look at.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON when it is up; log on standard error.")
 @click.option("--stop-with-stdin", is_flag=True, help="Stop, too, when standard input (a pipe) is closed.")
 def sandbox(
-    path: Path, port: int | None, control_port: int, *, with_real: bool, as_json: bool, stop_with_stdin: bool
+    path: Path,
+    port: int | None,
+    control_port: int,
+    *,
+    with_real: bool,
+    with_traffic: bool,
+    as_json: bool,
+    stop_with_stdin: bool,
 ) -> None:
     """Serve a gateway with mock llama-servers behind it: ready, deploying, paused and restarting."""
     said_to = sys.stderr if as_json else sys.stdout
@@ -48,7 +56,7 @@ def sandbox(
             say(json.dumps(served.as_json()))
             sys.stdout.flush()
         else:
-            _introduce(console, served)
+            _introduce(console, served, with_traffic=with_traffic)
 
     beside = " and a real one" if definition.real else ""
     waiting = console.status(f"Starting {len(definition.mocks)} mock llama-servers{beside} ...")
@@ -56,7 +64,7 @@ def sandbox(
     stop_pipe = _STDIN if stop_with_stdin else None
     try:
         chosen = definition.port if port is None else port
-        run(serve_sandbox(definition, chosen, control_port, announce, stop_pipe))
+        run(serve_sandbox(definition, chosen, control_port, announce, stop_pipe, with_traffic=with_traffic))
     except ListenError as error:
         hint = "" if "--control-port" in str(error) else " With make, that is: make run PORT=8081"
         raise click.ClickException(f"{error}{hint}") from error
@@ -76,7 +84,7 @@ def _definition(path: Path, with_real: bool) -> Definition:
         raise click.ClickException(str(error)) from error
 
 
-def _introduce(console: Console, served: ServedSandbox) -> None:
+def _introduce(console: Console, served: ServedSandbox, *, with_traffic: bool) -> None:
     definition, url = served.definition, served.url
     width = max(map(len, definition.about), default=0)
     console.print(f"\n[bold]The sandbox is up.[/] Watch it at [link={url}]{url}/[/]\n")
@@ -97,4 +105,8 @@ def _introduce(console: Console, served: ServedSandbox) -> None:
         console.print("\n[bold]Let something happen[/] to it: paused, ready, restarting, crashed, hung, deploying.\n")
         console.print(f"  curl -X PUT {served.control_url}/{first}/__mock__/state \\", markup=False)
         console.print('    -d \'{"state": "paused"}\'', markup=False)
+    if with_traffic:
+        console.print(
+            f"\n[bold]A small team is at work[/] (--traffic): see {served.url}/usage and {served.url}/activity"
+        )
     console.print(f"\nConfiguration: {served.path} (edit it while it serves). Ctrl-C stops everything.\n", markup=False)

@@ -14,15 +14,18 @@ from aiohttp import web
 
 from gateway.cli.sandbox.definition import Definition
 from gateway.cli.sandbox.file_follower import FileFollower
-from gateway.cli.sandbox.mock_process import MockProcess
+from gateway.cli.sandbox.mock_process import MockProcess, SandboxError
 from gateway.cli.sandbox.real_process import RealProcess
 from gateway.cli.sandbox.sandbox_control import SandboxControl
 from gateway.cli.sandbox.status_file import StatusFile
 from gateway.cli.sandbox.team import team_database
+from gateway.cli.sandbox.traffic.playing import Traffic
+from gateway.cli.sandbox.traffic.team import gather_team
 from gateway.config.settings import Server
 from gateway.registry.yaml_file import read_settings
 from gateway.server.process.listen_address import Reached, check_free
 from gateway.server.process.run import serve
+from gateway.team.unit_of_work import TeamDatabase
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,12 @@ async def serve_sandbox(
     control_port: int,
     announce: Callable[[ServedSandbox], None],
     stop_pipe: int | None = None,
+    *,
+    with_traffic: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT, or the end of `stop_pipe`, a file descriptor; then stop every server.
+
+    `with_traffic` lets a small team play on the deployments of the first account that have a mock.
 
     Raises SandboxError if one of them does not start, ListenError if a port is taken.
     """
@@ -92,15 +99,30 @@ async def serve_sandbox(
         follower = FileFollower(file.path, team.database, team.registry)
         await follower.take_all()
         sign_in_path = await team.invite_who_started_it(settings.accounts)
+        traffic = await _traffic(definition, team.database) if with_traffic else None
         control = SandboxControl(control_port, mocks, team.registry, file, follower)
 
         def tell(reached: Reached) -> None:
             served = ServedSandbox(definition, reached.urls[0], control.url, file.path, sign_in_path)
             control.sandbox = served.as_json()
             announce(served)
+            if traffic is not None:
+                traffic.start(served.url)
 
         def extend(gateway: web.Application) -> None:
             gateway.cleanup_ctx.append(follower.following)
             control.add_to(gateway)
+            if traffic is not None:
+                gateway.on_shutdown.append(traffic.stop)
 
         await serve(settings.server, team.registry, tell, stop_pipe, extend=extend)
+
+
+async def _traffic(definition: Definition, database: TeamDatabase) -> Traffic:
+    """A team on the mocks of the first account. Raises SandboxError where there is none."""
+    account = next(iter(definition.document["accounts"]), None)
+    deployments = definition.document["deployments"]
+    names = [name for name in definition.mocks if deployments[name]["account"] == account]
+    if account is None or not names:
+        raise SandboxError("--traffic needs a deployment with a mock, of the definition's first account.")
+    return Traffic(await gather_team(database, account), names)
