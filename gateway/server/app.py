@@ -67,7 +67,9 @@ def create_app(
     app[LIMITER] = limiter = RateLimiter(registry, ZoneInfo(server.time_zone))
     app[ADMISSION] = Admission(registry, readiness, pools, relay, limiter)
     app[SHUTDOWN] = Shutdown()
-    app[LEDGER] = ledger = Ledger(writer_for(registry.place), server.time_zone, access.metrics.usage)
+    app[LEDGER] = ledger = Ledger(
+        writer_for(registry.place), server.time_zone, access.metrics.usage, server.usage.hours_days
+    )
     app[COMPLETION] = Completion(access, readiness, ledger)
     app.on_response_prepare.append(access_log.stamp)
     app.cleanup_ctx.extend((registry_context, limits_context, readiness_context, ledger.kept))

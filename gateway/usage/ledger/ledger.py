@@ -5,6 +5,7 @@ import contextlib
 import logging
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from pathlib import Path
 from time import monotonic, time
@@ -20,19 +21,29 @@ from gateway.telemetry.usage_counts import UsageCounts
 from gateway.usage.ledger.sqlite_writer import SqliteWriter
 from gateway.usage.ledger.sums import COLUMNS, PERIOD_SECONDS, Batch, Period, PeriodSums, period_at
 
+_MOST_ROWS = 20_000  # kept while the database is away: some 12 MB; beyond them the oldest hours are merged
 _SECONDS = 1.0  # between two batches: with the time that one takes, a killed process loses less than 2 s
 _LAST_TRIES = 3  # of the last batch, once the gateway has stopped
 _AGAIN_SECONDS = 0.3  # between two of them
 
 _COUNTED = [COLUMNS.index(name) for name in usage_counts.COLUMNS]
 
+_FORGOTTEN_EVERY = 3600.0  # seconds
+_BREATH_SECONDS = 0.05  # between two hours that are removed, in which others may write
+_BATCHES_KEPT = timedelta(days=1)  # the ids of batches: none is tried again later
+
 log = logging.getLogger("gateway.usage")
 
 
 class Writer(Protocol):
-    """Writes batches to a database, each once whatever happens. Raises SourceError, and then may have written it."""
+    """Writes batches to a database, each once whatever happens. Raises SourceError, and then may have written it.
+
+    `forget` removes one old hour, and old batches' ids. True if there may be more.
+    """
 
     async def write(self, batch: Batch) -> None: ...
+
+    async def forget(self, before: datetime, batches_before: datetime) -> bool: ...
 
     async def close(self) -> None: ...
 
@@ -41,8 +52,9 @@ class Ledger:
     """Who used how much, since the last batch that the database has taken.
 
     `problem` says why it takes none now, since `failing_since` (monotonic). A batch whose writing failed is written
-    again as it was, under its own id; what ends meanwhile is added up for the next. `counts` are told of each batch
-    once.
+    again as it was, under its own id; what ends meanwhile is added up for the next. `merged` are the periods of which
+    keys are told apart no longer, because too much waited to be written: their rows have no key, in the database too.
+    `counts` are told of each batch once.
     """
 
     def __init__(
@@ -50,13 +62,16 @@ class Ledger:
         writer: Writer | None,
         time_zone: str,
         counts: UsageCounts | None = None,
+        hours_days: int = 90,
         clock: Callable[[], float] = time,
     ) -> None:
         self.problem: str | None = None
+        self.merged: set[Period] = set()
         self.failing_since = 0.0
         self._counts = counts
         self._writer = writer
         self._zone = ZoneInfo(time_zone)
+        self._kept_for = timedelta(days=hours_days)
         self._clock = clock
         self._writing = asyncio.Lock()
         self._failed: Batch | None = None
@@ -75,8 +90,11 @@ class Ledger:
             return
         stopping = asyncio.Event()
         task = asyncio.create_task(self._write_until(stopping), name="usage")
+        forgetting = asyncio.create_task(self._forget_for_ever(), name="old usage")
         yield
+        forgetting.cancel()
         stopping.set()
+        await asyncio.wait((forgetting,))
         await task
         await self._writer.close()
 
@@ -108,6 +126,17 @@ class Ledger:
             for at, exchanges in ((quarter - 1, ended[:turned]), (now, ended[turned:])):
                 if exchanges:
                     self._periods.setdefault(period_at(at, self._zone), PeriodSums()).add(exchanges, at)
+            self._bound()
+
+    def _bound(self) -> None:
+        """Where too much waits to be written, tell keys and endpoints apart no longer: the oldest hours first."""
+        while sum(len(sums.rows) for sums in self._periods.values()) > _MOST_ROWS:
+            oldest = next((period for period in sorted(self._periods) if not self._periods[period].is_merged), None)
+            if oldest is None:
+                return
+            self._periods[oldest] = self._periods[oldest].merged()
+            self.merged.add(oldest)
+            log.warning("usage of %s is kept by account and deployment only: the database is away", oldest.hour)
 
     def _take(self) -> Batch | None:
         self._add_up()
@@ -126,6 +155,22 @@ class Ledger:
                     await stopping.wait()
             await self.write()
         await self._write_the_last()
+
+    async def _forget_for_ever(self) -> None:
+        while True:
+            await self.forget()
+            await asyncio.sleep(_FORGOTTEN_EVERY)
+
+    async def forget(self) -> None:
+        """Remove the hours that are kept no longer, one by one."""
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        try:
+            while self._writer is not None:
+                if not await self._writer.forget(now - self._kept_for, now - _BATCHES_KEPT):
+                    return
+                await asyncio.sleep(_BREATH_SECONDS)
+        except SourceError as error:
+            log.warning("old usage is not removed yet: %s", " | ".join(error.lines))
 
     async def _write_the_last(self) -> None:
         for _ in range(_LAST_TRIES):

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Table, and_, bindparam, insert, select, update
+from sqlalchemy import Column, ColumnElement, Table, and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.registry.database.engine import database_url, engine_for, in_sentences, name_of
@@ -31,6 +31,21 @@ class ServerWriter:
                 known = await connection.execute(select(usage_batches.c.id).where(usage_batches.c.id == batch.id))
                 if known.first() is None:
                     await _write(connection, batch)
+
+    async def forget(self, before: datetime, batches_before: datetime) -> bool:
+        """Remove the oldest hour, if it is before a moment, and the ids of old batches. True if there may be more.
+
+        Raises SourceError.
+        """
+        removed = 0
+        with in_sentences(self._name):
+            async with self._engine.begin() as connection:
+                await connection.execute(delete(usage_batches).where(usage_batches.c.written_at < batches_before))
+                for table in (usage_hours, usage_latency):
+                    oldest = (await connection.execute(select(func.min(table.c.hour)))).scalar()
+                    if oldest is not None and oldest < before:
+                        removed += (await connection.execute(delete(table).where(table.c.hour == oldest))).rowcount
+        return removed > 0
 
     async def close(self) -> None:
         """Leave the database."""

@@ -20,6 +20,10 @@ _LATENCY = (
     "INSERT INTO usage_latency (hour, account, deployment, measure, bucket, number) VALUES (?, ?, ?, ?, ?, ?) "
     "ON CONFLICT DO UPDATE SET number = number + excluded.number"
 )
+_OLDEST = [
+    f"DELETE FROM {table} WHERE hour = (SELECT min(hour) FROM {table} WHERE hour < ?)"  # noqa: S608  constants
+    for table in ("usage_hours", "usage_latency")
+]
 _KEY_USE = (
     "INSERT INTO key_uses (key, last_used_at) VALUES (?, ?) "
     "ON CONFLICT (key) DO UPDATE SET last_used_at = max(last_used_at, excluded.last_used_at)"
@@ -36,6 +40,13 @@ class SqliteWriter:
         """Add the batch to what is there, unless it is there already. Raises SourceError."""
         await asyncio.to_thread(self._write, batch)
 
+    async def forget(self, before: datetime, batches_before: datetime) -> bool:
+        """Remove the oldest hour, if it is before a moment, and the ids of old batches. True if there may be more.
+
+        Raises SourceError. One hour at a time: whoever else writes waits for a few milliseconds at most.
+        """
+        return await asyncio.to_thread(self._forget, before, batches_before)
+
     async def close(self) -> None:
         """Nothing is open."""
 
@@ -47,6 +58,12 @@ class SqliteWriter:
                 database.executemany(_DAY, _days(batch))
                 database.executemany(_LATENCY, ((_text(row.hour), *row[1:]) for row in batch.latency()))
                 database.executemany(_KEY_USE, _key_uses(batch))
+
+    def _forget(self, before: datetime, batches_before: datetime) -> bool:
+        with in_sentences(str(self._path)), closing(self._connected()) as database:
+            database.execute("DELETE FROM usage_batches WHERE written_at < ?", (_text(batches_before),))
+            removed = [database.execute(oldest, (_text(before),)).rowcount for oldest in _OLDEST]
+            return any(removed)
 
     def _connected(self) -> sqlite3.Connection:
         return sqlite3.connect(uri_of(self._path), uri=True, timeout=_PATIENCE, isolation_level=None)

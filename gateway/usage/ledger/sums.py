@@ -12,9 +12,13 @@ from gateway.core.exchange import Exchange
 from gateway.telemetry.metrics import BOUNDS
 
 PERIOD_SECONDS = 900  # in which neither hour nor day changes: zones begin their days at a quarter of an hour
-COLUMNS = (  # of `gateway/registry/database/usage_tables.py`, in the order of `Sums.values`
+COLUMNS = (  # of `gateway/registry/database/usage_tables.py`, in the order of `_ADDED`
     *("requests", "answered", "tokens_in", "tokens_cached", "tokens_out", "tokens_counted"),
     *("queue_seconds", "slot_seconds", "first_byte_seconds", "duration_seconds"),
+)
+_ADDED = (
+    *("requests", "answered", "tokens_in", "tokens_cached", "tokens_out", "tokens_counted"),
+    *("queue", "slot", "first_byte", "duration"),
 )
 Values = tuple[int | float, ...]
 _BUCKETS = len(BOUNDS) + 1
@@ -103,10 +107,15 @@ class Sums:
         _spread(self.latency.first_byte, first_bytes)
         _spread(self.latency.duration, durations)
 
+    def add_sums(self, other: "Sums") -> None:
+        """Add those of another row, whoever's it is."""
+        self.ended_at = max(self.ended_at, other.ended_at)
+        for name in _ADDED:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
     def values(self) -> Values:
         """In the order of COLUMNS."""
-        tokens = (self.tokens_in, self.tokens_cached, self.tokens_out, self.tokens_counted)
-        return (self.requests, self.answered, *tokens, self.queue, self.slot, self.first_byte, self.duration)
+        return tuple(getattr(self, name) for name in _ADDED)
 
 
 class PeriodSums:
@@ -127,6 +136,19 @@ class PeriodSums:
             row = self.row(Who(*(part or "" for part in who)))
             row.add(group)
             row.ended_at = at
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether keys are no longer told apart."""
+        return not any(who.key for who in self.rows)
+
+    def merged(self) -> "PeriodSums":
+        """The same sums by account and deployment only."""
+        whole = PeriodSums()
+        whole.latency = self.latency
+        for who, row in self.rows.items():
+            whole.row(Who(who.account, "", who.deployment, "", "")).add_sums(row)
+        return whole
 
     def row(self, who: Who) -> Sums:
         """The row of somebody, a new one if there is none yet."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -125,3 +125,23 @@ async def test_writers_of_several_processes_add_to_the_same_rows(file: Path) -> 
         ("key_ann", 40, 120, 200),
         ("key_ben", 40, 120, 200),
     ]
+
+
+async def test_old_hours_are_removed_one_by_one_and_days_stay(writer: Writer, file: Path) -> None:
+    await writer.write(batch((NOON, ANN), (NOON, BEN), (LATER, ANN), (TOMORROW, ANN)))
+    before, long_ago = TOMORROW.hour, datetime(2020, 1, 1, tzinfo=UTC)
+    for left in (["13", "23"], ["23"]):
+        assert await writer.forget(before, long_ago)
+        for table in ("usage_hours", "usage_latency"):
+            hours = rows(file, f"SELECT DISTINCT hour FROM {table} ORDER BY hour")
+            assert [str(hour)[11:13] for (hour,) in hours] == left
+    assert not await writer.forget(before, long_ago)
+    assert [row[1:3] for row in totals(file, "usage_days", "day")] == [("key_ann", 2), ("key_ben", 1), ("key_ann", 1)]
+    assert len(rows(file, "SELECT id FROM usage_batches")) == 1
+
+
+async def test_the_ids_of_old_batches_are_removed(writer: Writer, file: Path) -> None:
+    await writer.write(batch((NOON, ANN)))
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    assert not await writer.forget(datetime(2020, 1, 1, tzinfo=UTC), tomorrow)
+    assert rows(file, "SELECT id FROM usage_batches") == []
