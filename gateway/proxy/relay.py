@@ -8,7 +8,7 @@ import asyncio
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple, cast
+from typing import NamedTuple, Protocol, cast
 
 from aiohttp import HttpVersion11, hdrs, web
 
@@ -29,6 +29,14 @@ from gateway.proxy.upstream.response_head import UpstreamError
 _TOLD_SECONDS = 0.1  # in line, from which on a client is told
 
 
+class Unsent(Protocol):
+    """A request of which nothing has been sent up."""
+
+    @property
+    def exchange(self) -> Exchange: ...
+    def cut(self, ending: Ending) -> None: ...
+
+
 class Way(NamedTuple):
     """Where a request goes. `claimant`: whose place it has there; None if it takes none."""
 
@@ -44,7 +52,7 @@ class Relay:
         self.body_bytes = body_bytes
         self._upload_silence = upload_silence
         self._answers: set[ResponseRelay] = set()
-        self._preparing: set[_Preparing] = set()
+        self._preparing: set[Unsent] = set()
         self._one_left = asyncio.Event()
         self.stopped = False
         self.under_way = 0  # requests: being received, in line for a connection, waiting for an answer or receiving it
@@ -89,8 +97,7 @@ class Relay:
         for answer in answers:
             answer.cut(ending)
         for one in preparing:
-            one.cut_as = ending
-            one.limit.reschedule(0)
+            one.cut(ending)
         return len(answers) + len(preparing)
 
     def start(self, answer: ResponseRelay, data: bytes) -> None:
@@ -102,6 +109,16 @@ class Relay:
     def finish(self, answer: ResponseRelay) -> None:
         """It is over."""
         self._answers.discard(answer)
+        self._leave()
+
+    def hold(self, waiting: "Unsent") -> None:
+        """Count a request that is whole, and waits for its place, until `let_go`."""
+        self.under_way += 1
+        self._preparing.add(waiting)
+
+    def let_go(self, waiting: "Unsent") -> None:
+        """It waits no longer."""
+        self._preparing.discard(waiting)
         self._leave()
 
     def open_ahead(self, pool: ConnectionPool, claimant: Claimant | None, then: Callable[[], None]) -> bool:
@@ -167,7 +184,7 @@ class Relay:
                         body = await upload.read_first()
                     preparing.exchange.bytes_in = upload.size
                 connection = await pool.connect(claimant)
-                _tell_wait(preparing.exchange, connection.place)
+                tell_wait(preparing.exchange, connection.place)
                 return body, connection
         except TimeoutError:
             preparing.raise_if_cut()
@@ -193,13 +210,18 @@ class _Preparing:
     limit: asyncio.Timeout = field(default_factory=lambda: asyncio.timeout(None))
     cut_as: Ending | None = None
 
+    def cut(self, ending: Ending) -> None:
+        """End the wait."""
+        self.cut_as = ending
+        self.limit.reschedule(0)
+
     def raise_if_cut(self) -> None:
         """Raise the Refusal that its client gets."""
         if self.cut_as is not None:
             raise Refusal(LAST_EVENTS[self.cut_as])
 
 
-def _tell_wait(exchange: Exchange, place: Place | None) -> None:
+def tell_wait(exchange: Exchange, place: Place | None) -> None:
     """Let the client see for how long it waited in line, if it did."""
     if place is not None and place.waited >= _TOLD_SECONDS:
         exchange.fields += b"x-queue-wait: %d\r\n" % math.ceil(place.waited)

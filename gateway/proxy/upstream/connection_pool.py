@@ -112,7 +112,7 @@ class ConnectionPool:
                 async with asyncio.timeout(_AHEAD_SECONDS):
                     self._keep(await self._open_once())
         finally:
-            _return_unused(place)
+            return_unused(place)
             then()
 
     @contextlib.contextmanager
@@ -142,10 +142,21 @@ class ConnectionPool:
         if claimant is None:
             return await self._connect_aside()
         place = await self._place(claimant)
+        return self.idle_for(place) or await self.open_for(place)
+
+    def idle_for(self, place: Place) -> UpstreamConnection | None:
+        """A connection for who has got a place, if one is idle."""
+        connection = self._reused()
+        if connection is not None:
+            connection.place = place
+        return connection
+
+    async def open_for(self, place: Place) -> UpstreamConnection:
+        """A new connection for who has got a place, which is given back where there is none. Raises as `connect`."""
         try:
-            connection = self._reused() or await self._open()
+            connection = await self._open()
         except BaseException:  # a cancelled request, too, gives its place back
-            _return_unused(place)
+            return_unused(place)
             raise
         connection.place = place
         return connection
@@ -196,7 +207,7 @@ class ConnectionPool:
         place, connection.place = connection.place, None
         self._keep(connection)
         self._aside -= place is None
-        _return_unused(place)
+        return_unused(place)
 
     def _keep(self, connection: UpstreamConnection) -> None:
         connection.idle_since = monotonic()
@@ -260,7 +271,7 @@ class ConnectionPool:
         except asyncio.CancelledError:
             self.line.leave(ticket)
             if turn.done() and not turn.cancelled():
-                _return_unused(turn.result())  # it was given just when the request was cancelled
+                return_unused(turn.result())  # it was given just when the request was cancelled
             raise
         if isinstance(outcome, Place):
             return outcome
@@ -332,12 +343,13 @@ POOLS = web.AppKey("pools", ConnectionPools)
 
 def _tell(turn: "asyncio.Future[Place | BusyError | Refusal]", outcome: Place | BusyError | Refusal) -> None:
     if turn.done():
-        _return_unused(outcome)
+        return_unused(outcome)
     else:
         turn.set_result(outcome)
 
 
-def _return_unused(outcome: Place | BusyError | Refusal | None) -> None:
+def return_unused(outcome: Place | BusyError | Refusal | None) -> None:
+    """Give back the place that somebody got who does not want it any more."""
     if isinstance(outcome, Place):
         outcome.line.take_back(outcome, monotonic())
         outcome.settle(0)

@@ -147,7 +147,7 @@ class Demultiplexer(ClientConnection):
         begun = self._try_fast_path(request) if self.waits_for_request else NOT_YET
         if begun is NOT_YET and self._goes_on_soon():
             self._buffer = data
-        elif begun is YES:
+        elif begun is YES or (begun is NOT_YET and self._waits_in_line(request)):
             self._retries = 0
             self.is_invited = False
             self._state = FAST_PATH
@@ -163,6 +163,15 @@ class Demultiplexer(ClientConnection):
         begun = self._fast_path.carry(request, decision, Client(self))
         self._decision = None if begun is YES else decision
         return begun
+
+    def _waits_in_line(self, request: PlainRequest) -> bool:
+        """Whether a request that could not begin waits for its place."""
+        if self.answer is not None or not self.waits_for_request:
+            return False
+        waits = self._fast_path.wait(request, self._decision, Client(self))
+        if waits:
+            self._decision = None
+        return waits
 
     def _goes_on_soon(self) -> bool:
         """Whether a request that could not begin will be tried again: in the next turns, then with a new connection."""

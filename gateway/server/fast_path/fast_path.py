@@ -1,7 +1,8 @@
 """Begins a plain request in the very call that received it, if nothing stands in its way: no task, no waiting.
 
 It serves the good case only: the request is admitted, and a connection to its upstream is idle, or is so once it has
-been opened. If that is not so, nothing has been sent, and `request_pipeline` goes on with the same decision.
+been opened; or all places there are taken, and it waits in line (`request_in_line`). If that is not so, nothing has
+been sent, and `request_pipeline` goes on with the same decision.
 """
 
 from collections.abc import Callable
@@ -15,10 +16,12 @@ from gateway.proxy.client_connection import Client
 from gateway.proxy.relay import RELAY
 from gateway.proxy.request_body import HELD_BYTES, content_length
 from gateway.proxy.response_relay import ResponseRelay
+from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.write_coalescing import WriteCoalescer
 from gateway.server.admission import ADMISSION, Admitted, Rejected
 from gateway.server.completion import COMPLETION
 from gateway.server.fast_path.fast_path_parser import PlainRequest
+from gateway.server.fast_path.request_in_line import RequestInLine
 from gateway.server.refusal_response import REFUSER
 from gateway.telemetry.access_log import ACCESS
 
@@ -78,14 +81,46 @@ class FastPath:
         """Open a connection for a request that lacked one, and call `then`; return whether it will be called."""
         return isinstance(decision, Admitted) and self._relay.open_ahead(decision.pool, decision.claimant, then)
 
+    def wait(self, request: PlainRequest, decision: Admitted | Rejected | None, client: Client) -> bool:
+        """Let a whole request wait in line for its place; False, and nothing is done, if there is no need to.
+
+        When it is over, `client.connection.request_over` is called.
+        """
+        if not isinstance(decision, Admitted) or decision.claimant is None or self._relay.stopped:
+            return False
+        pool = decision.pool
+        if pool.line.free or pool.refusal is not None:
+            return False
+        head, body, endpoint = request.head, request.body, decision.asked.endpoint
+        exchange = self._access.start(head.request_id, head.origin)
+        decision.note_on(exchange)
+        if decision.allowance is not None and decision.allowance.take(exchange) is not None:
+            return False  # the other way takes it, or refuses it
+        exchange.bytes_in = size = len(body)
+        lines = head.upward + content_length(size) if size else head.upward
+        data = pool.request_head(endpoint.method, endpoint.path, lines) + body
+        in_line = RequestInLine(
+            exchange, endpoint, pool, data, client=client, relay=self._relay, begin=self._begin, report=self._end
+        )
+        in_line.wait(decision.claimant)
+        return True
+
+    def _begin(self, waited: RequestInLine, connection: UpstreamConnection) -> ResponseRelay:
+        return ResponseRelay(
+            waited.exchange, waited.endpoint, waited.pool, connection, client=waited.client, report=self._report
+        )
+
     def _report(self, answer: ResponseRelay, refusal: Refusal | None) -> None:
         self._relay.finish(answer)
-        connection = answer.client.connection
+        self._end(answer.exchange, answer.client, refusal)
+
+    def _end(self, exchange: Exchange, client: Client, refusal: Refusal | None) -> None:
+        connection = client.connection
         if refusal is not None and connection.transport is not None:
-            self._refuser.refuse_at_once(answer.exchange, refusal, connection)
+            self._refuser.refuse_at_once(exchange, refusal, connection)
         if not self._ended:
             self._coalescer.afterwards(self._complete)
-        self._ended.append(answer.exchange)
+        self._ended.append(exchange)
         connection.request_over()
 
     def _complete(self) -> None:
