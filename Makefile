@@ -1,6 +1,6 @@
 # The commands of the project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install run real test test-tools retest check conformance drift bench bench-quick bench-scale instructions soak format docs lock clean FORCE
+.PHONY: help install run real test test-tools retest check conformance drift bench bench-quick bench-scale instructions soak format docs pictures lock clean FORCE
 PORT ?= 8080
 CASES ?= some
 LOOP ?= turns
@@ -114,6 +114,9 @@ format: $(DEVELOPMENT) ## Rewrite the code in the one format
 
 docs: $(DEVELOPMENT) ## Regenerate the tables of the documents from the code
 	@$(VENV)/bin/python -m tests.docs.docs_blocks
+
+pictures: $(DEVELOPMENT) ## Take the documents' pictures of the team's pages, with Chromium (a minute and a half)
+	@$(VENV)/bin/python -m scripts.pictures
 
 lock: $(UV) ## Renew requirements/: the newest versions that setup.cfg allows, with their hashes
 	@.venv-uv/bin/python -m scripts.lock
