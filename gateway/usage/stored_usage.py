@@ -1,6 +1,5 @@
 """Stored usage, read and added up: by time, by whom, of what; each sum with its cost."""
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -15,10 +14,10 @@ from gateway.config.price_settings import Prices
 from gateway.usage.cost import cost_of, prices_of
 
 OTHERS = "*"  # no id is this
-SUMS = (
-    *("requests", "answered", "tokens_in", "tokens_cached", "tokens_out", "tokens_counted"),
-    *("queue_seconds", "slot_seconds", "first_byte_seconds", "duration_seconds"),
-)
+_NUMBERS = ("requests", "answered", "tokens_in", "tokens_cached", "tokens_out", "tokens_counted")
+_SECONDS = ("queue_seconds", "slot_seconds", "first_byte_seconds", "duration_seconds")
+SUMS = (*_NUMBERS, *_SECONDS)
+_AT_ONCE = 200  # rows: requests are served between any two such portions, which take some milliseconds
 
 
 class Apart(NamedTuple):
@@ -42,9 +41,12 @@ class Added:
 
     def add(self, stored: RowMapping, cost: float | None) -> None:
         """Add what is stored of one deployment and one ending."""
-        for name in SUMS:
-            self.sums[name] += stored[name]
-        self.endings[stored["ending"]] += stored["requests"]
+        sums = self.sums
+        for name in _NUMBERS:
+            sums[name] += int(stored[name])  # some databases sum whole numbers up to decimals
+        for name in _SECONDS:
+            sums[name] += stored[name]
+        self.endings[stored["ending"]] += int(stored["requests"])
         if cost is not None:
             self.cost = cost + (self.cost or 0)
 
@@ -99,18 +101,14 @@ async def add_up(
     names = [one.name for one in by] + ["deployment", "ending"]
     told = [*by, table.c.deployment, table.c.ending]
     summed = select(*told, *(func.sum(table.c[name]).label(name) for name in SUMS)).where(*within).group_by(*names)
-    stored = (await connection.execute(summed)).mappings().all()
-    # Beside the requests that are served: of very many keys it takes a second.
-    return await asyncio.to_thread(_added_up, stored, prices, wanted)
-
-
-def _added_up(stored: Iterable[RowMapping], prices: Prices, wanted: Wanted) -> tuple[dict[Apart, Added], Added]:
     added: defaultdict[Apart, Added] = defaultdict(Added)
     total = Added()
-    for row in stored:
-        cost = _cost(row, prices)
-        for one in (added[wanted.apart(row)], total):
-            one.add(row, cost)
+    async with connection.stream(summed) as result:
+        async for portion in result.mappings().partitions(_AT_ONCE):
+            for row in portion:
+                cost = _cost(row, prices)
+                for one in (added[wanted.apart(row)], total):
+                    one.add(row, cost)
     return dict(added), total
 
 

@@ -14,7 +14,6 @@ from gateway.team.usage_csv import as_csv as as_csv_text
 
 _BY = (*SUBJECTS, *TIMES, *(f"{time},{subject}" for time in TIMES for subject in SUBJECTS))
 _NUMBERS = ("REQUESTS", "IN", "CACHED", "OUT", "IN LINE", "SLOT", "FIRST BYTE", "DURATION", "UNFINISHED", "COST")
-_FINISHED = "finished"
 
 
 class _By(click.Choice[str]):
@@ -94,7 +93,6 @@ def _called(one: UsageRow, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _cells(one: UsageSums) -> tuple[str, ...]:
-    unfinished = one.requests - one.endings.get(_FINISHED, 0)
     return (
         *(f"{number:,}" for number in (one.requests, one.tokens_in, one.tokens_cached, one.tokens_out)),
         *(f"{seconds:,.0f} s" for seconds in (one.queue_seconds, one.slot_seconds)),
@@ -102,6 +100,6 @@ def _cells(one: UsageSums) -> tuple[str, ...]:
             "" if mean is None else f"{mean:,.2f} s"
             for mean in (one.first_byte_mean_seconds, one.duration_mean_seconds)
         ),
-        f"{unfinished:,}" if unfinished else "",
+        f"{one.unfinished:,}" if one.unfinished else "",
         "" if one.cost is None else f"{one.cost:,.2f}",
     )

@@ -9,6 +9,7 @@ from pydantic import Field
 from gateway.team.models.common import Answer, Moment, Request
 
 TIMES = ("hour", "day")
+UNKNOWN = "unknown"  # how requests of merged hours ended
 SUBJECTS = ("key", "person", "account", "deployment", "endpoint")
 _BY = f"^(({'|'.join(TIMES)})|(({'|'.join(TIMES)}),)?({'|'.join(SUBJECTS)}))$"
 _One = Annotated[str, Field(min_length=1, max_length=64)]
@@ -44,7 +45,7 @@ class UsageSums(Answer):
 
     `tokens_cached` are among `tokens_in`. `tokens_counted` are those, among both, that the gateway has counted itself,
     of answers that were cut: the model server never said them. Seconds: `queue` in line, `slot` with a place.
-    `endings` says how many requests ended how.
+    `endings` says how many requests ended how; `unknown` are those of merged hours.
     """
 
     requests: int
@@ -58,6 +59,11 @@ class UsageSums(Answer):
     duration_mean_seconds: float | None
     endings: Mapping[str, int]
     cost: float | None
+
+    @property
+    def unfinished(self) -> int:
+        """Requests whose answer the client did not get whole, as far as that is known."""
+        return self.requests - self.endings.get("finished", 0) - self.endings.get(UNKNOWN, 0)
 
 
 class UsageRow(UsageSums):

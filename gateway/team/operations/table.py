@@ -26,7 +26,7 @@ from gateway.team.operations import (
     usage,
 )
 from gateway.team.operations.operation import Operation
-from gateway.team.operations.traffic import limits
+from gateway.team.operations.traffic import latency, limits
 
 _ACCOUNTS = (
     Operation(
@@ -344,7 +344,7 @@ _USAGE = (
         "GET",
         "/usage/latency",
         "Read how long what took: the line, the first byte, the whole.",
-        usage.get_latency,
+        latency.get_latency,
         usage_models.LatencyReport,
         usage_models.LatencyQuery,
     ),

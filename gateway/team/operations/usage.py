@@ -1,24 +1,20 @@
 """What is done with usage: it is read, and added up anew for each who asks."""
 
-from collections import defaultdict
+import asyncio
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Column, ColumnElement, Table, func, select
-from sqlalchemy.engine import RowMapping
+from sqlalchemy import Column, ColumnElement, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.registry.database.tables import keys
 from gateway.registry.database.team_tables import people
-from gateway.registry.database.usage_tables import usage_days, usage_hours, usage_latency
+from gateway.registry.database.usage_tables import usage_days, usage_hours
 from gateway.team.models.usage import (
     TIMES,
-    Latency,
-    LatencyQuery,
-    LatencyReport,
-    LatencyRow,
+    UNKNOWN,
     UsageQuery,
     UsageReport,
     UsageRow,
@@ -26,8 +22,6 @@ from gateway.team.models.usage import (
 )
 from gateway.team.roles import Reach
 from gateway.team.unit_of_work import UnitOfWork
-from gateway.telemetry.metrics import BOUNDS
-from gateway.usage.quantiles import quantile
 from gateway.usage.spans import Asked, Days, Hours, days_of, hours_of
 from gateway.usage.stored_usage import OTHERS, Added, Apart, Wanted, add_up, most_used
 
@@ -57,9 +51,11 @@ async def get_usage(unit: UnitOfWork, query: UsageQuery) -> UsageReport:
         only = await most_used(unit.connection, table, within, subject, query.top)
     wanted = Wanted(time, subject, _COLUMNS.get(subject, ()), only)
     added, total = await add_up(unit.connection, table, within, unit.server.usage.prices, wanted)
-    ordered = sorted(added, key=lambda apart: (str(apart.time), OTHERS in apart, *added[apart].weight, *apart[1:]))
+    # In a thread, as all that grows with the number of keys: requests are served meanwhile.
+    ordered = await asyncio.to_thread(_in_order, added)
     shown = ordered[:_MOST_ROWS]
     names = await _names(unit.connection, shown)
+    rows = await asyncio.to_thread(lambda: [_row(apart, added[apart], names) for apart in shown])
     has_prices = total.cost is not None
     return UsageReport(
         since=span.since,
@@ -67,33 +63,10 @@ async def get_usage(unit: UnitOfWork, query: UsageQuery) -> UsageReport:
         source=span.source,
         time_zone=unit.server.time_zone,
         currency=unit.server.usage.prices.currency if has_prices else None,
-        rows=[_row(apart, added[apart], names) for apart in shown],
+        rows=rows,
         is_cut=len(ordered) > len(shown),
         total=UsageSums(**_shown(total)),
         merged_hours=await _merged_hours(unit, query),
-    )
-
-
-async def get_latency(unit: UnitOfWork, query: LatencyQuery) -> LatencyReport:
-    """How long what took at the deployments within the actor's reach."""
-    span = hours_of(Asked(query.since, query.until, unit.now))
-    columns = usage_latency.c
-    within = [columns.hour >= span.since, columns.hour < span.until, *_chosen(query, usage_latency)]
-    if unit.actor.reach("usage.latency") is not Reach.EVERYTHING:
-        within.append(columns.account.in_(unit.actor.accounts))
-    by = [columns.account, columns.deployment] if query.by == "deployment" else [columns.hour]
-    summed = select(*by, columns.measure, columns.bucket, func.sum(columns.number).label("number"))
-    summed = summed.where(*within).group_by(*by, columns.measure, columns.bucket)
-    counted: defaultdict[tuple[str, Apart], list[int]] = defaultdict(lambda: [0] * (len(BOUNDS) + 1))
-    zone = ZoneInfo(unit.server.time_zone)
-    for stored in (await unit.connection.execute(summed)).mappings():
-        counted[stored["measure"], _apart_in_time(stored, query.by, zone)][stored["bucket"]] += int(stored["number"])
-    order = sorted(counted, key=lambda one: (one[0], str(one[1].time), *one[1][1:]))
-    return LatencyReport(
-        since=span.since,
-        until=span.until,
-        time_zone=unit.server.time_zone,
-        rows=[_latency_row(measure, apart, counted[measure, apart]) for measure, apart in order],
     )
 
 
@@ -120,13 +93,18 @@ async def _merged_hours(unit: UnitOfWork, query: UsageQuery) -> list[datetime]:
     return list(found.scalars())
 
 
+def _in_order(added: Mapping[Apart, Added]) -> list[Apart]:
+    """By time, then who used most; all others at the end."""
+    return sorted(added, key=lambda apart: (str(apart.time), OTHERS in apart, *added[apart].weight, *apart[1:]))
+
+
 def _reachable(unit: UnitOfWork, table: Table) -> list[ColumnElement[bool]]:
     if unit.actor.reach("usage.get") is Reach.EVERYTHING:
         return []
     return [table.c.person == unit.actor.id, table.c.account.in_(unit.actor.accounts)]
 
 
-def _chosen(query: UsageQuery | LatencyQuery, table: Table) -> list[ColumnElement[bool]]:
+def _chosen(query: UsageQuery, table: Table) -> list[ColumnElement[bool]]:
     named = query.model_dump(include={"account", "deployment", "key", "person"}, exclude_none=True)
     return [table.c[name] == value for name, value in named.items()]
 
@@ -166,30 +144,10 @@ def _shown(added: Added) -> dict[str, Any]:
     return found | {
         "first_byte_mean_seconds": _mean(sums["first_byte_seconds"], sums["answered"]),
         "duration_mean_seconds": _mean(sums["duration_seconds"], sums["requests"]),
-        "endings": dict(sorted(added.endings.items())),
+        "endings": {name or UNKNOWN: number for name, number in sorted(added.endings.items())},
         "cost": added.cost,
     }
 
 
 def _mean(total: float, number: float) -> float | None:
     return total / number if number else None
-
-
-def _apart_in_time(stored: RowMapping, by: str, zone: ZoneInfo) -> Apart:
-    if by == "deployment":
-        return Apart(account=stored["account"], deployment=stored["deployment"])
-    return Apart(stored["hour"] if by == "hour" else stored["hour"].astimezone(zone).date().isoformat())
-
-
-def _latency_row(measure: str, apart: Apart, counts: list[int]) -> LatencyRow:
-    return LatencyRow(
-        measure=Latency(measure),
-        hour=apart.time if isinstance(apart.time, datetime) else None,
-        day=apart.time if apart.time and isinstance(apart.time, str) else None,
-        account=apart.account or None,
-        deployment=apart.deployment or None,
-        number=sum(counts),
-        p50=quantile(0.5, counts),
-        p95=quantile(0.95, counts),
-        p99=quantile(0.99, counts),
-    )

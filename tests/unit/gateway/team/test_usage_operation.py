@@ -132,9 +132,10 @@ async def test_costs_are_by_the_prices_of_each_deployment(tmp_path: Path, place:
 
 
 async def test_hours_of_which_the_keys_are_unknown_are_named(admin: AdminClient, place: Path) -> None:
-    await to_thread(used, place, NOW, key="")
+    await to_thread(used, place, NOW, key="", ending="", endpoint="")
     await to_thread(used, place, NOW)
     found = await report(admin)
+    assert [row["endings"] for row in found["rows"]] == [{"unknown": 1}, {"finished": 1}]
     assert found["merged_hours"] == [NOW.replace(minute=0, second=0, microsecond=0).isoformat()[:19] + "Z"]
     assert [row["key"] for row in found["rows"]] == [None, "key_a"]
 
