@@ -103,6 +103,8 @@ def _key(key: StoredKey) -> Key:
         deployments=key.deployments,
         endpoints=key.endpoints,
         networks=key.networks,
+        priority=key.priority,
+        weight=key.weight,
         successor_of=key.successor_of,
         version=1,
     )

@@ -9,6 +9,7 @@ import click
 from gateway.cli.output import when
 from gateway.cli.registry.changes import Changed
 from gateway.cli.registry.shared_options import as_option
+from gateway.core.account import Priority
 from gateway.core.endpoints import EndpointGroup
 from gateway.team.models.keys import Key, KeyLimits
 
@@ -16,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _LIMITS = tuple(KeyLimits.model_fields)
 WITHOUT = tuple(map(as_option, _LIMITS))  # the limits that can be taken away, as options are written
-_CHANGED = ("name", "enabled", "expires_at", *_LIMITS)
+_CHANGED = ("name", "enabled", "expires_at", *_LIMITS, "priority", "weight")
 
 
 def key_limits(command: F) -> F:
@@ -38,6 +39,21 @@ def key_limits(command: F) -> F:
     return command
 
 
+def turns(command: F) -> F:
+    """Give a command options for how a key's requests wait in line."""
+    options = (
+        click.option(
+            "--priority",
+            type=click.Choice([str(one) for one in Priority]),
+            help="How its requests wait in line: batch takes what no interactive one waits for.",
+        ),
+        click.option("--weight", type=float, metavar="N", help="Its share in line beside other keys of the account."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def limits_of(given: Mapping[str, tuple[str, ...]], unset: Collection[str] = ()) -> dict[str, object]:
     """The limits that were given, and None for each to be taken away. Raises UsageError for one that is both."""
     found: dict[str, object] = {name: given[name] for name in _LIMITS if given[name]}
@@ -52,7 +68,10 @@ def limits_of(given: Mapping[str, tuple[str, ...]], unset: Collection[str] = ())
 def limits_in_words(key: Key) -> str:
     """What a key is limited to; nothing for one that opens all of its account."""
     limits = {name: getattr(key, name) for name in _LIMITS}
-    return "; ".join(f"{name}: {', '.join(values)}" for name, values in limits.items() if values is not None)
+    words = [f"{name}: {', '.join(values)}" for name, values in limits.items() if values is not None]
+    words += [] if key.priority is Priority.INTERACTIVE else [key.priority.value]
+    words += [] if key.weight == 1 else [f"weight: {key.weight:g}"]
+    return "; ".join(words)
 
 
 def changed_of(before: Key, after: Key) -> Changed:
@@ -68,6 +87,8 @@ def in_words(name: str, value: object, _before: object) -> str:
             return "yes" if value else "no"
         case datetime():
             return when(value)
+        case float():
+            return f"{value:g}"
         case tuple():
             return ", ".join(map(str, value))
         case None:

@@ -10,7 +10,7 @@ from gateway.cli.arguments import Span
 from gateway.cli.output import as_json, print_json, print_table, say, when
 from gateway.cli.registry.accounts import create_account, nothing_there, offering_new
 from gateway.cli.registry.changes import say_changed
-from gateway.cli.registry.key_limits import WITHOUT, changed_of, in_words, key_limits, limits_in_words, limits_of
+from gateway.cli.registry.key_limits import WITHOUT, changed_of, in_words, key_limits, limits_in_words, limits_of, turns
 from gateway.cli.registry.shared_options import end_of, ends, pointing_to, request_of
 from gateway.cli.registry.shown_once import show
 from gateway.cli.registry.target import Target, with_target
@@ -43,6 +43,7 @@ def keys() -> None:
 @click.option("--name", required=True, help="Its name in lists and logs.")
 @ends("the key")
 @key_limits
+@turns
 @as_json
 def create(
     target: Target,
@@ -53,13 +54,16 @@ def create(
     name: str,
     expires_at: datetime | None,
     expires_in: timedelta | None,
+    priority: str | None,
+    weight: float | None,
     as_json: bool,
     **limits: tuple[str, ...],
 ) -> None:
     """Make a key and print it, only this time."""
     limited = limits_of(limits)
+    limited |= {name: value for name, value in (("priority", priority), ("weight", weight)) if value is not None}
     asked = {"account": account, "name": name, "expires_at": end_of(expires_at, expires_in), **limited}
-    new = request_of(NewKey, asked, {"account": "account", "name": "name"})
+    new = request_of(NewKey, asked, {"account": "account", "name": "name", "weight": "weight"})
     with offering_new(account):
         made: CreatedKey = target.perform(
             "keys.create", request=new, make_account=account if create_account else None, create=create_account
@@ -75,6 +79,7 @@ def create(
 @ends("the key", "as it was, if neither is given")
 @click.option("--never-expires", is_flag=True, help="Let it work until it is revoked.")
 @key_limits
+@turns
 @click.option("--unset", multiple=True, type=click.Choice(WITHOUT), help="Take this limit away; may be repeated.")
 @as_json
 def set_(
@@ -88,6 +93,8 @@ def set_(
     expires_in: timedelta | None,
     never_expires: bool,
     unset: tuple[str, ...],
+    priority: str | None,
+    weight: float | None,
     as_json: bool,
     **limits: tuple[str, ...],
 ) -> None:
@@ -95,13 +102,13 @@ def set_(
     end = end_of(expires_at, expires_in)
     if never_expires and end is not None:
         raise click.UsageError("--never-expires contradicts the end given for it.")
-    given = {"name": name, "enabled": enabled, "expires_at": end}
+    given = {"name": name, "enabled": enabled, "expires_at": end, "priority": priority, "weight": weight}
     asked = {name: value for name, value in given.items() if value is not None} | limits_of(limits, unset)
     if never_expires:
         asked["expires_at"] = None
     if not asked:
         raise click.UsageError("Nothing to change: name a setting, like --disable, or --unset NAME.")
-    request = request_of(KeyChange, asked, {"name": "name"})
+    request = request_of(KeyChange, asked, {"name": "name", "weight": "weight"})
     with pointing_to(_LISTING):
         before, after = target.run(lambda client: client.change("keys", key_id, request))
     say_changed(_called(before), key_id, changed_of(before, after), as_json, in_words)
@@ -207,6 +214,8 @@ def _listed(key: Key) -> Mapping[str, object]:
         "deployments": key.deployments,
         "endpoints": key.endpoints,
         "networks": key.networks,
+        "priority": key.priority,
+        "weight": key.weight,
     }
 
 

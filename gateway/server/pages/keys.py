@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 from multidict import MultiDictProxy
 
+from gateway.core.account import Priority
 from gateway.core.endpoints import EndpointGroup
 from gateway.core.rate_limits import SubjectKind
 from gateway.server.admission import REGISTRY
@@ -22,7 +23,15 @@ from gateway.team.models.keys import CreatedKey, Key, KeyChange, KeyQuery, KeyRe
 from gateway.team.models.people import Person, PersonQuery
 from gateway.team.operation_error import Conflict, FieldError, Invalid, NotFound, OperationError, Stale
 
-_BLANK: dict[str, object] = {"account": "", "name": "", "networks": "", "deployments": (), "endpoints": ()}
+_BLANK: dict[str, object] = {
+    "account": "",
+    "name": "",
+    "networks": "",
+    "deployments": (),
+    "endpoints": (),
+    "priority": Priority.INTERACTIVE.value,
+    "weight": "1",
+}
 
 
 @page
@@ -54,8 +63,11 @@ async def change(request: web.Request, actor: Actor) -> web.Response:
     key_id, form = request.match_info["key"], await request.post()
     given = _given(form) | {"ends": text_of(form, "ends")}
     key: Key = await do(request, actor, "keys.get", key_id)
+    given |= {name: given[name] or _stored(key)[name] for name in ("priority", "weight")}  # not all may say these
     try:
-        asked = read_form(KeyChange, {"name": given["name"], "expires_at": _end(key, given), **_limits(given)})
+        asked = read_form(
+            KeyChange, {"name": given["name"], "expires_at": _end(key, given), **_limits(given), **_turns(given)}
+        )
         await do(request, actor, "keys.change", key_id, asked=asked, expected_version=version_of(form))
     except (Invalid, Conflict, Stale) as error:
         return await _one(request, actor, key_id, error=error, given=given)
@@ -177,8 +189,13 @@ def _new_key(form: MultiDictProxy[Any]) -> NewKey:
     """The key that the form asks for. Raises Invalid."""
     given, days = _given(form), text_of(form, "lifetime")
     end = datetime.now(UTC) + timedelta(days=int(days)) if days.isdecimal() and len(days) < 5 else None
-    values = {"account": given["account"], "name": given["name"], "expires_at": end, **_limits(given)}
+    values = {"account": given["account"], "name": given["name"], "expires_at": end, **_limits(given), **_turns(given)}
     return read_form(NewKey, values)
+
+
+def _turns(given: dict[str, object]) -> dict[str, object]:
+    """How its requests wait in line, as far as the form says."""
+    return {name: given[name] for name in ("priority", "weight") if given.get(name)}
 
 
 def _limits(given: dict[str, object]) -> dict[str, object]:
@@ -202,7 +219,9 @@ def _end(key: Key, given: dict[str, object]) -> datetime | None:
 
 
 def _given(form: MultiDictProxy[Any]) -> dict[str, object]:
-    plain: dict[str, object] = {name: text_of(form, name) for name in ("account", "name", "networks")}
+    plain: dict[str, object] = {
+        name: text_of(form, name) for name in ("account", "name", "networks", "priority", "weight")
+    }
     return plain | {name: tuple(map(str, form.getall(name, ()))) for name in ("deployments", "endpoints")}
 
 
@@ -211,6 +230,8 @@ def _stored(key: Key) -> dict[str, object]:
         "name": key.name,
         "ends": key.expires_at.date().isoformat() if key.expires_at is not None else "",
         "networks": ", ".join(key.networks or ()),
+        "priority": key.priority.value,
+        "weight": f"{key.weight:g}",
         "deployments": key.deployments or (),
         "endpoints": tuple(group.value for group in key.endpoints or ()),
     }

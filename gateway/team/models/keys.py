@@ -7,11 +7,15 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from gateway.config.setting_types import EndpointGroups, Id, Network
+from gateway.config.usage_settings import Weight
+from gateway.core.account import Priority
 from gateway.core.endpoints import EndpointGroup
 from gateway.team.models.common import Answer, Moment, Name, PageQuery, Request
 
 Deployments = Annotated[tuple[Id, ...], Field(min_length=1, max_length=1000)]
 Networks = Annotated[tuple[Network, ...], Field(min_length=1, max_length=100)]
+_PRIORITY = "How its requests wait in line: `batch` takes what no `interactive` one waits for."
+_WEIGHT = "Its share beside other keys of the account, where requests wait; for admins to say."
 _MOST_SECONDS = 3653 * 86_400
 
 
@@ -47,6 +51,8 @@ class NewKey(KeyLimits):
     account: Id = Field(description="The account it proves.")
     name: Name = Field(description="Its name in lists and logs: another one for each valid key of the account.")
     expires_at: Moment | None = Field(default=None, description="When it ends; never if it is left out.")
+    priority: Priority = Field(default=Priority.INTERACTIVE, description=_PRIORITY)
+    weight: Weight = Field(default=1.0, description=_WEIGHT)
 
 
 class KeyChange(KeyLimits):
@@ -55,6 +61,8 @@ class KeyChange(KeyLimits):
     name: Name | None = Field(default=None, description="Its name in lists and logs.")
     enabled: bool | None = Field(default=None, description="False switches it off until it is switched on again.")
     expires_at: Moment | None = Field(default=None, description="When it ends; null is never.")
+    priority: Priority | None = Field(default=None, description=_PRIORITY)
+    weight: Weight | None = Field(default=None, description=_WEIGHT)
 
 
 class KeyRotation(Request):
@@ -116,6 +124,8 @@ class Key(Answer):
     deployments: tuple[str, ...] | None
     endpoints: tuple[EndpointGroup, ...] | None
     networks: tuple[str, ...] | None
+    priority: Priority
+    weight: float
     successor_of: str | None
     version: int
 

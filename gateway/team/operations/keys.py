@@ -34,6 +34,7 @@ from gateway.team.roles import Reach
 from gateway.team.unit_of_work import UnitOfWork
 
 _WITH_USE = select(keys, key_uses.c.last_used_at).outerjoin(key_uses, key_uses.c.key == keys.c.id)
+_PLAIN_COLUMNS = {"name", "enabled", "expires_at", "priority", "weight"}
 _NOT_OF_A_PAGE = ~keys.c.id.startswith(PLAYGROUND_ID, autoescape=True)
 
 
@@ -67,7 +68,9 @@ async def create_key(unit: UnitOfWork, new: NewKey) -> CreatedKey:
     _check_end(new.expires_at, unit.now)
     await _check_limits(unit, new.account, new)
     await require_free_name(unit, new.account, new.name)
-    key_id, text = await _add(unit, new.account, new.name, new.expires_at, limits=_limit_columns(new))
+    _check_weight(unit, new.weight, 1.0)
+    columns = {**_limit_columns(new), "priority": new.priority.value, "weight": new.weight}
+    key_id, text = await _add(unit, new.account, new.name, new.expires_at, further=columns)
     made = _view(await _row(unit, "keys.create", key_id), unit.now)
     await unit.note("keys.create", key_id, account=new.account, after=made.model_dump(mode="json"))
     return CreatedKey(**made.model_dump(), key=text)
@@ -80,14 +83,15 @@ async def change_key(unit: UnitOfWork, key_id: str, change: KeyChange) -> Key:
     unit.check_version(before.version)
     _require_not_revoked(before)
     named = change.model_dump(include=change.model_fields_set)
-    for field in ("name", "enabled"):
+    for field in ("name", "enabled", "priority", "weight"):
         if field in named and named[field] is None:
             raise Invalid(errors=[FieldError(field, "must not be null")])
     _check_end(named.get("expires_at"), unit.now)
     await _check_limits(unit, before.account, change)
     if named.get("name", before.name) != before.name:
         await require_free_name(unit, before.account, named["name"])
-    columns = {name: value for name, value in named.items() if name in {"name", "enabled", "expires_at"}}
+    _check_weight(unit, named.get("weight", before.weight), before.weight)
+    columns = {name: value for name, value in named.items() if name in _PLAIN_COLUMNS}
     columns |= {name: value for name, value in _limit_columns(change).items() if name in named}
     if all(row._mapping[name] == value for name, value in columns.items()):
         return before
@@ -108,8 +112,8 @@ async def rotate_key(unit: UnitOfWork, key_id: str, rotation: KeyRotation) -> Ro
     if end is None and old.expires_at is not None and old.created_at is not None:
         end = unit.now + (old.expires_at - old.created_at)
     _check_end(end, unit.now)
-    limits = {name: row._mapping[name] for name in ("deployments", "endpoints", "networks")}
-    new_id, text = await _add(unit, old.account, old.name, end, limits=limits, successor_of=key_id)
+    kept = {name: row._mapping[name] for name in ("deployments", "endpoints", "networks", "priority", "weight")}
+    new_id, text = await _add(unit, old.account, old.name, end, further=kept, successor_of=key_id)
     await copy_limits(unit, key_id, new_id)
     old_end = min(unit.now + rotation.grace_seconds, old.expires_at or datetime.max.replace(tzinfo=unit.now.tzinfo))
     await _update(unit, key_id, {"expires_at": old_end})
@@ -186,6 +190,8 @@ def _view(row: Row[Any], now: datetime) -> Key:
         deployments=stored.deployments,
         endpoints=stored.endpoints,
         networks=stored.networks,
+        priority=stored.priority,
+        weight=stored.weight,
         successor_of=stored.successor_of,
         version=row._mapping["version"],
     )
@@ -197,7 +203,7 @@ async def _add(
     name: str,
     expires_at: datetime | None,
     *,
-    limits: dict[str, object],
+    further: dict[str, object],
     successor_of: str | None = None,
 ) -> tuple[str, str]:
     """A new row. Returns the key's id, and its text, which is stored nowhere."""
@@ -214,7 +220,7 @@ async def _add(
         "prefix": shown_prefix(text),
         "created_by": unit.actor.id if is_person else None,
     }
-    await unit.registry.insert(keys, {**row, **limits})
+    await unit.registry.insert(keys, {**row, **further})
     return key_id, text
 
 
@@ -243,6 +249,12 @@ async def _check_limits(unit: UnitOfWork, account: str, limits: KeyLimits) -> No
     if missing:
         sentence = f"Account {account} has no deployment {missing[0]!r}."
         raise Invalid(sentence, [FieldError("deployments", "names no deployment of the account")])
+
+
+def _check_weight(unit: UnitOfWork, weight: float, before: float) -> None:
+    """Raise Invalid for somebody who would give the own keys a larger share than others have."""
+    if weight != before and unit.actor.reach("keys.list") is Reach.OWN:
+        raise Invalid("The weight of a key is for admins to say.", [FieldError("weight", "is for admins to say")])
 
 
 def _check_end(expires_at: datetime | None, now: datetime) -> None:

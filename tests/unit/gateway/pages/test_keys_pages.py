@@ -43,6 +43,22 @@ async def test_every_limit_of_a_key_is_changed_and_taken_away(tmp_path: Path) ->
         assert (now.deployments, now.endpoints, now.networks, now.expires_at) == (None, None, None, None)
 
 
+async def test_how_a_key_waits_in_line_is_changed_and_a_weight_by_admins_alone(tmp_path: Path) -> None:
+    async with team_serving(tmp_path, "acme") as team:
+        async with browsing(team, await team.person("ada")) as ada:
+            key = await made(team, "laptop")
+            await ada.post(f"/keys/{key}", name="laptop", priority="batch", weight="2.5")
+            now = await team.do("keys.get", key)
+            assert (now.priority, now.weight) == ("batch", 2.5)
+            await ada.post(f"/keys/{key}", name="laptop")
+            assert (await team.do("keys.get", key)).priority == "batch", "a form without the field leaves it"
+            assert "weight" in (await ada.post(f"/keys/{key}", name="laptop", weight="0")).text
+        async with browsing(team, await team.person("max", role="member", accounts=("acme",))) as member:
+            own = await member.post("/keys", account="acme", name="own", priority="batch")
+            assert own.status == 201
+            assert (await member.post("/keys", account="acme", name="more", weight="9")).status == 422
+
+
 async def test_saving_without_a_change_keeps_the_moment_at_which_it_ends(tmp_path: Path) -> None:
     async with team_serving(tmp_path, "acme") as team, browsing(team, await team.person("ada")) as ada:
         end = datetime.now(UTC) + timedelta(days=3)

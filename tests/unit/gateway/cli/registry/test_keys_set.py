@@ -139,3 +139,19 @@ def test_a_revoked_key_stays_as_it_is_and_one_that_is_not_there_is_said(run: Run
         assert run("keys", *action, *DB).stderr == (
             "There is no key of this id; `gguf-gateway keys list` shows the ids.\n"
         )
+
+
+def test_how_a_key_waits_in_line_is_said_when_it_is_made_and_changed(run: Run) -> None:
+    add(run)
+    turns = ("--priority", "batch", "--weight", "2.5")
+    made = read(run("keys", "create", *DB, "--account", "acme", "--name", "nightly", "--json", *turns))
+    assert (made["priority"], made["weight"]) == ("batch", 2.5)
+    assert "batch; weight: 2.5" in run("keys", "list", *DB).stdout.splitlines()[1]
+    successor = read(run("keys", "rotate", made["id"], *DB, "--json"))["id"]
+    said = run("keys", "set", successor, *DB, "--priority", "interactive", "--weight", "1")
+    assert said.stdout.splitlines()[1:] == ["  priority: batch -> interactive", "  weight: 2.5 -> 1"]
+    found = {one["id"]: (one["priority"], one["weight"]) for one in read(run("keys", "list", *DB, "--json"))}
+    assert found == {made["id"]: ("batch", 2.5), successor: ("interactive", 1.0)}
+    wrong = run("keys", "set", successor, *DB, "--weight", "0")
+    assert wrong.exit_code != 0
+    assert "weight" in wrong.stderr
