@@ -191,7 +191,8 @@ class ResponseRelay:
     def _end(self, reply: ResponseWriter, data: bytes) -> None:
         """Pass on the last of the answer; without its end, if the answer is not whole."""
         is_cut = self._is_open_stream and self._lacks_last_word(self._sent)
-        self._leave_limits()
+        if self.exchange.allotment is not None:
+            self.exchange.allotment.leave()
         reply.send(data, not is_cut)
         if is_cut:
             self.broken(_no_last_word())
@@ -253,8 +254,8 @@ class ResponseRelay:
         self.exchange.first_byte_at = monotonic()
         early, self._held_body = self._held_body, b""
         self._sent.add(early)
-        if self._held_end:
-            self._leave_limits()
+        if self._held_end and self.exchange.allotment is not None:
+            self.exchange.allotment.leave()
         reply.send(early, self._held_end)
         if self._held_end:
             self._finish(FINISHED)
@@ -303,11 +304,6 @@ class ResponseRelay:
             self._finish(Ending.TIMED_OUT, Refusal(errors.TIMED_OUT, cause=self.exchange.cause))
         return None
 
-    def _leave_limits(self) -> None:
-        """Its client may ask again in the very moment in which it has the end."""
-        if self.exchange.allotment is not None:
-            self.exchange.allotment.leave()
-
     def _refuse(self, why: str) -> None:
         self._finish(None, Refusal(errors.UNREACHABLE, cause=why))
 
@@ -316,7 +312,8 @@ class ResponseRelay:
         if self.state is ENDED:
             return
         self.state = ENDED
-        self._leave_limits()
+        if self.exchange.allotment is not None:
+            self.exchange.allotment.leave()
         self.client.connection.answer = None
         self.connection.idle_timer.stop()
         if self._ping_timer is not None:

@@ -1,0 +1,98 @@
+"""Both official SDKs, past a limit: they wait as long as they are told, by themselves, and then are answered."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import anthropic
+import openai
+import pytest
+
+from mockserver import MockLlamaServer
+from tests.harness.processes.gateway_process import GatewayProcess
+
+pytestmark = pytest.mark.slow
+
+_CONFIG = """
+server: {{port: 0, workers: 2}}
+accounts:
+  acme:
+    keys:
+      - {{name: openai, key: gw_of_the_openai_sdk, limits: {{requests_per_minute: 2}}}}
+      - {{name: anthropic, key: gw_of_the_anthropic_sdk, limits: {{requests_per_minute: 2}}}}
+      - {{name: single, key: gw_one_at_a_time, limits: {{concurrent_requests: 1}}}}
+      - {{name: spent, key: gw_spent_by_openai, limits: {{tokens_per_day: 1}}}}
+      - {{name: too, key: gw_spent_by_anthropic, limits: {{tokens_per_day: 1}}}}
+deployments: {{demo: {{account: acme, upstream: "{upstream}", status: ready}}}}
+"""
+_HELLO = [{"role": "user", "content": "Hello"}]
+
+
+@pytest.fixture
+def limited(tmp_path: Path) -> Iterator[str]:
+    """The base URL of a deployment whose keys are limited."""
+    with MockLlamaServer(tokens_per_second=400) as mock:
+        yield from _limited(tmp_path, mock.url)
+
+
+def _limited(tmp_path: Path, upstream: str) -> Iterator[str]:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(_CONFIG.format(upstream=upstream))
+    gateway = GatewayProcess(path, environ={"XDG_STATE_HOME": str(tmp_path)}).wait_until_serving()
+    yield f"http://127.0.0.1:{gateway.port}/api/gguf/demo"
+    gateway.stop()
+
+
+def by_openai(base: str, key: str) -> Callable[[], object]:
+    client = openai.OpenAI(base_url=f"{base}/v1", api_key=key, max_retries=2)
+    return lambda: client.chat.completions.create(model="any", messages=_HELLO, max_tokens=4)  # type: ignore[arg-type]
+
+
+def by_anthropic(base: str, key: str) -> Callable[[], object]:
+    client = anthropic.Anthropic(base_url=base, api_key=key, max_retries=2)
+    return lambda: client.messages.create(model="any", messages=_HELLO, max_tokens=4)  # type: ignore[arg-type]
+
+
+@pytest.mark.timeout(180)
+def test_they_wait_for_the_next_minute_and_then_are_answered(limited: str) -> None:
+    def three(ask: Callable[[], object]) -> list[float]:
+        begun = time.monotonic()
+        return [time.monotonic() - begun for _ in range(3) if ask()]
+
+    with ThreadPoolExecutor() as pool:
+        asked = [by_openai(limited, "gw_of_the_openai_sdk"), by_anthropic(limited, "gw_of_the_anthropic_sdk")]
+        for first, second, third in pool.map(three, asked):
+            assert third - first > 58
+            assert third < 75
+            assert second < 30
+
+
+@pytest.mark.parametrize("ask_by", [by_openai, by_anthropic])
+def test_they_come_through_while_another_request_runs(
+    limited: str, ask_by: Callable[..., Callable[[], object]]
+) -> None:
+    asks = [ask_by(limited, "gw_one_at_a_time") for _ in range(2)]
+    together = threading.Barrier(2)
+
+    def ask(one: Callable[[], object]) -> object:
+        together.wait()
+        return one()
+
+    with ThreadPoolExecutor() as pool:
+        assert all(pool.map(ask, asks))
+
+
+def test_they_do_not_wait_for_the_next_day(limited: str) -> None:
+    begun = time.monotonic()
+    for error, ask in (
+        (openai.RateLimitError, by_openai(limited, "gw_spent_by_openai")),
+        (anthropic.RateLimitError, by_anthropic(limited, "gw_spent_by_anthropic")),
+    ):
+        ask()
+        with pytest.raises(error, match="Budget used up: 1 tokens a day for this key"):
+            ask()
+    assert time.monotonic() - begun < 30

@@ -1,0 +1,47 @@
+"""Four clients, each a process, hammer one limit for a minute: exactly so many pass, and not one more."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.harness.processes.fleet import StartGateway
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.wire.limits.test_rate_limits import PLAIN, limited
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+_LIMIT = 500
+_SECONDS = 58
+# Asks until its time is over, a connection for a hundred requests, and prints how many were answered how.
+_HAMMER = """
+import collections, socket, sys, time
+port, seconds, data = int(sys.argv[1]), float(sys.argv[2]), bytes.fromhex(sys.argv[3])
+counts, until = collections.Counter(), time.monotonic() + seconds
+while time.monotonic() < until:
+    with socket.create_connection(("127.0.0.1", port)) as one:
+        file = one.makefile("rb")
+        for _ in range(100):
+            one.sendall(data)
+            head = iter(file.readline, b"\\r\\n")
+            status = next(head).split()[1].decode()
+            length = next(int(line.split(b":")[1]) for line in list(head) if line.lower().startswith(b"content-length"))
+            file.read(length)
+            counts[status] += 1
+            if status == "429":
+                time.sleep(0.02)
+print(counts["200"], counts["429"], sum(counts.values()))
+"""
+
+
+def test_exactly_so_many_pass(start_gateway: StartGateway, upstream: ScriptedUpstream, tmp_path: Path) -> None:
+    environ = {"XDG_STATE_HOME": str(tmp_path)}
+    gateway = start_gateway(limited(upstream, f"requests_per_minute: {_LIMIT}", "workers: 2"), (), environ)
+    command = (sys.executable, "-c", _HAMMER, str(gateway.port), str(_SECONDS), PLAIN.hex())
+    hammers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    told = [[int(number) for number in hammer.communicate()[0].split()] for hammer in hammers]
+    passed, refused, asked = map(sum, zip(*told, strict=True))
+    assert passed == _LIMIT
+    assert refused == asked - passed > _LIMIT
+    assert len(upstream.requests) == _LIMIT
