@@ -85,14 +85,18 @@ class RateLimiter:
 class Allowance:
     """The limits that the requests of one key to one endpoint meet."""
 
-    __slots__ = ("_claims", "_limiter", "_protocol", "_usual")
+    __slots__ = ("_claims", "_limiter", "_parts", "_protocol", "_usual")
 
     def __init__(self, limiter: RateLimiter, limits: Iterable[RateLimit], key: Key, endpoint: Endpoint) -> None:
         self._limiter = limiter
         self._protocol = endpoint.protocol
-        self._claims = [claim_of(limit) for limit in limits]
-        is_learned = any(is_of_tokens(claim.limit.measure) for claim in self._claims)
-        self._usual = _digest("usual", key.id, endpoint.path) if is_learned else None
+        some = list(limits)
+        places = [one for one in some if one.measure is Measure.CONCURRENT_REQUESTS]
+        tokens = [one for one in some if is_of_tokens(one.measure)]
+        requests = [one for one in some if one.measure is Measure.REQUESTS_PER_MINUTE]
+        self._claims = [claim_of(limit) for limit in (*places, *tokens, *requests)]
+        self._parts = len(places), len(places) + len(tokens), len(self._claims)
+        self._usual = _digest("usual", key.id, endpoint.path) if tokens else None
 
     def take(self, exchange: Exchange) -> Refusal | None:
         """Take a request's part, to be settled with the exchange; or return why not, and take nothing."""
@@ -101,7 +105,7 @@ class Allowance:
         now = limiter.clock.wall()
         if isinstance(taken, Exceeded):
             return limit_answers.refusal(self._protocol, taken.standings, now, limiter.zone)
-        exchange.allotment = _Allotment(limiter.store, taken)
+        exchange.allotment = _Allotment(limiter.store, taken, self._parts)
         exchange.fields += limit_answers.lines(limit_answers.fields(self._protocol, taken.standings, now))
         return None
 
@@ -117,24 +121,31 @@ def settle(allotment: Allotment, exchange: Exchange) -> None:
 
 
 class _Allotment:
-    """What an exchange has taken: its place among those under way, which it leaves first, and all else."""
+    """What an exchange has taken: its place among those under way, which it leaves first, its tokens, its request.
 
-    __slots__ = ("_place", "_rest", "_store")
+    `parts` is where each of these ends among the claims.
+    """
 
-    def __init__(self, store: LimitStore, taken: Taken) -> None:
+    __slots__ = ("_is_there", "_parts", "_store", "_taken")
+
+    def __init__(self, store: LimitStore, taken: Taken, parts: tuple[int, int, int]) -> None:
         self._store = store
-        self._place, self._rest = taken.parted(Measure.CONCURRENT_REQUESTS)
+        self._taken = taken
+        self._parts = parts
+        self._is_there = parts[0] > 0
 
     def leave(self) -> None:
-        place, self._place = self._place, None
-        if place is not None:
-            self._store.settle(place, 0, was_sent=True)
+        if self._is_there:
+            self._is_there = False
+            self._store.settle(self._taken.part(0, self._parts[0])._replace(usual=None), 0, was_sent=True)
 
     def settle(self, tokens: int | None, *, was_sent: bool) -> None:
+        """What was sent has used its request when it was taken: only its tokens are left to be settled."""
         self.leave()
-        rest, self._rest = self._rest, None
-        if rest is not None:
-            self._store.settle(rest, tokens, was_sent=was_sent)
+        places, tokens_end, end = self._parts
+        settled = self._taken.part(places, tokens_end if was_sent else end)
+        if settled.claims:
+            self._store.settle(settled, tokens, was_sent=was_sent)
 
 
 def look_from_outside(registry: Registry, zone: tzinfo, limits: Sequence[RateLimit]) -> list[Standing]:

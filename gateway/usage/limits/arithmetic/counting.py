@@ -52,10 +52,12 @@ def is_of_tokens(measure: Measure) -> bool:
 def enter(record: Record, moment: Moment) -> None:
     """Forget what does not count any more."""
     measure = record.measure
-    if measure in {REQUESTS, TOKENS_MINUTE}:
+    if measure is REQUESTS or measure is TOKENS_MINUTE:
         sliding_minute.forget_old(record, moment.steady)
-    elif measure is not None and measure is not CONCURRENT:
-        calendar_periods.enter(record, _period(measure, moment))
+    elif measure is TOKENS_DAY:
+        calendar_periods.enter(record, moment.day)
+    elif measure is TOKENS_MONTH:
+        calendar_periods.enter(record, moment.month)
 
 
 def take(record: Record, moment: Moment, slot: int, amount: int) -> None:
@@ -83,7 +85,17 @@ def standing(record: Record, limit: RateLimit, moment: Moment) -> Standing:
     """How the limit stands. What does not count any more has been forgotten."""
     used = record.used + record.held
     wait = 0.0 if used < limit.amount else _wait(record, limit, moment)
-    return Standing(limit, used, wait, _resets_in(record, moment))
+    return Standing(limit, used, wait, resets_in(record, moment))
+
+
+def resets_in(record: Record, moment: Moment) -> float:
+    """Seconds until nothing counts any more of what has been used. What does not count now has been forgotten."""
+    measure = record.measure
+    if measure is REQUESTS or measure is TOKENS_MINUTE:
+        return sliding_minute.seconds_until_empty(record, moment.steady)
+    if measure is TOKENS_DAY or measure is TOKENS_MONTH:
+        return _period(measure, moment).ends - moment.wall
+    return 0.0
 
 
 def _use(record: Record, moment: Moment, amount: int) -> None:
@@ -100,13 +112,6 @@ def _wait(record: Record, limit: RateLimit, moment: Moment) -> float:
     if limit.measure is CONCURRENT or most < 0:
         return _SOON
     return sliding_minute.seconds_until(record, moment.steady, most)
-
-
-def _resets_in(record: Record, moment: Moment) -> float:
-    measure = record.measure
-    if measure in {REQUESTS, TOKENS_MINUTE}:
-        return sliding_minute.seconds_until(record, moment.steady, 0)
-    return 0.0 if measure is None or measure is CONCURRENT else _period(measure, moment).ends - moment.wall
 
 
 def _period(measure: Measure, moment: Moment) -> Period:

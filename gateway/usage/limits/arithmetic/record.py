@@ -12,132 +12,98 @@ DIGEST_BYTES = 16
 SLOTS = 120  # processes that may count in one file at a time
 BUCKETS = 61  # seconds of which something may lie within the last 60 seconds
 
-_WHOLE = Struct("<Q")
-_REAL = Struct("<d")
-_MEASURE, _PERIOD, _USED, _HELD, _OLDEST, _TOUCHED, _MEAN, _DEVIATION, _COUNTS = range(DIGEST_BYTES, 88, 8)
-_MOMENTS = _COUNTS + 8 * BUCKETS
-_SLOTS = _MOMENTS + 8 * BUCKETS
+_HEAD = Struct("<16sQQQQQQdd")
+_BUCKET = Struct("<QQ")
+_SLOT = Struct("<Q")
+_BUCKETS_AT = _HEAD.size
+_SLOTS_AT = _BUCKETS_AT + _BUCKET.size * BUCKETS
 _MEASURES = (None, *Measure)  # by the number that is written; None: what requests usually take
+_NUMBERS = {measure: number for number, measure in enumerate(_MEASURES)}
 
 
 class Record:
-    """Numbers at their places in `data`, which are those of the limit with this `digest`."""
+    """The numbers of the limit with this `digest`, on a `measure`; None: what requests usually take.
 
-    __slots__ = ("data",)
+    `used` was used in the day or month with the number `period`, or in the buckets, of which `oldest` is the second of
+    the first that may hold something, and `newest` the moment of the last use. `held` is what all processes hold.
+    `mean` and `deviation` are what was learned, 0 if nothing was.
+    """
+
+    __slots__ = ("_data", "deviation", "digest", "held", "mean", "measure", "newest", "oldest", "period", "used")
 
     def __init__(self, data: bytearray) -> None:
-        self.data = data
+        self._data = data
+        self.digest: bytes
+        self.period: int
+        self.used: int
+        self.held: int
+        self.oldest: int
+        self.newest: int
+        self.mean: float
+        self.deviation: float
+        (
+            self.digest,
+            number,
+            self.period,
+            self.used,
+            self.held,
+            self.oldest,
+            self.newest,
+            self.mean,
+            self.deviation,
+        ) = _HEAD.unpack_from(data)
+        self.measure: Measure | None = _MEASURES[number] if number < len(_MEASURES) else None
 
     @classmethod
     def blank(cls, digest: bytes, measure: Measure | None) -> "Record":
-        """Of a limit of which nothing has been used; None: of what requests usually take."""
+        """Of a limit of which nothing has been used."""
         record = cls(bytearray(digest.ljust(RECORD_BYTES, b"\0")))
-        record._put(_MEASURE, _MEASURES.index(measure))
+        record.measure = measure
         return record
 
-    @property
-    def digest(self) -> bytes:
-        """Whose it is."""
-        return bytes(self.data[:DIGEST_BYTES])
-
-    @property
-    def measure(self) -> Measure | None:
-        """What it counts; None: nothing, but what requests usually take."""
-        number = self._whole(_MEASURE)
-        return _MEASURES[number] if number < len(_MEASURES) else None
-
-    @property
-    def period(self) -> int:
-        """The day or month in which `used` was used."""
-        return self._whole(_PERIOD)
-
-    @period.setter
-    def period(self, value: int) -> None:
-        self._put(_PERIOD, value)
-
-    @property
-    def used(self) -> int:
-        """What has been used, in the period or in the buckets."""
-        return self._whole(_USED)
-
-    @used.setter
-    def used(self, value: int) -> None:
-        self._put(_USED, value)
-
-    @property
-    def held(self) -> int:
-        """What is held by all processes together."""
-        return self._whole(_HELD)
-
-    @property
-    def oldest(self) -> int:
-        """The second of the oldest bucket that may have something in it."""
-        return self._whole(_OLDEST)
-
-    @oldest.setter
-    def oldest(self, value: int) -> None:
-        self._put(_OLDEST, value)
-
-    @property
-    def touched(self) -> float:
-        """When it was last changed (Unix time)."""
-        return self._real(_TOUCHED)
-
-    @touched.setter
-    def touched(self, value: float) -> None:
-        _REAL.pack_into(self.data, _TOUCHED, value)
-
-    @property
-    def usual(self) -> tuple[float, float]:
-        """Mean and deviation of what was learned; (0, 0) if nothing was."""
-        return self._real(_MEAN), self._real(_DEVIATION)
-
-    @usual.setter
-    def usual(self, value: tuple[float, float]) -> None:
-        mean, deviation = value
-        _REAL.pack_into(self.data, _MEAN, mean)
-        _REAL.pack_into(self.data, _DEVIATION, deviation)
+    def packed(self) -> bytearray:
+        """All of it as bytes."""
+        _HEAD.pack_into(
+            self._data,
+            0,
+            self.digest,
+            _NUMBERS[self.measure],
+            self.period,
+            self.used,
+            self.held,
+            self.oldest,
+            self.newest,
+            self.mean,
+            self.deviation,
+        )
+        return self._data
 
     def bucket(self, second: int) -> tuple[int, int]:
         """What was used in a second, and when the last of it was."""
-        at = 8 * (second % BUCKETS)
-        return self._whole(_COUNTS + at), self._whole(_MOMENTS + at)
+        count, moment = _BUCKET.unpack_from(self._data, _BUCKETS_AT + _BUCKET.size * (second % BUCKETS))
+        return count, moment
 
     def put_bucket(self, second: int, count: int, moment: int) -> None:
         """The same, put."""
-        at = 8 * (second % BUCKETS)
-        self._put(_COUNTS + at, count)
-        self._put(_MOMENTS + at, moment)
+        _BUCKET.pack_into(self._data, _BUCKETS_AT + _BUCKET.size * (second % BUCKETS), count, moment)
 
     def clear_buckets(self) -> None:
         """Nothing was used in the last minute."""
-        if any(self.data[_COUNTS:_SLOTS]):
-            self.data[_COUNTS:_SLOTS] = bytes(_SLOTS - _COUNTS)
-            self.used = 0
+        self._data[_BUCKETS_AT:_SLOTS_AT] = bytes(_SLOTS_AT - _BUCKETS_AT)
+        self.used = self.newest = 0
 
     def held_by(self, slot: int) -> int:
         """What one process holds."""
-        return self._whole(_SLOTS + 8 * slot)
+        held: int = _SLOT.unpack_from(self._data, _SLOTS_AT + _SLOT.size * slot)[0]
+        return held
 
-    def hold(self, slot: int, change: int) -> int:
-        """Change what a process holds, which never falls below nothing. Returns by how much it was changed."""
+    def hold(self, slot: int, change: int) -> None:
+        """Change what a process holds, which never falls below nothing."""
         before = self.held_by(slot)
         after = max(before + change, 0)
-        self._put(_SLOTS + 8 * slot, after)
-        self._put(_HELD, max(self.held + after - before, 0))
-        return after - before
+        _SLOT.pack_into(self._data, _SLOTS_AT + _SLOT.size * slot, after)
+        self.held = max(self.held + after - before, 0)
 
     def holders(self) -> list[int]:
         """The processes that hold something."""
         return [slot for slot in range(SLOTS) if self.held_by(slot)]
-
-    def _whole(self, at: int) -> int:
-        value: int = _WHOLE.unpack_from(self.data, at)[0]
-        return value
-
-    def _real(self, at: int) -> float:
-        value: float = _REAL.unpack_from(self.data, at)[0]
-        return value
-
-    def _put(self, at: int, value: int) -> None:
-        _WHOLE.pack_into(self.data, at, value)

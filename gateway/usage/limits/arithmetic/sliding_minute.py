@@ -15,6 +15,8 @@ def forget_old(record: Record, now: int) -> None:
     """Take out of `used` what is older than a minute."""
     if record.used == 0:
         record.oldest = now // SECOND
+    elif 0 <= now // SECOND - record.oldest < _SECONDS:
+        return
     elif not record.oldest <= now // SECOND < record.oldest + _SECONDS + BUCKETS:  # or of another clock
         record.clear_buckets()
         record.oldest = now // SECOND
@@ -41,6 +43,7 @@ def use(record: Record, now: int, amount: int) -> None:
     count, moment = record.bucket(second)
     record.put_bucket(second, count + amount, max(now, moment))
     record.used += amount
+    record.newest = now
 
 
 def give_back(record: Record, second: int, amount: int) -> None:
@@ -51,6 +54,11 @@ def give_back(record: Record, second: int, amount: int) -> None:
     undone = min(amount, count, record.used)
     record.put_bucket(second, count - undone, moment)
     record.used -= undone
+
+
+def seconds_until_empty(record: Record, now: int) -> float:
+    """Until nothing of what was used counts any more. What is old has been forgotten."""
+    return max(record.newest + _MINUTE - now, 0) / SECOND if record.used else 0.0
 
 
 def seconds_until(record: Record, now: int, most: int) -> float:

@@ -14,19 +14,16 @@ _UNKNOWN_TOKENS, _UNKNOWN_SHARES = 16_384, 4  # the same where nothing is known
 
 def learn(record: Record, tokens: int) -> None:
     """A request has taken so many."""
-    mean, deviation = record.usual
-    if mean == 0:
-        record.usual = float(tokens), tokens / 2
+    if record.mean == 0:
+        record.mean, record.deviation = float(tokens), tokens / 2
     else:
-        record.usual = (
-            mean + _OF_MEAN * (tokens - mean),
-            deviation + _OF_DEVIATION * (abs(tokens - mean) - deviation),
-        )
+        off = tokens - record.mean
+        record.deviation += _OF_DEVIATION * (abs(off) - record.deviation)
+        record.mean += _OF_MEAN * off
 
 
 def reservation(record: Record, limit: int) -> int:
     """What to reserve of a limit for the next request: at least 1, and never the whole of what may be used."""
-    mean, deviation = record.usual
-    if mean == 0:
+    if record.mean == 0:
         return max(1, min(_UNKNOWN_TOKENS, limit // _UNKNOWN_SHARES))
-    return max(1, min(round(mean + _DEVIATIONS * deviation), limit // _LEAST_SHARES))
+    return max(1, min(round(record.mean + _DEVIATIONS * record.deviation), limit // _LEAST_SHARES))

@@ -34,7 +34,7 @@ class FallbackStore(LimitStore):
             return
         self._unsettled.append((taken, tokens, was_sent))
         if time.monotonic() >= self._retry_at:
-            self._first_that_can(lambda _: None)
+            self._first_that_can(_nothing_more)
 
     def look(self, claims: Sequence[Claim]) -> list[Standing]:
         return self._first_that_can(lambda store: store.look(claims))
@@ -71,3 +71,7 @@ class FallbackStore(LimitStore):
         if not self._is_told:
             self._is_told = True
             log.warning("limits are counted by each process alone, so each lets through as much: %s", error)
+
+
+def _nothing_more(_store: LimitStore) -> None:
+    """What had to be settled has been."""

@@ -7,10 +7,9 @@ larger amounts in advance, and give them out here.
 import abc
 import itertools
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from datetime import tzinfo
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from gateway.core.rate_limits import Measure, RateLimit
 from gateway.usage.limits.arithmetic import counting, sliding_minute, usual_tokens
@@ -47,17 +46,9 @@ class Taken(NamedTuple):
     slot: int
     epoch: int
 
-    def parted(self, measure: Measure) -> "tuple[Taken | None, Taken | None]":
-        """What was taken of limits on a measure, and the rest; None where that is nothing."""
-        pairs = list(zip(self.claims, self.amounts, strict=True))
-        those = self._of([pair for pair in pairs if pair[0].limit.measure is measure])
-        return those and those._replace(usual=None), self._of(
-            [pair for pair in pairs if pair[0].limit.measure is not measure]
-        )
-
-    def _of(self, pairs: "list[tuple[Claim, int]]") -> "Taken | None":
-        claims, amounts = [claim for claim, _ in pairs], [amount for _, amount in pairs]
-        return self._replace(claims=claims, amounts=amounts) if pairs else None
+    def part(self, begin: int, end: int) -> "Taken":
+        """What was taken of these claims, by their places."""
+        return self._replace(claims=self.claims[begin:end], amounts=self.amounts[begin:end])
 
 
 class LimitStore(abc.ABC):
@@ -81,14 +72,6 @@ class LimitStore(abc.ABC):
     @abc.abstractmethod
     def close(self) -> None:
         """Leave it. What has been taken and was not settled counts as used."""
-
-
-class Records(Protocol):
-    """The records of a store while nobody else can change them."""
-
-    def get(self, digest: bytes, measure: Measure | None) -> Record: ...
-
-    def put(self, record: Record) -> None: ...
 
 
 class Clock:
@@ -120,34 +103,56 @@ class RecordStore(LimitStore):
         self._clock = clock
 
     @abc.abstractmethod
-    def _alone(self) -> AbstractContextManager[Records]:
-        """Keep all others off the records meanwhile. Raises OSError where they cannot be had."""
+    def get(self, digest: bytes, measure: Measure | None) -> Record:
+        """A record, as it is or blank. Called while the records are locked, as `put` is."""
+
+    @abc.abstractmethod
+    def put(self, record: Record) -> None:
+        """Keep a record."""
+
+    @abc.abstractmethod
+    def _lock(self) -> None:
+        """Keep all others off the records. Raises OSError where they cannot be had."""
+
+    @abc.abstractmethod
+    def _unlock(self) -> None:
+        """Let others have them."""
 
     def _is_dead(self, slot: int) -> bool:
         """Whether a process that holds something is no more."""
         return False
 
     def take(self, claims: Sequence[Claim], usual: bytes | None) -> Taken | Exceeded:
-        with self._alone() as records:
+        self._lock()
+        try:
             moment = self.moment()
-            found = [records.get(claim.digest, claim.limit.measure) for claim in claims]
-            exceeded = list(self._exceeded(claims, found, moment))
+            found = [self.get(claim.digest, claim.limit.measure) for claim in claims]
+            exceeded = self._exceeded(claims, found, moment)
             if exceeded:
                 return Exceeded(exceeded)
-            known = None if usual is None else records.get(usual, None)
-            amounts = [_amount(claim.limit, known) for claim in claims]
-            for record, amount in zip(found, amounts, strict=True):
+            known = None if usual is None else self.get(usual, None)
+            amounts, standings = [], []
+            for claim, record in zip(claims, found, strict=True):
+                amount = 1
+                if known is not None and counting.is_of_tokens(claim.limit.measure):
+                    amount = usual_tokens.reservation(known, claim.limit.amount)
                 counting.take(record, moment, self.slot, amount)
-                self._put(records, record, moment)
-        standings = [counting.standing(one, claim.limit, moment) for one, claim in zip(found, claims, strict=True)]
+                self.put(record)
+                amounts.append(amount)
+                standings.append(
+                    Standing(claim.limit, record.used + record.held, 0.0, counting.resets_in(record, moment))
+                )
+        finally:
+            self._unlock()
         return Taken(claims, amounts, standings, usual, moment.steady // sliding_minute.SECOND, self.slot, self.epoch)
 
     def settle(self, taken: Taken, tokens: int | None, *, was_sent: bool) -> None:
-        with self._alone() as records:
+        self._lock()
+        try:
             moment = self.moment()
             is_ours = taken.epoch == self.epoch
             for claim, amount in zip(taken.claims, taken.amounts, strict=True):
-                record = records.get(claim.digest, claim.limit.measure)
+                record = self.get(claim.digest, claim.limit.measure)
                 counting.enter(record, moment)
                 held = amount if is_ours else 0
                 if claim.limit.measure is counting.REQUESTS:
@@ -155,19 +160,24 @@ class RecordStore(LimitStore):
                 else:
                     used = 0 if not was_sent else amount if tokens is None else tokens
                     counting.settle(record, moment, taken.slot, held, used)
-                self._put(records, record, moment)
+                self.put(record)
             if taken.usual is not None and tokens:
-                known = records.get(taken.usual, None)
+                known = self.get(taken.usual, None)
                 usual_tokens.learn(known, tokens)
-                self._put(records, known, moment)
+                self.put(known)
+        finally:
+            self._unlock()
 
     def look(self, claims: Sequence[Claim]) -> list[Standing]:
-        with self._alone() as records:
+        self._lock()
+        try:
             moment = self.moment()
-            found = [records.get(claim.digest, claim.limit.measure) for claim in claims]
-            for record in found:
-                counting.enter(record, moment)
-            return [counting.standing(one, claim.limit, moment) for one, claim in zip(found, claims, strict=True)]
+            found = [self.get(claim.digest, claim.limit.measure) for claim in claims]
+        finally:
+            self._unlock()
+        for record in found:
+            counting.enter(record, moment)
+        return [counting.standing(one, claim.limit, moment) for one, claim in zip(found, claims, strict=True)]
 
     def begin_anew(self) -> None:
         """The records are others from now on."""
@@ -178,28 +188,19 @@ class RecordStore(LimitStore):
         wall = self._clock.wall()
         return Moment(self._clock.steady(), wall, self._calendar.day(wall), self._calendar.month(wall))
 
-    def _exceeded(self, claims: Sequence[Claim], found: Sequence[Record], moment: Moment) -> Iterator[Standing]:
+    def _exceeded(self, claims: Sequence[Claim], found: Sequence[Record], moment: Moment) -> list[Standing]:
+        exceeded = []
         for claim, record in zip(claims, found, strict=True):
             counting.enter(record, moment)
-            if claim.limit.is_shadow or record.used + record.held < claim.limit.amount:
+            if record.used + record.held < claim.limit.amount or claim.limit.is_shadow:
                 continue
             self._bury_dead(record, moment)
             standing = counting.standing(record, claim.limit, moment)
             if standing.wait:
-                yield standing
+                exceeded.append(standing)
+        return exceeded
 
     def _bury_dead(self, record: Record, moment: Moment) -> None:
         for slot in record.holders():
             if slot != self.slot and self._is_dead(slot):
                 counting.bury(record, moment, slot)
-
-    @staticmethod
-    def _put(records: Records, record: Record, moment: Moment) -> None:
-        record.touched = moment.wall
-        records.put(record)
-
-
-def _amount(limit: RateLimit, usual: Record | None) -> int:
-    if usual is None or not counting.is_of_tokens(limit.measure):
-        return 1
-    return usual_tokens.reservation(usual, limit.amount)

@@ -1,7 +1,5 @@
 """Limits that one process counts alone, because it has no file that it could share."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import tzinfo
 
 from gateway.core.rate_limits import Measure
@@ -32,6 +30,8 @@ class MemoryStore(RecordStore):
     def close(self) -> None:
         self._records.clear()
 
-    @contextmanager
-    def _alone(self) -> Iterator["MemoryStore"]:
-        yield self
+    def _lock(self) -> None:
+        """There is nobody else."""
+
+    def _unlock(self) -> None:
+        """There is nobody else."""

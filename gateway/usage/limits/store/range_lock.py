@@ -7,30 +7,25 @@ else a second opening of the file by one process would share its locks, and its 
 import fcntl
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import lru_cache
 from struct import pack
 
 _SET = getattr(fcntl, "F_OFD_SETLK", fcntl.F_SETLK)
-_PATIENCE = 0.25  # seconds for a lock that is held for microseconds: whoever holds it for longer was stopped in it
+_PATIENCE = 2.0  # seconds for a lock that is held for microseconds, by a process that a busy machine may keep waiting
 _YIELDS = 20  # before sleeping
 _SLEEP = 0.0002
 
 
-@contextmanager
-def locked(file: int, at: int) -> Iterator[None]:
-    """Hold the byte's lock. Raises TimeoutError, an OSError, if another holds it for far longer than anybody should."""
-    _wait(file, at)
-    try:
-        yield
-    finally:
-        _change(file, fcntl.F_UNLCK, at)
+def lock(file: int, at: int) -> None:
+    """Lock the byte. Raises TimeoutError, an OSError, if another holds it for far longer than anybody should."""
+    if not try_lock(file, at):
+        _wait(file, at)
 
 
 def try_lock(file: int, at: int) -> bool:
     """Lock the byte, unless somebody else has; it stays locked until the file is closed."""
     try:
-        _change(file, fcntl.F_WRLCK, at)
+        fcntl.fcntl(file, _SET, _flock(fcntl.F_WRLCK, at))
     except (BlockingIOError, PermissionError):  # POSIX allows EAGAIN and EACCES
         return False
     return True
@@ -38,7 +33,7 @@ def try_lock(file: int, at: int) -> bool:
 
 def unlock(file: int, at: int) -> None:
     """Let go of the byte."""
-    _change(file, fcntl.F_UNLCK, at)
+    fcntl.fcntl(file, _SET, _flock(fcntl.F_UNLCK, at))
 
 
 def _wait(file: int, at: int) -> None:
@@ -53,12 +48,9 @@ def _wait(file: int, at: int) -> None:
         time.sleep(_SLEEP)
 
 
-def _change(file: int, kind: int, at: int) -> None:
-    """Struct flock, as C lays it out: type, whence, start, length, pid."""
-    fcntl.fcntl(file, _SET, _flock(kind, at))
-
-
+@lru_cache(maxsize=512)
 def _flock(kind: int, at: int) -> bytes:
+    """Struct flock, as C lays it out: type, whence, start, length, pid."""
     if hasattr(fcntl, "F_OFD_SETLK"):
         return pack("hhqqi4x", kind, os.SEEK_SET, at, 1, 0)
     return pack("qqihh", at, 1, 0, kind, os.SEEK_SET)  # of macOS and the BSDs

@@ -8,8 +8,8 @@ others see whether what it holds still counts.
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import tzinfo
 from pathlib import Path
 from struct import Struct
@@ -18,7 +18,7 @@ from gateway.core.rate_limits import Measure
 from gateway.usage.limits.arithmetic import counting
 from gateway.usage.limits.arithmetic.record import RECORD_BYTES, SLOTS, Record
 from gateway.usage.limits.store.limit_store import Clock, RecordStore
-from gateway.usage.limits.store.range_lock import locked, try_lock, unlock
+from gateway.usage.limits.store.range_lock import lock, try_lock, unlock
 
 log = logging.getLogger("gateway.limits")
 
@@ -66,7 +66,7 @@ class SharedFile(RecordStore):
             place = self._known
             self._places[digest] = place
             self._known += 1
-        written = os.pwrite(self._file, record.data, HEADER_BYTES + place * RECORD_BYTES)
+        written = os.pwrite(self._file, record.packed(), HEADER_BYTES + place * RECORD_BYTES)
         if written != RECORD_BYTES:
             self._forget_places()
             raise OSError("the file of limits takes no more")
@@ -78,14 +78,15 @@ class SharedFile(RecordStore):
             self._file = -1
             self._identity = None
 
-    @contextmanager
-    def _alone(self) -> Iterator["SharedFile"]:
+    def _lock(self) -> None:
         now = time.monotonic()
         if now >= self._look_at:
             self._look_at = now + _LOOK_SECONDS
             self._look()
-        with locked(self._file, _MUTEX):
-            yield self
+        lock(self._file, _MUTEX)
+
+    def _unlock(self) -> None:
+        unlock(self._file, _MUTEX)
 
     def _is_dead(self, slot: int) -> bool:
         if not try_lock(self._file, 1 + slot):
@@ -106,14 +107,16 @@ class SharedFile(RecordStore):
         while True:
             create = 0 if self._only_looks else os.O_CREAT
             self._file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | create, 0o600)
+            is_ready = False
             try:
-                with locked(self._file, _MUTEX):
-                    if self._begin():
-                        return
-            except BaseException:
-                self.close()
-                raise
-            self.close()
+                lock(self._file, _MUTEX)
+                is_ready = self._begin()
+                unlock(self._file, _MUTEX)
+            finally:
+                if not is_ready:
+                    self.close()
+            if is_ready:
+                return
 
     def _begin(self) -> bool:
         """Make the file ready, and take a slot. False if it is not, or no longer, the one at its path."""
@@ -147,7 +150,8 @@ class SharedFile(RecordStore):
         """The machine was started again: no process of before is left, and its clock tells other times."""
         for slot in record.holders():
             counting.bury(record, self.moment(), slot)
-        record.clear_buckets()
+        if record.newest:
+            record.clear_buckets()
 
     def _take_slot(self) -> None:
         """Take the first that is free, and bury whoever had it before."""
@@ -184,10 +188,10 @@ class SharedFile(RecordStore):
     def _for_each(self, change: Callable[[Record], None]) -> None:
         place = 0
         while (record := self._read(place)) is not None:
-            before = bytes(record.data)
+            before = bytes(record.packed())
             change(record)
-            if record.data != before:
-                os.pwrite(self._file, record.data, HEADER_BYTES + place * RECORD_BYTES)
+            if record.packed() != before:
+                os.pwrite(self._file, record.packed(), HEADER_BYTES + place * RECORD_BYTES)
             place += 1
 
     def _forget_places(self) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.core.rate_limits import Measure
 from gateway.usage.limits.arithmetic.record import RECORD_BYTES
-from gateway.usage.limits.store import shared_file
+from gateway.usage.limits.store import range_lock, shared_file
 from gateway.usage.limits.store.fallback_store import FallbackStore
 from gateway.usage.limits.store.limit_store import Clock, Exceeded, Taken
 from gateway.usage.limits.store.memory_store import MemoryStore
@@ -43,6 +43,14 @@ def processes(path: Path, measure: Measure, amount: int, number: int) -> Iterato
         for each in found:
             stack.callback(each.kill)
         yield found
+
+
+@contextmanager
+def locking(store: SharedFile) -> Iterator[None]:
+    """As a process that was stopped while it counts."""
+    store._lock()
+    yield
+    store._unlock()
 
 
 def passes(store: SharedFile | FallbackStore, measure: Measure, amount: int) -> bool:
@@ -159,10 +167,16 @@ def test_where_no_file_can_be_made_it_is_said_once_and_counted(
     store.close()
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(range_lock, "_PATIENCE", 0.1)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_stopped_process_that_keeps_the_lock_stops_nobody(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     store = fallback(path)
     assert passes(store, Measure.REQUESTS_PER_MINUTE, 5)
-    with opened(path) as other, other._alone():
+    with opened(path) as other, locking(other):
         found = store.take([claim(Measure.REQUESTS_PER_MINUTE, 5)], USUAL)
     assert isinstance(found, Taken)
     assert "keeps the file of limits locked" in caplog.text
@@ -170,12 +184,13 @@ def test_a_stopped_process_that_keeps_the_lock_stops_nobody(path: Path, caplog: 
     store.close()
 
 
+@pytest.mark.usefixtures("impatient")
 def test_what_could_not_be_settled_is_settled_later(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = fallback(path)
     one = [claim(Measure.CONCURRENT_REQUESTS, 1)]
     running = store.take(one, None)
     assert isinstance(running, Taken)
-    with opened(path) as other, other._alone():
+    with opened(path) as other, locking(other):
         store.settle(running, 0, was_sent=True)
     assert isinstance(store.take(one, None), Taken | Exceeded)
     monkeypatch.setattr(store, "_retry_at", 0.0)
