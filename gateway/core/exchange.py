@@ -47,7 +47,7 @@ class Exchange:
     __slots__ = (
         *("account", "allotment", "bytes_in", "bytes_out", "cause", "client", "cors", "deployment", "ended_at"),
         *("ending", "endpoint", "excerpt", "fields", "first_byte_at", "id", "key", "person", "place", "reason"),
-        *("sent_at", "started", "status", "usage"),
+        *("sent_at", "started", "status", "ticket", "usage"),
     )
 
     def __init__(self, request_id: str) -> None:
@@ -64,6 +64,7 @@ class Exchange:
         self.bytes_in = self.bytes_out = 0
         self.sent_at: float | None = None  # when it got its place at the upstream
         self.place: TakenPlace | None = None  # that it had; none for what takes no slot
+        self.ticket = 0  # its number in line, if it waits or has waited there
         self.first_byte_at: float | None = None
         self.ending: Ending = FINISHED
         self.usage: Usage | None = None

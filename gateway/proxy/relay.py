@@ -183,7 +183,7 @@ class Relay:
                     with pool.receiving():
                         body = await upload.read_first()
                     preparing.exchange.bytes_in = upload.size
-                connection = await pool.connect(claimant)
+                connection = await pool.connect(claimant, preparing.exchange)
                 tell_wait(preparing.exchange, connection.place)
                 return body, connection
         except TimeoutError:

@@ -7,6 +7,8 @@ class CarriedExchange(NamedTuple):
     """One request under way. `age` is in seconds, `bytes_out` what its client was sent of the answer so far.
 
     `events` are those of a stream, estimated from the size of its last ones; None for what is no stream.
+    `position` is its place in line, from 1, and `wait` the seconds until it will have a slot: None where it is in none,
+    or nobody knows yet.
     """
 
     id: str
@@ -18,6 +20,9 @@ class CarriedExchange(NamedTuple):
     bytes_out: int
     events: int | None
     is_answering: bool
+    position: int | None = None
+    wait: float | None = None
+    is_batch: bool = False
 
 
 class Exchanges(Protocol):
@@ -29,4 +34,8 @@ class Exchanges(Protocol):
 
     async def end(self, exchange_id: str) -> None:
         """Break one off, visibly for its client."""
+        ...
+
+    async def move_to_front(self, exchange_id: str) -> None:
+        """Let one that waits in line be the next."""
         ...

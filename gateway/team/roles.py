@@ -33,7 +33,7 @@ _ADMINS = (
     *("tokens.list", "tokens.create", "tokens.revoke"),
     *("deployments.list", "deployments.get", "deployments.create", "deployments.change", "deployments.remove"),
     *("deployments.pause", "deployments.resume"),
-    *("activity.list", "activity.end", "audit.list", "events.watch"),
+    *("activity.list", "activity.end", "activity.move", "audit.list", "events.watch"),
     *("usage.get", "usage.latency"),
     *("limits.list", "limits.set", "limits.change", "limits.remove"),
 )

@@ -7,6 +7,7 @@ does, each is given back when its request is over, and given anew to who is next
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from itertools import islice
 from time import monotonic
 from typing import Any
 
@@ -14,6 +15,7 @@ from gateway.proxy.queue.fair_line import Claim, FairLine, Outlook
 
 _OUTLOOK_SECONDS = 0.25  # for which what a refused request could expect is not reckoned again
 
+_MOST_SHOWN = 1000
 FULL, LATE = "full", "late"  # why a request is refused
 Message = tuple[Any, ...]  # what is said, of which deployment, and more
 Member = Hashable  # a process
@@ -134,8 +136,8 @@ class Arbiter:
         line.fair.move_to_front((member, number))
 
     def _look(self, name: str, line: _Line, member: Member) -> None:
-        """Say what each that waits in this process can expect."""
-        found = line.fair.outlooks(self._clock())
+        """Say what each of the first thousand can expect that waits in this process."""
+        found = islice(line.fair.outlooks(self._clock()), _MOST_SHOWN)
         own = [(request[1], *outlook) for request, outlook in found if request[0] == member]
         self._send(member, ("outlooks", name, own))
 

@@ -20,6 +20,7 @@ from gateway.proxy.queue.arbiter import LATE, Message
 from gateway.proxy.queue.fair_line import Claim, Outlook
 
 _RECENT = 0.2  # the weight of the newest in what is usual
+_LOOK_SECONDS = 0.2  # between two looks at what each in line can expect
 _numbers = count(1)  # of requests, in this process
 
 
@@ -119,6 +120,7 @@ class DeploymentLine:
         self._waiting: dict[int, Ticket] = {}
         self._claimants: dict[str, Claimant] = {}
         self._is_closed = False
+        self._looked_at = 0.0
         self.places = 0
         self.most = 0  # requests that may have a place or wait for one
 
@@ -182,6 +184,20 @@ class DeploymentLine:
         """Let a request be the next, if it waits in this process."""
         if ticket_number in self._waiting:
             self.tell("front", ticket_number)
+
+    def look(self) -> None:
+        """Have `outlooks` brought up to date: at once, or soon where the arbiter is elsewhere."""
+        now = monotonic()
+        if not self._waiting:
+            self.outlooks = {}
+        elif now - self._looked_at > _LOOK_SECONDS:
+            self._looked_at = now
+            self.tell("look")
+
+    def is_batch(self, key_id: str) -> bool:
+        """Whether the requests of a key wait as batch."""
+        known = self._claimants.get(key_id)
+        return known is not None and known.is_batch
 
     def turn_away(self, refusal: Callable[[], Refusal]) -> None:
         """Refuse all who wait."""

@@ -144,10 +144,9 @@ class FairLine:
             self.settle(request, None, 0.0)
 
     def move_to_front(self, request: Request) -> None:
-        """Let it be the next, before all that were moved there earlier."""
+        """Let it be the next, before all that were moved there earlier; one that was, stays as it is."""
         one = self._waiting.get(request)
-        if one is not None:
-            self._front.pop(request, None)
+        if one is not None and request not in self._front:
             self._front = {request: one, **self._front}
 
     def order(self, now: float) -> Iterator[Waiting]:

@@ -18,6 +18,7 @@ from aiohttp import web
 
 from gateway.core.deployment import Deployment
 from gateway.core.errors import Refusal
+from gateway.core.exchange import Exchange
 from gateway.proxy.queue.deployment_line import BusyError, Claimant, DeploymentLine, Place
 from gateway.proxy.queue.fair_line import Outlook
 from gateway.proxy.queue.lines import Lines
@@ -130,18 +131,19 @@ class ConnectionPool:
         finally:
             self._receiving -= 1
 
-    async def connect(self, claimant: Claimant | None) -> UpstreamConnection:
+    async def connect(self, claimant: Claimant | None, exchange: Exchange | None = None) -> UpstreamConnection:
         """A connection on which nothing has been sent yet; hand it to `release` in the end.
 
-        A `claimant` has a place with it; what takes no slot has none. Raises BusyError at once if too many wait, or
-        after `timeouts.queue` seconds in line, or if no file descriptor is free for `timeouts.connect` seconds;
-        UpstreamError if there is no connection within that time; and Refusal as soon as all are turned away.
+        A `claimant` has a place with it; what takes no slot has none. That it waits is noted on `exchange`. Raises
+        BusyError at once if too many wait, or after `timeouts.queue` seconds in line, or if no file descriptor is free
+        for `timeouts.connect` seconds; UpstreamError if there is no connection within that time; and Refusal as soon as
+        all are turned away.
         """
         if self.refusal is not None:
             raise self.refusal()
         if claimant is None:
             return await self._connect_aside()
-        place = await self._place(claimant)
+        place = await self._place(claimant, exchange)
         return self.idle_for(place) or await self.open_for(place)
 
     def idle_for(self, place: Place) -> UpstreamConnection | None:
@@ -259,13 +261,15 @@ class ConnectionPool:
         detect_death(connection.transport, self._dead_peer)
         return connection
 
-    async def _place(self, claimant: Claimant) -> Place:
+    async def _place(self, claimant: Claimant, exchange: Exchange | None) -> Place:
         """A place at once, or in line."""
         place = self.line.take(claimant)
         if place is not None:
             return place
         turn: asyncio.Future[Place | BusyError | Refusal] = asyncio.get_running_loop().create_future()
         ticket = self.line.ask(claimant, self.timeouts.queue, partial(_tell, turn))
+        if exchange is not None:
+            exchange.ticket = ticket.number
         try:
             outcome = await turn
         except asyncio.CancelledError:

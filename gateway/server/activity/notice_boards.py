@@ -42,6 +42,7 @@ class NoticeBoards:
         self._group = group
         self._asked_until = 0.0  # in the monotonic clock, which all processes of a machine share
         self._to_end: dict[str, float] = {}  # until when the others are told so
+        self._to_move: dict[str, float] = {}  # to the front of a line
 
     async def carried(self) -> Carried:
         """What all workers carry now."""
@@ -67,6 +68,12 @@ class NoticeBoards:
             self._to_end[exchange_id] = monotonic() + _ASKED_SECONDS
             self._publish()
 
+    async def move_to_front(self, exchange_id: str) -> None:
+        """Let a request be the next in its line, whichever worker carries it."""
+        if not self._own.move_to_front(exchange_id) and self._group.size > 1:
+            self._to_move[exchange_id] = monotonic() + _ASKED_SECONDS
+            self._publish()
+
     async def look_for_ever(self) -> None:
         """Do what the boards of the others ask for."""
         while True:
@@ -74,6 +81,8 @@ class NoticeBoards:
             for board in boards:
                 for exchange_id in board["to_end"]:
                     self._own.end(exchange_id)
+                for exchange_id in board["to_move"]:
+                    self._own.move_to_front(exchange_id)
             if any(board["asked_until"] > monotonic() for board in boards):
                 self._publish()
             await asyncio.sleep(_LOOK_SECONDS)
@@ -99,11 +108,13 @@ class NoticeBoards:
     def _publish(self) -> None:
         now = monotonic()
         self._to_end = {name: until for name, until in self._to_end.items() if until > now}
+        self._to_move = {name: until for name, until in self._to_move.items() if until > now}
         self._group.publish_notices(
             orjson.dumps(
                 {
                     "asked_until": self._asked_until,
                     "to_end": list(self._to_end),
+                    "to_move": list(self._to_move),
                     "carried_at": now,
                     "exchanges": [tuple(one) for one in self._own.rows()],
                     "connections": self._connections(),
@@ -122,7 +133,7 @@ BOARDS = web.AppKey("boards", NoticeBoards)
 def set_up(app: web.Application) -> None:
     """Know what is under way; where there are several workers, of all of them."""
     group, pools = app[WORKER_GROUP], app[POOLS]
-    app[BOARDS] = NoticeBoards(ExchangesUnderWay(app[RELAY], group.number), pools, group)
+    app[BOARDS] = NoticeBoards(ExchangesUnderWay(app[RELAY], pools, group.number), pools, group)
     if group.size > 1:
         app.cleanup_ctx.append(_looking)
 

@@ -74,6 +74,7 @@ class RequestInLine:
     def wait(self, claimant: Claimant) -> None:
         """Get in line."""
         self._ticket = self.pool.line.ask(claimant, self.pool.timeouts.queue, self._outcome_known)
+        self.exchange.ticket = self._ticket.number
 
     # --- from the gateway
 

@@ -10,7 +10,7 @@ from gateway.server.pages.layout import base_path, is_by_itself, may, page, redi
 from gateway.server.pages.live_part import live_part
 from gateway.server.pages.operations import do
 from gateway.team.actor import Actor
-from gateway.team.operation_error import NotFound
+from gateway.team.operation_error import Conflict, NotFound
 from gateway.team.roles import Reach
 
 
@@ -32,11 +32,20 @@ async def end(request: web.Request, actor: Actor) -> web.StreamResponse:
     return redirect(request, "/activity")
 
 
+@page
+async def move(request: web.Request, actor: Actor) -> web.Response:
+    """Let a request be the next in its line. One that has had its turn meanwhile is what was wanted."""
+    with suppress(NotFound, Conflict):
+        await do(request, actor, "activity.move", request.match_info["exchange"])
+    return redirect(request, "/activity")
+
+
 async def _live(request: web.Request, actor: Actor) -> dict[str, Any]:
     found = await do(request, actor, "activity.list")
     return {
         "items": found.items,
         "silent": (await request.app[BOARDS].carried()).silent,
         "may_end": may(actor, "activity.end"),
+        "may_move": may(actor, "activity.move"),
         "base": base_path(request),
     }

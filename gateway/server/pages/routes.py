@@ -28,6 +28,7 @@ ROUTES = (
     ("POST", "/deployments/{deployment}/{action}", "deployments.overview.act"),
     ("GET", "/activity", "activity.overview"),
     ("POST", "/activity/{exchange}/end", "activity.end"),
+    ("POST", "/activity/{exchange}/move", "activity.move"),
     ("GET", "/keys", "keys.overview"),
     ("POST", "/keys", "keys.create"),
     ("GET", "/keys/{key}", "keys.one"),

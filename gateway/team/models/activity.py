@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from gateway.config.setting_types import Id
+from gateway.core.account import Priority
 from gateway.team.models.common import Answer, Moment, Request
 
 
@@ -11,7 +12,8 @@ class Activity(Answer):
 
     `bytes` is what the client was sent of the answer so far; `events` is null for what is no stream, and else
     estimated from the size of the last ones. `started_at` is to the second. `is_answering` is false in line, and
-    until the answer begins.
+    until the answer begins. `position` is its place in line, from 1, and `expected_wait` in how many seconds it will
+    have a slot; both are null where it does not wait, or nothing is known yet.
     """
 
     id: str
@@ -25,6 +27,9 @@ class Activity(Answer):
     bytes: int
     events: int | None
     is_answering: bool
+    priority: Priority
+    position: int | None
+    expected_wait: float | None
 
 
 class ActivityQuery(Request):

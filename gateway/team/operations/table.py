@@ -317,6 +317,14 @@ _ACTIVITY = (
         activity.end_activity,
         activity_models.Activity,
     ),
+    Operation(
+        "activity.move",
+        "POST",
+        "/activity/{request}/move",
+        "Let a request that waits in line be the next.",
+        activity.move_activity,
+        activity_models.Activity,
+    ),
 )
 _AUDIT = (
     Operation(

@@ -36,7 +36,11 @@ async def two_workers(*, both_look: bool = True) -> AsyncIterator[tuple[list[Car
     files = [os.memfd_create(f"board-{number}") for number in (0, 1)]
     relays = [Carrying(), Carrying()]
     boards = [
-        NoticeBoards(ExchangesUnderWay(relay, number), ConnectionPools(), WorkerGroup(number, 2, (), None, files))
+        NoticeBoards(
+            ExchangesUnderWay(relay, ConnectionPools(), number),
+            ConnectionPools(),
+            WorkerGroup(number, 2, (), None, files),
+        )
         for number, relay in enumerate(relays)
     ]
     looking = [asyncio.create_task(board.look_for_ever()) for board in boards[: 2 if both_look else 1]]

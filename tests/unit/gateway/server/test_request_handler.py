@@ -11,6 +11,7 @@ from yarl import URL
 from gateway.core import errors
 from gateway.core.account import Key, digest_of
 from gateway.core.deployment import Deployment, Status
+from gateway.core.exchange import Exchange
 from gateway.proxy.queue.deployment_line import Claimant
 from gateway.proxy.relay import RELAY
 from gateway.proxy.upstream.connection import UpstreamConnection
@@ -124,9 +125,9 @@ async def test_a_connection_that_stands_as_the_drain_ends_is_not_used(monkeypatc
         connect = ConnectionPool.connect
 
         async def connect_at_the_end_of_the_drain(
-            upstream: ConnectionPool, claimant: Claimant | None
+            upstream: ConnectionPool, claimant: Claimant | None, exchange: Exchange
         ) -> UpstreamConnection:
-            connection = await connect(upstream, claimant)
+            connection = await connect(upstream, claimant, exchange)
             gateway.app[RELAY].cut_all()
             return connection
 
