@@ -1,5 +1,7 @@
 """`gguf-gateway usage`: who used how much, as a table, as CSV or as JSON."""
 
+import shutil
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -14,6 +16,10 @@ from gateway.team.usage_csv import as_csv as as_csv_text
 
 _BY = (*SUBJECTS, *TIMES, *(f"{time},{subject}" for time in TIMES for subject in SUBJECTS))
 _NUMBERS = ("REQUESTS", "IN", "CACHED", "OUT", "IN LINE", "SLOT", "FIRST BYTE", "DURATION", "UNFINISHED", "COST")
+
+
+_SPARE = ("ACCOUNT", "FIRST BYTE", "DURATION")  # left out on a terminal that is narrower than this
+_WIDE = 110
 
 
 class _By(click.Choice[str]):
@@ -72,8 +78,15 @@ def _print(found: UsageReport, by: str) -> None:
     if len(rows) > 1:
         rows.append((*("total" if not index else "" for index in range(len(label))), *_cells(found.total)))
     columns = (*label, *_NUMBERS[:-1], cost)
+    shown = [index for index, column in enumerate(columns) if column not in _SPARE or not _is_narrow()]
     nothing = f"Nothing was used from {when(found.since)} to {when(found.until)}."
-    print_table(columns, rows, empty=nothing, numbers=(*_NUMBERS, cost))
+    cut = [[row[index] for index in shown] for row in (columns, *rows)]
+    print_table(cut[0], cut[1:], empty=nothing, numbers=(*_NUMBERS, cost))
+
+
+def _is_narrow() -> bool:
+    """Whether what is printed is for a terminal in which not everything has a place beside each other."""
+    return sys.stdout.isatty() and shutil.get_terminal_size().columns < _WIDE
 
 
 def _called(one: UsageRow, names: Sequence[str]) -> tuple[str, ...]:

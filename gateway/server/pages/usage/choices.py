@@ -30,15 +30,16 @@ class Choices:
     last: date | None
     since: datetime
     until: datetime
+    has_hours: bool  # whether the hours of this span are still kept
 
     @classmethod
-    def of(cls, query: Mapping[str, str], now: datetime, zone: ZoneInfo) -> Self:
+    def of(cls, query: Mapping[str, str], now: datetime, zone: ZoneInfo, hours_days: int) -> Self:
         """What a query asks for; what it does not say, or nobody knows, is as by default. Raises Invalid for days."""
         span, by = query.get("span", ""), query.get("by", "")
         by, deployment = by if by in SUBJECTS else "key", query.get("deployment", "").strip()[:64]
         if span != _CUSTOM:
             span = span if span in SPANS else "24h"
-            return cls(span, by, deployment, None, None, now - _LENGTHS[span], now)
+            return cls(span, by, deployment, None, None, now - _LENGTHS[span], now, has_hours=True)
         today = now.astimezone(zone).date()
         last = _day(query.get("to", ""), today)
         first = _day(query.get("from", ""), last)
@@ -47,12 +48,13 @@ class Choices:
             message = f"These are more than {_MOST_DAYS} days: ask the command line, or the admin API, for as much."
             raise Invalid(message, [FieldError("from", "lies too long before")])
         begin, end = _start(first, zone), _start(last + timedelta(days=1), zone)
-        return cls(span, by, deployment, first, last, begin, end)
+        has_hours = begin >= now - timedelta(days=hours_days)
+        return cls(span, by, deployment, first, last, begin, end, has_hours)
 
     @property
     def time(self) -> str:
         """How time is divided."""
-        return "hour" if self.until - self.since <= _BY_HOUR else "day"
+        return "hour" if self.has_hours and self.until - self.since <= _BY_HOUR else "day"
 
     def totals(self) -> UsageQuery:
         """A row for each subject."""

@@ -75,4 +75,5 @@ async def download(request: web.Request, actor: Actor) -> web.Response:
 
 
 def _chosen(request: web.Request) -> Choices:
-    return Choices.of(request.query, datetime.now(UTC), ZoneInfo(request.app[TEAM].server.time_zone))
+    server = request.app[TEAM].server
+    return Choices.of(request.query, datetime.now(UTC), ZoneInfo(server.time_zone), server.usage.hours_days)

@@ -10,6 +10,7 @@ import pytest
 from tests.harness.processes.commands import read
 from tests.harness.storage.usage_rows import used
 from tests.unit.gateway.cli.remote.conftest import Ask
+from tests.unit.gateway.cli.test_escape_codes import on_a_terminal
 
 NOW = datetime.now(UTC)
 
@@ -71,3 +72,14 @@ def test_nothing_used_is_said_and_so_is_what_cannot_be_asked(on_machine: Ask, ke
 def test_hours_of_which_the_keys_are_unknown_are_said(on_machine: Ask, key: str, folder: Path) -> None:
     used(folder / "gateway.db", NOW, key="")
     assert "Of 1 hours the keys are not known" in on_machine("usage").stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("columns", "is_whole"), [("140", True), ("80", False)])
+def test_the_table_fits_the_terminal(key: str, folder: Path, columns: str, is_whole: bool) -> None:
+    used(folder / "gateway.db", NOW, key=key, requests=900_000, tokens=(9_000_000, 1_000, 9_000_000))
+    place = ("--database", str(folder / "gateway.db"))
+    shown = on_a_terminal(("usage", *place), COLUMNS=columns, NO_COLOR="1").splitlines()
+    assert shown[0].split()[0] == "KEY"
+    assert ("FIRST BYTE" in shown[0], "ACCOUNT" in shown[0]) == (is_whole, is_whole)
+    assert max(map(len, shown)) <= int(columns)

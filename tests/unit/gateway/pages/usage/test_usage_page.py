@@ -69,7 +69,7 @@ async def test_the_charts_follow_and_say_the_same_as_their_tables(ada: Browser, 
     await to_thread(took, place, NOW, "first_byte", {5: 3})
     html = await page(ada, "part=charts")
     assert len(re.findall('<svg [^>]*class="chart" [^>]*role="img"', html)) == 5
-    assert "Nobody had to wait." in html
+    assert html.count("Nothing is known of this time.") == 1
     hour = f"{NOW:%H}:00" if NOW.hour else f"{NOW:%d %b}"
     assert f"<title>key_a, {hour}: 707</title>" in html
     assert re.search(rf'<th scope="row">{hour}</th><td>707</td><td>0</td>', html)
@@ -99,6 +99,18 @@ async def test_days_are_bars_where_the_span_is_long(ada: Browser, place: Path) -
     custom = f"span=custom&from={NOW - 6 * DAY:%Y-%m-%d}&to={NOW - 5 * DAY:%Y-%m-%d}"
     assert "<dt>requests</dt><dd>1</dd>" in await page(ada, custom)
     assert "Nothing was used" in await page(ada, f"span=custom&from={NOW:%Y-%m-%d}&to={NOW:%Y-%m-%d}")
+
+
+async def test_of_days_whose_hours_are_gone_the_bars_are_days(tmp_path: Path, place: Path) -> None:
+    async with (
+        team_serving(tmp_path, "acme", usage={"hours_days": 3}) as team,
+        browsing(team, await team.person("ada")) as ada,
+    ):
+        await to_thread(used, place, NOW - 9 * DAY)
+        day = f"{NOW - 9 * DAY:%Y-%m-%d}"
+        html = await page(ada, f"span=custom&from={day}&to={day}&part=charts")
+        assert f"<title>key_a, {NOW - 9 * DAY:%d %b}: 15</title>" in html
+        assert "Nobody had to wait." in html
 
 
 @pytest.mark.parametrize("query", ["from=yesterday", "from=0001-01-01", "to=9999-12-31", "from=2020-01-01"])
