@@ -50,7 +50,7 @@ class ResponseWriter:
             framing += b"Connection: keep-alive\r\n"
         self._unsent = b"%b\r\n%b%b%b%b\r\n%b%b%b" % (
             _status_line(head.status, speaks_http11),
-            head.lines,
+            head.lines if exchange.allotment is None else headers.without_limits(head.lines),
             framing,
             exchange.fields,
             _date_line(int(time())),

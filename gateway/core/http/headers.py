@@ -50,6 +50,8 @@ ANTHROPIC_REQUEST_ID = "request-id"  # the same, where Anthropic's SDKs look for
 ALWAYS = MappingProxyType({"Server": "gguf-gateway", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"})
 ALWAYS_LINES = "".join(f"{name}: {value}\r\n" for name, value in ALWAYS.items()).encode() + b"\r\n"  # ends a head
 
+_OF_LIMITS = (b"x-ratelimit-", b"anthropic-ratelimit-")
+
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
 
@@ -137,6 +139,13 @@ def _line(name: bytes, value: bytes) -> bytes:
 def _downward_name(name: bytes) -> bytes | None:
     """How a header that may go down is written; None for the others."""
     return _DOWN.get(name, name if name.startswith(_DOWN_PREFIXES) else None)
+
+
+def without_limits(lines: bytes) -> bytes:
+    """Lines of a head without those that tell of limits: an upstream's own are none of the client's, who has others."""
+    if b"ratelimit-" not in lines:
+        return lines
+    return b"".join([line for line in lines.splitlines(keepends=True) if not line.startswith(_OF_LIMITS)])
 
 
 def request_id_lines(request_id: str) -> bytes:
