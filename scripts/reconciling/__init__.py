@@ -1,0 +1,1 @@
+"""What `scripts/reconcile.py` is made of: what is asked, where, and both sides' sums."""

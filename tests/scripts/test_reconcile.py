@@ -1,0 +1,30 @@
+"""The ledger's sums beside a model server's own counters, to the token."""
+
+import asyncio
+
+import pytest
+
+from scripts.reconcile import MOCK, Difference, reconcile
+from scripts.reconciling.site import Site, Tokens
+
+
+def test_the_ledger_agrees_with_the_mock_to_the_token() -> None:
+    kept, served, counted = asyncio.run(reconcile(MOCK, 60, 5))
+    assert (kept.requests, kept.counted) == (5, counted.written)
+    assert 0 < counted.written <= served.written
+
+
+@pytest.mark.tools
+@pytest.mark.timeout(900)
+def test_ten_thousand_mixed_requests_are_accounted_to_the_token() -> None:
+    kept, _, _ = asyncio.run(reconcile(MOCK, 10_000, 100, seed=2))
+    assert kept.requests == 100
+
+
+def test_a_token_too_many_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def one_too_many(_site: Site) -> Tokens:
+        return Tokens(0, 0, 1)
+
+    monkeypatch.setattr(Site, "served", one_too_many)
+    with pytest.raises(Difference, match=r"of 2 that finished: the server Tokens\(read=0, cached=0, written=1\)"):
+        asyncio.run(reconcile(MOCK, 2, 0, ("/tokenize",)))
