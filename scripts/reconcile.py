@@ -76,11 +76,8 @@ def main(requests: int, cut: int, server: str | None, model: str | None, embeddi
     paths: tuple[str, ...] = STREAMED + OTHERS
     if server is not None and model is not None:
         command = (server, "-m", model, "-t", "1", "-np", "4", "-c", "8192", "--metrics", "--no-webui")
-        command, paths = (
-            ((*command, "--embeddings", "--pooling", "mean"), OTHERS)
-            if embeddings
-            else (command, (*STREAMED, "/tokenize"))
-        )
+        paths = OTHERS if embeddings else (*STREAMED, "/tokenize")
+        command += ("--embeddings", "--pooling", "mean") if embeddings else ()
     try:
         kept, served, counted = asyncio.run(reconcile(command, requests, cut, paths))
     except Difference as error:

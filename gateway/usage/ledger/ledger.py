@@ -15,11 +15,12 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from gateway.config.document import SourceError
-from gateway.core.exchange import Exchange
+from gateway.core.exchange import FINISHED, Exchange
 from gateway.telemetry import usage_counts
 from gateway.telemetry.usage_counts import UsageCounts
+from gateway.usage.ledger.prompt_sizes import PromptSizes
 from gateway.usage.ledger.sqlite_writer import SqliteWriter
-from gateway.usage.ledger.sums import COLUMNS, PERIOD_SECONDS, Batch, Period, PeriodSums, period_at
+from gateway.usage.ledger.sums import COLUMNS, PERIOD_SECONDS, AccountingPeriod, Batch, PeriodSums, period_at
 
 _MOST_ROWS = 20_000  # kept while the database is away: some 12 MB; beyond them the oldest hours are merged
 _SECONDS = 1.0  # between two batches: with the time that one takes, a killed process loses less than 2 s
@@ -66,7 +67,7 @@ class Ledger:
         clock: Callable[[], float] = time,
     ) -> None:
         self.problem: str | None = None
-        self.merged: set[Period] = set()
+        self.merged: set[AccountingPeriod] = set()
         self.failing_since = 0.0
         self._counts = counts
         self._writer = writer
@@ -75,13 +76,16 @@ class Ledger:
         self._clock = clock
         self._writing = asyncio.Lock()
         self._failed: Batch | None = None
-        self._periods: dict[Period, PeriodSums] = {}
+        self._periods: dict[AccountingPeriod, PeriodSums] = {}
+        self._prompt_sizes = PromptSizes()
         self._ended: list[Exchange] = []  # in the last second
 
     def add(self, exchange: Exchange) -> None:
         """Add an exchange that is over. It has a key, a deployment and an endpoint."""
         if self._writer is not None:
             self._ended.append(exchange)
+            if exchange.ending is not FINISHED:
+                self._prompt_sizes.add_to(exchange)
 
     async def kept(self, _app: web.Application) -> AsyncIterator[None]:
         """Batches are written while the gateway serves, and a last one as it stops."""
@@ -125,7 +129,8 @@ class Ledger:
             turned = bisect_left(ended, monotonic() - (now - quarter), key=attrgetter("ended_at"))
             for at, exchanges in ((quarter - 1, ended[:turned]), (now, ended[turned:])):
                 if exchanges:
-                    self._periods.setdefault(period_at(at, self._zone), PeriodSums()).add(exchanges, at)
+                    sums = self._periods.setdefault(period_at(at, self._zone), PeriodSums())
+                    sums.add(exchanges, at, self._prompt_sizes)
             self._bound()
 
     def _bound(self) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.registry.database.engine import database_url, engine_for, in_sentences, name_of
 from gateway.registry.database.team_tables import key_uses
 from gateway.registry.database.usage_tables import usage_batches, usage_days, usage_hours, usage_latency
-from gateway.usage.ledger.sums import COLUMNS, Batch, UsageRow
+from gateway.usage.ledger.sums import COLUMNS, Batch, SumsRow
 
 Rows = Iterable[dict[str, Any]]
 _NOT_OF_KEY = {"person", *COLUMNS}
@@ -61,7 +61,7 @@ async def _write(connection: AsyncConnection, batch: Batch) -> None:
     await _note_key_uses(connection, batch.key_uses())
 
 
-def _fields(row: UsageRow) -> dict[str, Any]:
+def _fields(row: SumsRow) -> dict[str, Any]:
     return {**row.who._asdict(), "person": row.person, **dict(zip(COLUMNS, row.values, strict=True))}
 
 

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from gateway.core.exchange import Exchange
+from gateway.core.exchange import FINISHED, Exchange
 from gateway.telemetry.metrics import BOUNDS
+from gateway.usage.ledger.prompt_sizes import PromptSizes
 
 PERIOD_SECONDS = 900  # in which neither hour nor day changes: zones begin their days at a quarter of an hour
 COLUMNS = (  # of `gateway/registry/database/usage_tables.py`, in the order of `_ADDED`
@@ -24,7 +25,7 @@ Values = tuple[int | float, ...]
 _BUCKETS = len(BOUNDS) + 1
 
 
-class Period(NamedTuple):
+class AccountingPeriod(NamedTuple):
     """When an exchange ended: the hour, in UTC, and the day in the zone of `server.time_zone`, like 2026-11-28."""
 
     hour: datetime
@@ -41,7 +42,7 @@ class Who(NamedTuple):
     ending: str
 
 
-class Latency:
+class DurationBuckets:
     """How many exchanges of a deployment took how long: for each measure, numbers by BOUNDS, and one above."""
 
     __slots__ = ("duration", "first_byte", "queue")
@@ -67,7 +68,7 @@ class Sums:
         *("tokens_cached", "tokens_counted", "tokens_in", "tokens_out"),
     )
 
-    def __init__(self, latency: Latency) -> None:
+    def __init__(self, latency: DurationBuckets) -> None:
         self.latency = latency  # which rows of a deployment share
         self.person = ""
         self.ended_at = 0.0  # the last of them, in seconds since 1970
@@ -125,10 +126,13 @@ class PeriodSums:
 
     def __init__(self) -> None:
         self.rows: dict[Who, Sums] = {}
-        self.latency: dict[tuple[str, str], Latency] = {}  # by account and deployment
+        self.latency: dict[tuple[str, str], DurationBuckets] = {}  # by account and deployment
 
-    def add(self, exchanges: Iterable[Exchange], at: float) -> None:
-        """Add exchanges that ended `at` a moment, in seconds since 1970, or in the second before."""
+    def add(self, exchanges: Iterable[Exchange], at: float, prompt_sizes: PromptSizes | None = None) -> None:
+        """Add exchanges that ended `at` a moment, in seconds since 1970, or in the second before.
+
+        `prompt_sizes` learn from those that finished.
+        """
         groups: defaultdict[tuple[str | None, ...], list[Exchange]] = defaultdict(list)
         for one in exchanges:
             groups[one.account, one.key, one.deployment, one.endpoint, one.ending._value_].append(one)
@@ -136,6 +140,8 @@ class PeriodSums:
             row = self.row(Who(*(part or "" for part in who)))
             row.add(group)
             row.ended_at = at
+            if prompt_sizes is not None and group[0].ending is FINISHED:
+                prompt_sizes.learn(group)
 
     @property
     def is_merged(self) -> bool:
@@ -154,21 +160,21 @@ class PeriodSums:
         """The row of somebody, a new one if there is none yet."""
         row = self.rows.get(who)
         if row is None:
-            latency = self.latency.setdefault((who.account, who.deployment), Latency())
+            latency = self.latency.setdefault((who.account, who.deployment), DurationBuckets())
             row = self.rows[who] = Sums(latency)
         return row
 
 
-class UsageRow(NamedTuple):
+class SumsRow(NamedTuple):
     """One row of a batch, for the hour and for the day."""
 
-    period: Period
+    period: AccountingPeriod
     who: Who
     person: str
     values: Values
 
 
-class LatencyRow(NamedTuple):
+class BucketRow(NamedTuple):
     """How many exchanges of an hour fell into one bucket."""
 
     hour: datetime
@@ -185,7 +191,7 @@ class Batch:
     Nothing is added to its sums any more, so that a thread may read it.
     """
 
-    def __init__(self, periods: dict[Period, PeriodSums]) -> None:
+    def __init__(self, periods: dict[AccountingPeriod, PeriodSums]) -> None:
         self.id = uuid.uuid4().hex
         self._periods = periods
 
@@ -194,18 +200,18 @@ class Batch:
         """How many exchanges are in it."""
         return sum(row.requests for sums in self._periods.values() for row in sums.rows.values())
 
-    def usage(self) -> Iterator[UsageRow]:
+    def usage(self) -> Iterator[SumsRow]:
         """The sums, a row for each who used anything."""
         for period, sums in self._periods.items():
             for who, row in sums.rows.items():
-                yield UsageRow(period, Who(*who), row.person, row.values())
+                yield SumsRow(period, Who(*who), row.person, row.values())
 
-    def latency(self) -> Iterator[LatencyRow]:
+    def latency(self) -> Iterator[BucketRow]:
         """How long exchanges took."""
         for period, sums in self._periods.items():
             for place, one in sums.latency.items():
                 for measure, bucket, number in one.buckets():
-                    yield LatencyRow(period.hour, *place, measure, bucket, number)
+                    yield BucketRow(period.hour, *place, measure, bucket, number)
 
     def key_uses(self) -> dict[str, datetime]:
         """When each key was last used, to the minute."""
@@ -216,10 +222,10 @@ class Batch:
         return {key: datetime.fromtimestamp(at // 60 * 60, UTC) for key, at in last.items() if key}
 
 
-def period_at(seconds: float, zone: ZoneInfo) -> Period:
+def period_at(seconds: float, zone: ZoneInfo) -> AccountingPeriod:
     """The period of a moment, in seconds since 1970."""
     hour = datetime.fromtimestamp(seconds // 3600 * 3600, UTC)
-    return Period(hour, datetime.fromtimestamp(seconds, zone).date().isoformat())
+    return AccountingPeriod(hour, datetime.fromtimestamp(seconds, zone).date().isoformat())
 
 
 def _spread(numbers: list[int], seconds: list[float]) -> None:

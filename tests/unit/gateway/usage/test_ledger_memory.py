@@ -11,7 +11,7 @@ from gateway.core.exchange import Exchange
 from gateway.core.usage import Usage
 from gateway.usage.ledger import ledger as ledger_module
 from gateway.usage.ledger.ledger import Ledger
-from gateway.usage.ledger.sums import Batch, UsageRow
+from gateway.usage.ledger.sums import Batch, SumsRow
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC).timestamp()
 HOUR = 3600.0
@@ -36,7 +36,7 @@ class Shelf:
 
     async def close(self) -> None: ...
 
-    def rows(self) -> Iterator[UsageRow]:
+    def rows(self) -> Iterator[SumsRow]:
         """Of all batches, each once."""
         for batch in {batch.id: batch for batch in self.batches}.values():
             yield from batch.usage()

@@ -14,12 +14,12 @@ from gateway.registry.database.migrate import prepare
 from gateway.usage.ledger.ledger import Writer
 from gateway.usage.ledger.server_writer import ServerWriter
 from gateway.usage.ledger.sqlite_writer import SqliteWriter
-from gateway.usage.ledger.sums import Batch, Period, PeriodSums, Who
+from gateway.usage.ledger.sums import AccountingPeriod, Batch, PeriodSums, Who
 from tests.harness.storage.databases import rows
 
-NOON = Period(datetime(2026, 11, 28, 12, tzinfo=UTC), "2026-11-28")
-LATER = Period(datetime(2026, 11, 28, 13, tzinfo=UTC), "2026-11-28")
-TOMORROW = Period(datetime(2026, 11, 28, 23, tzinfo=UTC), "2026-11-29")
+NOON = AccountingPeriod(datetime(2026, 11, 28, 12, tzinfo=UTC), "2026-11-28")
+LATER = AccountingPeriod(datetime(2026, 11, 28, 13, tzinfo=UTC), "2026-11-28")
+TOMORROW = AccountingPeriod(datetime(2026, 11, 28, 23, tzinfo=UTC), "2026-11-29")
 ANN, BEN = (Who("acme", key, "chat", "/v1/messages", "finished") for key in ("key_ann", "key_ben"))
 TABLES = ("usage_hours", "usage_days", "usage_latency", "key_uses")
 USED_AT = 1_800_000_000.0
@@ -43,9 +43,9 @@ async def writer(request: pytest.FixtureRequest, file: Path) -> AsyncIterator[Wr
     await writer.close()
 
 
-def batch(*uses: tuple[Period, Who], at: float = USED_AT, person: str = "") -> Batch:
+def batch(*uses: tuple[AccountingPeriod, Who], at: float = USED_AT, person: str = "") -> Batch:
     """One of these exchanges, of 3 tokens in and 5 out each."""
-    periods: dict[Period, PeriodSums] = {}
+    periods: dict[AccountingPeriod, PeriodSums] = {}
     for period, who in uses:
         exchange = Exchange("x")
         exchange.account, exchange.key, exchange.deployment, exchange.endpoint, _ = who

@@ -9,9 +9,18 @@ from sqlalchemy import String
 from gateway.core.exchange import Ending, Exchange
 from gateway.core.usage import Usage
 from gateway.registry.database.usage_tables import usage_days, usage_hours
-from gateway.usage.ledger.sums import COLUMNS, Batch, Latency, Period, PeriodSums, Sums, Who, period_at
+from gateway.usage.ledger.sums import (
+    COLUMNS,
+    AccountingPeriod,
+    Batch,
+    DurationBuckets,
+    PeriodSums,
+    Sums,
+    Who,
+    period_at,
+)
 
-NOON = Period(datetime(2026, 11, 28, 12, tzinfo=UTC), "2026-11-28")
+NOON = AccountingPeriod(datetime(2026, 11, 28, 12, tzinfo=UTC), "2026-11-28")
 WHO = Who("acme", "key_1", "chat", "/v1/messages", "finished")
 
 
@@ -28,7 +37,7 @@ def exchange(waited: float | None = 0.0, first_byte: float | None = 0.2, took: f
 
 
 def values(*exchanges: Exchange) -> dict[str, float]:
-    sums = Sums(Latency())
+    sums = Sums(DurationBuckets())
     sums.add(list(exchanges))
     return dict(zip(COLUMNS, sums.values(), strict=True))
 
