@@ -1,17 +1,16 @@
 """Usage as the gateway writes it, put into an SQLite database by hand."""
 
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import BigInteger, Float, create_engine
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Table
 
 from gateway.registry.database.usage_tables import usage_days, usage_hours, usage_latency
-
-_SUMS = tuple(
-    column.name for column in usage_hours.c if not column.primary_key and isinstance(column.type, BigInteger | Float)
-)
+from tests.harness.patience import PATIENCE
 
 
 def used(
@@ -44,23 +43,29 @@ def used(
         **dict(zip(("tokens_in", "tokens_cached", "tokens_out"), tokens, strict=True)),
         **dict(zip(("queue_seconds", "slot_seconds", "first_byte_seconds", "duration_seconds"), seconds, strict=True)),
     }
-    hour = when.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    engine = create_engine(f"sqlite:///{place}")
-    with engine.begin() as connection:
-        day = when.astimezone(ZoneInfo(zone)).date().isoformat()
-        for table, time in ((usage_hours, {"hour": hour}), (usage_days, {"day": day})):
-            new = insert(table)
-            added = {c.name: c + new.excluded[c.name] for c in table.c if c.name in row and c.name in _SUMS}
-            connection.execute(new.on_conflict_do_update(set_=added), {**row, **time})
-    engine.dispose()
+    day = when.astimezone(ZoneInfo(zone)).date().isoformat()
+    _write(place, (usage_hours, {**row, "hour": _hour(when)}), (usage_days, {**row, "day": day}))
 
 
 def took(place: Path, when: datetime, measure: str, buckets: dict[int, int], *, deployment: str = "demo") -> None:
     """Note how long something took in an hour: how many in which bucket."""
-    hour = when.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    engine = create_engine(f"sqlite:///{place}")
-    row = {"hour": hour, "account": "acme", "deployment": deployment, "measure": measure}
-    with engine.begin() as connection:
-        many = [{**row, "bucket": bucket, "number": number} for bucket, number in buckets.items()]
-        connection.execute(usage_latency.insert(), many)
-    engine.dispose()
+    row = {"hour": _hour(when), "account": "acme", "deployment": deployment, "measure": measure}
+    _write(place, *((usage_latency, {**row, "bucket": bucket, "number": number}) for bucket, number in buckets.items()))
+
+
+def _hour(when: datetime) -> str:
+    """As SQLAlchemy stores it in SQLite."""
+    return f"{when.astimezone(UTC):%Y-%m-%d %H}:00:00.000000"
+
+
+def _write(place: Path, *rows: tuple[Table, Mapping[str, object]]) -> None:
+    """Add rows to those that are there."""
+    with closing(sqlite3.connect(place, timeout=PATIENCE)) as database, database:
+        for table, row in rows:
+            names, values = ", ".join(row), ", ".join(f":{name}" for name in row)
+            sums = [name for name in row if not table.c[name].primary_key and name != "person"]
+            added = ", ".join(f"{name} = {name} + excluded.{name}" for name in sums)
+            database.execute(
+                f"INSERT INTO {table} ({names}) VALUES ({values}) ON CONFLICT DO UPDATE SET {added}",
+                row,
+            )

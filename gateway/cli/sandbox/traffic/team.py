@@ -4,9 +4,8 @@ import secrets
 from dataclasses import dataclass
 
 from gateway.core.account import Priority
-from gateway.registry.database.tables import keys
 from gateway.team.actor import Actor, ActorKind, Face, Way, machine_actor
-from gateway.team.models.keys import CreatedKey, NewKey
+from gateway.team.models.keys import NewKey
 from gateway.team.operations.keys import create_key
 from gateway.team.operations.people import add_person
 from gateway.team.roles import Role
@@ -40,8 +39,7 @@ async def gather_team(database: TeamDatabase, account: str) -> list[Player]:
         actor = Actor(ActorKind.PERSON, person_id, person, Role.MEMBER, Way(Face.PAGE), frozenset({account}))
         async with database.change(actor) as unit:
             for name in names:
-                made: CreatedKey = await create_key(unit, NewKey(account=account, name=name))
-                if name == _BATCH:
-                    await unit.registry.update(keys, made.id, {"priority": Priority.BATCH.value})
+                priority = Priority.BATCH if name == _BATCH else Priority.INTERACTIVE
+                made = await create_key(unit, NewKey(account=account, name=name, priority=priority))
                 players.append(Player(name, made.key))
     return players
