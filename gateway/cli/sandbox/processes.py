@@ -8,7 +8,9 @@ import tempfile
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
@@ -19,6 +21,7 @@ from gateway.cli.sandbox.real_process import RealProcess
 from gateway.cli.sandbox.sandbox_control import SandboxControl
 from gateway.cli.sandbox.status_file import StatusFile
 from gateway.cli.sandbox.team import team_database
+from gateway.cli.sandbox.traffic.history import write_history
 from gateway.cli.sandbox.traffic.playing import Traffic
 from gateway.cli.sandbox.traffic.team import gather_team
 from gateway.config.settings import Server
@@ -99,7 +102,7 @@ async def serve_sandbox(
         follower = FileFollower(file.path, team.database, team.registry)
         await follower.take_all()
         sign_in_path = await team.invite_who_started_it(settings.accounts)
-        traffic = await _traffic(definition, team.database) if with_traffic else None
+        traffic = await _traffic(definition, team.database, settings.server) if with_traffic else None
         control = SandboxControl(control_port, mocks, team.registry, file, follower)
 
         def tell(reached: Reached) -> None:
@@ -118,11 +121,13 @@ async def serve_sandbox(
         await serve(settings.server, team.registry, tell, stop_pipe, extend=extend)
 
 
-async def _traffic(definition: Definition, database: TeamDatabase) -> Traffic:
+async def _traffic(definition: Definition, database: TeamDatabase, server: Server) -> Traffic:
     """A team on the mocks of the first account. Raises SandboxError where there is none."""
     account = next(iter(definition.document["accounts"]), None)
     deployments = definition.document["deployments"]
     names = [name for name in definition.mocks if deployments[name]["account"] == account]
     if account is None or not names:
         raise SandboxError("--traffic needs a deployment with a mock, of the definition's first account.")
-    return Traffic(await gather_team(database, account), names)
+    players = await gather_team(database, account)
+    await write_history(database, account, names[0], players, datetime.now(ZoneInfo(server.time_zone)))
+    return Traffic(players, names)

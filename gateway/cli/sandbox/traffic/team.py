@@ -23,10 +23,12 @@ _BATCH = "nightly-batch"
 
 @dataclass(frozen=True, slots=True)
 class Player:
-    """A key that makes requests: its name, and its text."""
+    """A key that makes requests: its id, its name and its text, and the id of whom it belongs to."""
 
+    id: str
     name: str
     key: str
+    person: str
 
 
 async def gather_team(database: TeamDatabase, account: str) -> list[Player]:
@@ -41,5 +43,5 @@ async def gather_team(database: TeamDatabase, account: str) -> list[Player]:
             for name in names:
                 priority = Priority.BATCH if name == _BATCH else Priority.INTERACTIVE
                 made = await create_key(unit, NewKey(account=account, name=name, priority=priority))
-                players.append(Player(name, made.key))
+                players.append(Player(made.id, name, made.key, person_id))
     return players

@@ -11,7 +11,8 @@ from gateway.team.models.usage import LatencyQuery, UsageQuery
 from gateway.team.operation_error import FieldError, Invalid
 
 SPANS = {"24h": "24 hours", "7d": "7 days", "30d": "30 days"}
-_LENGTHS = {"24h": timedelta(hours=24), "7d": timedelta(days=6), "30d": timedelta(days=29)}  # today is one of the days
+_DAYS = {"7d": 6, "30d": 29}  # whole ones before today
+_HOURS = timedelta(hours=24)
 _CUSTOM = "custom"
 SUBJECTS = {"key": "Key", "person": "Person", "account": "Account", "deployment": "Deployment"}
 _BY_HOUR = timedelta(days=2)  # at most; else a row, or a bar, is a day
@@ -37,10 +38,11 @@ class Choices:
         """What a query asks for; what it does not say, or nobody knows, is as by default. Raises Invalid for days."""
         span, by = query.get("span", ""), query.get("by", "")
         by, deployment = by if by in SUBJECTS else "key", query.get("deployment", "").strip()[:64]
+        today = now.astimezone(zone).date()
         if span != _CUSTOM:
             span = span if span in SPANS else "24h"
-            return cls(span, by, deployment, None, None, now - _LENGTHS[span], now, has_hours=True)
-        today = now.astimezone(zone).date()
+            begin = _start(today - timedelta(days=_DAYS[span]), zone) if span in _DAYS else now - _HOURS
+            return cls(span, by, deployment, None, None, begin, now, has_hours=True)
         last = _day(query.get("to", ""), today)
         first = _day(query.get("from", ""), last)
         first, last = min(first, last), max(first, last)

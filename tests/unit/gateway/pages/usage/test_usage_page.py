@@ -113,6 +113,14 @@ async def test_of_days_whose_hours_are_gone_the_bars_are_days(tmp_path: Path, pl
         assert "Nobody had to wait." in html
 
 
+async def test_the_sums_are_of_the_same_days_as_the_bars(ada: Browser, place: Path) -> None:
+    first = (NOW - 6 * DAY).replace(hour=0, minute=0)
+    await to_thread(used, place, first, requests=5)
+    await to_thread(used, place, first - HOUR, requests=50)
+    assert "<dt>requests</dt><dd>5</dd>" in await page(ada, "span=7d")
+    assert 'aria-label="Requests: 5 over 7 days, by key"' in await page(ada, "span=7d&part=charts")
+
+
 @pytest.mark.parametrize("query", ["from=yesterday", "from=0001-01-01", "to=9999-12-31", "from=2020-01-01"])
 async def test_days_that_cannot_be_shown_are_told(ada: Browser, query: str) -> None:
     answer = await ada.get(f"/usage?span=custom&{query}")
