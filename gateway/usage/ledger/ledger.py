@@ -22,7 +22,7 @@ from gateway.usage.ledger.prompt_sizes import PromptSizes
 from gateway.usage.ledger.sqlite_writer import SqliteWriter
 from gateway.usage.ledger.sums import COLUMNS, PERIOD_SECONDS, AccountingPeriod, Batch, PeriodSums, period_at
 
-_MOST_ROWS = 20_000  # kept while the database is away: some 12 MB; beyond them the oldest hours are merged
+_MOST_ROWS = 20_000  # kept while the database is away: some 11 MB; beyond them the oldest hours are merged
 _SECONDS = 1.0  # between two batches: with the time that one takes, a killed process loses less than 2 s
 _LAST_TRIES = 3  # of the last batch, once the gateway has stopped
 _AGAIN_SECONDS = 0.3  # between two of them

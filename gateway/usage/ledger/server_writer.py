@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Table, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.registry.database.engine import database_url, engine_for, in_sentences, name_of
@@ -17,7 +18,7 @@ _NOT_OF_KEY = {"person", *COLUMNS}
 
 
 class ServerWriter:
-    """Over a connection for each batch. Where two writers add the same row at a time, one fails, and tries again."""
+    """Over a connection for each batch."""
 
     def __init__(self, place: str) -> None:
         url = database_url(place)
@@ -27,10 +28,16 @@ class ServerWriter:
     async def write(self, batch: Batch) -> None:
         """Add the batch to what is there, unless it is there already. Raises SourceError."""
         with in_sentences(self._name):
-            async with self._engine.begin() as connection:
-                known = await connection.execute(select(usage_batches.c.id).where(usage_batches.c.id == batch.id))
-                if known.first() is None:
-                    await _write(connection, batch)
+            try:
+                await self._write(batch)
+            except IntegrityError:  # another writer has just inserted one of these rows
+                await self._write(batch)
+
+    async def _write(self, batch: Batch) -> None:
+        async with self._engine.begin() as connection:
+            known = await connection.execute(select(usage_batches.c.id).where(usage_batches.c.id == batch.id))
+            if known.first() is None:
+                await _write(connection, batch)
 
     async def forget(self, before: datetime, batches_before: datetime) -> bool:
         """Remove the oldest hour, if it is before a moment, and the ids of old batches. True if there may be more.
