@@ -8,12 +8,13 @@ minute, unless `x-should-retry` forbids it.
 import math
 from collections.abc import Iterable
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 
 from gateway.core import errors
 from gateway.core.endpoints import ApiProtocol
 from gateway.core.errors import Refusal
 from gateway.core.rate_limits import Measure, RateLimit, SubjectKind
-from gateway.usage.limits.arithmetic.counting import Standing, is_of_tokens
+from gateway.usage.limits.arithmetic.counting import Standing
 
 _WHOSE = {
     SubjectKind.KEY: "this key",
@@ -27,26 +28,28 @@ _WHAT = {
     Measure.TOKENS_PER_DAY: "{} tokens a day",
     Measure.TOKENS_PER_MONTH: "{} tokens a month",
 }
+_CONCURRENT, _REQUESTS = Measure.CONCURRENT_REQUESTS, Measure.REQUESTS_PER_MINUTE
 _BUDGETS = frozenset({Measure.TOKENS_PER_DAY, Measure.TOKENS_PER_MONTH})
 
 
-def fields(protocol: ApiProtocol, standings: Iterable[Standing], now: float) -> dict[str, str]:
-    """The headers that say how a request's strictest limits stand; `now` is the Unix time. None of shadow limits."""
-    enforced = [one for one in standings if not one.limit.is_shadow]
-    requests = [one for one in enforced if one.limit.measure is Measure.REQUESTS_PER_MINUTE]
-    tokens = [one for one in enforced if is_of_tokens(one.limit.measure)]
-    found: dict[str, str] = {}
-    for name, some in (("requests", requests), ("tokens", tokens)):
-        if some:
-            strictest = min(some, key=lambda one: one.left)
-            write = _anthropic if protocol is ApiProtocol.ANTHROPIC else _openai
-            found.update(write(name, strictest, now))
-    return found
+def lines(protocol: ApiProtocol, standings: Iterable[Standing], now: float) -> str:
+    """The headers that say how a request's strictest limits stand, as lines of a head; none of limits in their shadow.
 
-
-def lines(found: dict[str, str]) -> bytes:
-    """Headers as lines of a head."""
-    return "".join([f"{name}: {value}\r\n" for name, value in found.items()]).encode("ascii")
+    `now` is the Unix time.
+    """
+    requests: Standing | None = None
+    tokens: Standing | None = None
+    for one in standings:
+        limit = one.limit
+        if limit.is_shadow or limit.measure is _CONCURRENT:
+            continue
+        if limit.measure is not _REQUESTS:
+            tokens = one if tokens is None or one.left < tokens.left else tokens
+        elif requests is None or one.left < requests.left:
+            requests = one
+    write = _anthropic if protocol is ApiProtocol.ANTHROPIC else _openai
+    said = "" if requests is None else write("requests", requests, now)
+    return said if tokens is None else said + write("tokens", tokens, now)
 
 
 def refusal(protocol: ApiProtocol, standings: list[Standing], now: float, zone: tzinfo) -> Refusal:
@@ -54,7 +57,8 @@ def refusal(protocol: ApiProtocol, standings: list[Standing], now: float, zone: 
     longest = max(standings, key=lambda one: one.wait)
     limit = longest.limit
     seconds = math.ceil(longest.wait)
-    headers = {"Retry-After": str(seconds), **fields(protocol, standings, now)}
+    told = [line.split(": ", 1) for line in lines(protocol, standings, now).splitlines()]
+    headers = {"Retry-After": str(seconds), **dict(told)}
     cause = f"the limit {limit.id} is reached"
     if limit.measure in _BUDGETS:
         new = datetime.fromtimestamp(round(now + longest.wait), zone).isoformat()
@@ -68,23 +72,24 @@ def said(limit: RateLimit) -> str:
     return f"{what} for {_WHOSE[limit.subject_kind]}{' and deployment' if limit.deployment else ''}"
 
 
-def _openai(name: str, standing: Standing, now: float) -> dict[str, str]:
-    return {
-        f"x-ratelimit-limit-{name}": str(standing.limit.amount),
-        f"x-ratelimit-remaining-{name}": str(standing.left),
-        f"x-ratelimit-reset-{name}": _duration(math.ceil(standing.resets_in)),
-    }
+def _openai(name: str, standing: Standing, now: float) -> str:
+    return (
+        f"x-ratelimit-limit-{name}: {standing.limit.amount}\r\n"
+        f"x-ratelimit-remaining-{name}: {standing.left}\r\n"
+        f"x-ratelimit-reset-{name}: {_duration(math.ceil(standing.resets_in))}\r\n"
+    )
 
 
-def _anthropic(name: str, standing: Standing, now: float) -> dict[str, str]:
+def _anthropic(name: str, standing: Standing, now: float) -> str:
     reset = datetime.fromtimestamp(math.ceil(now + standing.resets_in), UTC)
-    return {
-        f"anthropic-ratelimit-{name}-limit": str(standing.limit.amount),
-        f"anthropic-ratelimit-{name}-remaining": str(standing.left),
-        f"anthropic-ratelimit-{name}-reset": reset.strftime("%Y-%m-%dT%H:%M:%SZ"),
-    }
+    return (
+        f"anthropic-ratelimit-{name}-limit: {standing.limit.amount}\r\n"
+        f"anthropic-ratelimit-{name}-remaining: {standing.left}\r\n"
+        f"anthropic-ratelimit-{name}-reset: {reset:%Y-%m-%dT%H:%M:%SZ}\r\n"
+    )
 
 
+@lru_cache(maxsize=256)
 def _duration(seconds: int) -> str:
     """As Go writes durations: `1s`, `6m0s`, `24h0m0s`."""
     minutes, seconds = divmod(seconds, 60)

@@ -106,7 +106,7 @@ class Allowance:
         if isinstance(taken, Exceeded):
             return limit_answers.refusal(self._protocol, taken.standings, now, limiter.zone)
         exchange.allotment = _Allotment(limiter.store, taken, self._parts)
-        exchange.fields += limit_answers.lines(limit_answers.fields(self._protocol, taken.standings, now))
+        exchange.fields += limit_answers.lines(self._protocol, taken.standings, now).encode("ascii")
         return None
 
 
