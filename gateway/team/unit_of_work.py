@@ -16,9 +16,9 @@ from gateway.team import audit
 from gateway.team.actor import Actor
 from gateway.team.exchanges import Exchanges
 from gateway.team.operation_error import Conflict, Stale
-from gateway.usage.limits.arithmetic.counting import Standing
+from gateway.usage.limits.arithmetic.counting import LimitStanding
 
-Look = Callable[[Sequence[RateLimit]], list[Standing]]  # at how limits stand; raises OSError
+Look = Callable[[Sequence[RateLimit]], list[LimitStanding]]  # at how limits stand; raises OSError
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class UnitOfWork:
             raise Conflict("Only a running gateway knows what it carries: ask it, with --server URL.")
         return self._exchanges
 
-    def look_at(self, limits: Sequence[RateLimit]) -> list[Standing] | None:
+    def look_at(self, limits: Sequence[RateLimit]) -> list[LimitStanding] | None:
         """How limits stand, in their order; None where what is counted cannot be looked at."""
         try:
             return None if self._look is None else self._look(limits)

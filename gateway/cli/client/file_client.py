@@ -21,7 +21,7 @@ from gateway.team.models.deployments import Deployment, LimitsShown, TimeoutsSho
 from gateway.team.models.keys import Key
 from gateway.team.models.limits import Limit, LimitQuery
 from gateway.team.operations.traffic.limits import view_of
-from gateway.usage.limits.arithmetic.counting import Standing
+from gateway.usage.limits.arithmetic.counting import LimitStanding
 from gateway.usage.limits.rate_limiter import look_from_outside
 
 
@@ -65,7 +65,7 @@ class FileClient(TeamClient):
             and query.subject in {None, one.subject}
             and query.deployment in {None, one.deployment}
         ]
-        standings: list[Standing] | None = None
+        standings: list[LimitStanding] | None = None
         with contextlib.suppress(OSError):
             standings = look_from_outside(YamlRegistry(self._path), self._zone, found)
         for index, one in enumerate(found):

@@ -14,7 +14,7 @@ from gateway.core import errors
 from gateway.core.endpoints import ApiProtocol
 from gateway.core.errors import Refusal
 from gateway.core.rate_limits import Measure, RateLimit, SubjectKind
-from gateway.usage.limits.arithmetic.counting import Standing
+from gateway.usage.limits.arithmetic.counting import LimitStanding
 
 _WHOSE = {
     SubjectKind.KEY: "this key",
@@ -32,13 +32,13 @@ _CONCURRENT, _REQUESTS = Measure.CONCURRENT_REQUESTS, Measure.REQUESTS_PER_MINUT
 _BUDGETS = frozenset({Measure.TOKENS_PER_DAY, Measure.TOKENS_PER_MONTH})
 
 
-def lines(protocol: ApiProtocol, standings: Iterable[Standing], now: float) -> str:
+def lines(protocol: ApiProtocol, standings: Iterable[LimitStanding], now: float) -> str:
     """The headers that say how a request's strictest limits stand, as lines of a head; none of limits in their shadow.
 
     `now` is the Unix time.
     """
-    requests: Standing | None = None
-    tokens: Standing | None = None
+    requests: LimitStanding | None = None
+    tokens: LimitStanding | None = None
     for one in standings:
         limit = one.limit
         if limit.is_shadow or limit.measure is _CONCURRENT:
@@ -52,7 +52,7 @@ def lines(protocol: ApiProtocol, standings: Iterable[Standing], now: float) -> s
     return said if tokens is None else said + write("tokens", tokens, now)
 
 
-def refusal(protocol: ApiProtocol, standings: list[Standing], now: float, zone: tzinfo) -> Refusal:
+def refusal(protocol: ApiProtocol, standings: list[LimitStanding], now: float, zone: tzinfo) -> Refusal:
     """The 429 for these limits, all of which are reached: it names the one that holds for longest."""
     longest = max(standings, key=lambda one: one.wait)
     limit = longest.limit
@@ -72,7 +72,7 @@ def said(limit: RateLimit) -> str:
     return f"{what} for {_WHOSE[limit.subject_kind]}{' and deployment' if limit.deployment else ''}"
 
 
-def _openai(name: str, standing: Standing, now: float) -> str:
+def _openai(name: str, standing: LimitStanding, now: float) -> str:
     return (
         f"x-ratelimit-limit-{name}: {standing.limit.amount}\r\n"
         f"x-ratelimit-remaining-{name}: {standing.left}\r\n"
@@ -80,7 +80,7 @@ def _openai(name: str, standing: Standing, now: float) -> str:
     )
 
 
-def _anthropic(name: str, standing: Standing, now: float) -> str:
+def _anthropic(name: str, standing: LimitStanding, now: float) -> str:
     reset = datetime.fromtimestamp(math.ceil(now + standing.resets_in), UTC)
     return (
         f"anthropic-ratelimit-{name}-limit: {standing.limit.amount}\r\n"

@@ -15,11 +15,11 @@ from gateway.core.exchange import FINISHED, Exchange
 from gateway.core.rate_limits import Allotment, Measure, RateLimit, SubjectKind
 from gateway.registry.base import Registry
 from gateway.usage.limits import limit_answers
-from gateway.usage.limits.arithmetic.counting import Standing, is_of_tokens
+from gateway.usage.limits.arithmetic.counting import LimitStanding, is_of_tokens
 from gateway.usage.limits.arithmetic.record import DIGEST_BYTES
 from gateway.usage.limits.store.fallback_store import FallbackStore
 from gateway.usage.limits.store.limit_file import file_of, look_into
-from gateway.usage.limits.store.limit_store import Claim, Clock, Exceeded, LimitStore, Taken
+from gateway.usage.limits.store.limit_store import CountedLimit, Exceeded, LimitStore, MachineClock, Taken
 from gateway.usage.limits.store.memory_store import MemoryStore
 from gateway.usage.limits.store.shared_file import SharedFile
 
@@ -27,9 +27,9 @@ from gateway.usage.limits.store.shared_file import SharedFile
 class RateLimiter:
     """Knows the limits of a registry's snapshot, and counts them in a file that is opened where there are any."""
 
-    def __init__(self, registry: Registry, zone: tzinfo, clock: Clock | None = None) -> None:
+    def __init__(self, registry: Registry, zone: tzinfo, clock: MachineClock | None = None) -> None:
         self.zone = zone
-        self.clock = clock or Clock()
+        self.clock = clock or MachineClock()
         self._registry = registry
         self._known: object = None
         self._limits: dict[tuple[SubjectKind, str], tuple[RateLimit, ...]] = {}
@@ -57,7 +57,7 @@ class RateLimiter:
         )
         return [limit for subject in subjects for limit in self._limits.get(subject, ())]
 
-    def standings(self, limits: Sequence[RateLimit]) -> list[Standing]:
+    def standings(self, limits: Sequence[RateLimit]) -> list[LimitStanding]:
         """How limits stand now, in their order."""
         return self.store.look([claim_of(limit) for limit in limits])
 
@@ -148,7 +148,7 @@ class _Allotment:
             self._store.settle(settled, tokens, was_sent=was_sent)
 
 
-def look_from_outside(registry: Registry, zone: tzinfo, limits: Sequence[RateLimit]) -> list[Standing]:
+def look_from_outside(registry: Registry, zone: tzinfo, limits: Sequence[RateLimit]) -> list[LimitStanding]:
     """How limits of a registry stand, by what its gateways on this machine count. Raises OSError."""
     return look_into(file_of(registry), zone, [claim_of(limit) for limit in limits])
 
@@ -156,9 +156,9 @@ def look_from_outside(registry: Registry, zone: tzinfo, limits: Sequence[RateLim
 LIMITER = web.AppKey("limiter", RateLimiter)
 
 
-def claim_of(limit: RateLimit) -> Claim:
+def claim_of(limit: RateLimit) -> CountedLimit:
     """By what it is counted: a limit of another amount goes on where it was."""
-    return Claim(limit, _digest(limit.subject_kind, limit.subject, limit.deployment or "", limit.measure))
+    return CountedLimit(limit, _digest(limit.subject_kind, limit.subject, limit.deployment or "", limit.measure))
 
 
 def _digest(*parts: str) -> bytes:

@@ -18,7 +18,7 @@ from gateway.team.operation_error import FieldError, Invalid, NotFound
 from gateway.team.paging import page_of
 from gateway.team.roles import Reach
 from gateway.team.unit_of_work import UnitOfWork
-from gateway.usage.limits.arithmetic.counting import Standing
+from gateway.usage.limits.arithmetic.counting import LimitStanding
 
 _TABLES = {SubjectKind.KEY: keys, SubjectKind.PERSON: people, SubjectKind.ACCOUNT: accounts}
 
@@ -170,7 +170,7 @@ async def _views(unit: UnitOfWork, rows: Sequence[Row[Any]]) -> list[Limit]:
 def view_of(
     limit: RateLimit,
     name: str | None,
-    standing: Standing | None,
+    standing: LimitStanding | None,
     now: datetime,
     *,
     created_at: datetime | None = None,

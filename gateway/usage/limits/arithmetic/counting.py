@@ -17,7 +17,7 @@ _OF_TOKENS = frozenset({TOKENS_MINUTE, TOKENS_DAY, TOKENS_MONTH})
 _SOON = 1.0
 
 
-class Moment(NamedTuple):
+class PresentMoment(NamedTuple):
     """Now: nanoseconds of a clock that never goes back, the Unix time, and what the calendar says of that."""
 
     steady: int
@@ -26,7 +26,7 @@ class Moment(NamedTuple):
     month: Period
 
 
-class Standing(NamedTuple):
+class LimitStanding(NamedTuple):
     """How a limit stands. `used` has what is reserved in it.
 
     A request passes in `wait` seconds if nobody takes its place; 0 is now. In `resets_in` seconds nothing counts any
@@ -49,7 +49,7 @@ def is_of_tokens(measure: Measure) -> bool:
     return measure in _OF_TOKENS
 
 
-def enter(record: Record, moment: Moment) -> None:
+def enter(record: Record, moment: PresentMoment) -> None:
     """Forget what does not count any more."""
     measure = record.measure
     if measure is REQUESTS or measure is TOKENS_MINUTE:
@@ -60,7 +60,7 @@ def enter(record: Record, moment: Moment) -> None:
         calendar_periods.enter(record, moment.month)
 
 
-def take(record: Record, moment: Moment, slot: int, amount: int) -> None:
+def take(record: Record, moment: PresentMoment, slot: int, amount: int) -> None:
     """Take `amount` for a request that begins: of tokens, so many are reserved."""
     if record.measure is REQUESTS:
         sliding_minute.use(record, moment.steady, amount)
@@ -68,27 +68,27 @@ def take(record: Record, moment: Moment, slot: int, amount: int) -> None:
         record.hold(slot, amount)
 
 
-def settle(record: Record, moment: Moment, slot: int, amount: int, used: int) -> None:
+def settle(record: Record, moment: PresentMoment, slot: int, amount: int, used: int) -> None:
     """A request that had taken `amount` is over, and has `used` so much."""
     record.hold(slot, -amount)
     _use(record, moment, used)
 
 
-def bury(record: Record, moment: Moment, slot: int) -> None:
+def bury(record: Record, moment: PresentMoment, slot: int) -> None:
     """The process is dead. What it had reserved counts as used: the model server worked on for a while."""
     reserved = record.held_by(slot)
     record.hold(slot, -reserved)
     _use(record, moment, reserved)
 
 
-def standing(record: Record, limit: RateLimit, moment: Moment) -> Standing:
+def standing(record: Record, limit: RateLimit, moment: PresentMoment) -> LimitStanding:
     """How the limit stands. What does not count any more has been forgotten."""
     used = record.used + record.held
     wait = 0.0 if used < limit.amount else _wait(record, limit, moment)
-    return Standing(limit, used, wait, resets_in(record, moment))
+    return LimitStanding(limit, used, wait, resets_in(record, moment))
 
 
-def resets_in(record: Record, moment: Moment) -> float:
+def resets_in(record: Record, moment: PresentMoment) -> float:
     """Seconds until nothing counts any more of what has been used. What does not count now has been forgotten."""
     measure = record.measure
     if measure is REQUESTS or measure is TOKENS_MINUTE:
@@ -98,14 +98,14 @@ def resets_in(record: Record, moment: Moment) -> float:
     return 0.0
 
 
-def _use(record: Record, moment: Moment, amount: int) -> None:
+def _use(record: Record, moment: PresentMoment, amount: int) -> None:
     if record.measure is TOKENS_MINUTE and amount:
         sliding_minute.use(record, moment.steady, amount)
     elif record.measure in {TOKENS_DAY, TOKENS_MONTH}:
         record.used += amount
 
 
-def _wait(record: Record, limit: RateLimit, moment: Moment) -> float:
+def _wait(record: Record, limit: RateLimit, moment: PresentMoment) -> float:
     most = limit.amount - 1 - record.held
     if limit.measure in {TOKENS_DAY, TOKENS_MONTH} and most < record.used:
         return max(_period(limit.measure, moment).ends - moment.wall, _SOON)
@@ -114,5 +114,5 @@ def _wait(record: Record, limit: RateLimit, moment: Moment) -> float:
     return sliding_minute.seconds_until(record, moment.steady, most)
 
 
-def _period(measure: Measure, moment: Moment) -> Period:
+def _period(measure: Measure, moment: PresentMoment) -> Period:
     return moment.day if measure is TOKENS_DAY else moment.month

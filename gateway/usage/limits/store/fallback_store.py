@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from gateway.usage.limits.arithmetic.counting import Standing
-from gateway.usage.limits.store.limit_store import Claim, Exceeded, LimitStore, RecordStore, Taken
+from gateway.usage.limits.arithmetic.counting import LimitStanding
+from gateway.usage.limits.store.limit_store import CountedLimit, Exceeded, LimitStore, RecordStore, Taken
 
 log = logging.getLogger("gateway.limits")
 
@@ -25,7 +25,7 @@ class FallbackStore(LimitStore):
         self._is_told = False
         self._unsettled: list[tuple[Taken, int | None, bool]] = []
 
-    def take(self, claims: Sequence[Claim], usual: bytes | None) -> Taken | Exceeded:
+    def take(self, claims: Sequence[CountedLimit], usual: bytes | None) -> Taken | Exceeded:
         return self._first_that_can(lambda store: store.take(claims, usual))
 
     def settle(self, taken: Taken, tokens: int | None, *, was_sent: bool) -> None:
@@ -36,7 +36,7 @@ class FallbackStore(LimitStore):
         if time.monotonic() >= self._retry_at:
             self._first_that_can(_nothing_more)
 
-    def look(self, claims: Sequence[Claim]) -> list[Standing]:
+    def look(self, claims: Sequence[CountedLimit]) -> list[LimitStanding]:
         return self._first_that_can(lambda store: store.look(claims))
 
     def close(self) -> None:

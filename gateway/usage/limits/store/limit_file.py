@@ -8,8 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from gateway.registry.base import Registry
-from gateway.usage.limits.arithmetic.counting import Standing
-from gateway.usage.limits.store.limit_store import Claim, Clock
+from gateway.usage.limits.arithmetic.counting import LimitStanding
+from gateway.usage.limits.store.limit_store import CountedLimit, MachineClock
 from gateway.usage.limits.store.memory_store import MemoryStore
 from gateway.usage.limits.store.shared_file import SharedFile
 
@@ -23,9 +23,9 @@ def file_of(registry: Registry, environ: Mapping[str, str] = os.environ) -> Path
     return state_folder(environ) / (sha256(registry.source.encode()).hexdigest()[:32] + _SUFFIX)
 
 
-def look_into(path: Path, zone: tzinfo, claims: Sequence[Claim]) -> list[Standing]:
+def look_into(path: Path, zone: tzinfo, claims: Sequence[CountedLimit]) -> list[LimitStanding]:
     """How limits stand in a file that others count in. Raises OSError where it cannot be looked at."""
-    clock = Clock()
+    clock = MachineClock()
     if not path.exists():
         return MemoryStore(zone, clock).look(claims)
     with closing(SharedFile(path, zone, clock, only_looks=True)) as file:

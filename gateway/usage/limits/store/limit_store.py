@@ -14,11 +14,11 @@ from typing import NamedTuple
 from gateway.core.rate_limits import Measure, RateLimit
 from gateway.usage.limits.arithmetic import counting, sliding_minute, usual_tokens
 from gateway.usage.limits.arithmetic.calendar_periods import Calendar
-from gateway.usage.limits.arithmetic.counting import Moment, Standing
+from gateway.usage.limits.arithmetic.counting import LimitStanding, PresentMoment
 from gateway.usage.limits.arithmetic.record import Record
 
 
-class Claim(NamedTuple):
+class CountedLimit(NamedTuple):
     """A limit that a request meets, and the `digest` by which it is counted."""
 
     limit: RateLimit
@@ -28,7 +28,7 @@ class Claim(NamedTuple):
 class Exceeded(NamedTuple):
     """The limits that a request would exceed. Nothing was taken."""
 
-    standings: list[Standing]
+    standings: list[LimitStanding]
 
 
 class Taken(NamedTuple):
@@ -38,9 +38,9 @@ class Taken(NamedTuple):
     `epoch` says in which records it was counted.
     """
 
-    claims: Sequence[Claim]
+    claims: Sequence[CountedLimit]
     amounts: list[int]
-    standings: list[Standing]
+    standings: list[LimitStanding]
     usual: bytes | None
     second: int
     slot: int
@@ -55,7 +55,7 @@ class LimitStore(abc.ABC):
     """Counts. Each of its functions is done whole or, where it raises OSError, not at all."""
 
     @abc.abstractmethod
-    def take(self, claims: Sequence[Claim], usual: bytes | None) -> Taken | Exceeded:
+    def take(self, claims: Sequence[CountedLimit], usual: bytes | None) -> Taken | Exceeded:
         """Take one request, and the tokens that it is thought to take, of all the claims or of none."""
 
     @abc.abstractmethod
@@ -66,7 +66,7 @@ class LimitStore(abc.ABC):
         """
 
     @abc.abstractmethod
-    def look(self, claims: Sequence[Claim]) -> list[Standing]:
+    def look(self, claims: Sequence[CountedLimit]) -> list[LimitStanding]:
         """How limits stand now, in their order."""
 
     @abc.abstractmethod
@@ -74,7 +74,7 @@ class LimitStore(abc.ABC):
         """Leave it. What has been taken and was not settled counts as used."""
 
 
-class Clock:
+class MachineClock:
     """The time, as the tests can set it."""
 
     # Of Linux, it goes on while the machine sleeps; the other stands still, which lets a minute last longer.
@@ -97,7 +97,7 @@ class RecordStore(LimitStore):
 
     slot = 0
 
-    def __init__(self, zone: tzinfo, clock: Clock) -> None:
+    def __init__(self, zone: tzinfo, clock: MachineClock) -> None:
         self.epoch = next(_EPOCHS)
         self._calendar = Calendar(zone)
         self._clock = clock
@@ -122,7 +122,7 @@ class RecordStore(LimitStore):
         """Whether a process that holds something is no more."""
         return False
 
-    def take(self, claims: Sequence[Claim], usual: bytes | None) -> Taken | Exceeded:
+    def take(self, claims: Sequence[CountedLimit], usual: bytes | None) -> Taken | Exceeded:
         self._lock()
         try:
             moment = self.moment()
@@ -140,7 +140,7 @@ class RecordStore(LimitStore):
                 self.put(record)
                 amounts.append(amount)
                 standings.append(
-                    Standing(claim.limit, record.used + record.held, 0.0, counting.resets_in(record, moment))
+                    LimitStanding(claim.limit, record.used + record.held, 0.0, counting.resets_in(record, moment))
                 )
         finally:
             self._unlock()
@@ -168,7 +168,7 @@ class RecordStore(LimitStore):
         finally:
             self._unlock()
 
-    def look(self, claims: Sequence[Claim]) -> list[Standing]:
+    def look(self, claims: Sequence[CountedLimit]) -> list[LimitStanding]:
         self._lock()
         try:
             moment = self.moment()
@@ -183,12 +183,14 @@ class RecordStore(LimitStore):
         """The records are others from now on."""
         self.epoch = next(_EPOCHS)
 
-    def moment(self) -> Moment:
+    def moment(self) -> PresentMoment:
         """Now."""
         wall = self._clock.wall()
-        return Moment(self._clock.steady(), wall, self._calendar.day(wall), self._calendar.month(wall))
+        return PresentMoment(self._clock.steady(), wall, self._calendar.day(wall), self._calendar.month(wall))
 
-    def _exceeded(self, claims: Sequence[Claim], found: Sequence[Record], moment: Moment) -> list[Standing]:
+    def _exceeded(
+        self, claims: Sequence[CountedLimit], found: Sequence[Record], moment: PresentMoment
+    ) -> list[LimitStanding]:
         exceeded = []
         for claim, record in zip(claims, found, strict=True):
             counting.enter(record, moment)
@@ -200,7 +202,7 @@ class RecordStore(LimitStore):
                 exceeded.append(standing)
         return exceeded
 
-    def _bury_dead(self, record: Record, moment: Moment) -> None:
+    def _bury_dead(self, record: Record, moment: PresentMoment) -> None:
         for slot in record.holders():
             if slot != self.slot and self._is_dead(slot):
                 counting.bury(record, moment, slot)

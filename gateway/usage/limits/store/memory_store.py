@@ -4,7 +4,7 @@ from datetime import tzinfo
 
 from gateway.core.rate_limits import Measure
 from gateway.usage.limits.arithmetic.record import Record
-from gateway.usage.limits.store.limit_store import Clock, RecordStore
+from gateway.usage.limits.store.limit_store import MachineClock, RecordStore
 
 _MOST = 10_000  # records; then they begin anew
 
@@ -12,7 +12,7 @@ _MOST = 10_000  # records; then they begin anew
 class MemoryStore(RecordStore):
     """Forgets everything when its process ends."""
 
-    def __init__(self, zone: tzinfo, clock: Clock) -> None:
+    def __init__(self, zone: tzinfo, clock: MachineClock) -> None:
         super().__init__(zone, clock)
         self._records: dict[bytes, Record] = {}
 

@@ -17,7 +17,7 @@ from struct import Struct
 from gateway.core.rate_limits import Measure
 from gateway.usage.limits.arithmetic import counting
 from gateway.usage.limits.arithmetic.record import RECORD_BYTES, SLOTS, Record
-from gateway.usage.limits.store.limit_store import Clock, RecordStore
+from gateway.usage.limits.store.limit_store import MachineClock, RecordStore
 from gateway.usage.limits.store.range_lock import lock, try_lock, unlock
 
 log = logging.getLogger("gateway.limits")
@@ -36,7 +36,7 @@ class SharedFile(RecordStore):
     One that `only_looks` counts nothing, and leaves the file as it is: it takes the place of no process.
     """
 
-    def __init__(self, path: Path, zone: tzinfo, clock: Clock, *, only_looks: bool = False) -> None:
+    def __init__(self, path: Path, zone: tzinfo, clock: MachineClock, *, only_looks: bool = False) -> None:
         super().__init__(zone, clock)
         self._path = path
         self._only_looks = only_looks

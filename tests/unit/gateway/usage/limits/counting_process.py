@@ -10,7 +10,7 @@ from datetime import UTC
 from pathlib import Path
 
 from gateway.core.rate_limits import Measure
-from gateway.usage.limits.store.limit_store import Clock, Taken
+from gateway.usage.limits.store.limit_store import MachineClock, Taken
 from gateway.usage.limits.store.shared_file import SharedFile
 from tests.unit.gateway.usage.limits.set_clock import claim
 
@@ -53,7 +53,7 @@ class CountingProcess:
 
 
 def _count(path: Path, measure: Measure, amount: int) -> None:
-    store, claims = SharedFile(path, UTC, Clock()), [claim(measure, amount)]
+    store, claims = SharedFile(path, UTC, MachineClock()), [claim(measure, amount)]
 
     def take() -> bool:
         return isinstance(store.take(claims, b"usual".ljust(16, b"\0")), Taken)

@@ -2,12 +2,12 @@
 
 from gateway.core.rate_limits import Measure, RateLimit, SubjectKind
 from gateway.usage.limits.rate_limiter import claim_of
-from gateway.usage.limits.store.limit_store import Claim, Clock
+from gateway.usage.limits.store.limit_store import CountedLimit, MachineClock
 
 NOON = 1_795_860_000.0  # 2026-11-28, 10:00 UTC
 
 
-class SetClock(Clock):
+class SetClock(MachineClock):
     """Both times of a machine: `at` since it was started, and the `unix` time, which somebody may set."""
 
     def __init__(self, at: float = 1000.5, unix: float = NOON) -> None:
@@ -25,6 +25,6 @@ class SetClock(Clock):
         self.unix += seconds
 
 
-def claim(measure: Measure, amount: int, subject: str = "k1", *, is_shadow: bool = False) -> Claim:
+def claim(measure: Measure, amount: int, subject: str = "k1", *, is_shadow: bool = False) -> CountedLimit:
     """A limit on a key."""
     return claim_of(RateLimit(f"{subject}/{measure}", SubjectKind.KEY, subject, measure, amount, None, is_shadow))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.rate_limits import Measure
-from gateway.usage.limits.store.limit_store import Claim, Exceeded, RecordStore, Taken
+from gateway.usage.limits.store.limit_store import CountedLimit, Exceeded, RecordStore, Taken
 from gateway.usage.limits.store.memory_store import MemoryStore
 from gateway.usage.limits.store.shared_file import SharedFile
 from tests.unit.gateway.usage.limits.set_clock import NOON, SetClock, claim
@@ -33,13 +33,13 @@ def store(request: pytest.FixtureRequest, clock: SetClock, tmp_path: Path) -> It
     store.close()
 
 
-def taken(store: RecordStore, *claims: Claim) -> Taken:
+def taken(store: RecordStore, *claims: CountedLimit) -> Taken:
     found = store.take(claims, USUAL)
     assert isinstance(found, Taken)
     return found
 
 
-def refused(store: RecordStore, *claims: Claim) -> Exceeded:
+def refused(store: RecordStore, *claims: CountedLimit) -> Exceeded:
     found = store.take(claims, USUAL)
     assert isinstance(found, Exceeded)
     return found

@@ -13,7 +13,7 @@ from gateway.core.rate_limits import Measure
 from gateway.usage.limits.arithmetic.record import RECORD_BYTES
 from gateway.usage.limits.store import range_lock, shared_file
 from gateway.usage.limits.store.fallback_store import FallbackStore
-from gateway.usage.limits.store.limit_store import Clock, Exceeded, Taken
+from gateway.usage.limits.store.limit_store import Exceeded, MachineClock, Taken
 from gateway.usage.limits.store.memory_store import MemoryStore
 from gateway.usage.limits.store.shared_file import HEADER_BYTES, SharedFile
 from tests.unit.gateway.usage.limits.counting_process import CountingProcess
@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def opened(path: Path, clock: Clock | None = None) -> Iterator[SharedFile]:
+def opened(path: Path, clock: MachineClock | None = None) -> Iterator[SharedFile]:
     store = SharedFile(path, UTC, clock or SetClock())
     try:
         yield store
@@ -76,7 +76,7 @@ def test_what_a_killed_process_had_under_way_holds_nobody_up(path: Path) -> None
 def test_tokens_that_a_killed_process_had_reserved_are_used(path: Path) -> None:
     with processes(path, Measure.TOKENS_PER_DAY, 1000, 1) as [one]:
         assert one.ask("hammer 9") == "4"  # a quarter each, since nothing is known of their size
-    with opened(path, Clock()) as store:
+    with opened(path, MachineClock()) as store:
         [standing] = store.look([claim(Measure.TOKENS_PER_DAY, 1000)])
         assert standing.used == 1000
 
@@ -89,7 +89,7 @@ def test_a_kill_in_the_middle_loses_nothing_and_leaks_nothing(path: Path, heard:
             one.answer()
         one.process.kill()
         passed = heard + one.rest().count("True\n")
-    with opened(path, Clock()) as store:
+    with opened(path, MachineClock()) as store:
         [standing] = store.look([claim(Measure.REQUESTS_PER_MINUTE, 100_000)])
     assert passed <= standing.used <= passed + 1  # the last may not have been told any more
 
