@@ -34,15 +34,19 @@ class BusyError(Exception):
     @property
     def headers(self) -> dict[str, str]:
         """What a client is told of it, as `Refusal` takes it."""
-        return {} if self.outlook is None else headers_of(self.outlook)
+        if self.outlook is None:
+            return {}
+        told = {name.replace("-", "_"): value for name, value in told_of(self.outlook).items()}
+        if self.outlook.wait is not None:
+            told["Retry_After"] = str(max(math.ceil(self.outlook.wait), 1))
+        return told
 
 
-def headers_of(outlook: Outlook) -> dict[str, str]:
-    """What a client that is refused is told of the line, as `Refusal` takes it: whole seconds, rounded up."""
-    told = {"x_queue_position": str(outlook.position)}
+def told_of(outlook: Outlook) -> dict[str, str]:
+    """What a client that is refused is told of the line, as headers: whole seconds, rounded up."""
+    told = {"x-queue-position": str(outlook.position)}
     if outlook.wait is not None:
-        seconds = str(max(math.ceil(outlook.wait), 1))
-        told |= {"x_queue_wait": seconds, "Retry_After": seconds}
+        told["x-queue-wait"] = str(math.ceil(outlook.wait))
     return told
 
 
@@ -193,6 +197,13 @@ class DeploymentLine:
         elif now - self._looked_at > _LOOK_SECONDS:
             self._looked_at = now
             self.tell("look")
+
+    def prospect(self, claimant: Claimant) -> Outlook:
+        """About what a request could expect now that is refused for another reason; of this process's line alone."""
+        if self.free:
+            return Outlook(1, 0.0)
+        position = self.waiting + 1
+        return Outlook(position, position * claimant.seconds / max(self.places, 1) if claimant.seconds else None)
 
     def is_batch(self, key_id: str) -> bool:
         """Whether the requests of a key wait as batch."""

@@ -10,6 +10,7 @@ from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE
 from gateway.core.http.base_urls import right_base_url
 from gateway.core.http.headers import presented_digest
+from gateway.proxy.queue.deployment_line import told_of
 from gateway.proxy.relay import RELAY, Way
 from gateway.proxy.upstream.readiness import READINESS
 from gateway.server.admission import ADMISSION, REGISTRY, Rejected, RequestedTarget
@@ -41,6 +42,8 @@ async def inference(app: web.Application, request: web.Request, asked: Requested
         raise decision.refusal
     refusal = None if decision.allowance is None else decision.allowance.take(exchange)
     if refusal is not None:
+        if decision.claimant is not None:
+            refusal.headers.update(told_of(decision.pool.line.prospect(decision.claimant)))
         raise refusal
     return await app[RELAY].carry(request, exchange, Way(asked.endpoint, decision.pool, decision.claimant))
 

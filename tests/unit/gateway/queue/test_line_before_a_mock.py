@@ -10,6 +10,7 @@ from aiohttp import ClientSession
 
 from gateway.core.account import Key, Priority, digest_of
 from gateway.core.deployment import Deployment, Limits, Status, Timeouts
+from gateway.core.rate_limits import Measure, RateLimit, SubjectKind
 from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPool
 from gateway.registry.base import Snapshot
 from gateway.server.admission import REGISTRY
@@ -129,3 +130,21 @@ async def test_what_takes_no_slot_waits_for_nobody_and_who_leaves_is_out_at_once
                 await asyncio.sleep(0.005)
         running.cancel()
         await asyncio.wait([running, waiting])
+
+
+async def test_who_is_limited_is_told_of_the_line_as_well() -> None:
+    one_at_a_time = RateLimit("lim_1", SubjectKind.KEY, PERSON.id, Measure.CONCURRENT_REQUESTS, 1)
+    async with (
+        MockLlamaServer(slots=1, tokens_per_second=20) as mock,
+        line_before(mock) as (gateway, pool),
+        ClientSession() as client,
+    ):
+        registry = gateway.app[REGISTRY]
+        registry.replace(replace(registry.snapshot, limits={"lim_1": one_at_a_time}))
+        running = asyncio.ensure_future(ask(gateway, client, "jobs", 10, user="jobs"))
+        waiting = asyncio.ensure_future(ask(gateway, client, "person", 2, user="person"))
+        await until_in_line(pool, 1)
+        refused = await ask(gateway, client, "person", 2, user="person")
+        assert (refused["status"], refused["x-queue-position"]) == ("429", "2")
+        assert {one["status"] for one in await asyncio.gather(running, waiting)} == {"200"}
+        await ask(gateway, client, "person", 2, user="person")

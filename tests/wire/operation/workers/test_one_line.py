@@ -123,6 +123,8 @@ def test_a_limit_on_who_waits_is_one_for_all_workers(upstream: ScriptedUpstream,
             assert contract.BUSY.is_kept_by(answer)
             assert answer.header("x-queue-position") == "5"
         script.let_go(5)
+        waited = [client.read_response().status for client in clients if client not in refused]
+    assert waited == [200] * 5
     assert script.most == 1
 
 
