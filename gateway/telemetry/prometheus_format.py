@@ -26,7 +26,9 @@ class _Family(NamedTuple):
 
 
 _REQUESTS = _Family("gguf_requests_total", "Requests to a deployment.")
-_TOKENS = _Family("gguf_tokens_total", "Tokens, as the model servers count them.")
+_TOKENS = _Family(
+    "gguf_tokens_total", "Tokens, as the model servers state them; of a stream that broke off, as counted."
+)
 _BODY_BYTES = _Family("gguf_body_bytes_total", "Bytes of bodies carried.")
 _FIRST_BYTE = _Family("gguf_first_byte_seconds", "Time to the first byte of an answer.", "histogram")
 _DURATION = _Family("gguf_duration_seconds", "Time to the end of an answer.", "histogram")
