@@ -41,6 +41,11 @@ class FallbackStore(LimitStore):
 
     def close(self) -> None:
         self._memory.close()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Leave what may have been done by half: when it is opened again, what was held here counts as used."""
+        self._unsettled.clear()
         if self._shared is not None:
             self._shared.close()
             self._shared = None
@@ -51,6 +56,8 @@ class FallbackStore(LimitStore):
                 answer = act(self._settled())
             except OSError as error:
                 self._retry_at = time.monotonic() + _RETRY_SECONDS
+                if not isinstance(error, TimeoutError):
+                    self._leave()
                 self._tell(error)
             else:
                 self._is_told = False

@@ -149,17 +149,17 @@ class RecordStore(LimitStore):
     def settle(self, taken: Taken, tokens: int | None, *, was_sent: bool) -> None:
         self._lock()
         try:
+            if taken.epoch != self.epoch:  # it counted as used when those records were left
+                return
             moment = self.moment()
-            is_ours = taken.epoch == self.epoch
             for claim, amount in zip(taken.claims, taken.amounts, strict=True):
                 record = self.get(claim.digest, claim.limit.measure)
                 counting.enter(record, moment)
-                held = amount if is_ours else 0
                 if claim.limit.measure is counting.REQUESTS:
-                    sliding_minute.give_back(record, taken.second, 0 if was_sent else held)
+                    sliding_minute.give_back(record, taken.second, 0 if was_sent else amount)
                 else:
                     used = 0 if not was_sent else amount if tokens is None else tokens
-                    counting.settle(record, moment, taken.slot, held, used)
+                    counting.settle(record, moment, taken.slot, amount, used)
                 self.put(record)
             if taken.usual is not None and tokens:
                 known = self.get(taken.usual, None)

@@ -196,3 +196,23 @@ def test_what_could_not_be_settled_is_settled_later(path: Path, monkeypatch: pyt
     monkeypatch.setattr(store, "_retry_at", 0.0)
     assert isinstance(store.take(one, None), Taken)
     store.close()
+
+
+def test_a_disk_that_fills_up_in_the_middle_leaves_nothing_held(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = fallback(path)
+    claims = [claim(Measure.CONCURRENT_REQUESTS, 1), claim(Measure.REQUESTS_PER_MINUTE, 9, "other")]
+    written = iter([RECORD_BYTES])
+
+    def write(file: int, data: bytes, at: int) -> int:
+        if next(written, None) is None:
+            raise OSError("no space left")
+        return pwrite(file, data, at)
+
+    pwrite = os.pwrite
+    store.look(claims)
+    monkeypatch.setattr(os, "pwrite", write)
+    assert isinstance(store.take(claims, None), Taken)  # by this process alone
+    monkeypatch.undo()
+    monkeypatch.setattr(store, "_retry_at", 0.0)
+    assert isinstance(store.take(claims, None), Taken)
+    store.close()
