@@ -21,6 +21,7 @@ def test_ten_thousand_mixed_requests_are_accounted_to_the_token() -> None:
     assert kept.requests == 100
 
 
+@pytest.mark.tools
 def test_a_token_too_many_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     async def one_too_many(_site: Site) -> Tokens:
         return Tokens(0, 0, 1)

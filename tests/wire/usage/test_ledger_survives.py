@@ -100,7 +100,7 @@ def killed_under_load(start_gateway: StartGateway, store: Store, seconds: float)
 
 
 def test_a_gateway_that_is_killed_has_written_nothing_twice(start_gateway: StartGateway, store: Store) -> None:
-    for seconds in (1.3, 2.6):
+    for seconds in (1.2, 1.2):
         noted, _, answered = killed_under_load(start_gateway, store, seconds)
         assert 0 < noted <= answered
 

@@ -15,6 +15,7 @@ from gateway.core.exchange import Exchange
 from gateway.server.completion import COMPLETION
 from gateway.team.models.deployments import NewDeployment
 from gateway.team.models.keys import CreatedKey, NewKey
+from gateway.usage.ledger import sqlite_writer
 from gateway.usage.ledger.ledger import LEDGER
 from mockserver import MockLlamaServer
 from tests.harness.pages.team_pages import Team, team_serving
@@ -120,7 +121,10 @@ async def test_a_batch_that_is_written_again_changes_nothing(team: Team, key: Cr
     assert rows(file, "SELECT sum(number) FROM usage_latency WHERE measure = 'duration'") == [(1,)]
 
 
-async def test_a_locked_database_loses_nothing(team: Team, key: CreatedKey, file: Path) -> None:
+async def test_a_locked_database_loses_nothing(
+    team: Team, key: CreatedKey, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_writer, "_PATIENCE", 0.05)
     ledger = team.app[LEDGER]
     with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as database:
         await asyncio.to_thread(database.execute, LOCK)  # the gateway's own transactions end on this loop
