@@ -24,7 +24,7 @@ class Reach(StrEnum):
 
 
 _ADMINS = (
-    *("accounts.list", "accounts.create", "accounts.remove"),
+    *("accounts.list", "accounts.create", "accounts.change", "accounts.remove"),
     *("people.list", "people.get", "people.change", "people.remove", "people.sign_out"),
     *("people.sessions", "people.password_link"),
     *("invitations.list", "invitations.create", "invitations.remove"),

@@ -47,7 +47,7 @@ class FileClient(TeamClient):
         match name:
             case "accounts.list":
                 accounts = self._snapshot.accounts.values()
-                return _page(Account(id=one.id, created_at=one.created_at) for one in accounts)
+                return _page(Account(id=one.id, created_at=one.created_at, weight=one.weight) for one in accounts)
             case "keys.list":
                 return _page(_key(one) for one in self._snapshot.keys.values() if account in {None, one.account})
             case "deployments.list":

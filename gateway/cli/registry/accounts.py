@@ -1,4 +1,4 @@
-"""`gguf-gateway accounts`: add, list and remove."""
+"""`gguf-gateway accounts`: add, change, list and remove."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from gateway.cli.registry.shared_options import request_of
 from gateway.cli.registry.target import Target, with_target
 from gateway.config.validation_messages import counted, suggested
 from gateway.registry.base import ChangeError
-from gateway.team.models.accounts import Account, NewAccount, RemovedAccount
+from gateway.team.models.accounts import Account, AccountChange, NewAccount, RemovedAccount
 from gateway.team.models.common import PageQuery
 from gateway.team.models.deployments import DeploymentQuery
 from gateway.team.models.keys import KeyQuery
@@ -27,7 +27,7 @@ _Row = tuple[Account, int, int]  # its valid keys, its deployments
 
 @click.group()
 def accounts() -> None:
-    """Add, list and remove accounts, which own keys and deployments."""
+    """Add, change, list and remove accounts, which own keys and deployments."""
 
 
 @accounts.command()
@@ -45,6 +45,21 @@ def add(target: Target, name: str, as_json: bool) -> None:
         say(f"Account {made.id} is added.")
 
 
+@accounts.command("set")
+@with_target
+@click.argument("name", metavar="ACCOUNT")
+@click.option("--weight", type=float, required=True, metavar="N", help="Its share in line beside other accounts.")
+@as_json
+def set_(target: Target, name: str, weight: float, as_json: bool) -> None:
+    """Change an account's share where requests wait in line: 1 by default."""
+    request = request_of(AccountChange, {"weight": weight}, {"weight": "weight"})
+    changed: Account = target.perform("accounts.change", name, request=request)
+    if as_json:
+        print_json({"id": changed.id, "weight": changed.weight})
+    else:
+        say(f"Account {changed.id} has the weight {changed.weight:g}.")
+
+
 @accounts.command("list")
 @with_target
 @as_json
@@ -54,7 +69,13 @@ def list_(target: Target, as_json: bool) -> None:
     if as_json:
         print_json(
             [
-                {"id": one.id, "valid_keys": valid, "deployments": served, "created_at": one.created_at}
+                {
+                    "id": one.id,
+                    "valid_keys": valid,
+                    "deployments": served,
+                    "created_at": one.created_at,
+                    "weight": one.weight,
+                }
                 for one, valid, served in listed
             ]
         )

@@ -3,20 +3,34 @@
 from pydantic import Field
 
 from gateway.config.setting_types import Id
+from gateway.config.usage_settings import Weight
 from gateway.team.models.common import Answer, Moment, Request
+
+_WEIGHT = "Its share beside other accounts, where requests wait."
 
 
 class NewAccount(Request):
     """An account to be made."""
 
     id: Id = Field(description="Its name.")
+    weight: Weight = Field(default=1.0, description=_WEIGHT)
+
+
+class AccountChange(Request):
+    """What is to be different about an account."""
+
+    weight: Weight = Field(description=_WEIGHT)
 
 
 class Account(Answer):
-    """The owner of keys and deployments. `created_at` is null where the registry is a file."""
+    """The owner of keys and deployments. `created_at` is null where the registry is a file.
+
+    `weight` is its share beside other accounts, where requests wait.
+    """
 
     id: str
     created_at: Moment | None
+    weight: float
 
 
 class RemovedAccount(Account):

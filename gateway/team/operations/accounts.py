@@ -9,7 +9,7 @@ from gateway.config.validation_messages import counted, suggested
 from gateway.registry.database.rows import key_of
 from gateway.registry.database.tables import accounts, deployments, keys
 from gateway.registry.database.team_tables import key_uses, memberships
-from gateway.team.models.accounts import Account, NewAccount, RemovedAccount
+from gateway.team.models.accounts import Account, AccountChange, NewAccount, RemovedAccount
 from gateway.team.models.common import Page, PageQuery
 from gateway.team.operation_error import Conflict, FieldError, Invalid, NotFound
 from gateway.team.operations.traffic.limits import drop_limits
@@ -30,18 +30,27 @@ async def create_account(unit: UnitOfWork, new: NewAccount) -> Account:
     """A new account, which owns nothing yet. Raises Conflict if there is one of this name."""
     if new.id in await names_of_accounts(unit.connection):
         raise Conflict(f"There is an account {new.id} already.")
-    made = Account(id=new.id, created_at=unit.now)
-    await unit.registry.insert(accounts, {"id": made.id, "created_at": made.created_at})
+    made = Account(id=new.id, created_at=unit.now, weight=new.weight)
+    await unit.registry.insert(accounts, made.model_dump())
     await unit.note("accounts.create", made.id, account=made.id, after=made.model_dump(mode="json"))
     return made
 
 
+async def change_account(unit: UnitOfWork, account: str, change: AccountChange) -> Account:
+    """Give it another weight. Raises NotFound."""
+    before = await _account(unit, account)
+    if change.weight == before.weight:
+        return before
+    await unit.registry.update(accounts, account, {"weight": change.weight})
+    after = before.model_copy(update={"weight": change.weight})
+    noted = {"before": {"weight": before.weight}, "after": {"weight": after.weight}}
+    await unit.note("accounts.change", account, account=account, **noted)
+    return after
+
+
 async def remove_account(unit: UnitOfWork, account: str) -> RemovedAccount:
     """Forget an account that owns nothing, and with it those keys of it that had ended. Raises NotFound, Conflict."""
-    row = (await unit.connection.execute(select(accounts).where(accounts.c.id == account))).first()
-    if row is None:
-        known = await names_of_accounts(unit.connection)
-        raise NotFound(f"There is no account {account!r}{suggested(account, known) or '.'}")
+    removed = await _account(unit, account)
     await _require_empty(unit, account)
     owned = (await unit.connection.execute(select(keys.c.id).where(keys.c.account == account))).scalars().all()
     await unit.connection.execute(delete(key_uses).where(key_uses.c.key.in_(owned)))
@@ -52,9 +61,16 @@ async def remove_account(unit: UnitOfWork, account: str) -> RemovedAccount:
         await unit.registry.delete(keys, key_id)
     await unit.connection.execute(delete(memberships).where(memberships.c.account == account))
     await unit.registry.delete(accounts, account)
-    removed = Account(**row._mapping)
     await unit.note("accounts.remove", account, account=account, before=removed.model_dump(mode="json"))
     return RemovedAccount(**removed.model_dump(), ended_keys=len(owned))
+
+
+async def _account(unit: UnitOfWork, account: str) -> Account:
+    row = (await unit.connection.execute(select(accounts).where(accounts.c.id == account))).first()
+    if row is None:
+        known = await names_of_accounts(unit.connection)
+        raise NotFound(f"There is no account {account!r}{suggested(account, known) or '.'}")
+    return Account(**row._mapping)
 
 
 async def require_accounts(unit: UnitOfWork, names: Iterable[str], field: str = "account") -> None:

@@ -49,6 +49,15 @@ _ACCOUNTS = (
         201,
     ),
     Operation(
+        "accounts.change",
+        "PATCH",
+        "/accounts/{account}",
+        "Change an account: its share where requests wait.",
+        accounts.change_account,
+        account_models.Account,
+        account_models.AccountChange,
+    ),
+    Operation(
         "accounts.remove",
         "DELETE",
         "/accounts/{account}",

@@ -85,7 +85,7 @@ def test_a_name_that_is_nearly_right_is_suggested_everywhere(command: CommandPro
 def test_accounts_of_a_file_are_listed_but_not_changed(command: CommandProcess, config: Path) -> None:
     command.place = ("--config", str(config))
     listed = command.reads("accounts", "list")
-    assert listed == [{"id": "acme", "valid_keys": 1, "deployments": 1, "created_at": None}]
+    assert listed == [{"id": "acme", "valid_keys": 1, "deployments": 1, "created_at": None, "weight": 1.0}]
     for action in ("add", "remove"):
         assert "holds its accounts itself: edit it" in command.refuses("accounts", action, "acme")
     assert config.read_text() == GOOD

@@ -155,3 +155,11 @@ def test_how_a_key_waits_in_line_is_said_when_it_is_made_and_changed(run: Run) -
     wrong = run("keys", "set", successor, *DB, "--weight", "0")
     assert wrong.exit_code != 0
     assert "weight" in wrong.stderr
+
+
+def test_an_account_gets_a_larger_share_of_a_line(run: Run) -> None:
+    add(run)
+    assert run("accounts", "set", "acme", *DB, "--weight", "2.5").stdout == "Account acme has the weight 2.5.\n"
+    assert read(run("accounts", "list", *DB, "--json"))[0]["weight"] == 2.5
+    assert "There is no account 'acne'" in run("accounts", "set", "acne", *DB, "--weight", "2").stderr
+    assert run("accounts", "set", "acme", *DB, "--weight", "0").exit_code != 0

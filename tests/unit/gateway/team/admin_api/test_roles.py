@@ -47,6 +47,7 @@ class Walk:
         """What an operation is asked for with, of which nothing is wrong."""
         bodies: dict[str, dict[str, object]] = {
             "accounts.create": {"id": fresh},
+            "accounts.change": {"weight": 2},
             "people.change": {"name": fresh},
             "invitations.create": {"name": fresh},
             "keys.create": {"account": account, "name": fresh},
