@@ -1,18 +1,16 @@
 """`make pictures`: the documents' pictures of the team's pages, of a sandbox on which a small team works.
 
 Each is taken in light and in dark, `docs/pictures/NAME-light.png` and `NAME-dark.png`; the documents show the one that
-suits who reads. What the team used in a minute is put into the hours of a day before, so that the charts have a shape.
+suits who reads.
 """
 
 import json
 import shutil
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from datetime import datetime, timedelta
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,12 +21,10 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 # By name, the page that is shown, and what has to be there first.
 PAGES = {
     "deployments": ("/deployments", "main"),
-    "usage": ("/usage", ".charts svg"),
+    "usage": ("/usage?span=7d", ".charts svg"),
     "activity": ("/activity", "#live table"),
     "playground": ("/playground?deployment=demo", "#code"),
 }
-# How much of what was used in the last minute was used in each hour before, the newest first.
-_DAY = (9, 14, 11, 16, 7, 12, 15, 10, 6, 2, 1, 0, 0, 0, 1, 0, 2, 3, 5, 8, 13, 12, 10)
 _TEAMWORK_SECONDS = 40.0  # in which the team makes the figures that the pages show
 _PATIENCE = 30_000  # milliseconds
 _QUESTION = "Why do gateways stream?"
@@ -43,7 +39,6 @@ def main() -> None:
     with serving_sandbox() as served, sync_playwright() as playwright:
         print(f"A team works on {served['url']} for {_TEAMWORK_SECONDS:.0f} s ...", flush=True)
         time.sleep(_TEAMWORK_SECONDS)
-        fill_the_day(Path(served["config"]).with_name("gateway.db"))
         browser = playwright.chromium.launch(executable_path=chromium, args=["--headless=new", "--no-sandbox"])
         take_all(browser, served)
         browser.close()
@@ -62,25 +57,6 @@ def serving_sandbox() -> Iterator[dict[str, Any]]:
         finally:
             if process.stdin is not None:
                 process.stdin.close()
-
-
-def fill_the_day(database: Path) -> None:
-    """Put what was used in the last minute into the hours before, now more and now less of it."""
-    with closing(sqlite3.connect(database, timeout=10)) as connection, connection:
-        cursor = connection.execute("SELECT * FROM usage_hours")
-        names = [column[0] for column in cursor.description]
-        used = [dict(zip(names, row, strict=True)) for row in cursor]
-        places = ", ".join(f":{name}" for name in names)
-        for back, often in enumerate(_DAY, 1):
-            rows = [_earlier(row, back, often) for number, row in enumerate(used) if (number + back) % 5]
-            connection.executemany(f"INSERT INTO usage_hours ({', '.join(names)}) VALUES ({places})", rows)  # noqa: S608
-
-
-def _earlier(row: dict[str, Any], back: int, often: int) -> dict[str, Any]:
-    """A row of usage, so many hours earlier, and so many times as much."""
-    hour = datetime.fromisoformat(row["hour"]) - timedelta(hours=back)
-    more = {name: value * often for name, value in row.items() if isinstance(value, int | float)}
-    return {**row, **more, "hour": hour.strftime("%Y-%m-%d %H:%M:%S.%f")}
 
 
 def take_all(browser: Browser, served: dict[str, Any]) -> None:

@@ -30,7 +30,7 @@ class DeploymentCard(NamedTuple):
     version: int
     is_paused: bool
     in_use: int
-    places: int
+    places: int | None
     waiting: int
     limits: Limits
     rate: float | None
@@ -74,11 +74,12 @@ def card_of(request: web.Request, one: Deployment, seen: Glance, *, is_admins: b
     )
 
 
-def _places(app: web.Application, served: Served | None, shown: Served) -> int:
-    """How many requests may be at its upstream at a time, as this gateway knows it."""
-    if served is None:
-        return shown.limits.connections or UNKNOWN_SLOTS
-    return app[POOLS].of(served).line.places
+def _places(app: web.Application, served: Served | None, shown: Served) -> int | None:
+    """How many requests may be at its upstream at a time; None while its server has not said how many slots it has."""
+    if shown.limits.connections or served is None:
+        return shown.limits.connections
+    places = app[POOLS].of(served).line.places
+    return None if places == UNKNOWN_SLOTS else places
 
 
 def _status(app: web.Application, one: Deployment, served: Served | None) -> Status:
