@@ -37,7 +37,7 @@ class Unsent(Protocol):
     def cut(self, ending: Ending) -> None: ...
 
 
-class Way(NamedTuple):
+class Destination(NamedTuple):
     """Where a request goes. `claimant`: whose place it has there; None if it takes none."""
 
     endpoint: Endpoint
@@ -132,16 +132,16 @@ class Relay:
         self.under_way += opens
         return opens
 
-    async def carry(self, request: web.Request, exchange: Exchange, way: Way) -> web.StreamResponse:
+    async def carry(self, request: web.Request, exchange: Exchange, destination: Destination) -> web.StreamResponse:
         """Pass one request up and its answer to the client. Raises Refusal while nothing has been sent."""
         self.under_way += 1
         try:
-            return await self._carry(request, exchange, way)
+            return await self._carry(request, exchange, destination)
         finally:
             self._leave()
 
-    async def _carry(self, request: web.Request, exchange: Exchange, way: Way) -> web.StreamResponse:
-        endpoint, pool, claimant = way
+    async def _carry(self, request: web.Request, exchange: Exchange, destination: Destination) -> web.StreamResponse:
+        endpoint, pool, claimant = destination
         upload = RequestBody(request, self.body_bytes, self._upload_silence) if endpoint.has_body else None
         preparing = _Preparing(exchange)
         body, connection = await self._prepare(preparing, upload, pool, claimant)

@@ -22,7 +22,7 @@ from gateway.cli.sandbox.sandbox_control import SandboxControl
 from gateway.cli.sandbox.status_file import StatusFile
 from gateway.cli.sandbox.team import team_database
 from gateway.cli.sandbox.traffic.history import write_history
-from gateway.cli.sandbox.traffic.playing import Traffic
+from gateway.cli.sandbox.traffic.playing import SandboxTraffic
 from gateway.cli.sandbox.traffic.team import gather_team
 from gateway.config.settings import Server
 from gateway.registry.yaml_file import read_settings
@@ -121,7 +121,7 @@ async def serve_sandbox(
         await serve(settings.server, team.registry, tell, stop_pipe, extend=extend)
 
 
-async def _traffic(definition: Definition, database: TeamDatabase, server: Server) -> Traffic:
+async def _traffic(definition: Definition, database: TeamDatabase, server: Server) -> SandboxTraffic:
     """A team on the mocks of the first account. Raises SandboxError where there is none."""
     account = next(iter(definition.document["accounts"]), None)
     deployments = definition.document["deployments"]
@@ -130,4 +130,4 @@ async def _traffic(definition: Definition, database: TeamDatabase, server: Serve
         raise SandboxError("--traffic needs a deployment with a mock, of the definition's first account.")
     players = await gather_team(database, account)
     await write_history(database, account, names[0], players, datetime.now(ZoneInfo(server.time_zone)))
-    return Traffic(players, names)
+    return SandboxTraffic(players, names)

@@ -22,7 +22,7 @@ Member = Hashable  # a process
 
 
 @dataclass(slots=True)
-class _Line:
+class _LineOfAll:
     fair: FairLine
     most_waiting: int
     held: dict[Member, int] = field(default_factory=dict)  # places that each process has
@@ -58,7 +58,7 @@ class Arbiter:
         self._size = size
         self._send = send
         self._clock = clock
-        self._lines: dict[str, _Line] = {}
+        self._lines: dict[str, _LineOfAll] = {}
 
     def hear(self, member: Member, message: Message) -> None:
         """Do what a process asks for. It is one of the methods below, each with what follows the deployment's name."""
@@ -80,7 +80,7 @@ class Arbiter:
     def _join(self, member: Member, name: str, places: int, most_waiting: int, longest_wait: float) -> None:
         line = self._lines.get(name)
         if line is None:
-            line = self._lines[name] = _Line(FairLine(places, longest_wait), most_waiting)
+            line = self._lines[name] = _LineOfAll(FairLine(places, longest_wait), most_waiting)
         line.fair.places, line.fair.longest_wait, line.most_waiting = places, longest_wait, most_waiting
         if member not in line.held:
             line.held[member] = 0
@@ -89,7 +89,7 @@ class Arbiter:
         if not line.is_contended:
             self._share_out(name, line)
 
-    def _part(self, name: str, line: _Line, member: Member) -> None:
+    def _part(self, name: str, line: _LineOfAll, member: Member) -> None:
         if line.held.pop(member, None) is None:
             return
         line.fair.forget(lambda request: request[0] == member)
@@ -98,20 +98,20 @@ class Arbiter:
         else:
             del self._lines[name]
 
-    def _close(self, name: str, line: _Line, member: Member) -> None:
+    def _close(self, name: str, line: _LineOfAll, member: Member) -> None:
         self._part(name, line, member)
 
-    def _ask(self, name: str, line: _Line, member: Member, number: int, *claim: Any) -> None:
+    def _ask(self, name: str, line: _LineOfAll, member: Member, number: int, *claim: Any) -> None:
         asked, now = Claim(*claim), self._clock()
         if line.free <= 0 and len(line.fair) >= line.most_waiting:
             self._send(member, ("refuse", name, number, FULL, *line.outlook_of_refused(asked, now)))
         else:
             line.fair.ask((member, number), asked, now)
 
-    def _leave(self, _: str, line: _Line, member: Member, number: int) -> None:
+    def _leave(self, _: str, line: _LineOfAll, member: Member, number: int) -> None:
         line.fair.leave((member, number))
 
-    def _expire(self, name: str, line: _Line, member: Member, number: int) -> None:
+    def _expire(self, name: str, line: _LineOfAll, member: Member, number: int) -> None:
         """It has waited for too long; if it has not been given its place in this moment."""
         request = (member, number)
         if request in line.fair:
@@ -119,29 +119,31 @@ class Arbiter:
             line.fair.leave(request)
             self._send(member, ("refuse", name, number, LATE, *outlook))
 
-    def _running(self, _: str, line: _Line, member: Member, unused: int, requests: list[Any]) -> None:
+    def _running(self, _: str, line: _LineOfAll, member: Member, unused: int, requests: list[Any]) -> None:
         """What runs in a process that took places itself; it keeps none that it does not use."""
         line.held[member] -= unused
         for number, since, *claim in requests:
             line.fair.begin((member, number), Claim(*claim), since)
 
-    def _back(self, _: str, line: _Line, member: Member, number: int) -> None:
+    def _back(self, _: str, line: _LineOfAll, member: Member, number: int) -> None:
         line.held[member] -= 1
         line.fair.end((member, number))
 
-    def _settled(self, _: str, line: _Line, member: Member, number: int, tokens: int | None, seconds: float) -> None:
+    def _settled(
+        self, _: str, line: _LineOfAll, member: Member, number: int, tokens: int | None, seconds: float
+    ) -> None:
         line.fair.settle((member, number), tokens, seconds)
 
-    def _front(self, _: str, line: _Line, member: Member, number: int) -> None:
+    def _front(self, _: str, line: _LineOfAll, member: Member, number: int) -> None:
         line.fair.move_to_front((member, number))
 
-    def _look(self, name: str, line: _Line, member: Member) -> None:
+    def _look(self, name: str, line: _LineOfAll, member: Member) -> None:
         """Say what each of the first thousand can expect that waits in this process."""
         found = islice(line.fair.outlooks(self._clock()), _MOST_SHOWN)
         own = [(request[1], *outlook) for request, outlook in found if request[0] == member]
         self._send(member, ("outlooks", name, own))
 
-    def _go_on(self, name: str, line: _Line) -> None:
+    def _go_on(self, name: str, line: _LineOfAll) -> None:
         """Give what is free to those who wait, and say it to all when the first begins or the last ceases to."""
         now = self._clock()
         while line.fair and line.free > 0:
@@ -162,7 +164,7 @@ class Arbiter:
             self._share_out(name, line)
         line.is_contended = is_contended
 
-    def _share_out(self, name: str, line: _Line) -> None:
+    def _share_out(self, name: str, line: _LineOfAll) -> None:
         """Let each process have its part of the places, as far as they are free."""
         part = line.fair.places // self._size
         for member, has in line.held.items():

@@ -11,7 +11,7 @@ from gateway.core.exchange import EXCHANGE
 from gateway.core.http.base_urls import right_base_url
 from gateway.core.http.headers import presented_digest
 from gateway.proxy.queue.deployment_line import told_of
-from gateway.proxy.relay import RELAY, Way
+from gateway.proxy.relay import RELAY, Destination
 from gateway.proxy.upstream.readiness import READINESS
 from gateway.server.admission import ADMISSION, REGISTRY, Rejected, RequestedTarget
 from gateway.server.fast_path.demultiplexer import Demultiplexer
@@ -45,7 +45,7 @@ async def inference(app: web.Application, request: web.Request, asked: Requested
         if decision.claimant is not None:
             refusal.headers.update(told_of(decision.pool.line.prospect(decision.claimant)))
         raise refusal
-    return await app[RELAY].carry(request, exchange, Way(asked.endpoint, decision.pool, decision.claimant))
+    return await app[RELAY].carry(request, exchange, Destination(asked.endpoint, decision.pool, decision.claimant))
 
 
 async def not_proxied(request: web.Request) -> web.StreamResponse:

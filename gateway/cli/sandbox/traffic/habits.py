@@ -29,7 +29,7 @@ _AT_ONCE = 6  # requests of the script: more than a model server has slots by de
 _ROUND = 18  # requests of one run of the script
 
 
-class Client:
+class TrafficClient:
     """One key's way to the deployments. What goes wrong is a part of the play, and told by the gateway's own pages."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, key: str, rng: random.Random) -> None:
@@ -64,7 +64,7 @@ class Client:
         await asyncio.sleep(self.rng.uniform(0.6, 1.4) * seconds)
 
 
-async def chats(client: Client, deployments: list[str]) -> None:
+async def chats(client: TrafficClient, deployments: list[str]) -> None:
     """Somebody at a keyboard: conversations that grow, so that most of what is read lies in the cache."""
     while True:
         talk: list[Message] = [_SYSTEM]
@@ -76,7 +76,7 @@ async def chats(client: Client, deployments: list[str]) -> None:
         await client.rest(15)
 
 
-async def runs_a_script(client: Client, deployments: list[str]) -> None:
+async def runs_a_script(client: TrafficClient, deployments: list[str]) -> None:
     """A script that sends all it has, as fast as it can, and then nothing for a while."""
     while True:
         places = asyncio.Semaphore(_AT_ONCE)
@@ -90,7 +90,7 @@ async def runs_a_script(client: Client, deployments: list[str]) -> None:
         await client.rest(40)
 
 
-async def is_broken(client: Client, deployments: list[str]) -> None:
+async def is_broken(client: TrafficClient, deployments: list[str]) -> None:
     """A client that somebody configured in a hurry."""
     mistakes: tuple[tuple[str, str, object], ...] = (
         (deployments[0], "/v1/chat/completions", b'{"messages": [{"role": "user"'),
@@ -103,7 +103,7 @@ async def is_broken(client: Client, deployments: list[str]) -> None:
         await client.rest(9)
 
 
-async def leaves_early(client: Client, deployments: list[str]) -> None:
+async def leaves_early(client: TrafficClient, deployments: list[str]) -> None:
     """Somebody who asks for much, and has seen enough soon."""
     while True:
         question: Message = {"role": "user", "content": "Write a long story about a lighthouse."}
@@ -112,7 +112,7 @@ async def leaves_early(client: Client, deployments: list[str]) -> None:
         await client.rest(14)
 
 
-Habit = Callable[[Client, list[str]], Awaitable[None]]
+Habit = Callable[[TrafficClient, list[str]], Awaitable[None]]
 HABITS: Mapping[str, Habit] = MappingProxyType(
     {
         "ana's laptop": chats,

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import aiohttp
 
-from gateway.cli.sandbox.traffic.habits import HABITS, Client, Habit
+from gateway.cli.sandbox.traffic.habits import HABITS, Habit, TrafficClient
 from gateway.cli.sandbox.traffic.team import Player
 
 _SEED = 7  # the play is the same each time, but for how long answers take
 
 
-class Traffic:
+class SandboxTraffic:
     """The requests of `players` to these deployments, of which the first one is used most."""
 
     def __init__(self, players: Sequence[Player], deployments: Sequence[str]) -> None:
@@ -34,10 +34,10 @@ class Traffic:
         timeout = aiohttp.ClientTimeout(total=None)
         async with aiohttp.ClientSession(timeout=timeout) as session, asyncio.TaskGroup() as group:
             for number, player in enumerate(self._players):
-                client = Client(session, url, player.key, random.Random(_SEED + number))  # noqa: S311  a play
+                client = TrafficClient(session, url, player.key, random.Random(_SEED + number))  # noqa: S311  a play
                 group.create_task(self._begin_after(number, HABITS[player.name], client))
 
-    async def _begin_after(self, seconds: float, habit: Habit, client: Client) -> None:
+    async def _begin_after(self, seconds: float, habit: Habit, client: TrafficClient) -> None:
         """Not everybody begins in the same moment."""
         await asyncio.sleep(seconds)
         await habit(client, self._deployments)
