@@ -2,13 +2,13 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from tests.harness.processes.fleet import StartGateway
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
-from tests.wire.limits.test_rate_limits import PLAIN, limited
+from tests.harness.sockets.stage import chat
+from tests.wire.limits.limited_keys import limited
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -35,10 +35,11 @@ print(counts["200"], counts["429"], sum(counts.values()))
 """
 
 
-def test_exactly_so_many_pass(start_gateway: StartGateway, upstream: ScriptedUpstream, tmp_path: Path) -> None:
-    environ = {"XDG_STATE_HOME": str(tmp_path)}
-    gateway = start_gateway(limited(upstream, f"requests_per_minute: {_LIMIT}", "workers: 2"), (), environ)
-    command = (sys.executable, "-c", _HAMMER, str(gateway.port), str(_SECONDS), PLAIN.hex())
+def test_exactly_so_many_pass(
+    start_gateway: StartGateway, upstream: ScriptedUpstream, counting: dict[str, str]
+) -> None:
+    gateway = start_gateway(limited(upstream.url, f"requests_per_minute: {_LIMIT}", "workers: 2"), (), counting)
+    command = (sys.executable, "-c", _HAMMER, str(gateway.port), str(_SECONDS), chat("demo").hex())
     hammers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     told = [[int(number) for number in hammer.communicate()[0].split()] for hammer in hammers]
     passed, refused, asked = map(sum, zip(*told, strict=True))

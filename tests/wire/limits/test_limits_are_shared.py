@@ -130,7 +130,8 @@ def test_limits_of_the_model_server_s_own_are_not_shown(
 ) -> None:
     path, key = place
     gateway = serving(start_gateway, path)
-    own = (b"x-ratelimit-limit-requests: 99", b"X-RateLimit-Remaining-Tokens: 98", b"Anthropic-RateLimit-X: 97")
+    own = (b"x-ratelimit-limit-requests: xyz", b"X-RateLimit-Remaining-Tokens: xyz", b"Anthropic-RateLimit-X: xyz")
     with upstream.playing(lambda visit: visit.answer(visit.read_body(), "200 OK", *own)):
         answer = gateway.ask(chat("demo", key=key))
-    assert [answer.head.lower().count(word) for word in (b"ratelimit-limit-requests", b"98", b"97")] == [1, 0, 0]
+    assert answer.header("x-ratelimit-limit-requests") == "4"
+    assert b"xyz" not in answer.head

@@ -1,30 +1,21 @@
 """Requests under way and tokens, as a gateway counts them: however a request ends, its place is free, once."""
 
 import threading
-from pathlib import Path
 
 import pytest
 
-from tests.harness.processes.fleet import StartGateway
 from tests.harness.processes.gateway_process import GatewayProcess
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.stage import DONE, EVENT, chat, until_left
 from tests.harness.sockets.upstream_visit import Visit
-from tests.wire.limits.test_rate_limits import IN_CHUNKS, PLAIN, limited
-
-ONE = "concurrent_requests: 1"
+from tests.wire.limits.limited_keys import in_chunks, key_of, plain
 
 
-@pytest.fixture
-def state(tmp_path: Path) -> dict[str, str]:
-    return {"XDG_STATE_HOME": str(tmp_path)}
-
-
-@pytest.mark.parametrize("data", [PLAIN, IN_CHUNKS], ids=["fast path", "aiohttp's"])
+@pytest.mark.parametrize("data", [plain("beside-plain"), in_chunks("beside-chunks")], ids=["fast path", "aiohttp's"])
 def test_a_request_beside_another_is_refused_and_one_after_it_is_not(
-    start_gateway: StartGateway, upstream: ScriptedUpstream, state: dict[str, str], data: bytes
+    limited_gateway: GatewayProcess, upstream: ScriptedUpstream, data: bytes
 ) -> None:
-    gateway = start_gateway(limited(upstream, ONE), (), state)
+    gateway = limited_gateway
     go_on = threading.Event()
 
     def hold(visit: Visit) -> None:
@@ -64,23 +55,25 @@ def _streams(visit: Visit) -> None:
     visit.chunk(b"")
 
 
-@pytest.mark.parametrize("script", [_breaks_off, _refuses, _streams])
+@pytest.mark.parametrize(
+    ("name", "script"), [("breaks-off", _breaks_off), ("refuses", _refuses), ("streams", _streams)]
+)
 def test_however_a_request_ends_its_place_is_free(
-    start_gateway: StartGateway, upstream: ScriptedUpstream, state: dict[str, str], script: object
+    limited_gateway: GatewayProcess, upstream: ScriptedUpstream, name: str, script: object
 ) -> None:
-    gateway = start_gateway(limited(upstream, ONE), (), state)
+    gateway = limited_gateway
     assert callable(script)
     with upstream.playing(script):
-        for data in (PLAIN, IN_CHUNKS) * 5:
+        for data in (plain(name), in_chunks(name)) * 5:
             assert gateway.ask(data).status in {200, 500}
             settled(gateway)
 
 
 def test_a_client_that_leaves_takes_no_place_with_it(
-    start_gateway: StartGateway, upstream: ScriptedUpstream, state: dict[str, str]
+    limited_gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
-    gateway = start_gateway(limited(upstream, ONE), (), state)
-    for data in (PLAIN, IN_CHUNKS) * 3:
+    gateway = limited_gateway
+    for data in (plain("leaves"), in_chunks("leaves")) * 3:
         left = threading.Event()
         with upstream.playing(until_left(left)):
             with gateway.connect() as client:
@@ -107,18 +100,20 @@ def _tells(visit: Visit) -> None:
 
 
 def test_tokens_are_used_as_the_model_server_counts_them(
-    start_gateway: StartGateway, upstream: ScriptedUpstream, state: dict[str, str]
+    limited_gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
-    gateway = start_gateway(limited(upstream, "tokens_per_day: 1000, tokens_per_minute: 5000"), (), state)
+    gateway = limited_gateway
     with upstream.playing(_tells):
         for _ in range(4):
-            assert gateway.ask(PLAIN).status == 200
+            assert gateway.ask(plain("tokens")).status == 200
             settled(gateway)
-        spent = gateway.ask(PLAIN)
+        spent = gateway.ask(plain("tokens"))
     assert spent.status == 429
     assert spent.header("x-should-retry") == "false"
     assert spent.header("x-ratelimit-limit-tokens") == "1000"
     assert spent.header("x-ratelimit-remaining-tokens") == "0"
     message = spent.json()["error"]["message"]
     assert message.startswith("Budget used up: 1000 tokens a day for this key; it is new at 20")
-    assert gateway.ask(chat("demo", path="/v1/models", method="GET", body=None)).status == 200  # it takes none
+    assert (
+        gateway.ask(chat("demo", path="/v1/models", key=key_of("tokens"), method="GET", body=None)).status == 200
+    )  # it takes none
