@@ -1,5 +1,6 @@
 """What is done with limits on use."""
 
+import math
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -188,7 +189,7 @@ def view_of(
         shadow=limit.is_shadow,
         used=None if standing is None else standing.used,
         left=None if standing is None else standing.left,
-        resets_at=None if standing is None else now + timedelta(seconds=standing.resets_in),
+        resets_at=None if standing is None else now + timedelta(seconds=math.ceil(standing.resets_in)),
         created_at=created_at,
         version=version,
     )

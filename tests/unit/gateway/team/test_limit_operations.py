@@ -1,5 +1,7 @@
 """Limits as the admin API sets and lists them: on whom, with what is left, and gone with whom they were on."""
 
+from datetime import datetime
+
 import pytest
 
 from gateway.team.models.accounts import NewAccount
@@ -117,3 +119,9 @@ async def test_the_audit_log_has_what_was_set_and_not_how_it_stood(team: Team, a
 async def test_what_is_no_limit_is_refused(team: Team, admin: AdminClient, asked: dict[str, object]) -> None:
     whole = {"kind": "account", "subject": "acme", "measure": RPM, "amount": 1, **asked}
     assert (await admin.ask("POST", "/limits", whole)).status == 422
+
+
+async def test_a_day_is_said_to_end_where_the_next_begins(team: Team, admin: AdminClient) -> None:
+    asked = {"kind": "account", "subject": "acme", "measure": "tokens_per_day", "amount": 5}
+    ends = datetime.fromisoformat((await admin.ask("POST", "/limits", asked)).json["resets_at"])
+    assert (ends.hour, ends.minute, ends.second) == (0, 0, 0)
