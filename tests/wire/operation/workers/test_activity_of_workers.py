@@ -97,3 +97,30 @@ def test_streams_of_all_workers_are_listed_ended_and_cut_with_their_key(
         assert sum(b"An administrator has ended this request." in ending for ending in endings) == 2
         assert sum(b"Invalid API key." in ending for ending in endings) == _CLIENTS - 2
         assert not any(ending.endswith(b"0\r\n\r\n") for ending in endings)
+
+
+def test_the_line_of_all_workers_is_listed_and_changed_by_any_of_them(
+    upstream: ScriptedUpstream, start_gateway: StartGateway, tmp_path: Path
+) -> None:
+    place = tmp_path / "team.db"
+    known = asyncio.run(made(place, upstream.url))
+    gateway = start_gateway(f"server: {{port: 0, workers: 2, limits: {{connections: 1}}}}\ndatabase: {place}\n")
+
+    def line() -> list[str]:
+        """The ids of those that wait, in their order."""
+        found = [one for one in asked(gateway, "GET", "/activity", known.token)["items"] if one["position"]]
+        return [one["id"] for one in sorted(found, key=lambda one: one["position"])]
+
+    with upstream.playing(HeldStreams()):
+        clients = [gateway.connect() for _ in range(_CLIENTS)]
+        for client in clients:
+            client.send(request(scene.CHAT, key=known.key, body=scene.BODY))
+        wait_until(lambda: len(set(line())) == _CLIENTS - 1, "not all are in line")
+        assert {one.split("_")[1] for one in line()} == {"0", "1"}
+        for number in (0, 1):
+            last = [one for one in line() if one.startswith(f"act_{number}_")][-1]
+            asked(gateway, "POST", f"/activity/{last}/move", known.token)
+            wait_until(lambda moved=last: line()[0] == moved, "it is not the next")  # type: ignore[misc]
+        for client in clients:
+            client.close()
+        wait_until(lambda: not line(), "who left is in line still")
