@@ -16,11 +16,13 @@ from gateway.server.pages.layout import base_path, is_by_itself, may, page, redi
 from gateway.server.pages.live_part import live_part
 from gateway.server.pages.operations import do, version_of
 from gateway.team.actor import Actor
-from gateway.team.models.common import PageQuery
+from gateway.team.models.activity import Activity, ActivityQuery
+from gateway.team.models.common import Page, PageQuery
 from gateway.team.models.deployments import Deployment
 from gateway.team.operation_error import Invalid, OperationError, Stale
 from gateway.telemetry.access_log import ACCESS
 
+_MOST_IN_LINE = 10  # that are shown
 _MOST_REFUSALS = 10  # that are shown, each with its neighbours that are like it
 _STALE = (
     "Somebody else has changed this deployment since you opened the form. What you typed is kept; where theirs is "
@@ -92,7 +94,11 @@ async def _live(request: web.Request, actor: Actor, one: Deployment) -> dict[str
     app, is_admins = request.app, may(actor, "deployments.change")
     refused = [refusal for refusal in app[ACCESS].refused if refusal.deployment == one.id]
     group = app[WORKER_GROUP]
+    under_way: Page[Activity] = await do(request, actor, "activity.list", asked=ActivityQuery(deployment=one.id))
+    in_line = sorted((item for item in under_way.items if item.position), key=lambda item: item.position or 0)
     return {
+        "line": tuple(in_line[:_MOST_IN_LINE]),
+        "may_move": may(actor, "activity.move"),
         "card": card_of(request, one, await glance(app), is_admins=is_admins),
         "refusals": tuple(rows(refused))[:_MOST_REFUSALS],
         "worker": f"{group.number + 1} of {group.size}" if group.size > 1 else "",

@@ -57,6 +57,7 @@ async def test_a_line_is_listed_and_shown_and_changed(tmp_path: Path) -> None:
                 text = (await ada.get("/activity")).text
                 assert "<b>2</b> in line" in text
                 assert "To the front" in text
+                assert "Next in line" in (await ada.get("/deployments/demo")).text
                 await ada.post(f"/activity/{alone.id}/move")
             async with asyncio.timeout(PATIENCE):
                 while [one.key for one in await in_line(team, 2)] != [jobs.id, person.id]:
