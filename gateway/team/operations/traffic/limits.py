@@ -3,7 +3,7 @@
 import math
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, or_, select
@@ -189,10 +189,15 @@ def view_of(
         shadow=limit.is_shadow,
         used=None if standing is None else standing.used,
         left=None if standing is None else standing.left,
-        resets_at=None if standing is None else now + timedelta(seconds=math.ceil(standing.resets_in)),
+        resets_at=None if standing is None else _whole_second(now.timestamp() + standing.resets_in),
         created_at=created_at,
         version=version,
     )
+
+
+def _whole_second(at: float) -> datetime:
+    """The next one: where a day ends, the other begins, and not a moment before."""
+    return datetime.fromtimestamp(math.ceil(at), UTC)
 
 
 async def _names(unit: UnitOfWork, rows: Sequence[Row[Any]]) -> Mapping[tuple[str, str], str]:
