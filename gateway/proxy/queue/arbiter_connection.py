@@ -60,7 +60,7 @@ class ArbiterConnection:
             return
         *messages, self._incoming = (self._incoming + received).split(b"\n")
         for message in messages:
-            self._hear(tuple(orjson.loads(message)))
+            self._loop.call_soon(self._hear, tuple(orjson.loads(message)))  # a fault in one must not lose the others
 
     def _close(self) -> None:
         self._loop.remove_reader(self._socket)
