@@ -181,6 +181,16 @@ class UpstreamConnection(asyncio.BaseProtocol):
             return False
         return self.exchanges < (head.most_exchanges or _MOST_EXCHANGES) - _SPARED_EXCHANGES and not self.is_closing()
 
+    @property
+    def was_answered(self) -> bool:
+        """Whether the head of an answer to the last request has come."""
+        return self._parser.head is not None
+
+    @property
+    def was_chunked(self) -> bool:
+        """Whether the answer just received came in chunks."""
+        return self._parser.head is not None and self._parser.head.chunked
+
     def release(self) -> None:
         """Forget the exchange; nothing is handed on any more. Resume reading: the last client may have paused it."""
         self._receiver = self.passthrough = None

@@ -31,6 +31,10 @@ _IDLE_SECONDS = 4.0
 _AHEAD_SECONDS = 0.1  # that a request waits for a connection before it takes the way on which it may wait for long
 _MOST_SECONDS = 300.0  # that a connection may be old when it is kept
 _MOST_ASIDE = 256  # requests that take no slot, and so never wait, at a time
+# Until a connection that is open still may serve again behind an answer in chunks: llama-server closes it there and
+# does not say so, because its content provider ends with false, which cpp-httplib takes for an error
+# (tools/server/server-http.cpp). A request sent meanwhile would be lost.
+_TRIAL_SECONDS = 0.5
 _NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE}
 FreeDescriptor = Callable[[], bool]  # makes one free, of those that are kept for upstreams; False if there is none
 _DESCRIPTOR_SECONDS = 0.02  # between two tries to get one
@@ -62,6 +66,8 @@ class ConnectionPool:
             fixed += f"Authorization: Bearer {deployment.upstream_key}\r\n"
         self._fixed_headers = fixed.encode("ascii")
         self._idle: list[UpstreamConnection] = []
+        self._stays_open: bool | None = None  # a connection behind an answer in chunks; None while nobody knows
+        self._on_trial: set[UpstreamConnection] = set()  # of which that will be known soon
         self._aside = 0  # connections in use by what takes no slot
         self._receiving = 0  # requests that hold a part of their body, and have no connection yet
         self._opening: set[asyncio.Task[None]] = set()  # connections ahead of their requests
@@ -179,6 +185,7 @@ class ConnectionPool:
         Who has a connection keeps it.
         """
         self.refusal = refusal
+        self._stays_open = None
         if refusal is not None:
             self.line.turn_away(refusal)
 
@@ -194,11 +201,16 @@ class ConnectionPool:
         place, connection.place = connection.place, None
         now = monotonic()
         if not reusable or self._closed or connection.opened_at < now - _MOST_SECONDS or not connection.may_be_reused():
+            if not connection.was_answered:
+                self._stays_open = None  # it was perhaps closed behind the answer before
             connection.abort()
         else:
             connection.release()
             self._answered_at = now
-            self._keep(connection)
+            if connection.was_chunked:
+                self._keep_behind_chunks(connection)
+            else:
+                self._keep(connection)
         if place is None:
             self._aside -= 1
         else:
@@ -217,6 +229,24 @@ class ConnectionPool:
         if self._sweep is None:
             self._sweep_later()
 
+    def _keep_behind_chunks(self, connection: UpstreamConnection) -> None:
+        """Keep it, if connections of this upstream stay open behind an answer in chunks; find out whether they do."""
+        if self._stays_open is None:
+            self._on_trial.add(connection)
+            connection.loop.call_later(_TRIAL_SECONDS, self._end_trial, connection)
+        elif self._stays_open:
+            self._keep(connection)
+        else:
+            connection.abort()
+
+    def _end_trial(self, connection: UpstreamConnection) -> None:
+        self._on_trial.discard(connection)
+        self._stays_open = not connection.is_stale()
+        if self._stays_open and not self._closed:
+            self._keep(connection)
+        else:
+            connection.abort()
+
     def silence(self) -> float:
         """Seconds since the last whole answer; infinite before the first."""
         return monotonic() - self._answered_at
@@ -228,7 +258,7 @@ class ConnectionPool:
             opening.cancel()
         if self._sweep is not None:
             self._sweep.cancel()
-        for connection in self._idle:
+        for connection in (*self._idle, *self._on_trial):
             connection.abort()
         self._idle.clear()
 
@@ -239,6 +269,7 @@ class ConnectionPool:
             if connection.idle_since > oldest and not connection.is_stale():
                 return connection
             connection.abort()
+            self._stays_open = None  # it may be another server by now
         return None
 
     async def _open(self) -> UpstreamConnection:

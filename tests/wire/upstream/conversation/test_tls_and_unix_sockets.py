@@ -32,11 +32,11 @@ def test_TLS_and_Unix_sockets_carry_everything_and_are_reused(
     far.forget()
     long = random.Random(1).randbytes(3 * MIB)
     assert relay_gateway.ask(chat(deployment)).json() == FINE
+    with far.playing(lambda visit: visit.answer(visit.read_body())):
+        assert relay_gateway.ask(chat(deployment, body=long)).body == long
     with far.playing(stream):
         response = relay_gateway.ask(chat(deployment))
     assert (response.body, response.whole) == (EVENT + DONE, True)
-    with far.playing(lambda visit: visit.answer(visit.read_body())):
-        assert relay_gateway.ask(chat(deployment, body=long)).body == long
     assert len(set(connections(far))) == 1
     host = far.url.removeprefix("https://") if deployment == "tls" else "localhost"
     assert all(received.values("Host") == [host] for received in far.requests)
