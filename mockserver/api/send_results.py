@@ -106,6 +106,9 @@ async def send_stream(request: web.Request, chunks: AsyncGenerator[bytes], ping_
                 await response.write(chunk)
                 pinger.silent_since = pinger.clock.now()
     await response.write_eof()
+    # As llama-server, without a word in the head: its provider ends with false (tools/server/server-http.cpp), which
+    # cpp-httplib takes for an error.
+    response.force_close()
     return response
 
 
