@@ -82,7 +82,8 @@ class ScriptedUpstream:
         return b"".join(received.raw for received in (*self.probes, *self.requests))
 
     def forget(self) -> None:
-        """Begin a new record."""
+        """Begin a new record, and have as many slots as nobody knows."""
+        self.props = _NO_PROPS
         self.requests, self.probes, self.errors = [], [], []
 
     def close(self) -> None:
