@@ -41,7 +41,9 @@ WHY = MappingProxyType(
         errors.MISDIRECTED.reason: "asked for under a foreign host name",
         errors.FAULT.reason: "an internal error of the gateway; its log has more",
         errors.DRAINING.reason: "the gateway is shutting down",
-        errors.BUSY.reason: "no connection to the upstream was free",
+        errors.BUSY.reason: "too many waited in line for the upstream, or this one for too long",
+        errors.RATE_LIMITED.reason: "a limit of the key, its person or its account",
+        errors.BUDGET_SPENT.reason: "the tokens of a day or a month are used up",
         errors.TIMED_OUT.reason: "the upstream sent no first byte in time",
         errors.ENDED.reason: "an admin ended the request before it was answered",
     }

@@ -73,7 +73,8 @@ async def remove_person(unit: UnitOfWork, person_id: str) -> Person:
     await end_sessions(unit.connection, person_id)
     await unit.connection.execute(delete(memberships).where(memberships.c.person == person_id))
     await unit.connection.execute(delete(invitations).where(invitations.c.person == person_id))
-    await unit.connection.execute(update(keys).where(keys.c.created_by == person_id).values(created_by=None))
+    for key_id in (await unit.connection.execute(select(keys.c.id).where(keys.c.created_by == person_id))).scalars():
+        await unit.registry.update(keys, key_id, {"created_by": None})
     await drop_limits(unit, subject_kind="person", subject=person_id)
     await unit.connection.execute(delete(people).where(people.c.id == person_id))
     await unit.note("people.remove", person_id, before=before.model_dump(mode="json"))

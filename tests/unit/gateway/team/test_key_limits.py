@@ -12,7 +12,9 @@ from aiohttp import ClientResponse, ClientSession
 
 from gateway.core.endpoints import EndpointGroup
 from gateway.registry.database.database_registry import SqlRegistry
+from gateway.registry.database.tables import keys
 from gateway.server.admission import REGISTRY
+from gateway.team.actor import machine_actor
 from gateway.team.models.deployments import NewDeployment
 from gateway.team.models.keys import CreatedKey, KeyChange, NewKey
 from gateway.telemetry.access_log import ACCESS
@@ -148,3 +150,17 @@ async def test_a_database_that_is_gone_for_a_while_loses_no_use_of_a_key(team: T
     elsewhere.rename(path)
     assert await team.app[LEDGER].write()
     assert (await team.do("keys.get", key.id)).last_used_at is not None
+
+
+async def test_a_key_of_somebody_who_was_removed_is_nobodys_at_once(team: Team) -> None:
+    await team.person("ada")
+    await team.person("ben")
+    ben = next(str(one.id) for one in (await team.do("people.list")).items if one.name == "ben")
+    made = await a_key(team)
+    async with team.database.change(machine_actor("root")) as unit:
+        await unit.registry.update(keys, made.id, {"created_by": ben})
+    await followed(team)
+    assert [key.person for key in team.app[REGISTRY].snapshot.keys.values()] == [ben]
+    await team.do("people.remove", ben)
+    await followed(team)
+    assert [key.person for key in team.app[REGISTRY].snapshot.keys.values()] == [None]

@@ -36,6 +36,7 @@ def test_counts_that_were_published_add_up_histograms_too() -> None:
     exchange, one = Exchange("id"), Metrics()
     exchange.deployment, exchange.endpoint = "demo", "/v1/models"
     exchange.status, exchange.bytes_out, exchange.first_byte_at = 200, 7, 1.0
+    exchange.ended_at = exchange.started + 0.5
     one.add(exchange)
     packer = Packer()
     first = packer.packed(one, {("demo",): 2}, {("demo", "idle"): 3})
