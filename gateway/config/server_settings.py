@@ -54,7 +54,7 @@ class ServerTimeouts(Model):
     )
     silence: Seconds = Field(default=600.0, description="Longest pause between two bytes of an answer, in seconds.")
     queue: Seconds = Field(
-        default=60.0,
+        default=300.0,
         description="Seconds that a request waits for a place at an upstream; then it is answered 503.",
     )
     longest_wait: Seconds = Field(

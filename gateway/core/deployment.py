@@ -35,7 +35,7 @@ class Timeouts:
     connect: float = 5.0
     first_byte: float = 600.0
     silence: float = 600.0
-    queue: float = 60.0
+    queue: float = 300.0
     longest_wait: float = 30.0
 
 
