@@ -106,7 +106,7 @@ def test_a_reset_is_what_a_test_begins_with(sandbox: SandboxCommand) -> None:
     assert (status, told["state"], told["readiness"]) == (200, "ready", "ready")
     faults = sandbox.control("GET", "long/faults")[1]["faults"]
     assert [fault["status"] for fault in faults] == [429]
-    assert {one["path"] for one in sandbox.control("GET", "long/requests")[1]["requests"]} <= {"/health"}
+    assert {one["path"] for one in sandbox.control("GET", "long/requests")[1]["requests"]} <= {"/health", "/props"}
 
 
 def test_a_deployment_that_is_resumed_in_the_file_is_ready(sandbox: SandboxCommand) -> None:

@@ -1,18 +1,17 @@
 """`make pictures`: each page, in light and in dark."""
 
 import struct
+from importlib import import_module
 from pathlib import Path
 
 import pytest
-
-from scripts import pictures
-from tests.harness.pages.chromium import require_chromium
 
 
 @pytest.mark.tools
 @pytest.mark.timeout(300)
 def test_each_page_is_taken_in_light_and_dark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    require_chromium("make pictures")
+    import_module("tests.harness.pages.chromium").require_chromium("make pictures")
+    pictures = import_module("scripts.pictures")
     monkeypatch.setattr(pictures, "PICTURES", tmp_path)
     monkeypatch.setattr(pictures, "_TEAMWORK_SECONDS", 5.0)
     pictures.main()

@@ -4,12 +4,14 @@ As in reading (docs/develop/decisions/0015): SQLAlchemy would cost a process tha
 """
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gateway.config.document import SourceError
 from gateway.registry.database.sqlite_file import in_sentences, uri_of
 from gateway.usage.ledger.sums import COLUMNS, Batch
 
@@ -66,6 +68,10 @@ class SqliteWriter:
             return any(removed)
 
     def _connected(self) -> sqlite3.Connection:
+        # SQLite would open it for reading, and keep that descriptor when it is closed: the registry's own connection
+        # holds a lock on the file (sqlite.org/howtocorrupt, 2.2).
+        if self._path.exists() and not os.access(self._path, os.W_OK):
+            raise SourceError(f"{self._path}: cannot be written by this user")
         return sqlite3.connect(uri_of(self._path), uri=True, timeout=_PATIENCE, isolation_level=None)
 
 

@@ -162,6 +162,7 @@ async def test_settings_are_changed_by_keyboard_and_a_race_is_told(browser: Brow
             await is_fit_to_be_seen(page, "deployment-overtaken-1440-light")
             await page.get_by_role("textbox", name="Ping").fill("5")
             await page.keyboard.press("Enter")
+            await expect(page.locator(".problem-line")).to_have_count(0)
             await expect(page.locator(".settings")).to_contain_text("after 5 s of silence")
         changed = await team.do("deployments.get", "demo")
         assert (changed.limits.connections, changed.ping) == (3, 5.0)
