@@ -19,7 +19,7 @@ def test_a_deployment_goes_through_its_life(run: Run) -> None:
         "readiness": None,
         "upstream": "http://h:1",
         "has_upstream_key": False,
-        "timeouts": {"connect": 1.5, "first_byte": 600.0, "silence": 600.0, "queue": 60.0},
+        "timeouts": {"connect": 1.5, "first_byte": 600.0, "silence": 600.0, "queue": 300.0},
         "limits": {"connections": None, "waiting": 256},
         "ping": None,
         "ca_file": None,
