@@ -6,10 +6,10 @@ from typing import Protocol
 
 from aiohttp import web
 
-from gateway.core.excerpt import Excerpt
+from gateway.core.answer.excerpt import Excerpt
+from gateway.core.answer.usage import Usage
 from gateway.core.http.cors import NO_CORS, CorsHeaders
 from gateway.core.rate_limits import Allotment
-from gateway.core.usage import Usage
 
 
 class Ending(StrEnum):

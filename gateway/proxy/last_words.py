@@ -5,8 +5,8 @@ WHATWG HTML 9.2 "Server-sent events": a blank line ends an event, and lines end 
 
 import re
 
+from gateway.core.answer.excerpt import Excerpt
 from gateway.core.endpoints import LastWord
-from gateway.core.excerpt import Excerpt
 from gateway.proxy.event_stream import is_more_than_comments
 
 _BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r){2}")

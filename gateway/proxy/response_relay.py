@@ -7,9 +7,9 @@ from enum import Enum, auto
 from time import monotonic
 
 from gateway.core import errors
+from gateway.core.answer.excerpt import Excerpt, stream_of
 from gateway.core.endpoints import Endpoint
 from gateway.core.errors import Refusal
-from gateway.core.excerpt import Excerpt, stream_of
 from gateway.core.exchange import FINISHED, Ending, Exchange
 from gateway.proxy import event_stream
 from gateway.proxy.client_connection import Client

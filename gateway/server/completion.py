@@ -8,9 +8,9 @@ from time import monotonic
 from aiohttp import web
 
 from gateway.core import errors
-from gateway.core.counted_usage import with_counted
+from gateway.core.answer.counted_usage import with_counted
+from gateway.core.answer.usage import read_usage
 from gateway.core.exchange import FINISHED, Exchange
-from gateway.core.usage import read_usage
 from gateway.proxy.upstream.readiness import Readiness
 from gateway.telemetry.access_log import AccessLog
 from gateway.usage.ledger.ledger import Ledger

@@ -16,10 +16,10 @@ import yaml
 
 from gateway.config.settings import json_schema
 from gateway.core import endpoints, errors
+from gateway.core.answer.usage import Usage
 from gateway.core.deployment import Status
 from gateway.core.exchange import Ending, Exchange
 from gateway.core.http import headers
-from gateway.core.usage import Usage
 from gateway.team.operations.table import OPERATIONS
 from gateway.team.scopes import ALL_SCOPES, SCOPES
 from gateway.telemetry import access_log

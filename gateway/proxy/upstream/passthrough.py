@@ -10,7 +10,7 @@ CPython does fastest: `self.write()`, `startswith()` and `endswith()` took a ten
 import asyncio
 from collections.abc import Callable
 
-from gateway.core.excerpt import ONE_EVENT, Excerpt
+from gateway.core.answer.excerpt import ONE_EVENT, Excerpt
 
 Passthrough = Callable[[bytes], None]
 Frame = tuple[slice, bytes, int]

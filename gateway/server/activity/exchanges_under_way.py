@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from time import monotonic
 
-from gateway.core.excerpt import Excerpt
+from gateway.core.answer.excerpt import Excerpt
 from gateway.core.exchange import Ending, Exchange
 from gateway.proxy.queue.deployment_line import DeploymentLine
 from gateway.proxy.relay import Relay

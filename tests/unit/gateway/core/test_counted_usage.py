@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from gateway.core.counted_usage import with_counted
-from gateway.core.excerpt import Excerpt, stream_of
-from gateway.core.usage import Usage, read_usage
+from gateway.core.answer.counted_usage import with_counted
+from gateway.core.answer.excerpt import Excerpt, stream_of
+from gateway.core.answer.usage import Usage, read_usage
 
 
 def data(value: dict[str, Any], event: str = "") -> bytes:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.core.excerpt import Excerpt
-from gateway.core.usage import read_usage
+from gateway.core.answer.excerpt import Excerpt
+from gateway.core.answer.usage import read_usage
 from gateway.proxy.upstream.passthrough import passthrough_to
 
 SAID = b'{"choices":[],"usage":{"completion_tokens":4,"prompt_tokens":51}}'

@@ -2,8 +2,8 @@
 
 import pytest
 
+from gateway.core.answer.excerpt import stream_of
 from gateway.core.endpoints import ENDPOINTS, LastWord
-from gateway.core.excerpt import stream_of
 from gateway.proxy.last_words import is_whole
 
 DELTA = b'data: {"choices":[{"delta":{"content":"data: [DONE]\\n\\n"}}]}\n\n'

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from gateway.core.excerpt import Excerpt
+from gateway.core.answer.excerpt import Excerpt
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.passthrough import passthrough_to
 from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError

@@ -7,8 +7,8 @@ from time import monotonic
 import pytest
 
 from gateway.config.document import SourceError
+from gateway.core.answer.usage import Usage
 from gateway.core.exchange import Exchange
-from gateway.core.usage import Usage
 from gateway.usage.ledger import ledger as ledger_module
 from gateway.usage.ledger.ledger import Ledger
 from gateway.usage.ledger.sums import Batch, SumsRow

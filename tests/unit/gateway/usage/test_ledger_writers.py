@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.core.answer.usage import Usage
 from gateway.core.exchange import Exchange
-from gateway.core.usage import Usage
 from gateway.registry.database.engine import database_url
 from gateway.registry.database.migrate import prepare
 from gateway.usage.ledger.ledger import Writer

@@ -1,7 +1,7 @@
 """The prompt of a request that broke off, by its bytes and by what others of its endpoint have told."""
 
+from gateway.core.answer.usage import Usage
 from gateway.core.exchange import Exchange
-from gateway.core.usage import Usage
 from gateway.usage.ledger.prompt_sizes import PromptSizes
 
 

@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import String
 
+from gateway.core.answer.usage import Usage
 from gateway.core.exchange import Ending, Exchange
-from gateway.core.usage import Usage
 from gateway.registry.database.usage_tables import usage_days, usage_hours
 from gateway.usage.ledger.sums import (
     COLUMNS,

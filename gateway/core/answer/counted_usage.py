@@ -6,8 +6,8 @@ A llama-server sends an event for each token that it writes. How near that comes
 import re
 from dataclasses import replace
 
-from gateway.core.excerpt import Excerpt
-from gateway.core.usage import Usage
+from gateway.core.answer.excerpt import Excerpt
+from gateway.core.answer.usage import Usage
 
 # Events that come before the first token, all in the first bytes of a stream, and stand for none.
 _BEFORE_TOKENS = re.compile(
@@ -23,7 +23,7 @@ _PREDICTED = re.compile(rb'"tokens_predicted": ?(\d{1,15})[,}]').findall
 def with_counted(stated: Usage | None, stream: Excerpt) -> Usage | None:
     """The usage of a stream that broke off: what it `stated`, and tokens written that are counted. None if it has none.
 
-    >>> from gateway.core.excerpt import stream_of
+    >>> from gateway.core.answer.excerpt import stream_of
     >>> with_counted(None, stream_of(*[b'data: {"choices":[{"delta":{"content":"word"}}]}\\n\\n'] * 3))
     Usage(tokens_in=0, tokens_out=3, cached=0, tokens_per_second=None, counted=3)
     """
