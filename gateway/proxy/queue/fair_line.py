@@ -171,10 +171,6 @@ class FairLine:
             heappush(free_in, wait + seconds)
             yield one.id, Outlook(position, wait if seconds else None)
 
-    def outlook(self, request: Request, now: float) -> Outlook:
-        """What a request that waits can expect. Raises KeyError for one that does not."""
-        return dict(self.outlooks(now))[request]
-
     def forget_idle(self) -> None:
         """Drop the counters that say nothing: of who neither waits nor runs, and is owed and owes nothing."""
         for name, account in tuple(self._accounts.items()):
