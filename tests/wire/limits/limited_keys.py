@@ -47,8 +47,9 @@ def plain(name: str) -> bytes:
 
 
 def in_chunks(name: str) -> bytes:
-    """One that takes the other way."""
-    return plain(name).replace(_LENGTH, b"Transfer-Encoding: chunked\r\n\r\n" + chunked(scene.BODY))
+    """One that takes the other way: its query is not of plain characters."""
+    chunks = b"Transfer-Encoding: chunked\r\n\r\n" + chunked(scene.BODY)
+    return plain(name).replace(b" HTTP", b"?x=y! HTTP", 1).replace(_LENGTH, chunks)
 
 
 def messages(name: str) -> bytes:

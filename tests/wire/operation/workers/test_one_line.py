@@ -4,6 +4,8 @@ import os
 import select
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -77,15 +79,23 @@ def ask(gateway: GatewayProcess, number: int) -> list[WireClient]:
     return clients
 
 
+@contextmanager
+def line(
+    upstream: ScriptedUpstream, start_gateway: StartGateway, places: int, number: int, server: str = TWO
+) -> Iterator[tuple[OneByOne, GatewayProcess, list[WireClient]]]:
+    """So many requests to two workers before a server with so many places, all of which are taken."""
+    upstream.props, script = slots(places), OneByOne()
+    with upstream.playing(script):
+        gateway = start_gateway(scene.config(upstream.url, server))
+        clients = ask(gateway, number)
+        assert upstream.wait_for(lambda upstream: upstream.busy == places)
+        yield script, gateway, clients
+
+
 def test_all_workers_together_send_no_more_than_the_slots(
     upstream: ScriptedUpstream, start_gateway: StartGateway
 ) -> None:
-    upstream.props = slots(2)
-    script = OneByOne()
-    with upstream.playing(script):
-        gateway = start_gateway(scene.config(upstream.url, TWO))
-        clients = ask(gateway, 24)
-        assert upstream.wait_for(lambda upstream: upstream.busy == 2)
+    with line(upstream, start_gateway, 2, 24) as (script, _, clients):
         for begun in range(3, 25):
             script.let_go()
             wait_until(lambda begun=begun: len(upstream.requests) == begun, what="a place was not given on")  # type: ignore[misc]
@@ -97,13 +107,11 @@ def test_all_workers_together_send_no_more_than_the_slots(
 def test_the_places_of_a_worker_that_dies_go_to_who_waits_in_another(
     upstream: ScriptedUpstream, start_gateway: StartGateway
 ) -> None:
-    upstream.props = slots(4)
-    script = OneByOne()
-    with upstream.playing(script):
-        gateway = start_gateway(scene.config(upstream.url, TWO))
-        clients = ask(gateway, 24)
-        assert upstream.wait_for(lambda upstream: upstream.busy == 4)
+    with line(upstream, start_gateway, 4, 24) as (script, gateway, clients):
+        start = gateway.mark_log()
         os.kill(workers_of(gateway)[0], signal.SIGKILL)
+        gateway.log.wait_for("was ended by signal 9", start=start)
+        wait_until(lambda: gateway.connections("demo", "in_use") == 4, what="the places of the dead are not given on")
         script.let_go(24)
         answered = sum(b" 200 OK" in _answer(client) for client in clients)
     assert 0 < answered < 24, "those of the worker that lives, and only those"
@@ -111,12 +119,7 @@ def test_the_places_of_a_worker_that_dies_go_to_who_waits_in_another(
 
 
 def test_a_limit_on_who_waits_is_one_for_all_workers(upstream: ScriptedUpstream, start_gateway: StartGateway) -> None:
-    upstream.props = slots(1)
-    script = OneByOne()
-    limits = f"{TWO}, limits: {{waiting: 4}}"
-    with upstream.playing(script):
-        gateway = start_gateway(scene.config(upstream.url, limits))
-        clients = ask(gateway, 24)
+    with line(upstream, start_gateway, 1, 24, f"{TWO}, limits: {{waiting: 4}}") as (script, _, clients):
         refused = _answered(clients, 24 - 5)
         for client in refused:
             answer = client.read_response()
@@ -131,12 +134,7 @@ def test_a_limit_on_who_waits_is_one_for_all_workers(upstream: ScriptedUpstream,
 def test_who_leaves_the_line_is_out_of_it_in_every_worker(
     upstream: ScriptedUpstream, start_gateway: StartGateway
 ) -> None:
-    upstream.props = slots(1)
-    script = OneByOne()
-    with upstream.playing(script):
-        gateway = start_gateway(scene.config(upstream.url, TWO))
-        clients = ask(gateway, 12)
-        assert upstream.wait_for(lambda upstream: upstream.busy == 1)
+    with line(upstream, start_gateway, 1, 12) as (script, gateway, clients):
         for client in clients:
             client.close()
         wait_until(lambda: gateway.connections("demo", "waiting") == 0, what="some are in line still")
