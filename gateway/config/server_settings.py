@@ -161,7 +161,7 @@ class Server(Model):
     )
     workers: Annotated[int, Field(ge=1, le=64), NO_BOOL] = Field(
         default=1,
-        description="Processes that serve the port together; each keeps its own share of the limits on an upstream.",
+        description="Processes that serve the port together; the limits on an upstream hold for all of them together.",
     )
     audit_days: Annotated[int, Field(ge=1, le=36_500), NO_BOOL] = Field(
         default=365, description="Days for which the team's audit log is kept; with a database only."
