@@ -38,15 +38,14 @@ class Store:
 
     def requests(self) -> int:
         """How many are in the ledger; the same by the hour, by the day and in the buckets of durations."""
-        sums = "SELECT coalesce(sum({}), 0) FROM {}".format
-        hours, days, buckets = (
-            rows(self.path, query)[0][0]
-            for query in (
-                sums("requests", "usage_hours"),
-                sums("requests", "usage_days"),
-                sums("number", "usage_latency") + " WHERE measure = 'duration'",
-            )
+        sums = "(SELECT coalesce(sum({}), 0) FROM {})".format
+        everywhere = (
+            sums("requests", "usage_hours"),
+            sums("requests", "usage_days"),
+            sums("number", "usage_latency WHERE measure = 'duration'"),
         )
+        # One statement sees one moment, whatever is written meanwhile.
+        ((hours, days, buckets),) = rows(self.path, "SELECT " + ", ".join(everywhere))
         assert hours == days == buckets
         return int(str(hours))
 
