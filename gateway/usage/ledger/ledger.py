@@ -24,7 +24,7 @@ from gateway.usage.ledger.sums import COLUMNS, PERIOD_SECONDS, AccountingPeriod,
 
 _MOST_ROWS = 20_000  # kept while the database is away: some 11 MB; beyond them the oldest hours are merged
 _SECONDS = 1.0  # between two batches: with the time that one takes, a killed process loses less than 2 s
-_LAST_TRIES = 3  # of the last batch, once the gateway has stopped
+_LAST_TRIES = 3  # that may fail, of the last batches, once the gateway has stopped
 _AGAIN_SECONDS = 0.3  # between two of them
 
 _COUNTED = [COLUMNS.index(name) for name in usage_counts.COLUMNS]
@@ -178,10 +178,13 @@ class Ledger:
             log.warning("old usage is not removed yet: %s", " | ".join(error.lines))
 
     async def _write_the_last(self) -> None:
-        for _ in range(_LAST_TRIES):
+        failures = 0
+        while failures < _LAST_TRIES:
             if await self.write():
                 return
-            await asyncio.sleep(_AGAIN_SECONDS)
+            if self.problem is not None:  # else there is more to write
+                failures += 1
+                await asyncio.sleep(_AGAIN_SECONDS)
         left = (self._failed, self._take())
         lost = sum(batch.requests for batch in left if batch is not None)
         if lost:

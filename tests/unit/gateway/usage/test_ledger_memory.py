@@ -100,6 +100,30 @@ async def test_a_batch_that_was_written_but_said_to_have_failed_keeps_its_id(led
     assert sum(row.values[0] for row in shelf.rows()) == 2
 
 
+class ShortlyAway(Shelf):
+    """Away for three tries."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tries = 0
+
+    async def write(self, batch: Batch) -> None:
+        self.tries += 1
+        self.is_away = self.tries <= 3
+        await super().write(batch)
+
+
+async def test_what_came_after_a_batch_that_failed_is_written_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "_AGAIN_SECONDS", 0)
+    shelf = ShortlyAway()
+    ledger = Ledger(shelf, "UTC")
+    ledger.add(exchange())
+    assert not await ledger.write()
+    ledger.add(exchange())
+    await ledger._write_the_last()
+    assert sum(row.values[0] for row in shelf.rows()) == 2
+
+
 async def test_an_exchange_belongs_to_the_hour_in_which_it_ended(ledger: Ledger, shelf: Shelf, clock: Clock) -> None:
     clock.now = NOON + HOUR + 0.5
     ledger.add(exchange(ended_before=0.9))
