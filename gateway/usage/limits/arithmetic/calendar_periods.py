@@ -52,12 +52,30 @@ def enter(record: Record, period: Period) -> None:
     """Forget what was used before the period.
 
     A clock that goes back a little, over the end of a period, does not begin it twice: what was begun goes on. One that
-    was far ahead, and was put right, has what it has used counted in the period that it is.
+    was far off, and is put right, has what was used meanwhile counted in the period that it is.
     """
-    if period.number > record.period:
+    step = period.number - record.period
+    if step == 1:
         record.used = 0
-    if period.number > record.period or period.number < record.period - 1:
+    elif step not in {0, -1}:
+        _leap(record, period.number)
+    if step != -1:
         record.period = period.number
+
+
+def _leap(record: Record, number: int) -> None:
+    """Nobody has asked for a while, or the clock was set: note what was used in the period that is left.
+
+    The note lies in a bucket, for which a calendar has no other use.
+    """
+    noted, left = record.bucket(0)
+    is_back = left == number
+    if is_back:
+        record.put_bucket(0, 0, 0)
+    else:
+        noted = 0
+        record.put_bucket(0, record.used, record.period)
+    record.used = max(record.used if is_back else 0, noted) if number > record.period else record.used + noted
 
 
 def _number_of_month(day: date) -> int:

@@ -77,3 +77,31 @@ def test_a_clock_that_was_years_ahead_locks_nobody_out_for_years() -> None:
     assert record.used == 7
     enter(record, calendar.day(11 * DAY))
     assert record.used == 0
+
+
+@pytest.mark.parametrize("wrong", [0, 7, 13, 9000])
+def test_a_clock_that_is_set_and_set_right_begins_no_day_anew(wrong: int) -> None:
+    record, calendar = spent(7, 10 * DAY)
+    enter(record, calendar.day(wrong * DAY))
+    record.used += 2
+    enter(record, calendar.day(10 * DAY))
+    assert record.used == 9
+    enter(record, calendar.day(11 * DAY))
+    assert record.used == 0
+
+
+@pytest.mark.parametrize("wrong", [7, 13])
+def test_a_day_after_a_wrong_clock_is_as_any_other(wrong: int) -> None:
+    record, calendar = spent(7, 10 * DAY)
+    enter(record, calendar.day(wrong * DAY))
+    for day in range(10, 20):
+        enter(record, calendar.day(day * DAY))
+    assert record.used == 0
+
+
+def test_a_day_begins_at_nothing_after_days_on_which_nobody_asked() -> None:
+    record, calendar = spent(7, 10 * DAY)
+    for day in (14, 21, 22, 25):
+        enter(record, calendar.day(day * DAY))
+        assert record.used == 0
+        record.used = 5
