@@ -11,8 +11,8 @@ from gateway.core.account import Key
 from gateway.core.deployment import Deployment
 from gateway.core.endpoints import Endpoint
 from gateway.core.errors import Refusal
-from gateway.core.exchange import FINISHED, Exchange
-from gateway.core.rate_limits import Allotment, Measure, RateLimit, SubjectKind
+from gateway.core.exchange import Exchange
+from gateway.core.rate_limits import Measure, RateLimit, SubjectKind
 from gateway.registry.base import Registry
 from gateway.usage.limits import limit_answers
 from gateway.usage.limits.arithmetic.counting import LimitStanding, is_of_tokens
@@ -108,16 +108,6 @@ class Allowance:
         exchange.allotment = _Allotment(limiter.store, taken, self._parts)
         exchange.fields += limit_answers.lines(self._protocol, taken.standings, now).encode("ascii")
         return None
-
-
-def settle(allotment: Allotment, exchange: Exchange) -> None:
-    """An exchange is over. Of one that broke off without telling its tokens, those that were reserved are used."""
-    tokens: int | None = 0
-    if exchange.usage is not None:
-        tokens = exchange.usage.tokens_in + exchange.usage.tokens_out
-    elif exchange.first_byte_at is not None and exchange.ending is not FINISHED:
-        tokens = None
-    allotment.settle(tokens, was_sent=exchange.sent_at is not None)
 
 
 class _Allotment:

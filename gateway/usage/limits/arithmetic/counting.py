@@ -27,7 +27,7 @@ class PresentMoment(NamedTuple):
 
 
 class LimitStanding(NamedTuple):
-    """How a limit stands. `used` has what is reserved in it.
+    """How a limit stands. `used` has in it what is `held` for requests under way.
 
     A request passes in `wait` seconds if nobody takes its place; 0 is now. In `resets_in` seconds nothing counts any
     more of what has been used until now.
@@ -35,6 +35,7 @@ class LimitStanding(NamedTuple):
 
     limit: RateLimit
     used: int
+    held: int
     wait: float
     resets_in: float
 
@@ -42,6 +43,11 @@ class LimitStanding(NamedTuple):
     def left(self) -> int:
         """What may still be used."""
         return max(self.limit.amount - self.used, 0)
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether it is reached even without those under way."""
+        return self.used - self.held >= self.limit.amount
 
 
 def is_of_tokens(measure: Measure) -> bool:
@@ -85,7 +91,7 @@ def standing(record: Record, limit: RateLimit, moment: PresentMoment) -> LimitSt
     """How the limit stands. What does not count any more has been forgotten."""
     used = record.used + record.held
     wait = 0.0 if used < limit.amount else _wait(record, limit, moment)
-    return LimitStanding(limit, used, wait, resets_in(record, moment))
+    return LimitStanding(limit, used, record.held, wait, resets_in(record, moment))
 
 
 def resets_in(record: Record, moment: PresentMoment) -> float:
@@ -106,9 +112,10 @@ def _use(record: Record, moment: PresentMoment, amount: int) -> None:
 
 
 def _wait(record: Record, limit: RateLimit, moment: PresentMoment) -> float:
+    if limit.measure in {TOKENS_DAY, TOKENS_MONTH}:
+        is_spent = record.used >= limit.amount
+        return max(_period(limit.measure, moment).ends - moment.wall, _SOON) if is_spent else _SOON
     most = limit.amount - 1 - record.held
-    if limit.measure in {TOKENS_DAY, TOKENS_MONTH} and most < record.used:
-        return max(_period(limit.measure, moment).ends - moment.wall, _SOON)
     if limit.measure is CONCURRENT or most < 0:
         return _SOON
     return sliding_minute.seconds_until(record, moment.steady, most)

@@ -139,9 +139,8 @@ class RecordStore(LimitStore):
                 counting.take(record, moment, self.slot, amount)
                 self.put(record)
                 amounts.append(amount)
-                standings.append(
-                    LimitStanding(claim.limit, record.used + record.held, 0.0, counting.resets_in(record, moment))
-                )
+                held, resets_in = record.held, counting.resets_in(record, moment)
+                standings.append(LimitStanding(claim.limit, record.used + held, held, 0.0, resets_in))
         finally:
             self._unlock()
         return Taken(claims, amounts, standings, usual, moment.steady // sliding_minute.SECOND, self.slot, self.epoch)
@@ -173,10 +172,12 @@ class RecordStore(LimitStore):
         try:
             moment = self.moment()
             found = [self.get(claim.digest, claim.limit.measure) for claim in claims]
+            for record in found:
+                counting.enter(record, moment)
+                if record.held:
+                    self._bury_dead(record, moment)
         finally:
             self._unlock()
-        for record in found:
-            counting.enter(record, moment)
         return [counting.standing(one, claim.limit, moment) for one, claim in zip(found, claims, strict=True)]
 
     def begin_anew(self) -> None:

@@ -126,6 +126,7 @@ class SharedFile(RecordStore):
             return False
         header = os.pread(self._file, _HEADER.size, 0)
         if self._only_looks:
+            self.slot = -1  # none
             return True
         if header and not _is_ours(header):
             self._set_aside()

@@ -114,6 +114,16 @@ def test_an_answer_of_unknown_length_is_charged_what_was_reserved(store: RecordS
     assert store.look([budget])[0].used == 250
 
 
+@pytest.mark.parametrize("measure", [TOKENS_DAY, TOKENS_MONTH])
+def test_a_budget_that_is_reserved_but_not_used_is_not_spent(store: RecordStore, measure: Measure) -> None:
+    budget = claim(measure, 1000)
+    first, *_ = [taken(store, budget) for _ in range(4)]  # a quarter each, since nothing is known of their size
+    [standing] = refused(store, budget).standings
+    assert (standing.wait, standing.is_spent) == (1.0, False)
+    store.settle(first, 10, was_sent=True)
+    taken(store, budget)
+
+
 def test_tokens_count_from_when_they_were_told(store: RecordStore, clock: SetClock) -> None:
     budget = claim(TOKENS_MINUTE, 100)
     found = taken(store, budget)

@@ -13,6 +13,7 @@ from gateway.core.rate_limits import Measure
 from gateway.usage.limits.arithmetic.record import RECORD_BYTES
 from gateway.usage.limits.store import range_lock, shared_file
 from gateway.usage.limits.store.fallback_store import FallbackStore
+from gateway.usage.limits.store.limit_file import look_into
 from gateway.usage.limits.store.limit_store import Exceeded, MachineClock, Taken
 from gateway.usage.limits.store.memory_store import MemoryStore
 from gateway.usage.limits.store.shared_file import HEADER_BYTES, SharedFile
@@ -71,6 +72,14 @@ def test_what_a_killed_process_had_under_way_holds_nobody_up(path: Path) -> None
         one.process.kill()
         one.process.wait()
         assert other.ask("hammer 5") == "3"
+
+
+def test_who_only_looks_sees_that_a_killed_process_has_nothing_under_way(path: Path) -> None:
+    with processes(path, Measure.CONCURRENT_REQUESTS, 3, 1) as [one]:
+        assert one.ask("hammer 3") == "3"
+        looked = [look_into(path, UTC, [claim(Measure.CONCURRENT_REQUESTS, 3)])[0].used]
+    looked.append(look_into(path, UTC, [claim(Measure.CONCURRENT_REQUESTS, 3)])[0].used)
+    assert looked == [3, 0]
 
 
 def test_tokens_that_a_killed_process_had_reserved_are_used(path: Path) -> None:
