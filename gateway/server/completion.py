@@ -10,13 +10,14 @@ from aiohttp import web
 from gateway.core import errors
 from gateway.core.answer.counted_usage import with_counted
 from gateway.core.answer.usage import read_usage
-from gateway.core.exchange import FINISHED, Exchange
+from gateway.core.exchange import FINISHED, Ending, Exchange
 from gateway.proxy.upstream.readiness import Readiness
 from gateway.telemetry.access_log import AccessLog
 from gateway.usage.ledger.ledger import Ledger
-from gateway.usage.limits.rate_limiter import settle
 
 _UNREACHABLE = errors.UNREACHABLE.reason
+# Of the refusals instead of an answer, those that broke off what the model server was at.
+_BROKEN_OFF = {row.reason for row in (errors.TIMED_OUT, errors.DRAINING, errors.ENDED, errors.BAD_KEY)}
 
 
 class Completion:
@@ -41,17 +42,34 @@ class Completion:
             if exchange.ending is not FINISHED and passed.has_events:
                 exchange.usage = with_counted(exchange.usage, passed)
             exchange.excerpt = None  # the ledger keeps exchanges for a second
-        if exchange.place is not None:
-            usage = exchange.usage
-            if usage is not None:
-                exchange.place.settle(usage.tokens_in - usage.cached + usage.tokens_out)
-            else:  # it took what such requests usually do, unless nothing came of it
-                exchange.place.settle(0 if exchange.first_byte_at is None else None)
+        _settle(exchange)
         if exchange.key is not None and exchange.deployment is not None:
             self._ledger.add(exchange)
-        if exchange.allotment is not None:
-            settle(exchange.allotment, exchange)
         self._access.log(exchange, request, peer)
+
+
+def _settle(exchange: Exchange) -> None:
+    """Of its place in line and its limits. Where nobody knows its tokens, it took what such requests usually do."""
+    usage = exchange.usage
+    is_unknown = usage is None and _was_worked_on(exchange)
+    if exchange.place is not None:
+        if usage is not None:
+            exchange.place.settle(usage.tokens_in - usage.cached + usage.tokens_out)
+        else:
+            exchange.place.settle(None if is_unknown or exchange.first_byte_at is not None else 0)
+    if exchange.allotment is not None:
+        tokens = None if is_unknown else 0 if usage is None else usage.tokens_in + usage.tokens_out
+        exchange.allotment.settle(tokens, was_sent=exchange.sent_at is not None)
+
+
+def _was_worked_on(exchange: Exchange) -> bool:
+    """Whether the model server worked on an exchange that it did not finish.
+
+    An answer that is no stream brings no byte before it is whole: who leaves before that has used tokens all the same.
+    """
+    if exchange.sent_at is None or exchange.ending is FINISHED:
+        return False
+    return exchange.ending is not Ending.REFUSED or exchange.reason in _BROKEN_OFF
 
 
 COMPLETION = web.AppKey("completion", Completion)

@@ -19,6 +19,11 @@ LIMITS = {
     "refuses": _ONE,
     "streams": _ONE,
     "leaves": _ONE,
+    "reserves-plain": "tokens_per_month: 1000",
+    "reserves-chunks": "tokens_per_month: 1000",
+    "leaves-plain": "tokens_per_month: 1000",
+    "leaves-chunks": "tokens_per_month: 1000",
+    "is-cut": "tokens_per_month: 1000",
     "tokens": "tokens_per_day: 1000, tokens_per_minute: 5000",
 }
 _LENGTH = b"Content-Length: %d\r\n\r\n%b" % (len(scene.BODY), scene.BODY)

@@ -1,6 +1,7 @@
 """Requests under way and tokens, as a gateway counts them: however a request ends, its place is free, once."""
 
 import threading
+from contextlib import ExitStack
 
 import pytest
 
@@ -117,3 +118,64 @@ def test_tokens_are_used_as_the_model_server_counts_them(
     assert (
         gateway.ask(chat("demo", path="/v1/models", key=key_of("tokens"), method="GET", body=None)).status == 200
     )  # it takes none
+
+
+def left(gateway: GatewayProcess, data: bytes) -> int:
+    """How many of the month's tokens are left, once this request has reserved a quarter."""
+    told = gateway.ask(data).header("x-ratelimit-remaining-tokens")
+    assert told is not None
+    settled(gateway)
+    return int(told)
+
+
+@pytest.mark.parametrize("data", [plain("leaves-plain"), in_chunks("leaves-chunks")], ids=["fast path", "aiohttp's"])
+def test_who_leaves_before_the_answer_has_used_what_was_reserved(
+    limited_gateway: GatewayProcess, upstream: ScriptedUpstream, data: bytes
+) -> None:
+    assert left(limited_gateway, data) == 750
+    upstream.forget()
+    gone = threading.Event()
+    with upstream.playing(until_left(gone)):
+        with limited_gateway.connect() as client:
+            client.send(data)
+            assert upstream.wait_for(lambda upstream: bool(upstream.requests))
+        assert gone.wait(30)
+    settled(limited_gateway)
+    assert left(limited_gateway, data) == 500
+
+
+def test_a_model_server_that_breaks_off_before_its_answer_uses_nothing(
+    limited_gateway: GatewayProcess, upstream: ScriptedUpstream
+) -> None:
+    for data in (plain("is-cut"), in_chunks("is-cut")):
+        with upstream.playing(Visit.close):
+            assert limited_gateway.ask(data).status == 502
+        settled(limited_gateway)
+        assert left(limited_gateway, data) == 750
+
+
+@pytest.mark.parametrize(
+    "data", [plain("reserves-plain"), in_chunks("reserves-chunks")], ids=["fast path", "aiohttp's"]
+)
+def test_a_budget_that_runs_only_reserve_is_not_said_to_be_used_up(
+    limited_gateway: GatewayProcess, upstream: ScriptedUpstream, data: bytes
+) -> None:
+    go_on = threading.Event()
+
+    def hold(visit: Visit) -> None:
+        visit.read_body()
+        assert go_on.wait(30)
+        visit.answer()
+
+    with upstream.playing(hold), ExitStack() as stack:
+        clients = [stack.enter_context(limited_gateway.connect()) for _ in range(4)]
+        for client in clients:
+            client.send(data)
+        assert upstream.wait_for(lambda upstream: len(upstream.requests) == 4)
+        refused = limited_gateway.ask(data)
+        assert (refused.status, refused.header("Retry-After"), refused.header("x-should-retry")) == (429, "1", "true")
+        go_on.set()
+        for client in clients:
+            assert client.read_response().status == 200
+    settled(limited_gateway)
+    assert limited_gateway.ask(data).status == 200
