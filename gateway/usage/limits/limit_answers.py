@@ -63,8 +63,8 @@ def refusal(protocol: ApiProtocol, standings: list[LimitStanding], now: float, z
     if limit.measure in _BUDGETS and longest.is_spent:
         new = datetime.fromtimestamp(round(now + longest.wait), zone).isoformat()
         return Refusal(errors.BUDGET_SPENT, f"{said(limit)}; it is new at {new}", cause=cause, **headers)
-    why = f"{said(limit)}, the last of them reserved for requests that run" if limit.measure in _BUDGETS else said(limit)
-    return Refusal(errors.RATE_LIMITED, f"{why}; try again in {seconds} s", cause=cause, **headers)
+    reserved = ", the last of them reserved for requests that run" if limit.measure in _BUDGETS else ""
+    return Refusal(errors.RATE_LIMITED, f"{said(limit)}{reserved}; try again in {seconds} s", cause=cause, **headers)
 
 
 def said(limit: RateLimit) -> str:
