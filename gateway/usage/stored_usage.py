@@ -11,12 +11,10 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.config.price_settings import Prices
+from gateway.core.usage_sums import NUMBERS, SECONDS, SUMS
 from gateway.usage.cost import cost_of, prices_of
 
 OTHERS = "*"  # no id is this
-_NUMBERS = ("requests", "answered", "tokens_in", "tokens_cached", "tokens_out", "tokens_counted")
-_SECONDS = ("queue_seconds", "slot_seconds", "first_byte_seconds", "duration_seconds")
-SUMS = (*_NUMBERS, *_SECONDS)
 _AT_ONCE = 200  # rows: requests are served between any two such portions, which take some milliseconds
 
 
@@ -42,9 +40,9 @@ class Added:
     def add(self, stored: RowMapping, cost: float | None) -> None:
         """Add what is stored of one deployment and one ending."""
         sums = self.sums
-        for name in _NUMBERS:
+        for name in NUMBERS:
             sums[name] += int(stored[name])  # some databases sum whole numbers up to decimals
-        for name in _SECONDS:
+        for name in SECONDS:
             sums[name] += stored[name]
         self.endings[stored["ending"]] += int(stored["requests"])
         if cost is not None:

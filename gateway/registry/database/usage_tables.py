@@ -3,44 +3,33 @@
 A batch is written to all of them in one transaction, and its id is kept: a batch that is written again changes nothing.
 """
 
+from datetime import datetime
+
 from sqlalchemy import BigInteger, Column, Float, Integer, String, Table
 
+from gateway.core.usage_sums import NUMBERS, SECONDS
 from gateway.registry.database.tables import Moment, metadata
 
 
-def _sums() -> "list[Column[int] | Column[float]]":
-    """What is added up. Seconds: `queue` in line, `slot` with a place, `first_byte` (of `answered`), `duration`."""
-    names = ("requests", "answered", "tokens_in", "tokens_cached", "tokens_out", "tokens_counted")
-    whole = [Column(name, BigInteger, nullable=False) for name in names]
-    seconds = ("queue_seconds", "slot_seconds", "first_byte_seconds", "duration_seconds")
-    return [*whole, *(Column(name, Float, nullable=False) for name in seconds)]
+def _usage(name: str, period: "Column[datetime] | Column[str]") -> Table:
+    return Table(
+        name,
+        metadata,
+        period,
+        Column("account", String(64), primary_key=True),
+        Column("key", String(64), primary_key=True),  # empty where hours were merged because the database was away
+        Column("deployment", String(64), primary_key=True),
+        Column("endpoint", String(64), primary_key=True),
+        Column("ending", String(16), primary_key=True),
+        Column("person", String(64), nullable=False),  # empty where the key is nobody's
+        *(Column(column, BigInteger, nullable=False) for column in NUMBERS),
+        *(Column(column, Float, nullable=False) for column in SECONDS),
+    )
 
 
-usage_hours = Table(
-    "usage_hours",
-    metadata,
-    Column("hour", Moment, primary_key=True),
-    Column("account", String(64), primary_key=True),
-    Column("key", String(64), primary_key=True),  # empty where hours were merged because the database was away
-    Column("deployment", String(64), primary_key=True),
-    Column("endpoint", String(64), primary_key=True),
-    Column("ending", String(16), primary_key=True),
-    Column("person", String(64), nullable=False),  # empty where the key is nobody's
-    *_sums(),
-)
-
-usage_days = Table(
-    "usage_days",
-    metadata,
-    Column("day", String(10), primary_key=True),  # like 2026-11-28, in the zone of `server.time_zone`
-    Column("account", String(64), primary_key=True),
-    Column("key", String(64), primary_key=True),
-    Column("deployment", String(64), primary_key=True),
-    Column("endpoint", String(64), primary_key=True),
-    Column("ending", String(16), primary_key=True),
-    Column("person", String(64), nullable=False),
-    *_sums(),
-)
+usage_hours = _usage("usage_hours", Column("hour", Moment, primary_key=True))
+# A day is like 2026-11-28, in the zone of `server.time_zone`.
+usage_days = _usage("usage_days", Column("day", String(10), primary_key=True))
 
 usage_latency = Table(
     "usage_latency",

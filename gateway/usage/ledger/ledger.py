@@ -16,18 +16,19 @@ from aiohttp import web
 
 from gateway.config.document import SourceError
 from gateway.core.exchange import FINISHED, Exchange
+from gateway.core.usage_sums import SUMS
 from gateway.telemetry import usage_counts
 from gateway.telemetry.usage_counts import UsageCounts
 from gateway.usage.ledger.prompt_sizes import PromptSizes
 from gateway.usage.ledger.sqlite_writer import SqliteWriter
-from gateway.usage.ledger.sums import COLUMNS, PERIOD_SECONDS, AccountingPeriod, Batch, PeriodSums, period_at
+from gateway.usage.ledger.sums import PERIOD_SECONDS, AccountingPeriod, Batch, PeriodSums, period_at
 
 _MOST_ROWS = 20_000  # kept while the database is away: some 11 MB; beyond them the oldest hours are merged
 _SECONDS = 1.0  # between two batches: with the time that one takes, a killed process loses less than 2 s
 _LAST_TRIES = 3  # that may fail, of the last batches, once the gateway has stopped
 _AGAIN_SECONDS = 0.3  # between two of them
 
-_COUNTED = [COLUMNS.index(name) for name in usage_counts.COLUMNS]
+_COUNTED = [SUMS.index(name) for name in usage_counts.COLUMNS]
 
 _FORGOTTEN_EVERY = 3600.0  # seconds
 _BREATH_SECONDS = 0.05  # between two hours that are removed, in which others may write

@@ -8,13 +8,14 @@ from sqlalchemy import Column, ColumnElement, Table, and_, bindparam, delete, fu
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.core.usage_sums import SUMS
 from gateway.registry.database.engine import database_url, engine_for, in_sentences, name_of
 from gateway.registry.database.team_tables import key_uses
 from gateway.registry.database.usage_tables import usage_batches, usage_days, usage_hours, usage_latency
-from gateway.usage.ledger.sums import COLUMNS, Batch, SumsRow
+from gateway.usage.ledger.sums import Batch, SumsRow
 
 Rows = Iterable[dict[str, Any]]
-_NOT_OF_KEY = {"person", *COLUMNS}
+_NOT_OF_KEY = {"person", *SUMS}
 
 
 class ServerWriter:
@@ -69,7 +70,7 @@ async def _write(connection: AsyncConnection, batch: Batch) -> None:
 
 
 def _fields(row: SumsRow) -> dict[str, Any]:
-    return {**row.who._asdict(), "person": row.person, **dict(zip(COLUMNS, row.values, strict=True))}
+    return {**row.who._asdict(), "person": row.person, **dict(zip(SUMS, row.values, strict=True))}
 
 
 def _summed(rows: Rows) -> list[dict[str, Any]]:
@@ -78,7 +79,7 @@ def _summed(rows: Rows) -> list[dict[str, Any]]:
     for row in rows:
         known = sums.setdefault(tuple(value for name, value in row.items() if name not in _NOT_OF_KEY), row)
         if known is not row:
-            known |= {name: known[name] + row[name] for name in COLUMNS}
+            known |= {name: known[name] + row[name] for name in SUMS}
     return list(sums.values())
 
 

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway.config.document import SourceError
+from gateway.core.usage_sums import SUMS
 from gateway.registry.database.sqlite_file import in_sentences, uri_of
-from gateway.usage.ledger.sums import COLUMNS, Batch
+from gateway.usage.ledger.sums import Batch, Who
 
 _PATIENCE = 1.0  # seconds in which another writer may finish; else the batch waits for the next time
-_WHO = ("account", "key", "deployment", "endpoint", "ending")
 _BATCH = "INSERT INTO usage_batches (id, written_at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING"
 _LATENCY = (
     "INSERT INTO usage_latency (hour, account, deployment, measure, bucket, number) VALUES (?, ?, ?, ?, ?, ?) "
@@ -76,8 +76,8 @@ class SqliteWriter:
 
 
 def _upsert(table: str, period: str) -> str:
-    names = (period, *_WHO, "person", *COLUMNS)
-    added = ", ".join(f"{name} = {name} + excluded.{name}" for name in COLUMNS)
+    names = (period, *Who._fields, "person", *SUMS)
+    added = ", ".join(f"{name} = {name} + excluded.{name}" for name in SUMS)
     places = ", ".join("?" * len(names))
     return (
         f"INSERT INTO {table} ({', '.join(names)}) VALUES ({places}) "  # noqa: S608  constants

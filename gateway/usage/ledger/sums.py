@@ -9,18 +9,11 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from gateway.core.exchange import FINISHED, Exchange
+from gateway.core.usage_sums import SUMS
 from gateway.telemetry.metrics import BOUNDS
 from gateway.usage.ledger.prompt_sizes import PromptSizes
 
 PERIOD_SECONDS = 900  # in which neither hour nor day changes: zones begin their days at a quarter of an hour
-COLUMNS = (  # of `gateway/registry/database/usage_tables.py`, in the order of `_ADDED`
-    *("requests", "answered", "tokens_in", "tokens_cached", "tokens_out", "tokens_counted"),
-    *("queue_seconds", "slot_seconds", "first_byte_seconds", "duration_seconds"),
-)
-_ADDED = (
-    *("requests", "answered", "tokens_in", "tokens_cached", "tokens_out", "tokens_counted"),
-    *("queue", "slot", "first_byte", "duration"),
-)
 Values = tuple[int | float, ...]
 _BUCKETS = len(BOUNDS) + 1
 
@@ -61,12 +54,9 @@ class DurationBuckets:
 
 
 class Sums:
-    """What the exchanges of one key, deployment, endpoint and ending add up to. Seconds are floats."""
+    """What the exchanges of one key, deployment, endpoint and ending add up to."""
 
-    __slots__ = (
-        *("answered", "duration", "ended_at", "first_byte", "latency", "person", "queue", "requests", "slot"),
-        *("tokens_cached", "tokens_counted", "tokens_in", "tokens_out"),
-    )
+    __slots__ = ("ended_at", "latency", "person", *SUMS)
 
     def __init__(self, latency: DurationBuckets) -> None:
         self.latency = latency  # which rows of a deployment share
@@ -74,7 +64,7 @@ class Sums:
         self.ended_at = 0.0  # the last of them, in seconds since 1970
         self.requests = self.answered = 0
         self.tokens_in = self.tokens_cached = self.tokens_out = self.tokens_counted = 0
-        self.queue = self.slot = self.first_byte = self.duration = 0.0
+        self.queue_seconds = self.slot_seconds = self.first_byte_seconds = self.duration_seconds = 0.0
 
     def add(self, exchanges: list[Exchange]) -> None:
         """Add exchanges, at least one. All at once, in local variables: one by one it cost three times as much."""
@@ -100,10 +90,10 @@ class Sums:
         durations = [one.ended_at - one.started for one in exchanges if one.first_byte_at is not None]
         unplaced = [one.ended_at - one.started for one in exchanges if one.sent_at is None]
         self.answered += len(first_bytes)
-        self.queue += sum(queues) + sum(unplaced)
-        self.slot += sum(slots)
-        self.first_byte += sum(first_bytes)
-        self.duration += sum(queues) + sum(slots) + sum(unplaced)
+        self.queue_seconds += sum(queues) + sum(unplaced)
+        self.slot_seconds += sum(slots)
+        self.first_byte_seconds += sum(first_bytes)
+        self.duration_seconds += sum(queues) + sum(slots) + sum(unplaced)
         _spread(self.latency.queue, queues)
         _spread(self.latency.first_byte, first_bytes)
         _spread(self.latency.duration, durations)
@@ -111,12 +101,12 @@ class Sums:
     def add_sums(self, other: "Sums") -> None:
         """Add those of another row, whoever's it is."""
         self.ended_at = max(self.ended_at, other.ended_at)
-        for name in _ADDED:
+        for name in SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def values(self) -> Values:
-        """In the order of COLUMNS."""
-        return tuple(getattr(self, name) for name in _ADDED)
+        """In the order of SUMS."""
+        return tuple(getattr(self, name) for name in SUMS)
 
 
 class PeriodSums:

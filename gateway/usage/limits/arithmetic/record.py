@@ -12,10 +12,12 @@ DIGEST_BYTES = 16
 SLOTS = 120  # processes that may count in one file at a time
 BUCKETS = 61  # seconds of which something may lie within the last 60 seconds
 
-_HEAD = Struct("<16sQQQQQQdd")
+_HEAD = Struct("<16sQQQQQQ")
+_LEARNED = Struct("<dd")
 _BUCKET = Struct("<QQ")
 _SLOT = Struct("<Q")
-_BUCKETS_AT = _HEAD.size
+_LEARNED_AT = _HEAD.size
+_BUCKETS_AT = _LEARNED_AT + _LEARNED.size
 _SLOTS_AT = _BUCKETS_AT + _BUCKET.size * BUCKETS
 _MEASURES = (None, *Measure)  # by the number that is written; None: what requests usually take
 _NUMBERS = {measure: number for number, measure in enumerate(_MEASURES)}
@@ -26,32 +28,20 @@ class Record:
 
     `used` was used in the day or month with the number `period`, or in the buckets, of which `oldest` is the second of
     the first that may hold something, and `newest` the moment of the last use. `held` is what all processes hold.
-    `mean` and `deviation` are what was learned, 0 if nothing was.
     """
 
-    __slots__ = ("_data", "deviation", "digest", "held", "mean", "measure", "newest", "oldest", "period", "used")
+    __slots__ = ("_data", "digest", "held", "measure", "newest", "oldest", "period", "used")
+
+    digest: bytes
+    period: int
+    used: int
+    held: int
+    oldest: int
+    newest: int
 
     def __init__(self, data: bytearray) -> None:
         self._data = data
-        self.digest: bytes
-        self.period: int
-        self.used: int
-        self.held: int
-        self.oldest: int
-        self.newest: int
-        self.mean: float
-        self.deviation: float
-        (
-            self.digest,
-            number,
-            self.period,
-            self.used,
-            self.held,
-            self.oldest,
-            self.newest,
-            self.mean,
-            self.deviation,
-        ) = _HEAD.unpack_from(data)
+        self.digest, number, self.period, self.used, self.held, self.oldest, self.newest = _HEAD.unpack_from(data)
         self.measure: Measure | None = _MEASURES[number] if number < len(_MEASURES) else None
 
     @classmethod
@@ -63,20 +53,18 @@ class Record:
 
     def packed(self) -> bytearray:
         """All of it as bytes."""
-        _HEAD.pack_into(
-            self._data,
-            0,
-            self.digest,
-            _NUMBERS[self.measure],
-            self.period,
-            self.used,
-            self.held,
-            self.oldest,
-            self.newest,
-            self.mean,
-            self.deviation,
-        )
+        numbers = self.period, self.used, self.held, self.oldest, self.newest
+        _HEAD.pack_into(self._data, 0, self.digest, _NUMBERS[self.measure], *numbers)
         return self._data
+
+    def learned(self) -> tuple[float, float]:
+        """The mean of what requests took, and how far they are off it; 0 if nothing was learned."""
+        mean, deviation = _LEARNED.unpack_from(self._data, _LEARNED_AT)
+        return mean, deviation
+
+    def put_learned(self, mean: float, deviation: float) -> None:
+        """The same, put."""
+        _LEARNED.pack_into(self._data, _LEARNED_AT, mean, deviation)
 
     def bucket(self, second: int) -> tuple[int, int]:
         """What was used in a second, and when the last of it was."""

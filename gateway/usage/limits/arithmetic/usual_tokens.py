@@ -14,16 +14,17 @@ _UNKNOWN_TOKENS, _UNKNOWN_SHARES = 16_384, 4  # the same where nothing is known
 
 def learn(record: Record, tokens: int) -> None:
     """A request has taken so many."""
-    if record.mean == 0:
-        record.mean, record.deviation = float(tokens), tokens / 2
+    mean, deviation = record.learned()
+    if mean == 0:
+        record.put_learned(tokens, tokens / 2)
     else:
-        off = tokens - record.mean
-        record.deviation += _OF_DEVIATION * (abs(off) - record.deviation)
-        record.mean += _OF_MEAN * off
+        off = tokens - mean
+        record.put_learned(mean + _OF_MEAN * off, deviation + _OF_DEVIATION * (abs(off) - deviation))
 
 
 def reservation(record: Record, limit: int) -> int:
     """What to reserve of a limit for the next request: at least 1, and never the whole of what may be used."""
-    if record.mean == 0:
+    mean, deviation = record.learned()
+    if mean == 0:
         return max(1, min(_UNKNOWN_TOKENS, limit // _UNKNOWN_SHARES))
-    return max(1, min(round(record.mean + _DEVIATIONS * record.deviation), limit // _LEAST_SHARES))
+    return max(1, min(round(mean + _DEVIATIONS * deviation), limit // _LEAST_SHARES))

@@ -3,7 +3,8 @@
 from decimal import Decimal
 from typing import Any
 
-from gateway.usage.stored_usage import SUMS, Added
+from gateway.core.usage_sums import SUMS
+from gateway.usage.stored_usage import Added
 
 
 def test_a_database_that_sums_up_to_decimals_makes_no_difference() -> None:

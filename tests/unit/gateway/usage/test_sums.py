@@ -8,9 +8,9 @@ from sqlalchemy import String
 
 from gateway.core.answer.usage import Usage
 from gateway.core.exchange import Ending, Exchange
+from gateway.core.usage_sums import SUMS
 from gateway.registry.database.usage_tables import usage_days, usage_hours
 from gateway.usage.ledger.sums import (
-    COLUMNS,
     AccountingPeriod,
     Batch,
     DurationBuckets,
@@ -39,27 +39,27 @@ def exchange(waited: float | None = 0.0, first_byte: float | None = 0.2, took: f
 def values(*exchanges: Exchange) -> dict[str, float]:
     sums = Sums(DurationBuckets())
     sums.add(list(exchanges))
-    return dict(zip(COLUMNS, sums.values(), strict=True))
+    return dict(zip(SUMS, sums.values(), strict=True))
 
 
 def test_the_sums_are_the_columns_of_both_tables() -> None:
     for table in (usage_hours, usage_days):
-        assert tuple(column.name for column in table.columns)[1:] == (*Who._fields, "person", *COLUMNS)
+        assert tuple(column.name for column in table.columns)[1:] == (*Who._fields, "person", *SUMS)
 
 
 def test_tokens_and_requests_are_added_up() -> None:
     two = exchange(tokens_in=10, tokens_out=5, cached=4), exchange(tokens_in=3, tokens_out=2)
-    assert [values(*two)[name] for name in COLUMNS[:6]] == [2, 2, 13, 4, 7, 0]
+    assert [values(*two)[name] for name in SUMS[:6]] == [2, 2, 13, 4, 7, 0]
 
 
 def test_time_in_line_and_time_in_a_slot_are_told_apart() -> None:
     found = values(exchange(waited=3.0, first_byte=3.5, took=10.0))
-    assert [found[name] for name in COLUMNS[6:]] == pytest.approx([3.0, 7.0, 3.5, 10.0], abs=0.1)
+    assert [found[name] for name in SUMS[6:]] == pytest.approx([3.0, 7.0, 3.5, 10.0], abs=0.1)
 
 
 def test_who_got_no_place_has_waited_all_the_time_and_was_not_answered() -> None:
     found = values(exchange(waited=None, first_byte=None, took=2.0))
-    assert [found[name] for name in COLUMNS[6:]] == pytest.approx([2.0, 0.0, 0.0, 2.0], abs=0.1)
+    assert [found[name] for name in SUMS[6:]] == pytest.approx([2.0, 0.0, 0.0, 2.0], abs=0.1)
     assert (found["requests"], found["answered"]) == (1, 0)
 
 
