@@ -13,18 +13,18 @@ SLOTS = 120  # processes that may count in one file at a time
 BUCKETS = 61  # seconds of which something may lie within the last 60 seconds
 
 _HEAD = Struct("<16sQQQQQQ")
-_LEARNED = Struct("<dd")
+_LEARNED = Struct("<d8x")
 _BUCKET = Struct("<QQ")
 _SLOT = Struct("<Q")
 _LEARNED_AT = _HEAD.size
 _BUCKETS_AT = _LEARNED_AT + _LEARNED.size
 _SLOTS_AT = _BUCKETS_AT + _BUCKET.size * BUCKETS
-_MEASURES = (None, *Measure)  # by the number that is written; None: what requests usually take
+_MEASURES = (None, *Measure)  # by the number that is written; None: what requests take
 _NUMBERS = {measure: number for number, measure in enumerate(_MEASURES)}
 
 
 class Record:
-    """The numbers of the limit with this `digest`, on a `measure`; None: what requests usually take.
+    """The numbers of the limit with this `digest`, on a `measure`; None: what requests take.
 
     `used` was used in the day or month with the number `period`, or in the buckets, of which `oldest` is the second of
     the first that may hold something, and `newest` the moment of the last use. `held` is what all processes hold.
@@ -57,14 +57,14 @@ class Record:
         _HEAD.pack_into(self._data, 0, self.digest, _NUMBERS[self.measure], *numbers)
         return self._data
 
-    def learned(self) -> tuple[float, float]:
-        """The mean of what requests took, and how far they are off it; 0 if nothing was learned."""
-        mean, deviation = _LEARNED.unpack_from(self._data, _LEARNED_AT)
-        return mean, deviation
+    def learned(self) -> float:
+        """How many tokens requests take; 0 if nothing was learned."""
+        tokens: float = _LEARNED.unpack_from(self._data, _LEARNED_AT)[0]
+        return tokens
 
-    def put_learned(self, mean: float, deviation: float) -> None:
+    def put_learned(self, tokens: float) -> None:
         """The same, put."""
-        _LEARNED.pack_into(self._data, _LEARNED_AT, mean, deviation)
+        _LEARNED.pack_into(self._data, _LEARNED_AT, tokens)
 
     def bucket(self, second: int) -> tuple[int, int]:
         """What was used in a second, and when the last of it was."""
