@@ -13,6 +13,7 @@ from typing import Any
 
 from gateway.proxy.queue.fair_line import Claim, FairLine, Outlook
 
+UNKNOWN_SLOTS = 256  # places at a server that does not say how many slots it has
 _OUTLOOK_SECONDS = 0.25  # for which what a refused request could expect is not reckoned again
 
 _MOST_SHOWN = 1000
@@ -77,11 +78,13 @@ class Arbiter:
         for name, line in tuple(self._lines.items()):
             self._part(name, line, member)
 
-    def _join(self, member: Member, name: str, places: int, most_waiting: int, longest_wait: float) -> None:
+    def _join(self, member: Member, name: str, places: int | None, most_waiting: int, longest_wait: float) -> None:
+        """A process serves a deployment. `places` is None while it does not know them: another may."""
         line = self._lines.get(name)
         if line is None:
-            line = self._lines[name] = _LineOfAll(FairLine(places, longest_wait), most_waiting)
-        line.fair.places, line.fair.longest_wait, line.most_waiting = places, longest_wait, most_waiting
+            line = self._lines[name] = _LineOfAll(FairLine(UNKNOWN_SLOTS, longest_wait), most_waiting)
+        line.fair.places = places or line.fair.places
+        line.fair.longest_wait, line.most_waiting = longest_wait, most_waiting
         if member not in line.held:
             line.held[member] = 0
             if line.is_contended:

@@ -16,7 +16,7 @@ from typing import Any
 from gateway.core import errors
 from gateway.core.account import Key, Priority
 from gateway.core.errors import Refusal
-from gateway.proxy.queue.arbiter import LATE, Message
+from gateway.proxy.queue.arbiter import LATE, UNKNOWN_SLOTS, Message
 from gateway.proxy.queue.fair_line import Claim, Outlook
 
 _RECENT = 0.2  # the weight of the newest in what is usual
@@ -147,9 +147,13 @@ class DeploymentLine:
         known.account, known.is_batch, known.key_weight, known.account_weight = traits
         return known
 
-    def set(self, places: int, most_waiting: int, longest_wait: float) -> None:
-        """Say how many places there are, how many requests may wait for one, and for how long (s) the least lucky."""
-        self.places, self.most = places, places + most_waiting
+    def set(self, places: int | None, most_waiting: int, longest_wait: float) -> None:
+        """Say how many places there are, how many requests may wait for one, and for how long (s) the least lucky.
+
+        `places` is None while they are not known here.
+        """
+        self.places = places or UNKNOWN_SLOTS
+        self.most = self.places + most_waiting
         self.tell("join", places, most_waiting, longest_wait)
 
     def take(self, claimant: Claimant) -> Place | None:

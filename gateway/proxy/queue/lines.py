@@ -4,10 +4,8 @@ from collections import deque
 from collections.abc import Callable
 
 from gateway.core.deployment import Deployment
-from gateway.proxy.queue.arbiter import Arbiter, Message
+from gateway.proxy.queue.arbiter import UNKNOWN_SLOTS, Arbiter, Message
 from gateway.proxy.queue.deployment_line import DeploymentLine
-
-UNKNOWN_SLOTS = 256  # places of a server that has not said how many slots it has
 
 Hear = Callable[[Message], None]
 
@@ -17,7 +15,7 @@ class Lines:
 
     def __init__(self, connect: Callable[[Hear], Hear] | None = None) -> None:
         self._lines: dict[str, DeploymentLine] = {}
-        self._settings: dict[str, tuple[int, int, float]] = {}
+        self._settings: dict[str, tuple[int | None, int, float]] = {}
         self._slots: dict[str, int] = {}
         self._tell = (connect or _arbiter_here)(self._hear)
 
@@ -27,8 +25,7 @@ class Lines:
         line = self._lines.get(name)
         if line is None:
             line = self._lines[name] = DeploymentLine(name, self._tell)
-        places = limits.connections or self._slots.get(name, UNKNOWN_SLOTS)
-        settings = (places, limits.waiting, deployment.timeouts.longest_wait)
+        settings = (limits.connections or self._slots.get(name), limits.waiting, deployment.timeouts.longest_wait)
         if self._settings.get(name) != settings:
             self._settings[name] = settings
             line.set(*settings)
@@ -36,10 +33,7 @@ class Lines:
 
     def note_slots(self, deployment: Deployment, slots: int | None) -> None:
         """Its server has so many slots; None: it does not say."""
-        if slots is None:
-            self._slots.pop(deployment.id, None)
-        else:
-            self._slots[deployment.id] = slots
+        self._slots[deployment.id] = slots or UNKNOWN_SLOTS
         self.of(deployment)
 
     def close(self, name: str) -> None:

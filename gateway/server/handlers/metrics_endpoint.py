@@ -16,7 +16,7 @@ from gateway.core import errors
 from gateway.core.deployment import Deployment, Status
 from gateway.core.exchange import EXCHANGE, Ending
 from gateway.core.worker_group import WORKER_GROUP, WorkerGroup
-from gateway.proxy.queue.lines import UNKNOWN_SLOTS
+from gateway.proxy.queue.arbiter import UNKNOWN_SLOTS
 from gateway.proxy.relay import RELAY
 from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPool
 from gateway.proxy.upstream.readiness import READINESS, Readiness
