@@ -11,7 +11,7 @@ import orjson
 from gateway.proxy.upstream.connection_pool import ConnectionPool
 from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError, UpstreamTimeoutError
 
-_MAX_BYTES = 64 * 1024
+_MAX_BYTES = 1024 * 1024  # /props has the chat template in it
 _MOST_SLOTS = 65536  # as limits.connections
 _MOST_AT_ONCE = 256  # probes under way, each of which has a file descriptor
 
@@ -62,13 +62,13 @@ async def ask_health(pool: ConnectionPool, timeout: float) -> Probe:
 
 
 async def ask_slots(pool: ConnectionPool, timeout: float) -> int | None:
-    """How many slots it has, as `/props` says; None if it does not. Never raises, takes `timeout` seconds at most."""
-    try:
-        async with asyncio.timeout(timeout):
-            head, body = await _ask(pool, "/props")
-        answer = orjson.loads(body)
-    except (TimeoutError, UpstreamError, orjson.JSONDecodeError):
-        return None
+    """How many slots it has, as its `/props` says; None if that says something else.
+
+    Raises TimeoutError if it says nothing within `timeout` seconds, and UpstreamError.
+    """
+    async with asyncio.timeout(timeout):
+        head, body = await _ask(pool, "/props")
+    answer = _json(body)
     slots = answer.get("total_slots") if head.status == 200 and isinstance(answer, dict) else None
     return slots if slots.__class__ is int and 0 < slots <= _MOST_SLOTS else None
 
@@ -82,13 +82,18 @@ def _meaning(status: int, body: bytes) -> str:
     """A 200 alone proves nothing: the body must be llama-server's own."""
     if says_loading(status, body):
         return "loading"
-    try:
-        answer = orjson.loads(body)  # json's would fail on nested brackets with an error that is no ValueError
-    except orjson.JSONDecodeError:
-        answer = None
+    answer = _json(body)
     if status == 200 and isinstance(answer, dict) and answer.get("status") == "ok":
         return "ok"
     return f"/health answered {status}, not as a llama-server does"
+
+
+def _json(body: bytes) -> object:
+    """What is written there; None if that is no JSON."""
+    try:
+        return orjson.loads(body)  # json's would fail on nested brackets with an error that is no ValueError
+    except orjson.JSONDecodeError:
+        return None
 
 
 async def _ask(pool: ConnectionPool, path: str) -> tuple[ResponseHead, bytes]:

@@ -28,6 +28,7 @@ from gateway.core.errors import Refusal
 from gateway.core.notifier import Notifier
 from gateway.proxy.upstream.connection_pool import ConnectionPools
 from gateway.proxy.upstream.health_probe import Probe, ProbeTurns, ask_health, ask_slots, seconds_to_next
+from gateway.proxy.upstream.response_head import UpstreamError
 
 _FAULT = "the gateway failed to probe it"
 _MOST_A_SECOND = 500  # probes of healthy upstreams: of more than an interval has room for, each is asked less often
@@ -168,8 +169,9 @@ class Readiness:
             async with self._turns.take():
                 begun = monotonic()
                 probe = await self._ask(watched)
-                if probe.seen == "ok" and (doubted or watched.health.seen != "ok"):
-                    await self._ask_slots(watched.deployment)
+                watched.knows_slots = watched.knows_slots and watched.health.seen == "ok" and not doubted
+                if probe.seen == "ok" and not watched.knows_slots:
+                    await self._ask_slots(watched)
             self._note_silence(watched, begun, probe.timed_out)
             self._note(watched, probe.seen)
             self._tell_waiting(watched.deployment)
@@ -191,10 +193,14 @@ class Readiness:
                 log.exception("deployment %s: internal error in a probe", watched.deployment.id)
             return Probe(_FAULT)
 
-    async def _ask_slots(self, deployment: Deployment) -> None:
+    async def _ask_slots(self, watched: "_Watched") -> None:
         """Before it is known to be well: so that never more is sent to it than it has slots."""
-        if deployment.limits.connections is None:
+        deployment = watched.deployment
+        if deployment.limits.connections is not None:
+            return
+        with contextlib.suppress(TimeoutError, UpstreamError):  # those known before are the better guess
             self._pools.note_slots(deployment, await ask_slots(self._pools.of(deployment), self._timeout))
+            watched.knows_slots = True
 
     def _note_silence(self, watched: "_Watched", begun: float, timed_out: bool) -> None:
         """Note whether the upstream has fallen silent, by a probe that began at `begun`, in the monotonic clock."""
@@ -241,6 +247,7 @@ class _Watched:
     health: Health = field(default_factory=Health)
     begun: float = field(default_factory=monotonic)
     has_answered: bool = False  # if only that it refuses
+    knows_slots: bool = False  # of the server that is there now
     silent_since: float = math.inf  # in the monotonic clock
     look: asyncio.Event = field(default_factory=asyncio.Event)
     looked: asyncio.Event = field(default_factory=asyncio.Event)
