@@ -67,10 +67,10 @@ class ConnectionPool:
         self._fixed_headers = fixed.encode("ascii")
         self._idle: list[UpstreamConnection] = []
         self._stays_open: bool | None = None  # a connection behind an answer in chunks; None while nobody knows
-        self._on_trial: set[UpstreamConnection] = set()  # of which that will be known soon
+        self._on_trial: UpstreamConnection | None = None  # the one that will tell soon
         self._aside = 0  # connections in use by what takes no slot
         self._receiving = 0  # requests that hold a part of their body, and have no connection yet
-        self._opening: set[asyncio.Task[None]] = set()  # connections ahead of their requests
+        self._opening: set[asyncio.Task[UpstreamConnection]] = set()  # connections ahead of their requests
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
         self.refusal: Callable[[], Refusal] | None = None  # made for whoever asks for a connection now
@@ -108,16 +108,24 @@ class ConnectionPool:
         place = None if claimant is None else self.line.take(claimant)
         if place is None and claimant is not None:
             return False
-        opening = asyncio.get_running_loop().create_task(self._open_ahead(place, then))
+        opening = asyncio.get_running_loop().create_task(self._open_ahead())
         self._opening.add(opening)
-        opening.add_done_callback(self._opening.discard)
+        opening.add_done_callback(partial(self._opened_ahead, place, then))
         return True
 
-    async def _open_ahead(self, place: Place | None, then: Callable[[], None]) -> None:
+    async def _open_ahead(self) -> UpstreamConnection:
+        async with asyncio.timeout(_AHEAD_SECONDS):
+            return await self._open_once()
+
+    def _opened_ahead(
+        self, place: Place | None, then: Callable[[], None], opening: asyncio.Task[UpstreamConnection]
+    ) -> None:
+        """It has ended; it may have been cancelled before it began."""
+        self._opening.discard(opening)
         try:
-            with contextlib.suppress(TimeoutError, UpstreamError):  # whoever asks next finds out again, and says so
-                async with asyncio.timeout(_AHEAD_SECONDS):
-                    self._keep(await self._open_once())
+            # Whoever asks next finds out again what was wrong, and says so.
+            with contextlib.suppress(asyncio.CancelledError, TimeoutError, UpstreamError):
+                self._keep(opening.result())
         finally:
             return_unused(place)
             then()
@@ -185,7 +193,8 @@ class ConnectionPool:
         Who has a connection keeps it.
         """
         self.refusal = refusal
-        self._stays_open = None
+        if refusal is not None or not self._stays_open:
+            self._stays_open = None
         if refusal is not None:
             self.line.turn_away(refusal)
 
@@ -200,7 +209,7 @@ class ConnectionPool:
         """
         place, connection.place = connection.place, None
         now = monotonic()
-        if not reusable or self._closed or connection.opened_at < now - _MOST_SECONDS or not connection.may_be_reused():
+        if not reusable or connection.opened_at < now - _MOST_SECONDS or not connection.may_be_reused():
             if not connection.was_answered:
                 self._stays_open = None  # it was perhaps closed behind the answer before
             connection.abort()
@@ -224,6 +233,9 @@ class ConnectionPool:
         return_unused(place)
 
     def _keep(self, connection: UpstreamConnection) -> None:
+        if self._closed:
+            connection.abort()
+            return
         connection.idle_since = monotonic()
         self._idle.append(connection)
         if self._sweep is None:
@@ -231,18 +243,18 @@ class ConnectionPool:
 
     def _keep_behind_chunks(self, connection: UpstreamConnection) -> None:
         """Keep it, if connections of this upstream stay open behind an answer in chunks; find out whether they do."""
-        if self._stays_open is None:
-            self._on_trial.add(connection)
-            connection.loop.call_later(_TRIAL_SECONDS, self._end_trial, connection)
-        elif self._stays_open:
+        if self._stays_open:
             self._keep(connection)
+        elif self._stays_open is None and self._on_trial is None:
+            self._on_trial = connection
+            connection.loop.call_later(_TRIAL_SECONDS, self._end_trial, connection)
         else:
             connection.abort()
 
     def _end_trial(self, connection: UpstreamConnection) -> None:
-        self._on_trial.discard(connection)
+        self._on_trial = None
         self._stays_open = not connection.is_stale()
-        if self._stays_open and not self._closed:
+        if self._stays_open:
             self._keep(connection)
         else:
             connection.abort()
@@ -258,9 +270,11 @@ class ConnectionPool:
             opening.cancel()
         if self._sweep is not None:
             self._sweep.cancel()
-        for connection in (*self._idle, *self._on_trial):
+        for connection in self._idle:
             connection.abort()
         self._idle.clear()
+        if self._on_trial is not None:
+            self._on_trial.abort()
 
     def _reused(self) -> UpstreamConnection | None:
         oldest = monotonic() - _IDLE_SECONDS

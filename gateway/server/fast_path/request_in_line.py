@@ -128,7 +128,7 @@ class RequestInLine:
 
     def _send(self, connection: UpstreamConnection) -> None:
         if self._is_over or connection.is_closing():
-            self.pool.release(connection, reusable=False)
+            self.pool.put_back(connection)
             self._refuse(Refusal(errors.UNREACHABLE, cause="the connection closed before the request was sent"))
             return
         self._is_over = True

@@ -18,6 +18,7 @@ from tests.harness.patience import PATIENCE
 from tests.harness.pools import SOMEBODY, pool_of
 from tests.harness.sockets.upstream_wire import UpstreamWire
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
@@ -37,19 +38,21 @@ class Done:
         raise AssertionError(error)
 
 
+async def serve(answer: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer all requests of a connection."""
+    try:
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        writer.close()
+
+
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
     """A server that answers every request, and never closes a connection."""
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                await reader.readuntil(b"\r\n\r\n")
-                writer.write(ANSWER)
-        except asyncio.IncompleteReadError:
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(partial(serve, ANSWER), "127.0.0.1", 0)
     yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     server.close()
 
@@ -60,11 +63,21 @@ def upstream_of(url: str, **limits: int) -> ConnectionPool:
 
 async def ask(upstream: ConnectionPool) -> UpstreamConnection:
     connection = await upstream.connect(SOMEBODY)
+    await answer_on(connection)
+    upstream.release(connection)
+    return connection
+
+
+async def answer_on(connection: UpstreamConnection) -> None:
     done = Done()
     connection.send_request(done, b"GET / HTTP/1.1\r\n\r\n")
     await done.event.wait()
-    upstream.release(connection)
-    return connection
+
+
+async def until_idle(upstream: ConnectionPool) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while upstream.connections["idle"] == 0:
+            await asyncio.sleep(0.01)
 
 
 async def test_a_connection_in_steady_use_is_not_kept_for_ever(url: str) -> None:
@@ -139,6 +152,43 @@ async def test_a_pool_that_is_closed_opens_nothing_more(url: str) -> None:
     upstream.close()
     await told.wait()
     assert upstream.connections == {"in_use": 0, "idle": 0, "waiting": 0}
+
+
+async def test_who_waits_for_a_connection_ahead_is_told_when_nothing_was_begun(url: str) -> None:
+    upstream, told = upstream_of(url), asyncio.Event()
+    assert upstream.open_ahead(SOMEBODY, told.set)
+    upstream.close()
+    async with asyncio.timeout(PATIENCE):
+        await told.wait()
+    assert upstream.connections == {"in_use": 0, "idle": 0, "waiting": 0}
+
+
+@pytest.fixture
+async def chunking(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ConnectionPool]:
+    """The connections of a server that answers in chunks, and keeps them open."""
+    monkeypatch.setattr(module, "_TRIAL_SECONDS", 0.05)
+    async with await asyncio.start_server(partial(serve, CHUNKED), "127.0.0.1", 0) as server:
+        upstream = upstream_of(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        yield upstream
+        upstream.close()
+
+
+async def test_one_connection_at_a_time_is_tried_behind_chunks(chunking: ConnectionPool) -> None:
+    connections = [await chunking.connect(SOMEBODY) for _ in range(20)]
+    for connection in connections:
+        await answer_on(connection)
+    for connection in connections:
+        chunking.release(connection)
+    assert sum(not connection.is_closing() for connection in connections) == 1
+    await until_idle(chunking)
+
+
+async def test_a_server_that_keeps_them_open_is_not_tried_again_while_it_is_well(chunking: ConnectionPool) -> None:
+    await ask(chunking)
+    await until_idle(chunking)
+    chunking.turn_away(None)  # after each probe that found it well
+    await ask(chunking)
+    assert chunking.connections["idle"] == 1
 
 
 async def test_a_connection_that_llama_server_may_soon_close_is_not_used(
@@ -243,9 +293,7 @@ async def test_a_closed_upstream_keeps_no_connection(url: str) -> None:
     upstream = upstream_of(url)
     connection = await upstream.connect(SOMEBODY)
     upstream.close()
-    done = Done()
-    connection.send_request(done, b"GET / HTTP/1.1\r\n\r\n")
-    await done.event.wait()
+    await answer_on(connection)
     upstream.release(connection)
     assert connection.is_closing()
 
