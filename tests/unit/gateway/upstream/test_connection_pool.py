@@ -16,6 +16,7 @@ from gateway.proxy.upstream.connection_pool import ConnectionPool, ConnectionPoo
 from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
 from tests.harness.patience import PATIENCE
 from tests.harness.pools import SOMEBODY, pool_of
+from tests.harness.sockets.stream_server import serving
 from tests.harness.sockets.upstream_wire import UpstreamWire
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
@@ -38,23 +39,17 @@ class Done:
         raise AssertionError(error)
 
 
-async def serve(answer: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer all requests of a connection."""
-    try:
-        while True:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(answer)
-    except (asyncio.IncompleteReadError, ConnectionError):
-        writer.close()
+async def answer_all(answer: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer every request so, and close no connection."""
+    while True:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
 
 
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
-    """A server that answers every request, and never closes a connection."""
-
-    server = await asyncio.start_server(partial(serve, ANSWER), "127.0.0.1", 0)
-    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    server.close()
+    async with serving(partial(answer_all, ANSWER)) as url:
+        yield url
 
 
 def upstream_of(url: str, **limits: int) -> ConnectionPool:
@@ -167,8 +162,8 @@ async def test_who_waits_for_a_connection_ahead_is_told_when_nothing_was_begun(u
 async def chunking(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ConnectionPool]:
     """The connections of a server that answers in chunks, and keeps them open."""
     monkeypatch.setattr(module, "_TRIAL_SECONDS", 0.05)
-    async with await asyncio.start_server(partial(serve, CHUNKED), "127.0.0.1", 0) as server:
-        upstream = upstream_of(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with serving(partial(answer_all, CHUNKED)) as url:
+        upstream = upstream_of(url)
         yield upstream
         upstream.close()
 

@@ -11,6 +11,7 @@ from gateway.proxy.queue.arbiter import UNKNOWN_SLOTS
 from gateway.proxy.upstream.connection_pool import ConnectionPools
 from gateway.proxy.upstream.readiness import Readiness
 from tests.harness.patience import PATIENCE
+from tests.harness.sockets.stream_server import serving
 
 LATE = ""  # the answer that never comes
 HEALTH = '{"status":"ok"}'
@@ -34,8 +35,6 @@ class Upstream:
             await reader.read()
         else:
             writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
-            await writer.drain()
-        writer.close()
 
 
 @pytest.fixture
@@ -45,8 +44,8 @@ async def upstream() -> Upstream:
 
 @pytest.fixture
 async def deployment(upstream: Upstream) -> AsyncIterator[Deployment]:
-    async with await asyncio.start_server(upstream.serve, "127.0.0.1", 0) as server:
-        yield Deployment("demo", "acme", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with serving(upstream.serve) as url:
+        yield Deployment("demo", "acme", url)
 
 
 @pytest.fixture
