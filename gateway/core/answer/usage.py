@@ -40,10 +40,9 @@ def read_usage(first: bytes, last: bytes) -> Usage | None:
     if "prompt_tokens" not in usage and "input_tokens" not in usage:  # an Anthropic stream, or embeddings
         usage = {**_object_at(first.find(_USAGE), _USAGE, first), **usage}
     if "prompt_tokens" in usage:
-        details = usage.get("prompt_tokens_details")
-        cached = _whole(details.get("cached_tokens")) if details.__class__ is dict else 0
-        tokens_out = _whole(usage.get("completion_tokens"))
-        return Usage(_whole(usage["prompt_tokens"]), tokens_out, cached, _speed(last))
+        tokens_in = _whole(usage["prompt_tokens"])
+        cached = _cached(usage.get("prompt_tokens_details"), tokens_in)
+        return Usage(tokens_in, _whole(usage.get("completion_tokens")), cached, _speed(last))
     return _read_others(usage, last)
 
 
@@ -63,10 +62,15 @@ def _prompt(usage: dict[str, Any], timings: dict[str, Any]) -> tuple[int, int]:
         cached = _whole(usage["cache_read_input_tokens"])
         return _whole(usage.get("input_tokens")) + cached, cached
     if "input_tokens" in usage:
-        details = usage.get("input_tokens_details")
-        return _whole(usage["input_tokens"]), _whole(details.get("cached_tokens")) if details.__class__ is dict else 0
+        tokens_in = _whole(usage["input_tokens"])
+        return tokens_in, _cached(usage.get("input_tokens_details"), tokens_in)
     cached = _whole(timings.get("cache_n"))
     return _whole(timings.get("prompt_n")) + cached, cached
+
+
+def _cached(details: Any, most: int) -> int:
+    """A part of the prompt, whatever is stated."""
+    return min(_whole(details.get("cached_tokens")), most) if details.__class__ is dict else 0
 
 
 def _whole(value: Any) -> int:

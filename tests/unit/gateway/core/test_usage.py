@@ -101,3 +101,12 @@ async def test_only_a_whole_chunk_is_passed_and_nothing_of_anything_else() -> No
         for data in spoilt:
             pipe(data)
         assert (client.sent, rejected) == ([], spoilt), size
+
+
+@pytest.mark.parametrize("details", [b'"prompt_tokens_details":', b'"input_tokens_details":'])
+def test_no_more_of_a_prompt_is_cached_than_it_has(details: bytes) -> None:
+    name = details.partition(b"_")[0].strip(b'"')
+    last = b'{"usage":{"%b_tokens":5,%b{"cached_tokens":9}}}' % (name, details)
+    usage = read_usage(b"", last)
+    assert usage is not None
+    assert (usage.tokens_in, usage.cached) == (5, 5)
