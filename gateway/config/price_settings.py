@@ -41,7 +41,7 @@ class UsageKept(Model):
     )
     metrics_by_key: Annotated[int, Field(ge=0, le=10_000), NO_BOOL] = Field(
         default=0,
-        description="How many keys `/metrics` tells apart in its `gguf_usage_…` series; more are counted as `other`. "
-        "None by default: they are by account and deployment alone.",
+        description="How many keys `/metrics` tells apart, of each worker, in its `gguf_usage_…` series; more are "
+        "counted as `other`. None by default: they are by account and deployment alone.",
     )
     prices: Prices = Field(default=Prices(), description="What use costs. Nothing by default.")

@@ -1,7 +1,7 @@
 """Who used how much since the start, for Prometheus: by account and deployment, and by key where a setting says so.
 
 The ledger hands over what it has added up, once a second: a request pays nothing for it. Accounts and deployments are
-those of the registry. Keys come and go, and so have a bound: what is beyond it is counted as `other`.
+those of the registry. Keys come and go, and so each process has a bound: what is beyond it is counted as `other`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ class User(NamedTuple):
 
 
 class UsageCounts:
-    """Sums that only grow, in the order of COLUMNS. At most `most_keys` keys are told apart."""
+    """Sums that only grow, in the order of COLUMNS. Of those that are `add`ed, at most `most_keys` are told apart."""
 
     __slots__ = ("_keys", "most_keys", "rows")
 
@@ -32,14 +32,17 @@ class UsageCounts:
 
     def add(self, account: str, deployment: str, key: str, values: Sequence[float]) -> None:
         """Add what was used."""
-        user = User(account, deployment, self._told(key))
-        known = self.rows.get(user)
-        self.rows[user] = list(values) if known is None else [a + b for a, b in zip(known, values, strict=True)]
+        self._add(User(account, deployment, self._told(key)), values)
 
     def add_all(self, others: Iterable[tuple[Sequence[str], Sequence[float]]]) -> None:
-        """Add what another process has counted."""
-        for (account, deployment, key), values in others:
-            self.add(account, deployment, key, values)
+        """Add what another process has counted. The keys that it tells apart stay so: no sum may go back."""
+        for user, values in others:
+            self._add(User(*user), values)
+            self._keys.add(user[2])
+
+    def _add(self, user: User, values: Sequence[float]) -> None:
+        known = self.rows.get(user)
+        self.rows[user] = list(values) if known is None else [a + b for a, b in zip(known, values, strict=True)]
 
     def _told(self, key: str) -> str:
         if not self.most_keys or key in self._keys:

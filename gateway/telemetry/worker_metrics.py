@@ -4,7 +4,6 @@ A worker started in the place of one that died takes over its counts, so that a 
 """
 
 import os
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +34,6 @@ class WorkerCounts:
         counts.metrics.refusals.update(worker.get("refusals", {}))
         for deployment, endpoint, *row in worker.get("traffic", ()):
             counts.metrics.traffic[deployment, endpoint] = _traffic(row)
-        counts.metrics.usage.most_keys = sys.maxsize  # who packed them has kept to the bound
         counts.metrics.usage.add_all(worker.get("usage", ()))
         if Path(f"/proc/{worker.get('pid')}").exists():
             counts.under_way = {tuple(labels): number for labels, number in worker["under_way"]}

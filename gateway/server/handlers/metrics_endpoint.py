@@ -76,7 +76,7 @@ async def _of_all_workers(app: web.Application) -> WorkerCounts:
 
 
 def _sum(own: WorkerCounts, group: WorkerGroup) -> WorkerCounts:
-    metrics = Metrics(own.metrics.usage.most_keys)
+    metrics = Metrics()
     under_way, connections = Counter(own.under_way), Counter[tuple[str, ...]]()
     metrics.add_all(own.metrics)
     for packet in group.other_counters():

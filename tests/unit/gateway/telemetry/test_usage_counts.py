@@ -49,8 +49,16 @@ def test_the_counts_of_a_worker_are_those_that_it_has_packed() -> None:
     taken_over = WorkerCounts.unpacked(packed).metrics
     assert taken_over.usage.rows == worker.usage.rows
     own.add_all(taken_over)
-    assert sum(row[0] for row in own.usage.rows.values()) == 6
-    assert {user.key for user in own.usage.rows} == {"key_z", "other"}
+    assert {user.key: row[0] for user, row in own.usage.rows.items()} == {"key_z": 2, "key_a": 2, "other": 2}
+
+
+def test_a_worker_tells_no_more_keys_apart_for_those_that_it_has_taken_over() -> None:
+    before, own = Metrics(most_keys=1), Metrics(most_keys=1)
+    before.usage.add("acme", "demo", "key_a", USED)
+    own.add_all(before)
+    for key in ("key_a", "key_b"):
+        own.usage.add("acme", "demo", key, USED)
+    assert {user.key: row[0] for user, row in own.usage.rows.items()} == {"key_a": 4, "other": 2}
 
 
 def test_of_very_many_the_text_comes_in_pieces() -> None:
