@@ -11,7 +11,7 @@ from itertools import islice
 from time import monotonic
 from typing import Any
 
-from gateway.proxy.queue.fair_line import Claim, FairLine, Outlook
+from gateway.proxy.queue.fair_line import Claim, FairLine, Outlook, Request
 
 UNKNOWN_SLOTS = 256  # places at a server that does not say how many slots it has
 _OUTLOOK_SECONDS = 0.25  # for which what a refused request could expect is not reckoned again
@@ -19,7 +19,7 @@ _OUTLOOK_SECONDS = 0.25  # for which what a refused request could expect is not 
 _MOST_SHOWN = 1000
 FULL, LATE = "full", "late"  # why a request is refused
 Message = tuple[Any, ...]  # what is said, of which deployment, and more
-Member = Hashable  # a process
+Member = Hashable  # a process; the first half of a Request
 
 
 @dataclass(slots=True)
@@ -28,12 +28,19 @@ class _LineOfAll:
     most_waiting: int
     held: dict[Member, int] = field(default_factory=dict)  # places that each process has
     is_contended: bool = False
+    unheard: set[Member] = field(default_factory=set)  # who may have places that are not used, and has not said so yet
+    uncertain: list[Request] = field(default_factory=list)  # may wait if one of those gives a place back
     _outlooks: dict[Hashable, Outlook] = field(default_factory=dict)
     _reckoned_at: float = 0.0
 
     @property
     def free(self) -> int:
         return self.fair.places - sum(self.held.values())
+
+    @property
+    def room(self) -> int:
+        """How many more may wait, those who are `uncertain` among them."""
+        return self.most_waiting + sum(self.held[member] for member in self.unheard) - len(self.fair)
 
     def outlook(self, request: Hashable, now: float) -> Outlook:
         """Of one that waits."""
@@ -46,9 +53,8 @@ class _LineOfAll:
         who = (claim.account, claim.key)
         if now - self._reckoned_at > _OUTLOOK_SECONDS or who not in self._outlooks:
             self.fair.ask(who, claim, now)
-            self._outlooks[who] = dict(self.fair.outlooks(now))[who]
+            self._outlooks, self._reckoned_at = dict(self.fair.outlooks(now)), now
             self.fair.leave(who)
-            self._reckoned_at = now
         return self._outlooks[who]
 
 
@@ -95,6 +101,7 @@ class Arbiter:
     def _part(self, name: str, line: _LineOfAll, member: Member) -> None:
         if line.held.pop(member, None) is None:
             return
+        line.unheard.discard(member)
         line.fair.forget(lambda request: request[0] == member)
         if line.held:
             self._go_on(name, line)
@@ -105,11 +112,28 @@ class Arbiter:
         self._part(name, line, member)
 
     def _ask(self, name: str, line: _LineOfAll, member: Member, number: int, *claim: Any) -> None:
-        asked, now = Claim(*claim), self._clock()
+        request, asked, now = (member, number), Claim(*claim), self._clock()
+        if not line.is_contended:
+            line.unheard, line.uncertain = {one for one, has in line.held.items() if has}, []
+        if line.free <= 0 and line.room <= 0:
+            self._refuse(name, request, FULL, line.outlook_of_refused(asked, now))
+            return
         if line.free <= 0 and len(line.fair) >= line.most_waiting:
-            self._send(member, ("refuse", name, number, FULL, *line.outlook_of_refused(asked, now)))
-        else:
-            line.fair.ask((member, number), asked, now)
+            line.uncertain.append(request)
+        line.fair.ask(request, asked, now)
+
+    def _refuse(self, name: str, request: Request, reason: str, outlook: Outlook) -> None:
+        member, number = request
+        self._send(member, ("refuse", name, number, reason, *outlook))
+
+    def _refuse_uncertain(self, name: str, line: _LineOfAll) -> None:
+        """All processes have said what they have: whom there is no room for is refused, who came last first."""
+        uncertain, line.uncertain = line.uncertain, []
+        for request in reversed(uncertain):
+            if line.room < 0 and request in line.fair:
+                outlook = line.outlook(request, self._clock())
+                line.fair.leave(request)
+                self._refuse(name, request, FULL, outlook)
 
     def _leave(self, _: str, line: _LineOfAll, member: Member, number: int) -> None:
         line.fair.leave((member, number))
@@ -120,11 +144,12 @@ class Arbiter:
         if request in line.fair:
             outlook = line.outlook(request, self._clock())
             line.fair.leave(request)
-            self._send(member, ("refuse", name, number, LATE, *outlook))
+            self._refuse(name, request, LATE, outlook)
 
     def _running(self, _: str, line: _LineOfAll, member: Member, unused: int, requests: list[Any]) -> None:
         """What runs in a process that took places itself; it keeps none that it does not use."""
         line.held[member] -= unused
+        line.unheard.discard(member)
         for number, since, *claim in requests:
             line.fair.begin((member, number), Claim(*claim), since)
 
@@ -156,6 +181,8 @@ class Arbiter:
             member, number = request
             line.held[member] += 1
             self._send(member, ("give", name, number))
+        if not line.unheard:
+            self._refuse_uncertain(name, line)
         is_contended = bool(line.fair) or line.free < 0
         if is_contended and not line.is_contended:
             for member in line.held:

@@ -17,9 +17,8 @@ from gateway.core import errors
 from gateway.core.account import Key, Priority
 from gateway.core.errors import Refusal
 from gateway.proxy.queue.arbiter import LATE, UNKNOWN_SLOTS, Message
-from gateway.proxy.queue.fair_line import Claim, Outlook
+from gateway.proxy.queue.fair_line import Claim, Outlook, recent_mean
 
-_RECENT = 0.2  # the weight of the newest in what is usual
 _LOOK_SECONDS = 0.2  # between two looks at what each in line can expect
 _numbers = count(1)  # of requests, in this process
 
@@ -88,9 +87,9 @@ class Place:
         """Its request is over and has taken so many tokens; None: it does not say."""
         if tokens != 0:
             claimant = self.claimant
-            claimant.seconds += (self.seconds - claimant.seconds) * (_RECENT if claimant.seconds else 1)
+            claimant.seconds = recent_mean(claimant.seconds, self.seconds)
             if tokens is not None:
-                claimant.tokens += (tokens - claimant.tokens) * (_RECENT if claimant.tokens else 1)
+                claimant.tokens = recent_mean(claimant.tokens, tokens)
         if self.number:
             self.line.tell("settled", self.number, tokens, self.seconds)
 

@@ -6,6 +6,7 @@ Like the supervisor it runs no event loop: a selector tells it which worker has 
 import logging
 import selectors
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -62,19 +63,20 @@ class WorkerArbiter:
         if received:
             *messages, channel.incoming = (channel.incoming + received).split(b"\n")
             for message in messages:
-                self._put(member, tuple(orjson.loads(message)))
+                self._put(partial(self._arbiter.hear, member, tuple(orjson.loads(message))))
         else:
             self._selector.unregister(channel.ours)
             channel.ours.close()
             del self._channels[member]
-            self._arbiter.forget(member)
+            self._put(partial(self._arbiter.forget, member))
         for each in self._channels.values():
             if each.outgoing:
                 self._write(each)
 
-    def _put(self, member: Member, message: Message) -> None:
+    def _put(self, act: Callable[[], None]) -> None:
+        """Have the arbiter act."""
         try:
-            self._arbiter.hear(member, message)
+            act()
         except Exception:  # a fault of ours must not end the supervisor, and with it all that is served
             log.exception("internal error of the arbiter of places")
 

@@ -1,12 +1,17 @@
 """What the lines of several processes tell the arbiter that they share, and what it makes of that."""
 
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from time import monotonic
 
 import pytest
 
-from gateway.core.deployment import Deployment
-from gateway.proxy.queue.arbiter import Arbiter
-from gateway.proxy.queue.deployment_line import DeploymentLine, Place
+from gateway.core.deployment import Deployment, Limits
+from gateway.proxy.queue.arbiter import Arbiter, Member, Message
+from gateway.proxy.queue.deployment_line import BusyError, Claimant, DeploymentLine, Place
 from gateway.proxy.queue.lines import Hear, Lines
 from tests.harness.pools import SOMEBODY
 
@@ -17,22 +22,55 @@ class Workers:
     """So many processes that serve one deployment, each with its lines, and the arbiter of all."""
 
     def __init__(self, size: int) -> None:
-        self.arbiter = Arbiter(size, lambda member, message: self._hears[member](message))
+        self.now = monotonic()
+        self.arbiter = Arbiter(size, self._send, lambda: self.now)
         self._hears: dict[object, Hear] = {}
+        self._said: deque[Callable[[], None]] = deque()
+        self._is_speaking = False
         self.lines = [self.begin(number) for number in range(size)]
 
     def begin(self, number: int) -> Lines:
         """A process, the first of this number or the one that follows it."""
         return Lines(partial(self._connect, number))
 
+    def deafen(self, number: int) -> None:
+        """Let a process hear nothing any more, and say nothing."""
+        self._hears[number] = lambda _: None
+
     def _connect(self, number: int, hear: Hear) -> Hear:
         self._hears[number] = hear
-        return partial(self.arbiter.hear, number)
+        return lambda message: self._deliver(partial(self.arbiter.hear, number, message))
+
+    def _send(self, member: Member, message: Message) -> None:
+        self._deliver(partial(self._hears[member], message))
+
+    def _deliver(self, hear: Callable[[], None]) -> None:
+        """In order, and never in the middle of what somebody else hears."""
+        self._said.append(hear)
+        if not self._is_speaking:
+            self._is_speaking = True
+            while self._said:
+                self._said.popleft()()
+            self._is_speaking = False
 
 
 def taken(line: DeploymentLine) -> list[Place]:
     """All places that it may take by itself."""
     return list(iter(partial(line.take, SOMEBODY), None))
+
+
+def ask(line: DeploymentLine, claimant: Claimant) -> asyncio.Future[object]:
+    """Wait in line; its result is what comes of it."""
+    outcome: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    line.ask(claimant, 60.0, outcome.set_result)
+    return outcome
+
+
+async def refused(line: DeploymentLine, key: str) -> BusyError:
+    """What a request of this key is told that there is no room for, whose requests take 10 s each."""
+    error = await ask(line, replace(SOMEBODY, key=key, seconds=10.0))
+    assert isinstance(error, BusyError)
+    return error
 
 
 @pytest.fixture
@@ -55,3 +93,41 @@ def test_a_server_that_says_nothing_of_its_slots_has_the_usual_places(workers: W
     for lines in workers.lines:
         lines.note_slots(DEPLOYMENT, None)
     assert sum(len(taken(lines.of(DEPLOYMENT))) for lines in workers.lines) == 256
+
+
+async def test_what_a_refused_request_could_expect_is_of_now() -> None:
+    workers = Workers(1)
+    limited = replace(DEPLOYMENT, limits=Limits(connections=1, waiting=0))
+    line = workers.lines[0].of(limited)
+    line.take(replace(SOMEBODY, seconds=10.0))
+    first = await refused(line, "a")
+    workers.now += 5.0
+    await refused(line, "b")
+    later = await refused(line, "a")
+    assert first.outlook is not None
+    assert later.outlook is not None
+    assert first.outlook.wait == pytest.approx(10.0, abs=0.1)
+    assert later.outlook.wait == pytest.approx(5.0, abs=0.1)
+
+
+async def test_nobody_is_refused_while_another_worker_has_a_place_that_it_does_not_use(workers: Workers) -> None:
+    limited = replace(DEPLOYMENT, limits=Limits(connections=2, waiting=0))
+    first, second = (lines.of(limited) for lines in workers.lines)
+    assert first.take(SOMEBODY) is not None
+    asked = await ask(first, SOMEBODY)
+    assert isinstance(asked, Place)
+    assert second.take(SOMEBODY) is None
+    for line in (first, second):
+        assert isinstance(await ask(line, SOMEBODY), BusyError)
+    first.take_back(asked, monotonic())
+    assert isinstance(await ask(second, SOMEBODY), Place)
+
+
+async def test_a_worker_that_hears_nothing_lets_no_more_wait_than_it_has_places(workers: Workers) -> None:
+    limited = replace(DEPLOYMENT, limits=Limits(connections=2, waiting=1))
+    first, _ = (lines.of(limited) for lines in workers.lines)
+    workers.deafen(1)
+    assert first.take(SOMEBODY) is not None
+    outcomes = [ask(first, SOMEBODY) for _ in range(4)]
+    await asyncio.sleep(0)
+    assert [outcome.done() for outcome in outcomes] == [False, False, True, True]
