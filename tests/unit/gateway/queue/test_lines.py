@@ -110,7 +110,7 @@ async def test_what_a_refused_request_could_expect_is_of_now() -> None:
     assert later.outlook.wait == pytest.approx(5.0, abs=0.1)
 
 
-async def test_nobody_is_refused_while_another_worker_has_a_place_that_it_does_not_use(workers: Workers) -> None:
+async def test_nobody_is_refused_while_another_worker_has_a_place_to_spare(workers: Workers) -> None:
     limited = replace(DEPLOYMENT, limits=Limits(connections=2, waiting=0))
     first, second = (lines.of(limited) for lines in workers.lines)
     assert first.take(SOMEBODY) is not None
@@ -123,7 +123,7 @@ async def test_nobody_is_refused_while_another_worker_has_a_place_that_it_does_n
     assert isinstance(await ask(second, SOMEBODY), Place)
 
 
-async def test_a_worker_that_hears_nothing_lets_no_more_wait_than_it_has_places(workers: Workers) -> None:
+async def test_a_deaf_worker_lets_no_more_wait_than_it_has_places(workers: Workers) -> None:
     limited = replace(DEPLOYMENT, limits=Limits(connections=2, waiting=1))
     first, _ = (lines.of(limited) for lines in workers.lines)
     workers.deafen(1)

@@ -52,7 +52,7 @@ def test_the_counts_of_a_worker_are_those_that_it_has_packed() -> None:
     assert {user.key: row[0] for user, row in own.usage.rows.items()} == {"key_z": 2, "key_a": 2, "other": 2}
 
 
-def test_a_worker_tells_no_more_keys_apart_for_those_that_it_has_taken_over() -> None:
+def test_keys_that_a_worker_has_taken_over_count_towards_its_bound() -> None:
     before, own = Metrics(most_keys=1), Metrics(most_keys=1)
     before.usage.add("acme", "demo", "key_a", USED)
     own.add_all(before)
