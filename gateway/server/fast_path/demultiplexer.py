@@ -145,13 +145,13 @@ class Demultiplexer(ClientConnection):
             self._buffer = data  # the client has not read its last answer yet
             return
         begun = self._try_fast_path(request) if self.waits_for_request else NOT_YET
-        if begun is NOT_YET and self._goes_on_soon():
-            self._buffer = data
-        elif begun is YES or (begun is NOT_YET and self._waits_in_line(request)):
+        if begun is YES or (begun is NOT_YET and self._waits_in_line(request)):
             self._retries = 0
             self.is_invited = False
             self._state = FAST_PATH
             self.has_proved_key = True
+        elif begun is NOT_YET and self._goes_on_soon():
+            self._buffer = data
         else:
             self._pass_on(data, 0)
 
@@ -165,7 +165,7 @@ class Demultiplexer(ClientConnection):
         return begun
 
     def _waits_in_line(self, request: PlainRequest) -> bool:
-        """Whether a request that could not begin waits for its place."""
+        """Whether a request that could not begin waits for its place: from now on, and not after who comes later."""
         if self.answer is not None or not self.waits_for_request:
             return False
         waits = self._fast_path.wait(request, self._decision, Client(self))

@@ -5,11 +5,13 @@ been opened; or all places there are taken, and it waits in line (`request_in_li
 been sent, and `request_pipeline` goes on with the same decision.
 """
 
+import logging
 from collections.abc import Callable
 from enum import Enum, auto
 
 from aiohttp import web
 
+from gateway.core.endpoints import Endpoint
 from gateway.core.errors import Refusal
 from gateway.core.exchange import Exchange
 from gateway.proxy.client_connection import Client
@@ -17,6 +19,7 @@ from gateway.proxy.relay import RELAY
 from gateway.proxy.request_body import HELD_BYTES, content_length
 from gateway.proxy.response_relay import ResponseRelay
 from gateway.proxy.upstream.connection import UpstreamConnection
+from gateway.proxy.upstream.connection_pool import ConnectionPool
 from gateway.proxy.write_coalescing import WriteCoalescer
 from gateway.server.admission import ADMISSION, Admitted, Rejected
 from gateway.server.completion import COMPLETION
@@ -24,6 +27,8 @@ from gateway.server.fast_path.fast_path_parser import PlainRequest
 from gateway.server.fast_path.request_in_line import RequestInLine
 from gateway.server.refusal_response import REFUSER
 from gateway.telemetry.access_log import ACCESS
+
+log = logging.getLogger("gateway.fast_path")
 
 
 class Begun(Enum):
@@ -65,16 +70,13 @@ class FastPath:
         connection = pool.connect_at_once(decision.claimant)
         if connection is None:
             return NOT_YET
-        head, body, endpoint = request.head, request.body, decision.asked.endpoint
-        exchange = self._access.start(head.request_id, head.origin)
-        decision.note_on(exchange)
-        if decision.allowance is not None and decision.allowance.take(exchange) is not None:
+        exchange = self._begin_exchange(request, decision)
+        if exchange is None:
             pool.put_back(connection)
-            return NO  # the other way takes it, or refuses it
-        exchange.bytes_in = size = len(body)
+            return NO
+        endpoint = decision.asked.endpoint
         answer = ResponseRelay(exchange, endpoint, pool, connection, client=client, report=self._report)
-        lines = head.upward + content_length(size) if size else head.upward
-        self._relay.start(answer, pool.request_head(endpoint.method, endpoint.path, lines) + body)
+        self._relay.start(answer, _whole(request, endpoint, pool))
         return YES
 
     def connect(self, decision: Admitted | Rejected | None, then: Callable[[], None]) -> bool:
@@ -91,19 +93,25 @@ class FastPath:
         pool = decision.pool
         if pool.line.free or pool.refusal is not None:
             return False
-        head, body, endpoint = request.head, request.body, decision.asked.endpoint
-        exchange = self._access.start(head.request_id, head.origin)
-        decision.note_on(exchange)
-        if decision.allowance is not None and decision.allowance.take(exchange) is not None:
-            return False  # the other way takes it, or refuses it
-        exchange.bytes_in = size = len(body)
-        lines = head.upward + content_length(size) if size else head.upward
-        data = pool.request_head(endpoint.method, endpoint.path, lines) + body
+        exchange = self._begin_exchange(request, decision)
+        if exchange is None:
+            return False
+        endpoint = decision.asked.endpoint
+        data = _whole(request, endpoint, pool)
         in_line = RequestInLine(
             exchange, endpoint, pool, data, client=client, relay=self._relay, begin=self._begin, report=self._end
         )
         in_line.wait(decision.claimant)
         return True
+
+    def _begin_exchange(self, request: PlainRequest, decision: Admitted) -> Exchange | None:
+        """None, and nothing was begun, if a limit stands in its way: the other way refuses it."""
+        exchange = self._access.start(request.head.request_id, request.head.origin)
+        decision.note_on(exchange)
+        if decision.allowance is not None and decision.allowance.take(exchange) is not None:
+            return None
+        exchange.bytes_in = len(request.body)
+        return exchange
 
     def _begin(self, waited: RequestInLine, connection: UpstreamConnection) -> ResponseRelay:
         return ResponseRelay(
@@ -126,4 +134,14 @@ class FastPath:
     def _complete(self) -> None:
         ended, self._ended = self._ended, []
         for exchange in ended:
-            self._completion.complete(exchange)
+            try:
+                self._completion.complete(exchange)
+            except Exception:  # a fault of ours in one must not lose the others
+                log.exception("internal error behind an answer")
+
+
+def _whole(request: PlainRequest, endpoint: Endpoint, pool: ConnectionPool) -> bytes:
+    """All bytes of a request, as it is sent up."""
+    head, body = request.head, request.body
+    lines = head.upward + content_length(len(body)) if body else head.upward
+    return pool.request_head(endpoint.method, endpoint.path, lines) + body
