@@ -16,11 +16,11 @@ Weight = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False), NO_BOOL]
 class LimitValues(Model):
     """How much may be used; what is left out is not limited."""
 
-    concurrent_requests: Amount | None = Field(default=None, description="Requests under way at a time.")
-    requests_per_minute: Amount | None = Field(default=None, description="Requests within any 60 seconds.")
-    tokens_per_minute: Amount | None = Field(default=None, description="Tokens, read and written, in any 60 seconds.")
-    tokens_per_day: Amount | None = Field(default=None, description="Tokens on a day of the calendar.")
-    tokens_per_month: Amount | None = Field(default=None, description="Tokens in a month of the calendar.")
+    concurrent_requests: Amount | None = Field(default=None, description=Measure.CONCURRENT_REQUESTS.description)
+    requests_per_minute: Amount | None = Field(default=None, description=Measure.REQUESTS_PER_MINUTE.description)
+    tokens_per_minute: Amount | None = Field(default=None, description=Measure.TOKENS_PER_MINUTE.description)
+    tokens_per_day: Amount | None = Field(default=None, description=Measure.TOKENS_PER_DAY.description)
+    tokens_per_month: Amount | None = Field(default=None, description=Measure.TOKENS_PER_MONTH.description)
     shadow: tuple[Measure, ...] = Field(
         default=(), description="Which of these are counted and shown, but not enforced yet."
     )

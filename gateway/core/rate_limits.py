@@ -1,17 +1,28 @@
 """Limits on what a key, a person or an account may use, as the registry knows them. Pure: no I/O."""
 
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 
 class Measure(StrEnum):
     """What is limited. A day and a month are those of the calendar, in the zone of `server.time_zone`."""
 
-    CONCURRENT_REQUESTS = "concurrent_requests"
-    REQUESTS_PER_MINUTE = "requests_per_minute"
-    TOKENS_PER_MINUTE = "tokens_per_minute"
-    TOKENS_PER_DAY = "tokens_per_day"
-    TOKENS_PER_MONTH = "tokens_per_month"
+    words: str  # behind an amount, where people read it
+    description: str  # what is counted
+
+    def __new__(cls, value: str, description: str = "") -> Self:
+        """A measure of this name, as settings and the admin API have it."""
+        measure = str.__new__(cls, value)
+        measure._value_ = value
+        measure.words = value.replace("_per_", " a ").replace("_", " ")
+        measure.description = description
+        return measure
+
+    CONCURRENT_REQUESTS = "concurrent_requests", "Requests under way at a time."
+    REQUESTS_PER_MINUTE = "requests_per_minute", "Requests within any 60 seconds."
+    TOKENS_PER_MINUTE = "tokens_per_minute", "Tokens, read and written, within any 60 seconds."
+    TOKENS_PER_DAY = "tokens_per_day", "Tokens on a day of the calendar."
+    TOKENS_PER_MONTH = "tokens_per_month", "Tokens in a month of the calendar."
 
 
 class SubjectKind(StrEnum):

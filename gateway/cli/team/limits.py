@@ -13,15 +13,6 @@ from gateway.team.models.limits import Limit, LimitQuery, NewLimit
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_HELP = {
-    Measure.CONCURRENT_REQUESTS: "Requests under way at a time.",
-    Measure.REQUESTS_PER_MINUTE: "Requests within any 60 seconds.",
-    Measure.TOKENS_PER_MINUTE: "Tokens, read and written, within any 60 seconds.",
-    Measure.TOKENS_PER_DAY: "Tokens on a day of the calendar.",
-    Measure.TOKENS_PER_MONTH: "Tokens in a month of the calendar.",
-}
-WORDS = {measure: measure.value.replace("_per_", " a ").replace("_", " ") for measure in Measure}
-
 
 @click.group()
 def limits() -> None:
@@ -39,7 +30,7 @@ def _on_whom(command: F) -> F:
 def _of_measures(command: F) -> F:
     for measure in reversed(Measure):
         option = f"--{as_option(measure)}"
-        command = click.option(option, measure.value, type=int, metavar="N", help=_HELP[measure])(command)
+        command = click.option(option, measure.value, type=int, metavar="N", help=measure.description)(command)
     return command
 
 
@@ -68,7 +59,7 @@ def set_(target: Target, /, *, deployment: str | None, shadow: bool, as_json: bo
         print_json([one.model_dump() for one in done])
         return
     for one in done:
-        say(f"{_called(one)}: {one.amount:,} {WORDS[one.measure]}{_where(one)}. It is in force within a second.")
+        say(f"{_called(one)}: {one.amount:,} {one.measure.words}{_where(one)}. It is in force within a second.")
 
 
 @limits.command("list")
@@ -103,7 +94,7 @@ def remove(target: Target, limit_id: str, as_json: bool) -> None:
     if as_json:
         print_json(gone.model_dump())
     else:
-        say(f"{_called(gone)} is no longer limited to {gone.amount:,} {WORDS[gone.measure]}{_where(gone)}.")
+        say(f"{_called(gone)} is no longer limited to {gone.amount:,} {gone.measure.words}{_where(gone)}.")
 
 
 def _subject(given: dict[str, Any]) -> tuple[SubjectKind | None, str | None]:
@@ -126,7 +117,7 @@ def _row(one: Limit) -> tuple[str, ...]:
     return (
         one.id,
         _called(one),
-        f"{one.amount:,} {WORDS[one.measure]}" + (" (only counted)" if one.shadow else ""),
+        f"{one.amount:,} {one.measure.words}" + (" (only counted)" if one.shadow else ""),
         one.deployment or "all",
         "unknown" if one.used is None else f"{one.used:,}",
         "unknown" if one.left is None else f"{one.left:,}",

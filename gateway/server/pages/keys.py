@@ -15,7 +15,7 @@ from gateway.server.admission import REGISTRY
 from gateway.server.handlers.dashboard import PAGE
 from gateway.server.handlers.viewer_base import base_url_of
 from gateway.server.pages.layout import may, page, redirect, rendered, shown_at
-from gateway.server.pages.limits import WORDS, limits_on
+from gateway.server.pages.limits import limits_on
 from gateway.server.pages.operations import do, read_form, text_of, version_of, words_of
 from gateway.team.actor import Actor
 from gateway.team.models.common import Page, PageQuery
@@ -153,7 +153,6 @@ async def _one(
         deployments=sorted({*_deployments_of(request, {key.account}), *(key.deployments or ())}),
         groups=list(EndpointGroup),
         limits=await limits_on(request, actor, SubjectKind.KEY, key_id),
-        words=WORDS,
         may_limit=may(actor, "limits.set"),
         is_saved=request.query.get("done") == "saved",
         message=words_of(error),

@@ -13,7 +13,6 @@ from gateway.team.models.limits import Limit, LimitChange, LimitQuery, NewLimit
 from gateway.team.models.people import PersonQuery
 from gateway.team.operation_error import Conflict, Invalid, NotFound, OperationError
 
-WORDS = {measure: measure.value.replace("_per_", " a ").replace("_", " ") for measure in Measure}
 _BLANK = {"on": "", "measure": Measure.REQUESTS_PER_MINUTE.value, "amount": "", "deployment": "", "shadow": ""}
 _DONE = {"set": "Set. It is in force within a second.", "removed": "Removed. It limits nobody any more."}
 _MOST = 1000  # that one may choose from
@@ -75,7 +74,7 @@ async def _overview(
         status=200 if error is None else 422 if isinstance(error, Invalid) else 409,
         limits=found.items,
         next_cursor=found.next_cursor,
-        words=WORDS,
+        measures=list(Measure),
         choices=await _choices(request, actor),
         deployments=sorted(request.app[REGISTRY].snapshot.deployments),
         done=_DONE.get(request.query.get("done", ""), ""),

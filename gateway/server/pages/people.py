@@ -7,7 +7,7 @@ from multidict import MultiDictProxy
 
 from gateway.core.rate_limits import SubjectKind
 from gateway.server.pages.layout import page, redirect, rendered, shown_at
-from gateway.server.pages.limits import WORDS, limits_on
+from gateway.server.pages.limits import limits_on
 from gateway.server.pages.operations import do, read_form, text_of, version_of, words_of
 from gateway.server.team.team_database import SIGN_IN
 from gateway.team.actor import Actor
@@ -142,7 +142,6 @@ async def _one(
         person=person,
         sessions=sessions.items,
         limits=await limits_on(request, actor, SubjectKind.PERSON, person_id),
-        words=WORDS,
         accounts=await _accounts(request, actor),
         link=link,
         done=_DONE.get(request.query.get("done", ""), ""),

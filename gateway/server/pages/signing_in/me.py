@@ -4,7 +4,7 @@ from aiohttp import web
 
 from gateway.core.secret_text import digest_of
 from gateway.server.pages.layout import may, page, redirect, rendered, shown_at
-from gateway.server.pages.limits import WORDS, limits_on
+from gateway.server.pages.limits import limits_on
 from gateway.server.pages.operations import do
 from gateway.server.team.browser_session import keep_session, session_limits, session_text
 from gateway.server.team.team_database import SIGN_IN, TEAM
@@ -55,7 +55,6 @@ async def _overview(request: web.Request, actor: Actor, error: OperationError | 
         person=person,
         sessions=sessions.items,
         limits=[] if may(actor, "limits.set") else await limits_on(request, actor, None, None),
-        words=WORDS,
         this_one=session_id(digest_of(session_text(request) or "").hex()),
         changed=request.query.get("done") == "password",
         message=error.message if error is not None else "",
