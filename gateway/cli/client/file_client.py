@@ -11,16 +11,15 @@ from pydantic import BaseModel
 
 from gateway.cli.client.team_client import TeamClient
 from gateway.config.settings import Settings
-from gateway.core.account import Key as StoredKey
 from gateway.core.deployment import Deployment as StoredDeployment
 from gateway.registry.base import ChangeError
 from gateway.registry.yaml_file import YamlRegistry, snapshot_of
 from gateway.team.models.accounts import Account
 from gateway.team.models.common import Page
 from gateway.team.models.deployments import Deployment, LimitsShown, TimeoutsShown
-from gateway.team.models.keys import Key
 from gateway.team.models.limits import Limit, LimitQuery
-from gateway.team.operations.traffic.limits import view_of
+from gateway.team.operations import keys
+from gateway.team.operations.traffic import limits
 from gateway.usage.limits.arithmetic.counting import LimitStanding
 from gateway.usage.limits.rate_limiter import look_from_outside
 
@@ -49,7 +48,8 @@ class FileClient(TeamClient):
                 accounts = self._snapshot.accounts.values()
                 return _page(Account(id=one.id, created_at=one.created_at, weight=one.weight) for one in accounts)
             case "keys.list":
-                return _page(_key(one) for one in self._snapshot.keys.values() if account in {None, one.account})
+                known, now = self._snapshot.keys.values(), datetime.now(UTC)
+                return _page(keys.view_of(one, now) for one in known if account in {None, one.account})
             case "deployments.list":
                 served = self._snapshot.deployments.values()
                 return _page(_deployment(one) for one in served if account in {None, one.account})
@@ -70,7 +70,7 @@ class FileClient(TeamClient):
             standings = look_from_outside(YamlRegistry(self._path), self._zone, found)
         for index, one in enumerate(found):
             standing = None if standings is None else standings[index]
-            yield view_of(one, None, standing, datetime.now(UTC))
+            yield limits.view_of(one, None, standing, datetime.now(UTC))
 
 
 def _refusal(file: str, operation: str) -> str:
@@ -87,31 +87,8 @@ def _page(items: Iterable[Any]) -> Page[Any]:
     return Page(items=sorted(items, key=lambda one: one.id))
 
 
-def _key(key: StoredKey) -> Key:
-    return Key(
-        id=key.id,
-        name=key.name,
-        account=key.account,
-        state=key.state(datetime.now(UTC)),
-        prefix=None,
-        created_at=key.created_at,
-        created_by=None,
-        expires_at=key.expires_at,
-        revoked_at=key.revoked_at,
-        last_used_at=None,
-        enabled=key.enabled,
-        deployments=key.deployments,
-        endpoints=key.endpoints,
-        networks=key.networks,
-        priority=key.priority,
-        weight=key.weight,
-        successor_of=key.successor_of,
-        version=1,
-    )
-
-
 def _deployment(one: StoredDeployment) -> Deployment:
-    timeouts, limits = one.timeouts, one.limits
+    timeouts = one.timeouts
     return Deployment(
         id=one.id,
         account=one.account,
@@ -121,7 +98,7 @@ def _deployment(one: StoredDeployment) -> Deployment:
         timeouts=TimeoutsShown(
             connect=timeouts.connect, first_byte=timeouts.first_byte, silence=timeouts.silence, queue=timeouts.queue
         ),
-        limits=LimitsShown(connections=limits.connections, waiting=limits.waiting),
+        limits=LimitsShown(connections=one.limits.connections, waiting=one.limits.waiting),
         ping=one.ping,
         ca_file=one.ca_file,
         endpoints=one.endpoints,

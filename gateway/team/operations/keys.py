@@ -174,18 +174,31 @@ async def _row(unit: UnitOfWork, action: str, key_id: str) -> Row[Any]:
 
 
 def _view(row: Row[Any], now: datetime) -> Key:
-    stored: StoredKey = key_of(row._mapping)
+    noted = {name: row._mapping[name] for name in ("prefix", "created_by", "last_used_at", "version")}
+    return view_of(key_of(row._mapping), now, **noted)
+
+
+def view_of(
+    stored: StoredKey,
+    now: datetime,
+    *,
+    prefix: str | None = None,
+    created_by: str | None = None,
+    last_used_at: datetime | None = None,
+    version: int = 1,
+) -> Key:
+    """A key as it is shown. What is left out is known of keys in a database alone."""
     return Key(
         id=stored.id,
         name=stored.name,
         account=stored.account,
         state=stored.state(now),
-        prefix=row._mapping["prefix"],
+        prefix=prefix,
         created_at=stored.created_at,
-        created_by=row._mapping["created_by"],
+        created_by=created_by,
         expires_at=stored.expires_at,
         revoked_at=stored.revoked_at,
-        last_used_at=row._mapping["last_used_at"],
+        last_used_at=last_used_at,
         enabled=stored.enabled,
         deployments=stored.deployments,
         endpoints=stored.endpoints,
@@ -193,7 +206,7 @@ def _view(row: Row[Any], now: datetime) -> Key:
         priority=stored.priority,
         weight=stored.weight,
         successor_of=stored.successor_of,
-        version=row._mapping["version"],
+        version=version,
     )
 
 

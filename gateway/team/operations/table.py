@@ -13,20 +13,9 @@ from gateway.team.models import playground as playground_models
 from gateway.team.models import tokens as token_models
 from gateway.team.models import usage as usage_models
 from gateway.team.models.common import Nothing, Page, PageQuery
-from gateway.team.operations import (
-    accounts,
-    activity,
-    audit_log,
-    deployments,
-    invitations,
-    keys,
-    people,
-    playground,
-    tokens,
-    usage,
-)
+from gateway.team.operations import accounts, audit_log, deployments, invitations, keys, people, playground, tokens
 from gateway.team.operations.operation import Operation
-from gateway.team.operations.traffic import latency, limits
+from gateway.team.operations.traffic import activity, latency, limits, usage
 
 _ACCOUNTS = (
     Operation(

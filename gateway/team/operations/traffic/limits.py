@@ -16,6 +16,7 @@ from gateway.registry.database.team_tables import people
 from gateway.team.models.common import Page
 from gateway.team.models.limits import Limit, LimitChange, LimitQuery, NewLimit
 from gateway.team.operation_error import FieldError, Invalid, NotFound
+from gateway.team.operations.traffic.names import names_of
 from gateway.team.paging import page_of
 from gateway.team.roles import Reach
 from gateway.team.unit_of_work import UnitOfWork
@@ -203,10 +204,9 @@ def _whole_second(at: float) -> datetime:
 async def _names(unit: UnitOfWork, rows: Sequence[Row[Any]]) -> Mapping[tuple[str, str], str]:
     found: dict[tuple[str, str], str] = {}
     for kind, table in ((SubjectKind.KEY, keys), (SubjectKind.PERSON, people)):
-        ids = {row._mapping["subject"] for row in rows if row._mapping["subject_kind"] == kind.value}
-        if ids:
-            named = await unit.connection.execute(select(table.c.id, table.c.name).where(table.c.id.in_(ids)))
-            found.update({(kind, subject): name for subject, name in named})
+        ids = (row._mapping["subject"] for row in rows if row._mapping["subject_kind"] == kind.value)
+        named = await names_of(unit.connection, table, ids)
+        found.update({(kind, subject): name for subject, name in named.items()})
     return found
 
 

@@ -1,13 +1,12 @@
 """What is done with usage: it is read, and added up anew for each who asks."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Column, ColumnElement, Table, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.registry.database.tables import keys
 from gateway.registry.database.team_tables import people
@@ -20,6 +19,7 @@ from gateway.team.models.usage import (
     UsageRow,
     UsageSums,
 )
+from gateway.team.operations.traffic.names import names_of
 from gateway.team.roles import Reach
 from gateway.team.unit_of_work import UnitOfWork
 from gateway.usage.spans import Asked, Days, Hours, days_of, hours_of
@@ -27,7 +27,6 @@ from gateway.usage.stored_usage import OTHERS, Added, Apart, Wanted, add_up, mos
 
 _MOST_ROWS = 10_000
 _MOST_MERGED = 1_000  # hours that are named
-_AT_ONCE = 500  # ids in one query
 # The columns that tell the rows apart.
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "key": ("account", "key", "person"),
@@ -54,7 +53,10 @@ async def get_usage(unit: UnitOfWork, query: UsageQuery) -> UsageReport:
     # In a thread, as all that grows with the number of keys: requests are served meanwhile.
     ordered = await asyncio.to_thread(_in_order, added)
     shown = ordered[:_MOST_ROWS]
-    names = await _names(unit.connection, shown)
+    names = {
+        **await names_of(unit.connection, keys, (one.key for one in shown)),
+        **await names_of(unit.connection, people, (one.person for one in shown)),
+    }
     rows = await asyncio.to_thread(lambda: [_row(apart, added[apart], names) for apart in shown])
     has_prices = total.cost is not None
     return UsageReport(
@@ -107,17 +109,6 @@ def _reachable(unit: UnitOfWork, table: Table) -> list[ColumnElement[bool]]:
 def _chosen(query: UsageQuery, table: Table) -> list[ColumnElement[bool]]:
     named = query.model_dump(include={"account", "deployment", "key", "person"}, exclude_none=True)
     return [table.c[name] == value for name, value in named.items()]
-
-
-async def _names(connection: AsyncConnection, shown: Iterable[Apart]) -> dict[str, str]:
-    """What the keys and people are called, by id; of those that are gone nothing is known."""
-    found: dict[str, str] = {}
-    for table, ids in ((keys, {one.key for one in shown}), (people, {one.person for one in shown})):
-        wanted = sorted(ids - {""})
-        for start in range(0, len(wanted), _AT_ONCE):
-            named = select(table.c.id, table.c.name).where(table.c.id.in_(wanted[start : start + _AT_ONCE]))
-            found.update((one[0], one[1]) for one in await connection.execute(named))
-    return found
 
 
 def _row(apart: Apart, added: Added, names: Mapping[str, str]) -> UsageRow:
