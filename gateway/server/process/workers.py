@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from gateway.config.settings import Server
 from gateway.core.worker_group import ALONE, WorkerGroup
+from gateway.server.process.heartbeat import LOOK_SECONDS, Heartbeat, beat
 from gateway.server.process.listen_address import Reached, reserve
 from gateway.server.process.restart_backoff import NEVER, RestartBackoff
 from gateway.server.process.signals import RELOAD, STOP, can_end, read
@@ -28,7 +29,6 @@ log = logging.getLogger("gateway.workers")
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _LATE_SECONDS = 10.0  # how long after its time to drain a worker that hangs is killed
-_SERVES = b"s"  # what a worker writes to its supervisor
 _HURRY_SECONDS = 5.0  # the same after a second request to stop
 
 
@@ -68,6 +68,7 @@ class _Worker:
     channel: socket.socket
     started: float = field(default_factory=monotonic)
     serves: bool = False
+    heartbeat: Heartbeat = field(default_factory=Heartbeat)  # once it serves
 
 
 class _Supervisor:
@@ -85,6 +86,7 @@ class _Supervisor:
         self._has_served = False  # all of them, at one time
         self._stop_requests = 0
         self._kill_at = NEVER
+        self._look_at = monotonic() + LOOK_SECONDS
         self._selector = selectors.DefaultSelector()
         self._arbiter = WorkerArbiter(server.workers, self._selector)
         self._wakeup, self._waker = socket.socketpair()
@@ -102,10 +104,11 @@ class _Supervisor:
             number = self._schedule.take_due()
             if number is not None:
                 return number
-            until = min(self._kill_at, self._schedule.next_due())
-            timeout = None if until == NEVER else max(until - monotonic(), 0)
-            for key, _ in self._selector.select(timeout):
+            until = min(self._kill_at, self._look_at, self._schedule.next_due())
+            for key, _ in self._selector.select(max(until - monotonic(), 0)):
                 key.data()
+            if self._look_at <= monotonic():
+                self._kill_hanging()
             if self._kill_at <= monotonic():
                 self._kill()
         return None
@@ -123,7 +126,8 @@ class _Supervisor:
             channel = theirs.detach()
             size, files, boards = self._server.workers, self._counter_files, self._boards
             group = WorkerGroup(number, size, files, channel, boards, arbiter=to_arbiter.detach())
-            return ServeArguments(self._server, lambda _: _tell(channel), None, group)
+            os.set_blocking(channel, False)
+            return ServeArguments(self._server, lambda _: beat(channel), None, group)
         self._workers[pid] = worker = _Worker(number, pid, ours)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         theirs.close()
@@ -146,6 +150,9 @@ class _Supervisor:
         if not read(worker.channel.fileno()):
             self._selector.unregister(worker.channel)
             worker.channel.close()
+            return
+        worker.heartbeat.heard()
+        if worker.serves:
             return
         worker.serves = True
         if self._has_served:
@@ -185,6 +192,14 @@ class _Supervisor:
             with suppress(OSError):  # it has ended, or hangs and will be killed
                 worker.channel.send(command)
 
+    def _kill_hanging(self) -> None:
+        """Else whoever is connected to it, and what it holds of limits and places, would wait for ever."""
+        self._look_at = monotonic() + LOOK_SECONDS
+        for worker in self._workers.values():
+            if worker.serves and worker.heartbeat.is_missed():
+                log.error("worker %d (process %d) hangs; killing it", worker.number, worker.pid)
+                os.kill(worker.pid, signal.SIGKILL)
+
     def _kill(self) -> None:
         log.error("killed: %d workers did not stop when told to", len(self._workers))
         self._kill_at = NEVER
@@ -211,9 +226,3 @@ class _Supervisor:
             self._schedule.add_again(worker.number, monotonic() - worker.started)
             how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
             log.error("worker %d (process %d) %s; starting it again", worker.number, worker.pid, how)
-
-
-def _tell(channel: int) -> None:
-    """Tell the supervisor that this worker serves."""
-    with suppress(BrokenPipeError):  # the supervisor is gone; the end of the channel will stop this worker
-        os.write(channel, _SERVES)
