@@ -56,7 +56,7 @@ class Ledger:
     `problem` says why it takes none now, since `failing_since` (monotonic). A batch whose writing failed is written
     again as it was, under its own id; what ends meanwhile is added up for the next. `merged` are the periods of which
     keys are told apart no longer, because too much waited to be written: their rows have no key, in the database too.
-    `counts` are told of each batch once.
+    `counts` are told of each second once, whether the database takes it or not.
     """
 
     def __init__(
@@ -130,9 +130,18 @@ class Ledger:
             turned = bisect_left(ended, monotonic() - (now - quarter), key=attrgetter("ended_at"))
             for at, exchanges in ((quarter - 1, ended[:turned]), (now, ended[turned:])):
                 if exchanges:
-                    sums = self._periods.setdefault(period_at(at, self._zone), PeriodSums())
+                    sums = PeriodSums()
                     sums.add(exchanges, at, self._prompt_sizes)
+                    self._keep(period_at(at, self._zone), sums)
             self._bound()
+
+    def _keep(self, period: AccountingPeriod, sums: PeriodSums) -> None:
+        if self._counts is not None:
+            for who, values in sums.values():
+                self._counts.add(who.account, who.deployment, who.key, [values[one] for one in _COUNTED])
+        known = self._periods.setdefault(period, sums)
+        if known is not sums:  # the database is away
+            known.add_sums(sums)
 
     def _bound(self) -> None:
         """Where too much waits to be written, tell keys and endpoints apart no longer: the oldest hours first."""
@@ -147,19 +156,17 @@ class Ledger:
     def _take(self) -> Batch | None:
         self._add_up()
         periods, self._periods = self._periods, {}
-        batch = Batch(periods) if periods else None
-        if batch is not None and self._counts is not None:
-            for row in batch.usage():
-                counted = [row.values[one] for one in _COUNTED]
-                self._counts.add(row.who.account, row.who.deployment, row.who.key, counted)
-        return batch
+        return Batch(periods) if periods else None
 
     async def _write_until(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_SECONDS):
                     await stopping.wait()
-            await self.write()
+            try:
+                await self.write()
+            except Exception:  # a fault of ours must not end the accounting: what was added up is kept, and tried again
+                log.exception("internal error of the ledger")
         await self._write_the_last()
 
     async def _forget_for_ever(self) -> None:

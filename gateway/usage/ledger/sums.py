@@ -45,9 +45,15 @@ class DurationBuckets:
         self.first_byte = [0] * _BUCKETS  # of those that were answered, as the next
         self.duration = [0] * _BUCKETS
 
+    def add_all(self, other: "DurationBuckets") -> None:
+        """Add those of another."""
+        for measure in self.__slots__:
+            numbers = zip(getattr(self, measure), getattr(other, measure), strict=True)
+            setattr(self, measure, [mine + others for mine, others in numbers])
+
     def buckets(self) -> Iterator[tuple[str, int, int]]:
         """Measure, bucket and number of each that is not 0."""
-        for measure in ("queue", "first_byte", "duration"):
+        for measure in self.__slots__:
             for bucket, number in enumerate(getattr(self, measure)):
                 if number:
                     yield measure, bucket, number
@@ -99,7 +105,7 @@ class Sums:
         _spread(self.latency.duration, durations)
 
     def add_sums(self, other: "Sums") -> None:
-        """Add those of another row, whoever's it is."""
+        """Add those of another row, whoever's it is; how long they took is not among them."""
         self.ended_at = max(self.ended_at, other.ended_at)
         for name in SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -132,6 +138,19 @@ class PeriodSums:
             row.ended_at = at
             if prompt_sizes is not None and group[0].ending is FINISHED:
                 prompt_sizes.learn(group)
+
+    def add_sums(self, other: "PeriodSums") -> None:
+        """Add those of a later second."""
+        for who, later in other.rows.items():
+            row = self.row(who)
+            row.add_sums(later)
+            row.person = later.person
+        for place, buckets in other.latency.items():
+            self.latency[place].add_all(buckets)
+
+    def values(self) -> Iterator[tuple[Who, Values]]:
+        """Of each who used anything."""
+        return ((who, row.values()) for who, row in self.rows.items())
 
     @property
     def is_merged(self) -> bool:

@@ -1,14 +1,17 @@
 """What the ledger keeps in memory while the database is away: all of it, up to a bound, and what becomes of it then."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from time import monotonic
 
 import pytest
+from aiohttp import web
 
 from gateway.config.document import SourceError
 from gateway.core.answer.usage import Usage
 from gateway.core.exchange import Exchange
+from gateway.telemetry.usage_counts import UsageCounts
 from gateway.usage.ledger import ledger as ledger_module
 from gateway.usage.ledger.ledger import Ledger
 from gateway.usage.ledger.sums import Batch, SumsRow
@@ -165,6 +168,45 @@ async def test_beyond_the_bound_the_oldest_hour_is_merged_and_sums_stay(
     assert [sum(row.values[column] for row in found) for column in (0, 2, 4)] == [41, 123, 205]
     merged = [(row.who.deployment, row.values[0]) for row in found if not row.who.key]
     assert merged == [("code", 5), ("chat", 5)] * 2
+
+
+async def test_counts_go_on_while_the_database_is_away(shelf: Shelf) -> None:
+    counts = UsageCounts(most_keys=5)
+    ledger = Ledger(shelf, "UTC", counts)
+    for number in range(1, 4):
+        ledger.add(exchange())
+        assert not await ledger.write()
+        assert [(user.key, values[0]) for user, values in counts.rows.items()] == [("key_1", number)]
+    shelf.is_away = False
+    await until_written(ledger)
+    assert [values[:2] for values in counts.rows.values()] == [[3, 9]]
+
+
+class Faulty(Shelf):
+    """Fails once as nothing should."""
+
+    async def write(self, batch: Batch) -> None:
+        if not self.batches and self.is_away:
+            self.is_away = False
+            raise RuntimeError("can't start new thread")
+        await super().write(batch)
+
+
+async def test_a_fault_in_writing_ends_neither_writing_nor_the_gateway(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ledger_module, "_SECONDS", 0.001)
+    shelf, app = Faulty(), web.Application()
+    ledger = Ledger(shelf, "UTC")
+    ledger.add(exchange())
+    app.cleanup_ctx.append(ledger.kept)
+    app.freeze()
+    await app.startup()
+    while not shelf.batches:
+        await asyncio.sleep(0)
+    await app.cleanup()
+    assert sum(row.values[0] for row in shelf.rows()) == 1
+    assert "internal error of the ledger" in caplog.text
 
 
 async def test_a_registry_that_is_a_file_keeps_nothing() -> None:
