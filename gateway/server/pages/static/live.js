@@ -4,12 +4,19 @@
 import { fit, labels } from "./fitting.js";
 import { tellTimes } from "./relative_times.js";
 
-const EVERY = 2000;
+const EVERY = 2; // seconds, unless the part says otherwise (data-every)
 let known = { url: "", etag: "" };
 let timer = 0;
+let lookedAt = performance.now();
 let swaps = 0; // of the whole page: what was asked for before one is older than what it shows
 
 const place = () => document.querySelector("[data-live]");
+const every = () => 1000 * (place()?.dataset.every ?? EVERY);
+
+function lookLater() {
+  clearTimeout(timer);
+  timer = setTimeout(look, every());
+}
 
 function tell(state, words) {
   const link = document.getElementById("link");
@@ -36,6 +43,7 @@ async function look() {
   clearTimeout(timer);
   const url = place()?.dataset.live;
   if (url && !document.hidden) {
+    lookedAt = performance.now();
     if (known.url !== url) known = { url, etag: "" };
     const before = swaps;
     try {
@@ -53,15 +61,19 @@ async function look() {
       tell("lost", "Connection lost, trying again");
     }
   }
-  timer = setTimeout(look, EVERY);
+  lookLater();
 }
 
-document.addEventListener("visibilitychange", () => document.hidden || look());
+// Who comes back to the tab sees at once what is due, and no page is asked for more often than it wants.
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && performance.now() - lookedAt >= every()) look();
+});
 window.addEventListener("online", look);
 document.addEventListener("htmx:afterSettle", () => {
   swaps += 1;
   known.etag = "";
-  clearTimeout(timer);
-  timer = setTimeout(look, EVERY);
+  lookedAt = performance.now();
+  lookLater();
 });
-look();
+if (place()?.dataset.every) lookLater(); // it is new, and costs more than others
+else look();

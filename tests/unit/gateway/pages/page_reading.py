@@ -31,9 +31,9 @@ class Browser:
         """Ask for a page."""
         return await self._ask("GET", path, None)
 
-    def raw(self, path: str) -> AbstractAsyncContextManager[ClientResponse]:
+    def raw(self, path: str, **headers: str) -> AbstractAsyncContextManager[ClientResponse]:
         """Ask for a page, for its bytes."""
-        return self._client.get(URL(self.url + path, encoded=True), allow_redirects=False)
+        return self._client.get(URL(self.url + path, encoded=True), headers=headers, allow_redirects=False)
 
     async def post(self, path: str, *, site: str = "same-origin", **fields: str) -> Answer:
         """Send a form."""

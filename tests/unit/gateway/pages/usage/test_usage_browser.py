@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Page, expect
 
 from gateway.team.models.keys import NewKey
 from tests.harness.pages.axe import photograph, violations
@@ -88,3 +88,63 @@ async def test_without_scripts_the_charts_are_a_link_away(browser: Browser, tmp_
         async with window(browser, team, ada, "/usage", java_script_enabled=False) as page:
             await page.get_by_role("link", name="Draw the charts").click()
             await expect(page.locator("svg.chart")).to_have_count(5)
+
+
+async def test_an_open_page_follows_and_keeps_what_is_open(browser: Browser, tmp_path: Path) -> None:
+    place = tmp_path / "gateway.db"
+    async with team_serving(tmp_path, "acme") as team:
+        await a_busy_day(team, place)
+        async with window(browser, team, await team.person("ada"), "/usage") as page:
+            asked = await with_time_that_stands(page)
+            await expect(page.locator("svg.chart")).to_have_count(5)
+            await page.locator("#tokens-data summary").press("Enter")
+            scrolled = page.locator("#tokens-data .scrolled")
+            await scrolled.evaluate("box => { box.scrollTop = 40; box.focus(); }")
+            await to_thread(used, place, NOW, key="key_newcomer", tokens=(10**7, 0, 0))
+            await page.clock.fast_forward(15_000)
+            await expect(scrolled.get_by_role("columnheader", name="key_newcomer")).to_be_visible()
+            await expect(page.locator("#link-text")).to_have_text("Live")
+            assert await scrolled.evaluate("box => box.scrollTop") == 40
+            await expect(scrolled).to_be_focused()
+            assert len(asked) == 1
+            await page.clock.resume()
+            assert await violations(page) == []
+
+
+async def test_a_page_whose_tab_is_hidden_asks_for_nothing(browser: Browser, tmp_path: Path) -> None:
+    async with (
+        team_serving(tmp_path, "acme") as team,
+        window(browser, team, await team.person("ada"), "/usage") as page,
+    ):
+        asked = await with_time_that_stands(page)
+        await turn(page, is_hidden=True)
+        await page.clock.fast_forward(60_000)
+        assert asked == []
+        async with page.expect_response("**part=live"):
+            await turn(page, is_hidden=False)
+        await expect(page.locator("#link-text")).to_have_text("Live")
+        for is_hidden in (True, False):
+            await turn(page, is_hidden=is_hidden)
+        assert len(asked) == 1
+
+
+async def with_time_that_stands(page: Page) -> list[str]:
+    """Load the page anew, and let its time pass only where the test says so. Fills with the live parts asked for."""
+    await page.clock.install()
+    await page.reload()
+    await expect(page.locator("[aria-busy]")).to_have_count(0)
+    await page.clock.pause_at(await page.evaluate("Date.now() + 1000"))
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "part=live" in request.url else None)
+    return asked
+
+
+async def turn(page: Page, *, is_hidden: bool) -> None:
+    """Turn to another tab, or back to this one, as the page sees it."""
+    await page.evaluate(
+        """is => {
+            Object.defineProperty(document, "hidden", {value: is, configurable: true});
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        is_hidden,
+    )

@@ -78,6 +78,25 @@ async def test_the_charts_follow_and_say_the_same_as_their_tables(ada: Browser, 
     assert "<html" not in html
 
 
+async def test_the_live_part_is_all_that_may_change_and_no_news_is_short(ada: Browser, place: Path) -> None:
+    assert 'data-live="/usage?span=24h&by=key&part=live" data-every="15"' in await page(ada)
+    assert "Nothing was used in this time." in await page(ada, "part=live")
+    await to_thread(used, place, NOW, key="key_a", tokens=(700, 70, 7))
+    html = await page(ada, "part=live")
+    assert html.startswith('<div id="live">')
+    assert '<svg class="chart"' in html.replace('xmlns="http://www.w3.org/2000/svg" ', "")
+    assert "<dt>requests</dt><dd>1</dd>" in html
+    assert "<form" not in html
+    async with ada.raw("/usage?part=live") as first:
+        etag = first.headers["ETag"]
+    async with ada.raw("/usage?part=live", **{"If-None-Match": etag}) as again:
+        assert (again.status, await again.read()) == (304, b"")
+    await to_thread(used, place, NOW, key="key_a")
+    async with ada.raw("/usage?part=live", **{"If-None-Match": etag}) as news:
+        assert news.status == 200
+        assert "<dt>requests</dt><dd>2</dd>" in await news.text()
+
+
 async def test_what_is_drawn_brings_no_style_and_no_script(ada: Browser, place: Path) -> None:
     await to_thread(used, place, NOW, key="<script>alert(1)</script>")
     for query in ("charts=drawn", "part=charts"):
@@ -159,7 +178,7 @@ async def test_a_member_sees_their_own_alone(team: Team, place: Path) -> None:
     await to_thread(used, place, NOW, key="key_m", person=person)
     await to_thread(used, place, NOW, key="key_other", requests=50)
     async with browsing(team, session) as mia, browsing(team) as nobody:
-        for path in ("/usage", "/usage?part=charts", "/usage.csv", "/usage.json?rows=times"):
+        for path in ("/usage", "/usage?part=charts", "/usage?part=live", "/usage.csv", "/usage.json?rows=times"):
             text = (await mia.get(path)).text
             assert "key_other" not in text
         assert "What was used with your keys" in await page(mia)
