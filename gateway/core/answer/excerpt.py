@@ -73,7 +73,9 @@ class Excerpt:
             self._note_opening(data)
             if not data.startswith(b":"):
                 self.passed += data.count(b"\n\n") * ONE_EVENT
-        if not self.has_begun:
+        if not self.first:  # of most answers the first piece is the only one
+            self.first = data[:_FIRST_BYTES]
+        elif not self.has_begun:
             self.first += data[: _FIRST_BYTES - self.size]
         self.passed += len(data)
         self._newest.append(data if len(data) <= _LAST_BYTES else data[-_LAST_BYTES:])
