@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 
@@ -142,3 +143,17 @@ def test_who_leaves_the_line_is_out_of_it_in_every_worker(
         later.send(CHAT)
         script.let_go(12)
         assert later.read_response().status == 200
+
+
+@pytest.mark.tools
+def test_who_leaves_is_out_of_the_line_within_half_a_second(
+    upstream: ScriptedUpstream, start_gateway: StartGateway
+) -> None:
+    with line(upstream, start_gateway, 1, 60, f"{TWO}, log: {{format: json}}") as (script, gateway, clients):
+        gateway.wait_until_waiting(59, "demo")
+        for client in clients:
+            start, left = gateway.mark_log(), datetime.now(UTC)
+            client.close()
+            (said,) = gateway.log.wait_for('"time":"([^"]*)".*"ending":"client_left"', start=start).groups()
+            assert (datetime.fromisoformat(said).replace(tzinfo=UTC) - left).total_seconds() < 0.5
+        script.let_go(60)
