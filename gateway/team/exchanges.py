@@ -1,5 +1,6 @@
 """What a running gateway carries now. A command that opens the database itself knows nothing of it."""
 
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 
@@ -26,7 +27,7 @@ class CarriedExchange(NamedTuple):
 
 
 class Exchanges(Protocol):
-    """The requests under way in all processes of a gateway."""
+    """The requests under way in all processes of a gateway, and what waits to be accounted of those before."""
 
     async def under_way(self) -> list[CarriedExchange]:
         """All of them, the oldest first."""
@@ -38,4 +39,8 @@ class Exchanges(Protocol):
 
     async def move_to_front(self, exchange_id: str) -> None:
         """Let one that waits in line be the next."""
+        ...
+
+    async def usage_waiting_since(self) -> datetime | None:
+        """Since when what was used waits for the database to take it; None where nothing does."""
         ...

@@ -51,6 +51,10 @@ class UnitOfWork:
             raise Conflict("Only a running gateway knows what it carries: ask it, with --server URL.")
         return self._exchanges
 
+    async def usage_waiting_since(self) -> datetime | None:
+        """Since when usage is not in the database yet; None where all is, or where no gateway runs around this."""
+        return None if self._exchanges is None else await self._exchanges.usage_waiting_since()
+
     def look_at(self, limits: Sequence[RateLimit]) -> list[LimitStanding] | None:
         """How limits stand, in their order; None where what is counted cannot be looked at."""
         try:

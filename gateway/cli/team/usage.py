@@ -64,10 +64,21 @@ def usage(
         say(as_csv_text(found.rows))
     else:
         _print(found, by)
+    for note in notes(found):
+        click.echo(note, err=True)
+
+
+def notes(found: UsageReport) -> list[str]:
+    """What there is to say of rows that do not tell all."""
+    said = []
     if found.is_cut:
-        click.echo(f"There are more than these {len(found.rows)} rows: ask for a shorter time.", err=True)
+        said.append(f"There are more than these {len(found.rows)} rows: ask for a shorter time.")
     if found.merged_hours:
-        click.echo(f"Of {len(found.merged_hours)} hours the keys are not known: the database was away.", err=True)
+        said.append(f"Of {len(found.merged_hours)} hours the keys are not known: the database was away.")
+    if found.waiting_since is not None:
+        since = when(found.waiting_since)
+        said.append(f"The database takes no usage at the moment: what was used after {since} is not counted yet.")
+    return said
 
 
 def _print(found: UsageReport, by: str) -> None:

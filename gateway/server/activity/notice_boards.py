@@ -1,11 +1,12 @@
 """How the workers of a gateway know of each other's requests, and end them: each has a board that the others read.
 
 A worker looks at the boards four times a second. Only while another has asked for it does it write what it carries
-there, so that it costs next to nothing while nobody looks.
+there, so that it costs next to nothing while nobody looks. That usage waits for the database, it writes unasked.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from gateway.proxy.relay import RELAY
 from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPools
 from gateway.server.activity.exchanges_under_way import ExchangesUnderWay
 from gateway.team.exchanges import CarriedExchange
+from gateway.usage.ledger.ledger import LEDGER
 
 _LOOK_SECONDS = 0.25  # between two looks at the boards: what is ended elsewhere is over within a second
 _ASKED_SECONDS = 5.0  # for which a question stands: somebody who looks on asks again before
@@ -34,12 +36,23 @@ class Carried(NamedTuple):
 
 
 class NoticeBoards:
-    """The boards of a group, as one of its workers uses them. A gateway of one process needs none."""
+    """The boards of a group, as one of its workers uses them. A gateway of one process needs none.
 
-    def __init__(self, own: ExchangesUnderWay, pools: ConnectionPools, group: WorkerGroup) -> None:
+    `waits_since` says since when (Unix time) usage of this worker waits for the database; None: it does not.
+    """
+
+    def __init__(
+        self,
+        own: ExchangesUnderWay,
+        pools: ConnectionPools,
+        group: WorkerGroup,
+        waits_since: Callable[[], float | None],
+    ) -> None:
         self._own = own
         self._pools = pools
         self._group = group
+        self._waits_since = waits_since
+        self._has_told: float | None = -1.0  # unlike all: what a worker of this number told before it died is no more
         self._asked_until = 0.0  # in the monotonic clock, which all processes of a machine share
         self._to_end: dict[str, float] = {}  # until when the others are told so
         self._to_move: dict[str, float] = {}  # to the front of a line
@@ -62,6 +75,12 @@ class NoticeBoards:
         """The exchanges of all workers, the oldest first."""
         return (await self.carried()).exchanges
 
+    async def usage_waiting_since(self) -> datetime | None:
+        """Since when usage waits for the database, in whichever worker; None where none does."""
+        told = [self._waits_since(), *(board["usage_waits_since"] for board in self._read())]
+        waiting = [since for since in told if since is not None]
+        return datetime.fromtimestamp(min(waiting), UTC) if waiting else None
+
     async def end(self, exchange_id: str) -> None:
         """Break an exchange off, whichever worker carries it."""
         if not self._own.end(exchange_id) and self._group.size > 1:
@@ -83,7 +102,8 @@ class NoticeBoards:
                     self._own.end(exchange_id)
                 for exchange_id in board["to_move"]:
                     self._own.move_to_front(exchange_id)
-            if any(board["asked_until"] > monotonic() for board in boards):
+            is_asked = any(board["asked_until"] > monotonic() for board in boards)
+            if is_asked or self._waits_since() != self._has_told:
                 self._publish()
             await asyncio.sleep(_LOOK_SECONDS)
 
@@ -107,6 +127,7 @@ class NoticeBoards:
 
     def _publish(self) -> None:
         now = monotonic()
+        self._has_told = self._waits_since()
         self._to_end = {name: until for name, until in self._to_end.items() if until > now}
         self._to_move = {name: until for name, until in self._to_move.items() if until > now}
         self._group.publish_notices(
@@ -118,6 +139,7 @@ class NoticeBoards:
                     "carried_at": now,
                     "exchanges": [tuple(one) for one in self._own.rows()],
                     "connections": self._connections(),
+                    "usage_waits_since": self._has_told,
                 }
             )
         )
@@ -133,7 +155,8 @@ BOARDS = web.AppKey("boards", NoticeBoards)
 def set_up(app: web.Application) -> None:
     """Know what is under way; where there are several workers, of all of them."""
     group, pools = app[WORKER_GROUP], app[POOLS]
-    app[BOARDS] = NoticeBoards(ExchangesUnderWay(app[RELAY], pools, group.number), pools, group)
+    own, ledger = ExchangesUnderWay(app[RELAY], pools, group.number), app[LEDGER]
+    app[BOARDS] = NoticeBoards(own, pools, group, lambda: ledger.waiting_since)
     if group.size > 1:
         app.cleanup_ctx.append(_looking)
 

@@ -89,7 +89,8 @@ class UsageReport(Answer):
     """Rows, by time, then by tokens, the most first; ten thousand at most (`is_cut` says that there are more).
 
     `since` and `until` are what was counted: whole hours, or whole days where `source` is `days`. `merged_hours` are
-    those of which it is not known by which key, because the database was away for long. `total` is of all rows.
+    those of which it is not known by which key, because the database was away for long. `waiting_since` is there where
+    the database takes no usage now: what was used since then is not counted yet. `total` is of all rows.
     """
 
     since: Moment
@@ -101,6 +102,7 @@ class UsageReport(Answer):
     is_cut: bool
     total: UsageSums
     merged_hours: Sequence[Moment]
+    waiting_since: Moment | None
 
 
 class Latency(StrEnum):

@@ -53,7 +53,8 @@ class Writer(Protocol):
 class Ledger:
     """Who used how much, since the last batch that the database has taken.
 
-    `problem` says why it takes none now, since `failing_since` (monotonic). A batch whose writing failed is written
+    `problem` says why it takes none now, since `failing_since` (monotonic); what was used since `waiting_since` (Unix
+    time) is not there yet. A batch whose writing failed is written
     again as it was, under its own id; what ends meanwhile is added up for the next. `merged` are the periods of which
     keys are told apart no longer, because too much waited to be written: their rows have no key, in the database too.
     `counts` are told of each second once, whether the database takes it or not.
@@ -70,6 +71,7 @@ class Ledger:
         self.problem: str | None = None
         self.merged: set[AccountingPeriod] = set()
         self.failing_since = 0.0
+        self.waiting_since: float | None = None
         self._counts = counts
         self._writer = writer
         self._zone = ZoneInfo(time_zone)
@@ -112,12 +114,14 @@ class Ledger:
             batch = self._failed = self._failed or self._take()
             if batch is None:
                 return True
+            began = self._clock()
             try:
                 await self._writer.write(batch)
             except SourceError as error:
+                self.waiting_since = self.waiting_since or began
                 self._note_problem(" | ".join(error.lines))
                 return False
-            self._failed = None
+            self._failed = self.waiting_since = None
             self._note_success()
             return not self._ended and not self._periods
 

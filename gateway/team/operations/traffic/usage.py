@@ -58,6 +58,7 @@ async def get_usage(unit: UnitOfWork, query: UsageQuery) -> UsageReport:
         **await names_of(unit.connection, people, (one.person for one in shown)),
     }
     rows = await asyncio.to_thread(lambda: [_row(apart, added[apart], names) for apart in shown])
+    waiting_since = await unit.usage_waiting_since()
     has_prices = total.cost is not None
     return UsageReport(
         since=span.since,
@@ -69,6 +70,7 @@ async def get_usage(unit: UnitOfWork, query: UsageQuery) -> UsageReport:
         is_cut=len(ordered) > len(shown),
         total=UsageSums(**_shown(total)),
         merged_hours=await _merged_hours(unit, query),
+        waiting_since=waiting_since if waiting_since is not None and waiting_since < span.until else None,
     )
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 from gateway.core.exchange import Exchange
 from gateway.core.worker_group import WorkerGroup
@@ -11,6 +12,7 @@ from gateway.proxy.relay import Relay
 from gateway.proxy.upstream.connection_pool import ConnectionPools
 from gateway.server.activity.exchanges_under_way import ExchangesUnderWay
 from gateway.server.activity.notice_boards import NoticeBoards
+from tests.harness.patience import PATIENCE
 
 
 class Carrying(Relay):
@@ -21,6 +23,7 @@ class Carrying(Relay):
         self.one = Exchange("id")
         self.one.key, self.one.account, self.one.deployment, self.one.endpoint = "key_1", "acme", "demo", "/v1/models"
         self.has_cut = asyncio.Event()
+        self.usage_waits_since: float | None = None
 
     def exchanges_under_way(self):  # type: ignore[no-untyped-def]
         return iter((self.one,))
@@ -40,6 +43,7 @@ async def two_workers(*, both_look: bool = True) -> AsyncIterator[tuple[list[Car
             ExchangesUnderWay(relay, ConnectionPools(), number),
             ConnectionPools(),
             WorkerGroup(number, 2, (), None, files),
+            lambda relay=relay: relay.usage_waits_since,  # type: ignore[misc]
         )
         for number, relay in enumerate(relays)
     ]
@@ -70,3 +74,15 @@ async def test_who_does_not_say_in_time_is_counted_as_silent() -> None:
     async with two_workers(both_look=False) as (_, boards):
         seen = await boards[0].carried()
         assert (len(seen.exchanges), seen.silent) == (1, 1)
+
+
+async def test_all_know_since_when_usage_waits_at_any_of_them() -> None:
+    async with two_workers() as (relays, boards):
+        for waits, told in (([None, None], None), ([None, 300.0], 300), ([200.0, 300.0], 200), ([None, None], None)):
+            for relay, since in zip(relays, waits, strict=True):
+                relay.usage_waits_since = since
+            wanted = told and datetime.fromtimestamp(told, UTC)
+            for board in boards:
+                async with asyncio.timeout(PATIENCE):
+                    while await board.usage_waiting_since() != wanted:
+                        await asyncio.sleep(0.01)

@@ -1,0 +1,72 @@
+"""What the database does not take is not shown, and a gateway says so to whoever asks for usage."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.team.usage import notes
+from gateway.core.exchange import Exchange
+from gateway.server.completion import COMPLETION
+from gateway.team.models.usage import UsageQuery, UsageReport
+from gateway.usage.ledger import sqlite_writer
+from gateway.usage.ledger.ledger import LEDGER
+from tests.harness.pages.team_pages import Team, team_serving
+from tests.unit.gateway.pages.page_reading import browsing
+
+WAITS = "The database takes no usage at the moment"
+
+
+@pytest.fixture
+async def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Team]:
+    monkeypatch.setattr(sqlite_writer, "_PATIENCE", 0.05)
+    async with team_serving(tmp_path, "acme") as team:
+        yield team
+
+
+@asynccontextmanager
+async def locked(file: Path) -> AsyncIterator[None]:
+    """Another program writes to the database, and does not end."""
+    with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as database:
+        await asyncio.to_thread(database.execute, "BEGIN IMMEDIATE")  # the gateway's transactions end on this loop
+        yield
+        database.execute("ROLLBACK")
+
+
+async def usage(team: Team, **query: object) -> UsageReport:
+    found: UsageReport = await team.do("usage.get", asked=UsageQuery.model_validate(query))
+    return found
+
+
+def use(team: Team) -> None:
+    exchange = Exchange("x")
+    exchange.account, exchange.key, exchange.deployment, exchange.endpoint = "acme", "key_1", "chat", "/v1/messages"
+    team.app[COMPLETION].complete(exchange)
+
+
+async def test_a_reader_is_told_since_when_usage_waits_until_it_is_written(team: Team, tmp_path: Path) -> None:
+    ledger, session, before = team.app[LEDGER], await team.person("ada"), datetime.now(UTC)
+    async with locked(tmp_path / "gateway.db"), browsing(team, session) as ada:
+        use(team)
+        assert not await ledger.write()
+        since = (await usage(team)).waiting_since
+        assert since is not None
+        assert before <= since <= datetime.now(UTC)
+        assert not await ledger.write()
+        assert (await usage(team)).waiting_since == since
+        assert (await usage(team, until=(since - timedelta(days=2)).isoformat())).waiting_since is None
+        for part in ("", "?part=live"):
+            assert WAITS in (await ada.get(f"/usage{part}")).text
+        [note] = notes(await usage(team))
+        assert note.startswith(WAITS)
+        assert f"{since:%H:%M}" in note
+    while not await ledger.write():
+        pass
+    found = await usage(team)
+    assert (found.waiting_since, found.total.requests, notes(found)) == (None, 1, [])
+    async with browsing(team, session) as ada:
+        assert WAITS not in (await ada.get("/usage")).text
