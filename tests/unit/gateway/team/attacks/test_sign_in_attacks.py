@@ -15,6 +15,7 @@ from tests.harness.pages.team_pages import COOKIE, Team
 from tests.unit.gateway.team.admin_client import AdminClient, Reply
 
 PASSWORD = "correct horse battery"
+LATE = timedelta(seconds=30)  # by which a busy machine may ask again
 
 
 async def with_password(team: Team, *names: str) -> None:
@@ -132,17 +133,19 @@ async def test_guessing_is_slowed_by_name_and_by_address_and_that_ends(team: Tea
         pass
     assert reply.status == 429
     assert int(reply.headers["Retry-After"]) >= 1
+    await long_ago(team, -LATE)
     assert (await sign_in(stranger, "ADA")).status == 429
     assert (await sign_in(stranger, "bob")).status == 303
-    await long_ago(team, timedelta(seconds=61))
+    await long_ago(team, timedelta(seconds=61) + LATE)
     assert (await sign_in(stranger, "ada")).status == 303
     assert (await sign_in(stranger, "ada")).status == 303
     tried = 0
     while (reply := await sign_in(stranger, f"somebody {tried}", "not the password")).status == 401:
         tried += 1
     assert tried <= 20
+    await long_ago(team, -LATE)
     assert (await sign_in(stranger, "bob")).status == 429
-    await long_ago(team, timedelta(seconds=61))
+    await long_ago(team, timedelta(seconds=61) + LATE)
     assert (await sign_in(stranger, "bob")).status == 303
 
 
