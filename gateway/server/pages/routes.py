@@ -36,6 +36,7 @@ ROUTES = (
     ("POST", "/keys/{key}/{action}", "keys.act"),
     ("GET", "/limits", "limits.overview"),
     ("POST", "/limits", "limits.set_"),
+    ("POST", "/limits/shares/{account}", "limits.share"),
     ("POST", "/limits/{limit}/{action}", "limits.act"),
     ("GET", "/people", "people.overview"),
     ("POST", "/people", "people.invite"),

@@ -101,3 +101,37 @@ async def test_a_name_is_no_markup(tmp_path: Path) -> None:
             assert answer.status == 200
             assert "&lt;i&gt;x&lt;/i&gt;" in text
             assert "<i>x" not in text
+
+
+async def weights(team: Team) -> dict[str, float]:
+    return {one.id: one.weight for one in (await team.do("accounts.list")).items}
+
+
+async def test_an_account_is_given_another_share_in_line(tmp_path: Path) -> None:
+    async with team_serving(tmp_path, "acme", "beta") as team, browsing(team, await team.person("ada")) as ada:
+        assert 'value="1" aria-label="Weight of acme"' in (await ada.get("/limits")).text
+        done = await ada.post("/limits/shares/acme", weight=" 2.5 ")
+        assert (done.status, done.location) == (303, "/limits?done=shared")
+        assert await weights(team) == {"acme": 2.5, "beta": 1.0}
+        shown = (await ada.get(done.location)).text
+        assert "Saved. Requests that wait" in shown
+        assert 'value="2.5" aria-label="Weight of acme"' in shown
+        for weight in ("0", "-1", "nan", "heavy", "1001", ""):
+            answer = await ada.post("/limits/shares/acme", weight=weight)
+            assert answer.status == 422
+            assert f'value="{weight}" aria-label="Weight of acme"' in answer.text
+            assert 'value="1" aria-label="Weight of beta"' in answer.text
+            assert "<b>weight</b>: must be" in answer.text
+        assert await weights(team) == {"acme": 2.5, "beta": 1.0}
+        assert (await ada.post("/limits/shares/none", weight="2")).status == 404
+
+
+async def test_a_member_gives_no_account_another_share(tmp_path: Path) -> None:
+    async with (
+        team_serving(tmp_path, "acme") as team,
+        browsing(team, await team.person("bob", "member", ["acme"])) as bob,
+    ):
+        assert "Shares in line" not in (await bob.get("/limits")).text
+        assert (await bob.post("/limits/shares/acme", weight="9")).status == 403
+        assert (await bob.post("/limits/shares/acme", weight="9", site="cross-site")).status == 403
+        assert await weights(team) == {"acme": 1.0}
