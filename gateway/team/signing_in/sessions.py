@@ -1,10 +1,12 @@
 """Who is signed in: sessions, stored as digests of what the browser keeps; and admin tokens."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.config.document import SourceError
 from gateway.core.secret_text import digest_of, new_secret_text
 from gateway.registry.database.team_tables import people, sessions, tokens
 from gateway.team.actor import Actor, ActorKind, Way
@@ -51,8 +53,10 @@ async def signed_in(
         found = row._mapping
         accounts = (await accounts_of(connection, [found[people.c.id]])).get(found[people.c.id], ())
     if not by_itself and now - found[sessions.c.seen_at] > _SEEN_EVERY:
-        async with database.begin() as writing:
-            await writing.execute(update(sessions).where(sessions.c.digest == digest).values(seen_at=now))
+        # A database that is locked or full keeps nobody out who only wants to read.
+        with suppress(SourceError):
+            async with database.begin() as writing:
+                await writing.execute(update(sessions).where(sessions.c.digest == digest).values(seen_at=now))
     role = Role(found[people.c.role])
     person_id, name = found[people.c.id], found[people.c.name]
     return Actor(ActorKind.PERSON, person_id, name, role, way, frozenset(accounts))

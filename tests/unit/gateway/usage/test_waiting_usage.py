@@ -8,9 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from gateway.cli.team.usage import notes
 from gateway.core.exchange import Exchange
+from gateway.registry.database import sqlite_file
+from gateway.registry.database.team_tables import sessions
 from gateway.server.completion import COMPLETION
 from gateway.team.models.usage import UsageQuery, UsageReport
 from gateway.usage.ledger import sqlite_writer
@@ -24,6 +27,7 @@ WAITS = "The database takes no usage at the moment"
 @pytest.fixture
 async def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Team]:
     monkeypatch.setattr(sqlite_writer, "_PATIENCE", 0.05)
+    monkeypatch.setattr(sqlite_file, "WRITE_PATIENCE", 1.0)
     async with team_serving(tmp_path, "acme") as team:
         yield team
 
@@ -70,3 +74,11 @@ async def test_a_reader_is_told_since_when_usage_waits_until_it_is_written(team:
     assert (found.waiting_since, found.total.requests, notes(found)) == (None, 1, [])
     async with browsing(team, session) as ada:
         assert WAITS not in (await ada.get("/usage")).text
+
+
+async def test_who_was_not_seen_for_a_while_may_read_all_the_same(team: Team, tmp_path: Path) -> None:
+    session = await team.person("ada")
+    async with team.database.begin() as connection:
+        await connection.execute(update(sessions).values(seen_at=datetime.now(UTC) - timedelta(minutes=2)))
+    async with locked(tmp_path / "gateway.db"), browsing(team, session) as ada:
+        assert (await ada.get("/usage")).status == 200
