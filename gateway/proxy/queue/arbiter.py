@@ -29,7 +29,7 @@ class _LineOfAll:
     held: dict[Member, int] = field(default_factory=dict)  # places that each process has
     is_contended: bool = False
     unheard: set[Member] = field(default_factory=set)  # who may have places that are not used, and has not said so yet
-    uncertain: list[Request] = field(default_factory=list)  # may wait if one of those gives a place back
+    uncertain: dict[Request, Claim] = field(default_factory=dict)  # not in line: for places that those may give back
     _outlooks: dict[Hashable, Outlook] = field(default_factory=dict)
     _reckoned_at: float = 0.0
 
@@ -38,9 +38,20 @@ class _LineOfAll:
         return self.fair.places - sum(self.held.values())
 
     @property
-    def room(self) -> int:
-        """How many more may wait, those who are `uncertain` among them."""
-        return self.most_waiting + sum(self.held[member] for member in self.unheard) - len(self.fair)
+    def has_room(self) -> bool:
+        """Whether one more may wait."""
+        return len(self.fair) < self.most_waiting or (self.free > 0 and not self.fair)
+
+    @property
+    def is_any_unused(self) -> bool:
+        """Whether there may be a place for one more who is uncertain."""
+        return len(self.uncertain) < sum(self.held[member] for member in self.unheard)
+
+    def let_in(self, now: float) -> None:
+        """Let those who are uncertain wait in line, as far as there is room by now."""
+        while self.uncertain and self.has_room:
+            request = next(iter(self.uncertain))
+            self.fair.ask(request, self.uncertain.pop(request), now)
 
     def outlook(self, request: Hashable, now: float) -> Outlook:
         """Of one that waits."""
@@ -102,6 +113,7 @@ class Arbiter:
         if line.held.pop(member, None) is None:
             return
         line.unheard.discard(member)
+        line.uncertain = {request: claim for request, claim in line.uncertain.items() if request[0] != member}
         line.fair.forget(lambda request: request[0] == member)
         if line.held:
             self._go_on(name, line)
@@ -114,37 +126,31 @@ class Arbiter:
     def _ask(self, name: str, line: _LineOfAll, member: Member, number: int, *claim: Any) -> None:
         request, asked, now = (member, number), Claim(*claim), self._clock()
         if not line.is_contended:
-            line.unheard, line.uncertain = {one for one, has in line.held.items() if has}, []
-        if line.free <= 0 and line.room <= 0:
+            line.unheard = {one for one, has in line.held.items() if has}
+        if line.has_room:
+            line.fair.ask(request, asked, now)
+        elif line.is_any_unused:
+            line.uncertain[request] = asked
+        else:
             self._refuse(name, request, FULL, line.outlook_of_refused(asked, now))
-            return
-        if line.free <= 0 and len(line.fair) >= line.most_waiting:
-            line.uncertain.append(request)
-        line.fair.ask(request, asked, now)
 
     def _refuse(self, name: str, request: Request, reason: str, outlook: Outlook) -> None:
         member, number = request
         self._send(member, ("refuse", name, number, reason, *outlook))
 
-    def _refuse_uncertain(self, name: str, line: _LineOfAll) -> None:
-        """All processes have said what they have: whom there is no room for is refused, who came last first."""
-        uncertain, line.uncertain = line.uncertain, []
-        for request in reversed(uncertain):
-            if line.room < 0 and request in line.fair:
-                outlook = line.outlook(request, self._clock())
-                line.fair.leave(request)
-                self._refuse(name, request, FULL, outlook)
-
     def _leave(self, _: str, line: _LineOfAll, member: Member, number: int) -> None:
+        line.uncertain.pop((member, number), None)
         line.fair.leave((member, number))
 
     def _expire(self, name: str, line: _LineOfAll, member: Member, number: int) -> None:
         """It has waited for too long; if it has not been given its place in this moment."""
-        request = (member, number)
+        request, now = (member, number), self._clock()
         if request in line.fair:
-            outlook = line.outlook(request, self._clock())
+            outlook = line.outlook(request, now)
             line.fair.leave(request)
             self._refuse(name, request, LATE, outlook)
+        elif request in line.uncertain:
+            self._refuse(name, request, LATE, line.outlook_of_refused(line.uncertain.pop(request), now))
 
     def _running(self, _: str, line: _LineOfAll, member: Member, unused: int, requests: list[Any]) -> None:
         """What runs in a process that took places itself; it keeps none that it does not use."""
@@ -173,17 +179,12 @@ class Arbiter:
 
     def _go_on(self, name: str, line: _LineOfAll) -> None:
         """Give what is free to those who wait, and say it to all when the first begins or the last ceases to."""
-        now = self._clock()
-        while line.fair and line.free > 0:
-            request = line.fair.begin_next(now)
-            if request is None:
-                break
-            member, number = request
-            line.held[member] += 1
-            self._send(member, ("give", name, number))
-        if not line.unheard:
-            self._refuse_uncertain(name, line)
-        is_contended = bool(line.fair) or line.free < 0
+        self._give(name, line, self._clock())
+        if not line.unheard:  # all have said what they do not use
+            refused, line.uncertain = line.uncertain, {}
+            for request, claim in refused.items():
+                self._refuse(name, request, FULL, line.outlook_of_refused(claim, self._clock()))
+        is_contended = bool(line.fair or line.uncertain) or line.free < 0
         if is_contended and not line.is_contended:
             for member in line.held:
                 self._send(member, ("contended", name))
@@ -193,6 +194,17 @@ class Arbiter:
             line.fair.forget_idle()
             self._share_out(name, line)
         line.is_contended = is_contended
+
+    def _give(self, name: str, line: _LineOfAll, now: float) -> None:
+        line.let_in(now)
+        while line.fair and line.free > 0:
+            request = line.fair.begin_next(now)
+            if request is None:
+                break
+            member, number = request
+            line.held[member] += 1
+            self._send(member, ("give", name, number))
+            line.let_in(now)
 
     def _share_out(self, name: str, line: _LineOfAll) -> None:
         """Let each process have its part of the places, as far as they are free."""

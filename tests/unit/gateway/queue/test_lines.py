@@ -131,3 +131,7 @@ async def test_a_deaf_worker_lets_no_more_wait_than_it_has_places(workers: Worke
     outcomes = [ask(first, SOMEBODY) for _ in range(4)]
     await asyncio.sleep(0)
     assert [outcome.done() for outcome in outcomes] == [False, False, True, True]
+    refused = outcomes[2].result()
+    assert isinstance(refused, BusyError)
+    assert refused.outlook is not None
+    assert refused.outlook.position == 2  # who may yet have a place of the deaf worker is not in line
