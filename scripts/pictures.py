@@ -22,7 +22,7 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 PAGES = {
     "deployments": ("/deployments", "main"),
     "usage": ("/usage?span=7d", ".charts svg"),
-    "activity": ("/activity", "#live table"),
+    "activity": ("/activity", "#live button:has-text(\"To the front\")"),
     "playground": ("/playground?deployment=demo", "#code"),
 }
 _TEAMWORK_SECONDS = 40.0  # in which the team makes the figures that the pages show
