@@ -193,7 +193,7 @@ class ConnectionPool:
         Who has a connection keeps it.
         """
         self.refusal = refusal
-        if refusal is not None or not self._stays_open:
+        if refusal is not None or not self._stays_open:  # it may be another server by now; if it is well, it is not
             self._stays_open = None
         if refusal is not None:
             self.line.turn_away(refusal)
@@ -245,7 +245,7 @@ class ConnectionPool:
         """Keep it, if connections of this upstream stay open behind an answer in chunks; find out whether they do."""
         if self._stays_open:
             self._keep(connection)
-        elif self._stays_open is None and self._on_trial is None:
+        elif self._stays_open is None and self._on_trial is None and not self._closed:
             self._on_trial = connection
             connection.loop.call_later(_TRIAL_SECONDS, self._end_trial, connection)
         else:

@@ -284,13 +284,15 @@ async def test_an_upstream_that_is_away_keeps_no_place() -> None:
     assert upstream.connections == {"in_use": 0, "idle": 0, "waiting": 0}
 
 
-async def test_a_closed_upstream_keeps_no_connection(url: str) -> None:
-    upstream = upstream_of(url)
-    connection = await upstream.connect(SOMEBODY)
-    upstream.close()
-    await answer_on(connection)
-    upstream.release(connection)
-    assert connection.is_closing()
+@pytest.mark.parametrize("answer", [ANSWER, CHUNKED], ids=["length", "chunks"])
+async def test_a_closed_upstream_keeps_no_connection(answer: bytes) -> None:
+    async with serving(partial(answer_all, answer)) as url:
+        upstream = upstream_of(url)
+        connection = await upstream.connect(SOMEBODY)
+        upstream.close()
+        await answer_on(connection)
+        upstream.release(connection)
+        assert connection.is_closing()
 
 
 def test_a_deployment_read_again_keeps_its_upstream_and_is_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
