@@ -75,17 +75,21 @@ def test_a_client_that_leaves_takes_no_place_with_it(
 ) -> None:
     gateway = limited_gateway
     for data in (plain("leaves"), in_chunks("leaves")) * 3:
-        left = threading.Event()
-        with upstream.playing(until_left(left)):
-            with gateway.connect() as client:
-                client.send(data)
-                assert upstream.wait_for(lambda upstream: bool(upstream.requests))
-            assert left.wait(30)
-        upstream.forget()
-        settled(gateway)
+        leave(gateway, upstream, data)
         assert gateway.ask(data).status == 200
         settled(gateway)
-        upstream.forget()
+
+
+def leave(gateway: GatewayProcess, upstream: ScriptedUpstream, data: bytes) -> None:
+    """Ask, and leave before the answer."""
+    upstream.forget()
+    left = threading.Event()
+    with upstream.playing(until_left(left)):
+        with gateway.connect() as client:
+            client.send(data)
+            assert upstream.wait_for(lambda upstream: bool(upstream.requests))
+        assert left.wait(30)
+    settled(gateway)
 
 
 def settled(gateway: GatewayProcess) -> None:
@@ -133,14 +137,7 @@ def test_who_leaves_before_the_answer_has_used_what_was_reserved(
     limited_gateway: GatewayProcess, upstream: ScriptedUpstream, data: bytes
 ) -> None:
     assert left(limited_gateway, data) == 750
-    upstream.forget()
-    gone = threading.Event()
-    with upstream.playing(until_left(gone)):
-        with limited_gateway.connect() as client:
-            client.send(data)
-            assert upstream.wait_for(lambda upstream: bool(upstream.requests))
-        assert gone.wait(30)
-    settled(limited_gateway)
+    leave(limited_gateway, upstream, data)
     assert left(limited_gateway, data) == 500
 
 
