@@ -118,17 +118,17 @@ class Demultiplexer(ClientConnection):
         elif self._collecting is None:
             self._collecting = self.event_loop.call_later(COLLECTING_SECONDS, self._stop_collecting, request)
             if request.expects:
-                self._invite(request, _RETRIES)
+                self._invite(request, _RETRIES, self._collecting)
 
-    def _invite(self, request: PlainRequest, retries: int) -> None:
+    def _invite(self, request: PlainRequest, retries: int, collecting: asyncio.TimerHandle) -> None:
         """Tell a client that waits to be told so to send the body (RFC 9110 10.1.1), once its request is admitted.
 
         A request that is not, or whose body is too long, is aiohttp's; so is one that cannot be answered soon.
         """
-        if self._collecting is None:
-            return
+        if self._collecting is not collecting:
+            return  # it is not this request any more that is collected
         if retries and not self.waits_for_request:
-            self.event_loop.call_soon(self._invite, request, retries - 1)
+            self.event_loop.call_soon(self._invite, request, retries - 1, collecting)
         elif self.waits_for_request and not self.writing_paused and self._admits(request):
             self.is_invited = True
             self.send(CONTINUE)
