@@ -117,6 +117,11 @@ class Admin(Model):
     port: Annotated[int, Field(ge=0, le=65535), NO_BOOL] = Field(
         description="TCP port of the status page and `/metrics`, which `server.port` no longer serves then."
     )
+    public_url: PublicUrl | None = Field(
+        default=None,
+        description="Where people reach the pages on this port, like `https://ops.example.org`, for links to them; "
+        "where left out, it is what the browser has asked for.",
+    )
 
 
 class Server(Model):
@@ -188,6 +193,11 @@ class Server(Model):
         if admin is not None and admin.port == port != 0 and _overlap(admin.host, hosts):
             raise ValueError("has the port of `server.port`; give it one of its own")
         return admin
+
+    @property
+    def pages_url(self) -> str | None:
+        """Where people reach the pages, if the settings say so: with the clients, or on a port of their own."""
+        return self.public_url if self.admin is None else self.admin.public_url
 
 
 def _overlap(some: tuple[str, ...], others: tuple[str, ...]) -> bool:

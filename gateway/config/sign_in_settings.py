@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from gateway.config.setting_types import NO_BOOL, Id, Label, Model
+from gateway.config.setting_types import NO_BOOL, CaFile, Id, Label, Model
 
 _DAY = 86_400.0
 _DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+").fullmatch
@@ -86,6 +86,10 @@ class OpenIdConnect(Model):
         description="The gateway's secret at the provider, best as `${NAME}` from the environment; none for a public "
         "client.",
     )
+    ca_file: CaFile | None = Field(
+        default=None,
+        description="PEM file to verify the provider's certificate with, instead of the system's authorities.",
+    )
     label: Label = Field(default="OpenID Connect", description="What the button says: `Sign in with …`.")
     scopes: Annotated[tuple[str, ...], AfterValidator(_scopes)] = Field(
         default=("openid", "email", "profile"), description="What the provider is asked for; `openid` always."
@@ -99,6 +103,10 @@ class OpenIdConnect(Model):
     )
     groups_claim: Given = Field(
         default="groups", description="The claim that lists somebody's groups; a dot goes into an object."
+    )
+    sign_out: bool = Field(
+        default=False,
+        description="Whether who signs out here is signed out at the provider, too (RP-Initiated Logout).",
     )
 
 

@@ -23,7 +23,7 @@ from gateway.server.admission import ADMISSION, REGISTRY, Admission
 from gateway.server.completion import COMPLETION, Completion
 from gateway.server.handlers import authentication, dashboard, metrics_endpoint, preflight
 from gateway.server.handlers.probes import SHUTDOWN, Shutdown
-from gateway.server.handlers.viewer_base import PUBLIC_URL
+from gateway.server.handlers.viewer_base import PAGES_URL, PUBLIC_URL
 from gateway.server.refusal_response import REFUSER, Refuser
 from gateway.server.routes import add_operator_routes, add_probes, add_routes
 from gateway.server.team import team_database
@@ -76,7 +76,7 @@ def create_app(
     RevokedAnswers(registry, relay)
     notice_boards.set_up(app)
     team_database.set_up(app, server)
-    app[PUBLIC_URL] = server.public_url or ""
+    app[PUBLIC_URL], app[PAGES_URL] = server.public_url or "", server.pages_url or ""
     dashboard.set_up(app, server, notifier)
     metrics_endpoint.set_up(app, server)
     add_routes(app, with_operator=server.admin is None)

@@ -183,8 +183,7 @@ def _pages_url(target: Target) -> str:
     server = target.configured_server()
     if server is None:
         return DEFAULT_URL
-    public = server.public_url if server.admin is None else None  # with a port of its own the pages are elsewhere
-    return public or url_of(server) or DEFAULT_URL
+    return server.pages_url or url_of(server) or DEFAULT_URL
 
 
 async def _id_of(client: "TeamClient", person: str) -> str:

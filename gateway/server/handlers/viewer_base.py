@@ -7,8 +7,9 @@ from aiohttp import web
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+").fullmatch  # a path that needs no escaping anywhere
 _PORT = re.compile(r":[0-9]+$")
 
-
-PUBLIC_URL = web.AppKey("public_url", str)  # as the settings say it; empty where they do not
+# As the settings say it, and empty where they do not: where clients reach the gateway, and where people its pages.
+PUBLIC_URL = web.AppKey("public_url", str)
+PAGES_URL = web.AppKey("pages_url", str)
 
 
 def base_url_of(request: web.Request, clients_port: int | None) -> str:
@@ -22,6 +23,11 @@ def base_url_of(request: web.Request, clients_port: int | None) -> str:
     if clients_port is not None:
         return f"http://{_PORT.sub('', request.host)}:{clients_port}"
     return reached_url(request)
+
+
+def pages_url(request: web.Request) -> str:
+    """Where people reach the gateway's pages: as the settings say, or else where this one was reached."""
+    return request.app[PAGES_URL] or reached_url(request)
 
 
 def reached_url(request: web.Request) -> str:

@@ -7,8 +7,7 @@ from aiohttp import hdrs, web
 
 from gateway.core import team_errors
 from gateway.core.errors import Refusal
-from gateway.server.handlers.dashboard import PAGE
-from gateway.server.handlers.viewer_base import base_url_of, reached_url
+from gateway.server.handlers.viewer_base import PAGES_URL, pages_url, reached_url
 from gateway.server.team.team_database import SIGN_IN
 from gateway.team.actor import Face, Way
 from gateway.team.signing_in.session_limits import SessionLimits
@@ -17,6 +16,7 @@ from gateway.telemetry.access_log import ACCESS
 _PLAIN_COOKIE = "gateway_session"
 # RFC 6265bis 4.1.3.2: a browser takes a cookie of this name only over TLS, for this host and all of its paths.
 _SECURE_COOKIE = "__Host-gateway_session"
+_LONGEST_ID_TOKEN, _TOO_LONG = 3800, "-"  # browsers keep 4096 bytes of a cookie, with its name and attributes
 _SAFE = {hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS}
 
 
@@ -27,12 +27,14 @@ def session_text(request: web.Request) -> str | None:
 
 def keep_session(request: web.Request, response: web.StreamResponse, text: str) -> None:
     """Let the browser keep a session's text: no script can read it, no other site can send it."""
+    forget_id_token(request, response)  # of a session before this one
     secure = is_secure(request)
     response.set_cookie(_cookie_name(request), text, path="/", httponly=True, samesite="Lax", secure=secure)
 
 
 def forget_session(request: web.Request, response: web.StreamResponse) -> None:
     """Let the browser forget its session."""
+    forget_id_token(request, response)
     secure = is_secure(request)
     response.del_cookie(_cookie_name(request), path="/", httponly=True, samesite="Lax", secure=secure)
 
@@ -60,14 +62,30 @@ def forget_attempt(request: web.Request, response: web.StreamResponse) -> None:
     response.del_cookie(_attempt_name(request), path="/", httponly=True, samesite="Lax", secure=secure)
 
 
+def keep_id_token(request: web.Request, response: web.StreamResponse, text: str) -> None:
+    """Let the browser keep what names its session at the provider. It sends it to sign out, and with nothing else."""
+    kept, secure = text if len(text) <= _LONGEST_ID_TOKEN else _TOO_LONG, is_secure(request)
+    name, path = _id_token_name(request), _sign_out_path(request)
+    response.set_cookie(name, kept, path=path, httponly=True, samesite="Strict", secure=secure)
+
+
+def id_token_text(request: web.Request) -> str | None:
+    """The ID token that the browser keeps; empty for one too long to keep, None for who has signed in otherwise."""
+    found = request.cookies.get(_id_token_name(request))
+    return "" if found == _TOO_LONG else found
+
+
+def forget_id_token(request: web.Request, response: web.StreamResponse) -> None:
+    """Let the browser forget its ID token."""
+    name, path = _id_token_name(request), _sign_out_path(request)
+    response.del_cookie(name, path=path, httponly=True, samesite="Strict", secure=is_secure(request))
+
+
 def is_secure(request: web.Request) -> bool:
-    """Whether the browser reaches the gateway over TLS."""
-    return reached_url(request).startswith("https://")
-
-
-def pages_url(request: web.Request) -> str:
-    """Where people reach the gateway's pages: with the clients, unless these have a port of their own."""
-    return base_url_of(request, None) if request.app[PAGE].clients_port is None else reached_url(request)
+    """Whether the browser reaches the gateway over TLS: a proxy says so, or what it asks for is our https URL."""
+    public = urlsplit(request.app[PAGES_URL])
+    is_public = public.scheme == "https" and public.netloc.lower() == request.host.lower()
+    return is_public or reached_url(request).startswith("https://")
 
 
 def way_of(request: web.Request, face: Face = Face.PAGE) -> Way:
@@ -91,6 +109,14 @@ def require_own_origin(request: web.Request) -> None:
 
 def _attempt_name(request: web.Request) -> str:
     return "__Host-gateway_attempt" if is_secure(request) else "gateway_attempt"
+
+
+def _id_token_name(request: web.Request) -> str:
+    return "__Secure-gateway_id_token" if is_secure(request) else "gateway_id_token"
+
+
+def _sign_out_path(request: web.Request) -> str:
+    return urlsplit(reached_url(request)).path + "/sign-out"
 
 
 def _is_here(request: web.Request, origin: str) -> bool:

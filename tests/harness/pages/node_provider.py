@@ -28,6 +28,7 @@ class NodeProvider:
             "client_id": CLIENT_ID,
             "client_secret": CLIENT_SECRET,
             "redirect_uris": [f"{gateway}/sign-in/oidc/callback"],
+            "post_logout_redirect_uris": [f"{gateway}/sign-in"],
             "people": people,
         }
         assert self._process.stdin is not None
@@ -36,14 +37,17 @@ class NodeProvider:
 
 
 @asynccontextmanager
-async def node_provider() -> AsyncIterator[NodeProvider]:
-    """It, for as long as the block lasts. Skips where there is no Node, or no registry."""
+async def node_provider(pem: Path | None = None) -> AsyncIterator[NodeProvider]:
+    """It, for as long as the block lasts; over TLS with the key and certificates of `pem`.
+
+    Skips where there is no Node, or no registry.
+    """
     folder = await asyncio.to_thread(install, "npm", [_PACKAGE])
     script = folder / _SCRIPT.name
     script.write_text(_SCRIPT.read_text(encoding="utf-8"), encoding="utf-8")  # Node looks for packages beside it
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        "node", str(script), stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL
+        "node", str(script), *filter(None, [pem]), stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL
     )
     try:
         yield NodeProvider(process, await _line(process))

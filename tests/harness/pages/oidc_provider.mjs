@@ -1,12 +1,16 @@
 // A real provider of OpenID Connect: panva's oidc-provider, with a page of one button for each of its people.
+// With a PEM file of key and certificates as its argument it speaks TLS.
 // Says its issuer on standard output, reads its settings as a line of JSON from standard input, and then says "ready".
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import { createInterface } from "node:readline";
 import Provider from "oidc-provider";
 
-const server = createServer();
+const pem = process.argv[2] && readFileSync(process.argv[2]);
+const server = pem ? createTlsServer({ key: pem, cert: pem }) : createServer();
 await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-const issuer = `http://127.0.0.1:${server.address().port}`;
+const issuer = `${pem ? "https" : "http"}://127.0.0.1:${server.address().port}`;
 console.log(issuer);
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const settings = JSON.parse((await lines.next()).value);
@@ -17,6 +21,7 @@ const provider = new Provider(issuer, {
       client_id: settings.client_id,
       client_secret: settings.client_secret,
       redirect_uris: settings.redirect_uris,
+      post_logout_redirect_uris: settings.post_logout_redirect_uris,
       response_types: ["code"],
       grant_types: ["authorization_code"],
     },

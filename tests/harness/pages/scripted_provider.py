@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import secrets
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -126,11 +127,11 @@ class ScriptedProvider:
 
 
 @asynccontextmanager
-async def scripted_provider() -> AsyncIterator[ScriptedProvider]:
+async def scripted_provider(tls: ssl.SSLContext | None = None) -> AsyncIterator[ScriptedProvider]:
     """A provider on a port of its own."""
     provider = ScriptedProvider()
-    server = TestServer(provider.app(), host="127.0.0.1")
-    await server.start_server()
+    server = TestServer(provider.app(), host="127.0.0.1", scheme="http" if tls is None else "https")
+    await server.start_server(ssl=tls)
     provider.issuer = str(server.make_url("")).rstrip("/")
     try:
         yield provider
@@ -144,9 +145,10 @@ def oidc_settings(issuer: str, **settings: object) -> dict[str, object]:
 
 
 @asynccontextmanager
-async def browsing() -> AsyncIterator[aiohttp.ClientSession]:
-    """A client that keeps cookies, as a browser does, also those of an address."""
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as client:
+async def browsing(tls: ssl.SSLContext | None = None) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client that keeps cookies, as a browser does, also those of an address. `tls`: whom it trusts."""
+    connector = aiohttp.TCPConnector(ssl=True if tls is None else tls)
+    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.CookieJar(unsafe=True)) as client:
         yield client
 
 

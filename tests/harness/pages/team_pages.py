@@ -18,7 +18,8 @@ from gateway.registry.database.engine import database_url
 from gateway.registry.database.migrate import prepare
 from gateway.registry.database.tables import revision
 from gateway.server.admission import REGISTRY
-from gateway.server.app import create_app
+from gateway.server.app import create_admin_app, create_app
+from gateway.server.handlers.dashboard import PAGE
 from gateway.server.http_server import Runner
 from gateway.server.team.team_database import TEAM
 from gateway.team.actor import Face, Way, machine_actor
@@ -45,6 +46,7 @@ class Team:
 
     runner: Runner
     database: TeamDatabase
+    pages: Runner  # that of the pages: the same, unless they have a port of their own
 
     @property
     def app(self) -> web.Application:
@@ -53,8 +55,8 @@ class Team:
 
     @property
     def url(self) -> str:
-        """Where it is reached."""
-        return f"http://127.0.0.1:{self.runner.addresses[0][1]}"
+        """Where its pages are reached."""
+        return f"http://127.0.0.1:{self.pages.addresses[0][1]}"
 
     async def do(self, name: str, *ids: str, asked: BaseModel | None = None) -> Any:
         """The result of an operation. The gateway looks at the change soon."""
@@ -90,13 +92,20 @@ async def team_serving(folder: Path, *accounts: str, **settings: object) -> Asyn
     runner = Runner(create_app(server, SqlRegistry(place)), server)
     await runner.setup()
     await web.TCPSite(runner, server.host[0], 0).start()
-    team = Team(runner, await runner.app[TEAM].database())
+    pages = runner
+    if server.admin is not None:
+        runner.app[PAGE].clients_port = runner.addresses[0][1]
+        pages = Runner(create_admin_app(runner.app), server, proxies=False)
+        await pages.setup()
+        await web.TCPSite(pages, server.admin.host[0], 0).start()
+    team = Team(runner, await runner.app[TEAM].database(), pages)
     try:
         for account in accounts:
             await team.do("accounts.create", asked=NewAccount(id=account))
         yield team
     finally:
-        await runner.cleanup()
+        for one in dict.fromkeys((pages, runner)):
+            await one.cleanup()
 
 
 @asynccontextmanager

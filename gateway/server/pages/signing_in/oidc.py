@@ -1,5 +1,6 @@
 """`/sign-in/oidc` and its callback: to the provider of OpenID Connect, and back."""
 
+import asyncio
 import logging
 
 from aiohttp import web
@@ -7,13 +8,15 @@ from aiohttp import web
 from gateway.config.document import SourceError
 from gateway.core import team_errors
 from gateway.core.errors import Refusal
+from gateway.server.handlers.viewer_base import pages_url
 from gateway.server.pages.layout import HEADERS, own_path, redirect, rendered
 from gateway.server.team.browser_session import (
     attempt_text,
     forget_attempt,
+    id_token_text,
     keep_attempt,
+    keep_id_token,
     keep_session,
-    pages_url,
     session_limits,
     way_of,
 )
@@ -27,6 +30,7 @@ from gateway.team.signing_in.sign_in_throttle import TooSoon, begin_attempt, not
 
 log = logging.getLogger("gateway.team")
 _LONGEST_INVITATION = 64
+_SIGN_OUT_PATIENCE = 3.0  # seconds for a provider that is to be asked first where one signs out
 
 
 async def begin(request: web.Request) -> web.Response:
@@ -64,8 +68,8 @@ async def _signed_in(request: web.Request) -> web.Response:
         await begin_attempt(connection, throttled, address)
     try:
         attempt = attempt_of(attempt_text(request))
-        claims = await provider.claims(attempt, request.query, _redirect_uri(request))
-        identity = identity_of(claims, provider.settings)
+        vouched = await provider.vouched(attempt, request.query, _redirect_uri(request))
+        identity = identity_of(vouched.claims, provider.settings)
         text = await sign_in(
             database, provider.settings, identity, attempt, way=way_of(request), limits=session_limits(request)
         )
@@ -77,6 +81,29 @@ async def _signed_in(request: web.Request) -> web.Response:
         await note_success(connection, throttled, address)
     answer = redirect(request, own_path(attempt.wanted))
     keep_session(request, answer, text)
+    if provider.settings.sign_out:
+        keep_id_token(request, answer, vouched.id_token)
+    return answer
+
+
+async def sign_out_there(request: web.Request) -> web.Response | None:
+    """Send the browser to the provider to sign out there, too; None where that is off, or the provider cannot."""
+    settings, id_token = request.app[SIGN_IN].settings.oidc, id_token_text(request)
+    if settings is None or not settings.sign_out or id_token is None:
+        return None
+    try:
+        async with asyncio.timeout(_SIGN_OUT_PATIENCE):
+            provider = await request.app[SIGN_IN].provider()
+            url = await provider.end_session_url(id_token, f"{pages_url(request)}/sign-in")
+    except (OidcError, TimeoutError) as error:
+        cause = error.cause if isinstance(error, OidcError) else "it does not answer"
+        log.warning("somebody who has signed out here is not signed out at the provider: %s", cause)
+        return None
+    if url is None:
+        return None
+    answer = rendered(request, "signed_out.html", url=url, label=settings.label)
+    # Not a redirect: the policy's form-action forbids one from a form of ours to another site.
+    answer.headers.update({"Refresh": f"0; url={url}", "HX-Redirect": url})
     return answer
 
 
@@ -88,7 +115,7 @@ def _refused(request: web.Request, error: OperationError) -> web.Response:
     if isinstance(error, OidcError):
         level = logging.ERROR if isinstance(error, ProviderFails) else logging.WARNING
         log.log(level, "a sign-in by OpenID Connect came to nothing: %s", error.cause)
-    status = {ProviderFails: 503, TooSoon: 429}.get(type(error), 403)
+    status = 503 if isinstance(error, ProviderFails) else 429 if isinstance(error, TooSoon) else 403
     title = "Nothing here for you yet" if isinstance(error, NobodyKnown) else "Not signed in"
     answer = rendered(request, "not_signed_in.html", status=status, title=title, message=error.message)
     if isinstance(error, TooSoon):

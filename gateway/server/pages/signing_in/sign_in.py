@@ -5,6 +5,7 @@ from aiohttp import web
 from gateway.core.errors import Refusal
 from gateway.core.team_errors import NO_DATABASE
 from gateway.server.pages.layout import not_done, own_path, page, redirect, rendered, viewer_of
+from gateway.server.pages.signing_in.oidc import sign_out_there
 from gateway.server.team.browser_session import forget_session, keep_session, require_own_origin, session_limits, way_of
 from gateway.server.team.team_database import SIGN_IN, TEAM
 from gateway.team.actor import Actor
@@ -49,8 +50,8 @@ async def submit(request: web.Request) -> web.Response:
 
 @page
 async def sign_out(request: web.Request, actor: Actor) -> web.Response:
-    """End all sessions of whoever asks, wherever they are."""
+    """End all sessions of whoever asks, wherever they are; that at the provider, too, if the settings say so."""
     await perform(await request.app[TEAM].database(), actor, Call(OPERATIONS["people.sign_out"], (actor.id,)))
-    answer = redirect(request, "/sign-in")
+    answer = await sign_out_there(request) or redirect(request, "/sign-in")
     forget_session(request, answer)
     return answer

@@ -18,6 +18,17 @@ class ProviderFails(OidcError):
         super().__init__("The sign-in provider cannot be used right now. Try again in a moment.", cause)
 
 
+class ProviderNotTrusted(ProviderFails):
+    """The provider's certificate does not verify: it passes when an admin has seen to it."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.message = (
+            "The sign-in provider cannot be used: this gateway does not trust its certificate. Ask an admin, who finds "
+            "what to do in the gateway's log."
+        )
+
+
 class SignInRefused(OidcError):
     """This sign-in is not good; another may be."""
 

@@ -1,13 +1,10 @@
 """The conversation with the provider: its metadata, its keys, and tokens for a code."""
 
 import asyncio
-import json
-import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import quote_plus, urlencode
 
 import aiohttp
@@ -16,10 +13,8 @@ from gateway.config.sign_in_settings import OpenIdConnect, check_provider_url
 from gateway.team.signing_in.oidc.attempt import Attempt
 from gateway.team.signing_in.oidc.id_token import Expected, PublicKey, UnknownKeyError, checked_claims, keys_of
 from gateway.team.signing_in.oidc.oidc_error import ProviderFails, SignInRefused
+from gateway.team.signing_in.oidc.provider_client import client, json_of
 
-log = logging.getLogger("gateway.team")
-PATIENCE = 10.0  # seconds for one answer of the provider
-_MOST = 1024 * 1024  # bytes of one
 _FRESH = 3600.0  # seconds for which what the provider says of itself is kept
 _REFETCH_EVERY = 30.0  # seconds between two looks for a key that is not known
 T = TypeVar("T")
@@ -33,8 +28,16 @@ class Metadata:
     token_endpoint: str
     jwks_uri: str
     userinfo_endpoint: str | None
+    end_session_endpoint: str | None
     names_issuer: bool
     takes_secret_in_body: bool
+
+
+class Vouched(NamedTuple):
+    """What the provider says of who has signed in, and the ID token, which names their session there."""
+
+    claims: dict[str, Any]
+    id_token: str
 
 
 class Provider:
@@ -58,17 +61,29 @@ class Provider:
             "code_challenge": attempt.challenge,
             "code_challenge_method": "S256",
         }
-        return endpoint + ("&" if "?" in endpoint else "?") + urlencode(asked)
+        return _with_query(endpoint, asked)
 
-    async def claims(self, attempt: Attempt, answer: Mapping[str, str], redirect_uri: str) -> dict[str, Any]:
-        """What the provider says of who has signed in, for the query of its answer. Raises OidcError."""
+    async def end_session_url(self, id_token: str, back: str) -> str | None:
+        """Where the browser goes to sign out there, and comes `back` from (RP-Initiated Logout 1.0 section 2).
+
+        Without an `id_token` the provider asks whoever it is. None where it has no such place. Raises ProviderFails.
+        """
+        found = (await self._metadata.get()).end_session_endpoint
+        if found is None:
+            return None
+        endpoint = _endpoint({"end_session_endpoint": found}, "end_session_endpoint")
+        hint = {"id_token_hint": id_token} if id_token else {}
+        return _with_query(endpoint, hint | {"client_id": self.settings.client_id, "post_logout_redirect_uri": back})
+
+    async def vouched(self, attempt: Attempt, answer: Mapping[str, str], redirect_uri: str) -> Vouched:
+        """Who has signed in, for the query of the provider's answer. Raises OidcError."""
         metadata = await self._metadata.get()
         code = attempt.code_of(answer, self.settings.issuer, names_issuer=metadata.names_issuer)
-        async with _client() as client:
-            tokens = await self._tokens(client, metadata, code, attempt.verifier, redirect_uri)
+        async with client(self.settings.ca_file) as session:
+            tokens = await self._tokens(session, metadata, code, attempt.verifier, redirect_uri)
             expected = Expected(self.settings.issuer, self.settings.client_id, attempt.nonce)
-            claims = await self._checked(str(tokens.get("id_token", "")), expected)
-            return await self._with_userinfo(client, metadata, claims, tokens)
+            claims = await self._checked(tokens["id_token"], expected)
+            return Vouched(await self._with_userinfo(session, metadata, claims, tokens), tokens["id_token"])
 
     async def _checked(self, text: str, expected: Expected) -> dict[str, Any]:
         try:
@@ -81,7 +96,7 @@ class Provider:
             raise ProviderFails("its ID token is signed by a key that it does not publish") from None
 
     async def _tokens(
-        self, client: aiohttp.ClientSession, metadata: Metadata, code: str, verifier: str, redirect_uri: str
+        self, session: aiohttp.ClientSession, metadata: Metadata, code: str, verifier: str, redirect_uri: str
     ) -> dict[str, Any]:
         form = {
             "grant_type": "authorization_code",
@@ -94,8 +109,8 @@ class Provider:
             form |= {"client_id": client_id} | ({"client_secret": secret} if secret is not None else {})
         else:  # RFC 6749 2.3.1: both are form-encoded first
             headers["Authorization"] = aiohttp.encode_basic_auth(quote_plus(client_id), quote_plus(secret))
-        asked = client.post(metadata.token_endpoint, data=form, headers=headers, allow_redirects=False)
-        status, found = await _json(asked, "token endpoint")
+        asked = session.post(metadata.token_endpoint, data=form, headers=headers, allow_redirects=False)
+        status, found = await json_of(asked, "token endpoint")
         if found.get("error") == "invalid_grant":
             sentence = "The sign-in took too long, or its answer was used already. Begin the sign-in again."
             raise SignInRefused(sentence, "the provider takes the code no more (invalid_grant)")
@@ -106,14 +121,14 @@ class Provider:
         return found
 
     async def _with_userinfo(
-        self, client: aiohttp.ClientSession, metadata: Metadata, claims: dict[str, Any], tokens: dict[str, Any]
+        self, session: aiohttp.ClientSession, metadata: Metadata, claims: dict[str, Any], tokens: dict[str, Any]
     ) -> dict[str, Any]:
         """With what the userinfo endpoint says beside it: many providers put little into the ID token."""
         url, access = metadata.userinfo_endpoint, tokens.get("access_token")
         if url is None or not isinstance(access, str) or not access.isascii() or not access.isprintable():
             return claims
-        asked = client.get(url, headers={"Authorization": f"Bearer {access}"}, allow_redirects=False)
-        status, found = await _json(asked, "userinfo endpoint")
+        asked = session.get(url, headers={"Authorization": f"Bearer {access}"}, allow_redirects=False)
+        status, found = await json_of(asked, "userinfo endpoint")
         if status != 200:
             raise ProviderFails(f"its userinfo endpoint answered {status}")
         if found.get("sub") != claims["sub"]:  # Core 5.3.2
@@ -124,8 +139,8 @@ class Provider:
 
     async def _discover(self) -> Metadata:
         url = self.settings.issuer.rstrip("/") + "/.well-known/openid-configuration"
-        async with _client() as client:
-            status, found = await _json(client.get(url, allow_redirects=False), "discovery document")
+        async with client(self.settings.ca_file) as session:
+            status, found = await json_of(session.get(url, allow_redirects=False), "discovery document")
         if status != 200 or found.get("issuer") != self.settings.issuer:
             raise ProviderFails(
                 f"its discovery document ({status}) is not of the issuer that server.sign_in.oidc.issuer names"
@@ -136,14 +151,15 @@ class Provider:
             _endpoint(found, "token_endpoint"),
             _endpoint(found, "jwks_uri"),
             _endpoint(found, "userinfo_endpoint") if "userinfo_endpoint" in found else None,
+            found.get("end_session_endpoint"),
             found.get("authorization_response_iss_parameter_supported") is True,
             "client_secret_basic" not in methods and "client_secret_post" in methods,
         )
 
     async def _fetch_keys(self) -> tuple[PublicKey, ...]:
         metadata = await self._metadata.get()
-        async with _client() as client:
-            status, found = await _json(client.get(metadata.jwks_uri, allow_redirects=False), "JWK Set")
+        async with client(self.settings.ca_file) as session:
+            status, found = await json_of(session.get(metadata.jwks_uri, allow_redirects=False), "JWK Set")
         if status != 200:
             raise ProviderFails(f"its JWK Set answered {status}")
         return keys_of(found)
@@ -176,28 +192,8 @@ class _Kept(Generic[T]):
         return await self.get()
 
 
-@asynccontextmanager
-async def _client() -> AsyncIterator[aiohttp.ClientSession]:
-    timeout, no_cookies = aiohttp.ClientTimeout(total=PATIENCE), aiohttp.DummyCookieJar()
-    async with aiohttp.ClientSession(timeout=timeout, cookie_jar=no_cookies) as client:
-        yield client
-
-
-async def _json(asked: Any, what: str) -> tuple[int, dict[str, Any]]:
-    """Status and JSON object of an answer. What it says instead is never repeated: it may be a secret."""
-    body = bytearray()
-    try:
-        async with asked as answer:
-            async for chunk in answer.content.iter_any():
-                body += chunk
-                if len(body) > _MOST:
-                    raise ProviderFails(f"its {what} is too long")
-            found = json.loads(body) if body else {}
-            return answer.status, found if isinstance(found, dict) else {}
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise ProviderFails(f"its {what} cannot be reached ({type(error).__name__})") from None
-    except (ValueError, RecursionError):
-        raise ProviderFails(f"its {what} is no JSON") from None
+def _with_query(endpoint: str, asked: Mapping[str, str]) -> str:
+    return endpoint + ("&" if "?" in endpoint else "?") + urlencode(asked)
 
 
 def _endpoint(found: dict[str, Any], name: str) -> str:

@@ -2,17 +2,19 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.config.document import SourceError
 from gateway.config.settings import parse
-from gateway.server.handlers.dashboard import PAGE
 from gateway.team.models.deployments import NewDeployment
+from tests.harness.pages.scripted_provider import oidc_settings, query_of, scripted_provider
 from tests.harness.pages.team_pages import Team, team_serving
 from tests.unit.gateway.pages.page_reading import browsing
 
-PUBLIC = "https://llm.example.org/models"
+PUBLIC, OPERATORS = "https://llm.example.org/models", "https://ops.example.org"
+DEMO = NewDeployment(id="demo", account="acme", upstream="http://127.0.0.1:9")
 
 
 async def shown(team: Team, name: str) -> tuple[set[str], set[str]]:
@@ -30,13 +32,50 @@ async def shown(team: Team, name: str) -> tuple[set[str], set[str]]:
 @pytest.mark.parametrize("public", [None, PUBLIC])
 async def test_links_and_base_urls_begin_with_it(tmp_path: Path, public: str | None) -> None:
     async with team_serving(tmp_path, "acme", public_url=public) as team:
-        new = NewDeployment(id="demo", account="acme", upstream="http://127.0.0.1:9")
-        await team.do("deployments.create", asked=new)
+        await team.do("deployments.create", asked=DEMO)
         await team.has_looked()
         reached = {public or team.url}
         assert await shown(team, "ada") == (reached, reached)
-        team.app[PAGE].clients_port = 9  # from now on the pages have a port of their own
-        assert await shown(team, "eve") == ({public or "http://127.0.0.1:9"}, {team.url})
+
+
+@pytest.mark.parametrize("public", [None, PUBLIC])
+@pytest.mark.parametrize("operators", [None, OPERATORS])
+async def test_pages_on_a_port_of_their_own_have_a_url_of_their_own(
+    tmp_path: Path, public: str | None, operators: str | None
+) -> None:
+    admin = {"port": 0, "public_url": operators}
+    async with team_serving(tmp_path, "acme", public_url=public, admin=admin) as team:
+        await team.do("deployments.create", asked=DEMO)
+        await team.has_looked()
+        clients = f"http://127.0.0.1:{team.runner.addresses[0][1]}"
+        assert await shown(team, "eve") == ({public or clients}, {operators or team.url})
+
+
+@pytest.mark.parametrize("settings", [{"public_url": OPERATORS}, {"admin": {"port": 0, "public_url": OPERATORS}}])
+async def test_the_redirect_uri_begins_with_it(tmp_path: Path, settings: dict[str, Any]) -> None:
+    async with (
+        scripted_provider() as provider,
+        team_serving(tmp_path, sign_in=oidc_settings(provider.issuer), **settings) as team,
+        browsing(team) as nobody,
+        nobody.raw("/sign-in/oidc", Host="127.0.0.1:8080") as begun,
+    ):
+        asked = query_of(begun.headers["Location"])
+        assert asked["redirect_uri"] == f"{OPERATORS}/sign-in/oidc/callback"
+
+
+@pytest.mark.parametrize(("host", "is_secure"), [("OPS.example.org", True), ("127.0.0.1:8080", False)])
+async def test_cookies_are_for_tls_alone_where_its_https_url_is_asked_for(
+    tmp_path: Path, host: str, is_secure: bool
+) -> None:
+    """A proxy may say nothing of TLS; and somebody on the machine may come past it."""
+    async with (
+        scripted_provider() as provider,
+        team_serving(tmp_path, sign_in=oidc_settings(provider.issuer), public_url=OPERATORS) as team,
+        browsing(team) as nobody,
+        nobody.raw("/sign-in/oidc", Host=host) as begun,
+    ):
+        (kept,) = begun.cookies.values()
+        assert (kept.key.startswith("__Host-"), bool(kept["secure"])) == (is_secure, is_secure)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from aiohttp import web
 from gateway.team.models.audit import AuditQuery
 from gateway.team.models.common import PageQuery
 from gateway.team.models.people import NewInvitation, PersonQuery
-from gateway.team.signing_in.oidc import provider as provider_module
+from gateway.team.signing_in.oidc import provider_client
 from tests.harness.pages.scripted_provider import (
     CLIENT_SECRET,
     ScriptedProvider,
@@ -131,7 +131,7 @@ async def test_a_slow_provider_holds_nobody_for_ever(
         await over.wait()
         return web.Response()
 
-    monkeypatch.setattr(provider_module, "PATIENCE", 0.2)
+    monkeypatch.setattr(provider_client, "PATIENCE", 0.2)
     provider.instead["/token"] = slow
     async with browser.get(await callback_url(browser, team.url)) as answer:
         assert answer.status == 503

@@ -1,11 +1,13 @@
 """Sign-in by OpenID Connect with a real provider: `oidc-provider`, certified, run by Node."""
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
+import trustme
 from playwright.async_api import expect
 from yarl import URL
 
@@ -26,11 +28,14 @@ PEOPLE = {
 
 
 @asynccontextmanager
-async def signing_in_there(folder: Path, **settings: object) -> AsyncIterator[Team]:
-    """A gateway whose people sign in at a real provider."""
-    async with node_provider() as provider:
-        domains, groups = {"example.org": {"accounts": ["acme"]}}, {"ops": {"role": "admin"}}
-        sign_in = oidc_settings(provider.issuer, domains=domains, groups=groups, label="Example ID") | settings
+async def signing_in_there(
+    folder: Path, *, password: bool = True, pem: Path | None = None, **settings: object
+) -> AsyncIterator[Team]:
+    """A gateway whose people sign in at a real provider; over TLS with the key and certificates of `pem`."""
+    async with node_provider(pem) as provider:
+        given = {"domains": {"example.org": {"accounts": ["acme"]}}, "groups": {"ops": {"role": "admin"}}}
+        oidc = oidc_settings(provider.issuer, **given, label="Example ID", **settings)
+        sign_in = {**oidc, "password": password}
         async with team_serving(folder, "acme", sign_in=sign_in) as team:
             await provider.knows(team.url, PEOPLE)
             yield team
@@ -106,4 +111,35 @@ async def test_a_person_signs_in_by_keyboard_in_a_real_browser(tmp_path: Path) -
         await expect(page).to_have_url(team.url + "/deployments")
         await expect(page.get_by_text("Ada (admin)")).to_be_visible()
         assert not [text for text in complaints if "Failed to load resource" not in text]
+        await context.close()
+
+
+async def test_a_real_provider_of_a_private_authority_signs_people_in(tmp_path: Path) -> None:
+    authority, context = trustme.CA(), ssl.create_default_context()
+    authority.configure_trust(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "provider.pem"))
+    pem, ca_file = tmp_path / "provider.pem", str(tmp_path / "ca.pem")
+    async with signing_in_there(tmp_path, pem=pem, ca_file=ca_file) as team, browsing(context) as client:
+        back = await returned(client, team, "ada")
+        assert team.url in back
+        async with client.get(URL(back, encoded=True), allow_redirects=False) as done:
+            assert (done.status, done.headers["Location"]) == (303, "/keys")
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_signing_out_signs_out_at_a_real_provider_too(tmp_path: Path, scripts: bool) -> None:
+    require_chromium("signing out by OpenID Connect")
+    expect.set_options(timeout=PATIENCE * 1000)
+    async with signing_in_there(tmp_path, sign_out=True) as team, running_chromium() as chromium:
+        context = await chromium.new_context(java_script_enabled=scripts)
+        page = await context.new_page()
+        await page.goto(team.url + "/sign-in")
+        await page.get_by_role("link", name="Sign in with Example ID").click()
+        await page.get_by_role("link", name="ada").click()
+        await page.get_by_role("button", name="Sign out").click()
+        await page.get_by_role("button", name="Yes, sign me out").click()
+        await expect(page).to_have_url(team.url + "/sign-in")
+        await page.get_by_role("link", name="Sign in with Example ID").click()
+        await expect(page.get_by_role("link", name="ada")).to_be_visible()  # who else would be in at once
         await context.close()

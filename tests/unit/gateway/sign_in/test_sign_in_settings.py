@@ -29,6 +29,8 @@ WRONG = {
     "scopes without openid": (", scopes: [email]", "scopes: must be a list of scopes, and `openid` one of them"),
     "a doubled issuer": (", issuer: http://x", "issuer: is defined twice"),
     "an empty secret": (", client_secret: ''", "client_secret: must not be empty"),
+    "no file of an authority": (", ca_file: none.pem", "ca_file: cannot be read: No such file or directory"),
+    "a file that is none of one": (f", ca_file: '{__file__}'", "ca_file: is not a PEM certificate file"),
     "a variable that is not set": (", client_secret: '${NO}'", "the environment variable NO is not set"),
 }
 

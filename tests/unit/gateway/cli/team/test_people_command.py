@@ -73,6 +73,9 @@ def test_a_link_is_printed_as_json_with_all_that_was_asked_for(run: Run) -> None
     [
         ("server: {port: 8123}", "http://127.0.0.1:8123"),
         ("server: {host: 0.0.0.0, port: 8123, admin: {port: 9123}}", "http://127.0.0.1:9123"),
+        ("server: {port: 8123, public_url: https://g.example/team/}", "https://g.example/team"),
+        ("server: {public_url: https://g.example, admin: {port: 9123}}", "http://127.0.0.1:9123"),
+        ("server: {admin: {port: 9123, public_url: https://ops.example}}", "https://ops.example"),
         ("server: {port: 0}", "http://127.0.0.1:8080"),
     ],
 )
