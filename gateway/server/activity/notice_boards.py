@@ -1,11 +1,12 @@
 """How the workers of a gateway know of each other's requests, and end them: each has a board that the others read.
 
 A worker looks at the boards four times a second. Only while another has asked for it does it write what it carries
-there, so that it costs next to nothing while nobody looks. That usage waits for the database, it writes unasked.
+there, and what it has refused lately, so that it costs next to nothing while nobody looks. That usage waits for the
+database, it writes unasked.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from gateway.proxy.relay import RELAY
 from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPools
 from gateway.server.activity.exchanges_under_way import ExchangesUnderWay
 from gateway.team.exchanges import CarriedExchange
+from gateway.telemetry.access_log import ACCESS, RecentRefusal
 from gateway.usage.ledger.ledger import LEDGER
 
 _LOOK_SECONDS = 0.25  # between two looks at the boards: what is ended elsewhere is over within a second
@@ -28,10 +30,11 @@ Connections = dict[str, tuple[int, int]]  # by deployment: in use, and requests 
 
 
 class Carried(NamedTuple):
-    """What all workers carry, less `silent` ones that have not said in time."""
+    """What all workers carry, and have refused lately, less `silent` ones that have not said in time."""
 
     exchanges: list[CarriedExchange]
     connections: Connections
+    refused: list[RecentRefusal]  # the oldest first
     silent: int = 0
 
 
@@ -39,6 +42,7 @@ class NoticeBoards:
     """The boards of a group, as one of its workers uses them. A gateway of one process needs none.
 
     `waits_since` says since when (Unix time) usage of this worker waits for the database; None: it does not.
+    `refused` is what this worker has refused lately.
     """
 
     def __init__(
@@ -47,11 +51,13 @@ class NoticeBoards:
         pools: ConnectionPools,
         group: WorkerGroup,
         waits_since: Callable[[], float | None],
+        refused: Collection[RecentRefusal],
     ) -> None:
         self._own = own
         self._pools = pools
         self._group = group
         self._waits_since = waits_since
+        self._refused = refused
         self._has_told: float | None = -1.0  # unlike all: what a worker of this number told before it died is no more
         self._asked_until = 0.0  # in the monotonic clock, which all processes of a machine share
         self._to_end: dict[str, float] = {}  # until when the others are told so
@@ -59,17 +65,19 @@ class NoticeBoards:
 
     async def carried(self) -> Carried:
         """What all workers carry now."""
-        exchanges, connections, silent = self._own.rows(), self._connections(), 0
+        exchanges, connections, refused, silent = self._own.rows(), self._connections(), [*self._refused], 0
         for board in await self._others():
             if board is None:
                 silent += 1
                 continue
             exchanges += [CarriedExchange(*row) for row in board["exchanges"]]
+            refused += [_refusal(row) for row in board["refused"]]
             for name, (in_use, waiting) in board["connections"].items():
                 mine = connections.get(name, (0, 0))
                 connections[name] = (mine[0] + in_use, mine[1] + waiting)
         exchanges.sort(key=lambda one: -one.age)
-        return Carried(exchanges, connections, silent)
+        refused.sort(key=lambda one: one.at)
+        return Carried(exchanges, connections, refused, silent)
 
     async def under_way(self) -> list[CarriedExchange]:
         """The exchanges of all workers, the oldest first."""
@@ -139,6 +147,7 @@ class NoticeBoards:
                     "carried_at": now,
                     "exchanges": [tuple(one) for one in self._own.rows()],
                     "connections": self._connections(),
+                    "refused": list(self._refused),
                     "usage_waits_since": self._has_told,
                 }
             )
@@ -149,6 +158,10 @@ class NoticeBoards:
         return {name: (one["in_use"], one["waiting"]) for name, one in found.items() if one["in_use"] or one["waiting"]}
 
 
+def _refusal(row: dict[str, Any]) -> RecentRefusal:
+    return RecentRefusal(**{**row, "at": datetime.fromisoformat(row["at"])})
+
+
 BOARDS = web.AppKey("boards", NoticeBoards)
 
 
@@ -156,7 +169,7 @@ def set_up(app: web.Application) -> None:
     """Know what is under way; where there are several workers, of all of them."""
     group, pools = app[WORKER_GROUP], app[POOLS]
     own, ledger = ExchangesUnderWay(app[RELAY], pools, group.number), app[LEDGER]
-    app[BOARDS] = NoticeBoards(own, pools, group, lambda: ledger.waiting_since)
+    app[BOARDS] = NoticeBoards(own, pools, group, lambda: ledger.waiting_since, app[ACCESS].refused)
     if group.size > 1:
         app.cleanup_ctx.append(_looking)
 

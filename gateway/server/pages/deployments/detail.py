@@ -6,7 +6,6 @@ from typing import Any
 from aiohttp import web
 
 from gateway.core.endpoints import EndpointGroup
-from gateway.core.worker_group import WORKER_GROUP
 from gateway.server.admission import REGISTRY
 from gateway.server.handlers.dashboard_view import rows
 from gateway.server.pages.deployments import form as fields
@@ -20,7 +19,6 @@ from gateway.team.models.activity import Activity, ActivityQuery
 from gateway.team.models.common import Page, PageQuery
 from gateway.team.models.deployments import Deployment
 from gateway.team.operation_error import Invalid, OperationError, Stale
-from gateway.telemetry.access_log import ACCESS
 
 _MOST_IN_LINE = 10  # that are shown
 _MOST_REFUSALS = 10  # that are shown, each with its neighbours that are like it
@@ -91,17 +89,16 @@ async def _page(
 
 
 async def _live(request: web.Request, actor: Actor, one: Deployment) -> dict[str, Any]:
-    app, is_admins = request.app, may(actor, "deployments.change")
-    refused = [refusal for refusal in app[ACCESS].refused if refusal.deployment == one.id]
-    group = app[WORKER_GROUP]
+    is_admins, seen = may(actor, "deployments.change"), await glance(request.app)
+    refused = [refusal for refusal in seen.carried.refused if refusal.deployment == one.id]
     under_way: Page[Activity] = await do(request, actor, "activity.list", asked=ActivityQuery(deployment=one.id))
     in_line = sorted((item for item in under_way.items if item.position), key=lambda item: item.position or 0)
     return {
         "line": tuple(in_line[:_MOST_IN_LINE]),
         "may_move": may(actor, "activity.move"),
-        "card": card_of(request, one, await glance(app), is_admins=is_admins),
+        "card": card_of(request, one, seen, is_admins=is_admins),
         "refusals": tuple(rows(refused))[:_MOST_REFUSALS],
-        "worker": f"{group.number + 1} of {group.size}" if group.size > 1 else "",
+        "silent": seen.carried.silent,
         "may_change": is_admins,
         "base": base_path(request),
     }

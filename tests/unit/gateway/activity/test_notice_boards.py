@@ -12,6 +12,7 @@ from gateway.proxy.relay import Relay
 from gateway.proxy.upstream.connection_pool import ConnectionPools
 from gateway.server.activity.exchanges_under_way import ExchangesUnderWay
 from gateway.server.activity.notice_boards import NoticeBoards
+from gateway.telemetry.access_log import RecentRefusal
 from tests.harness.patience import PATIENCE
 
 
@@ -24,6 +25,7 @@ class Carrying(Relay):
         self.one.key, self.one.account, self.one.deployment, self.one.endpoint = "key_1", "acme", "demo", "/v1/models"
         self.has_cut = asyncio.Event()
         self.usage_waits_since: float | None = None
+        self.refused: list[RecentRefusal] = []
 
     def exchanges_under_way(self):  # type: ignore[no-untyped-def]
         return iter((self.one,))
@@ -32,6 +34,11 @@ class Carrying(Relay):
         if belongs(self.one):
             self.has_cut.set()
         return int(belongs(self.one))
+
+
+def refusal(second: int) -> RecentRefusal:
+    at = datetime(2026, 1, 1, 0, 0, second, 123456, UTC)
+    return RecentRefusal(at, 503, "paused", "acme", "demo", None, "<b>")
 
 
 @asynccontextmanager
@@ -44,6 +51,7 @@ async def two_workers(*, both_look: bool = True) -> AsyncIterator[tuple[list[Car
             ConnectionPools(),
             WorkerGroup(number, 2, (), None, files),
             lambda relay=relay: relay.usage_waits_since,  # type: ignore[misc]
+            relay.refused,
         )
         for number, relay in enumerate(relays)
     ]
@@ -60,6 +68,15 @@ async def test_each_knows_what_both_carry_though_both_ask_at_once() -> None:
         for _ in range(3):
             seen = await asyncio.gather(*(board.carried() for board in boards))
             assert [(len(one.exchanges), one.silent) for one in seen] == [(2, 0), (2, 0)]
+
+
+async def test_each_knows_what_both_have_refused_the_oldest_first() -> None:
+    async with two_workers() as (relays, boards):
+        made = [refusal(number) for number in range(4)]
+        for number, one in enumerate(made):
+            relays[number % 2].refused.append(one)
+        for board in boards:
+            assert (await board.carried()).refused == made
 
 
 async def test_what_is_ended_at_one_is_cut_at_the_other() -> None:

@@ -10,13 +10,16 @@ from pydantic import BaseModel
 
 from gateway.registry.database.engine import database_url
 from gateway.registry.database.migrate import prepare
-from gateway.team.actor import machine_actor
+from gateway.team.actor import Face, Way, machine_actor
 from gateway.team.models.accounts import NewAccount
 from gateway.team.models.deployments import NewDeployment
 from gateway.team.models.keys import NewKey
 from gateway.team.models.tokens import NewToken
 from gateway.team.operations.operation import Call, perform
+from gateway.team.operations.people import add_person
 from gateway.team.operations.table import OPERATIONS
+from gateway.team.signing_in.session_limits import SessionLimits
+from gateway.team.signing_in.sessions import begin_session
 from gateway.team.unit_of_work import TeamDatabase
 from tests.harness import scene
 from tests.harness.patience import wait_until
@@ -32,11 +35,12 @@ _CLIENTS = 16  # with so many, luck alone cannot miss a worker
 
 
 class Secrets(NamedTuple):
-    """A key, its id, and an admin token."""
+    """A key, its id, an admin token, and the session of an admin."""
 
     key_id: str
     key: str
     token: str
+    session: str
 
 
 async def made(place: Path, upstream: str) -> Secrets:
@@ -52,8 +56,11 @@ async def made(place: Path, upstream: str) -> Secrets:
     await do("deployments.create", NewDeployment.model_validate(demo))
     key = await do("keys.create", NewKey(account="acme", name="laptop"))
     token = await do("tokens.create", NewToken.model_validate({"name": "ci", "scopes": ["*"]}))
+    async with database.change(machine_actor("root")) as unit:
+        await add_person(unit, "per_1", (), name="ada", role="admin", enabled=True)
+        session = await begin_session(unit.connection, "per_1", Way(Face.PAGE), SessionLimits())
     await database.close()
-    return Secrets(key.id, key.key, token.token)
+    return Secrets(key.id, key.key, token.token, session)
 
 
 def asked(gateway: GatewayProcess, method: str, path: str, token: str, body: bytes | None = None) -> Any:
@@ -124,3 +131,23 @@ def test_the_line_of_all_workers_is_listed_and_changed_by_any_of_them(
         for client in clients:
             client.close()
         wait_until(lambda: not line(), "who left is in line still")
+
+
+def test_a_deployments_page_shows_what_all_workers_have_refused(
+    upstream: ScriptedUpstream, start_gateway: StartGateway, tmp_path: Path
+) -> None:
+    place = tmp_path / "team.db"
+    known = asyncio.run(made(place, upstream.url))
+    gateway = start_gateway(f"server: {{port: 0, workers: 2}}\ndatabase: {place}\n")
+    asked(gateway, "POST", "/deployments/demo/pause", known.token)
+
+    refused = request(scene.CHAT, key=known.key, body=scene.BODY)
+    for _ in range(_CLIENTS):
+        one = gateway.connect()
+        wait_until(lambda one=one: one.ask(refused).status == 503, "it is not paused")  # type: ignore[misc]
+
+    seen = request("/deployments/demo", f"Cookie: gateway_session={known.session}", method="GET")
+    for _ in range(_CLIENTS):  # whichever worker answers
+        wait_until(
+            lambda: f'</span>{_CLIENTS}<span class="unseen"> times'.encode() in gateway.ask(seen).body, "not all"
+        )
