@@ -61,7 +61,7 @@ def shortcomings() -> list[str]:
 class AiohttpConnection(web.RequestHandler):
     """One client connection of aiohttp's server, with names for what the gateway has to know of its state."""
 
-    __slots__ = ("_body", "_body_bytes", "_head", "_made", "_request_lines", "event_loop")
+    __slots__ = ("_body", "_body_bytes", "_head", "_is_unreadable", "_made", "_request_lines", "event_loop")
 
     def __init__(self, manager: web.Server, **options: Any) -> None:
         super().__init__(manager, **options)
@@ -70,6 +70,7 @@ class AiohttpConnection(web.RequestHandler):
         self._made: web.BaseRequest | None = None  # aiohttp has made it, and has not begun it yet
         self._body: StreamReader | None = None  # of the request that was read last: the one that may be incomplete
         self._head = b""  # of the request that is not whole yet, or that could not be read
+        self._is_unreadable = False  # what came last: the connection ends with the answer to it
         self._body_bytes = 0  # on the wire, framing included, beyond those that came with the head
 
     @property
@@ -139,6 +140,8 @@ class AiohttpConnection(web.RequestHandler):
         if not _HAS_BODIES:
             super().data_received(data)
             return
+        if self._is_unreadable:
+            return  # aiohttp would note another error for each piece of it, and keep it
         requests, in_body = self._request_count, self._body is not None and not self._body.is_eof()
         super().data_received(data)
         self._request_lines.see(data, requests=self._request_count - requests, in_body=in_body)
@@ -147,14 +150,19 @@ class AiohttpConnection(web.RequestHandler):
             if isinstance(message, RawRequestMessage):
                 self._body, self._body_bytes, self._head = body, 0, b""
             else:
-                self._head += data
+                self._is_unreadable = True
+                self._keep_of_head(data)
+                _forget_frames(message.exc)
                 self._spoil_body()  # aiohttp notes the error for later, and leaves the reader waiting
         elif not in_body:
-            self._head += data[: _MAX_HEAD_BYTES - len(self._head)]
+            self._keep_of_head(data)
         elif self._body is not None:
             self._body_bytes += len(data)
             if self._body_bytes > _MAX_FRAMING_BYTES + 8 * self._body.total_bytes:
                 self._spoil_body()
+
+    def _keep_of_head(self, data: bytes) -> None:
+        self._head += data[: max(0, _MAX_HEAD_BYTES - len(self._head))]
 
     def _spoil_body(self) -> None:
         """Give an error to the reader of the body that is incomplete, if there is one.
@@ -165,3 +173,10 @@ class AiohttpConnection(web.RequestHandler):
         if self._body is not None and not self._body.is_eof():
             self._body.set_exception(web.RequestPayloadError())
             self.event_loop.call_soon(self._body.set_exception, web.RequestPayloadError())
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Free what an error's frames hold, the bytes and the connection: being a circle, they would stay for long."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__context__
