@@ -38,6 +38,7 @@ def test_each_example_runs_when_it_is_pasted_alone(tmp_path: Path) -> None:
     assert _run(tmp_path).splitlines()[-1].startswith(f"{len(tests)} passed")
 
 
+@pytest.mark.slow
 def test_the_conftest_of_the_guide_runs_when_it_is_pasted_alone(tmp_path: Path) -> None:
     (conftest,) = (example for example in _EXAMPLES if example.file == "conftest.py")
     _pasted(conftest, tmp_path)

@@ -18,6 +18,7 @@ def test_every_key_of_the_team_has_a_habit() -> None:
     assert {name for names in PEOPLE.values() for name in names} == set(HABITS)
 
 
+@pytest.mark.slow
 def test_where_there_is_no_mock_to_work_on_it_says_so(tmp_path: Path) -> None:
     path = tmp_path / "sandbox.yaml"
     path.write_text("accounts: {a: {keys: []}}\ndeployments: {}\n")

@@ -8,6 +8,7 @@ from scripts.reconcile import MOCK, Difference, reconcile
 from scripts.reconciling.site import Site, Tokens
 
 
+@pytest.mark.slow
 def test_the_ledger_agrees_with_the_mock_to_the_token() -> None:
     kept, served, counted = asyncio.run(reconcile(MOCK, 60, 5))
     assert kept.requests == 5

@@ -161,6 +161,7 @@ asyncio.run(make(sys.argv[1], sys.argv[2], int(sys.argv[3])))
 """
 
 
+@pytest.mark.slow
 async def test_no_change_of_several_processes_at_once_is_missed(path: Path, change: Changes) -> None:
     async with opened(SqlRegistry(str(path), interval=0.001)) as registry:
         arguments = ((sys.executable, "-c", _MAKES_KEYS, str(path), name, "12") for name in ("one", "two", "three"))

@@ -81,6 +81,7 @@ def test_fifty_kills_lose_no_acknowledged_key_and_leave_no_text_of_one(tmp_path:
     assert len(kept) - len(acknowledged) <= KILLS
 
 
+@pytest.mark.slow
 def test_a_command_killed_while_it_works_leaves_a_database_that_works(tmp_path: Path) -> None:
     path = tmp_path / "gateway.db"
     place = ("--database", str(path), "--account", "a", "--create-account")

@@ -11,6 +11,8 @@ import pytest
 
 from mockserver import MockLlamaServer
 
+pytestmark = pytest.mark.slow  # loads both SDKs
+
 WEATHER: dict[str, Any] = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 USER: list[Any] = [{"role": "user", "content": "What is the weather in Paris?"}]
 

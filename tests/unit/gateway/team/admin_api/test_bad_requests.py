@@ -2,13 +2,34 @@
 
 import base64
 import json
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+import pytest_asyncio
 
-from tests.harness.pages.team_pages import Team
-from tests.unit.gateway.team.admin_client import AdminClient, Reply
+from tests.harness.pages.team_pages import Team, team_serving
+from tests.unit.gateway.team.admin_client import AdminClient, Reply, admin_client
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 _ERRORS = {"error", "errors"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def team(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Team]:
+    """One for all of them: what is refused changes nothing."""
+    async with team_serving(tmp_path_factory.mktemp("team"), "acme", "beta") as team:
+        yield team
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def admin(team: Team) -> AsyncIterator[AdminClient]:
+    async with admin_client(team) as client:
+        yield client
+
+
+async def a_key(admin: AdminClient, name: str) -> Any:
+    return (await admin.ask("POST", "/keys", {"account": "acme", "name": name})).json
 
 
 def says_one_sentence(reply: Reply) -> bool:
@@ -118,7 +139,7 @@ async def test_an_id_that_cannot_be_is_missing(admin: AdminClient, team: Team, n
 
 @pytest.mark.parametrize("field", [{"enabled": 0}, {"enabled": "no"}, {"expires_at": 0}, {"name": 1}, {"name": None}])
 async def test_a_field_of_another_type_is_refused(admin: AdminClient, field: dict[str, object]) -> None:
-    key = (await admin.ask("POST", "/keys", {"account": "acme", "name": "laptop"})).json
+    key = await a_key(admin, f"set {field}")
     reply = await admin.ask("PATCH", f"/keys/{key['id']}", field)
     assert (reply.status, reply.json["errors"][0]["field"]) == (422, next(iter(field)))
     assert (await admin.ask("GET", f"/keys/{key['id']}")).json["version"] == key["version"]
@@ -126,6 +147,6 @@ async def test_a_field_of_another_type_is_refused(admin: AdminClient, field: dic
 
 @pytest.mark.parametrize("grace", [True, "60", "PT1H", 1.5, -1, 1e300, 10**30])
 async def test_a_grace_is_a_whole_number_of_seconds(admin: AdminClient, grace: object) -> None:
-    key = (await admin.ask("POST", "/keys", {"account": "acme", "name": "laptop"})).json
+    key = await a_key(admin, f"rotated after {grace}")
     reply = await admin.ask("POST", f"/keys/{key['id']}/rotate", {"grace_seconds": grace})
     assert (reply.status, reply.json["errors"][0]["field"]) == (422, "grace_seconds")

@@ -98,6 +98,8 @@ async def test_a_password_too_short_leaves_the_invitation(team: Team, stranger: 
     assert (await send(stranger, path)).status == 303
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("dear_passwords")
 async def test_known_and_unknown_names_take_the_same_cpu(team: Team, stranger: AdminClient) -> None:
     names = [f"person {number}" for number in range(5)]
     await with_password(team, *names)
