@@ -123,9 +123,9 @@ async def test_a_query_that_cannot_be_is_refused(admin: AdminClient, query: str)
 
 @pytest.mark.parametrize("search", ["%00", "%25", "_", "%ED%A0%80", "%F0%9F%98%80", "'%20OR%201=1%20--", "%5C"])
 async def test_a_search_finds_only_what_it_says(admin: AdminClient, search: str) -> None:
-    await admin.ask("POST", "/keys", {"account": "acme", "name": "laptop"})
+    await a_key(admin, "laptop")
     reply = await admin.ask("GET", f"/keys?search={search}")
-    assert (reply.status, [one["name"] for one in reply.json["items"]]) == (200, ["laptop"] if search == "_" else [])
+    assert (reply.status, bool(reply.json["items"])) == (200, search == "_")  # which all keys begin with, after `gw`
 
 
 @pytest.mark.parametrize("name", ["%00", "%ED%A0%80", "..%2F..", "%20", "x" * 65, "%E2%80%AE", "'--"])
