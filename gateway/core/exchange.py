@@ -41,17 +41,19 @@ class TakenPlace(Protocol):
 class Exchange:
     """One request and its answer. Times are seconds of the monotonic clock, sizes bytes of body.
 
-    `client` is the client's address, noted where no good key says who it is.
+    `client` is the client's address, noted where no good key says who it is; `path` names, masked, what was asked for
+    where there is no endpoint. `has_own_id`: its id is of the gateway's making, and no client's words.
     """
 
     __slots__ = (
         *("account", "allotment", "bytes_in", "bytes_out", "cause", "client", "cors", "deployment", "ended_at"),
-        *("ending", "endpoint", "excerpt", "fields", "first_byte_at", "id", "key", "person", "place", "reason"),
-        *("sent_at", "started", "status", "ticket", "usage"),
+        *("ending", "endpoint", "excerpt", "fields", "first_byte_at", "has_own_id", "id", "key", "path", "person"),
+        *("place", "reason", "sent_at", "started", "status", "ticket", "usage"),
     )
 
     def __init__(self, request_id: str) -> None:
         self.id = request_id
+        self.has_own_id = False
         self.started = self.ended_at = monotonic()  # the latter until it is over
         self.account: str | None = None
         self.key: str | None = None
@@ -71,7 +73,7 @@ class Exchange:
         self.excerpt: Excerpt | None = None  # of the answer, once one is expected
         self.cors: CorsHeaders = NO_CORS  # of its answer
         self.fields = b""  # further lines for the head of its answer, each with its CRLF
-        self.reason = self.cause = ""
+        self.reason = self.cause = self.path = ""
 
 
 EXCHANGE = web.RequestKey("exchange", Exchange)

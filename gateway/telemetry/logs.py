@@ -7,17 +7,22 @@ import os
 import sys
 from datetime import UTC, datetime
 from functools import lru_cache
-from time import time
+from time import monotonic, time
 from typing import Any, TextIO
 
 import orjson
 
+from gateway.core.exchange import Exchange
+from gateway.telemetry.log_fields import log_fields
 from gateway.telemetry.log_stream import LogStream
 from gateway.telemetry.log_writer import LogWriter
 from gateway.telemetry.masking import MAX_TEXT, masked
 
 _BATCH_SECONDS = 0.05
-_MILLISECONDS = [f".{number:03d}Z" for number in range(1000)]  # made once: each line needs one of them
+_MOST_UNFORMATTED = 64  # requests: to write the lines of so many takes 0.5 ms
+_MILLISECONDS = [b".%03dZ" % number for number in range(1000)]  # made once: each line needs one of them
+_REQUEST_HEAD = b'{"time":"%b","level":"info","logger":"gateway.access","message":"request",'
+log = logging.getLogger("gateway.log")
 _requests = logging.getLogger("gateway.access")
 _COLOURS = {"2": "32", "3": "36", "4": "33", "5": "31"}
 
@@ -31,7 +36,7 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
-            "time": _iso(record.created),
+            "time": _iso(record.created).decode(),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": masked(record.getMessage()),
@@ -40,20 +45,23 @@ class JsonLines(logging.Formatter):
             line["traceback"] = _traceback(self.formatException(record.exc_info), "")
         return orjson.dumps(line).decode()
 
-    def request_line(self, at: float, fields: dict[str, Any]) -> str:
+    def request_line(self, at: float, fields: dict[str, Any]) -> bytes:
         """The line of a request; `at` in seconds since 1970."""
-        head = '{"time":"' + _iso(at) + '","level":"info","logger":"gateway.access","message":"request",'
-        return head + orjson.dumps(fields).decode()[1:]
+        return _REQUEST_HEAD % _iso(at) + orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)[1:]
 
 
-def _iso(at: float) -> str:
-    second = int(at)
-    return _iso_second(second) + _MILLISECONDS[int((at - second) * 1000)]
+def _iso(at: float) -> bytes:
+    milliseconds = int(at * 1000)
+    return _iso_second(milliseconds // 1000) + _MILLISECONDS[milliseconds % 1000]
 
 
 @lru_cache(maxsize=2)
-def _iso_second(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+def _iso_second(second: int) -> bytes:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
+
+
+def _encoded(line: str, encoding: str) -> bytes:
+    return f"{line}\n".encode(encoding, "backslashreplace")
 
 
 class Batches(logging.Handler):
@@ -68,21 +76,25 @@ class Batches(logging.Handler):
         self._form = form
         self._encoding = stream.encoding or "utf-8"
         self.writer = LogWriter(stream.fileno(), self._gap)
-        self._lines: list[str] = []
+        self._lines: list[bytes] = []
+        self._requests: list[Exchange] = []  # whose lines are next
         self._due_in: asyncio.AbstractEventLoop | None = None  # the event loop that will hand over what is kept
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the line, or hand it over with all that were kept."""
+        self._form_requests()
         try:
-            self._lines.append(self.format(record) + "\n")
+            self._lines.append(_encoded(self.format(record), self._encoding))
         except (ValueError, TypeError):  # what cannot be formatted must not become an error of its request
             self.handleError(record)
         if record.levelno >= logging.WARNING or not self._is_due_later():
             self._hand_over()
 
-    def keep_request(self, fields: dict[str, Any]) -> None:
-        """Keep the line of a request."""
-        self._lines.append(self._form.request_line(time(), fields) + "\n")
+    def keep_request(self, exchange: Exchange) -> None:
+        """Keep a request that is over, for its line."""
+        self._requests.append(exchange)
+        if len(self._requests) >= _MOST_UNFORMATTED:
+            self._form_requests()
         if not self._is_due_later():
             self._hand_over()
 
@@ -92,18 +104,26 @@ class Batches(logging.Handler):
         self.writer.flush()
 
     def _hand_over(self) -> None:
+        self._form_requests()
         lines, self._lines = self._lines, []
         self._due_in = None
         if lines:
-            self.writer.write(self._encoded("".join(lines)))
+            self.writer.write(b"".join(lines))
+
+    def _form_requests(self) -> None:
+        """Make the lines of the requests that were kept."""
+        requests, self._requests = self._requests, []
+        unix_epoch = time() - monotonic()
+        for one in requests:
+            try:
+                self._lines.append(self._form.request_line(unix_epoch + one.ended_at, log_fields(one)))
+            except Exception:  # a fault of ours in one line must not lose the others
+                log.exception("internal error: a request has no line")
 
     def _gap(self, lines: int, seconds: float) -> bytes:
         sentence = f"the log could not be written for {seconds:.1f} s: {lines} lines of it are lost"
         record = logging.LogRecord("gateway.log", logging.WARNING, "", 0, sentence, None, None)
-        return self._encoded(self._form.format(record) + "\n")
-
-    def _encoded(self, text: str) -> bytes:
-        return text.encode(self._encoding, "backslashreplace")
+        return _encoded(self._form.format(record), self._encoding)
 
     def _is_due_later(self) -> bool:
         if self._due_in is not None and self._due_in.is_running():
@@ -117,11 +137,12 @@ class Batches(logging.Handler):
 
 
 class HumanLines(logging.Formatter):
-    """`12:00:00 info  ...`; a request as one aligned line. `colour` for a terminal."""
+    """`12:00:00 info  ...`; a request as one aligned line. `colour` for a terminal, whose `encoding` it is."""
 
-    def __init__(self, *, colour: bool) -> None:
+    def __init__(self, *, colour: bool, encoding: str = "utf-8") -> None:
         super().__init__()
         self._colour = colour
+        self._encoding = encoding
 
     def format(self, record: logging.LogRecord) -> str:
         level = "" if record.levelno == logging.INFO else record.levelname.lower() + " "
@@ -130,9 +151,9 @@ class HumanLines(logging.Formatter):
             line += "\n" + _traceback(self.formatException(record.exc_info), "    ")
         return line
 
-    def request_line(self, at: float, fields: dict[str, Any]) -> str:
+    def request_line(self, at: float, fields: dict[str, Any]) -> bytes:
         """The line of a request; `at` in seconds since 1970."""
-        return self._line(at, self._request(fields))
+        return _encoded(self._line(at, self._request(fields)), self._encoding)
 
     def _line(self, at: float, text: str) -> str:
         clock = datetime.fromtimestamp(at, UTC).astimezone().strftime("%H:%M:%S")
@@ -156,15 +177,16 @@ class HumanLines(logging.Formatter):
         return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
 
 
-def log_request(fields: dict[str, Any]) -> None:
-    """Write the line of a request, in which no text is untrusted.
+def log_request(exchange: Exchange) -> None:
+    """Write the line of a request that is over.
 
     It goes straight to our own handler, if that is set up: a LogRecord costs more than all the rest of the line.
     """
     handlers = logging.root.handlers
     if len(handlers) == 1 and isinstance(handlers[0], Batches):
-        handlers[0].keep_request(fields)
+        handlers[0].keep_request(exchange)
     else:
+        fields = log_fields(exchange)
         _requests.info("request %s", fields["id"], extra={"request": fields})
 
 
@@ -177,7 +199,8 @@ def set_up(form: str, level: str, stream: TextIO | None = None) -> None:
     terminal = stream.isatty()
     human = form == "human" or (form == "auto" and terminal)
     colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"  # no-color.org
-    handler = Batches(stream, HumanLines(colour=colour) if human else JsonLines())
+    encoding = stream.encoding or "utf-8"
+    handler = Batches(stream, HumanLines(colour=colour, encoding=encoding) if human else JsonLines())
     _replace(stream, handler.writer)
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -4,9 +4,9 @@ Label values are bounded: deployments are those of the registry, endpoints those
 those of the code.
 """
 
-from bisect import bisect_left
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gateway.core.exchange import Exchange
 from gateway.telemetry.usage_counts import UsageCounts
@@ -24,10 +24,18 @@ class Histogram:
         self.counts = [0] * (len(BOUNDS) + 1)
         self.total = 0.0
 
-    def add(self, seconds: float) -> None:
-        """Count one."""
-        self.counts[bisect_left(BOUNDS, seconds)] += 1
-        self.total += seconds
+    def add(self, seconds: Iterable[float]) -> None:
+        """Count some that took so long."""
+        rising = sorted(seconds)
+        begin = 0
+        for bucket, bound in enumerate(BOUNDS):
+            if begin == len(rising):
+                break
+            end = bisect_right(rising, bound, begin)
+            self.counts[bucket] += end - begin
+            begin = end
+        self.counts[-1] += len(rising) - begin
+        self.total += sum(rising)
 
     def add_all(self, counts: Iterable[int], total: float) -> None:
         """Count those of another histogram."""
@@ -41,24 +49,30 @@ class Traffic:
     __slots__ = ("bytes_in", "bytes_out", "cached", "duration", "first_byte", "requests", "tokens_in", "tokens_out")
 
     def __init__(self) -> None:
-        self.requests: defaultdict[tuple[int | None, str], int] = defaultdict(int)  # by status and ending
+        self.requests: defaultdict[tuple[int | None, str], int] = defaultdict(int)  # by status and ending: the outcome
         self.first_byte = Histogram()
         self.duration = Histogram()
         self.bytes_in = self.bytes_out = 0
         self.tokens_in = self.tokens_out = self.cached = 0
 
-    def add(self, exchange: Exchange) -> None:
-        """Count an exchange."""
-        self.requests[exchange.status, exchange.ending._value_] += 1
-        self.duration.add(exchange.ended_at - exchange.started)
-        if exchange.first_byte_at is not None:
-            self.first_byte.add(exchange.first_byte_at - exchange.started)
-        self.bytes_in += exchange.bytes_in
-        self.bytes_out += exchange.bytes_out
-        if exchange.usage is not None:
-            self.tokens_in += exchange.usage.tokens_in
-            self.tokens_out += exchange.usage.tokens_out
-            self.cached += exchange.usage.cached
+    def add(self, exchanges: Sequence[Exchange]) -> None:
+        """Count exchanges of one outcome. All at once, in local variables: one by one it cost twice as much."""
+        self.duration.add([one.ended_at - one.started for one in exchanges])
+        self.first_byte.add([one.first_byte_at - one.started for one in exchanges if one.first_byte_at is not None])
+        bytes_in = bytes_out = tokens_in = tokens_out = cached = 0
+        for one in exchanges:
+            bytes_in += one.bytes_in
+            bytes_out += one.bytes_out
+            usage = one.usage
+            if usage is not None:
+                tokens_in += usage.tokens_in
+                tokens_out += usage.tokens_out
+                cached += usage.cached
+        self.bytes_in += bytes_in
+        self.bytes_out += bytes_out
+        self.tokens_in += tokens_in
+        self.tokens_out += tokens_out
+        self.cached += cached
 
     def add_all(self, other: "Traffic") -> None:
         """Count what another has carried."""
@@ -77,7 +91,7 @@ Place = tuple[str, str]  # deployment and endpoint
 
 
 class Metrics:
-    """Counts exchanges as they end. What has no deployment is counted as a refusal only.
+    """Counts exchanges that are over. What has no deployment is counted as a refusal only.
 
     `usage` is what the ledger adds up: nothing where there is no database. It tells at most `most_keys` keys apart.
     """
@@ -87,12 +101,18 @@ class Metrics:
         self.traffic: defaultdict[Place, Traffic] = defaultdict(Traffic)
         self.usage = UsageCounts(most_keys)
 
-    def add(self, exchange: Exchange) -> None:
-        """Count an exchange that has just ended."""
-        if exchange.reason:
-            self.refusals[exchange.reason] += 1
-        if exchange.deployment is not None and exchange.endpoint is not None:
-            self.traffic[exchange.deployment, exchange.endpoint].add(exchange)
+    def add(self, exchanges: Iterable[Exchange]) -> None:
+        """Count exchanges."""
+        alike: defaultdict[tuple[str | None, str | None, int | None, str], list[Exchange]] = defaultdict(list)
+        for one in exchanges:
+            if one.reason:
+                self.refusals[one.reason] += 1
+            alike[one.deployment, one.endpoint, one.status, one.ending._value_].append(one)
+        for (deployment, endpoint, status, ending), some in alike.items():
+            if deployment is not None and endpoint is not None:
+                traffic = self.traffic[deployment, endpoint]
+                traffic.requests[status, ending] += len(some)
+                traffic.add(some)
 
     def add_all(self, other: "Metrics") -> None:
         """Count what another has counted, which may go on counting meanwhile."""

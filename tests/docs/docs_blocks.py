@@ -22,7 +22,7 @@ from gateway.core.exchange import Ending, Exchange
 from gateway.core.http import headers
 from gateway.team.operations.table import OPERATIONS
 from gateway.team.scopes import ALL_SCOPES, SCOPES
-from gateway.telemetry import access_log
+from gateway.telemetry.log_fields import log_fields
 from mockserver.cli import main as mock_cli
 from mockserver.core.state import State
 from mockserver.play.faults import KINDS
@@ -187,7 +187,7 @@ def _default(name: str, field: dict[str, Any], parent: dict[str, Any]) -> str:
 def _log_fields(old: str) -> str:
     exchange = Exchange("id")
     exchange.client, exchange.reason, exchange.cause, exchange.usage = "client", "reason", "cause", Usage(1, 1)
-    names = list(access_log.log_fields(exchange, None))
+    names = list(log_fields(exchange))
     rows = [(f"`{name}`",) for name in ("time", "level", "logger", "message", *names)]
     return table(("field", "what it holds"), rows, old, by_hand=1)
 

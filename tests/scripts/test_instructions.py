@@ -11,12 +11,12 @@ from scripts.counting.callgrind import is_installed
 from scripts.instructions import bare_counts, gateway_counts
 
 BOUNDS = {
-    "request": 4.55,
+    "request": 4.32,
     "event": 0.87,
-    "stream, begun and ended": 5.8,
-    "query": 4.55,
-    "chunked": 4.9,
-    "Expect": 5.2,
+    "stream, begun and ended": 5.67,
+    "query": 4.32,
+    "chunked": 4.62,
+    "Expect": 5.08,
 }
 
 

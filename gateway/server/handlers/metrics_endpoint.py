@@ -94,7 +94,7 @@ async def _publish_counters(app: web.Application) -> AsyncIterator[None]:
 
     async def publish_for_ever() -> None:
         while True:
-            await asyncio.to_thread(_publish, app, packer, _under_way(app))
+            await asyncio.to_thread(_publish, app, app[ACCESS].metrics, packer, _under_way(app))
             await asyncio.sleep(_PUBLISH_SECONDS)
 
     publishing = asyncio.create_task(publish_for_ever(), name="metrics")
@@ -103,14 +103,14 @@ async def _publish_counters(app: web.Application) -> AsyncIterator[None]:
     await asyncio.wait([publishing])
 
 
-def _publish(app: web.Application, packer: Packer, under_way: Gauge) -> None:
+def _publish(app: web.Application, metrics: Metrics, packer: Packer, under_way: Gauge) -> None:
     connections: dict[tuple[str, ...], int] = {
         (name, state): number
         for name, pool in app[POOLS].known().items()
         for state, number in pool.connections.items()
         if number
     }
-    app[WORKER_GROUP].publish_counters(packer.packed(app[ACCESS].metrics, under_way, connections))
+    app[WORKER_GROUP].publish_counters(packer.packed(metrics, under_way, connections))
 
 
 def _under_way(app: web.Application) -> Gauge:

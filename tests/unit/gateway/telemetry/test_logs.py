@@ -16,8 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.exchange import Ending, Exchange
+from gateway.core.http.cors import Cors
+from gateway.core.http.forwarding import TrustedProxies
+from gateway.core.notifier import Notifier
 from gateway.telemetry import logs
-from gateway.telemetry.access_log import log_fields
+from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.logs import HumanLines, JsonLines
 from gateway.telemetry.masking import masked
 from tests.harness.patience import PATIENCE
@@ -114,7 +117,8 @@ def test_a_request_is_one_aligned_line(log_file: LogFile) -> None:
     exchange = Exchange(KEY)
     exchange.account, exchange.status, exchange.bytes_out = "acme", 404, 74
     exchange.ending, exchange.cause = Ending.REFUSED, "x-api-key: s3cret"
-    logs.log_request(log_fields(exchange, make_mocked_request("GET", "/a%0A/b")))
+    access = AccessLog(Notifier(), Cors(()), TrustedProxies(()))
+    access.log(exchange, make_mocked_request("GET", "/a%0A/b"))
     shown = re.sub(r"\d+ ms", "0 ms", log_file.text())
     assert shown.endswith(" 404  GET /a\\n/b  - (acme)  0→74 B, 0 ms  refused: x-api-key: …  gw_…\n")
 

@@ -19,7 +19,7 @@ def carried(metrics: Metrics, deployment: str, endpoint: str = "/v1/models", sta
     exchange.ending, exchange.bytes_in, exchange.bytes_out = Ending.FINISHED, 3, 5
     exchange.first_byte_at = exchange.started + 0.03
     exchange.ended_at = exchange.started + 0.04
-    metrics.add(exchange)
+    metrics.add([exchange])
 
 
 def pieces(exposition: Exposition, metrics: Metrics, standing: dict[str, Standing]) -> list[bytes]:

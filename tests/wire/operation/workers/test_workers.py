@@ -37,10 +37,10 @@ def test_counts_that_were_published_add_up_histograms_too() -> None:
     exchange.deployment, exchange.endpoint = "demo", "/v1/models"
     exchange.status, exchange.bytes_out, exchange.first_byte_at = 200, 7, 1.0
     exchange.ended_at = exchange.started + 0.5
-    one.add(exchange)
+    one.add([exchange])
     packer = Packer()
     first = packer.packed(one, {("demo",): 2}, {("demo", "idle"): 3})
-    one.add(exchange)
+    one.add([exchange])
     other = WorkerCounts.unpacked(packer.packed(one, {("demo",): 2}, {("demo", "idle"): 3}))
     one.add_all(WorkerCounts.unpacked(first).metrics)
     one.add_all(other.metrics)
