@@ -4,12 +4,12 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from gateway.server.admin_api.routes import add_admin_api
+from gateway.server.handlers.authentication import public
 from gateway.server.handlers.dashboard import page_or_hello, static
-from gateway.server.handlers.dashboard_events import events
 from gateway.server.handlers.metrics_endpoint import scrape
 from gateway.server.handlers.probes import alive, hello, nothing, ready
 from gateway.server.handlers.proxied_endpoints import health, not_proxied
-from gateway.server.pages.front_page import front_page
+from gateway.server.loaded_when_asked import loaded_when_asked
 from gateway.server.pages.routes import add_pages
 
 ANY = hdrs.METH_ANY
@@ -41,9 +41,9 @@ def add_probes(app: web.Application) -> None:
 def add_operator_routes(app: web.Application) -> None:
     """Add what is for the operator alone, on the gateway's port or on one of its own."""
     _read(app, "/metrics", scrape)
-    app.router.add_route("GET", "/", front_page)
+    app.router.add_route("GET", "/", public(loaded_when_asked("gateway.server.pages.front_page", "front_page")))
     app.router.add_route("HEAD", "/", page_or_hello)
-    _read(app, "/events", events)
+    _read(app, "/events", public(loaded_when_asked("gateway.server.handlers.dashboard_events", "events")))
     _read(app, "/static/{name}", static)
     add_admin_api(app)
     add_pages(app)

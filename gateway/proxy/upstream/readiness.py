@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from statistics import median
 from time import monotonic
 
 from aiohttp import web
@@ -114,8 +113,9 @@ class Readiness:
 
         A server that was well at the first look was not seen to start.
         """
-        seen = self._starts.get(deployment_id)
-        return median(seen) if seen else None
+        seen = sorted(self._starts.get(deployment_id, ()))
+        middle = len(seen) // 2
+        return (seen[middle] + seen[~middle]) / 2 if seen else None  # `statistics` alone would be 2 ms of a start
 
     def doubt(self, deployment_id: str) -> None:
         """A request found the upstream unreachable: look again soon."""

@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
-from importlib.resources import files
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -61,8 +60,6 @@ class StatusPage:
         self.notifier = notifier
         self.started = datetime.now(UTC)
         self.clients_port: int | None = None  # where the page has a port of its own: the one for clients
-        folder = files("gateway.server.handlers") / "static"
-        self.files = {name: (folder / name).read_bytes() for name in _FILES}
         self._feeds: dict[str, Feed] = {}  # by URL
         self._watchers: set[asyncio.Timeout] = set()
         self._closed = False
@@ -98,7 +95,7 @@ PAGE = web.AppKey("status_page", StatusPage)
 
 
 def set_up(app: web.Application, server: Server, notifier: Notifier) -> None:
-    """Prepare the page's files. Its routes are in `routes`; all that draws it is loaded on first use."""
+    """Prepare the page. Its routes are in `routes`; all that draws it is loaded on first use."""
     app[PAGE] = StatusPage(server, notifier)
     app.on_shutdown.append(app[PAGE].close)
 
@@ -126,12 +123,18 @@ async def page_or_hello(request: web.Request) -> web.StreamResponse:
 @public
 async def static(request: web.Request) -> web.Response:
     """`/static/{name}`: one of the page's files, from memory. There is no directory behind it."""
-    status_page = request.app[PAGE]
-    status_page.access.let_in(request)
+    request.app[PAGE].access.let_in(request)
     name = request.match_info["name"]
-    if name not in status_page.files:
+    if name not in _FILES:
         raise Refusal(errors.NO_SUCH_PATH)
-    return _answer(status_page.files[name], _FILES[name])
+    return _answer(_content(name), _FILES[name])
+
+
+@cache
+def _content(name: str) -> bytes:
+    from importlib.resources import files  # what it imports in turn would be 2 ms of a start
+
+    return files("gateway.server.handlers").joinpath("static", name).read_bytes()
 
 
 def feed_of(request: web.Request) -> Feed:

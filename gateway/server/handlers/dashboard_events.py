@@ -7,13 +7,11 @@ from time import monotonic
 from aiohttp import hdrs, web
 
 from gateway.core.exchange import EXCHANGE, Ending
-from gateway.server.handlers.authentication import public
 from gateway.server.handlers.dashboard import HEADERS, PAGE, feed_of
 
 _KEEPALIVE_SECONDS = 15.0
 
 
-@public
 async def events(request: web.Request) -> web.StreamResponse:
     """`/events`: each part of the page as a JSON string of HTML, all at first and then what has changed.
 

@@ -13,13 +13,11 @@ from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE
 from gateway.core.http.cors import NO_CORS
 from gateway.server.handlers import dashboard
-from gateway.server.handlers.authentication import public
 from gateway.server.handlers.viewer_base import reached_url
 from gateway.server.team.browser_session import session_text
 from gateway.server.team.team_database import TEAM
 
 
-@public
 async def front_page(request: web.Request) -> web.StreamResponse:
     """Without a database this is the status page, or the 404 of any unknown path."""
     if request.app[TEAM].place is None:

@@ -1,15 +1,12 @@
 """The routes of the team's pages. What is behind them is imported when somebody first looks."""
 
-import asyncio
-from importlib import import_module
-from typing import Any
-
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.core.exchange import EXCHANGE
 from gateway.core.http.cors import NO_CORS
 from gateway.server.handlers.authentication import asks_itself
+from gateway.server.loaded_when_asked import loaded_when_asked
 
 # Method, path, and the handler as `module.function` of this package.
 ROUTES = (
@@ -60,19 +57,19 @@ ROUTES = (
 def add_pages(app: web.Application) -> None:
     """Add every route of the pages."""
     for method, path, name in ROUTES:
-        app.router.add_route(method, path, _loaded_when_asked(name))
+        handler = _page(name)
+        app.router.add_route(method, path, handler)
         if method == "GET":
-            app.router.add_route("HEAD", path, _loaded_when_asked(name))
+            app.router.add_route("HEAD", path, handler)
 
 
-def _loaded_when_asked(name: str) -> Handler:
+def _page(name: str) -> Handler:
     module, _, function = name.rpartition(".")
+    page = loaded_when_asked(f"gateway.server.pages.{module}", function)
 
     @asks_itself
     async def handler(request: web.Request) -> web.StreamResponse:
         request[EXCHANGE].cors = NO_CORS
-        loaded: Any = await asyncio.to_thread(import_module, f"gateway.server.pages.{module}")
-        answer: web.StreamResponse = await getattr(loaded, function)(request)
-        return answer
+        return await page(request)
 
     return handler

@@ -20,7 +20,6 @@ from gateway.core.usage_sums import SUMS
 from gateway.telemetry import usage_counts
 from gateway.telemetry.usage_counts import UsageCounts
 from gateway.usage.ledger.prompt_sizes import PromptSizes
-from gateway.usage.ledger.sqlite_writer import SqliteWriter
 from gateway.usage.ledger.sums import PERIOD_SECONDS, AccountingPeriod, Batch, PeriodSums, period_at
 
 _MOST_ROWS = 20_000  # kept while the database is away: some 11 MB; beyond them the oldest hours are merged
@@ -217,10 +216,12 @@ class Ledger:
 
 def writer_for(place: str | Path | None) -> Writer | None:
     """Who writes to the registry's database at this place; nobody where the registry is a file."""
-    if isinstance(place, Path):
-        return SqliteWriter(place)
     if place is None:
         return None
+    if isinstance(place, Path):
+        from gateway.usage.ledger.sqlite_writer import SqliteWriter
+
+        return SqliteWriter(place)
     from gateway.usage.ledger.server_writer import ServerWriter
 
     return ServerWriter(place)
