@@ -1,12 +1,10 @@
 """The command line. A command's module is imported when the command runs, and not for `--help`."""
 
-import contextlib
 import errno
 import gc
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -57,8 +55,7 @@ class LazyGroup(click.Group):
         if cmd_name == "serve":  # nothing to tidy up until it listens to signals by itself, and nobody to call
             gc.disable()  # until it serves: nothing of what is imported is garbage, and a fifth of the time is saved
             os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # which it would look for in all packages
-            with _without_authorities():
-                return _command(module, name)
+            return _command(module, name)
         command = _command(module, name)
         _let_ctrl_c_interrupt()
         return command
@@ -93,22 +90,6 @@ def main() -> None:
 def _command(module: str, name: str) -> click.Command:
     command: click.Command = getattr(import_module(module), name)
     return command
-
-
-@contextlib.contextmanager
-def _without_authorities() -> Iterator[None]:
-    """aiohttp reads the system's certificate authorities as it is imported, for its client: 40 ms and 2 MB.
-
-    `serve` has no use for that client. Upstreams of its own get contexts of their own, made later.
-    """
-    given = os.environ.get("SSL_CERT_FILE")
-    os.environ["SSL_CERT_FILE"] = os.devnull
-    try:
-        yield
-    finally:
-        del os.environ["SSL_CERT_FILE"]
-        if given is not None:
-            os.environ["SSL_CERT_FILE"] = given
 
 
 def _let_ctrl_c_interrupt() -> None:

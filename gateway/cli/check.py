@@ -13,8 +13,9 @@ from gateway.config.cross_field_rules import check_granted_accounts
 from gateway.config.document import SourceError
 from gateway.config.settings import Admin, Server, Settings
 from gateway.config.yaml_reader import read_yaml
-from gateway.registry.factory import cautions
-from gateway.registry.yaml_file import content_of, read_settings
+from gateway.registry.file_content import content_of
+from gateway.registry.start_configuration import cautions
+from gateway.registry.yaml_file import read_settings
 
 
 @click.command()
@@ -91,4 +92,4 @@ def _summary(settings: Settings) -> str:
         address += f", for the operator on {_address(settings.server.admin)}"
     if settings.database is not None:
         return f"{address}, accounts and deployments in a database"
-    return f"{address}, {content_of(settings)}"
+    return f"{address}, {content_of(settings).in_numbers()}"

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
+MAX_CHARS = 5_000_000  # that a file may have
 Path = tuple[str | int, ...]
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 
@@ -11,8 +12,11 @@ class SourceError(Exception):
     """A configuration or a registry's source cannot be used. `lines` say where and why, one error each."""
 
     def __init__(self, *lines: str) -> None:
-        super().__init__("\n".join(lines))
+        super().__init__(*lines)
         self.lines = lines
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
 
 
 @dataclass(slots=True)
@@ -62,3 +66,8 @@ def field_name(path: Path) -> str:
             shown = part if _PLAIN_NAME.fullmatch(part) and "gw_" not in part else "?"
             name += f".{shown}" if name else shown
     return name
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 key`, `2 keys`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -5,33 +5,22 @@ import ssl
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
-
+from gateway.config.section import AsWritten, Bounds, Checked, CheckedInContext
 from gateway.core.deployment import ID_PATTERN, check_id, check_upstream, check_upstream_key
 from gateway.core.endpoints import EndpointGroup
 from gateway.core.http.cors import checked_origin
+
+if TYPE_CHECKING:
+    from pydantic import ValidationInfo
 
 _DAY = 86_400.0
 # Scheme, name or address, and perhaps a port and a path, none of which needs escaping anywhere.
 _PUBLIC_URL = re.compile(
     r"https?://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[1-9][0-9]{0,4})?(?:/[A-Za-z0-9._~-]+)*"
 ).fullmatch
-
-
-class Model(BaseModel):
-    """The base of every section: frozen, unknown fields forbidden."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-def _no_bool(value: object) -> object:
-    """YAML's `yes` and `on` would pass for the number 1."""
-    if isinstance(value, bool):
-        raise ValueError("must be a number")
-    return value
 
 
 def check_key_text(value: str) -> str:
@@ -81,7 +70,7 @@ def _network(value: str) -> str:
         raise ValueError("is neither an address nor a network like 10.0.0.0/8, with no bit beyond its prefix") from None
 
 
-def _pem_file(value: str, info: ValidationInfo) -> str:
+def _pem_file(value: str, info: "ValidationInfo") -> str:
     """The whole path of a file. A relative one starts at the `folder` of the validation's context, or else here."""
     try:
         path = str(Path((info.context or {}).get("folder", ""), value).absolute())
@@ -132,33 +121,27 @@ def _time_zone(value: str) -> str:
         raise ValueError("is not the name of a time zone, like Europe/Berlin") from None
 
 
-Id = Annotated[str, AfterValidator(check_id), WithJsonSchema({"type": "string", "pattern": ID_PATTERN})]
-NO_BOOL = BeforeValidator(_no_bool)  # behind the bounds, or the JSON Schema would lose them
-Seconds = Annotated[float, Field(gt=0, le=_DAY, allow_inf_nan=False), NO_BOOL]
-SecondsOrZero = Annotated[float, Field(ge=0, le=_DAY, allow_inf_nan=False), NO_BOOL]
-Origin = Annotated[str, AfterValidator(checked_origin)]
-PublicUrl = Annotated[str, AfterValidator(_public_url)]
-TimeZone = Annotated[str, AfterValidator(_time_zone)]
-Host = Annotated[str, AfterValidator(_host)]
+Id = Annotated[str, Checked(check_id, {"pattern": ID_PATTERN})]
+Seconds = Annotated[float, Bounds(gt=0, le=_DAY)]
+SecondsOrZero = Annotated[float, Bounds(ge=0, le=_DAY)]
+PortNumber = Annotated[int, Bounds(ge=0, le=65535)]
+Days = Annotated[int, Bounds(ge=1, le=36_500)]
+Origin = Annotated[str, Checked(checked_origin)]
+PublicUrl = Annotated[str, Checked(_public_url)]
+TimeZone = Annotated[str, Checked(_time_zone)]
+Host = Annotated[str, Checked(_host)]
 Hosts = Annotated[
     tuple[Host, ...],
-    BeforeValidator(_one_or_several),
-    AfterValidator(_at_least_one),
-    WithJsonSchema(
-        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]},
-    ),
+    AsWritten(_one_or_several),
+    Checked(_at_least_one, {"type": ["string", "array"], "minItems": 1}),
 ]
-Network = Annotated[str, AfterValidator(_network)]
-CaFile = Annotated[str, AfterValidator(_pem_file)]
-Database = Annotated[str, AfterValidator(_database)]
-Label = Annotated[str, AfterValidator(check_label)]
-KeyText = Annotated[str, AfterValidator(check_key_text)]
-Digest = Annotated[str, AfterValidator(_digest), WithJsonSchema({"type": "string", "pattern": "^[0-9a-fA-F]{64}$"})]
-Moment = Annotated[datetime, BeforeValidator(moment), WithJsonSchema({"type": "string", "format": "date-time"})]
-EndpointGroups = Annotated[
-    tuple[EndpointGroup, ...],
-    Field(json_schema_extra={"minItems": 1, "uniqueItems": True}),
-    AfterValidator(_each_once),
-]
-Upstream = Annotated[str, AfterValidator(check_upstream)]
-UpstreamKey = Annotated[str, AfterValidator(check_upstream_key)]
+Network = Annotated[str, Checked(_network)]
+CaFile = Annotated[str, CheckedInContext(_pem_file)]
+Database = Annotated[str, Checked(_database)]
+Label = Annotated[str, Checked(check_label)]
+KeyText = Annotated[str, Checked(check_key_text)]
+Digest = Annotated[str, Checked(_digest, {"pattern": "^[0-9a-fA-F]{64}$"})]
+Moment = Annotated[datetime, AsWritten(moment)]
+EndpointGroups = Annotated[tuple[EndpointGroup, ...], Checked(_each_once, {"minItems": 1, "uniqueItems": True})]
+Upstream = Annotated[str, Checked(check_upstream)]
+UpstreamKey = Annotated[str, Checked(check_upstream_key)]

@@ -4,18 +4,18 @@ The JSON Schema of it is `config/gateway.schema.json`, written by `gguf-gateway 
 """
 
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_address
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from gateway.config import cross_field_rules
-from gateway.config.document import field_name
+from gateway.config.document import counted, field_name
 from gateway.config.placeholders import placeholders, refuse_placeholders
-from gateway.config.server_settings import Admin, Log, Probes, Server, ServerLimits, ServerTimeouts
+from gateway.config.section import Bounds
+from gateway.config.server_settings import Admin, Log, Probes, Server, ServerLimits, ServerTimeouts, is_loopback
 from gateway.config.setting_types import (
-    NO_BOOL,
     CaFile,
     Database,
     Digest,
@@ -23,14 +23,13 @@ from gateway.config.setting_types import (
     Id,
     KeyText,
     Label,
-    Model,
     Moment,
     Seconds,
     Upstream,
     UpstreamKey,
 )
 from gateway.config.usage_settings import LimitsEntry, Weight
-from gateway.config.validation_messages import add_field_errors, counted
+from gateway.config.validation_messages import add_field_errors
 from gateway.config.yaml_reader import read_yaml
 from gateway.core.account import Priority, digest_of
 from gateway.core.deployment import Limits, Status, Timeouts
@@ -51,8 +50,15 @@ __all__ = [
     "is_loopback",
     "json_schema",
     "parse",
+    "server_with",
     "warnings",
 ]
+
+
+class Model(BaseModel):
+    """The base of what becomes part of the registry: frozen, unknown fields forbidden."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class KeyEntry(Model):
@@ -129,10 +135,10 @@ class DeploymentTimeouts(Model):
 class DeploymentLimits(Model):
     """How much of one upstream is used at a time; the server's limits where left out."""
 
-    connections: Annotated[int, Field(ge=1, le=65536), NO_BOOL] | None = Field(
+    connections: Annotated[int, Bounds(ge=1, le=65536)] | None = Field(
         default=None, description="Requests that have a slot of the upstream at a time."
     )
-    waiting: Annotated[int, Field(ge=0, le=65536), NO_BOOL] | None = Field(
+    waiting: Annotated[int, Bounds(ge=0, le=65536)] | None = Field(
         default=None, description="Requests that wait for a place; one more is answered 503 at once."
     )
 
@@ -229,6 +235,12 @@ def parse(
     return settings
 
 
+def server_with(server: Server, **values: object) -> Server:
+    """The server's settings with some others. Raises ValidationError."""
+    as_they_are = {one.name: getattr(server, one.name) for one in fields(server)}
+    return TypeAdapter(Server).validate_python({**as_they_are, **values})
+
+
 def json_schema() -> dict[str, object]:
     """The JSON Schema of the configuration file, for editors."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Settings.model_json_schema()}
@@ -263,11 +275,3 @@ def warnings(settings: Settings) -> tuple[str, ...]:
     if "*" in settings.server.cors_origins:
         found.append("Web pages of every origin may call the gateway with a key (server.cors_origins).")
     return tuple(found)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address to listen on."""
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"

@@ -5,9 +5,8 @@ from ipaddress import ip_address
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
-
-from gateway.config.setting_types import NO_BOOL, CaFile, Id, Label, Model
+from gateway.config.section import Bounds, Checked, section, setting
+from gateway.config.setting_types import CaFile, Id, Label
 
 _DAY = 86_400.0
 _DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+").fullmatch
@@ -50,69 +49,73 @@ def _scopes(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
-SessionSeconds = Annotated[float, Field(ge=60, le=366 * _DAY, allow_inf_nan=False), NO_BOOL]
-Given = Annotated[str, Field(min_length=1, max_length=2048)]
-Domain = Annotated[str, AfterValidator(_domain)]
+SessionSeconds = Annotated[float, Bounds(ge=60, le=366 * _DAY)]
+Given = Annotated[str, Bounds(min_length=1, max_length=2048)]
+Domain = Annotated[str, Checked(_domain)]
 
 
-class Sessions(Model):
+@section
+class Sessions:
     """When a session ends by itself."""
 
-    idle: SessionSeconds = Field(
+    idle: SessionSeconds = setting(
         default=12 * 3600.0, description="Seconds without a request after which a session ends."
     )
-    longest: SessionSeconds = Field(
+    longest: SessionSeconds = setting(
         default=30 * _DAY, description="Seconds after which a session ends in any case, and its person signs in anew."
     )
 
 
-class Grant(Model):
+@section
+class Grant:
     """What somebody is given who signs in, for their e-mail's domain or for a group they are in."""
 
-    role: Literal["admin", "member"] = Field(default="member", description="What they are: `admin` or `member`.")
-    accounts: tuple[Id, ...] = Field(default=(), description="The accounts they belong to.")
+    role: Literal["admin", "member"] = setting(default="member", description="What they are: `admin` or `member`.")
+    accounts: tuple[Id, ...] = setting(default=(), description="The accounts they belong to.")
 
 
-class OpenIdConnect(Model):
+@section
+class OpenIdConnect:
     """The provider of OpenID Connect by which people sign in."""
 
-    issuer: Annotated[str, AfterValidator(_issuer)] = Field(
+    issuer: Annotated[str, Checked(_issuer)] = setting(
         description="The provider's issuer, exactly as it writes it; below it is `/.well-known/openid-configuration`."
     )
-    client_id: Given = Field(description="What the provider calls this gateway.")
-    client_secret: Given | None = Field(
+    client_id: Given = setting(description="What the provider calls this gateway.")
+    client_secret: Given | None = setting(
         default=None,
         repr=False,
         description="The gateway's secret at the provider, best as `${NAME}` from the environment; none for a public "
         "client.",
     )
-    ca_file: CaFile | None = Field(
+    ca_file: CaFile | None = setting(
         default=None,
         description="PEM file to verify the provider's certificate with, instead of the system's authorities.",
     )
-    label: Label = Field(default="OpenID Connect", description="What the button says: `Sign in with …`.")
-    scopes: Annotated[tuple[str, ...], AfterValidator(_scopes)] = Field(
+    label: Label = setting(default="OpenID Connect", description="What the button says: `Sign in with …`.")
+    scopes: Annotated[tuple[str, ...], Checked(_scopes)] = setting(
         default=("openid", "email", "profile"), description="What the provider is asked for; `openid` always."
     )
-    domains: dict[Domain, Grant] = Field(
+    domains: dict[Domain, Grant] = setting(
         default_factory=dict,
         description="What somebody is given at the first sign-in whose verified e-mail address is in a domain.",
     )
-    groups: dict[Given, Grant] = Field(
+    groups: dict[Given, Grant] = setting(
         default_factory=dict, description="What the members of a group are given, anew at each sign-in."
     )
-    groups_claim: Given = Field(
+    groups_claim: Given = setting(
         default="groups", description="The claim that lists somebody's groups; a dot goes into an object."
     )
-    sign_out: bool = Field(
+    sign_out: bool = setting(
         default=False,
         description="Whether who signs out here is signed out at the provider, too (RP-Initiated Logout).",
     )
 
 
-class SignIn(Model):
+@section
+class SignIn:
     """How people sign in to the team's pages, and for how long."""
 
-    sessions: Sessions = Field(default=Sessions(), description="When a session ends by itself.")
-    password: bool = Field(default=True, description="Whether people may sign in with a password, too.")
-    oidc: OpenIdConnect | None = Field(default=None, description="The provider of OpenID Connect, if there is one.")
+    sessions: Sessions = setting(default=Sessions(), description="When a session ends by itself.")
+    password: bool = setting(default=True, description="Whether people may sign in with a password, too.")
+    oidc: OpenIdConnect | None = setting(default=None, description="The provider of OpenID Connect, if there is one.")

@@ -3,25 +3,25 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from pydantic import Field
-
-from gateway.config.setting_types import NO_BOOL, Id, Model
+from gateway.config.section import Bounds, section, setting
+from gateway.config.setting_types import Id
 from gateway.core.rate_limits import Measure, RateLimit, SubjectKind
 
 _MOST = 10**15  # tokens a month: beyond all that are made
-Amount = Annotated[int, Field(ge=1, le=_MOST), NO_BOOL]
-Weight = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False), NO_BOOL]
+Amount = Annotated[int, Bounds(ge=1, le=_MOST)]
+Weight = Annotated[float, Bounds(gt=0, le=1000)]
 
 
-class LimitValues(Model):
+@section
+class LimitValues:
     """How much may be used; what is left out is not limited."""
 
-    concurrent_requests: Amount | None = Field(default=None, description=Measure.CONCURRENT_REQUESTS.description)
-    requests_per_minute: Amount | None = Field(default=None, description=Measure.REQUESTS_PER_MINUTE.description)
-    tokens_per_minute: Amount | None = Field(default=None, description=Measure.TOKENS_PER_MINUTE.description)
-    tokens_per_day: Amount | None = Field(default=None, description=Measure.TOKENS_PER_DAY.description)
-    tokens_per_month: Amount | None = Field(default=None, description=Measure.TOKENS_PER_MONTH.description)
-    shadow: tuple[Measure, ...] = Field(
+    concurrent_requests: Amount | None = setting(default=None, description=Measure.CONCURRENT_REQUESTS.description)
+    requests_per_minute: Amount | None = setting(default=None, description=Measure.REQUESTS_PER_MINUTE.description)
+    tokens_per_minute: Amount | None = setting(default=None, description=Measure.TOKENS_PER_MINUTE.description)
+    tokens_per_day: Amount | None = setting(default=None, description=Measure.TOKENS_PER_DAY.description)
+    tokens_per_month: Amount | None = setting(default=None, description=Measure.TOKENS_PER_MONTH.description)
+    shadow: tuple[Measure, ...] = setting(
         default=(), description="Which of these are counted and shown, but not enforced yet."
     )
 
@@ -33,10 +33,11 @@ class LimitValues(Model):
                 yield measure, amount
 
 
+@section
 class LimitsEntry(LimitValues):
     """How much a key or an account may use: of all deployments together, and of each that is named."""
 
-    deployments: dict[Id, LimitValues] = Field(
+    deployments: dict[Id, LimitValues] = setting(
         default_factory=dict, description="Limits on single deployments, by their id, beside those on all together."
     )
 

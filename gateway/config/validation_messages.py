@@ -1,10 +1,11 @@
-"""A model's errors in sentences for the person who wrote the file, and numbers of things. Pure: no I/O.
+"""A model's errors in sentences for the person who wrote the file. Pure: no I/O.
 
 No sentence quotes the value: a misplaced value may be a key.
 """
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from typing import get_args
 
 from pydantic import BaseModel, ValidationError
@@ -33,12 +34,8 @@ _SENTENCES = {
     "tuple_type": "must be a list, with lines like `- ...`",
     "dict_type": "must be a mapping, with lines like `name: ...`",
     "model_type": "must be a mapping, with lines like `name: ...`",
+    "dataclass_type": "must be a mapping, with lines like `name: ...`",
 }
-
-
-def counted(number: int, thing: str) -> str:
-    """`1 key`, `2 keys`."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def suggested(name: str, known: Iterable[str], least: float = 0.6) -> str:
@@ -51,22 +48,22 @@ def suggested(name: str, known: Iterable[str], least: float = 0.6) -> str:
     return f"; did you mean `{written[near[0]]}`?" if near else ""
 
 
-def add_field_errors(document: Document, error: ValidationError, model: type[BaseModel]) -> None:
+def add_field_errors(document: Document, error: ValidationError, model: type) -> None:
     """Note every error of a failed validation in the document, at its field's line."""
     for path, sentence in sentences(error, model):
         document.add_error(path, sentence)
 
 
-def sentences(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Path, str]]:
+def sentences(error: ValidationError, model: type) -> Iterator[tuple[Path, str]]:
     """Every error of a failed validation: the field's path, and what is wrong with it."""
     for detail in error.errors(include_url=False, include_input=True):
         path = tuple(part for part in detail["loc"] if part != "[key]")
         yield path, _sentence(detail, path, model)
 
 
-def _sentence(detail: ErrorDetails, path: Path, model: type[BaseModel]) -> str:
+def _sentence(detail: ErrorDetails, path: Path, model: type) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
-    if kind == "extra_forbidden":
+    if kind in {"extra_forbidden", "unexpected_keyword_argument"}:
         return _unknown(path, model)
     if kind == "value_error":
         return str(context["error"])
@@ -75,23 +72,31 @@ def _sentence(detail: ErrorDetails, path: Path, model: type[BaseModel]) -> str:
     return _SENTENCES.get(kind, "is not valid").format_map(context)
 
 
-def _unknown(path: Path, model: type[BaseModel]) -> str:
-    name, known = str(path[-1]), list(_model_at(path[:-1], model).model_fields)
+def _unknown(path: Path, model: type) -> str:
+    name, known = str(path[-1]), list(_settings_of(_model_at(path[:-1], model)))
     if ":" in name:
         return "unknown setting; is a space missing after a colon?"
     return "unknown setting" + (suggested(name, known) or f"; valid settings: {', '.join(known)}")
 
 
-def _model_at(path: Path, model: type[BaseModel]) -> type[BaseModel]:
+def _model_at(path: Path, model: type) -> type:
     """The model whose fields are at `path`: through the fields of models and the values of mappings and lists."""
     for part in path:
-        if part in model.model_fields:
-            model = _innermost(model.model_fields[str(part)].annotation) or model
+        settings = _settings_of(model)
+        if part in settings:
+            model = _innermost(settings[str(part)]) or model
     return model
 
 
-def _innermost(annotation: object) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _settings_of(model: type) -> Mapping[str, object]:
+    """What a model's settings are annotated with, or a section's."""
+    if issubclass(model, BaseModel):
+        return {name: field.annotation for name, field in model.model_fields.items()}
+    return {field.name: field.type for field in fields(model)} if is_dataclass(model) else {}
+
+
+def _innermost(annotation: object) -> type | None:
+    if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or is_dataclass(annotation)):
         return annotation
     found = (_innermost(argument) for argument in get_args(annotation))
     return next((model for model in found if model is not None), None)

@@ -13,9 +13,8 @@ import yaml
 from yaml.constructor import SafeConstructor
 from yaml.resolver import Resolver
 
-from gateway.config.document import Document, Path, SourceError
+from gateway.config.document import MAX_CHARS, Document, Path, SourceError
 
-MAX_CHARS = 5_000_000
 _MAX_DEPTH = 32
 _MAX_ALIASED = 10_000
 _ENVIRONMENT = re.compile(r"\$\{([^}]*)\}")

@@ -5,22 +5,22 @@ import os
 import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from gateway.config.document import SourceError
-from gateway.config.settings import Settings, parse
-from gateway.config.validation_messages import counted
-from gateway.config.yaml_reader import MAX_CHARS
-from gateway.core.account import Account, Key
-from gateway.core.deployment import Deployment
+from gateway.config.document import MAX_CHARS, SourceError
+from gateway.config.server_settings import Server
 from gateway.core.file_signature import Signature, signature_of
-from gateway.core.rate_limits import RateLimit, SubjectKind
 from gateway.registry.base import Snapshot
+from gateway.registry.file_content import FileContent, content_of
 from gateway.registry.reloading import INTERVAL, WatchingRegistry, log
 
+if TYPE_CHECKING:
+    from gateway.config.settings import Settings
+
+_PARSER = "gateway.config.settings"  # which takes 70 ms and 9 MB to load: a gateway that starts has it done elsewhere
 _SQLITE = b"SQLite format 3\0"  # how every such file begins (sqlite.org/fileformat)
 # Seconds for which a file must not have changed: who writes it in pieces may pause for half a second, and each of them
 # may be valid. Together with the interval, less than the second within which an edit is in force.
@@ -38,56 +38,34 @@ _LIVE = (
 )
 
 
-def read_settings(path: Path, environ: Mapping[str, str] | None = None, hosts: Sequence[str] = ()) -> Settings:
+def read_settings(path: Path, environ: Mapping[str, str] | None = None, hosts: Sequence[str] = ()) -> "Settings":
     """The settings of a configuration file. Raises SourceError with every error in it.
 
     It is read as for a gateway that listens on `hosts`, if they are given.
     """
-    return _parse(path, _read(path), environ, hosts)
+    return settings_in(read_bytes(path), path, environ, hosts)
 
 
-def snapshot_of(settings: Settings) -> Snapshot:
-    """What a configuration with its accounts inside says. A key's id is `account/name`."""
-    deployments = (
-        Deployment(
-            id=name,
-            account=entry.account,
-            upstream=entry.upstream,
-            upstream_key=entry.upstream_key,
-            status=entry.status,
-            timeouts=entry.timeouts.over(settings.server.timeouts),
-            limits=entry.limits.over(settings.server.limits),
-            ping=entry.ping,
-            ca_file=entry.ca_file,
-            endpoints=entry.endpoints,
-        )
-        for name, entry in settings.deployments.items()
-    )
-    accounts = (Account(name, weight=owner.weight) for name, owner in settings.accounts.items())
-    return replace(
-        Snapshot.of(_keys(settings), deployments, accounts),
-        limits=MappingProxyType({limit.id: limit for limit in _limits(settings)}),
-    )
+class ReadFile(NamedTuple):
+    """A configuration file that was read: what it says, and by which bytes."""
 
-
-def content_of(settings: Settings) -> str:
-    """How many accounts, keys and deployments there are, in words."""
-    keys = sum(len(account.keys) for account in settings.accounts.values())
-    content = ((len(settings.accounts), "account"), (keys, "key"), (len(settings.deployments), "deployment"))
-    return ", ".join(counted(number, thing) for number, thing in content)
+    raw: bytes
+    content: FileContent
 
 
 class _Understood(NamedTuple):
-    settings: Settings
+    content: FileContent
+    settings: "Settings | None"
     snapshot: Snapshot
-    is_new: bool  # the settings are others than before
+    is_new: bool  # it says something else than before
 
 
 class YamlRegistry(WatchingRegistry):
     """Serves what a YAML file says; an edit takes effect within a second.
 
-    `settings` is the newest valid content. An edit that is invalid, half-written, unreadable or gone changes
-    nothing but `problem`.
+    `content` is the newest that was valid, and `settings` the same as it was written; None as long as it is what
+    somebody else has read `before`. An edit that is invalid, half-written, unreadable or gone changes nothing but
+    `problem`.
     """
 
     def __init__(
@@ -96,16 +74,19 @@ class YamlRegistry(WatchingRegistry):
         environ: Mapping[str, str] | None = None,
         interval: float = INTERVAL,
         hosts: Sequence[str] = (),
+        before: ReadFile | None = None,
     ) -> None:
         super().__init__(str(path), interval)
-        self.settings = Settings()
+        self.content = FileContent()
+        self.settings: Settings | None = None
         self._path = path
         self.source = f"file {path.absolute()}"
         self._environ = os.environ if environ is None else environ
         self._hosts = hosts
         self._signature: Signature | None = (0,)
-        self._content: bytes | None = None
-        self._started: Settings | None = None
+        self._before = before
+        self._raw: bytes | None = None
+        self._started: Server | None = None
         self._told: list[str] = []
 
     async def look(self) -> None:
@@ -114,37 +95,43 @@ class YamlRegistry(WatchingRegistry):
         if signature == self._signature and self.problem is None and not _fresh(signature):
             return
         if self._started is not None and signature != self._signature:
+            await asyncio.to_thread(import_module, _PARSER)  # while the file settles
             is_told = await self.is_told_within(_seconds_to_settle(signature))
             settled = await asyncio.to_thread(signature_of, self._path)
             if self.is_closing or (settled != signature and not is_told):
                 return
             signature = settled
         self._signature = signature
-        content = await asyncio.to_thread(_read, self._path)
-        if content == self._content and self.problem is None:
+        raw = await asyncio.to_thread(read_bytes, self._path)
+        if raw == self._raw and self.problem is None:
             return
-        self._content = content
-        self._take(await asyncio.to_thread(self._understand, content))
+        self._raw = raw
+        self._take(await asyncio.to_thread(self._understand, raw))
 
-    def _understand(self, content: bytes) -> "_Understood":
-        """What the content says. It is compared with what was there in a thread, too: there may be very much of it."""
-        settings = _parse(self._path, content, self._environ, self._hosts)
-        if settings.database is not None:
-            raise SourceError(f"{self._path}: the file names a database now; start the gateway again to use it")
-        return _Understood(settings, snapshot_of(settings).reusing(self.snapshot), settings != self.settings)
+    def _understand(self, raw: bytes) -> _Understood:
+        """What the file says. It is compared with what was there in a thread, too: there may be very much of it."""
+        settings = None
+        if self._before is not None and self._before.raw == raw:
+            content = self._before.content
+        else:
+            settings = settings_in(raw, self._path, self._environ, self._hosts)
+            if settings.database is not None:
+                raise SourceError(f"{self._path}: the file names a database now; start the gateway again to use it")
+            content = content_of(settings)
+        self._before = None
+        return _Understood(content, settings, content.snapshot().reusing(self.snapshot), content != self.content)
 
-    def _take(self, found: "_Understood") -> None:
-        settings = found.settings
+    def _take(self, found: _Understood) -> None:
         if self._started is None:
-            self._started = settings
+            self._started = found.content.server
         elif found.is_new or self.problem is not None:
-            log.info("%s is in force: %s", self._path, content_of(settings))
-        self.settings = settings
-        self._tell_what_waits(self._started, settings)
+            log.info("%s is in force: %s", self._path, found.content.in_numbers())
+        self.content, self.settings = found.content, found.settings
+        self._tell_what_waits(self._started, found.content.server)
         self.replace(found.snapshot)
 
-    def _tell_what_waits(self, started: Settings, settings: Settings) -> None:
-        before, now = dict(_flat(started.server.model_dump())), dict(_flat(settings.server.model_dump()))
+    def _tell_what_waits(self, started: Server, server: Server) -> None:
+        before, now = dict(_flat(asdict(started))), dict(_flat(asdict(server)))
         names = dict.fromkeys((*now, *before))  # a section that is left out has none
         waiting = [f"server.{name}" for name in names if now.get(name) != before.get(name) and name not in _LIVE]
         if waiting and waiting != self._told:
@@ -152,38 +139,22 @@ class YamlRegistry(WatchingRegistry):
         self._told = waiting
 
 
-def _keys(settings: Settings) -> Iterator[Key]:
-    for account, owner in settings.accounts.items():
-        for entry in owner.keys:
-            yield Key(
-                f"{account}/{entry.name}",
-                entry.name,
-                account,
-                entry.digest,
-                entry.expires_at,
-                priority=entry.priority,
-                weight=entry.weight,
-            )
+def settings_in(
+    raw: bytes, path: Path, environ: Mapping[str, str] | None = None, hosts: Sequence[str] = ()
+) -> "Settings":
+    """The settings in these bytes of the file at `path`; else as `read_settings`."""
+    from gateway.config.settings import parse
 
-
-def _limits(settings: Settings) -> Iterator[RateLimit]:
-    for account, owner in settings.accounts.items():
-        yield from owner.limits.over(SubjectKind.ACCOUNT, account)
-        for entry in owner.keys:
-            yield from entry.limits.over(SubjectKind.KEY, f"{account}/{entry.name}")
-
-
-def _parse(path: Path, content: bytes, environ: Mapping[str, str] | None, hosts: Sequence[str]) -> Settings:
     try:
-        text = content.decode("utf-8-sig")
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        line = raw.count(b"\n", 0, error.start) + 1
         raise SourceError(f"{path}:{line}: the file is not UTF-8") from error
     return parse(text, str(path), os.environ if environ is None else environ, path.parent, hosts)
 
 
-def _read(path: Path) -> bytes:
-    """The content of a regular file of acceptable size; a pipe or a device would hang the reader."""
+def read_bytes(path: Path) -> bytes:
+    """The content of a regular file of acceptable size; a pipe would hang the reader. Raises SourceError."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise SourceError(f"{path}: is not a file")

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from gateway.config.settings import Server
+from gateway.config.server_settings import Server
 from gateway.core.http.cors import Cors
 from gateway.core.http.forwarding import TrustedProxies
 from gateway.core.notifier import Notifier

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from aiohttp import http_exceptions, web
 
-from gateway.config.settings import Server
+from gateway.config.server_settings import Server
 from gateway.core import errors
 from gateway.core.errors import Refusal
 from gateway.proxy import aiohttp_internals

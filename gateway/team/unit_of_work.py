@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.config.settings import Server
+from gateway.config.server_settings import Server
 from gateway.core.rate_limits import RateLimit
 from gateway.registry.database.engine import database_url, engine_for, in_sentences, name_of
 from gateway.registry.database.transaction import Transaction

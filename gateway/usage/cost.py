@@ -1,5 +1,7 @@
 """What use costs, by the prices of `server.usage.prices`. Pure: no I/O."""
 
+from dataclasses import fields
+
 from gateway.config.price_settings import PriceList, Prices
 
 _TOKENS = 1_000_000  # that a price is for
@@ -11,7 +13,7 @@ def prices_of(prices: Prices, deployment: str) -> PriceList:
     own = prices.deployments.get(deployment)
     if own is None:
         return prices
-    return PriceList.model_validate({name: _either(own, prices, name) for name in PriceList.model_fields})
+    return PriceList(**{one.name: _either(own, prices, one.name) for one in fields(PriceList)})
 
 
 def cost_of(

@@ -159,13 +159,14 @@ def _kind(field: dict[str, Any], schema: dict[str, Any]) -> str:
     least, above, most = field.get("minimum"), field.get("exclusiveMinimum"), field.get("maximum")
     bounds = [f"{least:g} or more" if least is not None else "", f"above {above:g}" if above is not None else ""]
     bounds.append(f"at most {most:.10g}" if most is not None else "")
+    first = field["type"][0] if isinstance(field["type"], list) else field["type"]
     kind = {
         "string": "text",
         "integer": "whole number",
         "number": "number",
         "array": "list",
         "boolean": "`true` or `false`",
-    }[field["type"]]
+    }[first]
     kind = {"date-time": "date and time"}.get(field.get("format", ""), kind)
     return ", ".join([kind, *filter(None, bounds)])
 

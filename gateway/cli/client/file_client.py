@@ -13,7 +13,8 @@ from gateway.cli.client.team_client import TeamClient
 from gateway.config.settings import Settings
 from gateway.core.deployment import Deployment as StoredDeployment
 from gateway.registry.base import ChangeError
-from gateway.registry.yaml_file import YamlRegistry, snapshot_of
+from gateway.registry.file_content import content_of
+from gateway.registry.yaml_file import YamlRegistry
 from gateway.team.models.accounts import Account
 from gateway.team.models.common import Page
 from gateway.team.models.deployments import Deployment, LimitsShown, TimeoutsShown
@@ -31,7 +32,7 @@ class FileClient(TeamClient):
         self._path = path
         self._name = str(path)
         self._zone = ZoneInfo(settings.server.time_zone)
-        self._snapshot = snapshot_of(settings)
+        self._snapshot = content_of(settings).snapshot()
 
     async def perform(
         self,

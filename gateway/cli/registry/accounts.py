@@ -10,7 +10,8 @@ import click
 from gateway.cli.output import as_json, print_json, print_table, say, when
 from gateway.cli.registry.shared_options import request_of
 from gateway.cli.registry.target import Target, with_target
-from gateway.config.validation_messages import counted, suggested
+from gateway.config.document import counted
+from gateway.config.validation_messages import suggested
 from gateway.registry.base import ChangeError
 from gateway.team.models.accounts import Account, AccountChange, NewAccount, RemovedAccount
 from gateway.team.models.common import PageQuery

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
-from gateway.config.settings import Server, is_loopback
+from gateway.config.server_settings import Server, is_loopback
 
 _SECONDS = 1.0  # for a connection, and for each part of the answer: somebody sits and waits
 _MOST_BYTES = 64 * 1024 * 1024

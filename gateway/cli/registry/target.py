@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from gateway.cli.arguments import FILE, gateway_url
 from gateway.cli.registry.shared_options import as_option
 from gateway.cli.secret import read_secret
-from gateway.config.settings import is_loopback
+from gateway.config.server_settings import is_loopback
 from gateway.registry.base import ChangeError
 from gateway.team.operation_error import NOT_VALID, FieldError, Invalid
 

@@ -80,6 +80,8 @@ class FileFollower:
 
     async def _apply(self, after: Snapshot) -> None:
         before, settings = self._taken, self._file.settings
+        if settings is None:
+            raise AssertionError("nobody but this process reads the file")
         changed = {name for name, one in after.deployments.items() if before.deployments.get(name) != one}
         entries = {name: entry for name, entry in settings.deployments.items() if name in changed}
         async with self._database.change(_HAND) as unit:

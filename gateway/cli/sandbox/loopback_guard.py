@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
-from gateway.config.settings import is_loopback
+from gateway.config.server_settings import is_loopback
 
 _PORT = re.compile(r":[0-9]+$")
 _BY_THE_USER = "none"  # Sec-Fetch-Site of an address that was typed in; a page has another

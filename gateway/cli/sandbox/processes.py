@@ -24,7 +24,7 @@ from gateway.cli.sandbox.team import team_database
 from gateway.cli.sandbox.traffic.history import write_history
 from gateway.cli.sandbox.traffic.playing import SandboxTraffic
 from gateway.cli.sandbox.traffic.team import gather_team
-from gateway.config.settings import Server
+from gateway.config.server_settings import Server
 from gateway.registry.yaml_file import read_settings
 from gateway.server.process.listen_address import Reached, check_free
 from gateway.server.process.run import serve

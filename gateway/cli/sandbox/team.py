@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.cli.client.local_client import user_name
-from gateway.config.settings import Server
+from gateway.config.server_settings import Server
 from gateway.registry.database.database_registry import SqlRegistry
 from gateway.registry.database.engine import database_url
 from gateway.registry.database.migrate import prepare

@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Protocol
 
-from gateway.config.document import SourceError
-from gateway.config.validation_messages import counted
+from gateway.config.document import SourceError, counted
 from gateway.registry.database.rows import Defaults, Read
 from gateway.registry.database.sqlite_file import place_of
 from gateway.registry.database.sqlite_reader import SqliteReader

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from gateway import __version__
-from gateway.config.settings import Server
+from gateway.config.server_settings import Server
 from gateway.core import errors
 from gateway.core.errors import Refusal
 from gateway.core.notifier import Notifier

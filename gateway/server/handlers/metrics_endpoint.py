@@ -11,7 +11,7 @@ from time import monotonic
 
 from aiohttp import hdrs, web
 
-from gateway.config.settings import Server
+from gateway.config.server_settings import Server
 from gateway.core import errors
 from gateway.core.deployment import Deployment, Status
 from gateway.core.exchange import EXCHANGE, Ending

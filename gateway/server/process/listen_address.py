@@ -4,10 +4,10 @@ import errno
 import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from gateway.config.settings import Server
+from gateway.config.server_settings import Server
 
 PORT, ADMIN_PORT = "--port", "server.admin.port"  # what another port is chosen with
 _TRIES = 20  # to find a port that is free on all addresses, where any port will do
@@ -55,15 +55,15 @@ def reserve(server: Server) -> tuple[Server, Reached, list[socket.socket]]:
     if sys.platform != "linux":
         raise ListenError("server.workers above 1 needs Linux, whose kernel shares a port out among processes.")
     held = open_sockets(server.host, server.port)
-    ports: dict[str, object] = {"port": port_of(held[0])}
+    server = replace(server, port=port_of(held[0]))
     operators: list[socket.socket] = []
     if server.admin is not None:
         operators = open_sockets(server.admin.host, server.admin.port, ADMIN_PORT)
-        ports["admin"] = server.admin.model_copy(update={"port": port_of(operators[0])})
+        server = replace(server, admin=replace(server.admin, port=port_of(operators[0])))
     for one in (*held, *operators):
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     urls, admin_urls = (tuple(url_of(one.getsockname()) for one in some) for some in (held, operators))
-    return server.model_copy(update=ports), Reached(urls, admin_urls), held + operators
+    return server, Reached(urls, admin_urls), held + operators
 
 
 def open_sockets(hosts: Sequence[str], port: int, setting: str = PORT, *, shared: bool = False) -> list[socket.socket]:

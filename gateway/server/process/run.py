@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.config.settings import Server
+from gateway.config.server_settings import Server
 from gateway.core.worker_group import ALONE, WorkerGroup
 from gateway.proxy.relay import RELAY, Relay
 from gateway.registry.base import Registry

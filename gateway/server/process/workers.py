@@ -17,7 +17,7 @@ from functools import partial
 from time import monotonic
 from typing import NamedTuple
 
-from gateway.config.settings import Server
+from gateway.config.server_settings import Server
 from gateway.core.worker_group import ALONE, WorkerGroup
 from gateway.server.process.heartbeat import LOOK_SECONDS, Heartbeat, beat
 from gateway.server.process.listen_address import Reached, reserve

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from gateway.config.document import SourceError
-from gateway.config.settings import Server
+from gateway.config.server_settings import Server
 from gateway.config.sign_in_settings import SignIn
 from gateway.core import errors, team_errors
 from gateway.core.errors import Refusal

@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, SecretStr
 
-from gateway.config.setting_types import NO_BOOL, CaFile, EndpointGroups, Id, Seconds, Upstream
+from gateway.config.section import NO_BOOL
+from gateway.config.setting_types import CaFile, EndpointGroups, Id, Seconds, Upstream
 from gateway.config.settings import DeploymentEntry
 from gateway.core.deployment import Status
 from gateway.core.endpoints import EndpointGroup

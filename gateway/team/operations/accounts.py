@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.config.validation_messages import counted, suggested
+from gateway.config.document import counted
+from gateway.config.validation_messages import suggested
 from gateway.registry.database.rows import key_of
 from gateway.registry.database.tables import accounts, deployments, keys
 from gateway.registry.database.team_tables import key_uses, memberships

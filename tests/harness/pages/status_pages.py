@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from gateway.config.settings import Probes, Server
+from gateway.config.settings import Probes, Server, server_with
 from gateway.core.account import Key, digest_of
 from gateway.core.deployment import Deployment
 from gateway.registry.base import Registry, Snapshot, SourceProblem
@@ -84,7 +84,7 @@ async def serving(deployments: Iterable[Deployment] = (), **settings: object) ->
     """A gateway that serves `deployments`; `settings` are fields of the `server:` section."""
     registry = ToldRegistry()
     registry.say(*deployments)
-    server = Server.model_validate({"port": 0, "probes": Probes(interval=0.1), **settings})
+    server = server_with(Server(port=0, probes=Probes(interval=0.1)), **settings)
     gateway = Gateway(registry, server)
     await gateway.start()
     try:

@@ -12,7 +12,7 @@ from aiohttp import web
 from pydantic import BaseModel
 from sqlalchemy import select
 
-from gateway.config.settings import Probes, Server
+from gateway.config.settings import Probes, Server, server_with
 from gateway.registry.database.database_registry import SqlRegistry
 from gateway.registry.database.engine import database_url
 from gateway.registry.database.migrate import prepare
@@ -88,7 +88,7 @@ async def team_serving(folder: Path, *accounts: str, **settings: object) -> Asyn
     """A gateway with a database in `folder` that has these accounts; `settings` are fields of `server:`."""
     place = folder / "gateway.db"
     await prepare(database_url(place), create=True)
-    server = Server.model_validate({"port": 0, "probes": Probes(interval=0.1), **settings})
+    server = server_with(Server(port=0, probes=Probes(interval=0.1)), **settings)
     runner = Runner(create_app(server, SqlRegistry(place)), server)
     await runner.setup()
     await web.TCPSite(runner, server.host[0], 0).start()

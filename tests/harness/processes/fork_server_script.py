@@ -25,7 +25,9 @@ _USED = (
     "gateway.cli.team.people",
     "gateway.cli.team.tokens",
     "gateway.cli.serve",
+    "gateway.cli.serving",
     "gateway.registry.database.database_registry",
+    "gateway.registry.start_configuration",
     "gateway.cli.client.local_client",
     "sqlalchemy.dialects.sqlite.aiosqlite",
 )

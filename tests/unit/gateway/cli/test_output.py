@@ -119,8 +119,9 @@ def test_what_the_encoding_cannot_say_is_replaced_and_in_json_escaped() -> None:
 
 _AS_NOBODY = """
 import os, sys  # imported first: the code may be hidden from that user, too
-from gateway.cli import check, main, serve
+from gateway.cli import check, main, serve, serving
 from gateway.cli.registry import deployments, import_command, keys
+from gateway.registry import start_configuration
 from gateway.registry.database import database_registry
 if os.geteuid() == 0:
     os.setgroups([])

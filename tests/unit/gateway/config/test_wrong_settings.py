@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.document import SourceError
+from gateway.config.document import MAX_CHARS, SourceError
 from gateway.config.settings import parse
-from gateway.config.yaml_reader import MAX_CHARS
 from tests.unit.gateway.config.settings_texts import CANARY, GOOD, errors_of
 
 

@@ -12,7 +12,8 @@ from sqlalchemy import make_url
 from gateway.config.document import SourceError
 from gateway.registry.database.database_registry import SqlRegistry
 from gateway.registry.database.engine import name_of
-from gateway.registry.factory import cautions, registry_of
+from gateway.registry.factory import registry_of
+from gateway.registry.start_configuration import cautions, read_configuration
 from gateway.registry.yaml_file import read_settings
 from tests.harness.storage.changes import changing
 from tests.harness.storage.databases import refused, rows
@@ -119,7 +120,7 @@ def test_a_password_is_not_part_of_a_databases_name() -> None:
 def test_a_relative_path_starts_at_the_configurations_folder(tmp_path: Path) -> None:
     config = tmp_path / "gateway.yaml"
     config.write_text("database: sqlite+aiosqlite:///gateway.db")
-    registry = registry_of(read_settings(config), config)
+    registry = registry_of(read_configuration(config), config)
     assert isinstance(registry, SqlRegistry)
     assert registry.name == str(tmp_path / "gateway.db")
 

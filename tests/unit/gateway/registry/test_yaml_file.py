@@ -11,8 +11,9 @@ import pytest
 import trustme
 
 from gateway.config.document import SourceError
-from gateway.registry.factory import cautions
-from gateway.registry.yaml_file import YamlRegistry, read_settings, snapshot_of
+from gateway.registry.file_content import content_of
+from gateway.registry.start_configuration import cautions
+from gateway.registry.yaml_file import YamlRegistry, read_settings
 from tests.harness.patience import PATIENCE
 from tests.harness.storage.config_files import GOOD, KEY, written
 from tests.harness.storage.registries import accepts, in_force, opened
@@ -198,7 +199,7 @@ async def test_settings_follow_and_those_that_wait_for_a_start_are_named_once(
         async def edit(server: str) -> None:
             path.write_text(f"server: {server}\n" + GOOD)
 
-        await in_force(registry, edit("{port: 81}"), lambda: registry.settings.server.port == 81)
+        await in_force(registry, edit("{port: 81}"), lambda: registry.content.server.port == 81)
         limits = "{port: 81, timeouts: {silence: 5}}"
         await in_force(registry, edit(limits), lambda: registry.snapshot.deployments["demo"].timeouts.silence == 5)
     said = [record.getMessage() for record in caplog.records if "next start" in record.getMessage()]
@@ -254,7 +255,7 @@ def test_the_id_of_a_key_is_its_account_and_its_name(path: Path) -> None:
     path.write_text(
         "accounts: {acme: {keys: [{name: ci, key: gw_12345678}]}, b: {keys: [{name: ci, key: gw_87654321}]}}"
     )
-    assert [key.id for key in snapshot_of(read_settings(path, {})).keys.values()] == ["acme/ci", "b/ci"]
+    assert [key.id for key in content_of(read_settings(path, {})).snapshot().keys.values()] == ["acme/ci", "b/ci"]
 
 
 @pytest.mark.parametrize(

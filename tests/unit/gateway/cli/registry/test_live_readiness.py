@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.registry.live_readiness import url_of
-from gateway.config.settings import Server
+from gateway.config.settings import Server, server_with
 from tests.harness.patience import wait_until
 from tests.harness.processes.commands import CommandProcess
 from tests.harness.processes.gateway_process import GatewayProcess
@@ -166,4 +166,4 @@ def test_the_limits_listed_are_those_of_the_configured_server(filled: CommandPro
     ],
 )
 def test_a_gateway_is_asked_where_this_machine_reaches_it(host: str, url: str) -> None:
-    assert url_of(Server.model_validate({"host": host, "port": 80})) == url
+    assert url_of(server_with(Server(), host=host, port=80)) == url

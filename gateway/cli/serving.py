@@ -1,0 +1,44 @@
+"""What follows the command `serve`: the gateway, until it is told to stop. To import this takes most of a start."""
+
+import logging
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from gateway.registry.factory import Configuration, registry_of
+from gateway.server.http_server import UnfitAiohttpError
+from gateway.server.process.listen_address import ListenError, Reached
+from gateway.server.process.run import run
+from gateway.server.process.run import serve as serve_until_stopped
+from gateway.server.process.workers import fork_workers
+from gateway.telemetry import logs
+
+log = logging.getLogger("gateway")
+
+
+def serve_configuration(path: Path, read: Callable[[], Configuration], stop_pipe: int | None) -> None:
+    """Serve what `read` gives, which is what the file at `path` says. Raises SourceError, and a click error."""
+    logs.set_up("auto", "info")  # what is wrong with the configuration must not wait, either, for somebody who reads
+    configuration = read()
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)  # for other servers they have a meaning; here they would kill
+    server = configuration.server
+    logs.set_up(server.log.format, server.log.level)
+    for caution in configuration.cautions:
+        log.warning("%s", caution)
+    try:
+        own = fork_workers(server, _announce, stop_pipe)
+        registry = registry_of(configuration, path)
+        run(serve_until_stopped(own.server, registry, own.announce, own.stop_pipe, own.group))
+    except (ListenError, UnfitAiohttpError) as error:
+        raise click.ClickException(str(error)) from error
+    finally:
+        logs.let_go()
+
+
+def _announce(reached: Reached) -> None:
+    log.info("serving on %s", " and ".join(reached.urls))
+    if reached.admin_urls:
+        log.info("status page and metrics on %s", " and ".join(reached.admin_urls))
