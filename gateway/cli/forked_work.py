@@ -11,25 +11,27 @@ _T = TypeVar("_T")
 
 
 class ForkedWork(Generic[_T]):
-    """`work`, begun in a child. Only for a process that has one thread yet: no other lives on in a child (fork(2))."""
+    """`work`, begun in a child. Only for a process that has one thread yet: no other lives on in a child (fork(2)).
+
+    Where there can be no child, or it ends without a word, `result` does the work: it may fail where one sees why.
+    """
 
     def __init__(self, work: Callable[[], _T]) -> None:
         self._work = work
         self._pipe, theirs = os.pipe()
-        self._child = os.fork()
+        try:
+            self._child: int | None = os.fork()
+        except OSError:  # too many processes
+            self._child = None
         if self._child == 0:
             _do(work, theirs)
         os.close(theirs)
 
     def result(self) -> _T:
-        """Wait for what has come of it. Raises SourceError if that has.
-
-        Of a child that ended in any other way nothing is known: the work is done anew, here, where one sees why.
-        """
+        """Wait for what has come of it. Raises SourceError if that has."""
         with open(self._pipe, "rb") as pipe:
             said = pipe.read()
-        _, status = os.waitpid(self._child, 0)
-        if status != 0:
+        if self._child is None or os.waitpid(self._child, 0)[1] != 0:
             return self._work()
         done: _T | SourceError = pickle.loads(said)  # noqa: S301  written by our own child
         if isinstance(done, SourceError):
