@@ -102,7 +102,7 @@ bench-quick: $(DEVELOPMENT) ## The same, roughly: nothing is written (a minute a
 bench-scale: $(DEVELOPMENT) ## A thousand deployments, a hundred thousand keys, and a client beside them (15 minutes)
 	@$(VENV)/bin/python -m scripts.bench_scale
 
-instructions: $(DEVELOPMENT) ## Count the instructions of a request and of an event, beside a bare relay's (2 minutes)
+instructions: $(DEVELOPMENT) ## Count the instructions of a request and of an event, beside a bare relay's (3 minutes)
 	@$(VENV)/bin/python -m scripts.instructions
 
 soak: $(DEVELOPMENT) ## 200,000 mixed requests, good and bad, and what they leave behind (2 minutes)

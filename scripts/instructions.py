@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.counting.callgrind import CountedProcess, counted, is_installed
+from scripts.counting.limited_keys import PLAIN, key_counts
 from scripts.counting.loads import Client, ModelServer, model_server, repeated
 from scripts.counting.slowed_gateway import SLOWDOWN
 
@@ -90,16 +91,20 @@ def _of_one(
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the figures for a program.")
 def main(as_json: bool) -> None:
-    """Count the instructions of a request and of an event (two minutes)."""
+    """Count the instructions of a request and of an event (three minutes)."""
     if not is_installed():
         raise click.ClickException("valgrind is not installed (apt-get install valgrind)")
-    gateway, bare = gateway_counts(), bare_counts()
+    gateway, bare, keys = gateway_counts(), bare_counts(), key_counts()
     if as_json:
-        print(json.dumps({"gateway": gateway, "bare": bare}))
+        print(json.dumps({"gateway": gateway, "bare": bare, "keys": keys}))
         return
     table = Table("instructions of a", "gateway", "bare relay", "times", title=f"Python {sys.version.split()[0]}")
     for name, count in gateway.items():
         table.add_row(name, f"{count:,}", f"{bare[name]:,}", f"{count / bare[name]:.2f}")
+    Console().print(table)
+    table = Table("instructions of a request by a key limited to", "with a database", "times a plain key's")
+    for name, count in keys.items():
+        table.add_row(name, f"{count:,}", f"{count / keys[PLAIN]:.3f}")
     Console().print(table)
 
 

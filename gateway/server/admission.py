@@ -4,7 +4,8 @@ What has to see every proxied request belongs in `Admission.admit`, and nowhere 
 """
 
 from datetime import UTC, datetime
-from typing import NamedTuple
+from time import time
+from typing import NamedTuple, TypeVar
 
 from aiohttp import web
 
@@ -44,6 +45,7 @@ class Admitted(NamedTuple):
     pool: ConnectionPool
     allowance: Allowance | None = None  # what limits it; its part of that is taken when it begins
     claimant: Claimant | None = None  # whose place it has, if it takes one
+    until: float | None = None  # in Unix time: when its key expires
 
     def note_on(self, exchange: Exchange) -> None:
         """Name the account, key, deployment and endpoint of the exchange."""
@@ -75,7 +77,8 @@ class Rejected(NamedTuple):
 class Admission:
     """Decides from what is in memory: nothing is waited for or read from a disk.
 
-    Who was admitted is remembered until the registry changes, or the pool turns its clients away.
+    Who was admitted is remembered until the registry changes, the key expires, or the pool turns its clients away. That
+    a key is limited to networks, and the address matters, is remembered, too.
     """
 
     def __init__(
@@ -91,8 +94,9 @@ class Admission:
         self._readiness = readiness
         self._pools = pools
         self._relay = relay
-        self._admitted: dict[tuple[bytes, str, str], Admitted] = {}
-        registry.listeners.append(self._admitted.clear)
+        self._admitted: dict[_Asked, Admitted] = {}
+        self._address_wanted: dict[_Asked, Rejected] = {}
+        registry.listeners.append(self._forget)
 
     def admit(self, asked: RequestedTarget, address: str | None = None) -> Admitted | Rejected:
         """Decide on one request: 401, 404, 503 or 502, in this order. It is called once for each proxied request.
@@ -100,10 +104,13 @@ class Admission:
         Only for a key that is limited to networks, `address` matters, which is the client's, and costs something to
         find out: the decision without it says so, and is asked for again.
         """
-        known = self._admitted.get((asked.key_digest, asked.deployment_id, asked.endpoint.path))
-        if known is not None and known.pool.refusal is None and not self._relay.draining:
-            return known
-        return self._decide(asked, address)
+        what = (asked.key_digest, asked.deployment_id, asked.endpoint.path, address)
+        known = self._admitted.get(what)
+        if known is None or known.pool.refusal is not None or self._relay.draining:
+            return self._address_wanted.get(what) or self._decide(asked, address)
+        if known.until is not None and known.until <= time():
+            return self._decide(asked, address)
+        return known
 
     def _decide(self, asked: RequestedTarget, address: str | None) -> Admitted | Rejected:
         key = self.key(asked.key_digest)
@@ -115,7 +122,10 @@ class Admission:
             refusal = Refusal(errors.NO_DEPLOYMENT, cause=f"{named} is no deployment of this account")
             return Rejected(asked, refusal, key)
         if not key.opens(deployment.id, asked.endpoint.group) or not key.may_come_from(address):
-            return self._beyond_key(asked, key, address)
+            beyond = self._beyond_key(asked, key, address)
+            if beyond.wants_address:
+                self._remember(self._address_wanted, beyond, None)
+            return beyond
         if asked.endpoint.group not in deployment.endpoints:
             refusal = Refusal(errors.NOT_ENABLED, how_to_enable(asked.endpoint, deployment))
             return Rejected(asked, refusal, key, deployment)
@@ -127,8 +137,9 @@ class Admission:
         allowance = self._limiter.allowance(key, deployment, asked.endpoint)
         pool = self._pools.of(deployment)
         claimant = pool.line.claimant(key, self._weight_of(key.account)) if asked.endpoint.takes_slot else None
-        admitted = Admitted(asked, key, deployment, pool, allowance, claimant)
-        self._remember(admitted)
+        until = None if key.expires_at is None else key.expires_at.timestamp()
+        admitted = Admitted(asked, key, deployment, pool, allowance, claimant, until)
+        self._remember(self._admitted, admitted, address)
         return admitted
 
     def _weight_of(self, account: str) -> float:
@@ -143,13 +154,18 @@ class Admission:
         refusal = Refusal(errors.NO_DEPLOYMENT, cause=f"the key {key.id} is limited to other deployments or endpoints")
         return Rejected(asked, refusal, key)
 
-    def _remember(self, admitted: Admitted) -> None:
-        """Not where the key may expire or is limited to networks, nor where the endpoint is one of many at its path."""
-        asked, key = admitted.asked, admitted.key
-        if key.expires_at is None and key.networks is None and asked.endpoint.is_plain:
-            if len(self._admitted) >= _MOST_REMEMBERED:
-                self._admitted.clear()
-            self._admitted[asked.key_digest, asked.deployment_id, asked.endpoint.path] = admitted
+    @staticmethod
+    def _remember(decisions: "dict[_Asked, _Decision]", decision: "_Decision", address: str | None) -> None:
+        """Not where the endpoint is one of many at its path."""
+        asked = decision.asked
+        if asked.endpoint.is_plain:
+            if len(decisions) >= _MOST_REMEMBERED:
+                decisions.clear()
+            decisions[asked.key_digest, asked.deployment_id, asked.endpoint.path, address] = decision
+
+    def _forget(self) -> None:
+        self._admitted.clear()
+        self._address_wanted.clear()
 
     def key(self, digest: bytes) -> Key | None:
         """The key with this digest; None for an unknown, revoked or expired one alike."""
@@ -177,6 +193,9 @@ class Admission:
         """What log and status page call a deployment that there is not: by its id, unless that may be a pasted key."""
         return asked_for if is_id(asked_for) and masked(asked_for) == asked_for else "what was asked for"
 
+
+_Asked = tuple[bytes, str, str, str | None]  # digest, deployment, path, and the client's address where it matters
+_Decision = TypeVar("_Decision", Admitted, Rejected)
 
 REGISTRY = web.AppKey("registry", Registry)
 ADMISSION = web.AppKey("admission", Admission)

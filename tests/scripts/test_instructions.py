@@ -8,6 +8,7 @@ them.
 import pytest
 
 from scripts.counting.callgrind import is_installed
+from scripts.counting.limited_keys import PLAIN, key_counts
 from scripts.instructions import bare_counts, gateway_counts
 
 BOUNDS = {
@@ -18,6 +19,9 @@ BOUNDS = {
     "chunked": 4.62,
     "Expect": 5.08,
 }
+# Of a request by a key that is limited, beside one by a key that is not, in the same run. With networks the client's
+# address is asked for, on aiohttp's way alone.
+OF_KEYS = {"deployments, endpoints": 1.02, "expiry": 1.02, "deployments, endpoints, networks": 3.0}
 
 
 @pytest.mark.tools
@@ -27,3 +31,12 @@ def test_requests_and_events_cost_no_more_instructions_than_recorded() -> None:
     gateway, bare = gateway_counts(), bare_counts()
     times = {name: round(count / bare[name], 2) for name, count in gateway.items()}
     assert {name: multiple for name, multiple in times.items() if multiple > BOUNDS[name]} == {}, times
+
+
+@pytest.mark.tools
+@pytest.mark.skipif(not is_installed(), reason="valgrind is not installed: no instructions are counted")
+@pytest.mark.timeout(900)
+def test_a_key_that_is_limited_costs_a_request_no_more_than_recorded() -> None:
+    counts = key_counts()
+    times = {limit: round(counts[limit] / counts[PLAIN], 4) for limit in OF_KEYS}
+    assert {limit: multiple for limit, multiple in times.items() if multiple > OF_KEYS[limit]} == {}, times

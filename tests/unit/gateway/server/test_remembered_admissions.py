@@ -1,7 +1,8 @@
 """Who was admitted once is admitted again without a look, until anything that it was decided on has changed."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Self
 
 import pytest
 
@@ -14,6 +15,7 @@ from gateway.proxy.relay import Relay
 from gateway.proxy.upstream.connection_pool import ConnectionPools
 from gateway.proxy.upstream.readiness import Readiness
 from gateway.registry.base import Snapshot
+from gateway.server import admission as admission_module
 from gateway.server.admission import Admission, Admitted, Rejected, RequestedTarget
 from gateway.usage.limits.rate_limiter import RateLimiter
 from tests.harness.pages.status_pages import NOWHERE, ToldRegistry
@@ -21,6 +23,15 @@ from tests.harness.pages.status_pages import NOWHERE, ToldRegistry
 KEY = Key("k1", "laptop", "acme", digest_of("gw_admission"))
 DEPLOYMENT = Deployment("demo", "acme", NOWHERE, status=Status.READY)
 ASKED = RequestedTarget(KEY.digest, "demo", ENDPOINTS["/v1/embeddings"])
+
+
+class Later(datetime):
+    """Two hours from now."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        """The time then."""
+        return super().now(tz) + timedelta(hours=2)
 
 
 class Scene:
@@ -78,10 +89,30 @@ async def test_a_change_of_the_registry_counts_at_once(
     assert scene.status() == 200
 
 
-async def test_a_key_that_expires_is_looked_at_each_time(scene: Scene) -> None:
+async def test_a_key_that_expires_is_remembered_until_then(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.says(KEY._replace(expires_at=datetime.now(UTC) + timedelta(hours=1)), DEPLOYMENT)
-    assert scene.status() == 200
-    assert scene.admission._admitted == {}
+    first = scene.admission.admit(ASKED)
+    assert isinstance(first, Admitted)
+    assert scene.admission.admit(ASKED) is first
+    monkeypatch.setattr(admission_module, "datetime", Later)
+    monkeypatch.setattr(admission_module, "time", lambda: Later.now(UTC).timestamp())
+    assert scene.status() == 401
+
+
+async def test_a_key_of_networks_is_remembered_for_each_address(scene: Scene) -> None:
+    scene.says(KEY._replace(networks=("10.0.0.0/8",)), DEPLOYMENT)
+    unasked = scene.admission.admit(ASKED)
+    assert isinstance(unasked, Rejected)
+    assert unasked.wants_address
+    assert scene.admission.admit(ASKED) is unasked
+    for address in ("10.0.0.1", "10.0.0.2"):
+        first = scene.admission.admit(ASKED, address)
+        assert isinstance(first, Admitted)
+        assert scene.admission.admit(ASKED, address) is first
+    assert isinstance(scene.admission.admit(ASKED, "192.0.2.1"), Rejected)
+    scene.says(KEY._replace(networks=("192.0.2.0/24",)), DEPLOYMENT)
+    assert isinstance(scene.admission.admit(ASKED, "10.0.0.1"), Rejected)
+    assert isinstance(scene.admission.admit(ASKED, "192.0.2.1"), Admitted)
 
 
 async def test_another_upstream_of_a_deployment_has_another_pool(scene: Scene) -> None:
