@@ -68,7 +68,7 @@ class AiohttpConnection(web.RequestHandler):
         self.event_loop: asyncio.AbstractEventLoop = options["loop"]
         self._request_lines = RequestLineWatch()
         self._made: web.BaseRequest | None = None  # aiohttp has made it, and has not begun it yet
-        self._body: StreamReader | None = None  # of the request that was read last: the one that may be incomplete
+        self._body: StreamReader | None = None  # of the request that was read last, while more of it is to come
         self._head = b""  # of the request that is not whole yet, or that could not be read
         self._is_unreadable = False  # what came last: the connection ends with the answer to it
         self._body_bytes = 0  # on the wire, framing included, beyond those that came with the head
@@ -135,6 +135,13 @@ class AiohttpConnection(web.RequestHandler):
         found = {origin.decode() for origin in _ORIGIN.findall(self._head)}
         return found.pop() if len(found) == 1 else None
 
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Let go of what was read and not begun: it holds this, and the two would wait for the collector."""
+        super().connection_lost(exc)
+        self._body = self._made = None
+        if _HAS_UNBEGUN:
+            self.event_loop.call_soon(self._messages.clear)  # once a task that was about to take one has looked
+
     def feed(self, data: bytes) -> None:
         """Let aiohttp read, and answer, what came. The reader of a body is told when no more of it can come."""
         if not _HAS_BODIES:
@@ -142,35 +149,44 @@ class AiohttpConnection(web.RequestHandler):
             return
         if self._is_unreadable:
             return  # aiohttp would note another error for each piece of it, and keep it
-        requests, in_body = self._request_count, self._body is not None and not self._body.is_eof()
+        requests, in_body = self._request_count, self._body is not None
         super().data_received(data)
         self._request_lines.see(data, requests=self._request_count - requests, in_body=in_body)
         if self._request_count != requests:
-            message, body = self._messages[-1]
-            if isinstance(message, RawRequestMessage):
-                self._body, self._body_bytes, self._head = body, 0, b""
-            else:
-                self._is_unreadable = True
-                self._keep_of_head(data)
-                _forget_frames(message.exc)
-                self._spoil_body()  # aiohttp notes the error for later, and leaves the reader waiting
+            self._see_last_read(data)
         elif not in_body:
             self._keep_of_head(data)
-        elif self._body is not None:
-            self._body_bytes += len(data)
-            if self._body_bytes > _MAX_FRAMING_BYTES + 8 * self._body.total_bytes:
-                self._spoil_body()
+        else:
+            self._see_more_of_body(len(data))
+        if self._body is not None and self._body.is_eof():
+            self._body = None  # with what of it nobody will read
+
+    def _see_last_read(self, data: bytes) -> None:
+        """Note of what request more may come, or that nothing which aiohttp could read will."""
+        message, body = self._messages[-1]
+        if isinstance(message, RawRequestMessage):
+            self._body, self._body_bytes, self._head = body, 0, b""
+        else:
+            self._is_unreadable = True
+            self._keep_of_head(data)
+            _forget_frames(message.exc)
+            self._spoil_body()  # aiohttp notes the error for later, and leaves the reader waiting
+
+    def _see_more_of_body(self, size: int) -> None:
+        self._body_bytes += size
+        if self._body is not None and self._body_bytes > _MAX_FRAMING_BYTES + 8 * self._body.total_bytes:
+            self._spoil_body()
 
     def _keep_of_head(self, data: bytes) -> None:
         self._head += data[: max(0, _MAX_HEAD_BYTES - len(self._head))]
 
     def _spoil_body(self) -> None:
-        """Give an error to the reader of the body that is incomplete, if there is one.
+        """Give an error to the reader of the body of which more was to come, if there is one.
 
         Twice: a reader that the end of a chunk has woken in this turn of the event loop finds nothing to read, and
         waits again without a look at what was set meanwhile.
         """
-        if self._body is not None and not self._body.is_eof():
+        if self._body is not None:
             self._body.set_exception(web.RequestPayloadError())
             self.event_loop.call_soon(self._body.set_exception, web.RequestPayloadError())
 

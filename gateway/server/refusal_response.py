@@ -30,6 +30,8 @@ class Refuser:
         # What is left of this request, or of what only looked like one, must not be read as the next.
         if not request.content.is_eof() or _closes(refusal) or request.method == "CONNECT":
             response.force_close()
+        elif request.content.exception() is None:
+            request.content.read_nowait()  # and dropped: the connection would keep it until its next request
         return response
 
     def refuse_unread(self, exchange: Exchange, refusal: Refusal) -> web.Response:

@@ -76,7 +76,7 @@ class RequestPipeline:
             asked = asked_of(request) if self._proxies else None
             return await (self._route(request) if asked is None else inference(self._app, request, asked))
         except Refusal as refusal:
-            return self._refuse(request, refusal)
+            return self._refuse(request, refusal.with_traceback(None))  # whose frames hold it: they would stay for long
         except web.HTTPMethodNotAllowed as error:
             methods = ", ".join(sorted(error.allowed_methods))
             return self._refuse(request, Refusal(errors.WRONG_METHOD, methods, Allow=methods))

@@ -130,6 +130,7 @@ class UpstreamConnection(asyncio.BaseProtocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._parser.close()
         self.resume_writing()
         if self._receiver is None:
             return

@@ -45,6 +45,10 @@ class ResponseParser:
         self.head = None
         self.complete = False
 
+    def close(self) -> None:
+        """Let go of httptools, which holds this: nothing comes any more, and the two would wait for the collector."""
+        del self._http
+
     def plain(self, data: bytes) -> bytes | None:
         """The body, if `data` is a plain answer, whole, and nothing has come before it: httptools need not see it."""
         answer = plain_answer(data) if not self._read_bytes else None

@@ -10,7 +10,7 @@ from gateway.core.answer.excerpt import Excerpt
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.passthrough import passthrough_to
 from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
-from gateway.proxy.upstream.response_parser import MAX_HEAD_BYTES
+from gateway.proxy.upstream.response_parser import MAX_HEAD_BYTES, ResponseParser
 from tests.harness.sockets.upstream_wire import UpstreamWire
 
 
@@ -253,3 +253,23 @@ async def test_no_timer_outlives_a_connection_that_is_gone() -> None:
     del connection
     gc.collect()
     assert remembered() is None
+
+
+async def test_what_a_closed_connection_has_read_waits_for_no_collector() -> None:
+    def parsers() -> int:
+        return sum(isinstance(one, ResponseParser) for one in gc.get_objects())
+
+    gc.collect()
+    before = parsers()
+    gc.disable()
+    try:
+        connection = UpstreamConnection()
+        wire = UpstreamWire(connection)
+        connection.send_request(Collector(), b"GET / HTTP/1.1\r\n\r\n")
+        wire.deliver(b"HTTP/1.1 200 OK\r\nA: " + b"x" * 60_000)
+        assert parsers() == before + 1
+        connection.connection_lost(None)
+        del connection, wire.deliver, wire
+        assert parsers() == before
+    finally:
+        gc.enable()
