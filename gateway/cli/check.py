@@ -14,8 +14,8 @@ from gateway.config.document import SourceError
 from gateway.config.settings import Admin, Server, Settings
 from gateway.config.yaml_reader import read_yaml
 from gateway.registry.file_content import content_of
+from gateway.registry.file_reading import read_settings
 from gateway.registry.start_configuration import cautions
-from gateway.registry.yaml_file import read_settings
 
 
 @click.command()

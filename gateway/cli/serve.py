@@ -4,15 +4,12 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from gateway.cli.arguments import FILE
 from gateway.cli.forked_work import ForkedWork
-
-if TYPE_CHECKING:
-    from gateway.registry.factory import Configuration
+from gateway.registry.file_content import Configuration
 
 _STDIN, _STDERR = 0, 2
 
@@ -31,7 +28,7 @@ def serve(path: Path, hosts: tuple[str, ...], port: int | None, stop_with_stdin:
     serve_configuration(path, reading.result, _STDIN if stop_with_stdin else None)
 
 
-def _read(path: Path, hosts: tuple[str, ...], port: int | None) -> "Configuration":
+def _read(path: Path, hosts: tuple[str, ...], port: int | None) -> Configuration:
     from gateway.registry.start_configuration import read_configuration
 
     return read_configuration(path, hosts, port)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from gateway.registry.factory import Configuration, registry_of
+from gateway.registry.factory import registry_of
+from gateway.registry.file_content import Configuration
 from gateway.server.http_server import UnfitAiohttpError
 from gateway.server.process.listen_address import ListenError, Reached
 from gateway.server.process.run import run

@@ -1,24 +1,16 @@
 """Which registry a configuration asks for."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from gateway.config.server_settings import Server
 from gateway.core.deployment import Limits, Timeouts
 from gateway.registry.base import Registry
-from gateway.registry.yaml_file import ReadFile, YamlRegistry
+from gateway.registry.file_content import Configuration
+from gateway.registry.yaml_file import YamlRegistry
 
 if TYPE_CHECKING:
     from gateway.registry.database.database_registry import SqlRegistry
-
-
-class Configuration(NamedTuple):
-    """What a gateway starts with: `cautions` are warnings; it serves from the database, or from what a file says."""
-
-    server: Server
-    database: str | None = None
-    cautions: tuple[str, ...] = ()
-    file: ReadFile | None = None
 
 
 def registry_of(configuration: Configuration, path: Path) -> Registry:

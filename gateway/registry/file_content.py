@@ -1,11 +1,13 @@
-"""What a configuration file says that has its accounts inside, as plain values. Pure: no I/O."""
+"""What a configuration file says, as plain values: one process can send them to another, and serve by them."""
 
+import stat
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from gateway.config.document import counted
+from gateway.config.document import MAX_CHARS, SourceError, counted
 from gateway.config.server_settings import Server
 from gateway.core.account import Account, Key
 from gateway.core.deployment import Deployment
@@ -15,9 +17,11 @@ from gateway.registry.base import Snapshot
 if TYPE_CHECKING:
     from gateway.config.settings import Settings
 
+_SQLITE = b"SQLite format 3\0"  # how every such file begins (sqlite.org/fileformat)
+
 
 class FileContent(NamedTuple):
-    """All that a gateway serves from such a file. It can be sent from one process to another, as a Snapshot cannot."""
+    """All that a gateway serves from a file that has its accounts inside."""
 
     server: Server = Server()
     accounts: tuple[Account, ...] = ()
@@ -36,6 +40,38 @@ class FileContent(NamedTuple):
         """How many accounts, keys and deployments there are, in words."""
         parts = ((self.accounts, "account"), (self.keys, "key"), (self.deployments, "deployment"))
         return ", ".join(counted(len(some), thing) for some, thing in parts)
+
+
+class ReadFile(NamedTuple):
+    """Such a file that was read: what it says, and by which bytes."""
+
+    raw: bytes
+    content: FileContent
+
+
+class Configuration(NamedTuple):
+    """What a gateway starts with: `cautions` are warnings; it serves from the database, or from what the file says."""
+
+    server: Server
+    database: str | None = None
+    cautions: tuple[str, ...] = ()
+    file: ReadFile | None = None
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a regular file of acceptable size; a pipe would hang the reader. Raises SourceError."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise SourceError(f"{path}: is not a file")
+        with path.open("rb") as file:
+            content = file.read(MAX_CHARS + 1)
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {(error.strerror or 'unknown reason').lower()}") from error
+    if content.startswith(_SQLITE):
+        raise SourceError(f"{path}: is an SQLite database, no configuration; commands take it as --database {path}")
+    if len(content) > MAX_CHARS:
+        raise SourceError(f"{path}: is larger than {MAX_CHARS} bytes")
+    return content
 
 
 def content_of(settings: "Settings") -> FileContent:

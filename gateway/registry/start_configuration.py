@@ -11,9 +11,8 @@ from gateway.config.document import SourceError
 from gateway.config.server_settings import Server
 from gateway.config.settings import Settings, server_with, warnings
 from gateway.config.validation_messages import sentences
-from gateway.registry.factory import Configuration
-from gateway.registry.file_content import content_of
-from gateway.registry.yaml_file import ReadFile, read_bytes, settings_in
+from gateway.registry.file_content import Configuration, ReadFile, content_of, read_bytes
+from gateway.registry.file_reading import settings_in
 
 # Where the password stands in the URL of a database: before its host, or among its options.
 _PASSWORD = re.compile(r"(?<=:)(?!//)[^@]+@|(?:password|passwd)=[^&]+")

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -10,18 +9,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from gateway.config.document import MAX_CHARS, SourceError
+from gateway.config.document import SourceError
 from gateway.config.server_settings import Server
 from gateway.core.file_signature import Signature, signature_of
 from gateway.registry.base import Snapshot
-from gateway.registry.file_content import FileContent, content_of
+from gateway.registry.file_content import FileContent, ReadFile, content_of, read_bytes
 from gateway.registry.reloading import INTERVAL, WatchingRegistry, log
 
 if TYPE_CHECKING:
     from gateway.config.settings import Settings
 
-_PARSER = "gateway.config.settings"  # which takes 70 ms and 9 MB to load: a gateway that starts has it done elsewhere
-_SQLITE = b"SQLite format 3\0"  # how every such file begins (sqlite.org/fileformat)
+_READING = "gateway.registry.file_reading"  # which a gateway that starts has done by a child
 # Seconds for which a file must not have changed: who writes it in pieces may pause for half a second, and each of them
 # may be valid. Together with the interval, less than the second within which an edit is in force.
 _SETTLE = 0.6
@@ -36,21 +34,6 @@ _LIVE = (
     "limits.connections",
     "limits.waiting",
 )
-
-
-def read_settings(path: Path, environ: Mapping[str, str] | None = None, hosts: Sequence[str] = ()) -> "Settings":
-    """The settings of a configuration file. Raises SourceError with every error in it.
-
-    It is read as for a gateway that listens on `hosts`, if they are given.
-    """
-    return settings_in(read_bytes(path), path, environ, hosts)
-
-
-class ReadFile(NamedTuple):
-    """A configuration file that was read: what it says, and by which bytes."""
-
-    raw: bytes
-    content: FileContent
 
 
 class _Understood(NamedTuple):
@@ -95,7 +78,7 @@ class YamlRegistry(WatchingRegistry):
         if signature == self._signature and self.problem is None and not _fresh(signature):
             return
         if self._started is not None and signature != self._signature:
-            await asyncio.to_thread(import_module, _PARSER)  # while the file settles
+            await asyncio.to_thread(import_module, _READING)  # while the file settles
             is_told = await self.is_told_within(_seconds_to_settle(signature))
             settled = await asyncio.to_thread(signature_of, self._path)
             if self.is_closing or (settled != signature and not is_told):
@@ -114,6 +97,8 @@ class YamlRegistry(WatchingRegistry):
         if self._before is not None and self._before.raw == raw:
             content = self._before.content
         else:
+            from gateway.registry.file_reading import settings_in
+
             settings = settings_in(raw, self._path, self._environ, self._hosts)
             if settings.database is not None:
                 raise SourceError(f"{self._path}: the file names a database now; start the gateway again to use it")
@@ -137,36 +122,6 @@ class YamlRegistry(WatchingRegistry):
         if waiting and waiting != self._told:
             log.warning("%s: %s will take effect at the next start", self._path, ", ".join(waiting))
         self._told = waiting
-
-
-def settings_in(
-    raw: bytes, path: Path, environ: Mapping[str, str] | None = None, hosts: Sequence[str] = ()
-) -> "Settings":
-    """The settings in these bytes of the file at `path`; else as `read_settings`."""
-    from gateway.config.settings import parse
-
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise SourceError(f"{path}:{line}: the file is not UTF-8") from error
-    return parse(text, str(path), os.environ if environ is None else environ, path.parent, hosts)
-
-
-def read_bytes(path: Path) -> bytes:
-    """The content of a regular file of acceptable size; a pipe would hang the reader. Raises SourceError."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise SourceError(f"{path}: is not a file")
-        with path.open("rb") as file:
-            content = file.read(MAX_CHARS + 1)
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be read: {(error.strerror or 'unknown reason').lower()}") from error
-    if content.startswith(_SQLITE):
-        raise SourceError(f"{path}: is an SQLite database, no configuration; commands take it as --database {path}")
-    if len(content) > MAX_CHARS:
-        raise SourceError(f"{path}: is larger than {MAX_CHARS} bytes")
-    return content
 
 
 def _seconds_to_settle(signature: Signature | None) -> float:

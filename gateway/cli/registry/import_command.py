@@ -22,7 +22,7 @@ def import_(target: Target, file: Path, overwrite: bool, as_json: bool) -> None:
     named, and kept as it is unless --overwrite is given; a key is kept in any case. Plain keys are stored as their
     SHA-256.
     """
-    from gateway.registry.yaml_file import read_settings
+    from gateway.registry.file_reading import read_settings
 
     settings = read_settings(file)
     if settings.database is not None:

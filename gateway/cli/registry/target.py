@@ -236,6 +236,6 @@ def _token(*, from_stdin: bool) -> str:
 
 
 def _settings(config: Path) -> "Settings":
-    from gateway.registry.yaml_file import read_settings
+    from gateway.registry.file_reading import read_settings
 
     return read_settings(config)

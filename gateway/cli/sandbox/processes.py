@@ -25,7 +25,7 @@ from gateway.cli.sandbox.traffic.history import write_history
 from gateway.cli.sandbox.traffic.playing import SandboxTraffic
 from gateway.cli.sandbox.traffic.team import gather_team
 from gateway.config.server_settings import Server
-from gateway.registry.yaml_file import read_settings
+from gateway.registry.file_reading import read_settings
 from gateway.server.process.listen_address import Reached, check_free
 from gateway.server.process.run import serve
 from gateway.team.unit_of_work import TeamDatabase

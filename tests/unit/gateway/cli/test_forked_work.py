@@ -9,7 +9,7 @@ import pytest
 
 from gateway.cli.forked_work import ForkedWork
 from gateway.config.document import SourceError
-from gateway.registry.factory import Configuration
+from gateway.registry.file_content import Configuration
 from gateway.registry.start_configuration import read_configuration
 
 _TWO_ERRORS = """\

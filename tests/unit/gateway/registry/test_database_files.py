@@ -13,8 +13,8 @@ from gateway.config.document import SourceError
 from gateway.registry.database.database_registry import SqlRegistry
 from gateway.registry.database.engine import name_of
 from gateway.registry.factory import registry_of
+from gateway.registry.file_reading import read_settings
 from gateway.registry.start_configuration import cautions, read_configuration
-from gateway.registry.yaml_file import read_settings
 from tests.harness.storage.changes import changing
 from tests.harness.storage.databases import refused, rows
 from tests.harness.storage.registries import accepts, opened

@@ -12,8 +12,9 @@ import trustme
 
 from gateway.config.document import SourceError
 from gateway.registry.file_content import content_of
+from gateway.registry.file_reading import read_settings
 from gateway.registry.start_configuration import cautions
-from gateway.registry.yaml_file import YamlRegistry, read_settings
+from gateway.registry.yaml_file import YamlRegistry
 from tests.harness.patience import PATIENCE
 from tests.harness.storage.config_files import GOOD, KEY, written
 from tests.harness.storage.registries import accepts, in_force, opened
