@@ -55,4 +55,7 @@ class Allotment(Protocol):
         """Count it no longer as under way: its client is about to have all of its answer, and may ask again."""
 
     def settle(self, tokens: int | None, *, was_sent: bool) -> None:
-        """It is over, and took so many tokens; None: nobody knows. If it was never sent up, it has taken nothing."""
+        """It is over, and took so many tokens; None: nobody knows. If it was never sent up, it has taken nothing.
+
+        Only the first call counts.
+        """

@@ -8,9 +8,11 @@ from time import monotonic
 
 from gateway.core import errors
 from gateway.core.answer.excerpt import Excerpt, stream_of
+from gateway.core.answer.usage import read_usage
 from gateway.core.endpoints import Endpoint
 from gateway.core.errors import Refusal
 from gateway.core.exchange import FINISHED, Ending, Exchange
+from gateway.core.rate_limits import Allotment
 from gateway.proxy import event_stream
 from gateway.proxy.client_connection import Client
 from gateway.proxy.last_words import is_whole
@@ -190,14 +192,19 @@ class ResponseRelay:
 
     def _end(self, reply: ResponseWriter, data: bytes) -> None:
         """Pass on the last of the answer; without its end, if the answer is not whole."""
-        is_cut = self._is_open_stream and self._lacks_last_word(self._sent)
-        if self.exchange.allotment is not None:
-            self.exchange.allotment.leave()
-        reply.send(data, not is_cut)
-        if is_cut:
+        if self._is_open_stream and self._lacks_last_word(self._sent):
+            reply.send(data, False)
             self.broken(_no_last_word())
-        else:
-            self._finish(FINISHED)
+            return
+        if self.exchange.allotment is not None:
+            self._settle(self.exchange.allotment)
+        reply.send(data, True)
+        self._finish(FINISHED)
+
+    def _settle(self, allotment: Allotment) -> None:
+        """Of a whole answer, before its client has the end of it: it may ask another worker in the same moment."""
+        self.exchange.usage = usage = read_usage(self._sent.first, self._sent.last())
+        allotment.settle(0 if usage is None else usage.tokens_in + usage.tokens_out, was_sent=True)
 
     def _lacks_last_word(self, sent: Excerpt) -> bool:
         """Whether an open stream that is over, after this, is one that breaks off all the same.
@@ -255,7 +262,7 @@ class ResponseRelay:
         early, self._held_body = self._held_body, b""
         self._sent.add(early)
         if self._held_end and self.exchange.allotment is not None:
-            self.exchange.allotment.leave()
+            self._settle(self.exchange.allotment)
         reply.send(early, self._held_end)
         if self._held_end:
             self._finish(FINISHED)

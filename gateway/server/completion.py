@@ -38,7 +38,8 @@ class Completion:
             self._readiness.doubt(exchange.deployment or "")
         passed = exchange.excerpt
         if passed is not None:
-            exchange.usage = read_usage(passed.first, passed.last())
+            if exchange.usage is None:  # else it was settled with limits
+                exchange.usage = read_usage(passed.first, passed.last())
             if exchange.ending is not FINISHED and passed.has_events:
                 exchange.usage = with_counted(exchange.usage, passed)
             exchange.excerpt = None  # the ledger keeps exchanges for a second
@@ -60,6 +61,7 @@ def _settle(exchange: Exchange) -> None:
     if exchange.allotment is not None:
         tokens = None if is_unknown else 0 if usage is None else usage.tokens_in + usage.tokens_out
         exchange.allotment.settle(tokens, was_sent=exchange.sent_at is not None)
+        exchange.allotment = None  # as the excerpt
 
 
 def _was_worked_on(exchange: Exchange) -> bool:

@@ -21,6 +21,13 @@ KEYS = {  # by what limits them, as `gguf-gateway keys create` is told
     "deployments, endpoints": _SCOPES,
     "deployments, endpoints, networks": (*_SCOPES, *_NETWORKS),
     "expiry": ("--expires-in", "90d"),
+    "requests a minute": (),
+    "requests, tokens, under way": (),
+}
+_A_MINUTE = ("--requests-per-minute", "1000000")
+_MEASURES = {  # as `gguf-gateway limits set` is told
+    "requests a minute": _A_MINUTE,
+    "requests, tokens, under way": (*_A_MINUTE, "--tokens-per-day", "1000000000", "--concurrent-requests", "16"),
 }
 _GATEWAY = str(Path(sys.executable).with_name("gguf-gateway"))
 _CONFIG = """
@@ -44,7 +51,7 @@ def key_counts() -> dict[str, int]:
         config.chmod(0o600)
         upstream = ("--upstream", f"http://127.0.0.1:{server.port}")
         _command(config, "deployments", "add", "bench", "--account", "bench", "--create-account", *upstream)
-        keys = {limit: _new_key(config, f"key {number}", *KEYS[limit]) for number, limit in enumerate(KEYS)}
+        keys = {limit: _new_key(config, limit) for limit in KEYS}
         options = ("serve", "--config", str(config))
         with counted("scripts.counting.slowed_gateway", options, r"serving on http://.*:(\d+)") as process:
             clients = {limit: Client(process.port, "/api/gguf/bench", key, server) for limit, key in keys.items()}
@@ -60,9 +67,12 @@ def key_counts() -> dict[str, int]:
             return {limit: min(one[limit] for one in rounds) // _REQUESTS for limit in KEYS}
 
 
-def _new_key(config: Path, name: str, *limits: str) -> str:
-    said = _command(config, "keys", "create", "--account", "bench", "--name", name, "--json", *limits)
-    return str(json.loads(said)["key"])
+def _new_key(config: Path, limit: str) -> str:
+    said = _command(config, "keys", "create", "--account", "bench", "--name", limit, "--json", *KEYS[limit])
+    made = json.loads(said)
+    if limit in _MEASURES:
+        _command(config, "limits", "set", "--key", made["id"], *_MEASURES[limit])
+    return str(made["key"])
 
 
 def _command(config: Path, *arguments: str) -> str:

@@ -15,6 +15,7 @@ from gateway.core.endpoints import ApiProtocol
 from gateway.core.errors import Refusal
 from gateway.core.rate_limits import Measure, RateLimit, SubjectKind
 from gateway.usage.limits.arithmetic.counting import LimitStanding
+from gateway.usage.limits.store.limit_store import Told
 
 _WHOSE = {
     SubjectKind.KEY: "this key",
@@ -29,27 +30,29 @@ _WHAT = {
     Measure.TOKENS_PER_MONTH: "{} tokens a month",
 }
 _CONCURRENT, _REQUESTS = Measure.CONCURRENT_REQUESTS, Measure.REQUESTS_PER_MINUTE
+_ANTHROPIC = ApiProtocol.ANTHROPIC
 _BUDGETS = frozenset({Measure.TOKENS_PER_DAY, Measure.TOKENS_PER_MONTH})
 
 
-def lines(protocol: ApiProtocol, standings: Iterable[LimitStanding], now: float) -> str:
-    """The headers that say how a request's strictest limits stand, as lines of a head; none of limits in their shadow.
+def lines(protocol: ApiProtocol, told: Iterable[Told], now: float) -> bytes:
+    """The headers that say how a request's strictest limits stand, as lines of a head.
 
     `now` is the Unix time.
     """
-    requests: LimitStanding | None = None
-    tokens: LimitStanding | None = None
-    for one in standings:
-        limit = one.limit
-        if limit.is_shadow or limit.measure is _CONCURRENT:
-            continue
-        if limit.measure is not _REQUESTS:
-            tokens = one if tokens is None or one.left < tokens.left else tokens
-        elif requests is None or one.left < requests.left:
-            requests = one
-    write = _anthropic if protocol is ApiProtocol.ANTHROPIC else _openai
+    requests: Told | None = None
+    tokens: Told | None = None
+    for one in told:
+        limit, left, _ = one
+        if limit.measure is _REQUESTS:
+            if requests is None or left < requests[1]:
+                requests = one
+        elif tokens is None or left < tokens[1]:
+            tokens = one
+    write = _anthropic if protocol is _ANTHROPIC else _openai
     said = "" if requests is None else write("requests", requests, now)
-    return said if tokens is None else said + write("tokens", tokens, now)
+    if tokens is not None:
+        said += write("tokens", tokens, now)
+    return said.encode("ascii")
 
 
 def refusal(protocol: ApiProtocol, standings: list[LimitStanding], now: float, zone: tzinfo) -> Refusal:
@@ -57,8 +60,9 @@ def refusal(protocol: ApiProtocol, standings: list[LimitStanding], now: float, z
     longest = max(standings, key=lambda one: one.wait)
     limit = longest.limit
     seconds = math.ceil(longest.wait)
-    told = [line.split(": ", 1) for line in lines(protocol, standings, now).splitlines()]
-    headers = {"Retry-After": str(seconds), **dict(told)}
+    told = [(one.limit, one.left, one.resets_in) for one in standings if one.limit.measure is not _CONCURRENT]
+    named = [line.split(": ", 1) for line in lines(protocol, told, now).decode("ascii").splitlines()]
+    headers = {"Retry-After": str(seconds), **dict(named)}
     cause = f"the limit {limit.id} is reached"
     if limit.measure in _BUDGETS and longest.is_spent:
         new = datetime.fromtimestamp(round(now + longest.wait), zone).isoformat()
@@ -73,20 +77,21 @@ def said(limit: RateLimit) -> str:
     return f"{what} for {_WHOSE[limit.subject_kind]}{' and deployment' if limit.deployment else ''}"
 
 
-def _openai(name: str, standing: LimitStanding, now: float) -> str:
+def _openai(name: str, told: Told, now: float) -> str:
+    limit, left, resets_in = told
     return (
-        f"x-ratelimit-limit-{name}: {standing.limit.amount}\r\n"
-        f"x-ratelimit-remaining-{name}: {standing.left}\r\n"
-        f"x-ratelimit-reset-{name}: {_duration(math.ceil(standing.resets_in))}\r\n"
+        f"x-ratelimit-limit-{name}: {limit.amount}\r\n"
+        f"x-ratelimit-remaining-{name}: {max(0, left)}\r\n"
+        f"x-ratelimit-reset-{name}: {_duration(math.ceil(resets_in))}\r\n"
     )
 
 
-def _anthropic(name: str, standing: LimitStanding, now: float) -> str:
-    reset = datetime.fromtimestamp(math.ceil(now + standing.resets_in), UTC)
+def _anthropic(name: str, told: Told, now: float) -> str:
+    limit, left, resets_in = told
     return (
-        f"anthropic-ratelimit-{name}-limit: {standing.limit.amount}\r\n"
-        f"anthropic-ratelimit-{name}-remaining: {standing.left}\r\n"
-        f"anthropic-ratelimit-{name}-reset: {reset:%Y-%m-%dT%H:%M:%SZ}\r\n"
+        f"anthropic-ratelimit-{name}-limit: {limit.amount}\r\n"
+        f"anthropic-ratelimit-{name}-remaining: {max(0, left)}\r\n"
+        f"anthropic-ratelimit-{name}-reset: {_moment(math.ceil(now + resets_in))}\r\n"
     )
 
 
@@ -96,3 +101,8 @@ def _duration(seconds: int) -> str:
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes}m{seconds}s" if hours else f"{minutes}m{seconds}s" if minutes else f"{seconds}s"
+
+
+@lru_cache(maxsize=256)
+def _moment(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -15,7 +15,8 @@ from gateway.core.exchange import Exchange
 from gateway.core.rate_limits import Measure, RateLimit, SubjectKind
 from gateway.registry.base import Registry
 from gateway.usage.limits import limit_answers
-from gateway.usage.limits.arithmetic.counting import LimitStanding, is_of_tokens
+from gateway.usage.limits.arithmetic import counting
+from gateway.usage.limits.arithmetic.counting import LimitStanding
 from gateway.usage.limits.arithmetic.record import DIGEST_BYTES
 from gateway.usage.limits.store.fallback_store import FallbackStore
 from gateway.usage.limits.store.limit_file import file_of, look_into
@@ -44,7 +45,8 @@ class RateLimiter:
         limits = [
             limit
             for limit in self.limits_of(key)
-            if limit.deployment in {None, deployment.id} and (endpoint.uses_tokens or not is_of_tokens(limit.measure))
+            if limit.deployment in {None, deployment.id}
+            and (endpoint.uses_tokens or not counting.of(limit.measure).is_of_tokens)
         ]
         return Allowance(self, limits, key, endpoint) if limits else None
 
@@ -85,57 +87,46 @@ class RateLimiter:
 class Allowance:
     """The limits that the requests of one key to one endpoint meet."""
 
-    __slots__ = ("_claims", "_limiter", "_parts", "_protocol", "_usual")
+    __slots__ = ("_claims", "_is_settled", "_limiter", "_protocol", "_usual")
 
     def __init__(self, limiter: RateLimiter, limits: Iterable[RateLimit], key: Key, endpoint: Endpoint) -> None:
         self._limiter = limiter
         self._protocol = endpoint.protocol
-        some = list(limits)
-        places = [one for one in some if one.measure is Measure.CONCURRENT_REQUESTS]
-        tokens = [one for one in some if is_of_tokens(one.measure)]
-        requests = [one for one in some if one.measure is Measure.REQUESTS_PER_MINUTE]
-        self._claims = [claim_of(limit) for limit in (*places, *tokens, *requests)]
-        self._parts = len(places), len(places) + len(tokens), len(self._claims)
-        self._usual = _digest("usual", key.id, endpoint.path) if tokens else None
+        self._claims = [claim_of(limit) for limit in limits]
+        self._is_settled = any(claim.counting.is_settled for claim in self._claims)
+        takes_tokens = any(claim.counting.is_of_tokens for claim in self._claims)
+        self._usual = _digest("usual", key.id, endpoint.path) if takes_tokens else None
 
     def take(self, exchange: Exchange) -> Refusal | None:
         """Take a request's part, to be settled with the exchange; or return why not, and take nothing."""
         limiter = self._limiter
         taken = limiter.store.take(self._claims, self._usual)
-        now = limiter.clock.wall()
         if isinstance(taken, Exceeded):
-            return limit_answers.refusal(self._protocol, taken.standings, now, limiter.zone)
-        exchange.allotment = _Allotment(limiter.store, taken, self._parts)
-        exchange.fields += limit_answers.lines(self._protocol, taken.standings, now).encode("ascii")
+            return limit_answers.refusal(self._protocol, taken.standings, taken.wall, limiter.zone)
+        exchange.allotment = _Allotment(limiter.store, taken, self._is_settled)
+        exchange.fields += limit_answers.lines(self._protocol, taken.told, taken.wall)
         return None
 
 
 class _Allotment:
-    """What an exchange has taken: its place among those under way, which it leaves first, its tokens, its request.
+    """What an exchange has taken. What was sent has used its request when it was taken: some have no more to settle."""
 
-    `parts` is where each of these ends among the claims.
-    """
+    __slots__ = ("_is_settled", "_is_there", "_store", "_taken")
 
-    __slots__ = ("_is_there", "_parts", "_store", "_taken")
-
-    def __init__(self, store: LimitStore, taken: Taken, parts: tuple[int, int, int]) -> None:
+    def __init__(self, store: LimitStore, taken: Taken, is_settled: bool) -> None:
         self._store = store
         self._taken = taken
-        self._parts = parts
-        self._is_there = parts[0] > 0
+        self._is_settled = is_settled
+        self._is_there = True
 
     def leave(self) -> None:
-        if self._is_there:
-            self._is_there = False
-            self._store.settle(self._taken.part(0, self._parts[0])._replace(usual=None), 0, was_sent=True)
+        if self._is_there and self._is_settled:
+            self._store.leave(self._taken)
 
     def settle(self, tokens: int | None, *, was_sent: bool) -> None:
-        """What was sent has used its request when it was taken: only its tokens are left to be settled."""
-        self.leave()
-        places, tokens_end, end = self._parts
-        settled = self._taken.part(places, tokens_end if was_sent else end)
-        if settled.claims:
-            self._store.settle(settled, tokens, was_sent=was_sent)
+        if self._is_there and (self._is_settled or not was_sent):
+            self._store.settle(self._taken, tokens, was_sent=was_sent)
+        self._is_there = False
 
 
 def look_from_outside(registry: Registry, zone: tzinfo, limits: Sequence[RateLimit]) -> list[LimitStanding]:
@@ -148,7 +139,9 @@ LIMITER = web.AppKey("limiter", RateLimiter)
 
 def claim_of(limit: RateLimit) -> CountedLimit:
     """By what it is counted: a limit of another amount goes on where it was."""
-    return CountedLimit(limit, _digest(limit.subject_kind, limit.subject, limit.deployment or "", limit.measure))
+    digest = _digest(limit.subject_kind, limit.subject, limit.deployment or "", limit.measure)
+    counts, is_enforced = counting.of(limit.measure), not limit.is_shadow
+    return CountedLimit(limit, digest, counts, limit.amount, is_enforced, is_enforced and not counts.is_under_way)
 
 
 def _digest(*parts: str) -> bytes:

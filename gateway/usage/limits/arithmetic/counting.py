@@ -4,26 +4,40 @@ Requests of a minute count when they are taken. Those under way, and the tokens 
 by their process until they are settled; then the tokens that they took are used.
 """
 
+from collections.abc import Callable, Mapping
+from datetime import tzinfo
+from operator import attrgetter
+from types import MappingProxyType
 from typing import NamedTuple
 
 from gateway.core.rate_limits import Measure, RateLimit
 from gateway.usage.limits.arithmetic import calendar_periods, sliding_minute
-from gateway.usage.limits.arithmetic.calendar_periods import Period
+from gateway.usage.limits.arithmetic.calendar_periods import Calendar, Period
 from gateway.usage.limits.arithmetic.record import Record
 
-CONCURRENT, REQUESTS, TOKENS_MINUTE, TOKENS_DAY, TOKENS_MONTH = Measure
-_OF_TOKENS = frozenset({TOKENS_MINUTE, TOKENS_DAY, TOKENS_MONTH})
 # What is said where nobody knows it: when a request that is under way ends, or takes no more than it has taken.
 _SOON = 1.0
 
 
-class PresentMoment(NamedTuple):
+class PresentMoment:
     """Now: nanoseconds of a clock that never goes back, the Unix time, and what the calendar says of that."""
 
-    steady: int
-    wall: float
-    day: Period
-    month: Period
+    __slots__ = ("_calendar", "day", "month", "steady", "wall")
+
+    def __init__(self, zone: tzinfo) -> None:
+        self._calendar = Calendar(zone)
+        self.day = self.month = Period(0, 0.0, 0.0)
+        self.steady = 0
+        self.wall = 0.0
+
+    def put(self, steady: int, wall: float) -> None:
+        """It is another now."""
+        self.steady = steady
+        self.wall = wall
+        _, begins, ends = self.day
+        if not begins <= wall < ends:
+            self.day = self._calendar.day(wall)
+            self.month = self._calendar.month(wall)
 
 
 class LimitStanding(NamedTuple):
@@ -50,76 +64,132 @@ class LimitStanding(NamedTuple):
         return self.used - self.held >= self.limit.amount
 
 
-def is_of_tokens(measure: Measure) -> bool:
-    """Whether it counts tokens, not requests."""
-    return measure in _OF_TOKENS
+class Counting:
+    """How a measure is counted; this one itself counts the requests under way, and is the least of all.
 
+    What does not count any more is forgotten by `enter`, before anything else is asked.
+    """
 
-def enter(record: Record, moment: PresentMoment) -> None:
-    """Forget what does not count any more."""
-    measure = record.measure
-    if measure is REQUESTS or measure is TOKENS_MINUTE:
-        sliding_minute.forget_old(record, moment.steady)
-    elif measure is TOKENS_DAY:
-        calendar_periods.enter(record, moment.day)
-    elif measure is TOKENS_MONTH:
-        calendar_periods.enter(record, moment.month)
+    is_of_tokens = False
+    is_under_way = True  # nothing of it counts once a request is over
+    is_settled = True  # what was taken is not yet what is used
 
+    def __init__(self, measure: Measure | None) -> None:
+        self.measure = measure
 
-def take(record: Record, moment: PresentMoment, slot: int, amount: int) -> None:
-    """Take `amount` for a request that begins: of tokens, so many are reserved."""
-    if record.measure is REQUESTS:
-        sliding_minute.use(record, moment.steady, amount)
-    else:
+    def enter(self, record: Record, moment: PresentMoment) -> None:
+        """Forget what does not count any more."""
+
+    def take(self, record: Record, moment: PresentMoment, slot: int, amount: int) -> None:
+        """Take `amount` for a request that begins: of tokens, so many are reserved."""
         record.hold(slot, amount)
 
+    def settle(self, record: Record, moment: PresentMoment, slot: int, amount: int, used: int) -> None:
+        """A request that had taken `amount` is over, and has `used` so many tokens."""
+        record.hold(slot, -amount)
 
-def settle(record: Record, moment: PresentMoment, slot: int, amount: int, used: int) -> None:
-    """A request that had taken `amount` is over, and has `used` so much."""
-    record.hold(slot, -amount)
-    _use(record, moment, used)
+    def give_back(self, record: Record, second: int, slot: int, amount: int) -> None:
+        """A request that had taken `amount` in a second has never begun."""
+        record.hold(slot, -amount)
+
+    def bury(self, record: Record, moment: PresentMoment, slot: int) -> None:
+        """The process is dead. What it had reserved counts as used: the model server worked on for a while."""
+        held = record.held_by(slot)
+        self.settle(record, moment, slot, held, held)
+
+    def resets_in(self, record: Record, moment: PresentMoment) -> float:
+        """Seconds until nothing counts any more of what has been used."""
+        return 0.0
+
+    def wait(self, record: Record, limit: RateLimit, moment: PresentMoment) -> float:
+        """Seconds until a request passes a limit that is reached, if nobody takes its place."""
+        return _SOON
 
 
-def bury(record: Record, moment: PresentMoment, slot: int) -> None:
-    """The process is dead. What it had reserved counts as used: the model server worked on for a while."""
-    reserved = record.held_by(slot)
-    record.hold(slot, -reserved)
-    _use(record, moment, reserved)
+class _OfMinute(Counting):
+    """Within any 60 seconds."""
+
+    def enter(self, record: Record, moment: PresentMoment) -> None:
+        sliding_minute.forget_old(record, moment.steady)
+
+    def resets_in(self, record: Record, moment: PresentMoment) -> float:
+        return sliding_minute.seconds_until_empty(record, moment.steady)
+
+    def wait(self, record: Record, limit: RateLimit, moment: PresentMoment) -> float:
+        most = limit.amount - 1 - record.held
+        return _SOON if most < 0 else sliding_minute.seconds_until(record, moment.steady, most)
+
+
+class _RequestsOfMinute(_OfMinute):
+    """Requests: they count when they are taken."""
+
+    is_under_way = is_settled = False
+
+    def take(self, record: Record, moment: PresentMoment, slot: int, amount: int) -> None:
+        sliding_minute.use(record, moment.steady, amount)
+
+    def settle(self, record: Record, moment: PresentMoment, slot: int, amount: int, used: int) -> None:
+        """It stays used."""
+
+    def give_back(self, record: Record, second: int, slot: int, amount: int) -> None:
+        sliding_minute.give_back(record, second, amount)
+
+
+class _TokensOfMinute(_OfMinute):
+    """Tokens: they count when they are known."""
+
+    is_of_tokens, is_under_way = True, False
+
+    def settle(self, record: Record, moment: PresentMoment, slot: int, amount: int, used: int) -> None:
+        record.hold(slot, -amount)
+        if used:
+            sliding_minute.use(record, moment.steady, used)
+
+
+class _TokensOfPeriod(Counting):
+    """Tokens of a day or a month."""
+
+    is_of_tokens, is_under_way = True, False
+
+    def __init__(self, measure: Measure, period: str) -> None:
+        super().__init__(measure)
+        self._period: Callable[[PresentMoment], Period] = attrgetter(period)
+
+    def enter(self, record: Record, moment: PresentMoment) -> None:
+        period = self._period(moment)
+        if period.number != record.period:
+            calendar_periods.enter(record, period)
+
+    def settle(self, record: Record, moment: PresentMoment, slot: int, amount: int, used: int) -> None:
+        record.hold(slot, -amount)
+        record.used += used
+
+    def resets_in(self, record: Record, moment: PresentMoment) -> float:
+        return self._period(moment).ends - moment.wall
+
+    def wait(self, record: Record, limit: RateLimit, moment: PresentMoment) -> float:
+        return max(self.resets_in(record, moment), _SOON) if record.used >= limit.amount else _SOON
+
+
+_NOTHING = Counting(None)
+COUNTING: Mapping[Measure, Counting] = MappingProxyType(
+    {
+        Measure.CONCURRENT_REQUESTS: Counting(Measure.CONCURRENT_REQUESTS),
+        Measure.REQUESTS_PER_MINUTE: _RequestsOfMinute(Measure.REQUESTS_PER_MINUTE),
+        Measure.TOKENS_PER_MINUTE: _TokensOfMinute(Measure.TOKENS_PER_MINUTE),
+        Measure.TOKENS_PER_DAY: _TokensOfPeriod(Measure.TOKENS_PER_DAY, "day"),
+        Measure.TOKENS_PER_MONTH: _TokensOfPeriod(Measure.TOKENS_PER_MONTH, "month"),
+    }
+)
+
+
+def of(measure: Measure | None) -> Counting:
+    """How a measure is counted; of what requests take (None), nothing is."""
+    return _NOTHING if measure is None else COUNTING[measure]
 
 
 def standing(record: Record, limit: RateLimit, moment: PresentMoment) -> LimitStanding:
     """How the limit stands. What does not count any more has been forgotten."""
-    used = record.used + record.held
-    wait = 0.0 if used < limit.amount else _wait(record, limit, moment)
-    return LimitStanding(limit, used, record.held, wait, resets_in(record, moment))
-
-
-def resets_in(record: Record, moment: PresentMoment) -> float:
-    """Seconds until nothing counts any more of what has been used. What does not count now has been forgotten."""
-    measure = record.measure
-    if measure is REQUESTS or measure is TOKENS_MINUTE:
-        return sliding_minute.seconds_until_empty(record, moment.steady)
-    if measure is TOKENS_DAY or measure is TOKENS_MONTH:
-        return _period(measure, moment).ends - moment.wall
-    return 0.0
-
-
-def _use(record: Record, moment: PresentMoment, amount: int) -> None:
-    if record.measure is TOKENS_MINUTE and amount:
-        sliding_minute.use(record, moment.steady, amount)
-    elif record.measure in {TOKENS_DAY, TOKENS_MONTH}:
-        record.used += amount
-
-
-def _wait(record: Record, limit: RateLimit, moment: PresentMoment) -> float:
-    if limit.measure in {TOKENS_DAY, TOKENS_MONTH}:
-        is_spent = record.used >= limit.amount
-        return max(_period(limit.measure, moment).ends - moment.wall, _SOON) if is_spent else _SOON
-    most = limit.amount - 1 - record.held
-    if limit.measure is CONCURRENT or most < 0:
-        return _SOON
-    return sliding_minute.seconds_until(record, moment.steady, most)
-
-
-def _period(measure: Measure, moment: PresentMoment) -> Period:
-    return moment.day if measure is TOKENS_DAY else moment.month
+    counting, used = COUNTING[limit.measure], record.used + record.held
+    wait = 0.0 if used < limit.amount else counting.wait(record, limit, moment)
+    return LimitStanding(limit, used, record.held, wait, counting.resets_in(record, moment))

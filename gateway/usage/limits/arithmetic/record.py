@@ -12,15 +12,15 @@ DIGEST_BYTES = 16
 SLOTS = 120  # processes that may count in one file at a time
 BUCKETS = 61  # seconds of which something may lie within the last 60 seconds
 
-_HEAD = Struct("<16sQQQQQQ")
-_LEARNED = Struct("<d8x")
-_BUCKET = Struct("<QQ")
-_SLOT = Struct("<Q")
-_LEARNED_AT = _HEAD.size
-_BUCKETS_AT = _LEARNED_AT + _LEARNED.size
-_SLOTS_AT = _BUCKETS_AT + _BUCKET.size * BUCKETS
+_HEAD = Struct("=16sQ")  # of which limit
+_NUMBERS = Struct("=QQQQQ")
+_NUMBERS_AT = _HEAD.size
+_LEARNED_AT = _NUMBERS_AT + _NUMBERS.size
+_LEARNED_BYTES = 16
+_BUCKETS_AT = _LEARNED_AT + _LEARNED_BYTES
+_SLOTS_AT = _BUCKETS_AT + 16 * BUCKETS
+_END = _SLOTS_AT + 8 * SLOTS
 _MEASURES = (None, *Measure)  # by the number that is written; None: what requests take
-_NUMBERS = {measure: number for number, measure in enumerate(_MEASURES)}
 
 
 class Record:
@@ -30,9 +30,13 @@ class Record:
     the first that may hold something, and `newest` the moment of the last use. `held` is what all processes hold.
     """
 
-    __slots__ = ("_data", "digest", "held", "measure", "newest", "oldest", "period", "used")
+    __slots__ = (
+        *("_buckets", "_learned", "_slots", "data", "digest", "held", "measure", "newest", "oldest", "period"),
+        *("place", "turn", "used"),
+    )
 
     digest: bytes
+    measure: Measure | None
     period: int
     used: int
     held: int
@@ -40,58 +44,73 @@ class Record:
     newest: int
 
     def __init__(self, data: bytearray) -> None:
-        self._data = data
-        self.digest, number, self.period, self.used, self.held, self.oldest, self.newest = _HEAD.unpack_from(data)
-        self.measure: Measure | None = _MEASURES[number] if number < len(_MEASURES) else None
+        self.data = data
+        view = memoryview(data)
+        self._learned = view[_LEARNED_AT:_BUCKETS_AT].cast("d")
+        self._buckets = view[_BUCKETS_AT:_SLOTS_AT].cast("Q")  # two numbers each
+        self._slots = view[_SLOTS_AT:_END].cast("Q")
+        self.place = self.turn = -1  # of a store: where it keeps this, and since when it is current
+        self.unpack()
 
     @classmethod
     def blank(cls, digest: bytes, measure: Measure | None) -> "Record":
         """Of a limit of which nothing has been used."""
-        record = cls(bytearray(digest.ljust(RECORD_BYTES, b"\0")))
-        record.measure = measure
-        return record
+        return cls(bytearray(_HEAD.pack(digest, _MEASURES.index(measure)).ljust(RECORD_BYTES, b"\0")))
+
+    def unpack(self) -> None:
+        """Take the numbers from `data`, which has changed."""
+        self.digest, number = _HEAD.unpack_from(self.data)
+        self.measure = _MEASURES[number] if number < len(_MEASURES) else None
+        numbers = _NUMBERS.unpack_from(self.data, _NUMBERS_AT)
+        self.period, self.used, self.held, self.oldest, self.newest = numbers
 
     def packed(self) -> bytearray:
         """All of it as bytes."""
-        numbers = self.period, self.used, self.held, self.oldest, self.newest
-        _HEAD.pack_into(self._data, 0, self.digest, _NUMBERS[self.measure], *numbers)
-        return self._data
+        _NUMBERS.pack_into(self.data, _NUMBERS_AT, self.period, self.used, self.held, self.oldest, self.newest)
+        return self.data
 
     def learned(self) -> float:
         """How many tokens requests take; 0 if nothing was learned."""
-        tokens: float = _LEARNED.unpack_from(self._data, _LEARNED_AT)[0]
-        return tokens
+        return self._learned[0]
 
     def put_learned(self, tokens: float) -> None:
         """The same, put."""
-        _LEARNED.pack_into(self._data, _LEARNED_AT, tokens)
+        self._learned[0] = tokens
 
     def bucket(self, second: int) -> tuple[int, int]:
         """What was used in a second, and when the last of it was."""
-        count, moment = _BUCKET.unpack_from(self._data, _BUCKETS_AT + _BUCKET.size * (second % BUCKETS))
-        return count, moment
+        at = second % BUCKETS * 2
+        return self._buckets[at], self._buckets[at + 1]
 
     def put_bucket(self, second: int, count: int, moment: int) -> None:
         """The same, put."""
-        _BUCKET.pack_into(self._data, _BUCKETS_AT + _BUCKET.size * (second % BUCKETS), count, moment)
+        at = second % BUCKETS * 2
+        self._buckets[at] = count
+        self._buckets[at + 1] = moment
+
+    def add_to_bucket(self, second: int, count: int, moment: int) -> None:
+        """Note a use, the last one in its bucket."""
+        buckets, at = self._buckets, second % BUCKETS * 2
+        buckets[at] += count
+        buckets[at + 1] = moment
 
     def clear_buckets(self) -> None:
         """Nothing was used in the last minute."""
-        self._data[_BUCKETS_AT:_SLOTS_AT] = bytes(_SLOTS_AT - _BUCKETS_AT)
+        self.data[_BUCKETS_AT:_SLOTS_AT] = bytes(_SLOTS_AT - _BUCKETS_AT)
         self.used = self.newest = 0
 
     def held_by(self, slot: int) -> int:
         """What one process holds."""
-        held: int = _SLOT.unpack_from(self._data, _SLOTS_AT + _SLOT.size * slot)[0]
-        return held
+        return self._slots[slot]
 
     def hold(self, slot: int, change: int) -> None:
         """Change what a process holds, which never falls below nothing."""
-        before = self.held_by(slot)
-        after = max(before + change, 0)
-        _SLOT.pack_into(self._data, _SLOTS_AT + _SLOT.size * slot, after)
-        self.held = max(self.held + after - before, 0)
+        before, held = self._slots[slot], self.held
+        if before + change < 0 or held + change < 0:
+            change = -min(before, held)
+        self._slots[slot] = before + change
+        self.held = held + change
 
     def holders(self) -> list[int]:
         """The processes that hold something."""
-        return [slot for slot in range(SLOTS) if self.held_by(slot)]
+        return [slot for slot, held in enumerate(self._slots) if held]

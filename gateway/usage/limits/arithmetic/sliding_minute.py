@@ -13,14 +13,13 @@ _MINUTE = _SECONDS * SECOND
 
 def forget_old(record: Record, now: int) -> None:
     """Take out of `used` what is older than a minute."""
+    age = now // SECOND - record.oldest
     if record.used == 0:
         record.oldest = now // SECOND
-    elif 0 <= now // SECOND - record.oldest < _SECONDS:
-        return
-    elif not record.oldest <= now // SECOND < record.oldest + _SECONDS + BUCKETS:  # or of another clock
+    elif not 0 <= age < _SECONDS + BUCKETS:  # or of another clock
         record.clear_buckets()
         record.oldest = now // SECOND
-    else:
+    elif age >= _SECONDS:
         _forget_until(record, now)
 
 
@@ -39,9 +38,7 @@ def _forget_until(record: Record, now: int) -> None:
 
 def use(record: Record, now: int, amount: int) -> None:
     """Note a use. What is old has been forgotten."""
-    second = now // SECOND
-    count, moment = record.bucket(second)
-    record.put_bucket(second, count + amount, max(now, moment))
+    record.add_to_bucket(now // SECOND, amount, now)
     record.used += amount
     record.newest = now
 
@@ -58,7 +55,8 @@ def give_back(record: Record, second: int, amount: int) -> None:
 
 def seconds_until_empty(record: Record, now: int) -> float:
     """Until nothing of what was used counts any more. What is old has been forgotten."""
-    return max(record.newest + _MINUTE - now, 0) / SECOND if record.used else 0.0
+    left = record.newest + _MINUTE - now
+    return left / SECOND if record.used and left > 0 else 0.0
 
 
 def seconds_until(record: Record, now: int, most: int) -> float:

@@ -15,12 +15,15 @@ _UNKNOWN_TOKENS, _UNKNOWN_SHARES = 16_384, 4  # the same where nothing is known
 def learn(record: Record, tokens: int) -> None:
     """A request has taken so many."""
     longest = record.learned()
-    record.put_learned(max(tokens, longest + (tokens - longest) * _FORGETTING))
+    record.put_learned(tokens if tokens >= longest else longest + (tokens - longest) * _FORGETTING)
 
 
-def reservation(record: Record, limit: int) -> int:
-    """What to reserve of a limit for the next request: at least 1, and never the whole of what may be used."""
-    longest = record.learned()
+def reservation(longest: float, limit: int) -> int:
+    """What to reserve of a limit for the next request: at least 1, and never the whole of what may be used.
+
+    `longest` is what was learned; 0 if nothing was.
+    """
     if longest == 0:
         return max(1, min(_UNKNOWN_TOKENS, limit // _UNKNOWN_SHARES))
-    return max(1, min(round(longest), limit // _LEAST_SHARES))
+    most = limit // _LEAST_SHARES
+    return round(longest) if longest < most else max(1, most)

@@ -4,7 +4,8 @@ from datetime import tzinfo
 
 from gateway.core.rate_limits import Measure
 from gateway.usage.limits.arithmetic.record import Record
-from gateway.usage.limits.store.limit_store import MachineClock, RecordStore
+from gateway.usage.limits.store.limit_store import MachineClock
+from gateway.usage.limits.store.record_store import RecordStore
 
 _MOST = 10_000  # records; then they begin anew
 

@@ -7,48 +7,56 @@ else a second opening of the file by one process would share its locks, and its 
 import fcntl
 import os
 import time
-from functools import lru_cache
 from struct import pack
 
+_HELD = (BlockingIOError, PermissionError)  # POSIX allows EAGAIN and EACCES
 _SET = getattr(fcntl, "F_OFD_SETLK", fcntl.F_SETLK)
 _PATIENCE = 2.0  # seconds for a lock that is held for microseconds, by a process that a busy machine may keep waiting
 _YIELDS = 20  # before sleeping
 _SLEEP = 0.0002
 
 
-def lock(file: int, at: int) -> None:
-    """Lock the byte. Raises TimeoutError, an OSError, if another holds it for far longer than anybody should."""
-    if not try_lock(file, at):
-        _wait(file, at)
+class RangeLock:
+    """The lock of a byte of a file that is open."""
+
+    __slots__ = ("_file", "_lock", "_unlock")
+
+    def __init__(self, file: int, at: int) -> None:
+        self._file = file
+        self._lock = _flock(fcntl.F_WRLCK, at)
+        self._unlock = _flock(fcntl.F_UNLCK, at)
+
+    def acquire(self) -> None:
+        """Lock it. Raises TimeoutError, an OSError, if another holds it for far longer than anybody should."""
+        try:
+            fcntl.fcntl(self._file, _SET, self._lock)
+        except _HELD:
+            self._wait()
+
+    def try_acquire(self) -> bool:
+        """Lock it, unless somebody else has; it stays locked until it is released, or the file closed."""
+        try:
+            fcntl.fcntl(self._file, _SET, self._lock)
+        except _HELD:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Let go of it."""
+        fcntl.fcntl(self._file, _SET, self._unlock)
+
+    def _wait(self) -> None:
+        for _ in range(_YIELDS):
+            if self.try_acquire():
+                return
+            os.sched_yield()
+        patience = time.monotonic() + _PATIENCE
+        while not self.try_acquire():
+            if time.monotonic() > patience:
+                raise TimeoutError("another process keeps the file of limits locked")
+            time.sleep(_SLEEP)
 
 
-def try_lock(file: int, at: int) -> bool:
-    """Lock the byte, unless somebody else has; it stays locked until the file is closed."""
-    try:
-        fcntl.fcntl(file, _SET, _flock(fcntl.F_WRLCK, at))
-    except (BlockingIOError, PermissionError):  # POSIX allows EAGAIN and EACCES
-        return False
-    return True
-
-
-def unlock(file: int, at: int) -> None:
-    """Let go of the byte."""
-    fcntl.fcntl(file, _SET, _flock(fcntl.F_UNLCK, at))
-
-
-def _wait(file: int, at: int) -> None:
-    for _ in range(_YIELDS):
-        if try_lock(file, at):
-            return
-        os.sched_yield()
-    patience = time.monotonic() + _PATIENCE
-    while not try_lock(file, at):
-        if time.monotonic() > patience:
-            raise TimeoutError("another process keeps the file of limits locked")
-        time.sleep(_SLEEP)
-
-
-@lru_cache(maxsize=512)
 def _flock(kind: int, at: int) -> bytes:
     """Struct flock, as C lays it out: type, whence, start, length, pid."""
     if hasattr(fcntl, "F_OFD_SETLK"):

@@ -16,24 +16,29 @@ from struct import Struct
 
 from gateway.core.rate_limits import Measure
 from gateway.usage.limits.arithmetic import counting
-from gateway.usage.limits.arithmetic.record import RECORD_BYTES, SLOTS, Record
-from gateway.usage.limits.store.limit_store import MachineClock, RecordStore
-from gateway.usage.limits.store.range_lock import lock, try_lock, unlock
+from gateway.usage.limits.arithmetic.record import DIGEST_BYTES, RECORD_BYTES, SLOTS, Record
+from gateway.usage.limits.store.limit_store import MachineClock
+from gateway.usage.limits.store.range_lock import RangeLock
+from gateway.usage.limits.store.record_store import RecordStore
 
 log = logging.getLogger("gateway.limits")
 
-_MAGIC = b"gguf-gateway limits 1\n"
+_MAGIC = b"gguf-gateway limits 2\n"
 _HEADER = Struct("<32s64s")  # the magic, and the boot of the machine: its clock begins anew with each
-HEADER_BYTES = 128
+_WRITER_AT = _HEADER.size  # whose slot has written last
+_WRITER_BYTES = 8
+HEADER_BYTES = RECORD_BYTES  # so no record lies across two pages: a write that is killed may end between pages
 _MUTEX = 0  # the byte whose lock keeps others off; those after it are of the slots
 _LOOK_SECONDS = 1.0  # between two looks at whether the file is still the one at its path
+_MOST_IN_MEMORY = 1000  # records
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class SharedFile(RecordStore):
     """Counts in the file at `path`, which is made where there is none. Raises OSError where that cannot be.
 
-    One that `only_looks` counts nothing, and leaves the file as it is: it takes the place of no process.
+    While no other process writes, what is in the file is known, and not read again. One that `only_looks` counts
+    nothing, and leaves the file as it is: it takes the place of no process.
     """
 
     def __init__(self, path: Path, zone: tzinfo, clock: MachineClock, *, only_looks: bool = False) -> None:
@@ -41,34 +46,31 @@ class SharedFile(RecordStore):
         self._path = path
         self._only_looks = only_looks
         self._file = -1
+        self._mutex = RangeLock(-1, _MUTEX)
         self._identity: tuple[int, int] | None = None
         self._places: dict[bytes, int] = {}  # which record of the file is whose
-        self._known = 0  # records that were looked at for that
+        self._end = HEADER_BYTES  # of those that were looked at for that
+        self._records: dict[bytes, Record] = {}
+        self._turn = 0  # counts how often others have written since this process had
+        self._writer = b"nobody"  # what the header says where this process has written last
+        self._is_writer = False
         self._look_at = 0.0
         self._open()
 
     def get(self, digest: bytes, measure: Measure | None) -> Record:
         """A record, as it is in the file or blank."""
-        place = self._place(digest)
-        if place is None:
-            return Record.blank(digest, measure)
-        record = self._read(place)
-        if record is not None and record.digest == digest and record.measure is measure:
+        record = self._records.get(digest)
+        if record is not None and record.turn == self._turn:
             return record
-        self._forget_places()  # somebody has changed the file
-        return Record.blank(digest, measure)
+        return self._got(digest, measure)
 
     def put(self, record: Record) -> None:
         """Write a record to its place, or behind all others."""
-        digest = record.digest
-        place = self._place(digest)
-        if place is None:
-            place = self._known
-            self._places[digest] = place
-            self._known += 1
-        written = os.pwrite(self._file, record.packed(), HEADER_BYTES + place * RECORD_BYTES)
-        if written != RECORD_BYTES:
-            self._forget_places()
+        if not self._is_writer:
+            self._begin_to_write()
+        if record.place < 0:
+            record.place = self._new_place(record.digest)
+        if os.pwrite(self._file, record.packed(), record.place) != RECORD_BYTES:
             raise OSError("the file of limits takes no more")
 
     def close(self) -> None:
@@ -83,15 +85,24 @@ class SharedFile(RecordStore):
         if now >= self._look_at:
             self._look_at = now + _LOOK_SECONDS
             self._look()
-        lock(self._file, _MUTEX)
+        self._mutex.acquire()
+        try:
+            writer = os.pread(self._file, _WRITER_BYTES, _WRITER_AT)
+        except OSError:
+            self._mutex.release()
+            raise
+        if writer != self._writer:
+            self._turn += 1
+            self._is_writer = False
 
     def _unlock(self) -> None:
-        unlock(self._file, _MUTEX)
+        self._mutex.release()
 
     def _is_dead(self, slot: int) -> bool:
-        if not try_lock(self._file, 1 + slot):
+        its = RangeLock(self._file, 1 + slot)
+        if not its.try_acquire():
             return False
-        unlock(self._file, 1 + slot)
+        its.release()
         return True
 
     def _look(self) -> None:
@@ -107,11 +118,12 @@ class SharedFile(RecordStore):
         while True:
             create = 0 if self._only_looks else os.O_CREAT
             self._file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | create, 0o600)
+            self._mutex = RangeLock(self._file, _MUTEX)
             is_ready = False
             try:
-                lock(self._file, _MUTEX)
+                self._mutex.acquire()
                 is_ready = self._begin()
-                unlock(self._file, _MUTEX)
+                self._mutex.release()
             finally:
                 if not is_ready:
                     self.close()
@@ -131,7 +143,7 @@ class SharedFile(RecordStore):
         if header and not _is_ours(header):
             self._set_aside()
             return False
-        self._forget_places()
+        self._forget_records()
         boot = _boot()
         if header != _HEADER.pack(_MAGIC, boot):
             self._for_each(self._begin_with_machine)
@@ -150,54 +162,87 @@ class SharedFile(RecordStore):
     def _begin_with_machine(self, record: Record) -> None:
         """The machine was started again: no process of before is left, and its clock tells other times."""
         for slot in record.holders():
-            counting.bury(record, self.moment(), slot)
+            counting.of(record.measure).bury(record, self.now(), slot)
         if record.newest:
             record.clear_buckets()
 
     def _take_slot(self) -> None:
         """Take the first that is free, and bury whoever had it before."""
-        slot = next((slot for slot in range(SLOTS) if try_lock(self._file, 1 + slot)), None)
+        slot = next((slot for slot in range(SLOTS) if RangeLock(self._file, 1 + slot).try_acquire()), None)
         if slot is None:
             raise OSError(f"{SLOTS} processes count in the file of limits already")
         self.slot = slot
+        self._begin_to_write()
         self._for_each(self._bury_predecessor)
 
     def _bury_predecessor(self, record: Record) -> None:
-        moment = self.moment()
-        counting.enter(record, moment)
-        counting.bury(record, moment, self.slot)
+        moment, counts = self.now(), counting.of(record.measure)
+        counts.enter(record, moment)
+        counts.bury(record, moment, self.slot)
 
     # --- records in the file
 
-    def _place(self, digest: bytes) -> int | None:
-        place = self._places.get(digest)
-        if place is None:
+    def _begin_to_write(self) -> None:
+        """Say so before the first byte of a record: all others read anew what they know."""
+        self._writer = (1 + self.slot).to_bytes(_WRITER_BYTES, "little")
+        os.pwrite(self._file, self._writer, _WRITER_AT)
+        self._is_writer = True
+
+    def _got(self, digest: bytes, measure: Measure | None) -> Record:
+        """A record that is not known, or may have been changed by others."""
+        record = self._records.get(digest)
+        if record is None:
+            record = self._known_anew(digest, measure)
+        if record.place < 0:
+            record.place = self._place(digest)
+        if record.place >= 0:
+            os.preadv(self._file, (record.data,), record.place)
+            record.unpack()
+            if record.digest != digest or record.measure is not measure:  # somebody has changed the file
+                self._forget_records()
+                record = self._known_anew(digest, measure)
+        record.turn = self._turn
+        return record
+
+    def _known_anew(self, digest: bytes, measure: Measure | None) -> Record:
+        if len(self._records) >= _MOST_IN_MEMORY:
+            self._records.clear()
+        record = self._records[digest] = Record.blank(digest, measure)
+        return record
+
+    def _place(self, digest: bytes) -> int:
+        """Where in the file the record with this digest is; -1: nowhere."""
+        if digest not in self._places:
             self._find_more()
-            place = self._places.get(digest)
+        return self._places.get(digest, -1)
+
+    def _new_place(self, digest: bytes) -> int:
+        """Where it may be: behind all others."""
+        place = self._place(digest)
+        if place < 0:
+            place = self._places[digest] = self._end
+            self._end += RECORD_BYTES
         return place
 
     def _find_more(self) -> None:
         """Look at the records that others have written since."""
-        while (record := self._read(self._known)) is not None:
-            self._places[record.digest] = self._known
-            self._known += 1
-
-    def _read(self, place: int) -> Record | None:
-        data = bytearray(os.pread(self._file, RECORD_BYTES, HEADER_BYTES + place * RECORD_BYTES))
-        return Record(data) if len(data) == RECORD_BYTES else None
+        while len(data := os.pread(self._file, RECORD_BYTES, self._end)) == RECORD_BYTES:
+            self._places[data[:DIGEST_BYTES]] = self._end
+            self._end += RECORD_BYTES
 
     def _for_each(self, change: Callable[[Record], None]) -> None:
-        place = 0
-        while (record := self._read(place)) is not None:
-            before = bytes(record.packed())
+        place = HEADER_BYTES
+        while len(data := os.pread(self._file, RECORD_BYTES, place)) == RECORD_BYTES:
+            record = Record(bytearray(data))
             change(record)
-            if record.packed() != before:
-                os.pwrite(self._file, record.packed(), HEADER_BYTES + place * RECORD_BYTES)
-            place += 1
+            if record.packed() != data:
+                os.pwrite(self._file, record.packed(), place)
+            place += RECORD_BYTES
 
-    def _forget_places(self) -> None:
+    def _forget_records(self) -> None:
+        self._records.clear()
         self._places.clear()
-        self._known = 0
+        self._end = HEADER_BYTES
 
 
 def _is_ours(header: bytes) -> bool:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from gateway.core.rate_limits import Measure
-from gateway.usage.limits.store.limit_store import CountedLimit, Exceeded, RecordStore, Taken
+from gateway.usage.limits.store.limit_store import CountedLimit, Exceeded, Taken
 from gateway.usage.limits.store.memory_store import MemoryStore
+from gateway.usage.limits.store.record_store import RecordStore
 from gateway.usage.limits.store.shared_file import SharedFile
 from tests.unit.gateway.usage.limits.set_clock import NOON, SetClock, claim
 

@@ -8,11 +8,11 @@ from gateway.usage.limits.arithmetic.record import Record
 from gateway.usage.limits.arithmetic.usual_tokens import learn, reservation
 
 
-def after(*tokens: int) -> Record:
+def after(*tokens: int) -> float:
     record = Record.blank(b"digest", None)
     for each in tokens:
         learn(record, each)
-    return record
+    return record.learned()
 
 
 @pytest.mark.parametrize(("limit", "reserved"), [(1, 1), (1000, 250), (1_000_000, 16_384)])
