@@ -5,20 +5,12 @@ WHATWG HTML 9.2 "Server-sent events": a blank line ends an event, and lines end 
 
 import json
 import re
-from functools import lru_cache
 
 from gateway.core.endpoints import ApiProtocol
 
-CONTENT_TYPE = b"text/event-stream"
 TAIL_BYTES = 4  # as many of the last bytes as `finish_line` needs to see
 
 _COMMENTS = re.compile(rb"(?::[^\r\n]*(?:[\r\n]+|\Z))*").fullmatch
-
-
-@lru_cache(maxsize=64)
-def is_event_stream(content_type: bytes) -> bool:
-    """Whether a Content-Type names an event stream, whatever its parameters."""
-    return content_type.split(b";", 1)[0].strip().lower() == CONTENT_TYPE
 
 
 def finish_line(tail: bytes) -> bytes:

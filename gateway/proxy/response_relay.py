@@ -66,8 +66,8 @@ class ResponseRelay:
     """
 
     __slots__ = (
-        *("_active_at", "_endpoint", "_head", "_held_body", "_held_end", "_is_open_stream", "_is_rewritten", "_limit"),
-        *("_loop", "_ping_timer", "_pinged_at", "_pool", "_report", "_sent", "_streams", "client", "connection"),
+        *("_active_at", "_endpoint", "_head", "_held_body", "_held_end", "_is_open_stream", "_is_rewritten", "_length"),
+        *("_limit", "_loop", "_ping_timer", "_pinged_at", "_pool", "_report", "_sent", "client", "connection"),
         *("__weakref__", "exchange", "reply", "state", "uploading"),
     )
 
@@ -87,7 +87,7 @@ class ResponseRelay:
         self._head: ResponseHead | None = None  # once HOLDING
         self._held_body = b""  # what came of the body while HOLDING
         self._held_end = False  # its end, too
-        self._streams = False  # an event stream
+        self._length: int | None = None  # of the body that is sent, where that is told before
         self._is_rewritten = False  # another body is sent in the place of its own
         self._is_open_stream = False  # an uncompressed one of open length: events may be inserted, and its end judged
         self._ping_timer: asyncio.TimerHandle | None = None
@@ -109,14 +109,25 @@ class ResponseRelay:
 
     # --- from the upstream
 
+    def whole_received(self, head: ResponseHead, body: bytes) -> None:
+        """Pass a plain answer on: nearly every one that is no stream."""
+        self.head_received(head)
+        self._length = len(body)
+        self._held_body = body
+        self._held_end = True
+        if self._is_rewritten:
+            self._rewrite_or_hold(body)
+        else:
+            self._start_response()
+
     def head_received(self, head: ResponseHead) -> None:
         """Judge the head: responses the client must not see (3xx, 401, 403) become refusals."""
         self.state = HOLDING
         self._limit = self._pool.timeouts.silence
         self._head = head
-        self._streams = event_stream.is_event_stream(head.headers.get(b"content-type", b""))
+        self._length = head.length
         self._is_rewritten = head.status == 200 and self._endpoint.rewrite is not None
-        if self._streams and head.length is None and not head.headers.get(b"content-encoding"):
+        if head.is_open_stream:
             self._is_open_stream = self._sent.has_events = True
         if 300 <= head.status < 400 and head.status != 304:
             self._refuse(f"it redirects ({head.status})")
@@ -242,7 +253,7 @@ class ResponseRelay:
             if self._head is None or self._endpoint.rewrite is None or len(early) > _REWRITTEN_BYTES:
                 raise ValueError("too long")
             self._held_body = self._endpoint.rewrite(early)
-            self._head.length, self._head.chunked = len(self._held_body), False
+            self._length = len(self._held_body)
             self._start_response()
         except Refusal as refusal:
             self.fail(refusal)
@@ -256,7 +267,7 @@ class ResponseRelay:
             return
         self.state = STREAMING
         writer = ResponseWriter if self.client.wants_body else HeadWriter
-        self.reply = reply = writer(self.client, head, self.exchange, streams=self._streams)
+        self.reply = reply = writer(self.client, head, self._length, self.exchange)
         self.exchange.status = head.status
         self.exchange.first_byte_at = monotonic()
         early, self._held_body = self._held_body, b""

@@ -4,6 +4,7 @@ aiohttp's own response is made for bodies that a coroutine writes. Here they arr
 connection, and a head, a body and an end that are there together leave together, in one write.
 """
 
+import math
 from collections.abc import Mapping
 from email.utils import formatdate
 from functools import lru_cache
@@ -24,14 +25,14 @@ _BODILESS = frozenset({204, 304})
 class ResponseWriter:
     """An answer under way to `client`. `persists`: its connection may serve another request after it.
 
-    A body of unknown length is sent in chunks (`chunked`), or to an HTTP/1.0 client until the connection closes.
+    A body whose `length` is None is sent in chunks (`chunked`), or to an HTTP/1.0 client until the connection closes.
     """
 
     __slots__ = ("_connection", "_unsent", "chunked", "framed", "persists")
 
-    def __init__(self, client: Client, head: ResponseHead, exchange: Exchange, *, streams: bool) -> None:
+    def __init__(self, client: Client, head: ResponseHead, length: int | None, exchange: Exchange) -> None:
         self._connection = client.connection
-        speaks_http11, length = client.speaks_http11, head.length
+        speaks_http11 = client.speaks_http11
         bodiless = head.status in _BODILESS
         self.chunked = speaks_http11 and length is None and not bodiless
         self.framed = self.chunked or length is not None or bodiless
@@ -42,21 +43,23 @@ class ResponseWriter:
             framing = b"Transfer-Encoding: chunked\r\n"
         elif length is not None and not bodiless:
             framing = b"Content-Length: %d\r\n" % length
-        if streams:
+        if head.streams:
             framing += b"X-Accel-Buffering: no\r\n"  # for an nginx in front of us
         if not self.persists:
             framing += b"Connection: close\r\n"
         elif not speaks_http11:
             framing += b"Connection: keep-alive\r\n"
-        self._unsent = b"%b\r\n%b%b%b%b\r\n%b%b%b" % (
-            _status_line(head.status, speaks_http11),
-            head.lines if exchange.allotment is None else headers.without_limits(head.lines),
-            framing,
-            exchange.fields,
-            _date_line(int(time())),
-            headers.request_id_lines(exchange.id),
-            exchange.cors.lines,
-            headers.ALWAYS_LINES,
+        self._unsent = b"".join(
+            (
+                _status_line(head.status, speaks_http11),
+                head.lines if exchange.allotment is None else headers.without_limits(head.lines),
+                framing,
+                exchange.fields,
+                _DATE.line(),
+                headers.request_id_lines(exchange.id),
+                exchange.cors.lines,
+                headers.ALWAYS_LINES,
+            )
         )
 
     def send(self, data: bytes, last: bool) -> None:
@@ -89,8 +92,8 @@ class HeadWriter(ResponseWriter):
 
     __slots__ = ()
 
-    def __init__(self, client: Client, head: ResponseHead, exchange: Exchange, *, streams: bool) -> None:
-        super().__init__(client, head, exchange, streams=streams)
+    def __init__(self, client: Client, head: ResponseHead, length: int | None, exchange: Exchange) -> None:
+        super().__init__(client, head, length, exchange)
         self.chunked = False  # whatever the head says: no chunk follows
 
     def send(self, data: bytes, last: bool) -> None:
@@ -120,18 +123,31 @@ class WrittenResponse(web.StreamResponse):
 
 def in_one_piece(status: int, fields: Mapping[str, str], body: bytes) -> bytes:
     """An answer of the gateway's own, with the lines of its head in the order in which aiohttp writes them."""
-    lines = [_status_line(status, True), *(f"{name}: {value}".encode("ascii") for name, value in fields.items())]
-    lines += [b"Content-Length: %d" % len(body), _date_line(int(time()))]
-    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+    named = (f"{name}: {value}\r\n".encode("ascii") for name, value in fields.items())
+    length = b"Content-Length: %d\r\n" % len(body)
+    return b"".join((_status_line(status, True), *named, length, _DATE.line(), b"\r\n", body))
 
 
 @lru_cache(maxsize=64)
 def _status_line(status: int, speaks_http11: bool) -> bytes:
     """Status and our own words for it: the upstream's reason phrase is never repeated (RFC 9112 4)."""
     phrase = HTTPStatus(status).phrase if status in HTTPStatus.__members__.values() else ""
-    return f"HTTP/1.{speaks_http11:d} {status} {phrase}".encode("ascii")
+    return f"HTTP/1.{speaks_http11:d} {status} {phrase}\r\n".encode("ascii")
 
 
-@lru_cache(maxsize=2)
-def _date_line(second: int) -> bytes:
-    return f"Date: {formatdate(second, usegmt=True)}".encode("ascii")
+class _Date:
+    """The header line of the present second, made once for all its answers."""
+
+    def __init__(self) -> None:
+        self._line = b""
+        self._second = -math.inf  # in which the line is right
+
+    def line(self) -> bytes:
+        now = time()
+        if not 0 <= now - self._second < 1:
+            self._second = int(now)
+            self._line = f"Date: {formatdate(self._second, usegmt=True)}\r\n".encode("ascii")
+        return self._line
+
+
+_DATE = _Date()

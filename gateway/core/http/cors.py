@@ -7,10 +7,10 @@ in a header that the page sets itself.
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Address
 from types import MappingProxyType
-from typing import NamedTuple
 
 # Pages on this machine, whatever serves them: what the sandbox lets in.
 LOOPBACK_ORIGINS = (
@@ -29,7 +29,8 @@ _MAX_AGE_SECONDS = 7200  # a browser remembers the answer to a preflight: Chromi
 _EXPOSED = "x-request-id, request-id, retry-after, x-should-retry, *"
 
 
-class CorsHeaders(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CorsHeaders:
     """What CORS adds to an answer, by name and as lines of a head."""
 
     fields: Mapping[str, str]

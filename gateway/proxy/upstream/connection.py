@@ -25,9 +25,11 @@ class ResponseReceiver(Protocol):
     """Who takes an answer: `head_received`, then `body_received` for each read of the socket, then nothing more.
 
     The data is empty where a read brought none of the body: the head alone, or the `last` of it, after which the
-    connection is free. `broken` may come in place of any of these, and is the last then.
+    connection is free. `broken` may come in place of any of these, and is the last then. In the place of all,
+    `whole_received` brings a plain answer (`plain_answer`), after which the connection is free.
     """
 
+    def whole_received(self, head: ResponseHead, body: bytes) -> None: ...
     def head_received(self, head: ResponseHead) -> None: ...
     def body_received(self, data: bytes, last: bool) -> None: ...
     def broken(self, error: UpstreamError) -> None: ...
@@ -113,9 +115,10 @@ class UpstreamConnection(asyncio.BaseProtocol):
         if self._receiver is None:
             self.abort()  # nobody asked: whatever this is, it must not become part of the next answer
             return
-        plain = self._parser.plain(data)
-        if plain is not None:
-            self._hand_on_plain(plain)
+        answer = self._parser.plain(data)
+        if answer is not None:
+            receiver, self._receiver = self._receiver, None
+            receiver.whole_received(*answer)
             return
         wrong = self._parser.feed(data)
         self._hand_on()
@@ -228,15 +231,6 @@ class UpstreamConnection(asyncio.BaseProtocol):
     def _read_on(self) -> None:
         if not self._paused and not self.is_closing():
             self.transport.resume_reading()
-
-    def _hand_on_plain(self, body: bytes) -> None:
-        """Tell the receiver of an answer that one read has brought."""
-        if self._receiver is None or self._parser.head is None:
-            return
-        self._receiver.head_received(self._parser.head)
-        receiver, self._receiver = self._receiver, None
-        if receiver is not None:
-            receiver.body_received(body, True)
 
     def _hand_on(self) -> None:
         """Tell the receiver what this read has brought: all of it in one piece, and the end with the last one."""

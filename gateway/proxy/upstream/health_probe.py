@@ -114,6 +114,10 @@ class _WholeAnswer:
         self._head: ResponseHead | None = None
         self._body = b""
 
+    def whole_received(self, head: ResponseHead, body: bytes) -> None:
+        self.head_received(head)
+        self.body_received(body, True)
+
     def head_received(self, head: ResponseHead) -> None:
         self._head = head
 

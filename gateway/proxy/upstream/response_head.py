@@ -7,13 +7,11 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from gateway.core.http.content_length import split_at_length
 from gateway.core.http.headers import PLAIN_HEADER, downward, merged
 
-_MAX_PLAIN_BYTES = 4000
+_MAX_PLAIN_BYTES = 4000  # of a head
 _PLAIN_STATUS = re.compile(rb"HTTP/1\.1 200 [\t\x20-\x7e]*").fullmatch
-# Cut out before a plain head is looked up: it is the one line in which a server's answers differ.
-_LENGTHS = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
-_DIGITS = re.compile(rb"[0-9]{1,10}").fullmatch
 # With any of these, or any header twice, an answer is not plain.
 _NOT_PLAIN = frozenset({b"content-length", b"trailer", b"transfer-encoding", b"upgrade"})
 _MOST_EXCHANGES = re.compile(rb"(?:^|[,;])[ \t]*max[ \t]*=[ \t]*([0-9]{1,9})", re.IGNORECASE).search
@@ -32,7 +30,8 @@ class ResponseHead:
     """Status and headers of an answer, names in lower case. `chunked` or `length` frame its body.
 
     Neither: it ends with the connection. `lines` are the headers that a client may see, as lines of a head.
-    `most_exchanges` is how many a connection may serve, if the server says so.
+    `most_exchanges` is how many a connection may serve, if the server says so. `streams`: its body is an event stream,
+    and `is_open_stream` one of open length that is not compressed.
     """
 
     status: int
@@ -42,44 +41,36 @@ class ResponseHead:
     keep_alive: bool
     lines: bytes = b""
     most_exchanges: int | None = None
+    streams: bool = False
+    is_open_stream: bool = False
 
 
 def plain_answer(data: bytes) -> tuple[ResponseHead, bytes] | None:
     """Head and body of the answer that `data` is, if it is a whole one with nothing unusual in it; else None.
 
-    Nearly every answer that is no stream is one. What is not is no error: the parser reads it.
+    Nearly every answer that is no stream is one. What is not is no error: the parser reads it. The head may be
+    another's as well: it is not to be changed, and does not say how long the body is.
     """
-    end = data.find(b"\r\n\r\n", 0, _MAX_PLAIN_BYTES)
-    at, begin = _length_in(data, end)
-    if at < 0:
+    lines, end, body = data.partition(b"\r\n\r\n")
+    before, length, behind = split_at_length(lines)
+    if length != b"%d" % len(body) or not end or len(lines) > _MAX_PLAIN_BYTES:
         return None
-    after, body = data.find(b"\r\n", begin), data[end + 4 :]
-    digits = data[begin:after]
-    known = _plain_head(data[:at] + data[after:end]) if _DIGITS(digits) is not None else None
-    if known is None or int(digits) != len(body):
-        return None
-    return ResponseHead(200, known.headers, len(body), False, True, known.lines, known.most_exchanges), body
-
-
-def _length_in(data: bytes, end: int) -> tuple[int, int]:
-    """Where the line of a `Content-Length` begins in a head, the end of the line before included, and its value."""
-    for name in _LENGTHS:
-        at = data.find(name, 0, end) if end >= 0 else -1
-        if at >= 0:
-            return at, at + len(name)
-    return -1, -1
+    head = _plain_head(before, behind)
+    return None if head is None else (head, body)
 
 
 @lru_cache(maxsize=512)
-def _plain_head(lines: bytes) -> ResponseHead | None:
-    """A plain head, its `Content-Length` cut out. Remembered: a server sends the same one again and again."""
-    status_line, *others = lines.split(b"\r\n")
+def _plain_head(before: bytes, behind: bytes) -> ResponseHead | None:
+    """A plain head of these lines, between which its length was. Remembered: a server sends the same ones again."""
+    status_line, *others = (b"%b\r\n%b" % (before, behind) if behind else before).split(b"\r\n")
     headers = {found[1].lower(): found[2] for found in map(PLAIN_HEADER, others) if found is not None}
     if _PLAIN_STATUS(status_line) is None or len(headers) != len(others) or not _NOT_PLAIN.isdisjoint(headers):
         return None
     if headers.get(b"connection", b"keep-alive").lower() != b"keep-alive":
         return None
-    return _head(200, headers, 0, chunked=False, keep_alive=True)
+    head = _head(200, headers, 0, chunked=False, keep_alive=True)
+    head.length = None
+    return head
 
 
 def _head(
@@ -87,7 +78,16 @@ def _head(
 ) -> ResponseHead:
     lines = b"".join([line + b"\r\n" for line in downward(headers)])
     said = _MOST_EXCHANGES(headers.get(b"keep-alive", b""))
-    return ResponseHead(status, headers, length, chunked, keep_alive, lines, int(said[1]) if said else None)
+    most_exchanges = int(said[1]) if said else None
+    streams = _is_event_stream(headers.get(b"content-type", b""))
+    is_open_stream = streams and length is None and not headers.get(b"content-encoding")
+    return ResponseHead(status, headers, length, chunked, keep_alive, lines, most_exchanges, streams, is_open_stream)
+
+
+@lru_cache(maxsize=64)
+def _is_event_stream(content_type: bytes) -> bool:
+    """Whether a Content-Type names an event stream, whatever its parameters."""
+    return content_type.split(b";", 1)[0].strip().lower() == b"text/event-stream"
 
 
 def checked_head(status: int, version: str, lines: list[tuple[bytes, bytes]]) -> ResponseHead:

@@ -49,14 +49,13 @@ class ResponseParser:
         """Let go of httptools, which holds this: nothing comes any more, and the two would wait for the collector."""
         del self._http
 
-    def plain(self, data: bytes) -> bytes | None:
-        """The body, if `data` is a plain answer, whole, and nothing has come before it: httptools need not see it."""
-        answer = plain_answer(data) if not self._read_bytes else None
-        if answer is None:
-            return None
-        self.head, body = answer
-        self.complete = True
-        return body
+    def plain(self, data: bytes) -> tuple[ResponseHead, bytes] | None:
+        """Head and body, if `data` is a plain answer, and nothing has come before it: httptools need not see it."""
+        answer = None if self._read_bytes else plain_answer(data)
+        if answer is not None:
+            self.head = answer[0]
+            self.complete = True
+        return answer
 
     def _clear(self) -> None:
         self.surplus = False

@@ -117,7 +117,7 @@ class Demultiplexer(ClientConnection):
             self._stop_collecting(request)
         elif self._collecting is None:
             self._collecting = self.event_loop.call_later(COLLECTING_SECONDS, self._stop_collecting, request)
-            if request.expects:
+            if request.head.expects:
                 self._invite(request, _RETRIES, self._collecting)
 
     def _invite(self, request: PlainRequest, retries: int, collecting: asyncio.TimerHandle) -> None:
@@ -187,7 +187,7 @@ class Demultiplexer(ClientConnection):
         """Give aiohttp what there is: the beginning of a `request`, or something whose end only aiohttp can find."""
         data = self._take_buffer()
         if request is not None:
-            self._pass_on(data, request.whole_size - len(data))
+            self._pass_on(data, math.inf if request.is_endless else request.missing)
         else:
             self._pass_on(data, 0 if is_plain_preflight(data) else math.inf)
 

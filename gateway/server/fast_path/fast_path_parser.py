@@ -4,7 +4,6 @@ Nearly every request is one. What is not (two keys that differ, bytes that look 
 and `request_pipeline` decide what becomes of it. So this may be as narrow as it likes.
 """
 
-import math
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,6 +11,7 @@ from functools import lru_cache
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.core.endpoints import ENDPOINTS, PREFIX
+from gateway.core.http.content_length import split_at_length
 from gateway.core.http.headers import NO_DIGESTS, PLAIN_HEADER, REQUEST_ID, lines_of, presented_digest, upward
 from gateway.proxy.request_body import HELD_BYTES
 from gateway.server.admission import RequestedTarget
@@ -25,10 +25,8 @@ _REQUEST_LINE = re.compile(
     % PREFIX.encode()
 ).fullmatch
 _PREFLIGHT_LINE = re.compile(rb"OPTIONS /[A-Za-z0-9._/-]{0,200} HTTP/1\.1").fullmatch
-# Cut out before the head is looked up: it is the one line in which a client's requests differ.
-_LENGTHS = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
-_DIGITS = re.compile(rb"[1-9][0-9]{0,10}").fullmatch
-# Cut out, too, where they are there: the request may be plain but for them.
+_LENGTH = re.compile(rb"[1-9][0-9]{0,10}").fullmatch
+# Left out where they are there: the request may be plain but for them.
 _CHUNKED = (b"\r\nTransfer-Encoding: chunked\r\n", b"\r\ntransfer-encoding: chunked\r\n")
 _EXPECTS = (b"\r\nExpect: 100-continue\r\n", b"\r\nexpect: 100-continue\r\n")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,6})\r\n").match  # and no extension (RFC 9112 7.1.1)
@@ -52,80 +50,68 @@ _NOT_PLAIN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class PlainHead:
-    """What a plain request's head says. `upward` are the header lines that the model server may see."""
+    """What a plain request's head says, but for its body's length. `upward` are the lines that the server may see.
+
+    `is_chunked`: the body comes in chunks. `expects`: the client asked to be told to continue.
+    """
 
     asked: RequestedTarget
     upward: bytes
     request_id: str | None
     origin: str | None
     has_body: bool
+    is_chunked: bool
+    expects: bool
 
 
 @dataclass(slots=True)
 class PlainRequest:
-    """A request, or the beginning of one. Sizes in bytes: `whole_size` with its head, `missing` 0 if it is whole.
+    """A request, or the beginning of one, of which so many bytes are `missing`.
 
-    Of chunks the end is not known before it is there: until then `whole_size` is infinite, and `missing` 1 at least.
-    `expects`: its client asked to be told to continue.
+    Of chunks the end is not known before it is there (`is_endless`): until then 1 at least is missing.
     """
 
     head: PlainHead
     body: bytes
-    whole_size: float
-    missing: int
-    expects: bool = False
+    missing: int = 0
+    is_endless: bool = False
 
 
 def plain_request(data: bytes) -> PlainRequest | None:
     """The plain request that `data` is, or is the beginning of; None if it is anything else, or more than one."""
-    end = data.find(b"\r\n\r\n", 0, _MAX_HEAD_BYTES)
-    if end < 0:
+    lines, end, body = data.partition(b"\r\n\r\n")
+    if not end or len(lines) > _MAX_HEAD_BYTES:
         return None
-    lines, digits = _without_length(data[: end + 2])
-    if digits is not None and not _DIGITS(digits):
+    before, length, behind = split_at_length(lines)
+    head = _plain_head(before, behind)
+    if head is None or head.is_chunked:
+        return None if head is None or length is not None else _in_chunks(head, body)
+    missing = -len(body) if length is None else _missing(body, length)
+    if missing < 0 or head.has_body == (length is None):
         return None
-    head = _plain_head(lines)
-    if head is None:
-        return _unusual_request(data, end + 4, lines, digits)
-    return _by_length(head, data, end + 4, int(digits or 0))
+    return PlainRequest(head, body, missing)
 
 
-def _by_length(head: PlainHead, data: bytes, begin: int, size: int) -> PlainRequest | None:
-    """The request whose body begins there, and is so long."""
-    whole_size = begin + size
-    if whole_size < len(data) or head.has_body != bool(size):
-        return None
-    return PlainRequest(head, data[begin:], whole_size, whole_size - len(data))
+def _missing(body: bytes, length: bytes) -> int:
+    """How many bytes a body of this `length` lacks; -1 if it is none that is plain, or the body is longer."""
+    if length == b"%d" % len(body) and body:
+        return 0
+    return int(length) - len(body) if _LENGTH(length) is not None else -1
 
 
-def _unusual_request(data: bytes, begin: int, lines: bytes, digits: bytes | None) -> PlainRequest | None:
-    """The request, if it is plain but for its body's coming in chunks, or for its `Expect`."""
-    lines, expects = _without(_EXPECTS, lines)
-    lines, is_chunked = _without(_CHUNKED, lines)
-    head = _plain_head(lines) if expects or is_chunked else None
-    if head is None or is_chunked == (digits is not None):  # both frame the body, or neither does
-        return None
-    request = _in_chunks(head, data, begin) if is_chunked else _by_length(head, data, begin, int(digits or 0))
-    if request is not None:
-        request.expects = expects
-    return request
-
-
-def _in_chunks(head: PlainHead, data: bytes, begin: int) -> PlainRequest | None:
-    """The request whose body comes in chunks from there on; None if it is empty, or long and not whole."""
+def _in_chunks(head: PlainHead, data: bytes) -> PlainRequest | None:
+    """The request whose chunks begin with this; None if there is nothing in them, or they are long and not whole."""
     pieces: list[bytes] = []
-    at = begin
+    at = 0
     while (found := _CHUNK_SIZE(data, at)) is not None:
         size = int(found[1], 16)
         at = found.end() + size + 2
         if data[at - 2 : at] != b"\r\n":
             break
         if size == 0:
-            body = b"".join(pieces)
-            return PlainRequest(head, body, at, 0) if body and head.has_body and at == len(data) else None
+            return PlainRequest(head, b"".join(pieces)) if pieces and at == len(data) else None
         pieces.append(data[found.end() : at - 2])
-    is_short = len(data) <= HELD_BYTES and head.has_body
-    return PlainRequest(head, b"".join(pieces), math.inf, 1) if is_short else None
+    return PlainRequest(head, b"".join(pieces), 1, is_endless=True) if len(data) <= HELD_BYTES else None
 
 
 def is_plain_preflight(data: bytes) -> bool:
@@ -142,16 +128,6 @@ def is_plain_preflight(data: bytes) -> bool:
     return any(name.lower() == b"host" and is_host(value.decode()) for name, value in headers)
 
 
-def _without_length(lines: bytes) -> tuple[bytes, bytes | None]:
-    """The head without its `Content-Length`, and that header's value, if there is one."""
-    for name in _LENGTHS:
-        at = lines.find(name)
-        if at >= 0:
-            end = lines.find(b"\r\n", at + len(name))
-            return lines[:at] + lines[end:], lines[at + len(name) : end]
-    return lines, None
-
-
 def _without(spellings: tuple[bytes, ...], lines: bytes) -> tuple[bytes, bool]:
     """The head without a line that is spelled so, and whether there was one."""
     for line in spellings:
@@ -162,8 +138,10 @@ def _without(spellings: tuple[bytes, ...], lines: bytes) -> tuple[bytes, bool]:
 
 
 @lru_cache(maxsize=512)
-def _plain_head(lines: bytes) -> PlainHead | None:
-    """The head, what frames its body cut out. Remembered: a client sends the same one again and again."""
+def _plain_head(before: bytes, behind: bytes) -> PlainHead | None:
+    """The head of these lines, between which its length was. Remembered: a client sends the same ones again."""
+    lines, expects = _without(_EXPECTS, b"%b\r\n%b\r\n" % (before, behind) if behind else before + b"\r\n")
+    lines, is_chunked = _without(_CHUNKED, lines)
     request_line, *others = lines[:-2].split(b"\r\n")
     named = _REQUEST_LINE(request_line)
     headers = [(found[1], found[2]) for found in map(PLAIN_HEADER, others) if found is not None]
@@ -173,14 +151,15 @@ def _plain_head(lines: bytes) -> PlainHead | None:
     known = CIMultiDictProxy(CIMultiDict((name.decode(), value.decode()) for name, value in headers))
     if endpoint is None or not endpoint.is_plain or endpoint.method.encode() != named[1]:
         return None
+    if (is_chunked or expects) and not endpoint.has_body:
+        return None
     digest = presented_digest(known)
-    if digest in NO_DIGESTS:
+    if digest in NO_DIGESTS or not is_host(known.get("Host", "")):
         return None
-    if not is_host(known.get("Host", "")):
-        return None
-    what = RequestedTarget(digest, named[2].decode(), endpoint)
-    lines = lines_of(upward(headers))
-    return PlainHead(what, lines, known.get(REQUEST_ID), known.get("Origin"), endpoint.has_body)
+    asked, upward_lines = RequestedTarget(digest, named[2].decode(), endpoint), lines_of(upward(headers))
+    return PlainHead(
+        asked, upward_lines, known.get(REQUEST_ID), known.get("Origin"), endpoint.has_body, is_chunked, expects
+    )
 
 
 def _all_plain(headers: list[tuple[bytes, bytes]]) -> bool:

@@ -3,12 +3,11 @@
 import json
 import re
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.endpoints import ApiProtocol
-from gateway.proxy.event_stream import TAIL_BYTES, error_event, finish_line, is_event_stream
+from gateway.proxy.event_stream import TAIL_BYTES, error_event, finish_line
 
 STREAMS = st.lists(
     st.sampled_from([b"data: x", b"event: y", b": ping", b"\n", b"\r\n", b"\r", b"\n\n", b"\xc3", b"d"]), max_size=8
@@ -49,18 +48,3 @@ def test_wherever_a_stream_breaks_the_error_is_an_event_of_its_own(sent: bytes, 
 def test_nothing_is_added_to_a_stream_that_is_between_two_events(sent: bytes) -> None:
     if sent.endswith((b"\n\n", b"\r\n\r\n")):
         assert finish_line(sent[-TAIL_BYTES:]) == b""
-
-
-@pytest.mark.parametrize(
-    ("content_type", "streams"),
-    [
-        (b"text/event-stream", True),
-        (b"Text/Event-Stream; charset=utf-8", True),
-        (b" text/event-stream ;x", True),
-        (b"text/event-streams", False),
-        (b"application/json", False),
-        (b"", False),
-    ],
-)
-def test_an_event_stream_is_known_by_its_type(content_type: bytes, streams: bool) -> None:
-    assert is_event_stream(content_type) == streams

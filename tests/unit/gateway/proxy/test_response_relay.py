@@ -14,13 +14,13 @@ from gateway.core.exchange import Ending, Exchange
 from gateway.proxy.client_connection import Client, ClientConnection
 from gateway.proxy.response_relay import ResponseRelay
 from gateway.proxy.upstream.connection import UpstreamConnection
-from gateway.proxy.upstream.response_head import ResponseHead
+from gateway.proxy.upstream.response_head import checked_head
 from tests.harness.pools import pool_of
 from tests.harness.sockets.upstream_wire import UpstreamWire
 
 EVENT = b"data: 1\n\n"
 DONE = b"data: [DONE]\n\n"
-STREAM = ResponseHead(200, {b"content-type": b"text/event-stream"}, None, chunked=True, keep_alive=True)
+STREAM = checked_head(200, "1.1", [(b"content-type", b"text/event-stream"), (b"transfer-encoding", b"chunked")])
 
 
 class Wire(asyncio.Transport):

@@ -29,6 +29,10 @@ class Done:
     def __init__(self) -> None:
         self.event = asyncio.Event()
 
+    def whole_received(self, head: ResponseHead, body: bytes) -> None:
+        self.head_received(head)
+        self.body_received(body, True)
+
     def head_received(self, head: ResponseHead) -> None: ...
 
     def body_received(self, data: bytes, last: bool) -> None:

@@ -56,3 +56,18 @@ def test_a_length_that_is_stated_more_than_once_is_refused(lines: tuple[tuple[by
 def test_of_another_header_that_comes_again_the_first_counts() -> None:
     told = head((b"content-type", b"text/plain"), LENGTH, (b"content-type", b"text/html"))
     assert told.headers == {b"content-type": b"text/plain", b"content-length": b"5"}
+
+
+@pytest.mark.parametrize(
+    ("content_type", "streams"),
+    [
+        (b"text/event-stream", True),
+        (b"Text/Event-Stream; charset=utf-8", True),
+        (b" text/event-stream ;x", True),
+        (b"text/event-streams", False),
+        (b"application/json", False),
+        (b"", False),
+    ],
+)
+def test_an_event_stream_is_known_by_its_type(content_type: bytes, streams: bool) -> None:
+    assert head((b"content-type", content_type), CHUNKED).streams is streams

@@ -33,6 +33,10 @@ class Witness:
         self.body = b""
         self.broke = False
 
+    def whole_received(self, head: ResponseHead, body: bytes) -> None:
+        self.head_received(head)
+        self.body_received(body, True)
+
     def head_received(self, head: ResponseHead) -> None:
         self.told.append("head")
         self.head = head

@@ -21,6 +21,10 @@ class Collector:
         self.body = b""
         self.end: str | None = None
 
+    def whole_received(self, head: ResponseHead, body: bytes) -> None:
+        self.head_received(head)
+        self.body_received(body, True)
+
     def head_received(self, head: ResponseHead) -> None:
         self.end = None
 
