@@ -1,6 +1,6 @@
 # The commands of the project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install run real test test-tools retest check conformance drift bench bench-quick bench-scale instructions soak format docs pictures lock clean FORCE
+.PHONY: help install run real test test-tools retest check conformance drift bench bench-quick bench-scale bench-changes instructions soak format docs pictures lock clean FORCE
 PORT ?= 8080
 CASES ?= some
 LOOP ?= turns
@@ -101,6 +101,9 @@ bench-quick: $(DEVELOPMENT) ## The same, roughly: nothing is written (a minute a
 
 bench-scale: $(DEVELOPMENT) ## A thousand deployments, a hundred thousand keys, and a client beside them (15 minutes)
 	@$(VENV)/bin/python -m scripts.bench_scale
+
+bench-changes: $(DEVELOPMENT) ## What a change costs a request beside it, with 10,000 and with 100,000 keys (10 minutes)
+	@$(VENV)/bin/python -m scripts.scaling.bench_changes
 
 instructions: $(DEVELOPMENT) ## Count the instructions of a request and of an event, beside a bare relay's (3 minutes)
 	@$(VENV)/bin/python -m scripts.instructions

@@ -135,7 +135,7 @@ def write(record: Record, folder: Path) -> None:
 
 
 def rewrite_page(folder: Path) -> None:
-    """The page anew, from what is in the folder: `make bench-scale` has measured."""
+    """The page anew, from what is in the folder: `make bench-scale` or `make bench-changes` has measured."""
     kept = folder / "performance.json"
     if kept.exists():
         page = report.page(load(kept.read_text(encoding="utf-8")), scaling.section(folder))

@@ -30,7 +30,7 @@ class Pinger:
         self._target = target
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._ping)
-        self._times: list[float] = []
+        self.each: list[tuple[float, float]] = []  # when each was due, in the monotonic clock, and its seconds
         self._error: Exception | None = None
 
     @classmethod
@@ -50,7 +50,7 @@ class Pinger:
     @property
     def times(self) -> Summary:
         """How long the answers took, in seconds."""
-        return Summary.of(self._times)
+        return Summary.of([seconds for _, seconds in self.each])
 
     def _ping(self) -> None:
         try:
@@ -65,7 +65,7 @@ class Pinger:
             sleep(max(0.0, due - monotonic()))
             if ask(connection, self._target, "/v1/embeddings", b"{}") != PLAIN:
                 raise Wrong("a ping was answered with something else")
-            self._times.append(monotonic() - due)
+            self.each.append((due, monotonic() - due))
             due += _PING_SECONDS
         connection.close()
 

@@ -1,1 +1,1 @@
-"""The parts of `make bench-scale`: many deployments and keys, who looks at them, what a client beside them waits."""
+"""Many deployments and keys: the parts of `make bench-scale`, and `make bench-changes`."""

@@ -20,9 +20,13 @@ from scripts.benchmark.targets import Target
 
 @dataclass
 class Waits:
-    """What a client waited, in seconds, once it has ended; `failed` says with what it ended too early."""
+    """What a client waited, in seconds, once it has ended; `failed` says with what it ended too early.
+
+    `times` are the median, the 99th percentile and the longest; moments are of the monotonic clock.
+    """
 
     times: list[float] = field(default_factory=list)
+    each: list[tuple[float, float]] = field(default_factory=list)  # when a request was due, and how long it took
     failed: str = ""
 
 
@@ -41,6 +45,7 @@ def asking(target: Target, folder: Path, core: int | None) -> Iterator[Waits]:
         process.wait()
         said = json.loads(process.text().splitlines()[-1])
         waits.times, waits.failed = list(said["times"].values()), said["failed"]
+        waits.each = [(due, wait) for due, wait in said["each"]]
 
 
 def _ask(target: Target) -> None:
@@ -51,8 +56,8 @@ def _ask(target: Target) -> None:
             sys.stdin.read()
     except (Wrong, OSError, http.client.HTTPException) as error:
         failed = str(error)
-    times = pinger.times if pinger is not None else Summary.of([])
-    print(json.dumps({"times": asdict(times), "failed": failed}))
+    times, each = (pinger.times, pinger.each) if pinger is not None else (Summary.of([]), [])
+    print(json.dumps({"times": asdict(times), "each": each, "failed": failed}))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ class Population:
         self._folder = folder
         self._upstream = f"http://127.0.0.1:{backend.port}"
         self.deployments = [f"model-{number:05}" for number in range(deployments)]
-        self._keys = keys
+        self.keys = keys
         self.database = folder / "gateway.db"
         self.config = folder / "gateway.yaml"
 
@@ -81,7 +81,7 @@ class Population:
             process.stop()
 
     def _crowd(self, now: str) -> Iterator[tuple[str, str, str, str, str]]:
-        for number in range(self._keys):
+        for number in range(self.keys):
             yield f"key_{number}", f"k{number}", f"crowd-{number % _CROWD}", _digest(f"crowd {number}"), now
 
     def _write(self, text: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from scripts.scaling import changes_report
 from scripts.scaling.measures import FIGURES
 
 Values = Mapping[str, Mapping[str, list[float]]]
@@ -39,7 +40,11 @@ def write(folder: Path, machine: Mapping[str, str], keys: int, values: Values) -
 
 
 def section(folder: Path) -> str:
-    """The section of the performance page, in Markdown; empty as long as nothing was measured."""
+    """The section of the performance page, in Markdown, and that of `make bench-changes`; as far as it was measured."""
+    return "\n\n".join(filter(None, (_section(folder), changes_report.section(folder))))
+
+
+def _section(folder: Path) -> str:
     file = folder / _FILE
     if not file.exists():
         return ""
