@@ -2,12 +2,13 @@
 
 import io
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import ClientSession, DummyCookieJar
+from multidict import CIMultiDictProxy
 
 from gateway.team.models.tokens import NewToken
 from tests.harness.pages.team_pages import COOKIE, Team
@@ -21,7 +22,7 @@ class Reply:
 
     status: int
     body: bytes
-    headers: Mapping[str, str]
+    headers: CIMultiDictProxy[str]
 
     @property
     def json(self) -> Any:
