@@ -192,6 +192,8 @@ class Relay:
         except UpstreamError as error:
             raise Refusal(errors.UNREACHABLE, cause=str(error)) from error
         except BusyError as error:
+            if error.outlook is None and claimant is not None:
+                error.outlook = await pool.line.prospect(claimant)
             raise Refusal(errors.BUSY, cause=str(error), **error.headers) from error
         finally:
             self._preparing.discard(preparing)

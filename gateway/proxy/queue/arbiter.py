@@ -171,6 +171,10 @@ class Arbiter:
     def _front(self, _: str, line: _LineOfAll, member: Member, number: int) -> None:
         line.fair.move_to_front((member, number))
 
+    def _prospect(self, name: str, line: _LineOfAll, member: Member, number: int, *claim: Any) -> None:
+        """Say what a request could expect that does not come to wait, since something else refuses it."""
+        self._send(member, ("prospect", name, number, *line.outlook_of_refused(Claim(*claim), self._clock())))
+
     def _look(self, name: str, line: _LineOfAll, member: Member) -> None:
         """Say what each of the first thousand can expect that waits in this process."""
         found = islice(line.fair.outlooks(self._clock()), _MOST_SHOWN)

@@ -20,6 +20,7 @@ from gateway.proxy.queue.arbiter import LATE, UNKNOWN_SLOTS, Message
 from gateway.proxy.queue.fair_line import Claim, Outlook, recent_mean
 
 _LOOK_SECONDS = 0.2  # between two looks at what each in line can expect
+_ANSWER_SECONDS = 1.0  # in which an arbiter that can answer does
 _numbers = count(1)  # of requests, in this process
 
 
@@ -33,16 +34,16 @@ class BusyError(Exception):
     @property
     def headers(self) -> dict[str, str]:
         """What a client is told of it, as `Refusal` takes it."""
-        if self.outlook is None:
-            return {}
         told = {name.replace("-", "_"): value for name, value in told_of(self.outlook).items()}
-        if self.outlook.wait is not None:
+        if self.outlook is not None and self.outlook.wait is not None:
             told["Retry_After"] = str(max(math.ceil(self.outlook.wait), 1))
         return told
 
 
-def told_of(outlook: Outlook) -> dict[str, str]:
+def told_of(outlook: Outlook | None) -> dict[str, str]:
     """What a client that is refused is told of the line, as headers: whole seconds, rounded up."""
+    if outlook is None:
+        return {}
     told = {"x-queue-position": str(outlook.position)}
     if outlook.wait is not None:
         told["x-queue-wait"] = str(math.ceil(outlook.wait))
@@ -60,6 +61,8 @@ class Claimant:
     account_weight: float
     tokens: float = 0.0
     seconds: float = 0.0
+    prospect: asyncio.Future[Outlook | None] | None = None  # what one of them could expect, when that was `asked_at`
+    asked_at: float = 0.0
 
     def claim(self) -> Claim:
         """What a request of it claims."""
@@ -122,6 +125,7 @@ class DeploymentLine:
         self._taken: set[Place] = set()
         self._waiting: dict[int, Ticket] = {}
         self._claimants: dict[str, Claimant] = {}
+        self._prospects: dict[int, asyncio.Future[Outlook | None]] = {}  # that are asked for
         self._is_closed = False
         self._looked_at = 0.0
         self.places = 0
@@ -201,12 +205,22 @@ class DeploymentLine:
             self._looked_at = now
             self.tell("look")
 
-    def prospect(self, claimant: Claimant) -> Outlook:
-        """About what a request could expect now that is refused for another reason; of this process's line alone."""
-        if self.free:
-            return Outlook(1, 0.0)
-        position = self.waiting + 1
-        return Outlook(position, position * claimant.seconds / max(self.places, 1) if claimant.seconds else None)
+    async def prospect(self, claimant: Claimant) -> Outlook | None:
+        """What a request could expect now that does not come to wait: in the line of all processes.
+
+        None where the arbiter does not say.
+        """
+        if not self._is_contended:  # nobody waits, in any process
+            seconds = claimant.seconds / max(self.places, 1)
+            return Outlook(1, 0.0 if self.free else seconds or None)
+        now = monotonic()
+        if claimant.prospect is None or now - claimant.asked_at > _LOOK_SECONDS:
+            claimant.prospect, claimant.asked_at = asyncio.get_running_loop().create_future(), now
+            number = next(_numbers)
+            self._prospects[number] = claimant.prospect
+            asyncio.get_running_loop().call_later(_ANSWER_SECONDS, self._hear_prospect, number)
+            self.tell("prospect", number, *claimant.claim())
+        return await asyncio.shield(claimant.prospect)
 
     def is_batch(self, key_id: str) -> bool:
         """Whether the requests of a key wait as batch."""
@@ -263,6 +277,11 @@ class DeploymentLine:
     def _hear_quiet(self, more: int) -> None:
         self._is_contended = False
         self.free += more
+
+    def _hear_prospect(self, number: int, *outlook: Any) -> None:
+        asked = self._prospects.pop(number, None)
+        if asked is not None:
+            asked.set_result(Outlook(*outlook) if outlook else None)
 
     def _hear_outlooks(self, found: list[Any]) -> None:
         self.outlooks = {number: Outlook(position, wait) for number, position, wait in found}

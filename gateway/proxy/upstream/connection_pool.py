@@ -20,7 +20,6 @@ from gateway.core.deployment import Deployment
 from gateway.core.errors import Refusal
 from gateway.core.exchange import Exchange
 from gateway.proxy.queue.deployment_line import BusyError, Claimant, DeploymentLine, Place
-from gateway.proxy.queue.fair_line import Outlook
 from gateway.proxy.queue.lines import Lines
 from gateway.proxy.upstream.address import Address
 from gateway.proxy.upstream.connection import UpstreamConnection
@@ -137,8 +136,7 @@ class ConnectionPool:
         Raises BusyError if as many are received already as may have a place or wait for one.
         """
         if self._receiving >= self.line.most:
-            outlook = Outlook(self.line.waiting + self._receiving + 1, None)
-            raise BusyError("limits.waiting is reached by requests whose bodies still arrive", outlook)
+            raise BusyError("limits.waiting is reached by requests whose bodies still arrive")
         self._receiving += 1
         try:
             yield

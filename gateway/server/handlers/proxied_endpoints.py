@@ -43,7 +43,7 @@ async def inference(app: web.Application, request: web.Request, asked: Requested
     refusal = None if decision.allowance is None else decision.allowance.take(exchange)
     if refusal is not None:
         if decision.claimant is not None:
-            refusal.headers.update(told_of(decision.pool.line.prospect(decision.claimant)))
+            refusal.headers.update(told_of(await decision.pool.line.prospect(decision.claimant)))
         raise refusal
     return await app[RELAY].carry(request, exchange, Destination(asked.endpoint, decision.pool, decision.claimant))
 

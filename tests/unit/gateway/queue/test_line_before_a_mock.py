@@ -44,6 +44,12 @@ async def ask(gateway: Gateway, client: ClientSession, key: str, tokens: int, **
         return {"status": str(answer.status), **answer.headers}
 
 
+async def until_begun(mock: MockLlamaServer) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not begun(mock):
+            await asyncio.sleep(0.005)
+
+
 async def until_in_line(pool: ConnectionPool, number: int) -> None:
     async with asyncio.timeout(PATIENCE):
         while pool.line.waiting < number:
@@ -142,6 +148,7 @@ async def test_who_is_limited_is_told_of_the_line_as_well() -> None:
         registry = gateway.app[REGISTRY]
         registry.replace(replace(registry.snapshot, limits={"lim_1": one_at_a_time}))
         running = asyncio.ensure_future(ask(gateway, client, "jobs", 10, user="jobs"))
+        await until_begun(mock)
         waiting = asyncio.ensure_future(ask(gateway, client, "person", 2, user="person"))
         await until_in_line(pool, 1)
         refused = await ask(gateway, client, "person", 2, user="person")

@@ -10,6 +10,7 @@ from time import monotonic
 import pytest
 
 from gateway.core.deployment import Deployment, Limits
+from gateway.proxy.queue import deployment_line
 from gateway.proxy.queue.arbiter import Arbiter, Member, Message
 from gateway.proxy.queue.deployment_line import BusyError, Claimant, DeploymentLine, Place
 from gateway.proxy.queue.lines import Hear, Lines
@@ -135,3 +136,33 @@ async def test_a_deaf_worker_lets_no_more_wait_than_it_has_places(workers: Worke
     assert isinstance(refused, BusyError)
     assert refused.outlook is not None
     assert refused.outlook.position == 2  # who may yet have a place of the deaf worker is not in line
+
+
+async def test_who_does_not_come_to_wait_is_told_of_the_line_of_all(workers: Workers) -> None:
+    limited = replace(DEPLOYMENT, limits=Limits(connections=2))
+    first, second = (lines.of(limited) for lines in workers.lines)
+    somebody = replace(SOMEBODY, seconds=10.0)
+    assert await first.prospect(somebody) == (1, 0.0)
+    for line in (first, second):
+        line.take(somebody)
+    assert await first.prospect(somebody) == (1, 5.0)
+    for _ in range(3):
+        ask(second, somebody)
+    for line in (first, second):
+        told = await line.prospect(replace(somebody))
+        assert told is not None
+        assert told.position == 4
+        assert told.wait == pytest.approx(20.0, abs=0.1)
+
+
+async def test_who_hears_nothing_of_the_arbiter_is_told_nothing_of_the_line(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deployment_line, "_ANSWER_SECONDS", 0.01)
+    limited = replace(DEPLOYMENT, limits=Limits(connections=2))
+    first, second = (lines.of(limited) for lines in workers.lines)
+    for line in (first, second):
+        line.take(SOMEBODY)
+    ask(second, SOMEBODY)
+    workers.deafen(0)
+    assert await first.prospect(replace(SOMEBODY)) is None

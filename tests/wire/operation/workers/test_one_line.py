@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.harness.processes.gateway_process import GatewayProcess
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.upstream_visit import Visit, fine
 from tests.harness.sockets.wire_client import Closed, WireClient
+from tests.wire.limits.limited_keys import limited
 from tests.wire.operation.workers.several_workers import CHAT, TWO, workers_of
 
 pytestmark = pytest.mark.slow
@@ -130,6 +132,21 @@ def test_a_limit_on_who_waits_is_one_for_all_workers(upstream: ScriptedUpstream,
         waited = [client.read_response().status for client in clients if client not in refused]
     assert waited == [200] * 5
     assert script.most == 1
+
+
+def test_who_is_limited_is_told_of_the_whole_line_by_each_worker(
+    upstream: ScriptedUpstream, start_gateway: StartGateway, tmp_path: Path
+) -> None:
+    upstream.props, script = slots(1), OneByOne()
+    with upstream.playing(script):
+        environ = {"XDG_STATE_HOME": str(tmp_path)}
+        gateway = start_gateway(limited(upstream.url, "concurrent_requests: 8", TWO), (), environ)
+        clients = ask(gateway, 8)
+        gateway.wait_until_waiting(7, "demo")
+        refused = [client.read_response() for client in ask(gateway, 12)]
+        assert {(answer.status, answer.header("x-queue-position")) for answer in refused} == {(429, "8")}
+        script.let_go(8)
+        assert [client.read_response().status for client in clients] == [200] * 8
 
 
 def test_who_leaves_the_line_is_out_of_it_in_every_worker(
