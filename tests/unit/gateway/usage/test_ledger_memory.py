@@ -81,17 +81,6 @@ async def until_written(ledger: Ledger) -> None:
         pass
 
 
-async def test_ten_minutes_without_a_database_lose_nothing(ledger: Ledger, shelf: Shelf, clock: Clock) -> None:
-    for _ in range(600):
-        ledger.add(exchange())
-        assert not await ledger.write()
-        clock.now += 1
-    shelf.is_away = False
-    await until_written(ledger)
-    assert sum(row.values[0] for row in shelf.rows()) == 600
-    assert len(shelf.batches) == 2  # the one that failed first, and what came since
-
-
 async def test_a_batch_that_was_written_but_said_to_have_failed_keeps_its_id(ledger: Ledger, shelf: Shelf) -> None:
     shelf.commits_first = True
     ledger.add(exchange())
