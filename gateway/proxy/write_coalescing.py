@@ -18,6 +18,7 @@ class WriteCoalescer:
     """Calls `flush` of everyone who asked for it, once the sockets that are readable now have been read."""
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._senders: list[Sender] = []
         self._followers: list[Callable[[], None]] = []
         self._is_due = False
@@ -36,7 +37,7 @@ class WriteCoalescer:
 
     def _end_turn_soon(self) -> None:
         self._is_due = True
-        asyncio.get_running_loop().call_soon(self._end_turn)
+        self._loop.call_soon(self._end_turn)
 
     def _end_turn(self) -> None:
         self._is_due = False

@@ -3,9 +3,10 @@
 What has to see every proxied request belongs in `Admission.admit`, and nowhere else.
 """
 
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import time
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from aiohttp import web
 
@@ -28,7 +29,8 @@ from gateway.usage.limits.rate_limiter import Allowance, RateLimiter
 _MOST_REMEMBERED = 10_000  # admissions: keys times deployments times endpoints may be more than memory is for
 
 
-class RequestedTarget(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RequestedTarget:
     """What a request's head asks for. `key_digest` is what `presented_digest` makes of its key."""
 
     key_digest: bytes
@@ -36,24 +38,33 @@ class RequestedTarget(NamedTuple):
     endpoint: Endpoint
 
 
-class Admitted(NamedTuple):
-    """A request that is let through, and where to."""
+@dataclass(slots=True, eq=False)
+class Admitted:
+    """A request that is let through, and where to. With it is kept what follows from it, as it is remembered."""
 
     asked: RequestedTarget
     key: Key
     deployment: Deployment
     pool: ConnectionPool
-    allowance: Allowance | None = None  # what limits it; its part of that is taken when it begins
-    claimant: Claimant | None = None  # whose place it has, if it takes one
-    until: float | None = None  # in Unix time: when its key expires
+    allowance: Allowance | None  # what limits it; its part of that is taken when it begins
+    claimant: Claimant | None  # whose place it has, if it takes one
+    until: float | None = field(init=False)  # in Unix time: when its key expires
+    head_start: bytes = field(init=False)  # what its head begins with on the way up
+    _named: tuple[str, str, str | None, str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        key, endpoint = self.key, self.asked.endpoint
+        self.until = None if key.expires_at is None else key.expires_at.timestamp()
+        self.head_start = self.pool.head_start(endpoint.method, endpoint.path)
+        self._named = (key.account, key.id, key.person, self.deployment.id, endpoint.path)
 
     def note_on(self, exchange: Exchange) -> None:
         """Name the account, key, deployment and endpoint of the exchange."""
-        exchange.account, exchange.key, exchange.person = self.key.account, self.key.id, self.key.person
-        exchange.deployment, exchange.endpoint = self.deployment.id, self.asked.endpoint.path
+        exchange.account, exchange.key, exchange.person, exchange.deployment, exchange.endpoint = self._named
 
 
-class Rejected(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Rejected:
     """A request that is refused. `key` and `deployment` are there as far as they were found to be good.
 
     `wants_address`: it was decided without the client's address, and for this key that matters. Ask again with it.
@@ -137,8 +148,7 @@ class Admission:
         allowance = self._limiter.allowance(key, deployment, asked.endpoint)
         pool = self._pools.of(deployment)
         claimant = pool.line.claimant(key, self._weight_of(key.account)) if asked.endpoint.takes_slot else None
-        until = None if key.expires_at is None else key.expires_at.timestamp()
-        admitted = Admitted(asked, key, deployment, pool, allowance, claimant, until)
+        admitted = Admitted(asked, key, deployment, pool, allowance, claimant)
         self._remember(self._admitted, admitted, address)
         return admitted
 

@@ -10,7 +10,8 @@ from aiohttp import web
 from gateway.core import errors
 from gateway.core.answer.counted_usage import with_counted
 from gateway.core.answer.usage import read_usage
-from gateway.core.exchange import FINISHED, Ending, Exchange
+from gateway.core.exchange import FINISHED, Ending, Exchange, TakenPlace
+from gateway.core.rate_limits import Allotment
 from gateway.proxy.upstream.readiness import Readiness
 from gateway.telemetry.access_log import AccessLog
 from gateway.usage.ledger.ledger import Ledger
@@ -43,25 +44,30 @@ class Completion:
             if exchange.ending is not FINISHED and passed.has_events:
                 exchange.usage = with_counted(exchange.usage, passed)
             exchange.excerpt = None  # the ledger keeps exchanges for a second
-        _settle(exchange)
+        if exchange.place is not None:
+            _settle_place(exchange, exchange.place)
+        if exchange.allotment is not None:
+            _settle_limits(exchange, exchange.allotment)
+            exchange.allotment = None  # as the excerpt
         if exchange.key is not None and exchange.deployment is not None:
             self._ledger.add(exchange)
         self._access.log(exchange, request, peer)
 
 
-def _settle(exchange: Exchange) -> None:
-    """Of its place in line and its limits. Where nobody knows its tokens, it took what such requests usually do."""
+def _settle_place(exchange: Exchange, place: TakenPlace) -> None:
+    """Where nobody knows its tokens, it took what such requests usually do."""
     usage = exchange.usage
-    is_unknown = usage is None and _was_worked_on(exchange)
-    if exchange.place is not None:
-        if usage is not None:
-            exchange.place.settle(usage.tokens_in - usage.cached + usage.tokens_out)
-        else:
-            exchange.place.settle(None if is_unknown or exchange.first_byte_at is not None else 0)
-    if exchange.allotment is not None:
-        tokens = None if is_unknown else 0 if usage is None else usage.tokens_in + usage.tokens_out
-        exchange.allotment.settle(tokens, was_sent=exchange.sent_at is not None)
-        exchange.allotment = None  # as the excerpt
+    if usage is not None:
+        place.settle(usage.tokens_in - usage.cached + usage.tokens_out)
+    else:
+        place.settle(None if exchange.first_byte_at is not None or _was_worked_on(exchange) else 0)
+
+
+def _settle_limits(exchange: Exchange, allotment: Allotment) -> None:
+    """Where nobody knows its tokens, it took what such requests usually do."""
+    usage = exchange.usage
+    tokens = usage.tokens_in + usage.tokens_out if usage is not None else None if _was_worked_on(exchange) else 0
+    allotment.settle(tokens, was_sent=exchange.sent_at is not None)
 
 
 def _was_worked_on(exchange: Exchange) -> bool:

@@ -1,6 +1,5 @@
 """Names, counts and logs every request, and remembers what was refused."""
 
-import logging
 from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,15 +16,14 @@ from gateway.core.http.cors import Cors
 from gateway.core.http.forwarding import FORWARDED_FOR, TrustedProxies
 from gateway.core.http.headers import ALWAYS, is_sane_request_id, request_id_fields
 from gateway.core.notifier import Notifier
-from gateway.telemetry.logs import log_request
+from gateway.telemetry.logs import expect_requests, form_expected
 from gateway.telemetry.masking import is_key, masked
 from gateway.telemetry.metrics import Metrics
 
 _REMEMBERED = 50
 _MOST_ASKED = 400  # characters in which a key is looked for
-_MOST_UNCOUNTED = 64  # exchanges: to count so many takes 0.2 ms
-
-log = logging.getLogger("gateway.access")
+_MOST_KEPT = 64  # exchanges: to count so many, and to write their lines, takes 0.5 ms
+_IDS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,9 @@ class AccessLog:
         self.refused: deque[RecentRefusal] = deque(maxlen=_REMEMBERED)
         self._metrics = Metrics()
         self._uncounted: list[Exchange] = []
+        self._unwritten: list[Exchange] = []
         self._random = Random()  # noqa: S311  an id may be guessable, and this saves a system call
+        self._ids: list[str] = []  # for the next exchanges
 
     def start(self, given_id: str | None, origin: str | None = None) -> Exchange:
         """Note a new request. It keeps the id its client has given it, if that is a valid one.
@@ -61,11 +61,18 @@ class AccessLog:
         if given_id is not None and is_sane_request_id(given_id) and not is_key(given_id):
             exchange = Exchange(given_id)
         else:
-            exchange = Exchange(self._random.getrandbits(64).to_bytes(8).hex())  # a format takes six times as long
+            if not self._ids:
+                self._ids = self._new_ids()
+            exchange = Exchange(self._ids.pop())
             exchange.has_own_id = True
         if self._cors.is_on:
             exchange.cors = self._cors.headers(origin)
         return exchange
+
+    def _new_ids(self) -> list[str]:
+        """Of 64 bits each. Made together, they take a third of the time."""
+        digits = self._random.randbytes(8 * _IDS_AT_ONCE).hex()
+        return [digits[at : at + 16] for at in range(0, len(digits), 16)]
 
     def log(self, exchange: Exchange, request: web.Request | None = None, peer: str | None = None) -> None:
         """It has been answered, or given up: count and log it. `request` names the path where there is no endpoint.
@@ -73,15 +80,17 @@ class AccessLog:
         Who presents no good key is noted by address: that of the `request`, or of the connection's `peer`. Nothing of
         the exchange may be changed any more: what is counted, and written, is so together with others.
         """
+        if exchange.key is None:
+            exchange.client = peer if request is None else self.client_of(request)
+        if exchange.endpoint is None:
+            exchange.path = _asked(request)
         self._uncounted.append(exchange)
-        if len(self._uncounted) >= _MOST_UNCOUNTED:
+        self._unwritten.append(exchange)
+        if len(self._unwritten) == 1:
+            expect_requests(self._take_unwritten)
+        if len(self._uncounted) >= _MOST_KEPT:
             self._count()
-        if log.isEnabledFor(logging.INFO):
-            if exchange.key is None:
-                exchange.client = peer if request is None else self.client_of(request)
-            if exchange.endpoint is None:
-                exchange.path = _asked(request)
-            log_request(exchange)
+            form_expected()
 
     @property
     def metrics(self) -> Metrics:
@@ -92,6 +101,10 @@ class AccessLog:
     def _count(self) -> None:
         uncounted, self._uncounted = self._uncounted, []
         self._metrics.add(uncounted)
+
+    def _take_unwritten(self) -> list[Exchange]:
+        unwritten, self._unwritten = self._unwritten, []
+        return unwritten
 
     def client_of(self, request: web.Request) -> str | None:
         """The address of a request's client; through a proxy only if it is a configured one."""

@@ -5,6 +5,7 @@ import atexit
 import logging
 import os
 import sys
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from time import monotonic, time
@@ -19,9 +20,10 @@ from gateway.telemetry.log_writer import LogWriter
 from gateway.telemetry.masking import MAX_TEXT, masked
 
 _BATCH_SECONDS = 0.05
-_MOST_UNFORMATTED = 64  # requests: to write the lines of so many takes 0.5 ms
 _MILLISECONDS = [b".%03dZ" % number for number in range(1000)]  # made once: each line needs one of them
 _REQUEST_HEAD = b'{"time":"%b","level":"info","logger":"gateway.access","message":"request",'
+TakeEnded = Callable[[], list[Exchange]]  # returns each request that has ended once
+
 log = logging.getLogger("gateway.log")
 _requests = logging.getLogger("gateway.access")
 _COLOURS = {"2": "32", "3": "36", "4": "33", "5": "31"}
@@ -77,12 +79,12 @@ class Batches(logging.Handler):
         self._encoding = stream.encoding or "utf-8"
         self.writer = LogWriter(stream.fileno(), self._gap)
         self._lines: list[bytes] = []
-        self._requests: list[Exchange] = []  # whose lines are next
+        self._expected: list[TakeEnded] = []  # with the requests whose lines are next
         self._due_in: asyncio.AbstractEventLoop | None = None  # the event loop that will hand over what is kept
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the line, or hand it over with all that were kept."""
-        self._form_requests()
+        self.form_expected()
         try:
             self._lines.append(_encoded(self.format(record), self._encoding))
         except (ValueError, TypeError):  # what cannot be formatted must not become an error of its request
@@ -90,11 +92,9 @@ class Batches(logging.Handler):
         if record.levelno >= logging.WARNING or not self._is_due_later():
             self._hand_over()
 
-    def keep_request(self, exchange: Exchange) -> None:
-        """Keep a request that is over, for its line."""
-        self._requests.append(exchange)
-        if len(self._requests) >= _MOST_UNFORMATTED:
-            self._form_requests()
+    def expect(self, take: "TakeEnded") -> None:
+        """Write the lines of the requests that `take` returns: before any other line, or when it is time."""
+        self._expected.append(take)
         if not self._is_due_later():
             self._hand_over()
 
@@ -104,17 +104,21 @@ class Batches(logging.Handler):
         self.writer.flush()
 
     def _hand_over(self) -> None:
-        self._form_requests()
+        self.form_expected()
         lines, self._lines = self._lines, []
         self._due_in = None
         if lines:
             self.writer.write(b"".join(lines))
 
-    def _form_requests(self) -> None:
-        """Make the lines of the requests that were kept."""
-        requests, self._requests = self._requests, []
+    def form_expected(self) -> None:
+        """Make the lines of the requests that were expected."""
+        expected, self._expected = self._expected, []
+        for take in expected:
+            self._form_requests(take())
+
+    def _form_requests(self, ended: Iterable[Exchange]) -> None:
         unix_epoch = time() - monotonic()
-        for one in requests:
+        for one in ended:
             try:
                 self._lines.append(self._form.request_line(unix_epoch + one.ended_at, log_fields(one)))
             except Exception:  # a fault of ours in one line must not lose the others
@@ -177,17 +181,32 @@ class HumanLines(logging.Formatter):
         return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
 
 
-def log_request(exchange: Exchange) -> None:
-    """Write the line of a request that is over.
+def expect_requests(take: TakeEnded) -> None:
+    """Write the lines of the requests that `take` returns, soon: those that have ended by then.
 
-    It goes straight to our own handler, if that is set up: a LogRecord costs more than all the rest of the line.
+    They go straight to our own handler, if that is set up: a LogRecord costs more than all the rest of a line.
     """
-    handlers = logging.root.handlers
-    if len(handlers) == 1 and isinstance(handlers[0], Batches):
-        handlers[0].keep_request(exchange)
+    handler = _own_handler()
+    if not _requests.isEnabledFor(logging.INFO):
+        take()
+    elif handler is not None:
+        handler.expect(take)
     else:
-        fields = log_fields(exchange)
-        _requests.info("request %s", fields["id"], extra={"request": fields})
+        for exchange in take():
+            fields = log_fields(exchange)
+            _requests.info("request %s", fields["id"], extra={"request": fields})
+
+
+def form_expected() -> None:
+    """Make the lines of all that were expected now, as they are many."""
+    handler = _own_handler()
+    if handler is not None:
+        handler.form_expected()
+
+
+def _own_handler() -> Batches | None:
+    handlers = logging.root.handlers
+    return handlers[0] if len(handlers) == 1 and isinstance(handlers[0], Batches) else None
 
 
 def set_up(form: str, level: str, stream: TextIO | None = None) -> None:

@@ -12,12 +12,12 @@ from scripts.counting.limited_keys import PLAIN, key_counts
 from scripts.instructions import bare_counts, gateway_counts
 
 BOUNDS = {
-    "request": 3.85,
+    "request": 3.6,
     "event": 0.87,
     "stream, begun and ended": 5.6,
-    "query": 3.85,
-    "chunked": 3.98,
-    "Expect": 4.02,
+    "query": 3.6,
+    "chunked": 3.75,
+    "Expect": 3.8,
 }
 # Of a request by a key that is limited, beside one by a key that is not, in the same run. With networks the client's
 # address is asked for, on aiohttp's way alone.

@@ -12,6 +12,7 @@ import orjson
 
 _USAGE, _TIMINGS, _SPEED = b'"usage":', b'"timings":', b'"predicted_per_second":'
 _TOO_MANY = 2**53  # no real count is as large, and a larger number would not fit where counts are written
+_BRACE = ord("{")  # to look for a number in bytes takes a tenth of what other bytes take
 _NUMBER = re.compile(rb"\s*(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*[,}]").match
 
 
@@ -36,19 +37,20 @@ def read_usage(first: bytes, last: bytes) -> Usage | None:
     >>> read_usage(b"", b'...,"usage":{"completion_tokens":4,"prompt_tokens":51},"timings":{"prompt_n":51}}')
     Usage(tokens_in=51, tokens_out=4, cached=0, tokens_per_second=None, counted=0)
     """
-    usage = _object_at(last.rfind(_USAGE), _USAGE, last)
+    usage = _last_object(_USAGE, last)
     if "prompt_tokens" not in usage and "input_tokens" not in usage:  # an Anthropic stream, or embeddings
-        usage = {**_object_at(first.find(_USAGE), _USAGE, first), **usage}
+        usage = {**_first_object(_USAGE, first), **usage}
     if "prompt_tokens" in usage:
         tokens_in = _whole(usage["prompt_tokens"])
-        cached = _cached(usage.get("prompt_tokens_details"), tokens_in)
+        details = usage.get("prompt_tokens_details")
+        cached = 0 if details is None else _cached(details, tokens_in)
         return Usage(tokens_in, _whole(usage.get("completion_tokens")), cached, _speed(last))
     return _read_others(usage, last)
 
 
 def _read_others(usage: dict[str, Any], last: bytes) -> Usage | None:
     """As Anthropic and `/v1/responses` say it; and as llama-server's own endpoints, which state timings only."""
-    timings = _object_at(last.rfind(_TIMINGS), _TIMINGS, last)
+    timings = _last_object(_TIMINGS, last)
     if not usage and not timings:
         return None
     tokens_in, cached = _prompt(usage, timings)
@@ -79,27 +81,33 @@ def _whole(value: Any) -> int:
 
 def _speed(last: bytes) -> float | None:
     """The last speed that is stated. All of the timings would take five times as long to read."""
-    at = last.rfind(_SPEED)
-    found = _NUMBER(last, at + len(_SPEED)) if at >= 0 else None
-    value = float(found[1]) if found is not None else 0.0
+    _, found, rest = last.rpartition(_SPEED)
+    number = _NUMBER(rest) if found else None
+    value = float(number[1]) if number is not None else 0.0
     return value if 0 < value < _TOO_MANY else None
 
 
-def _object_at(at: int, name: bytes, data: bytes) -> dict[str, Any]:
-    """The JSON object behind a `name` that is `at` a place in `data`; empty if it is nowhere (-1), or only begun.
+def _first_object(name: bytes, data: bytes) -> dict[str, Any]:
+    """The JSON object behind the first `name` in `data`; empty if there is none, or only its beginning."""
+    return _object(data.partition(name)[2])
 
-    It holds numbers and objects of numbers: none of its braces is in a string.
-    """
-    if at < 0:
-        return {}
-    begin = at + len(name)
-    end = data.find(b"}", begin) + 1
-    unclosed = data.count(b"{", begin, end) - 1
-    while unclosed > 0 and end > 0:
-        within, end = end, data.find(b"}", end) + 1
-        unclosed += data.count(b"{", within, end) - 1
+
+def _last_object(name: bytes, data: bytes) -> dict[str, Any]:
+    """That behind the last."""
+    _, found, rest = data.rpartition(name)
+    return _object(rest) if found else {}
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    """What `data` begins with. It holds numbers and objects of numbers: no brace of it is in a string."""
+    text, brace, rest = data.partition(b"}")
+    unclosed = text.count(b"{") - 1 if _BRACE in text[1:] else 0
+    while unclosed > 0 and brace:
+        more, brace, rest = rest.partition(b"}")
+        text = b"%b}%b" % (text, more)
+        unclosed += more.count(b"{") - 1
     try:
-        value: dict[str, Any] = orjson.loads(data[begin:end])
+        value: dict[str, Any] = orjson.loads(text + brace)
     except orjson.JSONDecodeError:
         return {}
     return value

@@ -80,9 +80,13 @@ class ConnectionPool:
         """Places `in_use`, connections `idle`, and requests `waiting` for a place."""
         return {"in_use": self.line.in_use, "idle": len(self._idle), "waiting": self.line.waiting}
 
+    def head_start(self, method: str, path: str) -> bytes:
+        """What the head of a request begins with. Its own headers follow."""
+        return f"{method} {path} HTTP/1.1\r\n".encode("ascii") + self._fixed_headers
+
     def request_head(self, method: str, path: str, lines: bytes) -> bytes:
         """The bytes before a request's body. `lines` are its headers, the one that frames the body among them."""
-        return f"{method} {path} HTTP/1.1\r\n".encode("ascii") + self._fixed_headers + lines + b"\r\n"
+        return self.head_start(method, path) + lines + b"\r\n"
 
     def connect_at_once(self, claimant: Claimant | None) -> UpstreamConnection | None:
         """As `connect`, if a connection is idle and nobody has to wait for it."""

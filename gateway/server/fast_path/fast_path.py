@@ -11,7 +11,6 @@ from enum import Enum, auto
 
 from aiohttp import web
 
-from gateway.core.endpoints import Endpoint
 from gateway.core.errors import Refusal
 from gateway.core.exchange import Exchange
 from gateway.proxy.client_connection import Client
@@ -19,7 +18,6 @@ from gateway.proxy.relay import RELAY
 from gateway.proxy.request_body import HELD_BYTES, content_length
 from gateway.proxy.response_relay import ResponseRelay
 from gateway.proxy.upstream.connection import UpstreamConnection
-from gateway.proxy.upstream.connection_pool import ConnectionPool
 from gateway.proxy.write_coalescing import WriteCoalescer
 from gateway.server.admission import ADMISSION, Admitted, Rejected
 from gateway.server.completion import COMPLETION
@@ -76,7 +74,7 @@ class FastPath:
             return NO
         endpoint = decision.asked.endpoint
         answer = ResponseRelay(exchange, endpoint, pool, connection, client=client, report=self._report)
-        self._relay.start(answer, _whole(request, endpoint, pool))
+        self._relay.start(answer, _whole(request, decision))
         return YES
 
     def connect(self, decision: Admitted | Rejected | None, then: Callable[[], None]) -> bool:
@@ -96,8 +94,7 @@ class FastPath:
         exchange = self._begin_exchange(request, decision)
         if exchange is None:
             return False
-        endpoint = decision.asked.endpoint
-        data = _whole(request, endpoint, pool)
+        endpoint, data = decision.asked.endpoint, _whole(request, decision)
         in_line = RequestInLine(
             exchange, endpoint, pool, data, client=client, relay=self._relay, begin=self._begin, report=self._end
         )
@@ -140,8 +137,8 @@ class FastPath:
                 log.exception("internal error behind an answer")
 
 
-def _whole(request: PlainRequest, endpoint: Endpoint, pool: ConnectionPool) -> bytes:
+def _whole(request: PlainRequest, decision: Admitted) -> bytes:
     """All bytes of a request, as it is sent up."""
-    head, body = request.head, request.body
-    lines = head.upward + content_length(len(body)) if body else head.upward
-    return pool.request_head(endpoint.method, endpoint.path, lines) + body
+    body = request.body
+    framing = content_length(len(body)) if body else b""
+    return b"".join((decision.head_start, request.head.upward, framing, b"\r\n", body))

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -37,9 +38,9 @@ def test_a_decision_is_taken_once_for_its_own_request(connection: Demultiplexer)
 @pytest.mark.parametrize(
     "asked",
     [
-        _ASKED._replace(key_digest=b"another's"),
-        _ASKED._replace(deployment_id="other"),
-        _ASKED._replace(endpoint=_OTHER_ENDPOINT),
+        replace(_ASKED, key_digest=b"another's"),
+        replace(_ASKED, deployment_id="other"),
+        replace(_ASKED, endpoint=_OTHER_ENDPOINT),
     ],
     ids=["key", "deployment", "endpoint"],
 )

@@ -64,7 +64,7 @@ async def scene() -> Scene:
 async def test_an_admission_is_remembered(scene: Scene) -> None:
     first = scene.admission.admit(ASKED)
     assert isinstance(first, Admitted)
-    assert scene.admission.admit(RequestedTarget(*ASKED)) is first
+    assert scene.admission.admit(replace(ASKED)) is first
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ async def test_models_at_one_path_are_not_taken_for_each_other(scene: Scene) -> 
     for name in ("one", "two"):
         endpoint = endpoint_at(f"/v1/models/{name}")
         assert endpoint is not None
-        decision = scene.admission.admit(ASKED._replace(endpoint=endpoint))
+        decision = scene.admission.admit(replace(ASKED, endpoint=endpoint))
         assert isinstance(decision, Admitted)
         assert decision.asked.endpoint is endpoint
 
@@ -151,5 +151,5 @@ async def test_models_at_one_path_are_not_taken_for_each_other(scene: Scene) -> 
 async def test_what_is_remembered_is_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.server.admission._MOST_REMEMBERED", 2)
     for path in ("/v1/embeddings", "/v1/rerank", "/v1/completions"):
-        assert scene.status(ASKED._replace(endpoint=ENDPOINTS[path])) == 200
+        assert scene.status(replace(ASKED, endpoint=ENDPOINTS[path])) == 200
     assert len(scene.admission._admitted) == 1

@@ -75,10 +75,10 @@ async def test_all_that_has_ended_is_counted_whenever_it_is_asked_for() -> None:
 
 
 async def test_requests_and_other_lines_are_written_in_their_order(tmp_path: Path) -> None:
-    expected = []
+    access, expected = AccessLog(Notifier(), Cors(()), TrustedProxies()), []
     with log_written_to(tmp_path / "log"):
         for number in range(150):
-            logs.log_request(carried(f"id-{number}"))
+            access.log(carried(f"id-{number}"))
             expected.append(f"id-{number}")
             if number % 40 == 0:
                 logging.getLogger("x").info("said %d", number)
@@ -87,11 +87,11 @@ async def test_requests_and_other_lines_are_written_in_their_order(tmp_path: Pat
 
 
 async def test_a_fault_in_one_line_loses_no_other(tmp_path: Path) -> None:
-    spoilt = carried("spoilt")
+    access, spoilt = AccessLog(Notifier(), Cors(()), TrustedProxies()), carried("spoilt")
     spoilt.usage = cast(Any, "no usage")
     with log_written_to(tmp_path / "log"):
         for exchange in (carried("first"), spoilt, carried("last")):
-            logs.log_request(exchange)
+            access.log(exchange)
     lines = lines_of(tmp_path / "log")
     assert [line["id"] for line in lines if line["level"] == "info"] == ["first", "last"]
     (fault,) = [line for line in lines if line["level"] == "error"]
