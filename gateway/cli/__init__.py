@@ -52,12 +52,12 @@ class LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module, name = _COMMANDS[cmd_name][0].split(":")
-        if cmd_name == "serve":  # nothing to tidy up until it listens to signals by itself, and nobody to call
+        if cmd_name in {"serve", "sandbox"}:
             gc.disable()  # until it serves: nothing of what is imported is garbage, and a fifth of the time is saved
             os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # which it would look for in all packages
-            return _command(module, name)
         command = _command(module, name)
-        _let_ctrl_c_interrupt()
+        if cmd_name != "serve":  # which has nothing to tidy up until it listens to signals by itself
+            _let_ctrl_c_interrupt()
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -10,8 +10,8 @@ import click
 from gateway.registry.factory import registry_of
 from gateway.registry.file_content import Configuration
 from gateway.server.http_server import UnfitAiohttpError
+from gateway.server.process.event_loop import run
 from gateway.server.process.listen_address import ListenError, Reached
-from gateway.server.process.run import run
 from gateway.server.process.run import serve as serve_until_stopped
 from gateway.server.process.workers import fork_workers
 from gateway.telemetry import logs

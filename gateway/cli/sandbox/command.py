@@ -12,10 +12,10 @@ from gateway.cli.arguments import FILE
 from gateway.cli.output import console_for, say
 from gateway.cli.sandbox.definition import DEFINITION, Definition, read_definition
 from gateway.cli.sandbox.mock_process import SandboxError
-from gateway.cli.sandbox.processes import ServedSandbox, serve_sandbox
+from gateway.cli.sandbox.processes import SandboxOptions, ServedSandbox, serve_sandbox
 from gateway.cli.sandbox.real_server import find_real_server
+from gateway.server.process.event_loop import run
 from gateway.server.process.listen_address import ListenError
-from gateway.server.process.run import run
 from gateway.telemetry import logs
 
 _PROMPT = """{"stream": true, "messages": [{"role": "user", "content": "Tell me a story."}]}"""
@@ -63,8 +63,8 @@ def sandbox(
     waiting.start()
     stop_pipe = _STDIN if stop_with_stdin else None
     try:
-        chosen = definition.port if port is None else port
-        run(serve_sandbox(definition, chosen, control_port, announce, stop_pipe, with_traffic=with_traffic))
+        options = SandboxOptions(definition, definition.port if port is None else port, control_port, with_traffic)
+        run(serve_sandbox(options, announce, stop_pipe))
     except ListenError as error:
         hint = "" if "--control-port" in str(error) else " With make, that is: make run PORT=8081"
         raise click.ClickException(f"{error}{hint}") from error

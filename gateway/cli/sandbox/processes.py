@@ -8,27 +8,15 @@ import tempfile
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import datetime
+from importlib import import_module
 from pathlib import Path
-from zoneinfo import ZoneInfo
-
-from aiohttp import web
+from typing import Any
 
 from gateway.cli.sandbox.definition import Definition
-from gateway.cli.sandbox.file_follower import FileFollower
-from gateway.cli.sandbox.mock_process import MockProcess, SandboxError
+from gateway.cli.sandbox.mock_process import MockProcess
 from gateway.cli.sandbox.real_process import RealProcess
-from gateway.cli.sandbox.sandbox_control import SandboxControl
-from gateway.cli.sandbox.status_file import StatusFile
-from gateway.cli.sandbox.team import team_database
-from gateway.cli.sandbox.traffic.history import write_history
-from gateway.cli.sandbox.traffic.playing import SandboxTraffic
-from gateway.cli.sandbox.traffic.team import gather_team
 from gateway.config.server_settings import Server
-from gateway.registry.file_reading import read_settings
-from gateway.server.process.listen_address import Reached, check_free
-from gateway.server.process.run import serve
-from gateway.team.unit_of_work import TeamDatabase
+from gateway.server.process.listen_address import check_free
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,65 +57,38 @@ class ServedSandbox:
         return f"{self.url}/api/gguf/{name}"
 
 
+@dataclass(frozen=True, slots=True)
+class SandboxOptions:
+    """What is served, and where. `with_traffic` lets a small team play on the first account's mocks."""
+
+    definition: Definition
+    port: int
+    control_port: int
+    with_traffic: bool = False
+
+
 async def serve_sandbox(
-    definition: Definition,
-    port: int,
-    control_port: int,
-    announce: Callable[[ServedSandbox], None],
-    stop_pipe: int | None = None,
-    *,
-    with_traffic: bool = False,
+    options: SandboxOptions, announce: Callable[[ServedSandbox], None], stop_pipe: int | None = None
 ) -> None:
     """Serve until SIGTERM or SIGINT, or the end of `stop_pipe`, a file descriptor; then stop every server.
 
-    `with_traffic` lets a small team play on the deployments of the first account that have a mock.
-
     Raises SandboxError if one of them does not start, ListenError if a port is taken.
     """
-    check_free(Server().host[0], port)
+    check_free(Server().host[0], options.port)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gguf-sandbox-")))
-        mocks = [MockProcess(name, options) for name, options in definition.mocks.items()]
-        servers: list[MockProcess | RealProcess] = [
-            *mocks,
-            *(RealProcess(name, real) for name, real in definition.real.items()),
-        ]
+        mocks = [MockProcess(name, given) for name, given in options.definition.mocks.items()]
+        real = [RealProcess(name, one) for name, one in options.definition.real.items()]
+        servers: list[MockProcess | RealProcess] = [*mocks, *real]
         for server in servers:
             stack.push_async_callback(server.stop)
-        await asyncio.gather(*(server.start() for server in servers))
-        file = StatusFile(folder / "gateway.yaml")
-        file.write(definition.configuration({server.name: server.url for server in servers}, port))
-        settings = read_settings(file.path)
-        team = await stack.enter_async_context(team_database(folder / "gateway.db", settings.server))
-        follower = FileFollower(file.path, team.database, team.registry)
-        await follower.take_all()
-        sign_in_path = await team.invite_who_started_it(settings.accounts)
-        traffic = await _traffic(definition, team.database, settings.server) if with_traffic else None
-        control = SandboxControl(control_port, mocks, team.registry, file, follower)
-
-        def tell(reached: Reached) -> None:
-            served = ServedSandbox(definition, reached.urls[0], control.url, file.path, sign_in_path)
-            control.sandbox = served.as_json()
-            announce(served)
-            if traffic is not None:
-                traffic.start(served.url)
-
-        def extend(gateway: web.Application) -> None:
-            gateway.cleanup_ctx.append(follower.following)
-            control.add_to(gateway)
-            if traffic is not None:
-                gateway.on_shutdown.append(traffic.stop)
-
-        await serve(settings.server, team.registry, tell, stop_pipe, extend=extend)
+        gateway, *_ = await asyncio.gather(_gateway_with_database(folder), *(server.start() for server in servers))
+        upstreams = {server.name: server.url for server in servers}
+        await gateway.serve_gateway(folder, options, mocks, upstreams, announce=announce, stop_pipe=stop_pipe)
 
 
-async def _traffic(definition: Definition, database: TeamDatabase, server: Server) -> SandboxTraffic:
-    """A team on the mocks of the first account. Raises SandboxError where there is none."""
-    account = next(iter(definition.document["accounts"]), None)
-    deployments = definition.document["deployments"]
-    names = [name for name in definition.mocks if deployments[name]["account"] == account]
-    if account is None or not names:
-        raise SandboxError("--traffic needs a deployment with a mock, of the definition's first account.")
-    players = await gather_team(database, account)
-    await write_history(database, account, names[0], players, datetime.now(ZoneInfo(server.time_zone)))
-    return SandboxTraffic(players, names)
+async def _gateway_with_database(folder: Path) -> Any:
+    """The module `sandbox_gateway`, imported while the servers start, and its database made."""
+    module: Any = await asyncio.to_thread(import_module, "gateway.cli.sandbox.sandbox_gateway")
+    await module.make_database(folder)
+    return module

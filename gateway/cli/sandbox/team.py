@@ -9,8 +9,6 @@ from pathlib import Path
 from gateway.cli.client.local_client import user_name
 from gateway.config.server_settings import Server
 from gateway.registry.database.database_registry import SqlRegistry
-from gateway.registry.database.engine import database_url
-from gateway.registry.database.migrate import prepare
 from gateway.registry.factory import database_of
 from gateway.team.actor import machine_actor
 from gateway.team.operations.people import add_person
@@ -36,8 +34,7 @@ class SandboxTeam:
 
 @asynccontextmanager
 async def team_database(path: Path, server: Server) -> AsyncIterator[SandboxTeam]:
-    """A new database at `path`. Raises SourceError."""
-    await prepare(database_url(path), create=True)
+    """The database at `path`, which has been made. Raises SourceError."""
     database = TeamDatabase(path)
     try:
         yield SandboxTeam(database, database_of(str(path), server, path))

@@ -5,8 +5,7 @@ import contextlib
 import gc
 import logging
 import sys
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
@@ -34,14 +33,6 @@ _UNREAD_SECONDS = 0.02  # between two looks at whether clients have read on
 # request takes several turns.
 _SWITCH_SECONDS = 0.0005
 _CUT_SECONDS = 1.0  # for the last words of a stream that is cut to reach its client
-
-
-def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run on uvloop where it installs, on asyncio where it does not."""
-    run_on: Callable[[Coroutine[Any, Any, None]], None] = asyncio.run
-    with contextlib.suppress(ImportError):
-        from uvloop import run as run_on
-    run_on(main)
 
 
 async def serve(

@@ -15,6 +15,8 @@ from gateway.cli.sandbox.file_follower import FileFollower
 from gateway.cli.sandbox.team import SandboxTeam, team_database
 from gateway.config.settings import Server
 from gateway.core.deployment import Status
+from gateway.registry.database.engine import database_url
+from gateway.registry.database.migrate import prepare
 from gateway.team.actor import machine_actor
 from gateway.team.models.keys import NewKey
 from gateway.team.operations.operation import Call, perform
@@ -65,6 +67,7 @@ class Scene:
 @pytest.fixture
 async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     path = tmp_path / "gateway.yaml"
+    await prepare(database_url(tmp_path / "gateway.db"), create=True)
     async with team_database(tmp_path / "gateway.db", Server()) as team:
         scene = Scene(path, FileFollower(path, team.database, team.registry), team)
         scene.write(one="ready", two="ready")
