@@ -1,5 +1,6 @@
 """One request to the admin API, from its path to its answer."""
 
+import asyncio
 import logging
 import re
 from functools import cache
@@ -14,7 +15,7 @@ from gateway.server.admin_api import answers
 from gateway.server.admin_api.authentication import Caller, caller_of
 from gateway.server.admin_api.event_stream import EVENTS_PATH, event_stream
 from gateway.server.admin_api.live_readiness import with_readiness
-from gateway.server.admin_api.openapi import description
+from gateway.server.admin_api.openapi import description_as_json
 from gateway.server.admin_api.request_reading import expected_version, ids_of, read_request
 from gateway.server.admission import REGISTRY
 from gateway.server.team.team_database import TEAM
@@ -31,7 +32,7 @@ _PLACE = re.compile(r"\\\{[a-z]+\\\}")
 async def answer(request: web.Request, path: str) -> web.StreamResponse:
     """Do what is asked, or say why not. Raises Refusal for a path that is not served, and without a database."""
     if path == "/openapi.json" and request.method in {hdrs.METH_GET, hdrs.METH_HEAD}:
-        return web.json_response(description())
+        return web.json_response(text=await asyncio.to_thread(description_as_json))
     if path == EVENTS_PATH and request.method != hdrs.METH_GET:
         raise Refusal(errors.WRONG_METHOD, hdrs.METH_GET, Allow=hdrs.METH_GET)
     operation, ids = _operation_at(request.method, path) if path != EVENTS_PATH else (None, ())

@@ -49,11 +49,17 @@ class TeamAccess:
         if self.place is None:
             raise Refusal(team_errors.NO_DATABASE)
         if self._database is None:
-            module: Any = await asyncio.to_thread(import_module, "gateway.team.unit_of_work")
+            made = await asyncio.to_thread(self._made, self.place)
             if self._database is None:
-                self._database = module.TeamDatabase(self.place, self._exchanges, self.server, self._limiter.standings)
+                self._database = made
                 self._pruning = asyncio.create_task(self._prune_for_ever(self._database))
         return self._database
+
+    def _made(self, place: str | Path) -> "TeamDatabase":
+        """In a thread: SQLAlchemy and a driver are loaded for it."""
+        from gateway.team.unit_of_work import TeamDatabase
+
+        return TeamDatabase(place, self._exchanges, self.server, self._limiter.standings)
 
     async def close(self, _app: web.Application) -> None:
         """Leave the database."""
