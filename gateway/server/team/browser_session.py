@@ -27,16 +27,16 @@ def session_text(request: web.Request) -> str | None:
 
 def keep_session(request: web.Request, response: web.StreamResponse, text: str) -> None:
     """Let the browser keep a session's text: no script can read it, no other site can send it."""
-    forget_id_token(request, response)  # of a session before this one
     secure = is_secure(request)
     response.set_cookie(_cookie_name(request), text, path="/", httponly=True, samesite="Lax", secure=secure)
+    _forget_id_token(request, response)  # of a session before this one
 
 
 def forget_session(request: web.Request, response: web.StreamResponse) -> None:
     """Let the browser forget its session."""
-    forget_id_token(request, response)
     secure = is_secure(request)
     response.del_cookie(_cookie_name(request), path="/", httponly=True, samesite="Lax", secure=secure)
+    _forget_id_token(request, response)
 
 
 def session_limits(request: web.Request) -> SessionLimits:
@@ -75,12 +75,6 @@ def id_token_text(request: web.Request) -> str | None:
     return "" if found == _TOO_LONG else found
 
 
-def forget_id_token(request: web.Request, response: web.StreamResponse) -> None:
-    """Let the browser forget its ID token."""
-    name, path = _id_token_name(request), _sign_out_path(request)
-    response.del_cookie(name, path=path, httponly=True, samesite="Strict", secure=is_secure(request))
-
-
 def is_secure(request: web.Request) -> bool:
     """Whether the browser reaches the gateway over TLS: a proxy says so, or what it asks for is our https URL."""
     public = urlsplit(request.app[PAGES_URL])
@@ -109,6 +103,13 @@ def require_own_origin(request: web.Request) -> None:
 
 def _attempt_name(request: web.Request) -> str:
     return "__Host-gateway_attempt" if is_secure(request) else "gateway_attempt"
+
+
+def _forget_id_token(request: web.Request, response: web.StreamResponse) -> None:
+    oidc = request.app[SIGN_IN].settings.oidc
+    if oidc is not None and oidc.sign_out:  # else it keeps none
+        name, path = _id_token_name(request), _sign_out_path(request)
+        response.del_cookie(name, path=path, httponly=True, samesite="Strict", secure=is_secure(request))
 
 
 def _id_token_name(request: web.Request) -> str:
