@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from gateway.cli.sandbox.real_server import RealServer
     from mockserver import MockLlamaServer
+    from tests.harness.storage.postgresql import Postgresql
 
 pytest_plugins = ["pytester"]
 
@@ -241,6 +242,17 @@ def real_server() -> "RealServer":
         return find_real_server()
     except SandboxError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> "Iterator[Postgresql]":
+    """A PostgreSQL server. Where there can be none, the test is skipped, and says why."""
+    from tests.harness.storage.postgresql import postgresql, why_not
+
+    if reason := why_not():
+        pytest.skip(reason)
+    with postgresql() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

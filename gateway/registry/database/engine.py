@@ -15,6 +15,11 @@ from gateway.config.document import SourceError
 from gateway.registry.database import sqlite_file
 from gateway.registry.database.sqlite_file import place_of, sentence, uri_of
 
+# As BEGIN IMMEDIATE of SQLite. The number is of no other program, one hopes, that shares the database.
+_PATIENCE = f"SET LOCAL lock_timeout = '{sqlite_file.WRITE_PATIENCE:.0f}s'"
+_KEEP_OTHERS_OFF = "SELECT pg_advisory_xact_lock(7451610268110056806)"
+_DRIVERS = {"postgresql": "write postgresql+asyncpg://…, and install gguf-gateway[postgresql]"}
+
 
 def database_url(place: str | Path) -> URL:
     """The SQLAlchemy URL of a database, from the path of an SQLite file, or a URL.
@@ -41,7 +46,8 @@ def name_of(url: URL) -> str:
 
 
 def engine_for(url: URL, *, writing: bool) -> AsyncEngine:
-    """An engine without a pool. On SQLite it never creates a file, and a writer's transactions lock at once.
+    """An engine without a pool. On SQLite it never creates a file. A writer's transactions lock at once, and come one
+    after the other: what one reads stays true until its end.
 
     Neither it nor the driver logs parameters or rows, whatever the log level: upstream keys are among them.
     """
@@ -49,7 +55,7 @@ def engine_for(url: URL, *, writing: bool) -> AsyncEngine:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         if url.get_backend_name() != "sqlite":
-            return create_async_engine(url, poolclass=NullPool, hide_parameters=True)
+            return _of_server(url, writing=writing)
         existing = url.set(database=uri_of(Path(url.database or "")), query={"uri": "true"})
         patience = sqlite_file.WRITE_PATIENCE if writing else sqlite_file.READ_PATIENCE
         engine = create_async_engine(
@@ -57,8 +63,24 @@ def engine_for(url: URL, *, writing: bool) -> AsyncEngine:
         )
     except (SQLAlchemyError, ImportError) as error:
         kind = "this kind of database is unknown" if isinstance(error, NoSuchModuleError) else "its driver is missing"
-        raise SourceError(f"{name_of(url)}: {kind}; install an async SQLAlchemy driver for it") from error
+        wanted = _DRIVERS.get(url.get_backend_name(), "install an async SQLAlchemy driver for it")
+        raise SourceError(f"{name_of(url)}: {kind}; {wanted}") from error
     _prepare_sqlite(engine, writing=writing)
+    return engine
+
+
+def _of_server(url: URL, *, writing: bool) -> AsyncEngine:
+    if url.drivername == "postgresql+asyncpg" and "sslmode" in url.query:
+        raise SourceError(f"{name_of(url)}: asyncpg knows no `sslmode`; write `ssl` instead, as in ?ssl=require")
+    engine = create_async_engine(url, poolclass=NullPool, hide_parameters=True)
+    if writing and url.get_backend_name() == "postgresql":
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def beginning(connection: Connection) -> None:
+            if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+                connection.exec_driver_sql(_PATIENCE)
+                connection.exec_driver_sql(_KEEP_OTHERS_OFF)
+
     return engine
 
 

@@ -15,6 +15,7 @@ READ_PATIENCE = 1.0
 _HEADER = b"SQLite format 3\0"
 _SENTENCES = {
     "database is locked": "is locked by another program",
+    "due to lock timeout": "is locked by another program",  # PostgreSQL
     "malformed": "is damaged; restore it from a backup",
     "file is not a database": "is not an SQLite database; left unchanged",
     "unable to open": "cannot be opened; is its folder there, and writable for this user?",

@@ -84,9 +84,12 @@ class Team:
 
 
 @asynccontextmanager
-async def team_serving(folder: Path, *accounts: str, **settings: object) -> AsyncIterator[Team]:
-    """A gateway with a database in `folder` that has these accounts; `settings` are fields of `server:`."""
-    place = folder / "gateway.db"
+async def team_serving(where: Path | str, *accounts: str, **settings: object) -> AsyncIterator[Team]:
+    """A gateway with a database that has these accounts; `settings` are fields of `server:`.
+
+    `where` is the folder of an SQLite file, or the URL of a server's database.
+    """
+    place = where if isinstance(where, str) else where / "gateway.db"
     await prepare(database_url(place), create=True)
     server = server_with(Server(port=0, probes=Probes(interval=0.1)), **settings)
     runner = Runner(create_app(server, SqlRegistry(place)), server)

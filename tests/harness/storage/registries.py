@@ -108,34 +108,40 @@ class SqlSource(Source):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.path = folder / "gateway.db"
+        self.place = str(self.path)
         self.ids: dict[str, str] = {}
 
     def registry(self) -> Registry:
-        return SqlRegistry(str(self.path))
+        return SqlRegistry(self.place)
 
     async def add_key(self, account: str, name: str, expires_at: datetime | None = None) -> str:
         past = expires_at is not None and expires_at <= datetime.now(UTC)
-        async with changing(str(self.path), create=True) as change:
+        async with changing(self.place, create=True) as change:
             key, text = await change.create_key(account, name, None if past else expires_at, create_account=True)
         self.ids[text] = key.id
         if past and expires_at is not None:
             # No command makes a key that has ended; time does.
-            with sqlite3.connect(self.path) as database:
-                database.execute("UPDATE keys SET expires_at = ?", [expires_at.strftime("%Y-%m-%d %H:%M:%S.%f")])
-            database.close()
+            await self.end_at(key.id, expires_at)
         return text
 
+    async def end_at(self, key_id: str, moment: datetime) -> None:
+        """Let a key have expired."""
+        with sqlite3.connect(self.path) as database:
+            values = [moment.strftime("%Y-%m-%d %H:%M:%S.%f"), key_id]
+            database.execute("UPDATE keys SET expires_at = ? WHERE id = ?", values)
+        database.close()
+
     async def end_key(self, text: str) -> None:
-        async with changing(str(self.path)) as change:
+        async with changing(self.place) as change:
             await change.revoke_key(self.ids[text])
 
     async def add_deployment(self, deployment_id: str, account: str, status: Status = Status.AUTO) -> None:
         entry = DeploymentEntry(account=account, upstream="http://127.0.0.1:9931", status=status)
-        async with changing(str(self.path), create=True) as change:
+        async with changing(self.place, create=True) as change:
             await change.add_deployment(deployment_id, entry, create_account=True)
 
     async def remove_deployment(self, deployment_id: str) -> None:
-        async with changing(str(self.path)) as change:
+        async with changing(self.place) as change:
             await change.remove_deployment(deployment_id)
 
     async def spoil(self) -> None:

@@ -7,6 +7,16 @@ revision = "0005"
 down_revision = "0004"
 
 
+_STAYS = {
+    "sqlite": ("CREATE TRIGGER audit_stays BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'append-only'); END",),
+    "postgresql": (
+        "CREATE FUNCTION audit_stays() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'append-only'; END $$",
+        "CREATE TRIGGER audit_stays BEFORE UPDATE ON audit FOR EACH ROW EXECUTE FUNCTION audit_stays()",
+    ),
+}
+
+
 def upgrade() -> None:
     """Add the tables and columns. A key of before may call all of its account's deployments, from anywhere."""
     _widen_keys()
@@ -146,5 +156,5 @@ def _add_audit() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_audit"),
     )
     op.create_index("ix_audit_at", "audit", ["at"])
-    if op.get_bind().dialect.name == "sqlite":
-        op.execute("CREATE TRIGGER audit_stays BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'append-only'); END")
+    for statement in _STAYS.get(op.get_bind().dialect.name, ()):
+        op.execute(statement)
