@@ -25,8 +25,8 @@ OF_KEYS = {
     "deployments, endpoints": 1.02,
     "expiry": 1.02,
     "deployments, endpoints, networks": 3.0,
-    "requests a minute": 1.32,
-    "requests, tokens, under way": 1.72,
+    "requests a minute": 1.4,
+    "requests, tokens, under way": 1.9,
 }
 
 

@@ -14,6 +14,7 @@ from gateway.core.rate_limits import Measure, RateLimit
 from gateway.usage.limits.arithmetic import calendar_periods, sliding_minute
 from gateway.usage.limits.arithmetic.calendar_periods import Calendar, Period
 from gateway.usage.limits.arithmetic.record import Record
+from gateway.usage.limits.arithmetic.usual_tokens import OF_MINUTE, OF_PERIOD
 
 # What is said where nobody knows it: when a request that is under way ends, or takes no more than it has taken.
 _SOON = 1.0
@@ -71,6 +72,7 @@ class Counting:
     """
 
     is_of_tokens = False
+    reserves_by = OF_MINUTE  # the part of what is learned
     is_under_way = True  # nothing of it counts once a request is over
     is_settled = True  # what was taken is not yet what is used
 
@@ -149,6 +151,7 @@ class _TokensOfMinute(_OfMinute):
 class _TokensOfPeriod(Counting):
     """Tokens of a day or a month."""
 
+    reserves_by = OF_PERIOD
     is_of_tokens, is_under_way = True, False
 
     def __init__(self, measure: Measure, period: str) -> None:

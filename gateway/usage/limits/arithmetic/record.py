@@ -16,7 +16,7 @@ _HEAD = Struct("=16sQ")  # of which limit
 _NUMBERS = Struct("=QQQQQ")
 _NUMBERS_AT = _HEAD.size
 _LEARNED_AT = _NUMBERS_AT + _NUMBERS.size
-_LEARNED_BYTES = 16
+_LEARNED_BYTES = 2 * 8
 _BUCKETS_AT = _LEARNED_AT + _LEARNED_BYTES
 _SLOTS_AT = _BUCKETS_AT + 16 * BUCKETS
 _END = _SLOTS_AT + 8 * SLOTS
@@ -69,13 +69,13 @@ class Record:
         _NUMBERS.pack_into(self.data, _NUMBERS_AT, self.period, self.used, self.held, self.oldest, self.newest)
         return self.data
 
-    def learned(self) -> float:
-        """How many tokens requests take; 0 if nothing was learned."""
-        return self._learned[0]
+    def learned(self, part: int) -> float:
+        """How many tokens requests take; 0 if nothing was learned. `part` 0 or 1: forgotten soon, or late."""
+        return self._learned[part]
 
-    def put_learned(self, tokens: float) -> None:
+    def put_learned(self, part: int, tokens: float) -> None:
         """The same, put."""
-        self._learned[0] = tokens
+        self._learned[part] = tokens
 
     def bucket(self, second: int) -> tuple[int, int]:
         """What was used in a second, and when the last of it was."""

@@ -67,13 +67,15 @@ class RecordStore(LimitStore):
         self, claims: Sequence[CountedLimit], found: list[Record], usual: bytes | None, moment: PresentMoment
     ) -> Taken:
         """Of limits that have room."""
-        slot, longest = self.slot, 0.0 if usual is None else self.get(usual, None).learned()
+        slot, known = self.slot, None if usual is None else self.get(usual, None)
         taken = Taken(claims, usual, slot, self.epoch)
         taken.second, taken.wall = moment.steady // SECOND, moment.wall
         amounts, told = taken.amounts, taken.told
         for at, (limit, _, counts, most, _, is_told) in enumerate(claims):
             record = found[at]
-            amount = 1 if usual is None or not counts.is_of_tokens else usual_tokens.reservation(longest, most)
+            amount = 1
+            if known is not None and counts.is_of_tokens:
+                amount = usual_tokens.reservation(known.learned(counts.reserves_by), most)
             counts.take(record, moment, slot, amount)
             self.put(record)
             amounts.append(amount)

@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.usage.limits.arithmetic.record import Record
-from gateway.usage.limits.arithmetic.usual_tokens import learn, reservation
+from gateway.usage.limits.arithmetic.usual_tokens import OF_MINUTE, OF_PERIOD, learn, reservation
 
 
-def after(*tokens: int) -> float:
+def after(*tokens: int, by: int = OF_MINUTE) -> float:
     record = Record.blank(b"digest", None)
     for each in tokens:
         learn(record, each)
-    return record.learned()
+    return record.learned(by)
 
 
 @pytest.mark.parametrize(("limit", "reserved"), [(1, 1), (1000, 250), (1_000_000, 16_384)])
@@ -28,6 +28,11 @@ def test_a_longer_request_counts_at_once_and_is_forgotten_slowly() -> None:
     assert reservation(after(*[100] * 20, 1000), 1_000_000) == 1000
     assert reservation(after(1000, *[100] * 44), 1_000_000) == pytest.approx(550, rel=0.01)
     assert reservation(after(1000, *[100] * 500), 1_000_000) == pytest.approx(100, abs=1)
+
+
+def test_a_day_and_a_month_forget_it_later() -> None:
+    assert reservation(after(*[100] * 20, 1000, by=OF_PERIOD), 1_000_000) == 1000
+    assert reservation(after(1000, *[100] * 1420, by=OF_PERIOD), 1_000_000) == pytest.approx(550, rel=0.01)
 
 
 @given(st.lists(st.integers(1, 10**9), max_size=30), st.integers(1, 10**12))
