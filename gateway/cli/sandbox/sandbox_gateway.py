@@ -7,12 +7,12 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
+from gateway.cli.sandbox.control.sandbox_control import SandboxControl
+from gateway.cli.sandbox.control.status_file import StatusFile
 from gateway.cli.sandbox.definition import Definition
 from gateway.cli.sandbox.file_follower import FileFollower
 from gateway.cli.sandbox.mock_process import MockProcess, SandboxError
 from gateway.cli.sandbox.processes import SandboxOptions, ServedSandbox
-from gateway.cli.sandbox.sandbox_control import SandboxControl
-from gateway.cli.sandbox.status_file import StatusFile
 from gateway.cli.sandbox.team import team_database
 from gateway.cli.sandbox.traffic.history import write_history
 from gateway.cli.sandbox.traffic.playing import SandboxTraffic

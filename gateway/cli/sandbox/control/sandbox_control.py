@@ -11,11 +11,11 @@ from typing import Any
 
 from aiohttp import ClientSession, ClientTimeout, hdrs, web
 
+from gateway.cli.sandbox.control.status_file import StatusFile
+from gateway.cli.sandbox.control.steering import Steering
 from gateway.cli.sandbox.file_follower import FileFollower
 from gateway.cli.sandbox.loopback_guard import refuse_pages
 from gateway.cli.sandbox.mock_process import MockProcess
-from gateway.cli.sandbox.status_file import StatusFile
-from gateway.cli.sandbox.steering import Steering
 from gateway.core.deployment import Status
 from gateway.proxy.upstream.readiness import READINESS
 from gateway.registry.base import Registry

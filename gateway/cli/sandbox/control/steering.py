@@ -7,9 +7,9 @@ from collections import defaultdict
 
 from aiohttp import ClientError, ClientSession, hdrs, web
 
+from gateway.cli.sandbox.control.status_file import StatusFile, StatusFileError
 from gateway.cli.sandbox.file_follower import FileFollower
 from gateway.cli.sandbox.mock_process import MockProcess
-from gateway.cli.sandbox.status_file import StatusFile, StatusFileError
 from gateway.core.deployment import Status
 from gateway.core.notifier import Notifier
 from gateway.proxy.upstream.readiness import Readiness
