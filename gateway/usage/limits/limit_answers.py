@@ -5,10 +5,10 @@ with moments of RFC 3339 (docs.anthropic.com/en/api/rate-limits). SDKs of both w
 minute, unless `x-should-retry` forbids it.
 """
 
-import math
 from collections.abc import Iterable
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
+from math import ceil
 
 from gateway.core import errors
 from gateway.core.endpoints import ApiProtocol
@@ -42,12 +42,10 @@ def lines(protocol: ApiProtocol, told: Iterable[Told], now: float) -> bytes:
     requests: Told | None = None
     tokens: Told | None = None
     for one in told:
-        limit, left, _ = one
-        if limit.measure is _REQUESTS:
-            if requests is None or left < requests[1]:
-                requests = one
-        elif tokens is None or left < tokens[1]:
-            tokens = one
+        if one[0]:
+            tokens = one if tokens is None or one[2] < tokens[2] else tokens
+        elif requests is None or one[2] < requests[2]:
+            requests = one
     write = _anthropic if protocol is _ANTHROPIC else _openai
     said = "" if requests is None else write("requests", requests, now)
     if tokens is not None:
@@ -59,8 +57,12 @@ def refusal(protocol: ApiProtocol, standings: list[LimitStanding], now: float, z
     """The 429 for these limits, all of which are reached: it names the one that holds for longest."""
     longest = max(standings, key=lambda one: one.wait)
     limit = longest.limit
-    seconds = math.ceil(longest.wait)
-    told = [(one.limit, one.left, one.resets_in) for one in standings if one.limit.measure is not _CONCURRENT]
+    seconds = ceil(longest.wait)
+    told = [
+        (one.limit.measure is not _REQUESTS, one.limit.amount, one.left, one.resets_in)
+        for one in standings
+        if one.limit.measure is not _CONCURRENT
+    ]
     named = [line.split(": ", 1) for line in lines(protocol, told, now).decode("ascii").splitlines()]
     headers = {"Retry-After": str(seconds), **dict(named)}
     cause = f"the limit {limit.id} is reached"
@@ -78,20 +80,20 @@ def said(limit: RateLimit) -> str:
 
 
 def _openai(name: str, told: Told, now: float) -> str:
-    limit, left, resets_in = told
+    _, amount, left, resets_in = told
     return (
-        f"x-ratelimit-limit-{name}: {limit.amount}\r\n"
+        f"x-ratelimit-limit-{name}: {amount}\r\n"
         f"x-ratelimit-remaining-{name}: {max(0, left)}\r\n"
-        f"x-ratelimit-reset-{name}: {_duration(math.ceil(resets_in))}\r\n"
+        f"x-ratelimit-reset-{name}: {_duration(ceil(resets_in))}\r\n"
     )
 
 
 def _anthropic(name: str, told: Told, now: float) -> str:
-    limit, left, resets_in = told
+    _, amount, left, resets_in = told
     return (
-        f"anthropic-ratelimit-{name}-limit: {limit.amount}\r\n"
+        f"anthropic-ratelimit-{name}-limit: {amount}\r\n"
         f"anthropic-ratelimit-{name}-remaining: {max(0, left)}\r\n"
-        f"anthropic-ratelimit-{name}-reset: {_moment(math.ceil(now + resets_in))}\r\n"
+        f"anthropic-ratelimit-{name}-reset: {_moment(ceil(now + resets_in))}\r\n"
     )
 
 

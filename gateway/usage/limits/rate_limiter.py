@@ -20,7 +20,7 @@ from gateway.usage.limits.arithmetic.counting import LimitStanding
 from gateway.usage.limits.arithmetic.record import DIGEST_BYTES
 from gateway.usage.limits.store.fallback_store import FallbackStore
 from gateway.usage.limits.store.limit_file import file_of, look_into
-from gateway.usage.limits.store.limit_store import CountedLimit, Exceeded, LimitStore, MachineClock, Taken
+from gateway.usage.limits.store.limit_store import Claims, CountedLimit, Exceeded, LimitStore, MachineClock, Taken
 from gateway.usage.limits.store.memory_store import MemoryStore
 from gateway.usage.limits.store.shared_file import SharedFile
 
@@ -87,23 +87,22 @@ class RateLimiter:
 class Allowance:
     """The limits that the requests of one key to one endpoint meet."""
 
-    __slots__ = ("_claims", "_is_settled", "_limiter", "_protocol", "_usual")
+    __slots__ = ("_claims", "_limiter", "_protocol")
 
     def __init__(self, limiter: RateLimiter, limits: Iterable[RateLimit], key: Key, endpoint: Endpoint) -> None:
         self._limiter = limiter
         self._protocol = endpoint.protocol
-        self._claims = [claim_of(limit) for limit in limits]
-        self._is_settled = any(claim.counting.is_settled for claim in self._claims)
-        takes_tokens = any(claim.counting.is_of_tokens for claim in self._claims)
-        self._usual = _digest("usual", key.id, endpoint.path) if takes_tokens else None
+        claims = [claim_of(limit) for limit in limits]
+        takes_tokens = any(claim.counting.is_of_tokens for claim in claims)
+        self._claims = Claims(claims, _digest("usual", key.id, endpoint.path) if takes_tokens else None)
 
     def take(self, exchange: Exchange) -> Refusal | None:
         """Take a request's part, to be settled with the exchange; or return why not, and take nothing."""
         limiter = self._limiter
-        taken = limiter.store.take(self._claims, self._usual)
+        taken = limiter.store.take(self._claims)
         if isinstance(taken, Exceeded):
             return limit_answers.refusal(self._protocol, taken.standings, taken.wall, limiter.zone)
-        exchange.allotment = _Allotment(limiter.store, taken, self._is_settled)
+        exchange.allotment = _Allotment(limiter.store, taken)
         exchange.fields += limit_answers.lines(self._protocol, taken.told, taken.wall)
         return None
 
@@ -111,22 +110,20 @@ class Allowance:
 class _Allotment:
     """What an exchange has taken. What was sent has used its request when it was taken: some have no more to settle."""
 
-    __slots__ = ("_is_settled", "_is_there", "_store", "_taken")
+    __slots__ = ("_store", "_taken")
 
-    def __init__(self, store: LimitStore, taken: Taken, is_settled: bool) -> None:
+    def __init__(self, store: LimitStore, taken: Taken) -> None:
         self._store = store
-        self._taken = taken
-        self._is_settled = is_settled
-        self._is_there = True
+        self._taken: Taken | None = taken  # None once it is settled
 
     def leave(self) -> None:
-        if self._is_there and self._is_settled:
+        if self._taken is not None and self._taken.claims.is_settled:
             self._store.leave(self._taken)
 
     def settle(self, tokens: int | None, *, was_sent: bool) -> None:
-        if self._is_there and (self._is_settled or not was_sent):
-            self._store.settle(self._taken, tokens, was_sent=was_sent)
-        self._is_there = False
+        taken, self._taken = self._taken, None
+        if taken is not None and (taken.claims.is_settled or not was_sent):
+            self._store.settle(taken, tokens, was_sent=was_sent)
 
 
 def look_from_outside(registry: Registry, zone: tzinfo, limits: Sequence[RateLimit]) -> list[LimitStanding]:

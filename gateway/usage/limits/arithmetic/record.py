@@ -14,6 +14,7 @@ BUCKETS = 61  # seconds of which something may lie within the last 60 seconds
 
 _HEAD = Struct("=16sQ")  # of which limit
 _NUMBERS = Struct("=QQQQQ")
+_BOTH = Struct("=16sQQQQQQ")
 _NUMBERS_AT = _HEAD.size
 _LEARNED_AT = _NUMBERS_AT + _NUMBERS.size
 _LEARNED_BYTES = 2 * 8
@@ -28,11 +29,13 @@ class Record:
 
     `used` was used in the day or month with the number `period`, or in the buckets, of which `oldest` is the second of
     the first that may hold something, and `newest` the moment of the last use. `held` is what all processes hold.
+    A bucket is two numbers of `buckets`: what was used, and when the last of it was. `learned` is how many tokens
+    requests take, by what is forgotten soon and by what is forgotten late; 0 if nothing was learned.
     """
 
     __slots__ = (
-        *("_buckets", "_learned", "_slots", "data", "digest", "held", "measure", "newest", "oldest", "period"),
-        *("place", "turn", "used"),
+        *("_slots", "buckets", "data", "digest", "held", "learned", "measure", "newest", "oldest", "period", "place"),
+        *("turn", "used"),
     )
 
     digest: bytes
@@ -46,8 +49,8 @@ class Record:
     def __init__(self, data: bytearray) -> None:
         self.data = data
         view = memoryview(data)
-        self._learned = view[_LEARNED_AT:_BUCKETS_AT].cast("d")
-        self._buckets = view[_BUCKETS_AT:_SLOTS_AT].cast("Q")  # two numbers each
+        self.learned = view[_LEARNED_AT:_BUCKETS_AT].cast("d")
+        self.buckets = view[_BUCKETS_AT:_SLOTS_AT].cast("Q")
         self._slots = view[_SLOTS_AT:_END].cast("Q")
         self.place = self.turn = -1  # of a store: where it keeps this, and since when it is current
         self.unpack()
@@ -59,40 +62,24 @@ class Record:
 
     def unpack(self) -> None:
         """Take the numbers from `data`, which has changed."""
-        self.digest, number = _HEAD.unpack_from(self.data)
+        self.digest, number, self.period, self.used, self.held, self.oldest, self.newest = _BOTH.unpack_from(self.data)
         self.measure = _MEASURES[number] if number < len(_MEASURES) else None
-        numbers = _NUMBERS.unpack_from(self.data, _NUMBERS_AT)
-        self.period, self.used, self.held, self.oldest, self.newest = numbers
 
     def packed(self) -> bytearray:
         """All of it as bytes."""
         _NUMBERS.pack_into(self.data, _NUMBERS_AT, self.period, self.used, self.held, self.oldest, self.newest)
         return self.data
 
-    def learned(self, part: int) -> float:
-        """How many tokens requests take; 0 if nothing was learned. `part` 0 or 1: forgotten soon, or late."""
-        return self._learned[part]
-
-    def put_learned(self, part: int, tokens: float) -> None:
-        """The same, put."""
-        self._learned[part] = tokens
-
     def bucket(self, second: int) -> tuple[int, int]:
         """What was used in a second, and when the last of it was."""
         at = second % BUCKETS * 2
-        return self._buckets[at], self._buckets[at + 1]
+        return self.buckets[at], self.buckets[at + 1]
 
     def put_bucket(self, second: int, count: int, moment: int) -> None:
         """The same, put."""
         at = second % BUCKETS * 2
-        self._buckets[at] = count
-        self._buckets[at + 1] = moment
-
-    def add_to_bucket(self, second: int, count: int, moment: int) -> None:
-        """Note a use, the last one in its bucket."""
-        buckets, at = self._buckets, second % BUCKETS * 2
-        buckets[at] += count
-        buckets[at + 1] = moment
+        self.buckets[at] = count
+        self.buckets[at + 1] = moment
 
     def clear_buckets(self) -> None:
         """Nothing was used in the last minute."""

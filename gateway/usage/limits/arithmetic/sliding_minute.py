@@ -38,7 +38,9 @@ def _forget_until(record: Record, now: int) -> None:
 
 def use(record: Record, now: int, amount: int) -> None:
     """Note a use. What is old has been forgotten."""
-    record.add_to_bucket(now // SECOND, amount, now)
+    buckets, at = record.buckets, now // SECOND % BUCKETS * 2
+    buckets[at] += amount
+    buckets[at + 1] = now
     record.used += amount
     record.newest = now
 

@@ -16,8 +16,10 @@ _UNKNOWN_TOKENS, _UNKNOWN_SHARES = 16_384, 4  # the same where nothing is known
 
 def learn(record: Record, tokens: int) -> None:
     """A request has taken so many."""
-    record.put_learned(OF_MINUTE, _longest(record.learned(OF_MINUTE), tokens, _SOON))
-    record.put_learned(OF_PERIOD, _longest(record.learned(OF_PERIOD), tokens, _LATE))
+    learned = record.learned
+    soon, late = learned
+    learned[OF_MINUTE] = tokens if tokens >= soon else soon + (tokens - soon) * _SOON
+    learned[OF_PERIOD] = tokens if tokens >= late else late + (tokens - late) * _LATE
 
 
 def reservation(longest: float, limit: int) -> int:
@@ -29,7 +31,3 @@ def reservation(longest: float, limit: int) -> int:
         return max(1, min(_UNKNOWN_TOKENS, limit // _UNKNOWN_SHARES))
     most = limit // _LEAST_SHARES
     return round(longest) if longest < most else max(1, most)
-
-
-def _longest(longest: float, tokens: int, forgetting: float) -> float:
-    return tokens if tokens >= longest else longest + (tokens - longest) * forgetting

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from gateway.usage.limits.arithmetic.counting import LimitStanding
-from gateway.usage.limits.store.limit_store import CountedLimit, Exceeded, LimitStore, Taken
+from gateway.usage.limits.store.limit_store import Claims, CountedLimit, Exceeded, LimitStore, Taken
 from gateway.usage.limits.store.record_store import RecordStore
 
 log = logging.getLogger("gateway.limits")
@@ -28,13 +28,13 @@ class FallbackStore(LimitStore):
         self._is_told = False
         self._unsettled: deque[Callable[[LimitStore], None]] = deque()
 
-    def take(self, claims: Sequence[CountedLimit], usual: bytes | None) -> Taken | Exceeded:
+    def take(self, claims: Claims) -> Taken | Exceeded:
         if self._ready is not None:
             try:
-                return self._ready.take(claims, usual)
+                return self._ready.take(claims)
             except OSError as error:
                 self._fail(error)
-        return self._first_that_can(lambda store: store.take(claims, usual))
+        return self._first_that_can(lambda store: store.take(claims))
 
     def settle(self, taken: Taken, tokens: int | None, *, was_sent: bool) -> None:
         if self._ready is not None and taken.epoch != self._memory.epoch:
@@ -49,8 +49,8 @@ class FallbackStore(LimitStore):
     def leave(self, taken: Taken) -> None:
         self._settle_where_taken(taken, lambda store: store.leave(taken))
 
-    def look(self, claims: Sequence[CountedLimit]) -> list[LimitStanding]:
-        return self._first_that_can(lambda store: store.look(claims))
+    def look(self, limits: Sequence[CountedLimit]) -> list[LimitStanding]:
+        return self._first_that_can(lambda store: store.look(limits))
 
     def close(self) -> None:
         self._memory.close()

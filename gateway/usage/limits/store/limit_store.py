@@ -6,12 +6,13 @@ larger amounts in advance, and give them out here.
 
 import abc
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 
 from gateway.core.rate_limits import RateLimit
 from gateway.usage.limits.arithmetic.counting import Counting, LimitStanding
+from gateway.usage.limits.arithmetic.record import Record
 
 
 class CountedLimit(NamedTuple):
@@ -28,9 +29,9 @@ class CountedLimit(NamedTuple):
     is_told: bool
 
 
-# What an answer says of a limit: what is left of it, and in how many seconds nothing counts of what was used. Made for
-# each request, a tuple of its own class would cost four times as much.
-Told = tuple[RateLimit, int, float]
+# What an answer says of a limit: whether it is of tokens, its amount, what is left of that, and in how many seconds
+# nothing counts of what was used. Made for each request, a tuple of its own class would cost four times as much.
+Told = tuple[bool, int, int, float]
 
 
 class Exceeded(NamedTuple):
@@ -40,23 +41,38 @@ class Exceeded(NamedTuple):
     wall: float
 
 
+class Claims:
+    """The limits that requests of one kind meet, and where a store finds them.
+
+    `usual` is the digest by which it is learned what such requests take; None: nothing is learned of these. `records`
+    and `known` are the store's, as long as its `turn` is this one.
+    """
+
+    __slots__ = ("is_settled", "known", "limits", "records", "turn", "usual")
+
+    def __init__(self, limits: Iterable[CountedLimit], usual: bytes | None) -> None:
+        self.limits = tuple(limits)
+        self.usual = usual
+        self.is_settled = any(one.counting.is_settled for one in self.limits)  # there is more to do at the end
+        self.turn = -1
+        self.records: list[Record] = []
+        self.known: Record | None = None
+
+
 class Taken:
     """What a request has taken, until it is settled: so much of each claim, and what is `told` of these since.
 
-    `usual` is the digest by which it is learned what such requests take; None: nothing is learned of this one.
     `epoch` says in which records it was counted, `slot` by whom, `second` and `wall` when.
     """
 
-    __slots__ = ("amounts", "claims", "epoch", "second", "slot", "told", "usual", "wall")
+    __slots__ = ("amounts", "claims", "epoch", "second", "slot", "told", "wall")
 
-    second: int
-    wall: float
-
-    def __init__(self, claims: Sequence[CountedLimit], usual: bytes | None, slot: int, epoch: int) -> None:
+    def __init__(self, claims: Claims, slot: int, epoch: int, second: int, wall: float) -> None:
         self.claims = claims
-        self.usual = usual
         self.slot = slot
         self.epoch = epoch
+        self.second = second
+        self.wall = wall
         self.amounts: list[int] = []
         self.told: list[Told] = []
 
@@ -65,7 +81,7 @@ class LimitStore(abc.ABC):
     """Counts. Each of its functions is done whole or, where it raises OSError, not at all."""
 
     @abc.abstractmethod
-    def take(self, claims: Sequence[CountedLimit], usual: bytes | None) -> Taken | Exceeded:
+    def take(self, claims: Claims) -> Taken | Exceeded:
         """Take one request, and the tokens that it is thought to take, of all the claims or of none."""
 
     @abc.abstractmethod
@@ -80,7 +96,7 @@ class LimitStore(abc.ABC):
         """A request that has yet to be settled is no longer under way."""
 
     @abc.abstractmethod
-    def look(self, claims: Sequence[CountedLimit]) -> list[LimitStanding]:
+    def look(self, limits: Sequence[CountedLimit]) -> list[LimitStanding]:
         """How limits stand now, in their order."""
 
     @abc.abstractmethod

@@ -19,17 +19,22 @@ class MemoryStore(RecordStore):
 
     def get(self, digest: bytes, measure: Measure | None) -> Record:
         """A record, as it is or blank."""
-        return self._records.get(digest) or Record.blank(digest, measure)
+        record = self._records.get(digest)
+        if record is None:
+            record = self._records[digest] = Record.blank(digest, measure)
+        return record
 
     def put(self, record: Record) -> None:
-        """Keep a record."""
-        if len(self._records) >= _MOST and record.digest not in self._records:
+        """It is kept already."""
+
+    def make_room(self) -> None:
+        if len(self._records) >= _MOST:
             self._records.clear()
-            self.begin_anew()
-        self._records[record.digest] = record
+            self._begin_anew()
 
     def close(self) -> None:
         self._records.clear()
+        self._begin_anew()
 
     def _lock(self) -> None:
         """There is nobody else."""

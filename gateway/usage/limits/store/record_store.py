@@ -10,28 +10,35 @@ from gateway.usage.limits.arithmetic import counting, usual_tokens
 from gateway.usage.limits.arithmetic.counting import LimitStanding, PresentMoment
 from gateway.usage.limits.arithmetic.record import Record
 from gateway.usage.limits.arithmetic.sliding_minute import SECOND
-from gateway.usage.limits.store.limit_store import CountedLimit, Exceeded, LimitStore, MachineClock, Taken
+from gateway.usage.limits.store.limit_store import Claims, CountedLimit, Exceeded, LimitStore, MachineClock, Taken
 
-_EPOCHS = itertools.count()
+_numbers = itertools.count()
 
 
 class RecordStore(LimitStore):
-    """A store that keeps records. What this process holds is in its `slot`; each set of records has its `epoch`."""
+    """A store that keeps records. What this process holds is in its `slot`; each set of records has its `epoch`.
+
+    As long as the `turn` is the same, of all stores, what was got is still current.
+    """
 
     slot = 0
 
     def __init__(self, zone: tzinfo, clock: MachineClock) -> None:
-        self.epoch = next(_EPOCHS)
+        self.epoch = self.turn = next(_numbers)
         self._moment = PresentMoment(zone)
         self._steady, self._wall = clock.steady, clock.wall
 
     @abc.abstractmethod
     def get(self, digest: bytes, measure: Measure | None) -> Record:
-        """A record, as it is or blank. Called while the records are locked, as `put` is."""
+        """A record, as it is or blank: always the same object. Called while the records are locked, as `put` is."""
 
     @abc.abstractmethod
     def put(self, record: Record) -> None:
-        """Keep a record."""
+        """Keep a record that was got in this turn, and changed."""
+
+    @abc.abstractmethod
+    def make_room(self) -> None:
+        """Let go of records, if there are too many, before others are got."""
 
     @abc.abstractmethod
     def _lock(self) -> None:
@@ -45,42 +52,41 @@ class RecordStore(LimitStore):
         """Whether a process that holds something is no more."""
         return False
 
-    def take(self, claims: Sequence[CountedLimit], usual: bytes | None) -> Taken | Exceeded:
+    def take(self, claims: Claims) -> Taken | Exceeded:
         self._lock()
         try:
-            moment, found, is_reached = self.now(), [], False
-            for _, digest, counts, most, is_enforced, _ in claims:
-                record = self.get(digest, counts.measure)
+            moment, is_reached = self._now(), False
+            if claims.turn != self.turn:
+                self._get_all(claims)
+            records = claims.records
+            for at, (_, _, counts, most, is_enforced, _) in enumerate(claims.limits):
+                record = records[at]
                 counts.enter(record, moment)
                 if is_enforced and record.used + record.held >= most:
                     is_reached = True
-                found.append(record)
             if is_reached:
-                exceeded = self._exceeded(claims, found, moment)
+                exceeded = self._exceeded(claims, moment)
                 if exceeded:
                     return Exceeded(exceeded, moment.wall)
-            return self._take(claims, found, usual, moment)
+            return self._take(claims, moment)
         finally:
             self._unlock()
 
-    def _take(
-        self, claims: Sequence[CountedLimit], found: list[Record], usual: bytes | None, moment: PresentMoment
-    ) -> Taken:
+    def _take(self, claims: Claims, moment: PresentMoment) -> Taken:
         """Of limits that have room."""
-        slot, known = self.slot, None if usual is None else self.get(usual, None)
-        taken = Taken(claims, usual, slot, self.epoch)
-        taken.second, taken.wall = moment.steady // SECOND, moment.wall
+        slot, known, records = self.slot, claims.known, claims.records
+        taken = Taken(claims, slot, self.epoch, moment.steady // SECOND, moment.wall)
         amounts, told = taken.amounts, taken.told
-        for at, (limit, _, counts, most, _, is_told) in enumerate(claims):
-            record = found[at]
-            amount = 1
+        for at, (_, _, counts, most, _, is_told) in enumerate(claims.limits):
+            record, amount = records[at], 1
             if known is not None and counts.is_of_tokens:
-                amount = usual_tokens.reservation(known.learned(counts.reserves_by), most)
+                amount = usual_tokens.reservation(known.learned[counts.reserves_by], most)
             counts.take(record, moment, slot, amount)
             self.put(record)
             amounts.append(amount)
             if is_told:
-                told.append((limit, most - record.used - record.held, counts.resets_in(record, moment)))
+                left = most - record.used - record.held
+                told.append((counts.is_of_tokens, most, left, counts.resets_in(record, moment)))
         return taken
 
     def settle(self, taken: Taken, tokens: int | None, *, was_sent: bool) -> None:
@@ -88,22 +94,23 @@ class RecordStore(LimitStore):
         try:
             if taken.epoch != self.epoch:  # it counted as used when those records were left
                 return
-            moment, slot = self.now(), taken.slot
+            moment, slot, claims = self._now(), taken.slot, taken.claims
+            if claims.turn != self.turn:
+                self._get_all(claims)
             for at, amount in enumerate(taken.amounts):
-                _, digest, counts, _, _, _ = taken.claims[at]
+                counts = claims.limits[at].counting
                 if amount == 0 or (was_sent and not counts.is_settled):
                     continue
-                record = self.get(digest, counts.measure)
+                record = claims.records[at]
                 counts.enter(record, moment)
                 if was_sent:
                     counts.settle(record, moment, slot, amount, amount if tokens is None else tokens)
                 else:
                     counts.give_back(record, taken.second, slot, amount)
                 self.put(record)
-            if taken.usual is not None and tokens:
-                known = self.get(taken.usual, None)
-                usual_tokens.learn(known, tokens)
-                self.put(known)
+            if claims.known is not None and tokens:
+                usual_tokens.learn(claims.known, tokens)
+                self.put(claims.known)
         finally:
             self._unlock()
 
@@ -112,44 +119,54 @@ class RecordStore(LimitStore):
         try:
             if taken.epoch != self.epoch:
                 return
-            for at, (_, digest, counts, *_) in enumerate(taken.claims):
-                if counts.is_under_way and taken.amounts[at]:
-                    record = self.get(digest, counts.measure)
-                    record.hold(taken.slot, -taken.amounts[at])
-                    self.put(record)
+            claims = taken.claims
+            if claims.turn != self.turn:
+                self._get_all(claims)
+            for at, limit in enumerate(claims.limits):
+                if limit.counting.is_under_way and taken.amounts[at]:
+                    claims.records[at].hold(taken.slot, -taken.amounts[at])
+                    self.put(claims.records[at])
                     taken.amounts[at] = 0
         finally:
             self._unlock()
 
-    def look(self, claims: Sequence[CountedLimit]) -> list[LimitStanding]:
+    def look(self, limits: Sequence[CountedLimit]) -> list[LimitStanding]:
         self._lock()
         try:
-            moment = self.now()
-            standings = []
-            for claim in claims:
-                record = self.get(claim.digest, claim.limit.measure)
-                claim.counting.enter(record, moment)
-                if record.held:
-                    self._bury_dead(record, moment)
-                standings.append(counting.standing(record, claim.limit, moment))
-            return standings
+            self.make_room()
+            return [self._standing(one, self._now()) for one in limits]
         finally:
             self._unlock()
 
-    def begin_anew(self) -> None:
-        """The records are others from now on."""
-        self.epoch = next(_EPOCHS)
+    def _get_all(self, claims: Claims) -> None:
+        self.make_room()
+        claims.turn = self.turn  # it may be another already when all are got: then they are got again
+        claims.records = [self.get(one.digest, one.counting.measure) for one in claims.limits]
+        claims.known = None if claims.usual is None else self.get(claims.usual, None)
 
-    def now(self) -> PresentMoment:
+    def _standing(self, claim: CountedLimit, moment: PresentMoment) -> LimitStanding:
+        record = self.get(claim.digest, claim.counting.measure)
+        claim.counting.enter(record, moment)
+        if record.held:
+            self._bury_dead(record, moment)
+        return counting.standing(record, claim.limit, moment)
+
+    def _begin_turn(self) -> None:
+        """What was got may not be current any more."""
+        self.turn = next(_numbers)
+
+    def _begin_anew(self) -> None:
+        """The records are others from now on."""
+        self.epoch = self.turn = next(_numbers)
+
+    def _now(self) -> PresentMoment:
         """The moment, which is another when this is called again."""
         self._moment.put(self._steady(), self._wall())
         return self._moment
 
-    def _exceeded(
-        self, claims: Sequence[CountedLimit], found: Sequence[Record], moment: PresentMoment
-    ) -> list[LimitStanding]:
+    def _exceeded(self, claims: Claims, moment: PresentMoment) -> list[LimitStanding]:
         exceeded = []
-        for claim, record in zip(claims, found, strict=True):
+        for claim, record in zip(claims.limits, claims.records, strict=True):
             if record.used + record.held < claim.amount or not claim.is_enforced:
                 continue
             self._bury_dead(record, moment)

@@ -51,7 +51,6 @@ class SharedFile(RecordStore):
         self._places: dict[bytes, int] = {}  # which record of the file is whose
         self._end = HEADER_BYTES  # of those that were looked at for that
         self._records: dict[bytes, Record] = {}
-        self._turn = 0  # counts how often others have written since this process had
         self._writer = b"nobody"  # what the header says where this process has written last
         self._is_writer = False
         self._look_at = 0.0
@@ -60,7 +59,7 @@ class SharedFile(RecordStore):
     def get(self, digest: bytes, measure: Measure | None) -> Record:
         """A record, as it is in the file or blank."""
         record = self._records.get(digest)
-        if record is not None and record.turn == self._turn:
+        if record is not None and record.turn == self.turn:
             return record
         return self._got(digest, measure)
 
@@ -72,6 +71,11 @@ class SharedFile(RecordStore):
             record.place = self._new_place(record.digest)
         if os.pwrite(self._file, record.packed(), record.place) != RECORD_BYTES:
             raise OSError("the file of limits takes no more")
+
+    def make_room(self) -> None:
+        if len(self._records) >= _MOST_IN_MEMORY:
+            self._records.clear()
+            self._begin_turn()
 
     def close(self) -> None:
         """Leave the file, and with it the slot's lock."""
@@ -92,7 +96,7 @@ class SharedFile(RecordStore):
             self._mutex.release()
             raise
         if writer != self._writer:
-            self._turn += 1
+            self._begin_turn()
             self._is_writer = False
 
     def _unlock(self) -> None:
@@ -114,7 +118,7 @@ class SharedFile(RecordStore):
     # --- opening
 
     def _open(self) -> None:
-        self.begin_anew()
+        self._begin_anew()
         while True:
             create = 0 if self._only_looks else os.O_CREAT
             self._file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | create, 0o600)
@@ -162,7 +166,7 @@ class SharedFile(RecordStore):
     def _begin_with_machine(self, record: Record) -> None:
         """The machine was started again: no process of before is left, and its clock tells other times."""
         for slot in record.holders():
-            counting.of(record.measure).bury(record, self.now(), slot)
+            counting.of(record.measure).bury(record, self._now(), slot)
         if record.newest:
             record.clear_buckets()
 
@@ -172,11 +176,12 @@ class SharedFile(RecordStore):
         if slot is None:
             raise OSError(f"{SLOTS} processes count in the file of limits already")
         self.slot = slot
+        self._writer = (1 + slot).to_bytes(_WRITER_BYTES, "little")
         self._begin_to_write()
         self._for_each(self._bury_predecessor)
 
     def _bury_predecessor(self, record: Record) -> None:
-        moment, counts = self.now(), counting.of(record.measure)
+        moment, counts = self._now(), counting.of(record.measure)
         counts.enter(record, moment)
         counts.bury(record, moment, self.slot)
 
@@ -184,7 +189,6 @@ class SharedFile(RecordStore):
 
     def _begin_to_write(self) -> None:
         """Say so before the first byte of a record: all others read anew what they know."""
-        self._writer = (1 + self.slot).to_bytes(_WRITER_BYTES, "little")
         os.pwrite(self._file, self._writer, _WRITER_AT)
         self._is_writer = True
 
@@ -192,7 +196,7 @@ class SharedFile(RecordStore):
         """A record that is not known, or may have been changed by others."""
         record = self._records.get(digest)
         if record is None:
-            record = self._known_anew(digest, measure)
+            record = self._records[digest] = Record.blank(digest, measure)
         if record.place < 0:
             record.place = self._place(digest)
         if record.place >= 0:
@@ -200,14 +204,8 @@ class SharedFile(RecordStore):
             record.unpack()
             if record.digest != digest or record.measure is not measure:  # somebody has changed the file
                 self._forget_records()
-                record = self._known_anew(digest, measure)
-        record.turn = self._turn
-        return record
-
-    def _known_anew(self, digest: bytes, measure: Measure | None) -> Record:
-        if len(self._records) >= _MOST_IN_MEMORY:
-            self._records.clear()
-        record = self._records[digest] = Record.blank(digest, measure)
+                record = self._records[digest] = Record.blank(digest, measure)
+        record.turn = self.turn
         return record
 
     def _place(self, digest: bytes) -> int:
@@ -240,6 +238,7 @@ class SharedFile(RecordStore):
             place += RECORD_BYTES
 
     def _forget_records(self) -> None:
+        self._begin_turn()
         self._records.clear()
         self._places.clear()
         self._end = HEADER_BYTES

@@ -10,7 +10,7 @@ from datetime import UTC
 from pathlib import Path
 
 from gateway.core.rate_limits import Measure
-from gateway.usage.limits.store.limit_store import MachineClock, Taken
+from gateway.usage.limits.store.limit_store import Claims, MachineClock, Taken
 from gateway.usage.limits.store.shared_file import SharedFile
 from tests.unit.gateway.usage.limits.set_clock import claim
 
@@ -53,10 +53,11 @@ class CountingProcess:
 
 
 def _count(path: Path, measure: Measure, amount: int) -> None:
-    store, claims = SharedFile(path, UTC, MachineClock()), [claim(measure, amount)]
+    store = SharedFile(path, UTC, MachineClock())
+    claims = Claims([claim(measure, amount)], b"usual".ljust(16, b"\0"))
 
     def take() -> bool:
-        return isinstance(store.take(claims, b"usual".ljust(16, b"\0")), Taken)
+        return isinstance(store.take(claims), Taken)
 
     for line in sys.stdin:
         word, _, number = line.strip().partition(" ")

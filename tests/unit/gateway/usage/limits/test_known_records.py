@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.core.rate_limits import Measure
 from gateway.usage.limits.arithmetic.record import RECORD_BYTES
-from gateway.usage.limits.store.limit_store import Taken
+from gateway.usage.limits.store.limit_store import Claims, Taken
 from gateway.usage.limits.store.memory_store import MemoryStore
 from gateway.usage.limits.store.record_store import RecordStore
 from gateway.usage.limits.store.shared_file import HEADER_BYTES, SharedFile
@@ -31,16 +31,19 @@ ACTS = st.lists(
 
 
 class Counted:
-    """A store, and what was taken in it and is not settled. `several` processes act in turn; one that has none acts."""
+    """Stores of several processes, or one, which act in turn; and what was taken there and is not settled."""
 
     def __init__(self, several: list[RecordStore]) -> None:
         self._several = several
+        # Of keys that share limits, in each process: what one takes, the other sees.
+        self._claims = [[Claims(CLAIMS, USUAL), Claims(CLAIMS[1:], USUAL), Claims(CLAIMS[:2], None)] for _ in several]
         self._running: list[tuple[RecordStore, Taken]] = []
 
     def act(self, who: int, what: str, tokens: int) -> object:
-        store = self._several[who % len(self._several)]
+        place = who % len(self._several)
+        store = self._several[place]
         if what == "take":
-            found = store.take(CLAIMS, USUAL)
+            found = store.take(self._claims[place][tokens % 3])
             if isinstance(found, Taken):
                 self._running.append((store, found))
                 return found.amounts, found.told

@@ -12,7 +12,7 @@ def after(*tokens: int, by: int = OF_MINUTE) -> float:
     record = Record.blank(b"digest", None)
     for each in tokens:
         learn(record, each)
-    return record.learned(by)
+    return record.learned[by]
 
 
 @pytest.mark.parametrize(("limit", "reserved"), [(1, 1), (1000, 250), (1_000_000, 16_384)])
