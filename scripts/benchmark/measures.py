@@ -118,7 +118,7 @@ class Bench:
     def imports(self) -> None:
         """What importing takes, less what starting Python takes."""
         self.say("imports")
-        for figure, module in (("import", "gateway"), ("import_all", "gateway.cli.serve")):
+        for figure, module in (("import", "gateway"), ("import_all", "gateway.cli.serving")):
             for _ in range(self.profile.starts):
                 bare, whole = _run_python("pass"), _run_python(f"import {module}")
                 self.record.add(figure, "gateway", max(0.0, whole - bare))
