@@ -46,7 +46,7 @@ class Exchange:
     """
 
     __slots__ = (
-        *("account", "allotment", "bytes_in", "bytes_out", "cause", "client", "cors", "deployment", "ended_at"),
+        *("account", "allotment", "body", "bytes_in", "bytes_out", "cause", "client", "cors", "deployment", "ended_at"),
         *("ending", "endpoint", "excerpt", "fields", "first_byte_at", "has_own_id", "id", "key", "path", "person"),
         *("place", "reason", "sent_at", "started", "status", "ticket", "usage"),
     )
@@ -70,7 +70,8 @@ class Exchange:
         self.first_byte_at: float | None = None
         self.ending: Ending = FINISHED
         self.usage: Usage | None = None
-        self.excerpt: Excerpt | None = None  # of the answer, once one is expected
+        self.body: bytes | None = None  # of an answer that came whole, for its usage
+        self.excerpt: Excerpt | None = None  # of any other answer
         self.cors: CorsHeaders = NO_CORS  # of its answer
         self.fields = b""  # further lines for the head of its answer, each with its CRLF
         self.reason = self.cause = self.path = ""

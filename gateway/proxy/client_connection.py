@@ -25,12 +25,13 @@ class ClientObserver(typing.Protocol):
 class ClientConnection(AiohttpConnection):
     """Reports the connection's events to `answer` while one is under way."""
 
-    __slots__ = ("_coalescer", "_unsent", "answer", "has_proved_key", "is_invited")
+    __slots__ = ("_coalescer", "_unsent", "answer", "has_proved_key", "is_backed_up", "is_invited")
 
     def __init__(self, coalescer: WriteCoalescer, manager: web.Server, **kwargs: typing.Any) -> None:
         super().__init__(manager, **kwargs)
         self.answer: ClientObserver | None = None
         self._coalescer = coalescer
+        self.is_backed_up = False  # the client reads more slowly than the gateway writes
         self.has_proved_key = False  # whether one of its requests had a good key
         self.is_invited = False  # whether the client was told to go on with a request that aiohttp may yet read
         self._unsent = b""  # waits in the coalescer
@@ -53,11 +54,13 @@ class ClientConnection(AiohttpConnection):
 
     def pause_writing(self) -> None:
         super().pause_writing()
+        self.is_backed_up = True
         if self.answer is not None:
             self.answer.client_backed_up()
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        self.is_backed_up = False
         if self.answer is not None:
             self.answer.client_caught_up()
 
@@ -113,8 +116,3 @@ class Client:
     persists: bool = True
     content: StreamReader | None = None
     wants_body: bool = True
-
-    @property
-    def is_backed_up(self) -> bool:
-        """Whether the client reads more slowly than the gateway writes."""
-        return self.connection.writing_paused

@@ -1,13 +1,12 @@
 """Takes an upstream's answer and passes it on, from callback to callback: no task stands between two sockets."""
 
-import asyncio
 import math
 from collections.abc import Callable
 from enum import Enum, auto
 from time import monotonic
 
 from gateway.core import errors
-from gateway.core.answer.excerpt import Excerpt, stream_of
+from gateway.core.answer.excerpt import Excerpt, ends_of, stream_of
 from gateway.core.answer.usage import read_usage
 from gateway.core.endpoints import Endpoint
 from gateway.core.errors import Refusal
@@ -17,6 +16,7 @@ from gateway.proxy import event_stream
 from gateway.proxy.client_connection import Client
 from gateway.proxy.last_words import is_whole
 from gateway.proxy.response_writer import HeadWriter, ResponseWriter
+from gateway.proxy.stream_pings import StreamPings
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.connection_pool import ConnectionPool
 from gateway.proxy.upstream.health_probe import says_loading
@@ -49,7 +49,7 @@ class ResponseState(Enum):
 
 AWAITING_HEAD, HOLDING, STREAMING, BACKED_UP, ENDED = ResponseState
 TRANSITIONS = {
-    AWAITING_HEAD: {HOLDING, ENDED},
+    AWAITING_HEAD: {HOLDING, STREAMING, ENDED},  # STREAMING at once where all of it has come
     HOLDING: {STREAMING, ENDED},
     STREAMING: {BACKED_UP, ENDED},
     BACKED_UP: {STREAMING, ENDED},
@@ -66,9 +66,8 @@ class ResponseRelay:
     """
 
     __slots__ = (
-        *("_active_at", "_endpoint", "_head", "_held_body", "_held_end", "_is_open_stream", "_is_rewritten", "_length"),
-        *("_limit", "_loop", "_ping_timer", "_pinged_at", "_pool", "_report", "_sent", "client", "connection"),
-        *("__weakref__", "exchange", "reply", "state", "uploading"),
+        *("__weakref__", "_active_at", "_endpoint", "_head", "_held_body", "_held_end", "_length", "_pings", "_pool"),
+        *("_report", "_sent", "client", "connection", "exchange", "reply", "state", "uploading"),
     )
 
     def __init__(
@@ -88,10 +87,7 @@ class ResponseRelay:
         self._held_body = b""  # what came of the body while HOLDING
         self._held_end = False  # its end, too
         self._length: int | None = None  # of the body that is sent, where that is told before
-        self._is_rewritten = False  # another body is sent in the place of its own
-        self._is_open_stream = False  # an uncompressed one of open length: events may be inserted, and its end judged
-        self._ping_timer: asyncio.TimerHandle | None = None
-        self._pinged_at = 0.0
+        self._pings: StreamPings | None = None  # of a stream that has begun, where they are wanted
         self.exchange = exchange
         self.client = client
         client.connection.answer = self
@@ -99,36 +95,36 @@ class ResponseRelay:
         self._pool = pool
         self.connection = connection
         self._report = report
-        exchange.excerpt = self._sent = Excerpt()
+        self._sent: Excerpt  # of what the client has had, once HOLDING
         exchange.sent_at = monotonic()
         exchange.place = connection.place
-        self._loop = connection.loop
-        self._active_at = self._loop.time()
-        self._limit = pool.timeouts.first_byte
-        connection.idle_timer.start(self._check_idle, pool.shortest_silence)
+        self._active_at = connection.loop.time()
+        connection.idle_timer.start(self, pool.shortest_silence)
 
     # --- from the upstream
 
     def whole_received(self, head: ResponseHead, body: bytes) -> None:
         """Pass a plain answer on: nearly every one that is no stream."""
-        self.head_received(head)
         self._length = len(body)
-        self._held_body = body
-        self._held_end = True
-        if self._is_rewritten:
-            self._rewrite_or_hold(body)
-        else:
-            self._start_response()
+        if self._endpoint.rewrite is not None:
+            self.head_received(head)
+            self.body_received(body, True)
+            return
+        exchange = self.exchange
+        exchange.body = body
+        if exchange.allotment is not None:
+            self._settle(exchange.allotment, *ends_of(body))
+        self._begin(head).send(body, True)
+        exchange.bytes_out = len(body) if self.client.wants_body else 0
+        self._finish(FINISHED)
 
     def head_received(self, head: ResponseHead) -> None:
         """Judge the head: responses the client must not see (3xx, 401, 403) become refusals."""
         self.state = HOLDING
-        self._limit = self._pool.timeouts.silence
         self._head = head
         self._length = head.length
-        self._is_rewritten = head.status == 200 and self._endpoint.rewrite is not None
-        if head.is_open_stream:
-            self._is_open_stream = self._sent.has_events = True
+        self.exchange.excerpt = self._sent = Excerpt()
+        self._sent.has_events = head.is_open_stream  # then events may be inserted, and its end is judged
         if 300 <= head.status < 400 and head.status != 304:
             self._refuse(f"it redirects ({head.status})")
         elif head.status in {401, 403}:
@@ -136,7 +132,7 @@ class ResponseRelay:
 
     def body_received(self, data: bytes, last: bool) -> None:
         """Pass on what came. Head, first piece and end leave together if they came together."""
-        self._active_at = self._loop.time()
+        self._active_at = self.connection.loop.time()
         if self.reply is not None:
             self._sent.add(data)
             if last:
@@ -167,11 +163,11 @@ class ResponseRelay:
     @property
     def silence(self) -> float:
         """Seconds since the upstream sent a byte of this answer; infinite before the first."""
-        return self._loop.time() - self._last_activity() if self._head is not None else math.inf
+        return self.connection.loop.time() - self._last_activity() if self._head is not None else math.inf
 
     def touch(self) -> None:
         """Note that the exchange is alive: the wait for the first byte restarts."""
-        self._active_at = self._loop.time()
+        self._active_at = self.connection.loop.time()
 
     def fail(self, refusal: Refusal) -> None:
         """Refuse instead of answering. Does nothing once the answer has begun."""
@@ -196,25 +192,25 @@ class ResponseRelay:
         """The client has read what it was sent."""
         if self.state is BACKED_UP:
             self.state = STREAMING
-            self._active_at = self._loop.time()
+            self._active_at = self.connection.loop.time()
             self.connection.resume_reading()
 
     # --- inside
 
     def _end(self, reply: ResponseWriter, data: bytes) -> None:
         """Pass on the last of the answer; without its end, if the answer is not whole."""
-        if self._is_open_stream and self._lacks_last_word(self._sent):
+        if self._sent.has_events and self._lacks_last_word(self._sent):
             reply.send(data, False)
             self.broken(_no_last_word())
             return
         if self.exchange.allotment is not None:
-            self._settle(self.exchange.allotment)
+            self._settle(self.exchange.allotment, self._sent.first, self._sent.last())
         reply.send(data, True)
         self._finish(FINISHED)
 
-    def _settle(self, allotment: Allotment) -> None:
+    def _settle(self, allotment: Allotment, first: bytes, last: bytes) -> None:
         """Of a whole answer, before its client has the end of it: it may ask another worker in the same moment."""
-        self.exchange.usage = usage = read_usage(self._sent.first, self._sent.last())
+        self.exchange.usage = usage = read_usage(first, last)
         allotment.settle(0 if usage is None else usage.tokens_in + usage.tokens_out, was_sent=True)
 
     def _lacks_last_word(self, sent: Excerpt) -> bool:
@@ -234,13 +230,18 @@ class ResponseRelay:
                 return
         if self._is_rewritten:
             self._rewrite_or_hold(early)
-        elif self._held_end and self._is_open_stream and self._lacks_last_word(stream_of(early)):
+        elif self._held_end and self._sent.has_events and self._lacks_last_word(stream_of(early)):
             self._held_end = False
             self.broken(_no_last_word())
         elif early or self._held_end:
             self._start_response()
         else:
-            self._loop.call_soon(self._start_response)  # if it breaks right now, it can still be refused
+            self.connection.loop.call_soon(self._start_response)  # if it breaks right now, it can still be refused
+
+    @property
+    def _is_rewritten(self) -> bool:
+        """Whether another body is sent in the place of its own."""
+        return self._head is not None and self._head.status == 200 and self._endpoint.rewrite is not None
 
     def _says_loading(self) -> bool:
         return self._head is not None and says_loading(self._head.status, self._held_body)
@@ -265,23 +266,28 @@ class ResponseRelay:
         head = self._head
         if self.state is not HOLDING or head is None:
             return
-        self.state = STREAMING
-        writer = ResponseWriter if self.client.wants_body else HeadWriter
-        self.reply = reply = writer(self.client, head, self._length, self.exchange)
-        self.exchange.status = head.status
-        self.exchange.first_byte_at = monotonic()
         early, self._held_body = self._held_body, b""
         self._sent.add(early)
         if self._held_end and self.exchange.allotment is not None:
-            self._settle(self.exchange.allotment)
+            self._settle(self.exchange.allotment, self._sent.first, self._sent.last())
+        reply = self._begin(head)
         reply.send(early, self._held_end)
         if self._held_end:
             self._finish(FINISHED)
             return
-        if self.client.is_backed_up:
+        if self.client.connection.is_backed_up:
             self.client_backed_up()
-        if self._is_open_stream and self._pool.ping is not None:
-            self._ping_when_idle(reply, self._pool.ping)
+        if self._sent.has_events and self._pool.ping is not None:
+            self._pings = StreamPings(self._pool.ping, self._sent, self._last_activity, self._send_ping)
+
+    def _begin(self, head: ResponseHead) -> ResponseWriter:
+        """Begin the client's answer; nothing is sent yet."""
+        self.state = STREAMING
+        self.exchange.status = head.status
+        self.exchange.first_byte_at = monotonic()
+        writer = ResponseWriter if self.client.wants_body else HeadWriter
+        self.reply = writer(self.client, head, self._length, self.exchange)
+        return self.reply
 
     def _open_passthrough(self) -> None:
         """Let events bypass the parser from now on."""
@@ -291,34 +297,29 @@ class ResponseRelay:
 
     def _last_activity(self) -> float:
         """When the exchange was last active, in the event loop's time."""
-        return max(self._active_at, self._sent.last_chunk_at)
+        return self._active_at if self._head is None else max(self._active_at, self._sent.last_chunk_at)
 
-    def _ping_when_idle(self, reply: ResponseWriter, seconds: float) -> None:
-        """From now on, fill a silence of `seconds` with a ping; only between two events, and never before the first.
+    def _send_ping(self) -> bool:
+        """Send one, if the client reads."""
+        if self.reply is None or self.state is not STREAMING:
+            return False
+        self.reply.send(event_stream.ping(self._endpoint.protocol), False)
+        return True
 
-        A comment of the server's own is no event: a client may insist on `message_start` as the first.
-        openai-python fails on a comment in a stream that uses `id:` lines; llama-server's streams have none.
-        """
-        silent_for = self._loop.time() - max(self._last_activity(), self._pinged_at)
-        has_begun = self._sent.has_begun or event_stream.is_more_than_comments(self._sent.first)
-        between_events = has_begun and event_stream.ends_event(self._sent.last())
-        if silent_for >= seconds and between_events and self.state is STREAMING:
-            reply.send(event_stream.ping(self._endpoint.protocol), False)
-            self._pinged_at, silent_for = self._loop.time(), 0.0
-        self._ping_timer = self._loop.call_later(max(seconds - silent_for, 0.01), self._ping_when_idle, reply, seconds)
-
-    def _check_idle(self) -> float | None:
+    def check_idle(self) -> float | None:
         """End the answer if it has been silent for too long; else return in how many seconds it will have been."""
-        left = self._last_activity() + self._limit - self._loop.time()
+        timeouts = self._pool.timeouts
+        limit = timeouts.first_byte if self._head is None else timeouts.silence
+        left = self._last_activity() + limit - self.connection.loop.time()
         if left > 0:
             return left
         if self.uploading and self._head is None and self.connection.is_drained:
             self.touch()  # the client is late, not the upstream: `RequestBody` watches that
-            return self._limit
+            return limit
         if self.state is BACKED_UP:
             self._finish(Ending.CLIENT_STALLED)
         else:
-            self.exchange.cause = f"no byte for {self._limit:g} s"
+            self.exchange.cause = f"no byte for {limit:g} s"
             self._finish(Ending.TIMED_OUT, Refusal(errors.TIMED_OUT, cause=self.exchange.cause))
         return None
 
@@ -330,21 +331,23 @@ class ResponseRelay:
         if self.state is ENDED:
             return
         self.state = ENDED
-        if self.exchange.allotment is not None:
-            self.exchange.allotment.leave()
+        exchange, reply, connection = self.exchange, self.reply, self.connection
+        if exchange.allotment is not None:
+            exchange.allotment.leave()
         self.client.connection.answer = None
-        self.connection.idle_timer.stop()
-        if self._ping_timer is not None:
-            self._ping_timer.cancel()
+        connection.idle_timer.stop()
+        if self._pings is not None:
+            self._pings.stop()
         if ending is not None:
-            self.exchange.ending = ending
-        self._pool.release(self.connection, reusable=ending is FINISHED and not self.uploading)
-        self._report(self, refusal if self.reply is None else None)
-        if self.reply is None:
+            exchange.ending = ending
+        self._pool.release(connection, reusable=ending is FINISHED and not self.uploading)
+        self._report(self, refusal if reply is None else None)
+        if reply is None:
             return
         if ending is not FINISHED:
-            self._show_broken(self.reply)  # last, because it may close the client's connection
-        self.exchange.bytes_out = self._sent.size if self.client.wants_body else 0
+            self._show_broken(reply)  # last, because it may close the client's connection
+        if exchange.excerpt is not None and self.client.wants_body:
+            exchange.bytes_out = exchange.excerpt.size
 
     def _show_broken(self, reply: ResponseWriter) -> None:
         """Make an answer that broke look broken: an error event if it is a stream, and no proper end.
@@ -352,7 +355,7 @@ class ResponseRelay:
         RFC 9112 8: a chunked body without its last chunk, and a body shorter than its length, are incomplete.
         """
         row = LAST_EVENTS.get(self.exchange.ending)
-        if row is not None and self._is_open_stream:
+        if row is not None and self._sent.has_events:
             words = event_stream.error_event(self._endpoint.protocol, row.type, row.message)
             last_words = event_stream.finish_line(self._sent.last()[-event_stream.TAIL_BYTES :]) + words
             self._sent.add(last_words)

@@ -33,16 +33,20 @@ class ResponseWriter:
     def __init__(self, client: Client, head: ResponseHead, length: int | None, exchange: Exchange) -> None:
         self._connection = client.connection
         speaks_http11 = client.speaks_http11
-        bodiless = head.status in _BODILESS
-        self.chunked = speaks_http11 and length is None and not bodiless
-        self.framed = self.chunked or length is not None or bodiless
+        self.chunked = False
+        self.framed = True
+        framing = b""
+        if head.status in _BODILESS:
+            pass
+        elif length is not None:
+            framing = b"Content-Length: %d\r\n" % length
+        elif speaks_http11:
+            self.chunked = True
+            framing = b"Transfer-Encoding: chunked\r\n"
+        else:
+            self.framed = False
         # Only behind a request that has come whole can the next one be read.
         self.persists = client.persists and self.framed and (client.content is None or client.content.is_eof())
-        framing = b""
-        if self.chunked:
-            framing = b"Transfer-Encoding: chunked\r\n"
-        elif length is not None and not bodiless:
-            framing = b"Content-Length: %d\r\n" % length
         if head.streams:
             framing += b"X-Accel-Buffering: no\r\n"  # for an nginx in front of us
         if not self.persists:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gateway.core import errors
 from gateway.core.answer.counted_usage import with_counted
+from gateway.core.answer.excerpt import ends_of
 from gateway.core.answer.usage import read_usage
 from gateway.core.exchange import FINISHED, Ending, Exchange, TakenPlace
 from gateway.core.rate_limits import Allotment
@@ -38,12 +39,13 @@ class Completion:
         if exchange.reason == _UNREACHABLE:
             self._readiness.doubt(exchange.deployment or "")
         passed = exchange.excerpt
-        if passed is not None:
-            if exchange.usage is None:  # else it was settled with limits
-                exchange.usage = read_usage(passed.first, passed.last())
+        if exchange.body is not None and exchange.usage is None:  # else it was settled with limits
+            exchange.usage = read_usage(*ends_of(exchange.body))
+        elif passed is not None:
+            exchange.usage = exchange.usage or read_usage(passed.first, passed.last())
             if exchange.ending is not FINISHED and passed.has_events:
                 exchange.usage = with_counted(exchange.usage, passed)
-            exchange.excerpt = None  # the ledger keeps exchanges for a second
+        exchange.body = exchange.excerpt = None  # the ledger keeps exchanges for a second
         if exchange.place is not None:
             _settle_place(exchange, exchange.place)
         if exchange.allotment is not None:

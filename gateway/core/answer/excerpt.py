@@ -103,6 +103,11 @@ class Excerpt:
             self._opening = begun[:_OPENING_BYTES]
 
 
+def ends_of(body: bytes) -> tuple[bytes, bytes]:
+    """Of an answer that came whole: what an excerpt has as its `first` and `last` bytes."""
+    return body[:_FIRST_BYTES], body[-_LAST_BYTES:]
+
+
 def stream_of(*pieces: bytes) -> Excerpt:
     """The excerpt of a stream that came in these pieces."""
     excerpt = Excerpt()

@@ -57,13 +57,13 @@ class Demultiplexer(ClientConnection):
         self._decision: Admitted | Rejected | None = None  # on the request that the buffer begins with
 
     def data_received(self, data: bytes) -> None:
-        if self._state is FAST_PATH:
+        if self._state is FREE and data:
+            self._dispatch(self._buffer + data if self._buffer else data)
+        elif self._state is FAST_PATH:
             self._buffer_ahead(data)
-        elif self._state is AIOHTTP or not data:
+        else:
             more = self._aiohttp_bytes - len(data)
             self._pass_on(data, more if more >= 0 else math.inf)
-        else:
-            self._dispatch(self._buffer + data if self._buffer else data)
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -129,7 +129,7 @@ class Demultiplexer(ClientConnection):
             return  # it is not this request any more that is collected
         if retries and not self.waits_for_request:
             self.event_loop.call_soon(self._invite, request, retries - 1, collecting)
-        elif self.waits_for_request and not self.writing_paused and self._admits(request):
+        elif self.waits_for_request and not self.is_backed_up and self._admits(request):
             self.is_invited = True
             self.send(CONTINUE)
         else:
@@ -141,7 +141,7 @@ class Demultiplexer(ClientConnection):
 
     def _answer(self, request: PlainRequest, data: bytes) -> None:
         """Carry a whole request, or give its bytes, `data`, to aiohttp."""
-        if self.writing_paused:
+        if self.is_backed_up:
             self._buffer = data  # the client has not read its last answer yet
             return
         begun = self._try_fast_path(request) if self.waits_for_request else NOT_YET

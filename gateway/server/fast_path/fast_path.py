@@ -52,6 +52,7 @@ class FastPath:
         self._relay = app[RELAY]
         self._body_bytes = min(self._relay.body_bytes, HELD_BYTES) if proxies else -1
         self._ended: list[Exchange] = []  # in this turn of the event loop
+        self._report = self._answer_over  # bound once, not for each answer
 
     def takes(self, request: PlainRequest) -> bool:
         """Whether the body of a plain request, as far as it is known, is short enough for this path."""
@@ -115,7 +116,7 @@ class FastPath:
             waited.exchange, waited.endpoint, waited.pool, connection, client=waited.client, report=self._report
         )
 
-    def _report(self, answer: ResponseRelay, refusal: Refusal | None) -> None:
+    def _answer_over(self, answer: ResponseRelay, refusal: Refusal | None) -> None:
         self._relay.finish(answer)
         self._end(answer.exchange, answer.client, refusal)
 

@@ -44,7 +44,7 @@ class Wire(asyncio.Transport):
 class Line:
     """Stands for the client's connection."""
 
-    writing_paused = False
+    is_backed_up = False
     answer: object = None
 
     def __init__(self) -> None:
@@ -121,7 +121,7 @@ async def test_no_timer_keeps_what_has_ended(ended: Ended) -> None:
     answer = ended.answer(ping=60)
     answer.body_received(EVENT, False)
     remembered = weakref.ref(answer)
-    assert answer._ping_timer is not None
+    assert answer._pings is not None
     answer.body_received(b"", True)
     del answer
     await asyncio.sleep(0)
