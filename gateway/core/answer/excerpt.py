@@ -9,6 +9,8 @@ _LAST_BYTES = 4096
 _LAST_CHUNKS = 8  # the usage is in one of the last three
 _LAST_PIECES = 16  # kept apart: joining them for every event would cost more than all the rest done for it
 _OPENING_BYTES = 512  # of an event: its name, and of its data all that is not text
+_NO_EVENT = b":\n"  # what begins like this is a comment, or nothing
+_CARRIAGE_RETURN = ord("\r")
 _NO_CHUNKS: deque[bytes] = deque(maxlen=0)
 
 
@@ -23,7 +25,16 @@ class Excerpt:
     content, and notes when the last of them was `last_chunk_at`, in the event loop's time.
     """
 
-    __slots__ = ("_newest", "_opening", "chunks", "first", "has_events", "last_chunk_at", "passed")
+    __slots__ = (
+        "_is_between_events",
+        "_newest",
+        "_opening",
+        "chunks",
+        "first",
+        "has_events",
+        "last_chunk_at",
+        "passed",
+    )
 
     def __init__(self) -> None:
         self.passed = 0  # bytes, and ONE_EVENT for each event: a second sum for each event would cost six percent more
@@ -32,6 +43,7 @@ class Excerpt:
         self.chunks = _NO_CHUNKS
         self.last_chunk_at = 0.0
         self.has_events = False
+        self._is_between_events = True  # surely; if not, it may be so all the same
         self._opening = b""
 
     @property
@@ -47,7 +59,7 @@ class Excerpt:
     @property
     def has_begun(self) -> bool:
         """Whether enough of the beginning is kept: of a stream its first event, of all else the first bytes."""
-        return self.size >= _FIRST_BYTES or _EVENT_ENDS in self.first
+        return self.size >= _FIRST_BYTES or self.first.find(_EVENT_ENDS) >= 0
 
     @property
     def opening(self) -> bytes:
@@ -68,11 +80,10 @@ class Excerpt:
         if self.chunks:
             self._newest = [self.last()]
             self._opening = b""
+            self._is_between_events = self._newest[0].endswith(b"\n\n")
             self.chunks.clear()
         if self.has_events:
-            self._note_opening(data)
-            if not data.startswith(b":"):
-                self.passed += data.count(b"\n\n") * ONE_EVENT
+            self._note_events(data)
         if not self.first:  # of most answers the first piece is the only one
             self.first = data[:_FIRST_BYTES]
         elif not self.has_begun:
@@ -90,14 +101,27 @@ class Excerpt:
         before = self._newest if len(contents) < _LAST_CHUNKS else []  # else some may be missing in between
         return b"".join((*before, *contents))[-_LAST_BYTES:]
 
+    def _note_events(self, data: bytes) -> None:
+        """Called with each piece before it is added. Nearly every one is one event."""
+        _, blank_line, more = data.partition(b"\n\n")
+        is_whole = blank_line and not more and self._is_between_events
+        if is_whole and data[0] not in _NO_EVENT and _CARRIAGE_RETURN not in data:
+            self._opening = data[:_OPENING_BYTES]
+            self.passed += ONE_EVENT
+            return
+        self._note_opening(data)
+        if not data.startswith(b":"):
+            self.passed += data.count(b"\n\n") * ONE_EVENT
+        self._is_between_events = data.endswith(b"\n\n")
+
     def _note_opening(self, data: bytes) -> None:
-        """Called with each piece before it is added: an event may have begun with the end of the one before."""
+        """An event may have begun with the end of the piece before."""
         seen = self.last()[-_OPENING_BYTES:] + data
         before = seen.rfind(b"\n\n", 0, len(seen) - 1)
         while before >= 0 and seen.startswith((b":", b"\n"), before + 2):
             before = seen.rfind(b"\n\n", 0, before + 1)
         begun = seen[before + 2 :] if before >= 0 else seen if self.size <= _OPENING_BYTES else b""
-        if b"\r" in data:
+        if _CARRIAGE_RETURN in data:
             self._opening = b""
         elif begun and not begun.startswith((b":", b"\n")):
             self._opening = begun[:_OPENING_BYTES]

@@ -101,6 +101,8 @@ def _last_object(name: bytes, data: bytes) -> dict[str, Any]:
 def _object(data: bytes) -> dict[str, Any]:
     """What `data` begins with. It holds numbers and objects of numbers: no brace of it is in a string."""
     text, brace, rest = data.partition(b"}")
+    if not brace:
+        return {}
     unclosed = text.count(b"{") - 1 if _BRACE in text[1:] else 0
     while unclosed > 0 and brace:
         more, brace, rest = rest.partition(b"}")

@@ -4,6 +4,7 @@ Framing follows RFC 9112 6 to the letter: what is ambiguous is an error, never a
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -90,8 +91,17 @@ def _is_event_stream(content_type: bytes) -> bool:
     return content_type.split(b";", 1)[0].strip().lower() == b"text/event-stream"
 
 
-def checked_head(status: int, version: str, lines: list[tuple[bytes, bytes]]) -> ResponseHead:
-    """The head that these header lines make, if its framing is unambiguous. Raises UpstreamError."""
+@lru_cache(maxsize=512)
+def remembered_head(status: int, version: str, lines: tuple[tuple[bytes, bytes], ...]) -> ResponseHead:
+    """As `checked_head`, for short heads: a server sends the same one with each of its streams."""
+    return checked_head(status, version, lines)
+
+
+def checked_head(status: int, version: str, lines: Sequence[tuple[bytes, bytes]]) -> ResponseHead:
+    """The head that these header lines make, if its framing is unambiguous. Raises UpstreamError.
+
+    It may be another answer's as well: it is not to be changed.
+    """
     headers = dict(lines)
     if len(headers) < len(lines):
         headers = _combined(lines)
@@ -120,7 +130,7 @@ def _keeps_alive(version: str, options: bytes) -> bool:
     return b"close" not in options if version == "1.1" else b"keep-alive" in options
 
 
-def _combined(lines: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+def _combined(lines: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """Headers of which some came again: lists add up, of the others the first counts."""
     headers: dict[bytes, bytes] = {}
     for name, value in lines:

@@ -14,9 +14,16 @@ Which bytes can be kept, and what clears them? No answer may begin with what is 
 
 import httptools
 
-from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError, checked_head, plain_answer
+from gateway.proxy.upstream.response_head import (
+    ResponseHead,
+    UpstreamError,
+    checked_head,
+    plain_answer,
+    remembered_head,
+)
 
 MAX_HEAD_BYTES = 64 * 1024
+_REMEMBERED_BYTES = 4000  # of the reads that a head came with, if the head is to be kept for other answers
 _MAX_INTERIM_ANSWERS = 16  # 1xx before the real answer
 
 
@@ -128,7 +135,8 @@ class ResponseParser:
             self._skip_interim(status)
             return
         self._heads = b""
-        self.head = checked_head(status, self._http.get_http_version(), self._raw_headers)
+        read = remembered_head if self._read_bytes <= _REMEMBERED_BYTES else checked_head
+        self.head = read(status, self._http.get_http_version(), tuple(self._raw_headers))
         self._raw_headers = []
 
     def on_body(self, data: bytes) -> None:

@@ -5,6 +5,8 @@ import random
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.core.answer.excerpt import Excerpt
 from gateway.core.answer.usage import read_usage
@@ -110,3 +112,32 @@ def test_no_more_of_a_prompt_is_cached_than_it_has(details: bytes) -> None:
     usage = read_usage(b"", last)
     assert usage is not None
     assert (usage.tokens_in, usage.cached) == (5, 5)
+
+
+PIECES = [b"data: a\n\n", b"data: b\n\n", b"event: x\ndata: c\n\n", b": ping\n\n", b":\n\n", b"\n", b"\n\n", b"data: d"]
+PIECES += [
+    b"\n\ndata: e\n\ndata: f\n\n",
+    b"data: g\r\n\r\n",
+    b"data: h\n\n:\n\n",
+    b"x" * 700,
+    b"data: " + b"y" * 700 + b"\n\n",
+    b"",
+]
+
+
+@given(st.lists(st.tuples(st.sampled_from(PIECES), st.booleans())))
+def test_an_event_that_comes_alone_is_noted_as_if_it_came_with_others(pieces: list[tuple[bytes, bool]]) -> None:
+    """Between two events most is known already; where it is not said to be so, all is looked at."""
+    usual, thorough = Excerpt(), Excerpt()
+    for excerpt in (usual, thorough):
+        excerpt.has_events = True
+    for piece, passes in pieces:
+        thorough._is_between_events = False
+        for excerpt in (usual, thorough):
+            if passes and piece:
+                excerpt.keep_chunks().append(b"%x\r\n%b\r\n" % (len(piece), piece))
+                excerpt.passed += len(piece)
+            else:
+                excerpt.add(piece)
+        assert (usual.opening, usual.events) == (thorough.opening, thorough.events)
+        assert (usual.first, usual.last()) == (thorough.first, thorough.last())

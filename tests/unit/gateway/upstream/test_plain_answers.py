@@ -1,5 +1,7 @@
 """A plain answer is read without the parser, and exactly as the parser reads it."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.proxy.upstream.response_head import ResponseHead, plain_answer
@@ -56,9 +58,8 @@ def parsed(data: bytes) -> tuple[ResponseHead, bytes] | None:
         return None
     body = parser.taken()
     assert parser.head.length == len(body)
-    parser.head.length = None
-    del parser.head.headers[b"content-length"]
-    return parser.head, body
+    headers = {name: value for name, value in parser.head.headers.items() if name != b"content-length"}
+    return replace(parser.head, length=None, headers=headers), body
 
 
 @pytest.mark.parametrize("data", PLAIN, ids=range(len(PLAIN)))
