@@ -1,6 +1,6 @@
 # The commands of the project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install run real test test-tools retest check conformance drift bench bench-quick bench-scale bench-changes instructions soak format docs pictures lock clean FORCE
+.PHONY: help install run real test test-tools retest check conformance drift bench bench-quick bench-scale bench-changes first-paint instructions soak format docs pictures lock clean FORCE
 PORT ?= 8080
 CASES ?= some
 LOOP ?= turns
@@ -104,6 +104,9 @@ bench-scale: $(DEVELOPMENT) ## A thousand deployments, a hundred thousand keys, 
 
 bench-changes: $(DEVELOPMENT) ## What a change costs a request beside it, with 10,000 and with 100,000 keys (10 minutes)
 	@$(VENV)/bin/python -m scripts.scaling.bench_changes
+
+first-paint: $(DEVELOPMENT) ## How soon Chromium paints the team's pages, the first time and after it (a minute)
+	@$(VENV)/bin/python -m scripts.painting.first_paint
 
 instructions: $(DEVELOPMENT) ## Count the instructions of a request and of an event, beside a bare relay's (3 minutes)
 	@$(VENV)/bin/python -m scripts.instructions

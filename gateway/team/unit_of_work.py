@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,6 +102,18 @@ class TeamDatabase:
         self._name = name_of(url)
         self._reading: AsyncEngine = engine_for(url, writing=False)
         self._writing: AsyncEngine = engine_for(url, writing=True)
+        self._view: AsyncConnection | None = None  # over which all looks go, if there is one
+
+    @asynccontextmanager
+    async def view(self) -> AsyncIterator["TeamDatabase"]:
+        """The same database, all of whose looks go over one connection, and see it as it was at the first of them.
+
+        To open a connection takes longer than most of what is looked at. It is for one task.
+        """
+        async with self.connect() as connection:
+            seen = copy(self)
+            seen._view = connection
+            yield seen
 
     @asynccontextmanager
     async def read(self, actor: Actor) -> AsyncIterator[UnitOfWork]:
@@ -123,6 +136,9 @@ class TeamDatabase:
     async def connect(self) -> AsyncIterator[AsyncConnection]:
         """A connection that reads."""
         with in_sentences(self._name):
+            if self._view is not None:
+                yield self._view
+                return
             async with self._reading.connect() as connection:
                 yield connection
 

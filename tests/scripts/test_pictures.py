@@ -1,4 +1,4 @@
-"""`make pictures`: each page, in light and in dark."""
+"""`make pictures` takes each page, in light and in dark; `make first-paint` opens each, the first time and again."""
 
 import struct
 from importlib import import_module
@@ -19,3 +19,17 @@ def test_each_page_is_taken_in_light_and_dark(tmp_path: Path, monkeypatch: pytes
     assert set(taken) == {f"{name}-{scheme}" for name in pictures.PAGES for scheme in pictures.SCHEMES}
     assert {struct.unpack(">II", data[16:24]) for data in taken.values()} == {(1280, 800)}  # as PNG says it
     assert all(taken[f"{name}-light"] != taken[f"{name}-dark"] for name in pictures.PAGES)
+
+
+@pytest.mark.tools
+@pytest.mark.timeout(300)
+def test_the_paint_of_each_page_is_measured_cold_and_warm() -> None:
+    chromium = import_module("tests.harness.pages.chromium")
+    chromium.require_chromium("make first-paint")
+    painting, playwright = import_module("scripts.painting.first_paint"), import_module("playwright.sync_api")
+    with painting.serving() as site, playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=chromium._CHROMIUM, args=painting._OPTIONS)
+        found = painting.measured(browser, site, 1)
+        browser.close()
+    assert len(found) == 1 + len(painting.PAGES)
+    assert all(0 < one["first_byte"] < one["paint"] for both in found.values() for [one] in both.values())

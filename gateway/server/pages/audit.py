@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from gateway.server.pages.layout import HEADERS, page, rendered
+from gateway.server.pages.layout import HEADERS, long_page, page, rendered
 from gateway.server.pages.operations import do, read_form
 from gateway.team.actor import Actor
 from gateway.team.models.audit import AuditQuery, AuditRow
@@ -55,7 +55,7 @@ async def overview(request: web.Request, actor: Actor) -> web.Response:
     )
 
 
-@page
+@long_page
 async def download(request: web.Request, actor: Actor) -> web.StreamResponse:
     """Everything that the filters let through, a line of JSON each, the newest first; sent as it is read."""
     wanted = _wanted(request)

@@ -3,14 +3,15 @@
 import functools
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import MappingProxyType
 from urllib.parse import quote, urlsplit
 
 import aiohttp_jinja2
 import jinja2
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from gateway import __version__
 from gateway.config.document import SourceError
@@ -18,6 +19,7 @@ from gateway.core import team_errors
 from gateway.core.errors import Refusal
 from gateway.server.handlers import dashboard
 from gateway.server.handlers.viewer_base import reached_url
+from gateway.server.pages.assets import assets_version
 from gateway.server.team.browser_session import (
     require_own_origin,
     session_limits,
@@ -29,6 +31,7 @@ from gateway.team.actor import Actor
 from gateway.team.operation_error import Denied, Invalid, NotFound, OperationError
 from gateway.team.roles import PERMISSIONS
 from gateway.team.signing_in.sessions import signed_in
+from gateway.team.unit_of_work import TeamDatabase
 
 log = logging.getLogger("gateway.team")
 POLICY = "Content-Security-Policy"
@@ -57,36 +60,73 @@ _environment = aiohttp_jinja2.setup(
     autoescape=True,
     undefined=jinja2.StrictUndefined,
     default_helpers=False,
+    auto_reload=False,
     trim_blocks=True,
     lstrip_blocks=True,
 )
 PageHandler = Callable[[web.Request, Actor], Awaitable[web.StreamResponse]]
+WebHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_SEEN = web.RequestKey("seen", TeamDatabase)
 
 
-def page(handler: PageHandler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """Make a handler of one that wants to know who looks. Nobody else gets in: they are asked to sign in first."""
+def page(handler: PageHandler) -> WebHandler:
+    """Make a handler of one that wants to know who looks. Nobody else gets in: they are asked to sign in first.
+
+    What a GET shows is the database at one moment.
+    """
 
     @functools.wraps(handler)
     async def answer(request: web.Request) -> web.StreamResponse:
-        require_own_origin(request)
-        try:
-            actor = await viewer_of(request)
-            if actor is None:
-                return redirect(request, f"/sign-in?next={quote(request.rel_url.path)}")
-            try:
-                return await handler(request, actor)
-            except OperationError as error:
-                return not_done(request, error, actor)
-        except SourceError as error:
-            log.error("a page cannot use the database: %s", " | ".join(error.lines))
-            raise Refusal(team_errors.DATABASE_FAILS) from error
+        if request.method not in {hdrs.METH_GET, hdrs.METH_HEAD} or session_text(request) is None:
+            return await _for_viewer(handler, request)
+        with _database_in_use():
+            async with (await request.app[TEAM].database()).view() as seen:
+                request[_SEEN] = seen
+                return await _for_viewer(handler, request)
 
     return answer
 
 
+def long_page(handler: PageHandler) -> WebHandler:
+    """As `page`, for what is sent for as long as its reader likes: it looks at the database again and again."""
+
+    @functools.wraps(handler)
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return await _for_viewer(handler, request)
+
+    return answer
+
+
+async def _for_viewer(handler: PageHandler, request: web.Request) -> web.StreamResponse:
+    require_own_origin(request)
+    with _database_in_use():
+        actor = await viewer_of(request)
+        if actor is None:
+            return redirect(request, f"/sign-in?next={quote(request.rel_url.path)}")
+        try:
+            return await handler(request, actor)
+        except OperationError as error:
+            return not_done(request, error, actor)
+
+
+@contextmanager
+def _database_in_use() -> Iterator[None]:
+    """Answer 503 if it fails, and say why in the log."""
+    try:
+        yield
+    except SourceError as error:
+        log.error("a page cannot use the database: %s", " | ".join(error.lines))
+        raise Refusal(team_errors.DATABASE_FAILS) from error
+
+
+async def database_of(request: web.Request) -> TeamDatabase:
+    """The database, as far as a page has seen it already. Raises Refusal where there is none."""
+    return request.get(_SEEN) or await request.app[TEAM].database()
+
+
 async def viewer_of(request: web.Request) -> Actor | None:
     """Who is signed in; None for nobody. Raises SourceError, and Refusal where there is no database."""
-    database, text = await request.app[TEAM].database(), session_text(request)
+    database, text = await database_of(request), session_text(request)
     if text is None:
         return None
     return await signed_in(database, text, way_of(request), session_limits(request), by_itself=is_by_itself(request))
@@ -108,6 +148,7 @@ def rendered(
         ],
         "here": request.path,
         "base": base_path(request),
+        "assets": f"{base_path(request)}/assets/{assets_version()}",
         "version": __version__,
         "now": datetime.now(UTC),
         "sign_in": request.app[SIGN_IN].settings,

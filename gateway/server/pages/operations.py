@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.config.validation_messages import sentences
 from gateway.server.admission import REGISTRY
-from gateway.server.team.team_database import TEAM
+from gateway.server.pages.layout import database_of
 from gateway.team.actor import Actor
 from gateway.team.operation_error import FieldError, Invalid, OperationError, Stale
 from gateway.team.operations.operation import Call, perform
@@ -28,7 +28,7 @@ async def do(
 ) -> Any:
     """The result of an operation, by its name. Raises OperationError, and SourceError."""
     operation = OPERATIONS[name]
-    database = await request.app[TEAM].database()
+    database = await database_of(request)
     result = await perform(database, actor, Call(operation, ids, asked, expected_version))
     if not operation.is_read:
         request.app[REGISTRY].look_soon()

@@ -10,7 +10,7 @@ from gateway.server.loaded_when_asked import loaded_when_asked
 
 # Method, path, and the handler as `module.function` of this package.
 ROUTES = (
-    ("GET", "/assets/{name}", "assets.asset"),
+    ("GET", "/assets/{version}/{name}", "assets.asset"),
     ("GET", "/sign-in", "signing_in.sign_in.form"),
     ("POST", "/sign-in", "signing_in.sign_in.submit"),
     ("GET", "/sign-in/oidc", "signing_in.oidc.begin"),

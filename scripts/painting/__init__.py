@@ -1,0 +1,1 @@
+"""How soon the team's pages are seen: `make first-paint`."""

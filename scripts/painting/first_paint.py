@@ -1,0 +1,184 @@
+"""`make first-paint`: how soon a browser paints the team's pages, on loopback, and what it waits for until then.
+
+Each page is opened by a new browser profile (cold) and again by the same (warm), by turns. Times are Chromium's own
+(Navigation Timing, Paint Timing), in milliseconds from the beginning of the navigation. An empty page of a bare server
+says how much of that is Chromium's and the machine's.
+"""
+
+import asyncio
+import json
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import click
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from rich.console import Console
+from rich.table import Table
+
+from gateway.cli.client.local_client import open_database
+from gateway.team.actor import Face, Way
+from gateway.team.models.accounts import NewAccount
+from gateway.team.models.deployments import NewDeployment
+from gateway.team.models.keys import NewKey
+from gateway.team.operations.people import add_person
+from gateway.team.signing_in.session_limits import SessionLimits
+from gateway.team.signing_in.sessions import begin_session
+from scripts.benchmark.process import Process
+
+PAGES = ("/deployments", "/deployments/model-1", "/keys", "/usage", "/people", "/playground", "/sign-in", "/")
+_GATEWAY = str(Path(sys.executable).with_name("gguf-gateway"))
+_COOKIE = "gateway_session"
+_OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
+_NOTHING = b'<!doctype html><html lang="en"><title>empty</title><p>Nothing.'
+_NO_PAGE = "(an empty page)"
+_SEEN = """() => new Promise((resolve) => {
+  const seen = (paint) => {
+    const [navigation] = performance.getEntriesByType("navigation");
+    const files = performance.getEntriesByType("resource");
+    resolve({
+      first_byte: navigation.responseStart,
+      paint,
+      requests: files.filter((one) => one.transferSize > 0 && one.startTime < paint).length,
+      bytes: files.reduce((sum, one) => sum + one.transferSize, navigation.transferSize),
+    });
+  };
+  new PerformanceObserver((list) => {
+    for (const one of list.getEntries()) if (one.name === "first-contentful-paint") seen(one.startTime);
+  }).observe({ type: "paint", buffered: true });
+})"""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A gateway that serves its pages, the session of an admin, and a server of an empty page."""
+
+    url: str
+    session: str
+    empty: str
+
+    def addresses(self) -> dict[str, str]:
+        """What is opened, by what it is called."""
+        return {_NO_PAGE: self.empty, **{path: self.url + path for path in PAGES}}
+
+
+class _Empty(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(_NOTHING)))
+        self.end_headers()
+        self.wfile.write(_NOTHING)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def serving() -> Iterator[Site]:
+    """A gateway with a database of a small team."""
+    with (
+        tempfile.TemporaryDirectory(prefix="gguf-paint-") as name,
+        ThreadingHTTPServer(("127.0.0.1", 0), _Empty) as bare,
+    ):
+        threading.Thread(target=bare.serve_forever, daemon=True).start()
+        folder = Path(name)
+        session = asyncio.run(_fill(folder / "gateway.db"))
+        config = folder / "gateway.yaml"
+        config.write_text("server: {port: 0, log: {format: json}}\ndatabase: sqlite+aiosqlite:///gateway.db\n")
+        config.chmod(0o600)
+        process = Process((_GATEWAY, "serve", "--config", str(config)), folder / "log")
+        try:
+            port = process.wait_for(r"serving on http://127\.0\.0\.1:(\d+)", within=60)
+            yield Site(f"http://127.0.0.1:{port}", session, f"http://127.0.0.1:{bare.server_port}/")
+        finally:
+            process.stop()
+            bare.shutdown()
+
+
+async def _fill(place: Path) -> str:
+    """Accounts, deployments, keys and an admin; the admin's session."""
+    async with open_database(place, create=True) as client:
+        await client.perform("accounts.create", request=NewAccount(id="acme"))
+        for number in range(1, 6):
+            new = {"id": f"model-{number}", "account": "acme", "upstream": f"http://127.0.0.1:{number}"}
+            await client.perform("deployments.create", request=NewDeployment.model_validate(new))
+            await client.perform("keys.create", request=NewKey(account="acme", name=f"key {number}"))
+        async with client.database.change(client.actor) as unit:
+            await add_person(unit, "per_1", (), name="ada", role="admin", enabled=True)
+            return await begin_session(unit.connection, "per_1", Way(Face.PAGE), SessionLimits())
+
+
+def look(context: BrowserContext, url: str) -> dict[str, float]:
+    """Open a page in a new tab: what was seen of it."""
+    page = context.new_page()
+    page.goto(url)
+    seen: dict[str, float] = page.evaluate(_SEEN)
+    page.close()
+    return seen
+
+
+def context_of(browser: Browser, site: Site, name: str) -> BrowserContext:
+    """A new profile, signed in where the page is for those who are."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    if name not in {"/sign-in", "/", _NO_PAGE}:
+        context.add_cookies([{"name": _COOKIE, "value": site.session, "url": site.url}])
+    return context
+
+
+def measured(browser: Browser, site: Site, times: int) -> dict[str, dict[str, list[dict[str, float]]]]:
+    """What was seen of each page, cold and warm, so many times each, by turns."""
+    addresses = site.addresses()
+    found: dict[str, dict[str, list[dict[str, float]]]] = {name: {"cold": [], "warm": []} for name in addresses}
+    for _ in range(times):
+        for name, seen in found.items():
+            context = context_of(browser, site, name)
+            seen["cold"].append(look(context, addresses[name]))
+            seen["warm"].append(look(context, addresses[name]))
+            context.close()
+    return found
+
+
+@click.command()
+@click.option("--times", type=click.IntRange(1), default=10, show_default=True, help="How often each page is opened.")
+@click.option("--json", "as_json", is_flag=True, help="Print all that was measured, for a program.")
+def main(times: int, as_json: bool) -> None:
+    """Measure how soon each page is painted (a minute and a half)."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        raise click.ClickException("Chromium is not installed (apt-get install chromium)")
+    with serving() as site, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=_OPTIONS)
+        measured(browser, site, 1)  # the first of all loads the modules, and Chromium's own
+        found = measured(browser, site, times)
+        browser.close()
+    if as_json:
+        print(json.dumps(found))
+        return
+    head = ("page", "", "first byte, ms", "first paint, ms", "least - most", "requests before", "KiB")
+    table = Table(*head, box=None, header_style="bold")
+    for name, both in found.items():
+        for which, seen in both.items():
+            table.add_row(name, which, *_row(seen))
+    Console(width=120).print(table)
+
+
+def _row(seen: list[dict[str, Any]]) -> Iterator[str]:
+    paints = [one["paint"] for one in seen]
+    yield f"{median(one['first_byte'] for one in seen):.0f}"
+    yield f"{median(paints):.0f}"
+    yield f"{min(paints):.0f} - {max(paints):.0f}"
+    yield f"{median(one['requests'] for one in seen):.0f}"
+    yield f"{median(one['bytes'] for one in seen) / 1024:.0f}"
+
+
+if __name__ == "__main__":
+    main()
