@@ -43,6 +43,7 @@ class TeamAccess:
         self._kept_for = timedelta(days=server.audit_days)
         self._database: TeamDatabase | None = None
         self._pruning: asyncio.Task[None] | None = None
+        self._leaving = asyncio.Event()
 
     async def database(self) -> "TeamDatabase":
         """The open database. Raises Refusal where there is none."""
@@ -62,17 +63,16 @@ class TeamAccess:
         return TeamDatabase(place, self._exchanges, self.server, self._limiter.standings)
 
     async def close(self, _app: web.Application) -> None:
-        """Leave the database."""
+        """Leave the database, once it is not being pruned: the driver's thread needs the event loop until then."""
+        self._leaving.set()
         if self._pruning is not None:
-            self._pruning.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._pruning
+            await self._pruning
         if self._database is not None:
             await self._database.close()
 
     async def _prune_for_ever(self, database: "TeamDatabase") -> None:
         audit: Any = await asyncio.to_thread(import_module, "gateway.team.audit")
-        while True:
+        while not self._leaving.is_set():
             try:
                 async with database.begin() as connection:
                     removed: int = await audit.forget(connection, self._kept_for)
@@ -81,7 +81,9 @@ class TeamAccess:
             else:
                 if removed:
                     log.info("%d rows of the audit log are over, and removed", removed)
-            await asyncio.sleep(_PRUNED_EVERY)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PRUNED_EVERY):
+                    await self._leaving.wait()
 
 
 class SignInAccess:
