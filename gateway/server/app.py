@@ -10,7 +10,7 @@ from gateway.core.http.cors import Cors
 from gateway.core.http.forwarding import TrustedProxies
 from gateway.core.notifier import Notifier
 from gateway.core.worker_group import ALONE, WORKER_GROUP, WorkerGroup
-from gateway.proxy.dead_peer_watch import DEAD_PEER
+from gateway.proxy.disconnect.dead_peer_watch import DEAD_PEER
 from gateway.proxy.queue.arbiter_connection import ArbiterConnection
 from gateway.proxy.queue.lines import Lines
 from gateway.proxy.relay import RELAY, Relay

@@ -14,8 +14,8 @@ from gateway.core.errors import Refusal
 from gateway.proxy import aiohttp_internals
 from gateway.proxy.aiohttp_internals import AiohttpConnection
 from gateway.proxy.client_connection import ClientConnection
-from gateway.proxy.dead_peer_watch import DEAD_PEER, DeadPeerWatch
-from gateway.proxy.paused_client_watch import PausedClientWatch
+from gateway.proxy.disconnect.dead_peer_watch import DEAD_PEER, DeadPeerWatch
+from gateway.proxy.disconnect.paused_client_watch import PausedClientWatch
 from gateway.proxy.relay import RELAY
 from gateway.proxy.upstream.dead_peer import detect_death
 from gateway.proxy.write_coalescing import WriteCoalescer
