@@ -21,7 +21,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 _DAYS, _KEYS = 90, 463  # with rows of each key in each hour: a million
 _KEPT = 83  # days
 _BUSY = 100_000  # rows of one hour, as of a gateway of a hundred thousand keys
-_LONGEST = 0.5  # seconds for which anybody waits: some 0.1 here
+# Seconds: for most, and for anybody. Where nothing else runs it is 0.001, and 0.13 for the hour of so many rows.
+# Whoever changes something waits for five.
+_MOSTLY, _LONGEST = 0.1, 5.0
 _NAMES = ("hour", "account", "key", "deployment", "endpoint", "ending", "person", *NUMBERS, *SECONDS)
 
 
@@ -86,5 +88,7 @@ def test_a_million_rows_and_nobody_waits_while_the_old_ones_go(start_gateway: St
     wait_until(lambda: rows(store.path, is_noted) == [(len(took),)], "a batch waits for more than a few seconds")
     assert "not written" not in gateway.log.since(0)
     for name, seconds in (("requests", took), ("writers", other.waits)):
-        waited = f"{name}: {quantiles(seconds, n=100)[98]:.4f} s at the 99th percentile, {max(seconds):.4f} s at most"
+        mostly = quantiles(seconds, n=100)[98]
+        waited = f"{name}: {mostly:.4f} s at the 99th percentile, {max(seconds):.4f} s at most"
+        assert mostly < _MOSTLY, waited
         assert max(seconds) < _LONGEST, waited
