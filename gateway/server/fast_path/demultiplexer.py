@@ -44,21 +44,30 @@ TRANSITIONS = {
 class Demultiplexer(ClientConnection):
     """One client connection that can take either path."""
 
-    __slots__ = ("_aiohttp_bytes", "_buffer", "_collecting", "_decision", "_fast_path", "_retries", "_state")
+    __slots__ = (
+        *("_aiohttp_bytes", "_buffer", "_collecting", "_decision", "_fast_path", "_missing", "_pieces", "_retries"),
+        "_state",
+    )
 
     def __init__(self, fast_path: FastPath, coalescer: WriteCoalescer, manager: web.Server, **kwargs: Any) -> None:
         super().__init__(coalescer, manager, **kwargs)
         self._fast_path = fast_path
         self._state: ConnectionState = FREE
         self._buffer = b""
+        self._pieces: list[bytes] = []  # what follows the buffer: joined once, and not for each piece of a long body
         self._collecting: asyncio.TimerHandle | None = None  # until then the rest of a plain request may come
+        self._missing = 0  # bytes that it lacks, at least
         self._retries = 0
         self._aiohttp_bytes: float = 0  # how many of the next bytes are aiohttp's
         self._decision: Admitted | Rejected | None = None  # on the request that the buffer begins with
 
     def data_received(self, data: bytes) -> None:
         if self._state is FREE and data:
-            self._dispatch(self._buffer + data if self._buffer else data)
+            if self._collecting is not None and self._missing > len(data):
+                self._pieces.append(data)
+                self._missing -= len(data)
+            else:
+                self._dispatch(b"".join((self._buffer, *self._pieces, data)) if self._buffer else data)
         elif self._state is FAST_PATH:
             self._buffer_ahead(data)
         else:
@@ -113,7 +122,9 @@ class Demultiplexer(ClientConnection):
             self._answer(request, data)
             return
         self._buffer = data
-        if request is None or request.missing > HELD_BYTES:
+        self._pieces.clear()
+        self._missing = 0 if request is None else request.missing
+        if self._missing > HELD_BYTES or request is None:
             self._stop_collecting(request)
         elif self._collecting is None:
             self._collecting = self.event_loop.call_later(COLLECTING_SECONDS, self._stop_collecting, request)
@@ -187,7 +198,7 @@ class Demultiplexer(ClientConnection):
         """Give aiohttp what there is: the beginning of a `request`, or something whose end only aiohttp can find."""
         data = self._take_buffer()
         if request is not None:
-            self._pass_on(data, math.inf if request.is_endless else request.missing)
+            self._pass_on(data, math.inf if request.is_endless else self._missing)
         else:
             self._pass_on(data, 0 if is_plain_preflight(data) else math.inf)
 
@@ -202,7 +213,9 @@ class Demultiplexer(ClientConnection):
         if self._collecting is not None:
             self._collecting.cancel()
             self._collecting = None
-        data, self._buffer = self._buffer, b""
+        data = b"".join((self._buffer, *self._pieces)) if self._pieces else self._buffer
+        self._buffer = b""
+        self._pieces.clear()
         return data
 
     def _buffer_ahead(self, data: bytes) -> None:

@@ -29,6 +29,7 @@ _LENGTH = re.compile(rb"[1-9][0-9]{0,10}").fullmatch
 # Left out where they are there: the request may be plain but for them.
 _CHUNKED = (b"\r\nTransfer-Encoding: chunked\r\n", b"\r\ntransfer-encoding: chunked\r\n")
 _EXPECTS = (b"\r\nExpect: 100-continue\r\n", b"\r\nexpect: 100-continue\r\n")
+_LAST_CHUNK = b"0\r\n\r\n"
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,6})\r\n").match  # and no extension (RFC 9112 7.1.1)
 _CONNECTION = {b"keep-alive", b"Keep-Alive"}
 _WEBSOCKET = re.compile(rb"sec-websocket-").match
@@ -100,7 +101,13 @@ def _missing(body: bytes, length: bytes) -> int:
 
 
 def _in_chunks(head: PlainHead, data: bytes) -> PlainRequest | None:
-    """The request whose chunks begin with this; None if there is nothing in them, or they are long and not whole."""
+    """The request whose chunks begin with this; None if there is nothing in them, or they are long and not whole.
+
+    `body` is what there is of the chunks, while they are not whole.
+    """
+    beginning = PlainRequest(head, data, 1, is_endless=True) if len(data) <= HELD_BYTES else None
+    if data.find(_LAST_CHUNK) < 0:
+        return beginning
     pieces: list[bytes] = []
     at = 0
     while (found := _CHUNK_SIZE(data, at)) is not None:
@@ -111,7 +118,7 @@ def _in_chunks(head: PlainHead, data: bytes) -> PlainRequest | None:
         if size == 0:
             return PlainRequest(head, b"".join(pieces)) if pieces and at == len(data) else None
         pieces.append(data[found.end() : at - 2])
-    return PlainRequest(head, b"".join(pieces), 1, is_endless=True) if len(data) <= HELD_BYTES else None
+    return beginning
 
 
 def is_plain_preflight(data: bytes) -> bool:

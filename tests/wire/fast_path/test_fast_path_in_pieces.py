@@ -52,6 +52,44 @@ def test_after_a_slow_body_the_next_request_takes_the_fast_path_again(
     assert [received.body for received in upstream.requests[seen:]] == [b"slow body", b"next"] * 3
 
 
+def test_after_a_body_in_several_pieces_that_is_slow_then_the_next_takes_the_fast_path_again(
+    witnessed: GatewayProcess, upstream: ScriptedUpstream
+) -> None:
+    """However much of it had come when the long way got it, the long way gets no more than the rest."""
+    warm(witnessed, upstream)
+    start = witnessed.mark_log()
+    with upstream.playing(echo), witnessed.connect() as client:
+        for number in range(3):
+            body = b"a slow body of some size"
+            sent = chat("demo", f"x-request-id: pieces-{number}", body=body)
+            for begin in (0, len(sent) - 16, len(sent) - 12, len(sent) - 8):
+                client.send(sent[begin : begin + 4 if begin else -16])
+                witnessed.wait_until_read(client)
+            witnessed.let_pass(0.06)  # three times its patience
+            client.send(sent[-4:])
+            assert client.read_response().body == body
+            assert client.ask(chat("demo", f"x-request-id: after-{number}", body=b"next")).body == b"next"
+            assert was_fast(witnessed, f"after-{number}", start)
+
+
+def test_a_body_that_came_in_time_leaves_no_patience_behind(
+    witnessed: GatewayProcess, upstream: ScriptedUpstream
+) -> None:
+    warm(witnessed, upstream)
+    start = witnessed.mark_log()
+    with upstream.playing(echo), witnessed.connect() as client:
+        for number in range(3):
+            body = b"%d" % number * 40_000
+            sent = chat("demo", f"x-request-id: soon-{number}", body=body)
+            for begin in range(0, len(sent), 12_000):
+                client.send(sent[begin : begin + 12_000])
+                time.sleep(0.002)  # shorter than its patience for all of them
+            assert client.read_response().body == body
+            witnessed.let_pass(0.06)  # three times its patience
+            assert client.ask(chat("demo", f"x-request-id: then-{number}", body=b"next")).body == b"next"
+            assert was_fast(witnessed, f"then-{number}", start)
+
+
 def test_a_request_sent_with_the_end_of_another_is_answered_after_it(
     witnessed: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
