@@ -106,7 +106,7 @@ class TeamDatabase:
 
     @asynccontextmanager
     async def view(self) -> AsyncIterator["TeamDatabase"]:
-        """The same database, all of whose looks go over one connection, and see it as it was at the first of them.
+        """The same database, all of whose looks go over one connection; an SQLite file is seen as at the first of them.
 
         To open a connection takes longer than most of what is looked at. It is for one task.
         """

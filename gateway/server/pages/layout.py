@@ -72,7 +72,7 @@ _SEEN = web.RequestKey("seen", TeamDatabase)
 def page(handler: PageHandler) -> WebHandler:
     """Make a handler of one that wants to know who looks. Nobody else gets in: they are asked to sign in first.
 
-    What a GET shows is the database at one moment.
+    What a GET shows is looked at over one connection.
     """
 
     @functools.wraps(handler)

@@ -1,4 +1,4 @@
-"""What one page shows is the database at one moment, looked at over one connection."""
+"""What one page shows is looked at over one connection, and is an SQLite file at one moment."""
 
 import sqlite3
 from pathlib import Path
