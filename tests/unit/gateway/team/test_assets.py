@@ -4,8 +4,9 @@ import gzip
 import re
 from pathlib import Path
 
+import pytest
+
 from gateway.server.pages.assets import _ASSETS, assets_version
-from tests.harness.pages.chromium import require_chromium, running_chromium
 from tests.harness.pages.team_pages import Team, team_serving, window
 from tests.unit.gateway.pages.page_reading import browsing
 
@@ -53,7 +54,10 @@ async def test_who_takes_gzip_gets_the_same_packed(tmp_path: Path) -> None:
             assert await answer.read() == text
 
 
+@pytest.mark.slow
 async def test_the_second_page_of_a_browser_asks_for_nothing_beside_itself(tmp_path: Path) -> None:
+    from tests.harness.pages.chromium import require_chromium, running_chromium
+
     require_chromium("that a browser keeps what pages refer to")
     async with team_serving(tmp_path) as team, running_chromium() as chromium:
         session = await team.person("ada")
