@@ -52,7 +52,7 @@ def test_after_a_slow_body_the_next_request_takes_the_fast_path_again(
     assert [received.body for received in upstream.requests[seen:]] == [b"slow body", b"next"] * 3
 
 
-def test_after_a_body_in_several_pieces_that_is_slow_then_the_next_takes_the_fast_path_again(
+def test_after_a_slow_body_in_pieces_the_next_takes_the_fast_path_again(
     witnessed: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     """However much of it had come when the long way got it, the long way gets no more than the rest."""
