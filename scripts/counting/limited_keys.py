@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from statistics import median
 
 from scripts.counting.callgrind import counted
 from scripts.counting.loads import Client, model_server, repeated
@@ -39,11 +40,11 @@ database: sqlite+aiosqlite:///gateway.db
 """
 _WARM = 20  # requests before the first that counts: what is kept after them is kept
 _REQUESTS = 128  # of a load: twice as many as are counted, and written to the log, at once
-_ROUNDS = 7  # of each load, by turns: what runs beside the requests falls on any of them
+_ROUNDS = 9  # of each load, by turns: what runs beside the requests falls on any of them, or on none
 
 
 def key_counts() -> dict[str, int]:
-    """The instructions of a request, by what its key is limited to: the least of several rounds."""
+    """The instructions of a request, by what its key is limited to: the median of several rounds."""
     with tempfile.TemporaryDirectory(prefix="gguf-count-") as name, model_server() as server:
         folder = Path(name)
         config = folder / "gateway.yaml"
@@ -64,7 +65,7 @@ def key_counts() -> dict[str, int]:
             ]
             for client in clients.values():
                 client.close()
-            return {limit: min(one[limit] for one in rounds) // _REQUESTS for limit in KEYS}
+            return {limit: int(median(one[limit] for one in rounds)) // _REQUESTS for limit in KEYS}
 
 
 def _new_key(config: Path, limit: str) -> str:

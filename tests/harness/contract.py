@@ -58,7 +58,9 @@ UNREACHABLE = Promise(
     _SOON,
 )
 DRAINING = Promise(503, "overloaded_error", "The gateway is shutting down.", _SOON)
-BUSY = Promise(503, "overloaded_error", "Too many requests are waiting for this endpoint.", _SOON)
+BUSY = Promise(  # when it may come again depends on how long others had their places before
+    503, "overloaded_error", "Too many requests are waiting for this endpoint.", (("x-should-retry", "true"),)
+)
 TIMED_OUT = Promise(504, "timeout_error", "The model server sent no answer within the time limit.")
 SLOW_UPLOAD = Promise(408, "timeout_error", "The request body did not arrive in time.", ())
 

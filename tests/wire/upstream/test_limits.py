@@ -64,7 +64,9 @@ def test_who_waits_is_served_in_turn_and_one_too_many_is_refused_at_once(
     with upstream.playing(hold):
         clients = in_line(relay_gateway, upstream, b"one", b"two", b"three")
         begun = time.monotonic()
-        assert contract.BUSY.is_kept_by(relay_gateway.ask(chat("narrow", body=b"four")))
+        refusal = relay_gateway.ask(chat("narrow", body=b"four"))
+        assert contract.BUSY.is_kept_by(refusal)
+        assert refusal.header("Retry-After") == (refusal.header("x-queue-wait") or "1")
         assert time.monotonic() - begun < AT_ONCE
         assert len(upstream.requests) == 1
         for client, word in zip(clients, (b"one", b"two", b"three"), strict=True):
