@@ -65,6 +65,13 @@ class Stream:
                 await self._reading
         return self._text.decode().strip().rpartition("\n\n")[2]
 
+    async def stop_reading(self) -> None:
+        """Read no further; whether it was broken off is nobody's question any more."""
+        self._reading.cancel()
+        await asyncio.wait([self._reading])
+        if not self._reading.cancelled():
+            self._reading.exception()
+
     async def _read(self) -> None:
         while data := await self._answer.content.readany():
             self._text += data
@@ -79,5 +86,8 @@ async def streaming(url: str, key: str, **headers: str) -> AsyncIterator[Stream]
         async with client.post(target, json=_ENDLESS, headers=sent) as answer:
             assert answer.status == 200
             stream = Stream(answer)
-            await stream.more()
-            yield stream
+            try:
+                await stream.more()
+                yield stream
+            finally:
+                await stream.stop_reading()
