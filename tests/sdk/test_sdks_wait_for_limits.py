@@ -48,13 +48,19 @@ def _limited(tmp_path: Path, upstream: str) -> Iterator[str]:
 
 
 def by_openai(base: str, key: str) -> Callable[[], object]:
-    client = openai.OpenAI(base_url=f"{base}/v1", api_key=key, max_retries=2)
-    return lambda: client.chat.completions.create(model="any", messages=_HELLO, max_tokens=4)  # type: ignore[arg-type]
+    def ask() -> object:
+        with openai.OpenAI(base_url=f"{base}/v1", api_key=key, max_retries=2) as client:
+            return client.chat.completions.create(model="any", messages=_HELLO, max_tokens=4)  # type: ignore[arg-type]
+
+    return ask
 
 
 def by_anthropic(base: str, key: str) -> Callable[[], object]:
-    client = anthropic.Anthropic(base_url=base, api_key=key, max_retries=2)
-    return lambda: client.messages.create(model="any", messages=_HELLO, max_tokens=4)  # type: ignore[arg-type]
+    def ask() -> object:
+        with anthropic.Anthropic(base_url=base, api_key=key, max_retries=2) as client:
+            return client.messages.create(model="any", messages=_HELLO, max_tokens=4)  # type: ignore[arg-type]
+
+    return ask
 
 
 @pytest.mark.timeout(180)

@@ -18,9 +18,8 @@ def mock() -> Iterator[BackgroundMock]:
 
 
 def test_the_client_asks_again_until_it_is_answered() -> None:
-    with MockLlamaServer() as mock:
+    with MockLlamaServer() as mock, openai.OpenAI(base_url=f"{mock.url}/v1", api_key="none", max_retries=2) as client:
         mock.faults.add("503", times=2, headers={"Retry-After-Ms": "10"})
-        client = openai.OpenAI(base_url=f"{mock.url}/v1", api_key="none", max_retries=2)
         client.chat.completions.create(model="any", messages=[{"role": "user", "content": "Hello"}])
         assert [exchange.status for exchange in mock.requests] == [503, 503, 200]
 
