@@ -45,7 +45,7 @@ class Completion:
             exchange.usage = exchange.usage or read_usage(passed.first, passed.last())
             if exchange.ending is not FINISHED and passed.has_events:
                 exchange.usage = with_counted(exchange.usage, passed)
-        exchange.body = exchange.excerpt = None  # the ledger keeps exchanges for a second
+        exchange.body = exchange.excerpt = None  # the ledger keeps exchanges for up to a second
         if exchange.place is not None:
             _settle_place(exchange, exchange.place)
         if exchange.allotment is not None:

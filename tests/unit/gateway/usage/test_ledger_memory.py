@@ -198,6 +198,20 @@ async def test_a_fault_in_writing_ends_neither_writing_nor_the_gateway(
     assert "internal error of the ledger" in caplog.text
 
 
+async def test_a_busy_second_is_added_up_in_small_parts_and_told_once(shelf: Shelf, clock: Clock) -> None:
+    counts, number = UsageCounts(), 5_000
+    ledger = Ledger(shelf, "UTC", counts, clock=clock)
+    shelf.is_away = False
+    kept = []
+    for _ in range(number):
+        ledger.add(exchange())
+        kept.append(len(ledger._ended))
+    assert max(kept) < 1_000  # 20,000 stopped the event loop for 50 ms
+    assert await ledger.write()
+    assert [row.values[0] for row in shelf.rows()] == [number]
+    assert [values[0] for values in counts.rows.values()] == [number]
+
+
 async def test_a_registry_that_is_a_file_keeps_nothing() -> None:
     ledger = Ledger(None, "UTC")
     ledger.add(exchange())
