@@ -4,7 +4,6 @@
 docs/operate/performance.md.
 """
 
-import compileall
 import contextlib
 import os
 import resource
@@ -65,7 +64,6 @@ def measure(profile: Profile, say: Callable[[str], None]) -> Record:
     """Everything, each target in turn. Raises StartError."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    compileall.compile_dir(ROOT / "gateway", quiet=1)  # as pip does, and PYTHONDONTWRITEBYTECODE does not
     cores = Cores.of(sorted(os.sched_getaffinity(0)))
     record = Record(machine(), {"tool": plain.tool(), "pinned": _pinning(cores), **asdict(profile)})
     with contextlib.ExitStack() as stack:
@@ -93,10 +91,12 @@ def _measure_alone(bench: Bench, home: GatewayHome, direct: Target) -> None:
     def nginx() -> AbstractContextManager[Target]:
         return targets.nginx(bench.folder, direct, bench.cores.measured)
 
-    for start in (gateway, nginx) if targets.has_nginx() else (gateway,):
-        bench.starts(start)
-        bench.idle(start)
-    bench.imports()
+    bench.starts(lambda: home.gateway(None))
+    bench.idle(gateway)
+    if targets.has_nginx():
+        bench.starts(lambda: targets.nginx(bench.folder, direct, None))
+        bench.idle(nginx)
+    bench.imports(home.environ)
     home.configure(in_yaml=True)
     bench.idle(gateway, "_yaml")
     home.configure()

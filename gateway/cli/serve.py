@@ -45,7 +45,7 @@ def _fill_closed_streams() -> None:
 def _without_authorities() -> Iterator[None]:
     """aiohttp reads the system's certificate authorities as it is imported, for its client: 40 ms and 2 MB.
 
-    `serve` has no use for that client. Upstreams of its own get contexts of their own, made later.
+    Who trusts them here makes a context of its own, later: upstreams, and the client of an OpenID provider.
     """
     given = os.environ.get("SSL_CERT_FILE")
     os.environ["SSL_CERT_FILE"] = os.devnull

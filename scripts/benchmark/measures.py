@@ -2,10 +2,11 @@
 
 import http.client
 import json
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -108,19 +109,20 @@ class Bench:
     # --- the gateway alone
 
     def starts(self, start: Callable[[], AbstractContextManager[Target]]) -> None:
-        """From the command to the first good answer, keys looked up and all."""
-        for number in range(self.profile.starts):
-            self.say(f"start {number + 1} of {self.profile.starts}")
+        """From the command to the first good answer, keys looked up and all; a first start compiles the modules."""
+        for number in range(self.profile.starts + 1):
+            self.say(f"start {number} of {self.profile.starts}")
             with start() as target:
                 _ask_once(target)
-                self.record.add("start", target.name, time.monotonic() - target.measured.started)
+                if number:
+                    self.record.add("start", target.name, time.monotonic() - target.measured.started)
 
-    def imports(self) -> None:
+    def imports(self, environ: Mapping[str, str]) -> None:
         """What importing takes, less what starting Python takes."""
         self.say("imports")
         for figure, module in (("import", "gateway"), ("import_all", "gateway.cli.serving")):
             for _ in range(self.profile.starts):
-                bare, whole = _run_python("pass"), _run_python(f"import {module}")
+                bare, whole = _run_python("pass", environ), _run_python(f"import {module}", environ)
                 self.record.add(figure, "gateway", max(0.0, whole - bare))
 
     def idle(self, start: Callable[[], AbstractContextManager[Target]], suffix: str = "") -> None:
@@ -232,8 +234,11 @@ class Bench:
                 self.say(f"workers: {number}")
                 home.configure(number)
                 with home.gateway(None, f"workers-{number}") as target:
+                    before = _processor_time()
                     result = self._drive(target, _CONCURRENT, 4 * self.profile.seconds, unpinned=True)
+                    busy, idle = (now - then for now, then in zip(_processor_time(), before, strict=True))
                 self.record.add(f"spread_{number}", "gateway", result.requests / result.seconds)
+                self.record.add(f"spread_busy_{number}", "gateway", busy / (busy + idle))
         home.configure()
 
     # --- inside
@@ -304,7 +309,14 @@ def _ask_once(target: Target) -> None:
     connection.close()
 
 
-def _run_python(code: str) -> float:
+def _processor_time() -> tuple[int, int]:
+    """How long all cores were busy and idle since the machine started, in ticks of the clock (proc(5), /proc/stat)."""
+    ticks = [int(word) for word in Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]]
+    idle = ticks[3] + ticks[4]  # the latter waits for a disk
+    return sum(ticks) - idle, idle
+
+
+def _run_python(code: str, environ: Mapping[str, str]) -> float:
     begun = time.monotonic()
-    subprocess.run((sys.executable, "-c", code), check=True)
+    subprocess.run((sys.executable, "-c", code), check=True, env={**os.environ, **environ})
     return time.monotonic() - begun

@@ -30,6 +30,14 @@ def pinned(core: int | None) -> tuple[str, ...]:
     return prefix
 
 
+def keeping_bytecode(folder: Path) -> dict[str, str]:
+    """The environment of a Python process that keeps compiled modules here, as an installed one does beside them.
+
+    Its first run compiles them, which takes many times as long as importing them.
+    """
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder)}
+
+
 class Process:
     """A command that runs from here to `stop`, its output in the file `said`. `core` is where it is kept, if any."""
 

@@ -61,6 +61,8 @@ KINDS: dict[str, Kind] = {
     "large_ping": Kind("slowest other answer beside 10 MB bodies", "ms", _MS),
     "spread_1": Kind("requests a second, nothing pinned", "1/s", 1, 0),
     "spread_2": Kind("the same with `workers: 2`", "1/s", 1, 0),
+    "spread_busy_1": Kind("share of all cores that was busy, one worker", "%", 100, 0),
+    "spread_busy_2": Kind("the same with `workers: 2`: load and backend are on these cores, too", "%", 100, 0),
 }
 ADDED = tuple(name for name in KINDS if name.startswith(("p50_", "p99_", "first_", "delay_", "many_p")))
 
@@ -157,6 +159,7 @@ def demands(record: Record) -> Iterator[Demand]:
     yield Demand("CPU per request, times nginx", 4.0, ratio("request_cpu", "nginx"))
     yield Demand("CPU per event, streams begun together, times nginx", 1.5, ratio("event_cpu", "nginx"))
     yield Demand("answers and streams that were not whole, or not identical", 0, float(len(record.failures)))
+    yield Demand("added latency at 16 connections, p99, ms", 10, median_of("p99_16", added=True))
     yield Demand(f"memory of each of {streams} streams, KiB", 16, median_of("stream_memory"))
     yield Demand(f"added delay of an event at {streams} streams, p99, ms", 20, median_of("many_p99", added=True))
     yield Demand("the same, times nginx", 1.1, ratio("many_p99", "nginx"))

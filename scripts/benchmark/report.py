@@ -31,6 +31,7 @@ them. It takes about a quarter of an hour; `make bench-quick` takes a minute and
   target less those of the backend asked directly in the same round. The median is reported, with the lowest and highest
   in brackets.
 - **A start** is that of an installed gateway, whose bytecode is compiled: without that it takes several times as long.
+  It is kept on no core: one process reads the configuration while another imports what serves.
 - **Plain requests** (about 100 bytes up, 1 KB of JSON down) are driven by {tool}: each connection asks again as soon
   as it is answered. The latency at many connections is that of a saturated gateway; at one it is the bare cost.
 - **Streams** are read by an asyncio client of our own. Each event states when the backend wrote it, and each stream

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.benchmark.process import Process
+from scripts.benchmark.process import Process, keeping_bytecode
 
 DEPLOYMENT = "bench"
 _GATEWAY = str(Path(sys.executable).with_name("gguf-gateway"))
@@ -133,6 +133,7 @@ class GatewayHome:
         self._log_number = 0
         self.key = f"gw_{secrets.token_hex(24)}"
         self.config = folder / "gateway.yaml"
+        self.environ = keeping_bytecode(folder / "bytecode")
 
     def configure(self, workers: int = 1, *, in_yaml: bool = False) -> None:
         """Write the configuration file; `in_yaml`: key and deployment stand in there, and there is no database."""
@@ -153,7 +154,8 @@ class GatewayHome:
         """A gateway, started as anybody would; its log goes to a file."""
         self._log_number += 1
         said = self._folder / f"{name}-{self._log_number}.log"
-        process = Process((_GATEWAY, "serve", "--config", str(self.config)), said, core=core)
+        command = (_GATEWAY, "serve", "--config", str(self.config))
+        process = Process(command, said, core=core, environ=self.environ)
         try:
             port = int(process.wait_for(r"serving on http://127\.0\.0\.1:(\d+)"))
             yield Target(name, port, process, f"/api/gguf/{DEPLOYMENT}", self.key)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts.benchmark.process import Process
+from scripts.benchmark.process import Process, keeping_bytecode
 
 _START_SECONDS = 300.0
 _CONTROL_SECONDS = 60.0
@@ -63,7 +63,7 @@ def counted(module: str, options: Sequence[str], port: str) -> Iterator[CountedP
     """
     with tempfile.TemporaryDirectory(prefix="gguf-count-") as name:
         folder = Path(name)
-        environ = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(_cache())}
+        environ = {"PYTHONHASHSEED": "0", **keeping_bytecode(_cache())}
         command = (sys.executable, "-m", module, *options)
         warming = Process(command, folder / "first", environ=environ)
         warming.wait_for(port)

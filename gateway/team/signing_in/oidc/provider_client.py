@@ -23,7 +23,7 @@ async def client(ca_file: str | None) -> AsyncIterator[aiohttp.ClientSession]:
     Raises ProviderNotTrusted for a file that cannot be used.
     """
     timeout, no_cookies = aiohttp.ClientTimeout(total=PATIENCE), aiohttp.DummyCookieJar()
-    connector = aiohttp.TCPConnector(ssl=True if ca_file is None else await asyncio.to_thread(_trusting, ca_file))
+    connector = aiohttp.TCPConnector(ssl=await asyncio.to_thread(_trusting, ca_file))
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=no_cookies) as session:
         yield session
 
@@ -50,7 +50,8 @@ async def json_of(asked: Any, what: str) -> tuple[int, dict[str, Any]]:
         raise ProviderFails(f"its {what} is no JSON") from None
 
 
-def _trusting(ca_file: str) -> ssl.SSLContext:
+def _trusting(ca_file: str | None) -> ssl.SSLContext:
+    """Made anew: aiohttp's own context has no authorities in it (`gateway/cli/serve.py`)."""
     try:
         return ssl.create_default_context(cafile=ca_file)
     except OSError as error:  # an SSLError, too, is one

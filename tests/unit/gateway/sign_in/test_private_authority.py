@@ -57,6 +57,18 @@ async def test_people_sign_in_at_a_provider_of_the_companys_authority(
     assert {"/token", "/jwks"} <= set(private.asked)
 
 
+async def test_without_it_the_systems_authorities_are_trusted(
+    private: ScriptedProvider, ca_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))  # those of aiohttp's client, `serve` has not loaded
+    async with (
+        team_serving(tmp_path, sign_in=oidc_settings(private.issuer)) as team,
+        browsing() as client,
+        client.get(f"{team.url}/sign-in/oidc", allow_redirects=False) as answer,
+    ):
+        assert answer.status == 303
+
+
 @pytest.mark.parametrize("authority", [ANOTHER, None])
 async def test_a_certificate_of_another_authority_is_a_sentence_in_page_and_log(
     private: ScriptedProvider,
