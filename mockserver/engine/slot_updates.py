@@ -129,7 +129,8 @@ class SlotUpdates:
 
     def _seconds(self, batch: list[tuple[SlotWork, int]]) -> float:
         parts = [(tokens, work.prompt_to_read) for work, tokens in batch if tokens]
-        return self._decode_time.seconds(len(batch) - len(parts), parts)
+        context = sum(work.slot.prompt_tokens + work.slot.decoded for work, tokens in batch if not tokens)
+        return self._decode_time.seconds(len(batch) - len(parts), parts, context)
 
     def _waits_for_client(self, work: SlotWork) -> bool:
         """Whether a model that is as fast as its client waits for it."""

@@ -44,6 +44,7 @@ def document(measured: Measured, source: str, props: dict[str, Any]) -> str:
         f"request_seconds: {measured.request_seconds:.4f}  # from a request's arrival until the first step",
         "answers:  # a step that gives each of so many answers a token",
         f"  std_dev: {measured.answers_std_dev:.3f}",
+        f"  context_seconds: {measured.context_seconds:.8f}  # that it takes longer for each token of their contexts",
         *_curve(measured.answers),
         "prompts:  # a batch with so many tokens of prompts",
         f"  std_dev: {measured.prompts_std_dev:.3f}",

@@ -16,6 +16,9 @@ _LONG_SECONDS = 3.0
 
 _ANSWER_TOKENS = 64
 _SHORT_PROMPT = 16
+_NEAR_CONTEXT = _SHORT_PROMPT + _ANSWER_TOKENS // 2
+"""Tokens of context that the tokens of these answers have in the middle."""
+
 _ROOM = 8
 """Tokens of the context that a prompt leaves free."""
 
@@ -35,6 +38,7 @@ class Measured:
     answers_std_dev: float = 0.0
     prompts: dict[int, float] = field(default_factory=dict)
     prompts_std_dev: float = 0.0
+    context_seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -43,6 +47,7 @@ class _Samples:
 
     prompts: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
     answers: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    far_answers: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
     waits: list[float] = field(default_factory=list)
     gaps: list[float] = field(default_factory=list)
 
@@ -63,6 +68,7 @@ async def measure(client: TimedClient, props: dict[str, Any], tell: Callable[[st
         lengths = [tokens for tokens in samples.prompts if median(samples.prompts[tokens]) < _LONG_SECONDS]
         for count in _counts(slots):
             await _sample_answers(client, samples, count)
+        await _sample_far_answer(client, samples, [tokens for tokens in lengths if tokens <= context - _ANSWER_TOKENS])
     return _summary(slots, samples, tell)
 
 
@@ -88,22 +94,37 @@ async def _sample_answers(client: TimedClient, samples: _Samples, count: int) ->
         samples.gaps += _gaps(answers)
 
 
+async def _sample_far_answer(client: TimedClient, samples: _Samples, lengths: Sequence[int]) -> None:
+    """An answer behind the longest prompt: each of its tokens looks at all of that."""
+    tokens = max(samples.far_answers or lengths)
+    samples.far_answers[tokens].append((await client.answer(tokens, _ANSWER_TOKENS)).token_seconds)
+
+
 def _summary(slots: int, samples: _Samples, tell: Callable[[str], None]) -> Measured:
     prompts = {tokens: median(seconds) for tokens, seconds in samples.prompts.items()}
     answers = {count: median(seconds) for count, seconds in samples.answers.items()}
+    context_seconds = _slope(samples, answers[1])
     for tokens, seconds in prompts.items():
         tell(f"{tokens} tokens of prompts: {seconds:.3f} s")
     for count, seconds in answers.items():
         tell(f"{count} answers at once: {1 / seconds:.1f} tokens a second each, {count / seconds:.1f} in all")
+    tell(f"1,000 tokens of context: {1000 * context_seconds:.4f} s longer a token")
     spreads = [one / prompts[tokens] for tokens, seconds in samples.prompts.items() for one in seconds]
     return Measured(
         slots=slots,
         request_seconds=max(0.0, median(samples.waits)),
-        answers=answers,
+        answers={count: seconds - count * context_seconds * _NEAR_CONTEXT for count, seconds in answers.items()},
         answers_std_dev=_std_dev(samples.gaps),
         prompts=prompts,
         prompts_std_dev=_std_dev(spreads),
+        context_seconds=context_seconds,
     )
+
+
+def _slope(samples: _Samples, near: float) -> float:
+    """How much longer a token takes for each token of context, where one with a short context takes `near` seconds."""
+    ((tokens, seconds),) = samples.far_answers.items()
+    return max(0.0, median(seconds) - near) / max(1, tokens - _SHORT_PROMPT)
 
 
 def _counts(slots: int) -> list[int]:

@@ -40,22 +40,23 @@ class DecodeTime:
         """From a request's arrival at an idle server until its first step."""
         return self._profile.request_seconds if self._profile else 0.0
 
-    def seconds(self, answers: int, prompts: Sequence[PromptPart]) -> float:
-        """Of a step in which so many answers get a token, and these parts of prompts are read."""
-        seconds = self._of_answers(answers) if answers else 0.0
+    def seconds(self, answers: int, prompts: Sequence[PromptPart], context: int = 0) -> float:
+        """Of a step in which so many answers, with so many tokens of context, get a token, and prompts are read."""
+        seconds = self._of_answers(answers, context) if answers else 0.0
         if prompts:
             seconds += self._of_prompts(prompts)
         if jitter := self._options.jitter:
             seconds *= 1 + jitter * (2 * self._dice.random() - 1)
         return seconds
 
-    def _of_answers(self, count: int) -> float:
+    def _of_answers(self, count: int, context: int) -> float:
         options = self._options
         if options.tokens_per_second:
             seconds = (1 + (count - 1) * self._further_answer) / options.tokens_per_second
             return self._varied(seconds, options.token_std_dev * options.tokens_per_second)
         if self._profile:
-            return self._varied(self._profile.answers(count), self._profile.answers_std_dev)
+            seconds = self._profile.answers(count) + context * self._profile.context_seconds
+            return self._varied(seconds, self._profile.answers_std_dev)
         return 0.0
 
     def _of_prompts(self, parts: Sequence[PromptPart]) -> float:

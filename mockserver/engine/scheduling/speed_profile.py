@@ -36,7 +36,8 @@ class Curve:
 @dataclass(frozen=True, slots=True)
 class SpeedProfile:
     """A server with so many `slots`. `answers` is a step's time by the answers that run, `prompts` by the prompt tokens
-    in it; the standard deviations are shares of them. `request_seconds` pass from a request until the first step.
+    in it; the standard deviations are shares of them. `request_seconds` pass from a request until the first step. For
+    each token in the contexts of its answers a step takes `context_seconds` longer.
     """
 
     slots: int
@@ -45,6 +46,7 @@ class SpeedProfile:
     answers_std_dev: float
     prompts: Curve
     prompts_std_dev: float
+    context_seconds: float = 0.0
 
 
 def shipped() -> list[str]:
@@ -82,6 +84,7 @@ def _read(document: Any) -> SpeedProfile:
         answers_std_dev=float(document["answers"].get("std_dev", 0)),
         prompts=_curve(document["prompts"]["seconds"]),
         prompts_std_dev=float(document["prompts"].get("std_dev", 0)),
+        context_seconds=float(document["answers"].get("context_seconds", 0)),
     )
 
 

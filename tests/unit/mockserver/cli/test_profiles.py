@@ -1,5 +1,6 @@
 """Profiles: measured of a server, played by another one, which is then as fast."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ MEASURED = Measured(
     answers_std_dev=0.1,
     prompts={1: 0.02, 100: 0.2},
     prompts_std_dev=0.05,
+    context_seconds=0.00001,
 )
 WRONG = [
     ("[]", "it is no mapping"),
@@ -41,6 +43,7 @@ def test_a_profile_that_was_written_is_read(tmp_path: Path) -> None:
     assert (profile.slots, profile.request_seconds) == (2, 0.01)
     assert (profile.answers(2), profile.prompts(100)) == (0.03, 0.2)
     assert (profile.answers_std_dev, profile.prompts_std_dev) == (0.1, 0.05)
+    assert profile.context_seconds == pytest.approx(0.00001)
 
 
 @pytest.mark.parametrize(("text", "message"), WRONG)
@@ -82,7 +85,19 @@ async def test_a_server_is_measured_as_fast_as_it_is() -> None:
     assert is_at_least(measured.answers[2], 0.015)
     assert is_at_least(measured.prompts[256], 0.064)
     assert list(measured.prompts) == [1, 16, 64, 256]
-    assert said[-1].startswith("2 answers at once: ")
+    assert said[-2].startswith("2 answers at once: ")
+
+
+async def test_a_longer_context_takes_longer_as_it_was_measured(tmp_path: Path) -> None:
+    slow = replace(
+        MEASURED, slots=1, answers={1: 0.001}, answers_std_dev=0, prompts={1: 0.001}, context_seconds=0.00004
+    )
+    (tmp_path / "slow.yaml").write_text(document(slow, "a test", {}))
+    async with MockLlamaServer(profile=str(tmp_path / "slow.yaml"), context=350) as mock, timed_client(mock.url) as one:
+        near, far = await one.answer(1, 20), await one.answer(251, 20)
+        assert is_at_least(far.token_seconds - near.token_seconds, 0.01)
+        measured = await measure(one, await one.props(), print)
+    assert is_at_least(measured.context_seconds, 0.00004)
 
 
 async def test_a_mock_is_as_fast_as_its_profile(tmp_path: Path) -> None:
