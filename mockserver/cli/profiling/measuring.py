@@ -96,7 +96,7 @@ async def _sample_answers(client: TimedClient, samples: _Samples, count: int) ->
 
 async def _sample_far_answer(client: TimedClient, samples: _Samples, lengths: Sequence[int]) -> None:
     """An answer behind the longest prompt: each of its tokens looks at all of that."""
-    tokens = max(samples.far_answers or lengths)
+    tokens = max(samples.far_answers or lengths or [_SHORT_PROMPT])
     samples.far_answers[tokens].append((await client.answer(tokens, _ANSWER_TOKENS)).token_seconds)
 
 
