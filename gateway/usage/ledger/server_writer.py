@@ -1,7 +1,10 @@
 """Writes batches of usage to a database server, through SQLAlchemy, in words that every server understands."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import compress
+from operator import not_
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Table, and_, bindparam, delete, func, insert, select, update
@@ -14,7 +17,9 @@ from gateway.registry.database.team_tables import key_uses
 from gateway.registry.database.usage_tables import usage_batches, usage_days, usage_hours, usage_latency
 from gateway.usage.ledger.sums import Batch, SumsRow
 
-Rows = Iterable[dict[str, Any]]
+Row = dict[str, Any]
+Rows = list[Row]
+_AT_ONCE = 200  # rows: between two such portions the event loop serves requests
 _NOT_OF_KEY = {"person", *SUMS}
 
 
@@ -62,20 +67,27 @@ class ServerWriter:
 
 async def _write(connection: AsyncConnection, batch: Batch) -> None:
     await connection.execute(insert(usage_batches), {"id": batch.id, "written_at": datetime.now(UTC)})
-    usage = sorted(batch.usage())  # two writers take rows in one order, or each could hold what the other waits for
-    await _add(connection, usage_hours, _summed({"hour": row.period.hour, **_fields(row)} for row in usage))
-    await _add(connection, usage_days, _summed({"day": row.period.day, **_fields(row)} for row in usage))
-    await _add(connection, usage_latency, [row._asdict() for row in sorted(batch.latency())])
+    for table, rows in await asyncio.to_thread(_rows_of, batch):
+        await _add(connection, table, rows)
     await _note_key_uses(connection, batch.key_uses())
 
 
-def _fields(row: SumsRow) -> dict[str, Any]:
+def _rows_of(batch: Batch) -> list[tuple[Table, Rows]]:
+    usage = sorted(batch.usage())  # two writers take rows in one order, or each could hold what the other waits for
+    return [
+        (usage_hours, _summed({"hour": row.period.hour, **_fields(row)} for row in usage)),
+        (usage_days, _summed({"day": row.period.day, **_fields(row)} for row in usage)),
+        (usage_latency, [row._asdict() for row in sorted(batch.latency())]),
+    ]
+
+
+def _fields(row: SumsRow) -> Row:
     return {**row.who._asdict(), "person": row.person, **dict(zip(SUMS, row.values, strict=True))}
 
 
-def _summed(rows: Rows) -> list[dict[str, Any]]:
+def _summed(rows: Iterable[Row]) -> Rows:
     """Several of one hour, or of one day, as one row."""
-    sums: dict[tuple[Any, ...], dict[str, Any]] = {}
+    sums: dict[tuple[Any, ...], Row] = {}
     for row in rows:
         known = sums.setdefault(tuple(value for name, value in row.items() if name not in _NOT_OF_KEY), row)
         if known is not row:
@@ -83,20 +95,18 @@ def _summed(rows: Rows) -> list[dict[str, Any]]:
     return list(sums.values())
 
 
-async def _add(connection: AsyncConnection, table: Table, rows: list[dict[str, Any]]) -> None:
+async def _add(connection: AsyncConnection, table: Table, rows: Rows) -> None:
     """Add to the rows that are there, and insert the others. Rows are named by the table's primary key."""
-    names = [column.name for column in table.primary_key]
-    there = select(*table.primary_key).where(table.c[names[0]].in_({row[names[0]] for row in rows}))
-    known = {tuple(found) for found in await connection.execute(there)}
-    old = [row for row in rows if tuple(row[name] for name in names) in known]
-    new = [row for row in rows if tuple(row[name] for name in names) not in known]
-    if old:
-        same = and_(*(table.c[name] == bindparam(f"of_{name}") for name in names))
-        changed = {column.name: _more(column) for column in table.columns if not column.primary_key}
-        values = [{f"of_{name}": value for name, value in row.items()} for row in old]
-        await connection.execute(update(table).where(same).values(changed), values)
-    if new:
-        await connection.execute(insert(table), new)
+    key = list(table.primary_key.columns)
+    same = and_(*(column == bindparam(f"of_{column.name}") for column in key))
+    changed = {column.name: _more(column) for column in table.columns if not column.primary_key}
+    for portion in _portions(rows):
+        old, new = await _parted(connection, key, portion)
+        if old:
+            values = [{f"of_{name}": value for name, value in row.items()} for row in old]
+            await connection.execute(update(table).where(same).values(changed), values)
+        if new:
+            await connection.execute(insert(table), new)
 
 
 def _more(column: Column[Any]) -> ColumnElement[Any]:
@@ -105,10 +115,24 @@ def _more(column: Column[Any]) -> ColumnElement[Any]:
 
 
 async def _note_key_uses(connection: AsyncConnection, used: dict[str, datetime]) -> None:
-    there = select(key_uses).where(key_uses.c.key.in_(list(used)))
-    known = {found.key: found.last_used_at for found in await connection.execute(there)}
-    for key, minute in sorted(used.items()):
-        if key not in known:
-            await connection.execute(insert(key_uses), {"key": key, "last_used_at": minute})
-        elif known[key] < minute:
-            await connection.execute(update(key_uses).where(key_uses.c.key == key).values(last_used_at=minute))
+    key, last = key_uses.c.key, bindparam("last", type_=key_uses.c.last_used_at.type)
+    later = update(key_uses).where(key == bindparam("of_key"), key_uses.c.last_used_at < last)
+    for portion in _portions([{"key": key, "last_used_at": minute} for key, minute in sorted(used.items())]):
+        old, new = await _parted(connection, [key], portion)
+        if old:
+            values = [{"of_key": row["key"], "last": row["last_used_at"]} for row in old]
+            await connection.execute(later.values(last_used_at=last), values)
+        if new:
+            await connection.execute(insert(key_uses), new)
+
+
+async def _parted(connection: AsyncConnection, key: Sequence[Column[Any]], rows: Rows) -> tuple[Rows, Rows]:
+    """Those that the table of this key has, and the others. It is asked for what is like them, not for a whole day."""
+    alike = [column.in_({row[column.name] for row in rows}) for column in key]
+    known = {tuple(found) for found in await connection.execute(select(*key).where(*alike))}
+    are_there = [tuple(row[column.name] for column in key) in known for row in rows]
+    return list(compress(rows, are_there)), list(compress(rows, map(not_, are_there)))
+
+
+def _portions(rows: Rows) -> Iterator[Rows]:
+    return (rows[at : at + _AT_ONCE] for at in range(0, len(rows), _AT_ONCE))

@@ -1,11 +1,14 @@
 """Both writers of the ledger, through the driver of SQLite and through SQLAlchemy: the same rows, each batch once."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from gateway.config.document import SourceError
 from gateway.core.answer.usage import Usage
@@ -159,3 +162,21 @@ async def test_the_ids_of_old_batches_are_removed(writer: Writer, file: Path) ->
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     assert not await writer.forget(datetime(2020, 1, 1, tzinfo=UTC), tomorrow)
     assert rows(file, "SELECT id FROM usage_batches") == []
+
+
+async def test_a_server_reads_no_more_than_the_rows_that_it_writes(file: Path) -> None:
+    crowd = [Who("acme", f"key_{number}", "chat", "/v1/messages", "finished") for number in range(1_000)]
+    writer = ServerWriter(f"sqlite+aiosqlite:///{file}")
+    asked: list[tuple[str, tuple[str, ...]]] = []
+    await writer.write(batch(*((NOON, who) for who in crowd)))
+
+    @event.listens_for(writer._engine.sync_engine, "before_cursor_execute")
+    def executing(_: object, _cursor: object, statement: str, parameters: tuple[str, ...], *_more: object) -> None:
+        asked.append((statement, parameters))
+
+    await writer.write(batch(*((NOON, who) for who in crowd[:10])))
+    await writer.close()
+    with closing(sqlite3.connect(file)) as database:
+        read = [len(database.execute(*one).fetchall()) for one in asked if one[0].startswith("SELECT")]
+    assert max(read) == 10
+    assert len(asked) < 15  # and no more statements for more keys
