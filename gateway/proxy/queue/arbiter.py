@@ -11,10 +11,13 @@ from itertools import islice
 from time import monotonic
 from typing import Any
 
-from gateway.proxy.queue.fair_line import Claim, FairLine, Outlook, Request
+from gateway.proxy.queue.claims import Claim, Outlook, Request
+from gateway.proxy.queue.fair_line import FairLine
+from gateway.proxy.queue.forecast import Forecast
 
 UNKNOWN_SLOTS = 256  # places at a server that does not say how many slots it has
-_OUTLOOK_SECONDS = 0.25  # for which what a refused request could expect is not reckoned again
+_FORECAST_SECONDS = 0.25  # for which a forecast holds, at least
+_SECONDS_EACH = 60e-6  # for which it holds for each that waits: twenty times what it takes
 
 _MOST_SHOWN = 1000
 FULL, LATE = "full", "late"  # why a request is refused
@@ -30,8 +33,8 @@ class _LineOfAll:
     is_contended: bool = False
     unheard: set[Member] = field(default_factory=set)  # who may have places that are not used, and has not said so yet
     uncertain: dict[Request, Claim] = field(default_factory=dict)  # not in line: for places that those may give back
-    _outlooks: dict[Hashable, Outlook] = field(default_factory=dict)
-    _reckoned_at: float = 0.0
+    _forecast: Forecast | None = None
+    _forecast_until: float = 0.0
 
     @property
     def free(self) -> int:
@@ -53,20 +56,23 @@ class _LineOfAll:
             request = next(iter(self.uncertain))
             self.fair.ask(request, self.uncertain.pop(request), now)
 
-    def outlook(self, request: Hashable, now: float) -> Outlook:
+    def outlook(self, request: Request, now: float) -> Outlook:
         """Of one that waits."""
-        if now - self._reckoned_at > _OUTLOOK_SECONDS or request not in self._outlooks:
-            self._outlooks, self._reckoned_at = dict(self.fair.outlooks(now)), now
-        return self._outlooks[request]
+        if self._forecast is not None and request not in self._forecast.outlooks:  # it came later
+            self._forecast = None
+        return self._current(now).outlooks[request]
 
     def outlook_of_refused(self, claim: Claim, now: float) -> Outlook:
         """What one could expect that there is no room for."""
-        who = (claim.account, claim.key)
-        if now - self._reckoned_at > _OUTLOOK_SECONDS or who not in self._outlooks:
-            self.fair.ask(who, claim, now)
-            self._outlooks, self._reckoned_at = dict(self.fair.outlooks(now)), now
-            self.fair.leave(who)
-        return self._outlooks[who]
+        self.fair.mean_seconds = self.fair.mean_seconds or claim.seconds
+        return self.fair.outlook_of_one_more(claim, self._current(now))
+
+    def _current(self, now: float) -> Forecast:
+        """The forecast, which is not made again for each who is refused: that takes a walk along the line."""
+        if self._forecast is None or now > self._forecast_until:
+            self._forecast = self.fair.forecast(now)
+            self._forecast_until = now + max(_FORECAST_SECONDS, len(self.fair) * _SECONDS_EACH)
+        return self._forecast
 
 
 class Arbiter:

@@ -17,7 +17,8 @@ from gateway.core import errors
 from gateway.core.account import Key, Priority
 from gateway.core.errors import Refusal
 from gateway.proxy.queue.arbiter import LATE, UNKNOWN_SLOTS, Message
-from gateway.proxy.queue.fair_line import Claim, Outlook, recent_mean
+from gateway.proxy.queue.claims import Claim, Outlook
+from gateway.proxy.queue.fair_line import recent_mean
 
 _LOOK_SECONDS = 0.2  # between two looks at what each in line can expect
 _ANSWER_SECONDS = 1.0  # in which an arbiter that can answer does

@@ -5,49 +5,18 @@ those that are not `batch`, and then of those that are, the key that has had the
 What a request takes is known in the end only: it is charged what such requests usually take, and corrected then.
 """
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import NamedTuple
 
+from gateway.proxy.queue.claims import Claim, Outlook, Request, Turn, Waiting
+from gateway.proxy.queue.forecast import Forecast
 from gateway.proxy.queue.token_counters import AccountCounter, KeyCounter, lift
 
 _RECENT = 0.2  # the weight of the newest in what is usual
 _UNKNOWN_TOKENS = 256  # charged for a request while nothing has been learned
-
-
-Request = tuple[Hashable, Hashable]  # the process that it is in, and its number there
-
-
-class Claim(NamedTuple):
-    """Whose a request is, and what it is expected to take: `tokens`, and `seconds` of a place; 0 where unknown."""
-
-    key: str
-    account: str
-    is_batch: bool = False
-    key_weight: float = 1.0
-    account_weight: float = 1.0
-    tokens: int = 0
-    seconds: float = 0.0
-
-
-@dataclass(slots=True, eq=False)
-class Waiting:
-    """A request in line, or one that has its place, both `since` then. `key` is its key's counter."""
-
-    id: Request
-    key: KeyCounter
-    tokens: int
-    seconds: float
-    since: float
-
-
-class Outlook(NamedTuple):
-    """Where a request stands in line, from 1, and how many seconds it will wait from now; None if nobody knows yet."""
-
-    position: int
-    wait: float | None
 
 
 @dataclass(slots=True)
@@ -151,25 +120,30 @@ class FairLine:
 
     def order(self, now: float) -> Iterator[Waiting]:
         """All who wait, in the order in which they will get their places, if nobody else comes."""
-        first = {**self._front, **{one.id: one for one in self._overdue(now)}}
+        first = self._first(now)
         yield from first.values()
         for is_batch in (False, True):
-            yield from (one for one in self._by_level(is_batch=is_batch) if one.id not in first)
+            yield from (turn.one for turn in self._by_level(is_batch=is_batch) if turn.one.id not in first)
 
     def outlooks(self, now: float) -> Iterator[tuple[Request, Outlook]]:
         """What each that waits can expect, the first first."""
-        mean = self.mean_seconds
-        running = [one for one in self._running.values() if one.id not in self._over]
-        free_in = [_seconds_left(one.seconds or mean, now - one.since) for one in running]
-        free_in += [0.0] * (self.places - len(free_in))
-        heapify(free_in)
-        while len(free_in) > max(self.places, 1):
-            heappop(free_in)  # more run than there are places: that one is not given again
+        mean, free_in = self.mean_seconds, self._free_in(now)
         for position, one in enumerate(self.order(now), 1):
             wait = heappop(free_in)
             seconds = one.seconds or mean
             heappush(free_in, wait + seconds)
             yield one.id, Outlook(position, wait if seconds else None)
+
+    def forecast(self, now: float) -> Forecast:
+        """What each that waits can expect, and what one more could."""
+        forecast = Forecast(self._first(now).values(), self._free_in(now), self.mean_seconds, self._last)
+        for is_batch in (False, True):
+            forecast.add(self._by_level(is_batch=is_batch), is_batch=is_batch)
+        return forecast
+
+    def outlook_of_one_more(self, claim: Claim, forecast: Forecast) -> Outlook:
+        """What one more could expect that has this claim, by a forecast of a moment ago."""
+        return forecast.of_one_more(self._counter(claim), claim.seconds)
 
     def forget_idle(self) -> None:
         """Drop the counters that say nothing: of who neither waits nor runs, and is owed and owes nothing."""
@@ -201,14 +175,32 @@ class FairLine:
         one.key.account.charge(one.tokens)
         self._running[one.id] = one
 
+    def _free_in(self, now: float) -> list[float]:
+        """In how many seconds each place is free, as a heap."""
+        mean = self.mean_seconds
+        running = [one for one in self._running.values() if one.id not in self._over]
+        free_in = [_seconds_left(one.seconds or mean, now - one.since) for one in running]
+        free_in += [0.0] * (self.places - len(free_in))
+        heapify(free_in)
+        while len(free_in) > max(self.places, 1):
+            heappop(free_in)  # more run than there are places: that one is not given again
+        return free_in
+
+    def _first(self, now: float) -> dict[Request, Waiting]:
+        """Those who go before all others."""
+        return {**self._front, **{one.id: one for one in self._overdue(now)}}
+
     def _overdue(self, now: float) -> list[Waiting]:
         """The first of each key that has waited too long for a place, who has waited for longest first."""
+        oldest = next(iter(self._waiting.values()), None)
+        if oldest is None or now - oldest.since < self.longest_wait:
+            return []
         firsts = ((key, next(iter(queue.values()))) for key, queue in self._queues.items())
         found = [(max(first.since, key.given_at), first) for key, first in firsts]
         late = [pair for pair in found if now - pair[0] >= self.longest_wait]
         return [first for _, first in sorted(late, key=lambda pair: pair[0])]
 
-    def _by_level(self, *, is_batch: bool) -> Iterator[Waiting]:
+    def _by_level(self, *, is_batch: bool) -> Iterator[Turn]:
         """One class of those who wait. Who is taken is charged, here alone, before the next is looked for."""
         number = count()  # so that two that are level are not compared further
         accounts: dict[AccountCounter, list[_KeyRank]] = {}
@@ -227,7 +219,7 @@ class FairLine:
             level, _, _, account = heappop(heap)
             ranks = accounts[account]
             rank = heappop(ranks)
-            yield rank.first
+            yield Turn(rank.first, level, rank.level)
             following = next(rank.requests, None)
             if following is not None:
                 higher = rank.level + rank.first.tokens / following.key.weight

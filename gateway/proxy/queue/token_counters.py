@@ -20,7 +20,11 @@ class TokenCounter:
     @property
     def level(self) -> float:
         """By which it is decided who is next: the lowest is."""
-        return self.served + self.pending / self.weight
+        return self.level_from(self.served)
+
+    def level_from(self, served: float) -> float:
+        """What it would be with so many tokens `served`."""
+        return served + self.pending / self.weight
 
     def charge(self, tokens: int) -> None:
         """Count a request as running that is expected to take so many."""
@@ -54,5 +58,9 @@ def lift(newcomer: TokenCounter, others: Iterable[TokenCounter], last: float) ->
 
     Where nobody waits, with the `last` that got a place.
     """
-    least = min((one.served for one in others if one.waiting), default=last)
-    newcomer.served = max(newcomer.served, least)
+    newcomer.served = lifted(newcomer, min((one.served for one in others if one.waiting), default=last))
+
+
+def lifted(newcomer: TokenCounter, least: float) -> float:
+    """What is `served` of who begins to wait, where that of the least is this; of who waits already, what it is."""
+    return newcomer.served if newcomer.waiting else max(newcomer.served, least)

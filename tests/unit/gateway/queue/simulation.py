@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from gateway.proxy.queue.fair_line import Claim, FairLine
+from gateway.proxy.queue.claims import Claim
+from gateway.proxy.queue.fair_line import FairLine
 
 SECONDS_PER_TOKEN = 0.01
 

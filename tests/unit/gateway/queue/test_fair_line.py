@@ -5,7 +5,8 @@ from statistics import mean, quantiles
 
 import pytest
 
-from gateway.proxy.queue.fair_line import Claim, FairLine
+from gateway.proxy.queue.claims import Claim
+from gateway.proxy.queue.fair_line import FairLine
 from tests.unit.gateway.queue.simulation import SECONDS_PER_TOKEN, Asked, FirstComeLine, Simulation
 
 FOR_EVER = 1e9
