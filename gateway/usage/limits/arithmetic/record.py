@@ -101,3 +101,8 @@ class Record:
     def holders(self) -> list[int]:
         """The processes that hold something."""
         return [slot for slot, held in enumerate(self._slots) if held]
+
+
+def slot_at(slot: int) -> int:
+    """Where in the bytes of a record it stands what a process holds."""
+    return _SLOTS_AT + 8 * slot

@@ -16,7 +16,7 @@ from struct import Struct
 
 from gateway.core.rate_limits import Measure
 from gateway.usage.limits.arithmetic import counting
-from gateway.usage.limits.arithmetic.record import DIGEST_BYTES, RECORD_BYTES, SLOTS, Record
+from gateway.usage.limits.arithmetic.record import DIGEST_BYTES, RECORD_BYTES, SLOTS, Record, slot_at
 from gateway.usage.limits.store.limit_store import MachineClock
 from gateway.usage.limits.store.range_lock import RangeLock
 from gateway.usage.limits.store.record_store import RecordStore
@@ -30,6 +30,7 @@ _WRITER_BYTES = 8
 HEADER_BYTES = RECORD_BYTES  # so no record lies across two pages: a write that is killed may end between pages
 _MUTEX = 0  # the byte whose lock keeps others off; those after it are of the slots
 _LOOK_SECONDS = 1.0  # between two looks at whether the file is still the one at its path
+_READ_BYTES = 256 * RECORD_BYTES
 _MOST_IN_MEMORY = 1000  # records
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -50,6 +51,7 @@ class SharedFile(RecordStore):
         self._identity: tuple[int, int] | None = None
         self._places: dict[bytes, int] = {}  # which record of the file is whose
         self._end = HEADER_BYTES  # of those that were looked at for that
+        self._begin_size = 0  # of the file, when it was opened
         self._records: dict[bytes, Record] = {}
         self._writer = b"nobody"  # what the header says where this process has written last
         self._is_writer = False
@@ -123,15 +125,18 @@ class SharedFile(RecordStore):
             create = 0 if self._only_looks else os.O_CREAT
             self._file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | create, 0o600)
             self._mutex = RangeLock(self._file, _MUTEX)
-            is_ready = False
+            is_open = False
             try:
                 self._mutex.acquire()
                 is_ready = self._begin()
                 self._mutex.release()
+                if is_ready:
+                    self._take_over()
+                is_open = is_ready
             finally:
-                if not is_ready:
+                if not is_open:
                     self.close()
-            if is_ready:
+            if is_open:
                 return
 
     def _begin(self) -> bool:
@@ -141,13 +146,14 @@ class SharedFile(RecordStore):
         if self._identity != _identity(self._path):
             return False
         header = os.pread(self._file, _HEADER.size, 0)
+        self._forget_records()
+        self._begin_size = seen.st_size
         if self._only_looks:
             self.slot = -1  # none
             return True
         if header and not _is_ours(header):
             self._set_aside()
             return False
-        self._forget_records()
         boot = _boot()
         if header != _HEADER.pack(_MAGIC, boot):
             self._for_each(self._begin_with_machine)
@@ -171,19 +177,44 @@ class SharedFile(RecordStore):
             record.clear_buckets()
 
     def _take_slot(self) -> None:
-        """Take the first that is free, and bury whoever had it before."""
+        """Take the first that is free."""
         slot = next((slot for slot in range(SLOTS) if RangeLock(self._file, 1 + slot).try_acquire()), None)
         if slot is None:
             raise OSError(f"{SLOTS} processes count in the file of limits already")
         self.slot = slot
         self._writer = (1 + slot).to_bytes(_WRITER_BYTES, "little")
         self._begin_to_write()
-        self._for_each(self._bury_predecessor)
 
-    def _bury_predecessor(self, record: Record) -> None:
-        moment, counts = self._now(), counting.of(record.measure)
-        counts.enter(record, moment)
-        counts.bury(record, moment, self.slot)
+    def _take_over(self) -> None:
+        """Learn whose the records are that were there, and bury whoever had the slot before.
+
+        Of very many it takes a while, for which the others are not kept off: a record stays where it is, and what is
+        held in a slot that is taken, nobody else changes.
+        """
+        held_at = slot_at(self.slot)
+        held = []
+        while data := os.pread(self._file, max(0, min(_READ_BYTES, self._begin_size - self._end)), self._end):
+            for at in range(0, len(data) - RECORD_BYTES + 1, RECORD_BYTES):
+                self._places[data[at : at + DIGEST_BYTES]] = self._end
+                if self.slot >= 0 and any(data[at + held_at : at + held_at + 8]):
+                    held.append(self._end)
+                self._end += RECORD_BYTES
+            if len(data) < RECORD_BYTES:
+                break
+        for place in held:
+            self._bury_predecessor(place)
+
+    def _bury_predecessor(self, place: int) -> None:
+        self._mutex.acquire()
+        try:
+            self._begin_to_write()
+            record = Record(bytearray(os.pread(self._file, RECORD_BYTES, place)))
+            moment, counts = self._now(), counting.of(record.measure)
+            counts.enter(record, moment)
+            counts.bury(record, moment, self.slot)
+            os.pwrite(self._file, record.packed(), place)
+        finally:
+            self._mutex.release()
 
     # --- records in the file
 

@@ -16,6 +16,7 @@ from gateway.usage.limits.store.fallback_store import FallbackStore
 from gateway.usage.limits.store.limit_file import look_into
 from gateway.usage.limits.store.limit_store import Claims, Exceeded, MachineClock, Taken
 from gateway.usage.limits.store.memory_store import MemoryStore
+from gateway.usage.limits.store.range_lock import RangeLock
 from gateway.usage.limits.store.shared_file import HEADER_BYTES, SharedFile
 from tests.unit.gateway.usage.limits.counting_process import CountingProcess
 from tests.unit.gateway.usage.limits.set_clock import SetClock, claim
@@ -225,3 +226,39 @@ def test_a_disk_that_fills_up_in_the_middle_leaves_nothing_held(path: Path, monk
     monkeypatch.setattr(store, "_retry_at", 0.0)
     assert isinstance(store.take(Claims(claims, None)), Taken)
     store.close()
+
+
+@pytest.mark.parametrize("only_looks", [False, True])
+def test_who_opens_a_file_of_many_records_keeps_nobody_off(
+    path: Path, monkeypatch: pytest.MonkeyPatch, only_looks: bool
+) -> None:
+    taken = claim(Measure.CONCURRENT_REQUESTS, 100)
+    with opened(path) as store:
+        for number in range(300):
+            found = store.take(Claims([taken._replace(digest=number.to_bytes(16, "big"))], None))
+            if number < 299 and isinstance(found, Taken):
+                store.settle(found, None, was_sent=True)
+    held, seen = [False], [0]
+    acquire, release, read = RangeLock.acquire, RangeLock.release, os.pread
+
+    def acquired(lock: RangeLock) -> None:
+        acquire(lock)
+        held[0] = True
+
+    def released(lock: RangeLock) -> None:
+        held[0] = False
+        release(lock)
+
+    def seen_read(file: int, size: int, at: int) -> bytes:
+        seen[0] += held[0]
+        return read(file, size, at)
+
+    monkeypatch.setattr(RangeLock, "acquire", acquired)
+    monkeypatch.setattr(RangeLock, "release", released)
+    monkeypatch.setattr(os, "pread", seen_read)
+    store = SharedFile(path, UTC, SetClock(), only_looks=only_looks)
+    [standing] = store.look([taken._replace(digest=(299).to_bytes(16, "big"))])
+    store.close()
+    monkeypatch.undo()
+    assert standing.used == 0  # its process is gone
+    assert seen[0] < 20
