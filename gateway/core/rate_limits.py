@@ -37,6 +37,7 @@ class RateLimit(NamedTuple):
     """At most `amount` of a measure for a subject: for each `deployment` that is named, or for all together (None).
 
     `subject` is the id of a key, a person or an account. With `is_shadow` it is counted and shown, not enforced.
+    `counts_as` is the first of the keys that were rotated to this one: it goes on where the limit of that stood.
     """
 
     id: str
@@ -46,6 +47,7 @@ class RateLimit(NamedTuple):
     amount: int
     deployment: str | None = None
     is_shadow: bool = False
+    counts_as: str | None = None
 
 
 class Allotment(Protocol):

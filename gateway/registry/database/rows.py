@@ -18,7 +18,7 @@ from gateway.core.endpoints import DEFAULT_GROUPS, EndpointGroup
 from gateway.core.rate_limits import Measure, RateLimit, SubjectKind
 from gateway.registry.base import Difference, Snapshot
 
-HEAD = "0006"  # the newest file in migrations/versions
+HEAD = "0007"  # the newest file in migrations/versions
 VERSION_TABLE = "gateway_schema"
 _PRIORITIES = {priority.value: priority for priority in Priority}
 TABLES = ("accounts", "keys", "deployments", "limits")  # that are read
@@ -72,6 +72,7 @@ def limit_of(row: DatabaseRow) -> RateLimit:
         row["amount"],
         row["deployment"] or None,
         bool(row["shadow"]),
+        row["counts_as"],
     )
 
 

@@ -20,7 +20,7 @@ _COLUMNS = {
     "deployments, endpoints, networks, created_by, priority, weight",
     "deployments": "id, account, upstream, upstream_key, status, connect, first_byte, silence, queue, connections, "
     "waiting, ping, ca_file, endpoints",
-    "limits": "id, subject_kind, subject, measure, amount, deployment, shadow",
+    "limits": "id, subject_kind, subject, measure, amount, deployment, shadow, counts_as",
 }
 _CONCERNED = "SELECT row_id FROM changes WHERE kind = ? AND revision > ?"
 # The answers of a file that can be read as it is. Its indexes are not looked through: that takes ten times as long.

@@ -111,6 +111,7 @@ limits = Table(
     Column("shadow", Boolean, nullable=False, default=False),
     Column("created_at", Moment, nullable=False),
     Column("version", Integer, nullable=False, default=1),
+    Column("counts_as", String(64)),  # the first of the keys that were rotated to this one
     UniqueConstraint("subject_kind", "subject", "deployment", "measure"),
 )
 

@@ -136,7 +136,7 @@ LIMITER = web.AppKey("limiter", RateLimiter)
 
 def claim_of(limit: RateLimit) -> CountedLimit:
     """By what it is counted: a limit of another amount goes on where it was."""
-    digest = _digest(limit.subject_kind, limit.subject, limit.deployment or "", limit.measure)
+    digest = _digest(limit.subject_kind, limit.counts_as or limit.subject, limit.deployment or "", limit.measure)
     counts, is_enforced = counting.of(limit.measure), not limit.is_shadow
     return CountedLimit(limit, digest, counts, limit.amount, is_enforced, is_enforced and not counts.is_under_way)
 

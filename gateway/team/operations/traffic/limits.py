@@ -96,6 +96,7 @@ async def add_limit(unit: UnitOfWork, limit: RateLimit) -> str:
         "amount": limit.amount,
         "shadow": limit.is_shadow,
         "created_at": unit.now,
+        "counts_as": limit.counts_as,
     }
     await unit.registry.insert(limits, row)
     return limit_id
@@ -109,10 +110,11 @@ async def drop_limits(unit: UnitOfWork, **columns: str) -> None:
 
 
 async def copy_limits(unit: UnitOfWork, key_id: str, successor: str) -> None:
-    """Limit a key's successor as the key is."""
+    """Limit a key's successor as the key is: who rotates a key gets nothing anew."""
     same = select(limits).where(limits.c.subject_kind == SubjectKind.KEY.value, limits.c.subject == key_id)
     for row in (await unit.connection.execute(same)).all():
-        await add_limit(unit, limit_of(row._mapping)._replace(subject=successor))
+        limit = limit_of(row._mapping)
+        await add_limit(unit, limit._replace(subject=successor, counts_as=limit.counts_as or key_id))
 
 
 def _reachable(unit: UnitOfWork) -> list[ColumnElement[bool]]:

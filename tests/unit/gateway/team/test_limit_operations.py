@@ -3,9 +3,11 @@
 from datetime import datetime
 
 import pytest
+from aiohttp import ClientSession
 
 from gateway.team.models.accounts import NewAccount
 from gateway.team.models.keys import NewKey
+from mockserver import MockLlamaServer
 from tests.harness.pages.team_pages import Team
 from tests.unit.gateway.team.admin_client import AdminClient, Reply
 
@@ -86,6 +88,29 @@ async def test_a_successor_is_limited_as_its_key_was(team: Team, admin: AdminCli
     await limit(admin, "key", key.id, 7)
     successor = (await admin.ask("POST", f"/keys/{key.id}/rotate")).json["id"]
     assert {(row["subject"], row["amount"]) for row in await listed(admin)} == {(key.id, 7), (successor, 7)}
+
+
+async def test_rotating_a_key_gives_nothing_anew(team: Team, admin: AdminClient) -> None:
+    key = await team.do("keys.create", asked=NewKey(account="acme", name="laptop"))
+    async with MockLlamaServer() as mock:
+        demo = {"id": "demo", "account": "acme", "upstream": mock.url, "status": "ready"}
+        await admin.ask("POST", "/deployments", demo)
+        await limit(admin, "key", key.id, 2)
+        await team.has_looked()
+        assert await asked_with(team, key.key) == 200
+        successor = (await admin.ask("POST", f"/keys/{key.id}/rotate")).json
+        newest = (await admin.ask("POST", f"/keys/{successor['id']}/rotate")).json
+        await team.has_looked()
+        texts = [key.key, successor["key"], newest["key"]]
+        assert await asked_with(team, texts[2]) == 200
+        assert [await asked_with(team, text) for text in texts] == [429, 429, 429]
+        assert {row["used"] for row in await listed(admin)} == {2}
+
+
+async def asked_with(team: Team, key: str) -> int:
+    headers = {"Authorization": f"Bearer {key}"}
+    async with ClientSession(headers=headers) as client, client.get(f"{team.url}/api/gguf/demo/v1/models") as answer:
+        return answer.status
 
 
 async def test_a_member_sees_what_limits_themselves_only(team: Team, admin: AdminClient) -> None:
