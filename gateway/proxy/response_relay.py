@@ -209,9 +209,13 @@ class ResponseRelay:
         self._finish(FINISHED)
 
     def _settle(self, allotment: Allotment, first: bytes, last: bytes) -> None:
-        """Of a whole answer, before its client has the end of it: it may ask another worker in the same moment."""
+        """Of a whole answer, before its client has the end of it: it may ask another worker in the same moment.
+
+        One that does not state its prompt is left to its completion.
+        """
         self.exchange.usage = usage = read_usage(first, last)
-        allotment.settle(0 if usage is None else usage.tokens_in + usage.tokens_out, was_sent=True)
+        if usage is None or usage.knows_prompt:
+            allotment.settle(0 if usage is None else usage.tokens_in + usage.tokens_out, was_sent=True)
 
     def _lacks_last_word(self, sent: Excerpt) -> bool:
         """Whether an open stream that is over, after this, is one that breaks off all the same.

@@ -38,38 +38,49 @@ class Completion:
         exchange.ended_at = monotonic()
         if exchange.reason == _UNREACHABLE:
             self._readiness.doubt(exchange.deployment or "")
-        passed = exchange.excerpt
-        if exchange.body is not None and exchange.usage is None:  # else it was settled with limits
-            exchange.usage = read_usage(*ends_of(exchange.body))
-        elif passed is not None:
-            exchange.usage = exchange.usage or read_usage(passed.first, passed.last())
-            if exchange.ending is not FINISHED and passed.has_events:
-                exchange.usage = with_counted(exchange.usage, passed)
-        exchange.body = exchange.excerpt = None  # the ledger keeps exchanges for up to a second
+        _read_usage(exchange)
         if exchange.place is not None:
             _settle_place(exchange, exchange.place)
+        if exchange.usage is not None and not exchange.usage.tokens_in:  # after that: how much was cached nobody knows
+            self._ledger.prompt_sizes.add_to(exchange)
         if exchange.allotment is not None:
-            _settle_limits(exchange, exchange.allotment)
-            exchange.allotment = None  # as the excerpt
+            self._settle_limits(exchange, exchange.allotment)
         if exchange.key is not None and exchange.deployment is not None:
             self._ledger.add(exchange)
         self._access.log(exchange, request, peer)
+
+    def _settle_limits(self, exchange: Exchange, allotment: Allotment) -> None:
+        """Where nobody knows its tokens, it took what such requests usually do."""
+        usage = exchange.usage
+        if usage is not None:
+            tokens = usage.tokens_in + usage.tokens_out if usage.knows_prompt else None
+        else:
+            tokens = None if _was_worked_on(exchange) else 0
+        allotment.settle(tokens, was_sent=exchange.sent_at is not None)
+        exchange.allotment = None  # as the excerpt
+        if not self._ledger.is_kept and exchange.ending is FINISHED:
+            self._ledger.prompt_sizes.learn((exchange,))
+
+
+def _read_usage(exchange: Exchange) -> None:
+    """Note what its answer states of tokens, and what is counted of one that broke off; and keep no more of it."""
+    passed = exchange.excerpt
+    if exchange.body is not None and exchange.usage is None:  # else it was settled with limits
+        exchange.usage = read_usage(*ends_of(exchange.body))
+    elif passed is not None:
+        exchange.usage = exchange.usage or read_usage(passed.first, passed.last())
+        if exchange.ending is not FINISHED and passed.has_events:
+            exchange.usage = with_counted(exchange.usage, passed)
+    exchange.body = exchange.excerpt = None  # the ledger keeps exchanges for up to a second
 
 
 def _settle_place(exchange: Exchange, place: TakenPlace) -> None:
     """Where nobody knows its tokens, it took what such requests usually do."""
     usage = exchange.usage
-    if usage is not None:
+    if usage is not None and usage.knows_prompt:
         place.settle(usage.tokens_in - usage.cached + usage.tokens_out)
     else:
         place.settle(None if exchange.first_byte_at is not None or _was_worked_on(exchange) else 0)
-
-
-def _settle_limits(exchange: Exchange, allotment: Allotment) -> None:
-    """Where nobody knows its tokens, it took what such requests usually do."""
-    usage = exchange.usage
-    tokens = usage.tokens_in + usage.tokens_out if usage is not None else None if _was_worked_on(exchange) else 0
-    allotment.settle(tokens, was_sent=exchange.sent_at is not None)
 
 
 def _was_worked_on(exchange: Exchange) -> bool:

@@ -30,6 +30,11 @@ class Usage:
     tokens_per_second: float | None = None
     counted: int = 0
 
+    @property
+    def knows_prompt(self) -> bool:
+        """Whether it is known what was read: whoever has written something has read something."""
+        return self.tokens_in > 0 or not self.tokens_out
+
 
 def read_usage(first: bytes, last: bytes) -> Usage | None:
     """The usage an answer states, from its first and last bytes; None if it states none.

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from gateway.config.document import SourceError
-from gateway.core.exchange import FINISHED, Exchange
+from gateway.core.exchange import Exchange
 from gateway.core.usage_sums import SUMS
 from gateway.telemetry import usage_counts
 from gateway.telemetry.usage_counts import UsageCounts
@@ -57,7 +57,7 @@ class Ledger:
     time) is not there yet. A batch whose writing failed is written
     again as it was, under its own id; what ends meanwhile is added up for the next. `merged` are the periods of which
     keys are told apart no longer, because too much waited to be written: their rows have no key, in the database too.
-    `counts` are told of each second once, whether the database takes it or not.
+    `counts` are told of each second once, whether the database takes it or not. `prompt_sizes` learn what is added.
     """
 
     def __init__(
@@ -81,15 +81,18 @@ class Ledger:
         self._failed: Batch | None = None
         self._periods: dict[AccountingPeriod, PeriodSums] = {}  # not written yet
         self._second: dict[AccountingPeriod, PeriodSums] = {}  # of the present second, which is in none of them yet
-        self._prompt_sizes = PromptSizes()
+        self.prompt_sizes = PromptSizes()
         self._ended: list[Exchange] = []  # and not added up yet
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether there is a database for it."""
+        return self._writer is not None
 
     def add(self, exchange: Exchange) -> None:
         """Add an exchange that is over. It has a key, a deployment and an endpoint."""
         if self._writer is not None:
             self._ended.append(exchange)
-            if exchange.ending is not FINISHED:
-                self._prompt_sizes.add_to(exchange)
             if len(self._ended) >= _MOST_KEPT:
                 self._add_up()
 
@@ -147,7 +150,7 @@ class Ledger:
             for at, exchanges in ((quarter - 1, ended[:turned]), (now, ended[turned:])):
                 if exchanges:
                     sums = self._second.setdefault(period_at(at, self._zone), PeriodSums())
-                    sums.add(exchanges, at, self._prompt_sizes)
+                    sums.add(exchanges, at, self.prompt_sizes)
 
     def _keep(self, period: AccountingPeriod, sums: PeriodSums) -> None:
         if self._counts is not None:

@@ -1,4 +1,8 @@
-"""How many tokens a request's bytes make, as learned of those that stated it: for those that broke off and did not."""
+"""How many tokens a request's bytes make, as learned of those that stated it: for those of which nobody did.
+
+A stream that broke off states nothing, mostly; nor does one of Anthropic's whose first token is the first part of an
+emoji: a llama-server leaves its `message_start` out.
+"""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -17,6 +21,7 @@ class PromptSizes:
     def learn(self, exchanges: Iterable[Exchange]) -> None:
         """Note exchanges of one deployment and endpoint that have stated their usage."""
         told = [(one, one.usage.tokens_in) for one in exchanges if one.usage is not None and not one.usage.counted]
+        told = [pair for pair in told if pair[1]]
         if not told:
             return
         place = told[0][0].deployment, told[0][0].endpoint
@@ -26,9 +31,9 @@ class PromptSizes:
         self._seen[place] = sizes[0] * share, sizes[1] * share
 
     def add_to(self, exchange: Exchange) -> None:
-        """Give an exchange whose written tokens were counted, and whose prompt is not known, a prompt by its bytes."""
+        """Give an exchange whose written tokens are known, and whose prompt is not, a prompt by its bytes."""
         usage = exchange.usage
-        if usage is None or not usage.counted or usage.tokens_in:
+        if usage is None or usage.tokens_in or not usage.tokens_out:
             return
         size, tokens = self._seen.get((exchange.deployment, exchange.endpoint), (0.0, 0.0))
         tokens_in = round(exchange.bytes_in * tokens / size) if size else 0

@@ -24,6 +24,9 @@ LIMITS = {
     "leaves-plain": "tokens_per_month: 1000",
     "leaves-chunks": "tokens_per_month: 1000",
     "is-cut": "tokens_per_month: 1000",
+    "unstated-cut": "tokens_per_month: 2000",
+    "unstated-emoji": "tokens_per_month: 2000",
+    "unstated-new": "tokens_per_month: 2000",
     "tokens": "tokens_per_day: 1000, tokens_per_minute: 5000",
 }
 _LENGTH = b"Content-Length: %d\r\n\r\n%b" % (len(scene.BODY), scene.BODY)

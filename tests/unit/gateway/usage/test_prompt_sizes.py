@@ -32,8 +32,14 @@ def test_nothing_is_guessed_where_nothing_is_known() -> None:
 def test_what_was_stated_stays() -> None:
     sizes = PromptSizes()
     sizes.learn([exchange(300, Usage(60, 9))])
-    for usage in (None, Usage(0, 7), Usage(5, 7, 2, counted=7)):
+    for usage in (None, Usage(0, 0), Usage(5, 7, 2, counted=7)):
         assert guessed(sizes, exchange(200, usage)) == usage
+
+
+def test_who_states_no_prompt_is_given_one_and_teaches_nothing() -> None:
+    sizes = PromptSizes()
+    sizes.learn([exchange(300, Usage(60, 9)), exchange(900, Usage(0, 9))])
+    assert guessed(sizes, exchange(200, Usage(0, 7))) == Usage(40, 7, counted=40)
 
 
 def test_what_was_counted_teaches_nothing() -> None:
