@@ -20,6 +20,7 @@ from gateway.core.errors import Refusal
 from gateway.server.handlers import dashboard
 from gateway.server.handlers.viewer_base import reached_url
 from gateway.server.pages.assets import assets_version
+from gateway.server.refusal_response import REFUSER
 from gateway.server.team.browser_session import (
     require_own_origin,
     session_limits,
@@ -75,14 +76,14 @@ def page(handler: PageHandler) -> WebHandler:
     What a GET shows is looked at over one connection.
     """
 
+    @open_page
     @functools.wraps(handler)
     async def answer(request: web.Request) -> web.StreamResponse:
         if request.method not in {hdrs.METH_GET, hdrs.METH_HEAD} or session_text(request) is None:
             return await _for_viewer(handler, request)
-        with _database_in_use():
-            async with (await request.app[TEAM].database()).view() as seen:
-                request[_SEEN] = seen
-                return await _for_viewer(handler, request)
+        async with (await request.app[TEAM].database()).view() as seen:
+            request[_SEEN] = seen
+            return await _for_viewer(handler, request)
 
     return answer
 
@@ -90,6 +91,7 @@ def page(handler: PageHandler) -> WebHandler:
 def long_page(handler: PageHandler) -> WebHandler:
     """As `page`, for what is sent for as long as its reader likes: it looks at the database again and again."""
 
+    @open_page
     @functools.wraps(handler)
     async def answer(request: web.Request) -> web.StreamResponse:
         return await _for_viewer(handler, request)
@@ -97,26 +99,49 @@ def long_page(handler: PageHandler) -> WebHandler:
     return answer
 
 
+def open_page(handler: WebHandler) -> WebHandler:
+    """Make a handler of one that answers anybody. A database that fails is a 503, and why is in the log."""
+
+    @functools.wraps(handler)
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            with _database_in_use():
+                return await handler(request)
+        except Refusal as refusal:
+            if "text/html" not in request.headers.get(hdrs.ACCEPT, ""):  # a script of ours, or a program: it has JSON
+                raise
+            return _refused(request, refusal)
+
+    return answer
+
+
 async def _for_viewer(handler: PageHandler, request: web.Request) -> web.StreamResponse:
     require_own_origin(request)
-    with _database_in_use():
-        actor = await viewer_of(request)
-        if actor is None:
-            return redirect(request, f"/sign-in?next={quote(request.rel_url.path)}")
-        try:
-            return await handler(request, actor)
-        except OperationError as error:
-            return not_done(request, error, actor)
+    actor = await viewer_of(request)
+    if actor is None:
+        return redirect(request, f"/sign-in?next={quote(request.rel_url.path)}")
+    try:
+        return await handler(request, actor)
+    except OperationError as error:
+        return not_done(request, error, actor)
 
 
 @contextmanager
 def _database_in_use() -> Iterator[None]:
-    """Answer 503 if it fails, and say why in the log."""
     try:
         yield
     except SourceError as error:
         log.error("a page cannot use the database: %s", " | ".join(error.lines))
         raise Refusal(team_errors.DATABASE_FAILS) from error
+
+
+def _refused(request: web.Request, refusal: Refusal) -> web.Response:
+    """The refusal as a page, for who has followed a link or sent a form without our script."""
+    answer = request.app[REFUSER].refuse(request, refusal)
+    shown = rendered(request, "refused.html", status=refusal.row.status, message=refusal.message)
+    answer.headers.update(shown.headers)
+    answer.body = shown.body
+    return answer
 
 
 async def database_of(request: web.Request) -> TeamDatabase:

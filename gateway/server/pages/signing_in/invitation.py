@@ -5,13 +5,14 @@ from aiohttp import web
 from gateway.core import errors
 from gateway.core.errors import Refusal
 from gateway.server.handlers.operator_access import is_from_here
-from gateway.server.pages.layout import HOME, not_done, redirect, rendered
+from gateway.server.pages.layout import HOME, not_done, open_page, redirect, rendered
 from gateway.server.team.browser_session import keep_session, require_own_origin, session_limits, way_of
 from gateway.server.team.team_database import SIGN_IN, TEAM
 from gateway.team.operation_error import Denied, Invalid, OperationError
 from gateway.team.signing_in.sign_in import accept_invitation, follow_sign_in_link, who_chooses
 
 
+@open_page
 async def form(request: web.Request) -> web.Response:
     """Choose a password; or be signed in, by a link that was made for this, from this machine only."""
     database, secret = await request.app[TEAM].database(), request.match_info["secret"]
@@ -29,6 +30,7 @@ async def form(request: web.Request) -> web.Response:
     return answer
 
 
+@open_page
 async def accept(request: web.Request) -> web.Response:
     """Take the link with the password that was chosen."""
     require_own_origin(request)

@@ -9,7 +9,7 @@ from gateway.config.document import SourceError
 from gateway.core import team_errors
 from gateway.core.errors import Refusal
 from gateway.server.handlers.viewer_base import pages_url
-from gateway.server.pages.layout import HEADERS, own_path, redirect, rendered
+from gateway.server.pages.layout import HEADERS, open_page, own_path, redirect, rendered
 from gateway.server.team.browser_session import (
     attempt_text,
     forget_attempt,
@@ -33,6 +33,7 @@ _LONGEST_INVITATION = 64
 _SIGN_OUT_PATIENCE = 3.0  # seconds for a provider that is to be asked first where one signs out
 
 
+@open_page
 async def begin(request: web.Request) -> web.Response:
     """Send the browser to the provider, with an attempt that it keeps."""
     provider = await request.app[SIGN_IN].provider()
@@ -47,6 +48,7 @@ async def begin(request: web.Request) -> web.Response:
     return answer
 
 
+@open_page
 async def callback(request: web.Request) -> web.Response:
     """Take the provider's answer, and begin a session for whom it vouches for; or say why not, and what to do."""
     try:

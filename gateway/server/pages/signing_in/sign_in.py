@@ -4,7 +4,7 @@ from aiohttp import web
 
 from gateway.core.errors import Refusal
 from gateway.core.team_errors import NO_DATABASE
-from gateway.server.pages.layout import not_done, own_path, page, redirect, rendered, viewer_of
+from gateway.server.pages.layout import not_done, open_page, own_path, page, redirect, rendered, viewer_of
 from gateway.server.pages.signing_in.oidc import sign_out_there
 from gateway.server.team.browser_session import forget_session, keep_session, require_own_origin, session_limits, way_of
 from gateway.server.team.team_database import SIGN_IN, TEAM
@@ -16,6 +16,7 @@ from gateway.team.signing_in.sign_in import sign_in
 from gateway.team.signing_in.sign_in_throttle import TooSoon
 
 
+@open_page
 async def form(request: web.Request) -> web.Response:
     """The form; who is signed in goes on to where they wanted."""
     wanted = own_path(request.query.get("next"))
@@ -26,6 +27,7 @@ async def form(request: web.Request) -> web.Response:
     return rendered(request, "sign_in.html", wanted=wanted, name="", problem="")
 
 
+@open_page
 async def submit(request: web.Request) -> web.Response:
     """Sign in, or say why not."""
     require_own_origin(request)

@@ -19,10 +19,27 @@ document.addEventListener("htmx:afterSettle", (event) => {
   (document.getElementById("made") ?? document.getElementById("main")).focus({ preventScroll: true });
 });
 
-// Where the gateway cannot be reached, what was written stays on the page, and the page says so.
-document.addEventListener("htmx:sendError", () => lost(true));
-document.addEventListener("htmx:afterOnLoad", () => lost(false));
+// What was written stays on the page where the gateway cannot be reached, or refuses in JSON, and the page says so.
+const UNREACHABLE = "The gateway cannot be reached.";
+document.addEventListener("htmx:sendError", () => tellNotDone(UNREACHABLE));
+document.addEventListener("htmx:beforeRequest", () => (document.getElementById("lost").hidden = true));
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { xhr } = event.detail;
+  if (!xhr.getResponseHeader("Content-Type")?.startsWith("application/json")) return;
+  event.detail.shouldSwap = false;
+  tellNotDone(refusalIn(xhr.responseText));
+});
 
-function lost(is) {
-  document.getElementById("lost").hidden = !is;
+function refusalIn(text) {
+  try {
+    return JSON.parse(text).error.message;
+  } catch {
+    return UNREACHABLE;
+  }
+}
+
+function tellNotDone(why) {
+  const line = document.getElementById("lost");
+  line.textContent = `${why} Nothing that you have written is lost; try again in a moment.`;
+  line.hidden = false;
 }

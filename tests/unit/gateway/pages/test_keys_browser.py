@@ -12,6 +12,7 @@ from gateway.team.models.keys import NewKey
 from tests.harness.pages.axe import photograph, violations
 from tests.harness.pages.chromium import require_chromium, running_chromium
 from tests.harness.pages.team_pages import is_wider_than_its_window, team_serving, window
+from tests.unit.gateway.pages.test_refused_pages import locked
 
 require_chromium("the team's pages")
 
@@ -81,3 +82,17 @@ async def test_without_a_script_a_key_is_revoked_all_the_same(browser: Browser, 
             await page.locator(f"#revoke-{key.id}").get_by_role("button", name="Revoke", exact=True).click()
             await expect(page.locator("td .state-revoked, .state-revoked").first).to_be_visible()
         assert (await team.do("keys.get", key.id)).state == "revoked"
+
+
+async def test_what_is_typed_stays_while_the_database_is_locked(browser: Browser, tmp_path: Path) -> None:
+    async with team_serving(tmp_path, "acme") as team, window(browser, team, await team.person("ada"), "/keys") as page:
+        name = page.get_by_role("textbox", name="Name", exact=True)
+        await name.fill("laptop")
+        with locked(tmp_path):
+            await name.press("Enter")
+            await expect(page.locator("#lost")).to_contain_text("The database cannot be used right now")
+            await photograph(page, "keys-locked")
+        await expect(name).to_have_value("laptop")
+        await name.press("Enter")
+        await expect(page.locator("#made .secret code").first).to_contain_text("gw_")
+        await expect(page.locator("#lost")).to_be_hidden()

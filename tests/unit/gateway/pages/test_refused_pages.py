@@ -1,0 +1,56 @@
+"""What a browser is shown where there is no page: the database fails, or there is none."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from aiohttp import ClientSession
+
+from gateway.team.models.people import NewInvitation
+from tests.harness.pages.status_pages import serving
+from tests.harness.pages.team_pages import team_serving
+from tests.unit.gateway.pages.page_reading import browsing
+
+HTML = "text/html,application/xhtml+xml,*/*;q=0.8"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """The database of this folder, which somebody else writes to and does not let go."""
+    with closing(sqlite3.connect(folder / "gateway.db", isolation_level=None)) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        yield
+        database.execute("ROLLBACK")
+
+
+async def test_who_signs_in_while_the_database_is_locked_is_told(tmp_path: Path) -> None:
+    async with team_serving(tmp_path) as team, browsing(team) as stranger:
+        made = await team.do("invitations.create", asked=NewInvitation(name="ada"))
+        link = "/invitations/" + made.url.rpartition("/")[2]
+        with locked(tmp_path):
+            for path, fields in (("/sign-in", {"name": "ada"}), (link, {})):
+                answer = await stranger.post(path, password="correct horse battery", **fields)
+                assert answer.status == 503
+                assert "The database cannot be used right now" in answer.text
+        assert (await stranger.post(link, password="correct horse battery")).status == 303
+
+
+async def test_a_database_that_is_gone_is_told_on_a_page(tmp_path: Path) -> None:
+    async with team_serving(tmp_path) as team, browsing(team, await team.person("ada")) as ada:
+        (tmp_path / "gateway.db").rename(tmp_path / "elsewhere.db")
+        for path in ("/keys", "/people", "/sign-in", "/invitations/gwi_none"):
+            async with ada.raw(path, Accept=HTML) as answer:
+                assert (answer.status, answer.content_type) == (503, "text/html")
+                assert "form-action 'self'" in answer.headers["Content-Security-Policy"]
+                assert "The database cannot be used right now" in await answer.text()
+            async with ada.raw(path, Accept="*/*") as answer:
+                assert (answer.status, answer.content_type) == (503, "application/json")
+
+
+async def test_with_a_yaml_file_each_page_says_why_it_is_not_there() -> None:
+    async with serving() as gateway, ClientSession(gateway.url) as client:
+        for path in ("/deployments", "/keys", "/sign-in", "/invitations/gwi_none"):
+            async with client.get(path, headers={"Accept": HTML}) as answer:
+                assert (answer.status, answer.content_type) == (409, "text/html")
+                assert "from a YAML file, which only its editor changes" in await answer.text()
