@@ -32,7 +32,8 @@ async def begin_attempt(connection: AsyncConnection, name: str, address: str | N
     for kind, subject in _subjects(name, address).items():
         row = (await connection.execute(select(failed_sign_ins).where(failed_sign_ins.c.subject == subject))).first()
         if row is not None and row.failures >= _FREE[kind]:
-            pause = min(_LONGEST, 2.0 ** (row.failures - _FREE[kind]))
+            doublings = min(row.failures - _FREE[kind], _LONGEST)  # of days of guessing: 2.0 to that power is no float
+            pause = min(_LONGEST, 2.0**doublings)
             wait = max(wait, pause - (now - row.last_at).total_seconds())
     if wait > 0:
         raise TooSoon(int(wait) + 1)

@@ -157,6 +157,16 @@ async def test_guessing_is_slowed_by_name_and_by_address_and_that_ends(team: Tea
     assert (await sign_in(stranger, "bob")).status == 303
 
 
+async def test_guesses_for_days_on_end_shut_nobody_out(team: Team, stranger: AdminClient) -> None:
+    await with_password(team, "ada")
+    await sign_in(stranger, "ada", "not the password")
+    async with team.database.begin() as connection:
+        await connection.execute(update(failed_sign_ins).values(failures=5000))
+    assert (await sign_in(stranger, "ada")).status == 429
+    await long_ago(team, timedelta(seconds=61))
+    assert (await sign_in(stranger, "ada")).status == 303
+
+
 async def test_who_signs_in_often_is_not_slowed(team: Team, stranger: AdminClient) -> None:
     await with_password(team, "ada")
     assert {(await sign_in(stranger, "ada")).status for _ in range(22)} == {303}
