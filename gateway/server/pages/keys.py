@@ -27,6 +27,7 @@ _BLANK: dict[str, object] = {
     "account": "",
     "name": "",
     "networks": "",
+    "lifetime": "",
     "deployments": (),
     "endpoints": (),
     "priority": Priority.INTERACTIVE.value,
@@ -186,7 +187,8 @@ def _narrowed(request: web.Request) -> str:
 
 def _new_key(form: MultiDictProxy[Any]) -> NewKey:
     """The key that the form asks for. Raises Invalid."""
-    given, days = _given(form), text_of(form, "lifetime")
+    given = _given(form)
+    days = str(given["lifetime"])
     end = datetime.now(UTC) + timedelta(days=int(days)) if days.isdecimal() and len(days) < 5 else None
     values = {"account": given["account"], "name": given["name"], "expires_at": end, **_limits(given), **_turns(given)}
     return read_form(NewKey, values)
@@ -219,7 +221,7 @@ def _end(key: Key, given: dict[str, object]) -> datetime | None:
 
 def _given(form: MultiDictProxy[Any]) -> dict[str, object]:
     plain: dict[str, object] = {
-        name: text_of(form, name) for name in ("account", "name", "networks", "priority", "weight")
+        name: text_of(form, name) for name in ("account", "name", "networks", "lifetime", "priority", "weight")
     }
     return plain | {name: tuple(map(str, form.getall(name, ()))) for name in ("deployments", "endpoints")}
 

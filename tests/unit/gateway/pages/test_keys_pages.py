@@ -43,6 +43,15 @@ async def test_every_limit_of_a_key_is_changed_and_taken_away(tmp_path: Path) ->
         assert (now.deployments, now.endpoints, now.networks, now.expires_at) == (None, None, None, None)
 
 
+async def test_a_form_with_a_mistake_keeps_all_that_was_chosen(tmp_path: Path) -> None:
+    async with team_serving(tmp_path, "acme") as team, browsing(team, await team.person("ada")) as ada:
+        chosen = {"account": "acme", "networks": "10.0.0.0/8", "lifetime": "30", "priority": "batch"}
+        again = (await ada.post("/keys", name="x" * 65, **chosen)).text
+        assert '<option value="30" selected>in 30 days' in again
+        assert "<option selected>batch" in again
+        assert 'value="10.0.0.0/8"' in again
+
+
 async def test_how_a_key_waits_in_line_is_changed_and_a_weight_by_admins_alone(tmp_path: Path) -> None:
     async with team_serving(tmp_path, "acme") as team:
         async with browsing(team, await team.person("ada")) as ada:
