@@ -1,4 +1,4 @@
-"""A model's errors in sentences for the person who wrote the file. Pure: no I/O.
+"""A model's errors in sentences for the person who wrote the file, the request or the form. Pure: no I/O.
 
 No sentence quotes the value: a misplaced value may be a key.
 """
@@ -15,8 +15,12 @@ from gateway.config.document import Document, Path
 
 _SENTENCES = {
     "missing": "is required",
-    "string_type": "must be text; put it in quotes",
+    "string_type": "must be text",
     "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_pattern_mismatch": "must match {pattern}",
+    "too_short": "must not be empty",
+    "too_long": "must have at most {max_length} items",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "int_type": "must be a whole number",
@@ -31,10 +35,14 @@ _SENTENCES = {
     "less_than_equal": "must be at most {le}",
     "literal_error": "must be one of {expected}",
     "enum": "must be one of {expected}",
+    "tuple_type": "must be a list",
+    **dict.fromkeys(("dict_type", "model_type", "dataclass_type"), "must be an object"),
+}
+# What is said in other words to whoever wrote a YAML file.
+_IN_YAML = {
+    "string_type": "must be text; put it in quotes",
     "tuple_type": "must be a list, with lines like `- ...`",
-    "dict_type": "must be a mapping, with lines like `name: ...`",
-    "model_type": "must be a mapping, with lines like `name: ...`",
-    "dataclass_type": "must be a mapping, with lines like `name: ...`",
+    **dict.fromkeys(("dict_type", "model_type", "dataclass_type"), "must be a mapping, with lines like `name: ...`"),
 }
 
 
@@ -50,33 +58,54 @@ def suggested(name: str, known: Iterable[str], least: float = 0.6) -> str:
 
 def add_field_errors(document: Document, error: ValidationError, model: type) -> None:
     """Note every error of a failed validation in the document, at its field's line."""
-    for path, sentence in sentences(error, model):
-        document.add_error(path, sentence)
+    for path, detail in _details(error):
+        document.add_error(path, _sentence_in_yaml(detail, path, model))
 
 
 def sentences(error: ValidationError, model: type) -> Iterator[tuple[Path, str]]:
-    """Every error of a failed validation: the field's path, and what is wrong with it."""
-    for detail in error.errors(include_url=False, include_input=True):
-        path = tuple(part for part in detail["loc"] if part != "[key]")
+    """Every error of a failed validation, for who sent a request or a form: the field's path, and what is wrong."""
+    for path, detail in _details(error):
         yield path, _sentence(detail, path, model)
+
+
+def _details(error: ValidationError) -> Iterator[tuple[Path, ErrorDetails]]:
+    found = error.errors(include_url=False, include_input=True)
+    within = {detail["loc"][:end] for detail in found for end in range(len(detail["loc"]))}
+    for detail in found:
+        if detail["type"] == "too_short" and detail["loc"] in within:  # its items are wrong, and said to be
+            continue
+        yield tuple(part for part in detail["loc"] if part != "[key]"), detail
 
 
 def _sentence(detail: ErrorDetails, path: Path, model: type) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
-    if kind in {"extra_forbidden", "unexpected_keyword_argument"}:
-        return _unknown(path, model)
+    if _is_unknown(detail):
+        return _unknown(path, model, "field")
     if kind == "value_error":
         return str(context["error"])
     if kind != "missing" and detail["input"] is None:
-        return "is empty; give it a value or leave the line out"
+        return "must not be null"
     return _SENTENCES.get(kind, "is not valid").format_map(context)
 
 
-def _unknown(path: Path, model: type) -> str:
+def _sentence_in_yaml(detail: ErrorDetails, path: Path, model: type) -> str:
+    kind = detail["type"]
+    if _is_unknown(detail):
+        return _unknown(path, model, "setting")
+    if kind not in {"missing", "value_error"} and detail["input"] is None:
+        return "is empty; give it a value or leave the line out"
+    return _IN_YAML.get(kind) or _sentence(detail, path, model)
+
+
+def _is_unknown(detail: ErrorDetails) -> bool:
+    return detail["type"] in {"extra_forbidden", "unexpected_keyword_argument"}
+
+
+def _unknown(path: Path, model: type, thing: str) -> str:
     name, known = str(path[-1]), list(_settings_of(_model_at(path[:-1], model)))
-    if ":" in name:
+    if ":" in name and thing == "setting":
         return "unknown setting; is a space missing after a colon?"
-    return "unknown setting" + (suggested(name, known) or f"; valid settings: {', '.join(known)}")
+    return f"unknown {thing}" + (suggested(name, known) or f"; valid {thing}s: {', '.join(known)}")
 
 
 def _model_at(path: Path, model: type) -> type:

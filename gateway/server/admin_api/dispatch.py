@@ -21,7 +21,7 @@ from gateway.server.admission import REGISTRY
 from gateway.server.team.team_database import TEAM
 from gateway.team.idempotency import Repeatable, perform_once
 from gateway.team.operation_error import OperationError
-from gateway.team.operations.operation import Call, Operation, perform
+from gateway.team.operations.operation import Call, Operation, perform, require_permission
 from gateway.team.operations.table import OPERATIONS
 
 log = logging.getLogger("gateway.team")
@@ -54,6 +54,7 @@ async def answer(request: web.Request, path: str) -> web.StreamResponse:
 async def _perform(
     request: web.Request, caller: Caller, operation: Operation, ids: tuple[str, ...]
 ) -> web.StreamResponse:
+    require_permission(caller.actor, operation)  # what is wrong with a body is told to those who may send it
     database = await request.app[TEAM].database()
     body = await request.read() if request.can_read_body else b""
     asked: BaseModel | None = read_request(request, operation, body)

@@ -42,7 +42,7 @@ async def create_invitation(unit: UnitOfWork, new: NewInvitation) -> CreatedInvi
             name=new.name,
             email=new.email,
             role=new.role.value,
-            accounts=",".join(new.accounts),
+            accounts=",".join(dict.fromkeys(new.accounts)),
             created_at=unit.now,
             expires_at=unit.now + LIFETIME,
         )

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from tests.harness.pages.team_pages import Team, team_serving
-from tests.unit.gateway.team.admin_client import AdminClient, Reply, admin_client
+from tests.unit.gateway.team.admin_client import AdminClient, Reply, a_token, admin_client
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 _ERRORS = {"error", "errors"}
@@ -143,6 +143,45 @@ async def test_a_field_of_another_type_is_refused(admin: AdminClient, field: dic
     reply = await admin.ask("PATCH", f"/keys/{key['id']}", field)
     assert (reply.status, reply.json["errors"][0]["field"]) == (422, next(iter(field)))
     assert (await admin.ask("GET", f"/keys/{key['id']}")).json["version"] == key["version"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("name", 1, "must be text"),
+        ("name", None, "must not be null"),
+        ("deployments", "demo", "must be a list"),
+        ("deployments", [], "must not be empty"),
+        (
+            "networks",
+            ["10.0.0.0/99"],
+            "is neither an address nor a network like 10.0.0.0/8, with no bit beyond its prefix",
+        ),
+        ("network", "::1", "unknown field; did you mean `networks`?"),
+    ],
+)
+async def test_a_mistake_is_told_once_in_words_of_json(
+    admin: AdminClient, field: str, value: object, said: str
+) -> None:
+    reply = await admin.ask("POST", "/keys", {"account": "acme", "name": "told", field: value})
+    assert [one["message"] for one in reply.json["errors"]] == [said]
+    limits = await admin.ask(
+        "POST", "/deployments", {"id": "a", "account": "acme", "upstream": "http://a", "limits": 1}
+    )
+    assert limits.json["errors"] == [{"field": "limits", "message": "must be an object"}]
+
+
+async def test_a_missing_scope_is_told_before_a_mistake(admin: AdminClient, team: Team) -> None:
+    reader = admin.by_token(await a_token(team, "keys:read"))
+    for body in (b"{", b"{}", b'{"bogus": 1}'):
+        reply = await reader.ask("POST", "/keys", body)
+        assert reply.status == 403
+        assert 'error="insufficient_scope", scope="keys:write"' in reply.headers["WWW-Authenticate"]
+
+
+async def test_an_account_named_twice_is_one_of_an_invitation(admin: AdminClient) -> None:
+    reply = await admin.ask("POST", "/invitations", {"name": "twice", "accounts": ["beta", "acme", "beta"]})
+    assert reply.json["accounts"] == ["beta", "acme"]
 
 
 @pytest.mark.parametrize("grace", [True, "60", "PT1H", 1.5, -1, 1e300, 10**30])
