@@ -129,6 +129,7 @@ class DeploymentLine:
         self._prospects: dict[int, asyncio.Future[Outlook | None]] = {}  # that are asked for
         self._is_closed = False
         self._looked_at = 0.0
+        self._looked: asyncio.Future[None] | None = None  # done once `outlooks` are of that time
         self.places = 0
         self.most = 0  # requests that may have a place or wait for one
 
@@ -197,14 +198,16 @@ class DeploymentLine:
         if ticket_number in self._waiting:
             self.tell("front", ticket_number)
 
-    def look(self) -> None:
-        """Have `outlooks` brought up to date: at once, or soon where the arbiter is elsewhere."""
+    async def look(self) -> None:
+        """Have `outlooks` brought up to date; or not, where the arbiter is elsewhere and does not say in time."""
         now = monotonic()
         if not self._waiting:
             self.outlooks = {}
-        elif now - self._looked_at > _LOOK_SECONDS:
-            self._looked_at = now
+            return
+        if self._looked is None or now - self._looked_at > _LOOK_SECONDS:
+            self._looked, self._looked_at = asyncio.get_running_loop().create_future(), now
             self.tell("look")
+        await asyncio.wait((self._looked,), timeout=_ANSWER_SECONDS)
 
     async def prospect(self, claimant: Claimant) -> Outlook | None:
         """What a request could expect now that does not come to wait: in the line of all processes.
@@ -286,6 +289,8 @@ class DeploymentLine:
 
     def _hear_outlooks(self, found: list[Any]) -> None:
         self.outlooks = {number: Outlook(position, wait) for number, position, wait in found}
+        if self._looked is not None and not self._looked.done():
+            self._looked.set_result(None)
 
     def _end_wait(self, number: int) -> Ticket | None:
         ticket = self._waiting.pop(number, None)

@@ -1,5 +1,6 @@
 """The requests that this process carries, as rows; and how to end one of them, or to move it in line, by its id."""
 
+import asyncio
 from collections.abc import Iterator
 from time import monotonic
 
@@ -22,11 +23,17 @@ class ExchangesUnderWay:
         self._pools = pools
         self._number = number
 
+    async def look(self) -> None:
+        """Find out what those who wait can expect."""
+        lines = [pool.line for pool in self._pools.known().values() if pool.line.waiting]
+        await asyncio.gather(*(line.look() for line in lines))
+
     def rows(self) -> list[CarriedExchange]:
-        """All of them, in no order. Nothing of them is counted as it passes: a row is made when somebody looks."""
+        """All of them, in no order, as they were when `look` was last called.
+
+        Nothing of them is counted as it passes: a row is made when somebody looks.
+        """
         now = monotonic()
-        for pool in self._pools.known().values():
-            pool.line.look()
         return [self._row(one, now) for one in self._carried()]
 
     def end(self, exchange_id: str) -> bool:

@@ -65,8 +65,10 @@ class NoticeBoards:
 
     async def carried(self) -> Carried:
         """What all workers carry now."""
+        others = await self._others()
+        await self._own.look()
         exchanges, connections, refused, silent = self._own.rows(), self._connections(), [*self._refused], 0
-        for board in await self._others():
+        for board in others:
             if board is None:
                 silent += 1
                 continue
@@ -111,6 +113,8 @@ class NoticeBoards:
                 for exchange_id in board["to_move"]:
                     self._own.move_to_front(exchange_id)
             is_asked = any(board["asked_until"] > monotonic() for board in boards)
+            if is_asked:
+                await self._own.look()
             if is_asked or self._waits_since() != self._has_told:
                 self._publish()
             await asyncio.sleep(_LOOK_SECONDS)

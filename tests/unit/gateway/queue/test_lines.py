@@ -155,6 +155,25 @@ async def test_who_does_not_come_to_wait_is_told_of_the_line_of_all(workers: Wor
         assert told.wait == pytest.approx(20.0, abs=0.1)
 
 
+async def test_who_looks_the_first_time_sees_the_line_of_an_arbiter_elsewhere() -> None:
+    hears = list[Hear]()
+
+    def later(hear: Hear, message: Message) -> None:
+        asyncio.get_running_loop().call_soon(hear, message)
+
+    def connect(hear: Hear) -> Hear:
+        hears.append(hear)
+        return partial(later, partial(arbiter.hear, 0))
+
+    arbiter = Arbiter(1, lambda _, message: later(hears[0], message))
+    line = Lines(connect).of(replace(DEPLOYMENT, limits=Limits(connections=1, waiting=5)))
+    await ask(line, SOMEBODY)
+    for _ in range(2):
+        ask(line, SOMEBODY)
+    await line.look()
+    assert [outlook.position for outlook in line.outlooks.values()] == [1, 2]
+
+
 async def test_who_hears_nothing_of_the_arbiter_is_told_nothing_of_the_line(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
