@@ -16,6 +16,13 @@ NOT_PERMITTED = error_row("not_permitted", 403, "permission_error", "{detail}", 
 FOREIGN_PAGE = error_row(
     "foreign_page", 403, "permission_error", "This change was asked for by a page of another site.", NO_RETRY
 )
+NOT_A_FORM = error_row(
+    "not_a_form",
+    400,
+    "invalid_request_error",
+    "The form cannot be read: it is not what its Content-Type says.",
+    NO_RETRY,
+)
 NO_SUCH_THING = error_row("no_such_thing", 404, "not_found_error", "{detail}", NO_RETRY)
 NO_DATABASE = error_row(
     "no_database",
@@ -41,6 +48,7 @@ TEAM: tuple[ErrorRow, ...] = (
     BAD_TOKEN,
     NOT_PERMITTED,
     FOREIGN_PAGE,
+    NOT_A_FORM,
     NO_SUCH_THING,
     NO_DATABASE,
     CONFLICT,

@@ -100,11 +100,16 @@ def long_page(handler: PageHandler) -> WebHandler:
 
 
 def open_page(handler: WebHandler) -> WebHandler:
-    """Make a handler of one that answers anybody. A database that fails is a 503, and why is in the log."""
+    """Make a handler of one that answers anybody, and whose form can be read, if it is sent one of our pages' own.
+
+    A database that fails is a 503, and why is in the log.
+    """
 
     @functools.wraps(handler)
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
+            require_own_origin(request)
+            await _read_form(request)
             with _database_in_use():
                 return await handler(request)
         except Refusal as refusal:
@@ -116,7 +121,6 @@ def open_page(handler: WebHandler) -> WebHandler:
 
 
 async def _for_viewer(handler: PageHandler, request: web.Request) -> web.StreamResponse:
-    require_own_origin(request)
     actor = await viewer_of(request)
     if actor is None:
         return redirect(request, f"/sign-in?next={quote(request.rel_url.path)}")
@@ -124,6 +128,14 @@ async def _for_viewer(handler: PageHandler, request: web.Request) -> web.StreamR
         return await handler(request, actor)
     except OperationError as error:
         return not_done(request, error, actor)
+
+
+async def _read_form(request: web.Request) -> None:
+    """Read it, for whoever asks for it later. Raises Refusal where the bytes are none."""
+    try:
+        await request.post()
+    except (ValueError, LookupError):  # what they are not, and an encoding or a boundary that is not there
+        raise Refusal(team_errors.NOT_A_FORM) from None
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from gateway.core import errors
 from gateway.core.errors import Refusal
 from gateway.server.handlers.operator_access import is_from_here
 from gateway.server.pages.layout import HOME, not_done, open_page, redirect, rendered
-from gateway.server.team.browser_session import keep_session, require_own_origin, session_limits, way_of
+from gateway.server.team.browser_session import keep_session, session_limits, way_of
 from gateway.server.team.team_database import SIGN_IN, TEAM
 from gateway.team.operation_error import Denied, Invalid, OperationError
 from gateway.team.signing_in.sign_in import accept_invitation, follow_sign_in_link, who_chooses
@@ -33,7 +33,6 @@ async def form(request: web.Request) -> web.Response:
 @open_page
 async def accept(request: web.Request) -> web.Response:
     """Take the link with the password that was chosen."""
-    require_own_origin(request)
     if not request.app[SIGN_IN].settings.password:
         return not_done(request, Denied("Nobody signs in with a password here: use the provider's button."), None)
     database, secret = await request.app[TEAM].database(), request.match_info["secret"]

@@ -6,7 +6,7 @@ from gateway.core.errors import Refusal
 from gateway.core.team_errors import NO_DATABASE
 from gateway.server.pages.layout import not_done, open_page, own_path, page, redirect, rendered, viewer_of
 from gateway.server.pages.signing_in.oidc import sign_out_there
-from gateway.server.team.browser_session import forget_session, keep_session, require_own_origin, session_limits, way_of
+from gateway.server.team.browser_session import forget_session, keep_session, session_limits, way_of
 from gateway.server.team.team_database import SIGN_IN, TEAM
 from gateway.team.actor import Actor
 from gateway.team.operation_error import Denied
@@ -30,7 +30,6 @@ async def form(request: web.Request) -> web.Response:
 @open_page
 async def submit(request: web.Request) -> web.Response:
     """Sign in, or say why not."""
-    require_own_origin(request)
     given = await request.post()
     name, password, wanted = (str(given.get(field, "")) for field in ("name", "password", "next"))
     if not request.app[SIGN_IN].settings.password:

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import pytest
 from aiohttp import ClientSession
 
 from gateway.team.models.people import NewInvitation
 from tests.harness.pages.status_pages import serving
-from tests.harness.pages.team_pages import team_serving
+from tests.harness.pages.team_pages import COOKIE, team_serving
 from tests.unit.gateway.pages.page_reading import browsing
 
 HTML = "text/html,application/xhtml+xml,*/*;q=0.8"
@@ -46,6 +47,25 @@ async def test_a_database_that_is_gone_is_told_on_a_page(tmp_path: Path) -> None
                 assert "The database cannot be used right now" in await answer.text()
             async with ada.raw(path, Accept="*/*") as answer:
                 assert (answer.status, answer.content_type) == (503, "application/json")
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/x-www-form-urlencoded", b"name=\xff"),
+        ("application/x-www-form-urlencoded; charset=none", b"name=a"),
+        ("multipart/form-data", b""),
+        ("multipart/form-data; boundary=x", b"--x\r\n\r\na\r\n--x--"),
+    ],
+)
+async def test_what_only_says_that_it_is_a_form_is_refused(tmp_path: Path, kind: str, body: bytes) -> None:
+    async with team_serving(tmp_path) as team, ClientSession(team.url) as client:
+        cookie = f"{COOKIE}={await team.person('ada')}"
+        for path in ("/sign-in", "/invitations/gwi_none", "/keys", "/people"):
+            headers = {"Content-Type": kind, "Accept": HTML, "Origin": team.url, "Cookie": cookie}
+            async with client.post(path, data=body, headers=headers) as answer:
+                assert (answer.status, answer.content_type) == (400, "text/html")
+                assert "The form cannot be read" in await answer.text()
 
 
 async def test_with_a_yaml_file_each_page_says_why_it_is_not_there() -> None:
