@@ -39,8 +39,9 @@ server:
 database: sqlite+aiosqlite:///gateway.db
 """
 _WARM = 20  # requests before the first that counts: what is kept after them is kept
-_REQUESTS = 128  # of a load: twice as many as are counted, and written to the log, at once
-_ROUNDS = 9  # of each load, by turns: what runs beside the requests falls on any of them, or on none
+# Of a load: as many as the ledger adds up at once, and a multiple of those that are counted, and written to the log.
+_REQUESTS = 256
+_ROUNDS = 5  # of each load, by turns: what runs beside the requests falls on any of them, or on none
 
 
 def key_counts() -> dict[str, int]:
