@@ -1,12 +1,13 @@
 """Stored usage, read and added up: by time, by whom, of what; each sum with its cost."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import AsyncGenerator, Collection, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Label, Table, case, func, select
+from sqlalchemy import ColumnElement, Label, Select, Table, case, func, select
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -92,22 +93,44 @@ async def most_used(
 
 
 async def add_up(
-    connection: AsyncConnection, table: Table, within: Iterable[ColumnElement[bool]], prices: Prices, wanted: Wanted
+    connection: AsyncConnection,
+    table: Table,
+    within: Iterable[ColumnElement[bool]],
+    prices: Prices,
+    wanted: Wanted,
+    *,
+    most: int,
 ) -> tuple[dict[Apart, Added], Added]:
-    """What is told apart of the stored rows within these conditions, and the total of all."""
+    """What is told apart of the stored rows within these conditions, and the total of all.
+
+    Of hours or days only so many, the first, that there are more than `most` rows: a million that nobody is shown would
+    take a gigabyte, and seconds in which nobody else is served.
+    """
+    conditions = tuple(within)
     by = wanted.selected(table)
     names = [one.name for one in by] + ["deployment", "ending"]
     told = [*by, table.c.deployment, table.c.ending]
-    summed = select(*told, *(func.sum(table.c[name]).label(name) for name in SUMS)).where(*within).group_by(*names)
+    summed = select(*told, *(func.sum(table.c[name]).label(name) for name in SUMS)).where(*conditions).group_by(*names)
     added: defaultdict[Apart, Added] = defaultdict(Added)
-    total = Added()
-    async with connection.stream(summed) as result:
+    total, time = Added(), None
+    async with aclosing(_streamed(connection, summed.order_by("by_time") if wanted.time else summed)) as rows:
+        async for row in rows:
+            apart, cost = wanted.apart(row), _cost(row, prices)
+            if len(added) > most and apart.time != time:
+                break
+            time = apart.time
+            for one in (added[apart], total):
+                one.add(row, cost)
+        else:
+            return dict(added), total
+    return dict(added), (await add_up(connection, table, conditions, prices, Wanted(""), most=most))[1]
+
+
+async def _streamed(connection: AsyncConnection, query: Select[Any]) -> AsyncGenerator[RowMapping]:
+    async with connection.stream(query) as result:
         async for portion in result.mappings().partitions(_AT_ONCE):
             for row in portion:
-                cost = _cost(row, prices)
-                for one in (added[wanted.apart(row)], total):
-                    one.add(row, cost)
-    return dict(added), total
+                yield row
 
 
 def _cost(stored: RowMapping, prices: Prices) -> float | None:

@@ -49,7 +49,7 @@ async def get_usage(unit: UnitOfWork, query: UsageQuery) -> UsageReport:
     if subject and query.top is not None:
         only = await most_used(unit.connection, table, within, subject, query.top)
     wanted = Wanted(time, subject, _COLUMNS.get(subject, ()), only)
-    added, total = await add_up(unit.connection, table, within, unit.server.usage.prices, wanted)
+    added, total = await add_up(unit.connection, table, within, unit.server.usage.prices, wanted, most=_MOST_ROWS)
     # In a thread, as all that grows with the number of keys: requests are served meanwhile.
     ordered = await asyncio.to_thread(_in_order, added)
     shown = ordered[:_MOST_ROWS]
