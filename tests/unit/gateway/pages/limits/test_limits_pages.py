@@ -27,6 +27,7 @@ async def test_a_limit_is_set_shadowed_enforced_and_removed(tmp_path: Path) -> N
         shown = (await ada.get(done.location)).text
         assert "Set. It is in force within a second." in shown
         assert "100,000 tokens a day" in shown
+        assert 'high="90000" optimum="0"' in shown  # from there on, the bar is green no longer
         assert await limits(team) == [("account", "tokens_per_day", 100_000, False)]
         await ada.post("/limits", **(asked | {"amount": "5", "shadow": "yes"}))
         assert await limits(team) == [("account", "tokens_per_day", 5, True)]
