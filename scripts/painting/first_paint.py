@@ -3,6 +3,10 @@
 Each page is opened by a new browser profile (cold) and again by the same (warm), by turns. Times are Chromium's own
 (Navigation Timing, Paint Timing), in milliseconds from the beginning of the navigation. An empty page of a bare server
 says how much of that is Chromium's and the machine's.
+
+All are opened in a tab that shows another site, as people open them. From there Chromium changes to another renderer
+process for any page, and the empty page pays for it as well. From a blank tab it would change for ours alone, for their
+`Cross-Origin-Opener-Policy`: that counted some 50 ms more, which were not the page's.
 """
 
 import asyncio
@@ -59,11 +63,12 @@ _SEEN = """() => new Promise((resolve) => {
 
 @dataclass(frozen=True)
 class Site:
-    """A gateway that serves its pages, the session of an admin, and a server of an empty page."""
+    """A gateway that serves its pages, the session of an admin, and an empty page, under two names: so of two sites."""
 
     url: str
     session: str
     empty: str
+    elsewhere: str
 
     def addresses(self) -> dict[str, str]:
         """What is opened, by what it is called."""
@@ -105,7 +110,8 @@ def serving() -> Iterator[Site]:
         process = Process((_GATEWAY, "serve", "--config", str(config)), folder / "log")
         try:
             port = process.wait_for(r"serving on http://127\.0\.0\.1:(\d+)", within=60)
-            yield Site(f"http://127.0.0.1:{port}", session, f"http://127.0.0.1:{bare.server_port}/")
+            empty, elsewhere = (f"http://{name}:{bare.server_port}/" for name in ("127.0.0.1", "localhost"))
+            yield Site(f"http://127.0.0.1:{port}", session, empty, elsewhere)
         finally:
             process.stop()
             bare.shutdown()
@@ -124,9 +130,11 @@ async def _fill(place: Path) -> str:
             return await begin_session(unit.connection, "per_1", Way(Face.PAGE), SessionLimits())
 
 
-def look(context: BrowserContext, url: str) -> dict[str, float]:
-    """Open a page in a new tab: what was seen of it."""
+def look(context: BrowserContext, url: str, elsewhere: str) -> dict[str, float]:
+    """Open a page in a new tab that shows another site: what was seen of it."""
     page = context.new_page()
+    page.goto(elsewhere)
+    page.evaluate(_SEEN)
     page.goto(url)
     seen: dict[str, float] = page.evaluate(_SEEN)
     page.close()
@@ -148,8 +156,8 @@ def measured(browser: Browser, site: Site, times: int) -> dict[str, dict[str, li
     for _ in range(times):
         for name, seen in found.items():
             context = context_of(browser, site, name)
-            seen["cold"].append(look(context, addresses[name]))
-            seen["warm"].append(look(context, addresses[name]))
+            seen["cold"].append(look(context, addresses[name], site.elsewhere))
+            seen["warm"].append(look(context, addresses[name], site.elsewhere))
             context.close()
     return found
 
