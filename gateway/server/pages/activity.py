@@ -6,12 +6,15 @@ from typing import Any
 from aiohttp import web
 
 from gateway.server.activity.notice_boards import BOARDS
-from gateway.server.pages.layout import base_path, is_by_itself, may, page, redirect, rendered
+from gateway.server.pages.layout import base_path, is_by_itself, may, page, redirect, rendered, template
 from gateway.server.pages.live_part import live_part
 from gateway.server.pages.operations import do
 from gateway.team.actor import Actor
 from gateway.team.operation_error import Conflict, NotFound
 from gateway.team.roles import Reach
+
+_ACTIVITY_LIVE = template("activity_live.html")
+_ACTIVITY = template("activity.html")
 
 
 @page
@@ -20,8 +23,8 @@ async def overview(request: web.Request, actor: Actor) -> web.StreamResponse:
     live = await _live(request, actor)
     if is_by_itself(request):
         reach = None if actor.reach("activity.list") is Reach.EVERYTHING else actor.accounts
-        return live_part(request, "activity_live.html", (actor.role, reach, base_path(request)), **live)
-    return rendered(request, "activity.html", actor, **live)
+        return live_part(request, _ACTIVITY_LIVE, (actor.role, reach, base_path(request)), **live)
+    return rendered(request, _ACTIVITY, actor, **live)
 
 
 @page

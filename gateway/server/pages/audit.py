@@ -7,12 +7,14 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from gateway.server.pages.layout import HEADERS, long_page, page, rendered
+from gateway.server.pages.layout import HEADERS, long_page, page, rendered, template
 from gateway.server.pages.operations import do, read_form
 from gateway.team.actor import Actor
 from gateway.team.models.audit import AuditQuery, AuditRow
 from gateway.team.models.common import Page
 from gateway.team.operations.table import OPERATIONS
+
+_AUDIT = template("audit.html")
 
 _FILTERS = ("actor", "action", "target")
 _ON_A_PAGE, _IN_A_CHUNK = 50, 500  # rows
@@ -44,7 +46,7 @@ async def overview(request: web.Request, actor: Actor) -> web.Response:
     actions = {name for name, operation in OPERATIONS.items() if not operation.is_read}
     return rendered(
         request,
-        "audit.html",
+        _AUDIT,
         actor,
         entries=[Entry(row, list(_differences(row.before, row.after))) for row in found.items],
         next_cursor=found.next_cursor,

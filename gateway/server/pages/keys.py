@@ -14,7 +14,7 @@ from gateway.core.rate_limits import SubjectKind
 from gateway.server.admission import REGISTRY
 from gateway.server.handlers.dashboard import PAGE
 from gateway.server.handlers.viewer_base import base_url_of
-from gateway.server.pages.layout import may, page, redirect, rendered, shown_at
+from gateway.server.pages.layout import may, page, redirect, rendered, shown_at, template
 from gateway.server.pages.limits import limits_on
 from gateway.server.pages.operations import do, read_form, text_of, version_of, words_of
 from gateway.team.actor import Actor
@@ -22,6 +22,9 @@ from gateway.team.models.common import Page, PageQuery
 from gateway.team.models.keys import CreatedKey, Key, KeyChange, KeyQuery, KeyRevocation, KeyState, NewKey
 from gateway.team.models.people import Person, PersonQuery
 from gateway.team.operation_error import Conflict, FieldError, Invalid, NotFound, OperationError, Stale
+
+_KEYS = template("keys.html")
+_KEY = template("key.html")
 
 _BLANK: dict[str, object] = {
     "account": "",
@@ -111,7 +114,7 @@ async def _overview(
     mine = {account.id for account in accounts.items}
     answer = rendered(
         request,
-        "keys.html",
+        _KEYS,
         actor,
         status=status,
         keys=found.items,
@@ -146,7 +149,7 @@ async def _one(
     stored = _stored(key)
     answer = rendered(
         request,
-        "key.html",
+        _KEY,
         actor,
         status=200 if error is None else 422 if isinstance(error, Invalid) else 409,
         key=key,

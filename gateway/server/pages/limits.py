@@ -9,7 +9,7 @@ from aiohttp import web
 
 from gateway.core.rate_limits import Measure, SubjectKind
 from gateway.server.admission import REGISTRY
-from gateway.server.pages.layout import may, page, redirect, rendered, shown_at
+from gateway.server.pages.layout import may, page, redirect, rendered, shown_at, template
 from gateway.server.pages.operations import do, read_form, text_of, version_of, words_of
 from gateway.team.actor import Actor
 from gateway.team.models.accounts import Account, AccountChange
@@ -18,6 +18,8 @@ from gateway.team.models.keys import KeyQuery, KeyState
 from gateway.team.models.limits import Limit, LimitChange, LimitQuery, NewLimit
 from gateway.team.models.people import PersonQuery
 from gateway.team.operation_error import Conflict, Invalid, NotFound, OperationError
+
+_LIMITS = template("limits.html")
 
 _BLANK = {"on": "", "measure": Measure.REQUESTS_PER_MINUTE.value, "amount": "", "deployment": "", "shadow": ""}
 _DONE = {
@@ -97,7 +99,7 @@ async def _overview(
     accounts = await _accounts(request, actor)
     answer = rendered(
         request,
-        "limits.html",
+        _LIMITS,
         actor,
         status=422 if unshared or isinstance(error, Invalid) else 200 if error is None else 409,
         limits=found.items,

@@ -7,6 +7,7 @@ from collections.abc import Hashable
 from hashlib import sha256
 from typing import NamedTuple
 
+import jinja2
 from aiohttp import hdrs, web
 
 from gateway.server.pages.layout import HEADERS, drawn
@@ -23,9 +24,9 @@ class _Drawn(NamedTuple):
 _KEPT: dict[Hashable, _Drawn] = {}
 
 
-def live_part(request: web.Request, template: str, seen_by: Hashable, **values: object) -> web.Response:
+def live_part(request: web.Request, part: jinja2.Template, seen_by: Hashable, **values: object) -> web.Response:
     """The part alone; 304 where the page has it. `seen_by` is what else the drawing depends on: who may see what."""
-    found = _kept(template, seen_by, values)
+    found = _kept(part, seen_by, values)
     headers = {**HEADERS, hdrs.ETAG: found.etag, hdrs.CACHE_CONTROL: "no-store"}
     if request.headers.get(hdrs.IF_NONE_MATCH) == found.etag:
         return web.Response(status=304, headers=headers)
@@ -33,11 +34,11 @@ def live_part(request: web.Request, template: str, seen_by: Hashable, **values: 
     return web.Response(body=body, content_type="text/html", charset="utf-8", headers=headers)
 
 
-def _kept(template: str, seen_by: Hashable, values: dict[str, object]) -> _Drawn:
-    key = template, seen_by
+def _kept(part: jinja2.Template, seen_by: Hashable, values: dict[str, object]) -> _Drawn:
+    key = part, seen_by
     known = _KEPT.pop(key, None)
     if known is None or known.values != values:
-        html = drawn(template, **values)
+        html = drawn(part, **values)
         known = _Drawn(values, html, f'"{sha256(html.encode("utf-8", "replace")).hexdigest()[:20]}"')
     _KEPT[key] = known
     if len(_KEPT) > _MOST_KEPT:

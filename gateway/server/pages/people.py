@@ -6,7 +6,7 @@ from aiohttp import web
 from multidict import MultiDictProxy
 
 from gateway.core.rate_limits import SubjectKind
-from gateway.server.pages.layout import page, redirect, rendered, shown_at
+from gateway.server.pages.layout import page, redirect, rendered, shown_at, template
 from gateway.server.pages.limits import limits_on
 from gateway.server.pages.operations import do, read_form, text_of, version_of, words_of
 from gateway.server.team.team_database import SIGN_IN
@@ -15,6 +15,9 @@ from gateway.team.models.common import Page, PageQuery
 from gateway.team.models.people import CreatedInvitation, NewInvitation, PasswordLink, Person, PersonChange, PersonQuery
 from gateway.team.operation_error import Conflict, Invalid, NotFound, OperationError, Stale
 from gateway.team.roles import Role
+
+_PEOPLE = template("people.html")
+_PERSON = template("person.html")
 
 _ALL = PageQuery(limit=1000)
 _BLANK: dict[str, object] = {"name": "", "email": "", "role": Role.MEMBER.value, "accounts": ()}
@@ -104,7 +107,7 @@ async def _overview(
     invitations = await do(request, actor, "invitations.list", asked=_ALL)
     answer = rendered(
         request,
-        "people.html",
+        _PEOPLE,
         actor,
         status=201 if made is not None else 422 if error is not None else 200,
         people=found.items,
@@ -136,7 +139,7 @@ async def _one(
     stored = _stored(person)
     answer = rendered(
         request,
-        "person.html",
+        _PERSON,
         actor,
         status=201 if link is not None else 422 if isinstance(error, Invalid) else 409 if error is not None else 200,
         person=person,

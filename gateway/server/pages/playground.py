@@ -13,11 +13,13 @@ from gateway.server.admission import REGISTRY
 from gateway.server.handlers.dashboard import PAGE
 from gateway.server.handlers.preflight import CORS
 from gateway.server.handlers.viewer_base import base_url_of, reached_url
-from gateway.server.pages.layout import HEADERS, POLICY, base_path, page, rendered
+from gateway.server.pages.layout import HEADERS, POLICY, base_path, page, rendered, template
 from gateway.server.pages.operations import do, read_form, text_of
 from gateway.team.actor import Actor
 from gateway.team.models.playground import NewPlaygroundKey, PlaygroundKey
 from gateway.team.operation_error import OperationError
+
+_PLAYGROUND = template("playground.html")
 
 _IN_FORCE_SECONDS = 2.0  # within which a new key opens the relay of this process
 
@@ -42,7 +44,7 @@ async def overview(request: web.Request, actor: Actor) -> web.Response:
     own, theirs = _origin(here), _origin(relay)
     answer = rendered(
         request,
-        "playground.html",
+        _PLAYGROUND,
         actor,
         choices=_choices(request, actor),
         chosen=request.query.get("deployment", ""),

@@ -139,3 +139,14 @@ async def window(
 async def is_wider_than_its_window(page: "Page") -> bool:
     """Whether somebody would have to scroll sideways."""
     return bool(await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+
+
+async def has_shifted(page: "Page") -> float:
+    """How much of what was drawn has moved since (Layout Instability): 0 is nothing."""
+    script = """new Promise(tell => {
+        let sum = 0;
+        const watch = new PerformanceObserver(seen => { for (const one of seen.getEntries()) sum += one.value; });
+        watch.observe({type: "layout-shift", buffered: true});
+        requestAnimationFrame(() => requestAnimationFrame(() => tell(sum)));
+    })"""
+    return float(await page.evaluate(script))

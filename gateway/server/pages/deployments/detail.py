@@ -11,7 +11,7 @@ from gateway.server.handlers.dashboard_view import rows
 from gateway.server.pages.deployments import form as fields
 from gateway.server.pages.deployments.cards import card_of, glance
 from gateway.server.pages.deployments.tool_settings import settings_for
-from gateway.server.pages.layout import base_path, is_by_itself, may, page, redirect, rendered
+from gateway.server.pages.layout import base_path, is_by_itself, may, page, redirect, rendered, template
 from gateway.server.pages.live_part import live_part
 from gateway.server.pages.operations import do, version_of
 from gateway.team.actor import Actor
@@ -19,6 +19,9 @@ from gateway.team.models.activity import Activity, ActivityQuery
 from gateway.team.models.common import Page, PageQuery
 from gateway.team.models.deployments import Deployment
 from gateway.team.operation_error import Invalid, OperationError, Stale
+
+_DEPLOYMENT_LIVE = template("deployment_live.html")
+_DEPLOYMENT = template("deployment.html")
 
 _MOST_IN_LINE = 10  # that are shown
 _MOST_REFUSALS = 10  # that are shown, each with its neighbours that are like it
@@ -35,7 +38,7 @@ async def show(request: web.Request, actor: Actor) -> web.StreamResponse:
     live = await _live(request, actor, one)
     if is_by_itself(request):
         is_admins = may(actor, "deployments.change")
-        return live_part(request, "deployment_live.html", (one.id, is_admins, request.host, base_path(request)), **live)
+        return live_part(request, _DEPLOYMENT_LIVE, (one.id, is_admins, request.host, base_path(request)), **live)
     return await _page(request, actor, one, live)
 
 
@@ -71,7 +74,7 @@ async def _page(
     accounts = await do(request, actor, "accounts.list", asked=PageQuery(limit=1000))
     return rendered(
         request,
-        "deployment.html",
+        _DEPLOYMENT,
         actor,
         status=status,
         **live,

@@ -9,7 +9,7 @@ from aiohttp import web
 from gateway.core.endpoints import EndpointGroup
 from gateway.server.pages.deployments import form as fields
 from gateway.server.pages.deployments.cards import card_of, glance
-from gateway.server.pages.layout import base_path, is_by_itself, may, own_path, page, redirect, rendered
+from gateway.server.pages.layout import base_path, is_by_itself, may, own_path, page, redirect, rendered, template
 from gateway.server.pages.live_part import live_part
 from gateway.server.pages.operations import do, version_of
 from gateway.team.actor import Actor
@@ -18,6 +18,9 @@ from gateway.team.models.common import Page, PageQuery
 from gateway.team.models.deployments import Deployment, DeploymentQuery
 from gateway.team.operation_error import Invalid, NotFound, OperationError
 from gateway.team.roles import Reach
+
+_DEPLOYMENTS_LIVE = template("deployments_live.html")
+_DEPLOYMENTS = template("deployments.html")
 
 _AT_ONCE = 60  # cards on a page
 
@@ -64,13 +67,13 @@ async def _overview(
     asked = _asked(request)
     live = await _live(request, actor, asked)
     if is_by_itself(request):
-        return live_part(request, "deployments_live.html", _seen_by(request, actor, asked), **live)
+        return live_part(request, _DEPLOYMENTS_LIVE, _seen_by(request, actor, asked), **live)
     accounts = await _accounts(request, actor)
 
     def draw() -> web.Response:
         return rendered(
             request,
-            "deployments.html",
+            _DEPLOYMENTS,
             actor,
             status=status,
             **live,

@@ -5,11 +5,13 @@ from aiohttp import web
 from gateway.core import errors
 from gateway.core.errors import Refusal
 from gateway.server.handlers.operator_access import is_from_here
-from gateway.server.pages.layout import HOME, not_done, open_page, redirect, rendered
+from gateway.server.pages.layout import HOME, not_done, open_page, redirect, rendered, template
 from gateway.server.team.browser_session import keep_session, session_limits, way_of
 from gateway.server.team.team_database import SIGN_IN, TEAM
 from gateway.team.operation_error import Denied, Invalid, OperationError
 from gateway.team.signing_in.sign_in import accept_invitation, follow_sign_in_link, who_chooses
+
+_INVITATION = template("invitation.html")
 
 
 @open_page
@@ -19,7 +21,7 @@ async def form(request: web.Request) -> web.Response:
     try:
         chooser = await who_chooses(database, secret)
         if chooser is not None:
-            return rendered(request, "invitation.html", chooser=chooser, secret=secret, problem="")
+            return rendered(request, _INVITATION, chooser=chooser, secret=secret, problem="")
         if request.method == "HEAD" or not is_from_here(request.remote):
             raise Refusal(errors.NO_SUCH_PATH, cause="a link that signs in by itself works on this machine only")
         text = await follow_sign_in_link(database, secret, way_of(request), session_limits(request))
@@ -41,7 +43,7 @@ async def accept(request: web.Request) -> web.Response:
         chooser = await who_chooses(database, secret)
         text = await accept_invitation(database, secret, password, way_of(request), session_limits(request))
     except Invalid as error:
-        return rendered(request, "invitation.html", status=422, chooser=chooser, secret=secret, problem=error.message)
+        return rendered(request, _INVITATION, status=422, chooser=chooser, secret=secret, problem=error.message)
     except OperationError as error:
         return not_done(request, error, None)
     answer = redirect(request, HOME)

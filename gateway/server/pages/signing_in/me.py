@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from gateway.core.secret_text import digest_of
-from gateway.server.pages.layout import may, page, redirect, rendered, shown_at
+from gateway.server.pages.layout import may, page, redirect, rendered, shown_at, template
 from gateway.server.pages.limits import limits_on
 from gateway.server.pages.operations import do
 from gateway.server.team.browser_session import keep_session, session_limits, session_text
@@ -15,6 +15,8 @@ from gateway.team.operation_error import Denied, FieldError, Invalid, OperationE
 from gateway.team.operations.people import session_id
 from gateway.team.signing_in.sign_in import change_password as change_own_password
 from gateway.team.signing_in.sign_in_throttle import TooSoon
+
+_ME = template("me.html")
 
 _PATH = "/me"
 
@@ -49,7 +51,7 @@ async def _overview(request: web.Request, actor: Actor, error: OperationError | 
     sessions = await do(request, actor, "people.sessions", actor.id, asked=PageQuery(limit=100))
     answer = rendered(
         request,
-        "me.html",
+        _ME,
         actor,
         status=200 if error is None else 429 if isinstance(error, TooSoon) else 422,
         person=person,

@@ -9,7 +9,7 @@ from gateway.config.document import SourceError
 from gateway.core import team_errors
 from gateway.core.errors import Refusal
 from gateway.server.handlers.viewer_base import pages_url
-from gateway.server.pages.layout import HEADERS, open_page, own_path, redirect, rendered
+from gateway.server.pages.layout import HEADERS, open_page, own_path, redirect, rendered, template
 from gateway.server.team.browser_session import (
     attempt_text,
     forget_attempt,
@@ -27,6 +27,9 @@ from gateway.team.signing_in.oidc.identity import identity_of
 from gateway.team.signing_in.oidc.oidc_error import NobodyKnown, OidcError, ProviderFails
 from gateway.team.signing_in.oidc.people import sign_in
 from gateway.team.signing_in.sign_in_throttle import TooSoon, begin_attempt, note_success, take_back
+
+_SIGNED_OUT = template("signed_out.html")
+_NOT_SIGNED_IN = template("not_signed_in.html")
 
 log = logging.getLogger("gateway.team")
 _LONGEST_INVITATION = 64
@@ -103,7 +106,7 @@ async def sign_out_there(request: web.Request) -> web.Response | None:
         return None
     if url is None:
         return None
-    answer = rendered(request, "signed_out.html", url=url, label=settings.label)
+    answer = rendered(request, _SIGNED_OUT, url=url, label=settings.label)
     # Not a redirect: the policy's form-action forbids one from a form of ours to another site.
     answer.headers.update({"Refresh": f"0; url={url}", "HX-Redirect": url})
     return answer
@@ -119,7 +122,7 @@ def _refused(request: web.Request, error: OperationError) -> web.Response:
         log.log(level, "a sign-in by OpenID Connect came to nothing: %s", error.cause)
     status = 503 if isinstance(error, ProviderFails) else 429 if isinstance(error, TooSoon) else 403
     title = "Nothing here for you yet" if isinstance(error, NobodyKnown) else "Not signed in"
-    answer = rendered(request, "not_signed_in.html", status=status, title=title, message=error.message)
+    answer = rendered(request, _NOT_SIGNED_IN, status=status, title=title, message=error.message)
     if isinstance(error, TooSoon):
         answer.headers["Retry-After"] = str(error.seconds)
     return answer

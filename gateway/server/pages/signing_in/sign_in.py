@@ -4,7 +4,7 @@ from aiohttp import web
 
 from gateway.core.errors import Refusal
 from gateway.core.team_errors import NO_DATABASE
-from gateway.server.pages.layout import not_done, open_page, own_path, page, redirect, rendered, viewer_of
+from gateway.server.pages.layout import not_done, open_page, own_path, page, redirect, rendered, template, viewer_of
 from gateway.server.pages.signing_in.oidc import sign_out_there
 from gateway.server.team.browser_session import forget_session, keep_session, session_limits, way_of
 from gateway.server.team.team_database import SIGN_IN, TEAM
@@ -15,6 +15,8 @@ from gateway.team.operations.table import OPERATIONS
 from gateway.team.signing_in.sign_in import sign_in
 from gateway.team.signing_in.sign_in_throttle import TooSoon
 
+_SIGN_IN = template("sign_in.html")
+
 
 @open_page
 async def form(request: web.Request) -> web.Response:
@@ -24,7 +26,7 @@ async def form(request: web.Request) -> web.Response:
         raise Refusal(NO_DATABASE)
     if await viewer_of(request) is not None:
         return redirect(request, wanted)
-    return rendered(request, "sign_in.html", wanted=wanted, name="", problem="")
+    return rendered(request, _SIGN_IN, wanted=wanted, name="", problem="")
 
 
 @open_page
@@ -40,7 +42,7 @@ async def submit(request: web.Request) -> web.Response:
     except (Denied, TooSoon) as error:
         status = 429 if isinstance(error, TooSoon) else 401
         shown = {"wanted": own_path(wanted), "name": name, "problem": error.message}
-        answer = rendered(request, "sign_in.html", None, status=status, **shown)
+        answer = rendered(request, _SIGN_IN, None, status=status, **shown)
         if isinstance(error, TooSoon):
             answer.headers["Retry-After"] = str(error.seconds)
         return answer

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 from markupsafe import Markup
 
-from gateway.server.pages.layout import HEADERS, base_path, is_by_itself, page, partly, rendered
+from gateway.server.pages.layout import HEADERS, base_path, is_by_itself, page, partly, rendered, template
 from gateway.server.pages.live_part import live_part
 from gateway.server.pages.operations import do
 from gateway.server.pages.usage.choices import SPANS, SUBJECTS, Choices
@@ -22,6 +22,10 @@ from gateway.team.models.usage import Latency, LatencyReport, UsageReport
 from gateway.team.roles import Reach
 from gateway.team.usage_csv import as_csv
 
+_USAGE_CHARTS = template("usage_charts.html")
+_USAGE_LIVE = template("usage_live.html")
+_USAGE = template("usage.html")
+
 _MOST_DEPLOYMENTS = 1000  # to choose from
 _EVERY = 15  # seconds, after which the page asks for its live part: to draw charts that are new takes 0.2 s of CPU
 
@@ -31,14 +35,14 @@ async def overview(request: web.Request, actor: Actor) -> web.Response:
     """The page, whose charts it then asks for; with `charts=drawn`, at once. Its live part has all of them anew."""
     chosen = _chosen(request)
     if request.query.get("part") == "charts":
-        return partly("usage_charts.html", chosen=chosen, charts=await _charts(request, actor, chosen))
+        return partly(_USAGE_CHARTS, chosen=chosen, charts=await _charts(request, actor, chosen))
     live = await _live(request, actor, chosen)
     if is_by_itself(request):
         reach = None if live["sees_all"] else (actor.id, actor.accounts)
-        return live_part(request, "usage_live.html", (reach, base_path(request), chosen.as_query()), **live)
+        return live_part(request, _USAGE_LIVE, (reach, base_path(request), chosen.as_query()), **live)
     known = await do(request, actor, "deployments.list", asked=DeploymentQuery(limit=_MOST_DEPLOYMENTS))
     deployments = [one.id for one in known.items]
-    return rendered(request, "usage.html", actor, spans=SPANS, every=_EVERY, deployments=deployments, **live)
+    return rendered(request, _USAGE, actor, spans=SPANS, every=_EVERY, deployments=deployments, **live)
 
 
 async def _live(request: web.Request, actor: Actor, chosen: Choices) -> dict[str, Any]:

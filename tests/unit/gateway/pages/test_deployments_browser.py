@@ -14,7 +14,7 @@ from gateway.team.models.keys import NewKey
 from mockserver import MockLlamaServer
 from tests.harness.pages.axe import photograph, violations
 from tests.harness.pages.chromium import require_chromium, running_chromium
-from tests.harness.pages.team_pages import Team, is_wider_than_its_window, team_serving, window
+from tests.harness.pages.team_pages import Team, has_shifted, is_wider_than_its_window, team_serving, window
 from tests.unit.gateway.activity.streams import key_for, streaming
 
 require_chromium("the team's pages")
@@ -41,17 +41,6 @@ async def refuse(team: Team, key: str) -> None:
     async with ClientSession(team.url, headers={"Authorization": f"Bearer {key}"}) as client:
         for _ in range(3):
             assert (await client.get("/api/gguf/resting/v1/models")).status == 503
-
-
-async def has_shifted(page: Page) -> float:
-    """How much of what was drawn has moved since (Layout Instability): 0 is nothing."""
-    script = """new Promise(tell => {
-        let sum = 0;
-        const watch = new PerformanceObserver(seen => { for (const one of seen.getEntries()) sum += one.value; });
-        watch.observe({type: "layout-shift", buffered: true});
-        requestAnimationFrame(() => requestAnimationFrame(() => tell(sum)));
-    })"""
-    return float(await page.evaluate(script))
 
 
 async def tab_to(page: Page, name: str) -> None:
