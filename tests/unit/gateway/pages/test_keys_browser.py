@@ -73,6 +73,20 @@ async def test_a_key_is_changed_by_keyboard_alone(browser: Browser, tmp_path: Pa
             assert await violations(page) == []
 
 
+async def test_the_longest_names_fit_a_phone(browser: Browser, tmp_path: Path) -> None:
+    longest = "W" * 64
+    async with team_serving(tmp_path, longest) as team:
+        new = NewDeployment(id=longest, account=longest, upstream="http://127.0.0.1:9")
+        await team.do("deployments.create", asked=new)
+        await team.do("keys.create", asked=NewKey(account=longest, name=longest, deployments=(longest,)))
+        await team.has_looked()
+        ada = await team.person("ada")
+        for path in ("/keys", "/audit"):
+            async with window(browser, team, ada, path, width=390) as page:
+                await photograph(page, f"longest-names-{path[1:]}-390")
+                assert not await is_wider_than_its_window(page), path
+
+
 async def test_without_a_script_a_key_is_revoked_all_the_same(browser: Browser, tmp_path: Path) -> None:
     async with team_serving(tmp_path, "acme") as team:
         key = await team.do("keys.create", asked=NewKey(account="acme", name="laptop"))
