@@ -66,7 +66,7 @@ def test_who_hears_no_size_of_long_prompts_uses_up_a_budget(
     assert 2 <= passed <= 5  # of 400 tokens each, and 2,000 a month
 
 
-def test_what_is_said_of_a_prompt_nobody_has_learned_of_is_what_was_reserved(
+def test_a_prompt_that_nobody_knows_counts_as_what_was_reserved(
     limited_gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
     with upstream.playing(_breaks_off):
