@@ -172,7 +172,7 @@ def _database_in_use() -> Iterator[None]:
 def _refused(request: web.Request, refusal: Refusal) -> web.Response:
     """The refusal as a page, for who has followed a link or sent a form without our script."""
     answer = request.app[REFUSER].refuse(request, refusal)
-    shown = rendered(request, _REFUSED, status=refusal.row.status, message=refusal.message)
+    shown = rendered(request, _REFUSED, status=refusal.row.status, message=refusal.message, fields=())
     answer.headers.update(shown.headers)
     answer.body = shown.body
     return answer
