@@ -6,6 +6,7 @@ import random
 import re
 import signal
 import sys
+import threading
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator
 from importlib.util import find_spec, module_from_spec
@@ -59,7 +60,9 @@ class Case(Protocol):
 
 
 class ImportedWhenUsed(ModuleType):
-    """A module that loads itself when it is first asked for something."""
+    """A module that loads itself when it is first asked for something; whoever asks meanwhile waits for that."""
+
+    _loading = threading.RLock()  # free again for the thread that loads: the module asks itself for what it has
 
     @classmethod
     def put_in_place(cls, name: str) -> None:
@@ -74,10 +77,12 @@ class ImportedWhenUsed(ModuleType):
         spec = self.__spec__
         if (name.startswith("_") and name != "__path__") or spec is None or spec.loader is None:
             raise AttributeError(name)
-        self.__class__ = ModuleType  # type: ignore[assignment]  # from here on as any other
-        self.__path__ = spec.submodule_search_locations or []
-        spec.loader.exec_module(self)
-        return getattr(self, name)
+        with self._loading:
+            if "__path__" not in vars(self):
+                self.__path__ = spec.submodule_search_locations or []
+                spec.loader.exec_module(self)
+                self.__class__ = ModuleType  # type: ignore[assignment]  # from here on as any other
+        return ModuleType.__getattribute__(self, name)
 
 
 for _name in _IMPORTED_WHEN_USED:

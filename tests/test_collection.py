@@ -3,11 +3,13 @@
 import ast
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ALL_FOR_THE_TOOLS
+from tests.conftest import ALL_FOR_THE_TOOLS, ImportedWhenUsed
 from tests.harness.patience import PATIENCE
 
 _TESTS = Path(__file__).parent
@@ -25,6 +27,25 @@ def test_collecting_loads_no_sdk_and_no_browser() -> None:
     run = subprocess.run(command, cwd=_TESTS.parent, capture_output=True, text=True, timeout=PATIENCE, check=False)
     *_, said = run.stdout.splitlines()
     assert said == "status 0 []", run.stdout[-2000:]
+
+
+def test_threads_that_ask_together_wait_until_the_module_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "late_sdk").mkdir()
+    (tmp_path / "late_sdk" / "__init__.py").write_text("import time\ntime.sleep(0.1)\nClient = 'the client'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "late_sdk", None)
+    del sys.modules["late_sdk"]
+    ImportedWhenUsed.put_in_place("late_sdk")
+    together = threading.Barrier(4)
+
+    def ask(_: int) -> str:
+        together.wait()
+        return str(sys.modules["late_sdk"].Client)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(ask, range(4))) == ["the client"] * 4
 
 
 def test_a_module_left_out_is_marked_as_for_the_tools() -> None:

@@ -16,7 +16,8 @@ _LEFT = getattr(select, "POLLRDHUP", 0)  # Linux; elsewhere poll(2) tells of a r
 class PausedClientWatch:
     """Looks at `connections()` now and then until `stop`, and aborts those whose client has closed its side.
 
-    Reading stops for as long as a request's body waits for its place in line or for a slow upstream.
+    Reading stops for as long as a request's body waits for its place in line or for a slow upstream. A client that has
+    sent more than the kernel takes for a paused reader is seen when there is room for its end: TCP sends it last.
     """
 
     def __init__(self, connections: Callable[[], Iterable[web.RequestHandler]]) -> None:
