@@ -16,6 +16,7 @@ from gateway.core.exchange import EXCHANGE, Ending
 from gateway.core.http.base_urls import beyond_base_urls
 from gateway.core.http.headers import REQUEST_ID
 from gateway.proxy.aiohttp_internals import AiohttpConnection
+from gateway.proxy.client_connection import ClientConnection
 from gateway.server.admission import ADMISSION
 from gateway.server.completion import COMPLETION
 from gateway.server.handlers.proxied_endpoints import asked_of, inference
@@ -86,6 +87,6 @@ class RequestPipeline:
             return self._refuse(request, Refusal(errors.NO_SUCH_PATH, beyond_base_urls(request.path)))
         except Exception:  # our own faults must not get aiohttp's error page
             log.exception("request %s: internal error", request[EXCHANGE].id)
-            if request[EXCHANGE].first_byte_at is not None and request.transport is not None:
-                request.transport.abort()  # a second answer would land inside the first
+            if request[EXCHANGE].first_byte_at is not None:
+                cast(ClientConnection, request.protocol).reset()  # a second answer would land inside the first
             return self._refuse(request, Refusal(errors.FAULT))

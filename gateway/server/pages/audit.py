@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from urllib.parse import urlencode
 
 from aiohttp import web
 
+from gateway.proxy.client_connection import ClientConnection
 from gateway.server.pages.layout import HEADERS, long_page, page, rendered, template
 from gateway.server.pages.operations import do, read_form
 from gateway.team.actor import Actor
@@ -71,10 +72,15 @@ async def download(request: web.Request, actor: Actor) -> web.StreamResponse:
     if request.method == "HEAD":
         return answer
     await answer.write(_lines(found.items))
-    while found.next_cursor is not None:
-        query = query.model_copy(update={"cursor": found.next_cursor})
-        found = await do(request, actor, "audit.list", asked=query)
-        await answer.write(_lines(found.items))
+    try:
+        while found.next_cursor is not None:
+            query = query.model_copy(update={"cursor": found.next_cursor})
+            found = await do(request, actor, "audit.list", asked=query)
+            await answer.write(_lines(found.items))
+    except Exception:
+        # What is said of it would stand among the lines.
+        cast(ClientConnection, request.protocol).reset()
+        raise
     return answer
 
 

@@ -7,12 +7,26 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+from yarl import URL
+
 from gateway.team.models.accounts import NewAccount
 from gateway.team.models.keys import NewKey
-from tests.harness.pages.team_pages import Team, team_serving
+from tests.harness.pages.team_pages import COOKIE, Team, team_serving
 from tests.harness.patience import wait_until
 from tests.harness.storage.databases import rows
 from tests.unit.gateway.pages.page_reading import browsing
+
+
+ROW = "actor_kind, actor, actor_name, face, action, target"
+DOUBLED = f"INSERT INTO audit (at, {ROW}) SELECT at, {ROW} FROM audit"
+
+
+def change(folder: Path, *statements: str) -> None:
+    """Change a team's database. It waits for whoever writes there, and so runs in a thread while a gateway does."""
+    with closing(sqlite3.connect(folder / "gateway.db")) as database, database:
+        for statement in statements:
+            database.execute(statement)
 
 
 async def a_renamed_key(team: Team) -> str:
@@ -58,11 +72,7 @@ async def test_a_long_log_is_paged_and_downloaded_whole(tmp_path: Path) -> None:
     async with team_serving(tmp_path) as team, browsing(team, await team.person("eve")) as eve:
         for number in range(51):
             await team.do("accounts.create", asked=NewAccount(id=f"a{number}"))
-        with closing(sqlite3.connect(tmp_path / "gateway.db")) as database, database:
-            columns = "at, actor_kind, actor, actor_name, face, action, target"
-            many = f"INSERT INTO audit ({columns}) SELECT {columns} FROM audit"
-            for _ in range(5):
-                database.execute(many)
+        await asyncio.to_thread(change, tmp_path, *[DOUBLED] * 5)
         first = await eve.get("/audit?action=accounts.create")
         older = re.search(r'href="(/audit\?cursor=[^"]+)"', first.text)
         assert older is not None
@@ -70,6 +80,24 @@ async def test_a_long_log_is_paged_and_downloaded_whole(tmp_path: Path) -> None:
         assert first.text.count("<tr>") == 51
         assert ">Newest</a>" in (await eve.get(older[1])).text
         assert len(lines((await eve.get("/audit.jsonl")).text)) == 51 * 32
+
+
+async def test_a_download_that_fails_on_its_way_is_cut(tmp_path: Path) -> None:
+    async with team_serving(tmp_path) as team:
+        session = await team.person("eve")
+        await team.do("accounts.create", asked=NewAccount(id="acme"))
+        spoiled = f"INSERT INTO audit (at, {ROW}, after) SELECT at, {ROW}, 'no JSON' FROM audit"
+        await asyncio.to_thread(change, tmp_path, spoiled, *[DOUBLED] * 10)
+        reader, writer = await asyncio.open_connection("127.0.0.1", URL(team.url).port)
+        cookie = f"{COOKIE}={session}".encode()
+        writer.write(b"GET /audit.jsonl HTTP/1.0\r\nHost: 127.0.0.1\r\nCookie: %b\r\n\r\n" % cookie)
+        got = await reader.readuntil(b'"id":')
+        with pytest.raises(ConnectionResetError):
+            while piece := await reader.read(1 << 16):
+                got += piece
+        writer.close()
+    assert got.startswith(b"HTTP/1.0 200 OK\r\n")
+    assert b"internal" not in got
 
 
 async def test_names_and_filters_are_inert_text(tmp_path: Path) -> None:
@@ -100,10 +128,7 @@ async def test_a_cursor_that_is_none_is_told(tmp_path: Path) -> None:
 async def test_rows_that_are_too_old_are_removed(tmp_path: Path) -> None:
     async with team_serving(tmp_path, "acme"):
         pass
-    with closing(sqlite3.connect(tmp_path / "gateway.db")) as database, database:
-        columns = "actor_kind, actor, actor_name, face, action, target"
-        old = f"INSERT INTO audit (at, {columns}) SELECT datetime('now', '-180 hours'), {columns} FROM audit"
-        database.execute(old)
+    change(tmp_path, f"INSERT INTO audit (at, {ROW}) SELECT datetime('now', '-180 hours'), {ROW} FROM audit")
 
     def is_pruned() -> bool:
         return rows(tmp_path / "gateway.db", "SELECT id FROM audit ORDER BY id") == [(1,)]
