@@ -14,7 +14,8 @@ from tests.harness.sockets.stage import EVENT, chat, says
 from tests.harness.sockets.upstream_visit import Visit
 from tests.harness.sockets.wire_client import Closed, WireClient
 
-LONG = f"Content-Length: {64 << 20}"
+LENGTH = 64 << 20
+LONG = f"Content-Length: {LENGTH}"
 PIECE = b"x" * (32 << 10)  # less than the kernel takes for a reader that pauses: behind more, no end would arrive
 Leave = Callable[[WireClient], None]
 LEAVE: list[Leave] = [WireClient.close, WireClient.reset]
@@ -32,7 +33,7 @@ def hold(visit: Visit) -> None:
 
 def send_until_unread(gateway: GatewayProcess, client: WireClient) -> None:
     """Send more and more of a body, until the gateway reads it no longer."""
-    for _ in range(200):
+    for _ in range(LENGTH // len(PIECE) - 1):
         client.send(PIECE)
         if gateway.is_behind(client):
             return

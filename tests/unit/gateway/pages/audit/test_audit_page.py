@@ -17,7 +17,6 @@ from tests.harness.patience import wait_until
 from tests.harness.storage.databases import rows
 from tests.unit.gateway.pages.page_reading import browsing
 
-
 ROW = "actor_kind, actor, actor_name, face, action, target"
 DOUBLED = f"INSERT INTO audit (at, {ROW}) SELECT at, {ROW} FROM audit"
 
@@ -91,13 +90,10 @@ async def test_a_download_that_fails_on_its_way_is_cut(tmp_path: Path) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", URL(team.url).port)
         cookie = f"{COOKIE}={session}".encode()
         writer.write(b"GET /audit.jsonl HTTP/1.0\r\nHost: 127.0.0.1\r\nCookie: %b\r\n\r\n" % cookie)
-        got = await reader.readuntil(b'"id":')
+        assert await reader.readline() == b"HTTP/1.0 200 OK\r\n"
         with pytest.raises(ConnectionResetError):
-            while piece := await reader.read(1 << 16):
-                got += piece
+            await reader.read()
         writer.close()
-    assert got.startswith(b"HTTP/1.0 200 OK\r\n")
-    assert b"internal" not in got
 
 
 async def test_names_and_filters_are_inert_text(tmp_path: Path) -> None:
