@@ -1,7 +1,9 @@
 """What the tests of the database registry share: a deployment, and a look into a file."""
 
+import asyncio
 import sqlite3
-from contextlib import closing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,15 @@ MIGRATIONS = Path(__file__).parents[3] / "gateway" / "registry" / "database" / "
 def rows(path: Path, query: str) -> list[tuple[object, ...]]:
     with closing(sqlite3.connect(path)) as database:
         return database.execute(query).fetchall()
+
+
+@asynccontextmanager
+async def locked(path: Path) -> AsyncIterator[None]:
+    """Another program writes to the database, and does not end. A thread waits for its turn: this loop ends others."""
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as database:
+        await asyncio.to_thread(database.execute, "BEGIN IMMEDIATE")
+        yield
+        database.execute("ROLLBACK")
 
 
 def as_the_first_version_left_it(path: Path) -> None:

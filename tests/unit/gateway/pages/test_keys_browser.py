@@ -12,7 +12,7 @@ from gateway.team.models.keys import NewKey
 from tests.harness.pages.axe import photograph, violations
 from tests.harness.pages.chromium import require_chromium, running_chromium
 from tests.harness.pages.team_pages import is_wider_than_its_window, team_serving, window
-from tests.unit.gateway.pages.test_refused_pages import locked
+from tests.harness.storage.databases import locked
 
 require_chromium("the team's pages")
 
@@ -102,7 +102,7 @@ async def test_what_is_typed_stays_while_the_database_is_locked(browser: Browser
     async with team_serving(tmp_path, "acme") as team, window(browser, team, await team.person("ada"), "/keys") as page:
         name = page.get_by_role("textbox", name="Name", exact=True)
         await name.fill("laptop")
-        with locked(tmp_path):
+        async with locked(tmp_path / "gateway.db"):
             await name.press("Enter")
             await expect(page.locator("#lost")).to_contain_text("The database cannot be used right now")
             await photograph(page, "keys-locked")

@@ -1,35 +1,28 @@
 """What a browser is shown where there is no page: the database fails, or there is none."""
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
 
+from gateway.registry.database import sqlite_file
 from gateway.team.models.people import NewInvitation
 from tests.harness.pages.status_pages import serving
 from tests.harness.pages.team_pages import COOKIE, team_serving
+from tests.harness.storage.databases import locked
 from tests.unit.gateway.pages.page_reading import browsing
 
 HTML = "text/html,application/xhtml+xml,*/*;q=0.8"
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """The database of this folder, which somebody else writes to and does not let go."""
-    with closing(sqlite3.connect(folder / "gateway.db", isolation_level=None)) as database:
-        database.execute("BEGIN EXCLUSIVE")
-        yield
-        database.execute("ROLLBACK")
-
-
-async def test_who_signs_in_while_the_database_is_locked_is_told(tmp_path: Path) -> None:
+async def test_who_signs_in_while_the_database_is_locked_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_file, "WRITE_PATIENCE", 1.0)
     async with team_serving(tmp_path) as team, browsing(team) as stranger:
         made = await team.do("invitations.create", asked=NewInvitation(name="ada"))
         link = "/invitations/" + made.url.rpartition("/")[2]
-        with locked(tmp_path):
+        async with locked(tmp_path / "gateway.db"):
             for path, fields in (("/sign-in", {"name": "ada"}), (link, {})):
                 answer = await stranger.post(path, password="correct horse battery", **fields)
                 assert answer.status == 503

@@ -1,9 +1,7 @@
 """What a key is limited to: deployments, groups of endpoints, networks; switched off; and when it was last used."""
 
-import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from gateway.telemetry.access_log import ACCESS
 from gateway.usage.ledger.ledger import LEDGER
 from mockserver import MockLlamaServer
 from tests.harness.pages.team_pages import Team, team_serving
+from tests.harness.storage.databases import locked
 
 CHAT = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 2}
 
@@ -131,12 +130,9 @@ async def test_when_a_key_was_used_is_kept_to_the_minute(team: Team, tmp_path: P
 
 async def test_a_locked_database_loses_no_use_of_a_key(team: Team, tmp_path: Path) -> None:
     key = await a_key(team)
-    file = tmp_path / "gateway.db"
-    with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as database:
-        await asyncio.to_thread(database.execute, "BEGIN IMMEDIATE")  # the gateway's own transactions end on this loop
+    async with locked(tmp_path / "gateway.db"):
         await status(team, key.key)
         assert not await team.app[LEDGER].write()
-        database.execute("ROLLBACK")
     assert await team.app[LEDGER].write()
     assert (await team.do("keys.get", key.id)).last_used_at is not None
 

@@ -1,9 +1,6 @@
 """The ledger of a gateway that serves: what is in the database of what was asked, once and all of it."""
 
-import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +16,10 @@ from gateway.usage.ledger import sqlite_writer
 from gateway.usage.ledger.ledger import LEDGER
 from mockserver import MockLlamaServer
 from tests.harness.pages.team_pages import Team, team_serving
-from tests.harness.storage.databases import rows
+from tests.harness.storage.databases import locked, rows
 
 CHAT = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 3}
 TOTALS = "SELECT sum(requests), sum(tokens_in), sum(tokens_cached), sum(tokens_out) FROM "
-LOCK = "BEGIN IMMEDIATE"
 
 
 def chat(mock: MockLlamaServer) -> NewDeployment:
@@ -126,14 +122,12 @@ async def test_a_locked_database_loses_nothing(
 ) -> None:
     monkeypatch.setattr(sqlite_writer, "_PATIENCE", 0.05)
     ledger = team.app[LEDGER]
-    with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as database:
-        await asyncio.to_thread(database.execute, LOCK)  # the gateway's own transactions end on this loop
+    async with locked(file):
         for _ in range(3):
             await ask(team, key.key)
             assert not await ledger.write()
         problem = ledger.problem
         assert problem == f"{file}: is locked by another program"
-        database.execute("ROLLBACK")
     while not await ledger.write():  # the batch that failed first, then what came since
         pass
     problem = ledger.problem

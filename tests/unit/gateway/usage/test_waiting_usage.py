@@ -1,9 +1,6 @@
 """What the database does not take is not shown, and a gateway says so to whoever asks for usage."""
 
-import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +16,7 @@ from gateway.team.models.usage import UsageQuery, UsageReport
 from gateway.usage.ledger import sqlite_writer
 from gateway.usage.ledger.ledger import LEDGER
 from tests.harness.pages.team_pages import Team, team_serving
+from tests.harness.storage.databases import locked
 from tests.unit.gateway.pages.page_reading import browsing
 
 WAITS = "The database takes no usage at the moment"
@@ -30,15 +28,6 @@ async def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     monkeypatch.setattr(sqlite_file, "WRITE_PATIENCE", 1.0)
     async with team_serving(tmp_path, "acme") as team:
         yield team
-
-
-@asynccontextmanager
-async def locked(file: Path) -> AsyncIterator[None]:
-    """Another program writes to the database, and does not end."""
-    with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as database:
-        await asyncio.to_thread(database.execute, "BEGIN IMMEDIATE")  # the gateway's transactions end on this loop
-        yield
-        database.execute("ROLLBACK")
 
 
 async def usage(team: Team, **query: object) -> UsageReport:

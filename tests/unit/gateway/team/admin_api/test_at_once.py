@@ -1,13 +1,13 @@
 """Changes at once, and changes while the database cannot be used."""
 
 import asyncio
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from gateway.registry.database import sqlite_file
 from tests.harness.pages.team_pages import Team
+from tests.harness.storage.databases import locked
 from tests.unit.gateway.team.admin_client import AdminClient
 
 
@@ -53,14 +53,15 @@ async def test_twenty_of_one_name_at_once_are_one(admin: AdminClient) -> None:
         assert sorted(reply.status for reply in replies) == [201] + [409] * 19
 
 
-async def test_a_locked_database_is_a_503_and_nothing_is_half_done(admin: AdminClient, tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "gateway.db", isolation_level=None)) as database:
-        database.execute("BEGIN EXCLUSIVE")
+async def test_a_locked_database_is_a_503_and_nothing_is_half_done(
+    admin: AdminClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_file, "WRITE_PATIENCE", 1.0)
+    async with locked(tmp_path / "gateway.db"):
         for headers in ({}, {"Idempotency_Key": "one"}):
             reply = await admin.ask("POST", "/keys", {"account": "acme", "name": "laptop"}, **headers)
             assert (reply.status, reply.headers["Retry-After"]) == (503, "1")
             assert reply.json["error"]["message"].startswith("The database cannot be used right now")
-        database.execute("ROLLBACK")
     assert (await admin.ask("GET", "/keys")).json["items"] == []
     assert (await admin.ask("GET", "/audit?action=keys.create")).json["items"] == []
     made = await admin.ask("POST", "/keys", {"account": "acme", "name": "laptop"}, Idempotency_Key="one")
