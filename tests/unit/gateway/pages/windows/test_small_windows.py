@@ -1,0 +1,55 @@
+"""The team's pages in a small window, and in one that is magnified: 200 % of 1440 by 900 leave 720 by 450."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.team.models.deployments import NewDeployment
+from gateway.team.models.keys import NewKey
+from tests.harness.pages.chromium import require_chromium, running_chromium
+from tests.harness.pages.team_pages import is_wider_than_its_window, team_serving, window
+
+require_chromium("the team's pages in a small window")
+
+PAGES = ("deployments", "activity", "usage", "keys", "limits", "playground", "people", "audit", "me")
+NOWHERE = "http://127.0.0.1:9"  # nothing listens on the discard port
+# Whether what has the focus can be seen where its first line begins.
+_IS_SEEN = """() => {
+    const one = document.activeElement, {left, top, height} = one.getClientRects()[0];
+    const there = document.elementFromPoint(left + 2, top + height / 2);
+    return one.contains(there) || there?.contains(one) && !there.closest(".bar");
+}"""
+_BROKEN_WORDS = """() => [...document.querySelectorAll("main button")].flatMap(button => {
+    const texts = [...button.childNodes].filter(one => one.nodeType === Node.TEXT_NODE && button.checkVisibility());
+    return texts.flatMap(text => [...text.data.matchAll(/\\S+/g)].filter(({0: word, index}) => {
+        const range = document.createRange();
+        range.setStart(text, index);
+        range.setEnd(text, index + word.length);
+        return new Set([...range.getClientRects()].map(line => line.top)).size > 1;
+    }).map(([word]) => word));
+})"""
+
+
+@pytest.mark.parametrize(("width", "height"), [(720, 450), (1024, 600), (320, 640)])
+async def test_the_bar_covers_nothing_that_has_the_focus(tmp_path: Path, width: int, height: int) -> None:
+    async with team_serving(tmp_path, "acme") as team, running_chromium() as chromium:
+        for number in range(12):
+            await team.do("keys.create", asked=NewKey(account="acme", name=f"key {number}"))
+        ada, size = await team.person("ada"), {"width": width, "height": height}
+        async with window(chromium, team, ada, "/keys", viewport=size) as page:
+            await page.get_by_role("button", name="Revoke").last.focus()
+            for _ in range(30):
+                await page.keyboard.press("Shift+Tab")
+                assert await page.evaluate(_IS_SEEN), await page.evaluate("document.activeElement.outerHTML")
+
+
+async def test_no_word_on_a_button_is_broken_in_the_smallest_window(tmp_path: Path) -> None:
+    async with team_serving(tmp_path, "acme") as team, running_chromium() as chromium:
+        given = {"id": "demo", "account": "acme", "upstream": NOWHERE, "status": "paused"}
+        await team.do("deployments.create", asked=NewDeployment.model_validate(given))
+        await team.do("keys.create", asked=NewKey(account="acme", name="laptop"))
+        ada = await team.person("ada")
+        for path in PAGES:
+            async with window(chromium, team, ada, f"/{path}", width=320) as page:
+                assert (path, await page.evaluate(_BROKEN_WORDS)) == (path, [])
+                assert not await is_wider_than_its_window(page), path
