@@ -73,7 +73,15 @@ document.addEventListener("htmx:afterSettle", () => {
   swaps += 1;
   known.etag = "";
   lookedAt = performance.now();
+  arrived();
   lookLater();
 });
-if (place()?.dataset.every) lookLater(); // it is new, and costs more than others
+
+// The page itself has just come from the gateway.
+function arrived() {
+  tell("live", "Live");
+}
+
+arrived();
+if (place()?.dataset.every) lookLater(); // its part costs more than others
 else look();

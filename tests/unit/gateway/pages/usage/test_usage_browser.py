@@ -148,3 +148,15 @@ async def turn(page: Page, *, is_hidden: bool) -> None:
         }""",
         is_hidden,
     )
+
+
+async def test_usage_says_that_it_is_live_before_it_asks_again(browser: Browser, tmp_path: Path) -> None:
+    async with team_serving(tmp_path, "acme") as team:
+        session = await team.person("ada")
+        async with window(browser, team, session, "/me") as page:
+            await page.route("**/usage?*part=live*", lambda _: None)  # what is asked then is never answered
+            await page.goto(team.url + "/usage")
+            await expect(page.locator("#link-text")).to_have_text("Live")
+            await page.get_by_role("link", name="7 days").click()
+            await expect(page.get_by_role("link", name="7 days")).to_have_attribute("aria-current", "true")
+            await expect(page.locator("#link-text")).to_have_text("Live")
