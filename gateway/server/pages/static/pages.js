@@ -13,9 +13,12 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("[data-closes]")) event.target.closest("dialog").close();
 });
 
-// A page that came in place of another is read from what is new on it, else from its beginning.
+// A page that came in place of another is read from what is new on it, else from its beginning. What is wrong with a form
+// has the focus already (autofocus), and is seen, wherever the form stands: htmx then shows the beginning of the page.
 document.addEventListener("htmx:afterSettle", (event) => {
-  if (event.target !== document.body || document.activeElement !== document.body) return;
+  if (event.target !== document.body) return;
+  const focused = document.activeElement;
+  if (focused !== document.body) return queueMicrotask(() => focused.scrollIntoView({ block: "nearest" }));
   (document.getElementById("made") ?? document.getElementById("main")).focus({ preventScroll: true });
 });
 
