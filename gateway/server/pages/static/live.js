@@ -2,6 +2,7 @@
 // so that what did not change keeps its focus, its dialogs and its selection. The whole part comes each time: after a
 // lost connection the first answer catches up.
 import { fit, labels } from "./fitting.js";
+import { hasUnsavedText, tellSignedOut } from "./not_done.js";
 import { tellTimes } from "./relative_times.js";
 
 const EVERY = 2; // seconds, unless the part says otherwise (data-every)
@@ -48,7 +49,7 @@ async function look() {
     const before = swaps;
     try {
       const answer = await fetch(url, { headers: known.etag ? { "If-None-Match": known.etag } : {}, cache: "no-store" });
-      if (answer.redirected) return location.reload(); // no longer signed in
+      if (answer.redirected) return leave();
       if (answer.status >= 500) throw new Error(answer.statusText);
       const html = await answer.text();
       if (answer.ok && swaps === before) {
@@ -61,6 +62,15 @@ async function look() {
       tell("lost", "Connection lost, trying again");
     }
   }
+  lookLater();
+}
+
+// Nobody is signed in any more. What they were writing stays, and what they may not see goes.
+function leave() {
+  if (!hasUnsavedText()) return location.reload();
+  document.getElementById("live").replaceChildren();
+  known.etag = "";
+  tellSignedOut();
   lookLater();
 }
 

@@ -1,6 +1,7 @@
 // What the pages need beside htmx: copying, times, and a question before what cuts somebody off.
 import "./clipboard.js";
 import "./live.js";
+import { isSignedOut, tellNotDone, tellSignedOut } from "./not_done.js";
 import { tellTimes } from "./relative_times.js";
 
 document.documentElement.classList.add("js");
@@ -22,12 +23,17 @@ document.addEventListener("htmx:afterSettle", (event) => {
   (document.getElementById("made") ?? document.getElementById("main")).focus({ preventScroll: true });
 });
 
-// What was written stays on the page where the gateway cannot be reached, or refuses in JSON, and the page says so.
+// What was written stays on the page where the gateway cannot be reached, or refuses in JSON, or where the session has
+// ended, and the page says so.
 const UNREACHABLE = "The gateway cannot be reached.";
 document.addEventListener("htmx:sendError", () => tellNotDone(UNREACHABLE));
 document.addEventListener("htmx:beforeRequest", () => (document.getElementById("lost").hidden = true));
 document.addEventListener("htmx:beforeSwap", (event) => {
-  const { xhr } = event.detail;
+  const { xhr, requestConfig } = event.detail;
+  if (requestConfig.verb === "post" && isSignedOut(xhr.responseURL)) {
+    event.detail.shouldSwap = false;
+    tellSignedOut();
+  }
   if (!xhr.getResponseHeader("Content-Type")?.startsWith("application/json")) return;
   event.detail.shouldSwap = false;
   tellNotDone(refusalIn(xhr.responseText));
@@ -39,10 +45,4 @@ function refusalIn(text) {
   } catch {
     return UNREACHABLE;
   }
-}
-
-function tellNotDone(why) {
-  const line = document.getElementById("lost");
-  line.textContent = `${why} Nothing that you have written is lost; try again in a moment.`;
-  line.hidden = false;
 }
