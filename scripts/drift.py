@@ -63,7 +63,7 @@ def main(
         real = RealServer(real.binary, model or real.model)
         for mode in modes or MODES:
             _play(mode, real, [*_recorded(mode), *requests(seed, count, mode)], tally, deadline)
-            print(f"{mode}: {share(tally, mode)} alike", flush=True)
+            print(f"{mode}: {share(tally, mode)}", flush=True)
         servers = f"{PACKAGE} {version} and {real.model.name}"
         if conformance:
             tests = tests_told(count_real(real, workers), f"Run on {today} with {servers}.")

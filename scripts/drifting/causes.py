@@ -48,7 +48,9 @@ class Causes:
 
 
 def signature(request: Request, difference: Difference) -> tuple[str, ...]:
-    """What the differences of one cause have in common: the place and both words, names and numbers aside."""
+    """What differences of one cause have in common: the choice; or else place and words, without names and numbers."""
+    if difference.choice:
+        return (difference.choice,)
     words = (_DIGITS.sub("N", _QUOTED.sub("Q", text)) for text in (difference.real, difference.mock))
     return difference.where, *words, request.path.partition("?")[0] if difference.where == "headers" else ""
 

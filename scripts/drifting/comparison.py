@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scripts.drifting.choices import Parting, choice
 from scripts.drifting.exchange import Answer, Request
 
 # Values that follow from the model, from time or from chance: of these only the type is compared.
@@ -32,8 +33,6 @@ _WORDS = {
     "stop_reason": {"end_turn", "max_tokens", "tool_use", "stop_sequence"},
     "status": {"completed", "incomplete", "in_progress"},
 }
-# Keys that are there or not as the model speaks, thinks or calls a tool.
-_SPOKEN = {"content", "text", "reasoning_content", "thinking", "tool_calls", "tool_use", "signature", "arguments"}
 _LOOSE_HEADERS = {"content-length", "process-start-time-unix", "date"}
 _COUNTED = re.compile(r"\d+(?= tokens)")  # what the model's vocabulary makes of a prompt
 _LONG = 400
@@ -42,12 +41,12 @@ _LAST = 2**31
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where two answers part, and what stands there. `is_models` if it is the model's to decide."""
+    """Where two answers part, and what stands there. `choice` is what the model decided, if that explains it."""
 
     where: str
     real: str
     mock: str
-    is_models: bool = False
+    choice: str = ""
 
 
 def difference(request: Request, real: Answer, mock: Answer) -> Difference | None:
@@ -59,11 +58,12 @@ def difference(request: Request, real: Answer, mock: Answer) -> Difference | Non
     ):
         if one != other:
             return Difference(where, _short(one), _short(other))
-    found = _first("", _comparable(request, real), _comparable(request, mock))
+    shapes = _comparable(request, real), _comparable(request, mock)
+    found = _first("", *shapes)
     if found is None:
         return None
     place, one, other = found
-    return Difference(place, _short(one), _short(other), is_models=_is_models(place, one, other))
+    return Difference(place, _short(one), _short(other), choice(Parting(real, mock, *shapes, *found)))
 
 
 def _status(answer: Answer) -> str:
@@ -158,12 +158,6 @@ def _first(place: str, one: Any, other: Any) -> tuple[str, Any, Any] | None:
 
 def _first_of(pairs: Sequence[tuple[str, Any, Any]]) -> tuple[str, Any, Any] | None:
     return next((found for found in (_first(*pair) for pair in pairs) if found is not None), None)
-
-
-def _is_models(place: str, one: Any, other: Any) -> bool:
-    """Whether one of them merely speaks where the other thinks or calls a tool."""
-    named = set(re.findall(r"\w+", json.dumps([one, other])))
-    return place.endswith((" keys", " length")) and bool(named & _SPOKEN) and "error" not in named
 
 
 def _short(value: Any) -> str:

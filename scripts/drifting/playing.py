@@ -12,11 +12,21 @@ from scripts.drifting.exchange import Request, ask
 
 @dataclass(slots=True)
 class Tally:
-    """What was seen. `alike` and `asked` are counts by mode, then by family."""
+    """What was seen, in counts by mode, then by family. `alike` holds `chosen`: alike but for the model's choices."""
 
     alike: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    chosen: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     asked: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     causes: Causes = field(default_factory=Causes)
+
+    def add(self, mode: str, request: Request, found: Difference | None) -> None:
+        """Count a request, with the difference in its answers if there is one."""
+        self.asked[mode][request.about] += 1
+        if found is None or found.choice:
+            self.alike[mode][request.about] += 1
+        if found is not None:
+            self.chosen[mode][request.about] += bool(found.choice)
+            self.causes.add(mode, request, found)
 
 
 class Pair:
@@ -39,12 +49,7 @@ class Pair:
         for request in requests:
             if time.monotonic() > deadline:
                 return
-            found = self.compare(request)
-            tally.asked[self.mode][request.about] += 1
-            if found is None or found.is_models:
-                tally.alike[self.mode][request.about] += 1
-            else:
-                tally.causes.add(self.mode, request, found)
+            tally.add(self.mode, request, self.compare(request))
             told()
 
     def minimise(self, tally: Tally, deadline: float = float("inf")) -> None:

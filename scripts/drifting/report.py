@@ -12,22 +12,26 @@ _REASONS = " | "
 _LONGEST = 240
 _HEAD = """# How far the mock is from the real one
 
-Written by `make drift`, but for the last column of the second table, which is kept. Both servers are started alike
+Written by `make drift`, but for the last column under "What differs", which is kept. Both servers are started alike
 and asked the same: requests out of a seed, half of them with something wrong, and the recorded ones of
 `tests/recordings/`. Alike means: status, headers, keys and their order, types, events, error texts, and all values but
-those that the model, time or chance decide. What the modes are: `scripts/drifting/servers.py`.
+those that the model, time or chance decide. What the model decides also shows in other ways, which are counted as
+alike if the answers prove it (`scripts/drifting/choices.py`), and listed below. What the modes are:
+`scripts/drifting/servers.py`.
 
 """
 _TESTS = "## llama.cpp's own tests\n\n"
 _DIFFERS = "## What differs\n\n"
+_CHOSEN = "## What the model decides\n\n"
 
 
 def written(tally: Tally, about: str, tests: str = "", page: Path = PAGE) -> str:
     """The text of the page, with the reasons that the old one has, and, without new ones, the tests that it has."""
     old = page.read_text(encoding="utf-8") if page.exists() else ""
     tests = tests or old.partition(_TESTS)[2].partition(_DIFFERS)[0].strip() or "Not run."
-    causes = _causes(tally, dict(_reasons(old)))
-    return f"{_HEAD}{about}\n\n## Alike\n\n{_rates(tally)}\n{_TESTS}{tests}\n\n{_DIFFERS}{causes}"
+    differs = _causes([cause for cause in tally.causes if not cause.difference.choice], dict(_reasons(old)))
+    chosen = _causes([cause for cause in tally.causes if cause.difference.choice], {})
+    return f"{_HEAD}{about}\n\n## Alike\n\n{_rates(tally)}\n{_TESTS}{tests}\n\n{_DIFFERS}{differs}\n{_CHOSEN}{chosen}"
 
 
 def tests_told(count: Count, about: str) -> str:
@@ -45,27 +49,29 @@ def tests_told(count: Count, about: str) -> str:
 
 
 def share(tally: Tally, mode: str) -> str:
-    """`987 of 1,000, 98.7 %`."""
-    alike, asked = tally.alike[mode].total(), tally.asked[mode].total()
-    return f"{alike:,} of {asked:,}, {100 * alike / max(asked, 1):.1f} %"
+    """`987 of 1,000, 98.7 %, 9 of them but for the model`."""
+    alike, asked, chosen = (counts[mode].total() for counts in (tally.alike, tally.asked, tally.chosen))
+    told = f", {chosen} of them but for the model" if chosen else ""
+    return f"{alike:,} of {asked:,}, {100 * alike / max(asked, 1):.1f} %{told}"
 
 
 def _rates(tally: Tally) -> str:
-    rows = ["| mode | family | alike | of |", "| --- | --- | --- | --- |"]
+    rows = ["| mode | family | alike | of | but for the model |", "| --- | --- | --- | --- | --- |"]
     for mode, asked in tally.asked.items():
-        rows.append(f"| **{mode}** | all | **{tally.alike[mode].total():,}** | {asked.total():,} |")
-        rows += [f"| {mode} | {name} | {tally.alike[mode][name]:,} | {asked[name]:,} |" for name in sorted(asked)]
+        alike, chosen = tally.alike[mode], tally.chosen[mode]
+        rows.append(f"| **{mode}** | all | **{alike.total():,}** | {asked.total():,} | {chosen.total()} |")
+        rows += [f"| {mode} | {name} | {alike[name]:,} | {asked[name]:,} | {chosen[name]} |" for name in sorted(asked)]
     return "".join(f"{row}\n" for row in rows)
 
 
-def _causes(tally: Tally, reasons: dict[str, str]) -> str:
-    if not tally.causes:
+def _causes(causes: list[Cause], reasons: dict[str, str]) -> str:
+    if not causes:
         return "Nothing.\n"
     rows = ["| hits | smallest request | real | mock | why |", "| --- | --- | --- | --- | --- |"]
-    for cause in tally.causes:
+    for cause in causes:
         found = cause.difference
         cells = [f"`{_cell(_asked(cause))}`", f"{_cell(found.where)}: {_cell(found.real)}", _cell(found.mock)]
-        rows.append(_line([str(cause.hits), *cells, reasons.get(_key(cells), "")]))
+        rows.append(_line([str(cause.hits), *cells, found.choice or reasons.get(_key(cells), "")]))
     return "".join(f"{row}\n" for row in rows)
 
 

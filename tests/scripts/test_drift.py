@@ -54,12 +54,57 @@ def test_a_seed_always_makes_the_same_requests(mode: str) -> None:
         (error("request (12 tokens) is too long"), error("request (13 tokens) is too long")),
         (stream({"content": "a"}, {"content": "b"}, {"stop": True}), stream({"content": "c"}, {"stop": True})),
         (answer({"finish_reason": "stop"}), answer({"finish_reason": "length"})),
-        (answer({"message": {"content": "a"}}), answer({"message": {"content": "a", "tool_calls": []}})),
     ],
 )
 def test_what_the_model_decides_is_alike(real: Answer, mock: Answer) -> None:
+    assert difference(ASKED, real, mock) is None
+
+
+LISTED = {"token": "a", "bytes": [97]}
+UNTOLD = {"token": "", "bytes": []}
+ROLE = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": None}}]}
+SPOKEN = {"choices": [{"index": 0, "delta": {"content": "a"}}]}
+
+
+def last(predicted: int, reason: str = "length") -> Any:
+    return {"choices": [{"finish_reason": reason, "index": 0, "delta": {}}], "timings": {"predicted_n": predicted}}
+
+
+@pytest.mark.parametrize(
+    ("real", "mock", "choice"),
+    [
+        (
+            answer({"message": {"content": "a"}}),
+            answer({"message": {"content": "a", "tool_calls": []}}),
+            "calls a tool",
+        ),
+        (answer({"logprobs": [LISTED, UNTOLD]}), answer({"logprobs": [LISTED]}), "no text"),
+        (answer({"stop_sequence": None}), answer({"stop_sequence": "a"}), "a word at which to stop"),
+        (stream(SPOKEN, last(2)), stream(ROLE, SPOKEN, last(2)), "part of a character"),
+        (stream(ROLE, last(2)), stream(ROLE, SPOKEN, last(2)), "white space"),
+        (stream(ROLE, last(1, "stop")), stream(ROLE, SPOKEN, last(2)), "is empty"),
+    ],
+)
+def test_what_the_model_decides_beyond_words_is_named(real: Answer, mock: Answer, choice: str) -> None:
     found = difference(ASKED, real, mock)
-    assert found is None or found.is_models
+    assert found is not None
+    assert choice in found.choice
+
+
+@pytest.mark.parametrize(
+    ("real", "mock"),
+    [
+        (stream(SPOKEN, last(1)), stream(ROLE, SPOKEN, last(2))),
+        (stream(SPOKEN, last(2, "stop")), stream(ROLE, SPOKEN, last(2))),
+        (stream(ROLE, ROLE, SPOKEN, last(9)), stream(SPOKEN, last(2))),
+        (stream({"error": {"content": "a"}}), stream({"content": "a"})),
+        (answer({"content": "a", "id": "b"}), answer({"id": "b"}, kind="text/event-stream")),
+    ],
+)
+def test_nothing_is_the_models_choice_without_evidence(real: Answer, mock: Answer) -> None:
+    found = difference(ASKED, real, mock)
+    assert found is not None
+    assert found.choice == ""
 
 
 @pytest.mark.parametrize(
@@ -80,7 +125,7 @@ def test_what_the_model_decides_is_alike(real: Answer, mock: Answer) -> None:
 def test_all_else_is_a_difference_and_has_a_place(real: Answer, mock: Answer, where: str) -> None:
     found = difference(ASKED, real, mock)
     assert found is not None
-    assert (found.where, found.is_models) == (where, False)
+    assert (found.where, found.choice) == (where, "")
 
 
 def test_the_same_difference_is_one_cause_whatever_its_numbers() -> None:
@@ -91,6 +136,14 @@ def test_the_same_difference_is_one_cause_whatever_its_numbers() -> None:
     causes.add("ready", ASKED, Difference("status", "500", "200"))
     first, second = causes
     assert (first.hits, first.request, second.hits) == (2, ASKED, 1)
+
+
+def test_what_the_model_chose_is_one_cause_wherever_it_shows() -> None:
+    causes = Causes()
+    causes.add("ready", ASKED, Difference("[] length", "a", "", "its answer is empty"))
+    causes.add("api_key", ASKED, Difference("[][] keys", "", "b", "its answer is empty"))
+    (cause,) = causes
+    assert cause.hits == 2
 
 
 def test_the_smallest_request_is_the_one_that_still_differs_so() -> None:
@@ -107,9 +160,9 @@ def test_the_smallest_request_is_the_one_that_still_differs_so() -> None:
 
 def test_a_reason_stays_with_its_cause(tmp_path: Path) -> None:
     tally = Tally()
-    tally.asked["ready"]["chat"] += 4
-    tally.alike["ready"]["chat"] += 3
-    tally.causes.add("ready", ASKED, Difference("status", "400 a | b", "200"))
+    for found in (None, None, Difference("[] length", "a", "", "its answer is empty")):
+        tally.add("ready", ASKED, found)
+    tally.add("ready", ASKED, Difference("status", "400 a | b", "200"))
     page = tmp_path / "drift.md"
     page.write_text(report.written(tally, "About.", page=page).replace("| 200 |  |", "| 200 | decided |"))
     tally.causes.add("ready", ASKED, Difference(".a", "1", "2"))
@@ -118,8 +171,9 @@ def test_a_reason_stays_with_its_cause(tmp_path: Path) -> None:
         '| 1 | `POST /v1/chat/completions {"a": 1, "b": {"c": [1, 2]}}` | status: 400 a ¦ b | 200 | decided |' in text
     )
     assert "| .a: 1 | 2 |  |" in text
-    assert "| **ready** | all | **3** | 4 |" in text
-    assert report.share(tally, "ready") == "3 of 4, 75.0 %"
+    assert "| **ready** | all | **3** | 4 | 1 |" in text
+    assert text.index("## What the model decides") < text.index("| [] length: a |  | its answer is empty |")
+    assert report.share(tally, "ready") == "3 of 4, 75.0 %, 1 of them but for the model"
 
 
 def test_llama_cpps_tests_are_told_with_reasons_and_kept_without_a_run(tmp_path: Path) -> None:
@@ -155,8 +209,8 @@ def test_a_run_ends_by_itself_and_leaves_no_process(tmp_path: Path, monkeypatch:
     (binary.parents[1] / MODEL).touch()
     run = _drift("--count", "20", "--mode", "reranking", "--mode", "api_key", "--no-conformance", "--dry")
     assert run.stderr == ""
-    assert run.stdout.splitlines()[0] == "reranking: 25 of 25, 100.0 % alike"
-    assert run.stdout.endswith("## What differs\n\nNothing.\n\n")
+    assert run.stdout.splitlines()[0] == "reranking: 25 of 25, 100.0 %"
+    assert run.stdout.endswith("## What differs\n\nNothing.\n\n## What the model decides\n\nNothing.\n\n")
     said = subprocess.run(["ps", "-wweo", "args="], capture_output=True, text=True, check=True).stdout
     assert str(tmp_path) not in said
 
