@@ -17,7 +17,7 @@ from gateway.proxy.queue.forecast import Forecast
 
 UNKNOWN_SLOTS = 256  # places at a server that does not say how many slots it has
 _FORECAST_SECONDS = 0.25  # for which a forecast holds, at least
-_SECONDS_EACH = 60e-6  # for which it holds for each that waits: twenty times what it takes
+_SECONDS_EACH = 60e-6  # for which it holds for each that waits: ten times what it takes, or more
 
 _MOST_SHOWN = 1000
 FULL, LATE = "full", "late"  # why a request is refused
@@ -183,7 +183,7 @@ class Arbiter:
 
     def _look(self, name: str, line: _LineOfAll, member: Member) -> None:
         """Say what each of the first thousand can expect that waits in this process."""
-        found = islice(line.fair.outlooks(self._clock()), _MOST_SHOWN)
+        found = islice(line.fair.outlooks(self._clock(), _MOST_SHOWN).items(), _MOST_SHOWN)
         own = [(request[1], *outlook) for request, outlook in found if request[0] == member]
         self._send(member, ("outlooks", name, own))
 

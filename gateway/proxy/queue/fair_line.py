@@ -8,11 +8,12 @@ What a request takes is known in the end only: it is charged what such requests 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
-from itertools import count
+from itertools import count, islice
 from typing import NamedTuple
 
 from gateway.proxy.queue.claims import Claim, Outlook, Request, Turn, Waiting
 from gateway.proxy.queue.forecast import Forecast
+from gateway.proxy.queue.overdue import Overdue
 from gateway.proxy.queue.token_counters import AccountCounter, KeyCounter, lift
 
 _RECENT = 0.2  # the weight of the newest in what is usual
@@ -119,26 +120,23 @@ class FairLine:
             self._front = {request: one, **self._front}
 
     def order(self, now: float) -> Iterator[Waiting]:
-        """All who wait, in the order in which they will get their places, if nobody else comes."""
+        """All who wait, in the order in which they would get their places if all were free now."""
         first = self._first(now)
         yield from first.values()
         for is_batch in (False, True):
             yield from (turn.one for turn in self._by_level(is_batch=is_batch) if turn.one.id not in first)
 
-    def outlooks(self, now: float) -> Iterator[tuple[Request, Outlook]]:
-        """What each that waits can expect, the first first."""
-        mean, free_in = self.mean_seconds, self._free_in(now)
-        for position, one in enumerate(self.order(now), 1):
-            wait = heappop(free_in)
-            seconds = one.seconds or mean
-            heappush(free_in, wait + seconds)
-            yield one.id, Outlook(position, wait if seconds else None)
+    def outlooks(self, now: float, most: int | None = None) -> dict[Request, Outlook]:
+        """What each of the first `most` that wait can expect, and of some behind them; the first first."""
+        return self.forecast(now, most).outlooks
 
-    def forecast(self, now: float) -> Forecast:
-        """What each that waits can expect, and what one more could."""
-        forecast = Forecast(self._first(now).values(), self._free_in(now), self.mean_seconds, self._last)
+    def forecast(self, now: float, most: int | None = None) -> Forecast:
+        """What each that waits can expect, also of those who wait too long until then; and what one more could."""
+        overdue = Overdue(self._queues, self.longest_wait, now)
+        forecast = Forecast(overdue, self._free_in(now), self.mean_seconds, self._last)
+        forecast.pass_first(self._front.values())
         for is_batch in (False, True):
-            forecast.add(self._by_level(is_batch=is_batch), is_batch=is_batch)
+            forecast.walk(islice(self._by_level(is_batch=is_batch), most), is_batch=is_batch)
         return forecast
 
     def outlook_of_one_more(self, claim: Claim, forecast: Forecast) -> Outlook:

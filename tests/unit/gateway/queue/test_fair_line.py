@@ -132,7 +132,7 @@ def test_the_expected_wait_is_within_thirty_percent_of_the_real_one(places: int)
     random, promised, line = Random(5), dict[int, float](), FairLine(places, FOR_EVER)
 
     def note(_: Asked) -> None:
-        for request, outlook in line.outlooks(playing.now):
+        for request, outlook in line.outlooks(playing.now).items():
             if outlook.wait is not None:
                 promised.setdefault(int(str(request[1])), playing.now + outlook.wait)
 
@@ -152,4 +152,4 @@ def test_the_expected_wait_is_within_thirty_percent_of_the_real_one(places: int)
 def test_no_wait_is_promised_while_nothing_has_been_measured() -> None:
     line = FairLine(1, FOR_EVER)
     line.ask((0, 1), Claim("key", "acme"), 0)
-    assert dict(line.outlooks(0)) == {(0, 1): (1, None)}
+    assert line.outlooks(0) == {(0, 1): (1, None)}
