@@ -32,10 +32,10 @@ def token_vectors(tokens: Sequence[int]) -> list[list[float]]:
 
 
 def embed(tokens: Sequence[int], pooling: str = "mean") -> list[float]:
-    """One vector for a text; of pooling `rank` it is a score alone."""
+    """One vector for a text; of pooling `rank` it is a score, and behind it nothing that means anything."""
     columns = zip(*map(_direction, tokens), strict=True)
     vector = [sum(column) / len(tokens) for column in columns]
-    return vector[:1] if pooling == "rank" else vector
+    return [vector[0], *[0.0] * (DIMENSIONS - 1)] if pooling == "rank" else vector
 
 
 def normalised(vector: Sequence[float], norm: int = _EUCLIDEAN) -> list[float]:

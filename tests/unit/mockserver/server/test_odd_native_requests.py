@@ -200,6 +200,17 @@ async def test_a_vector_is_divided_by_the_norm_that_is_asked_for(norm: int, leng
         assert length(map(abs, vector)) == pytest.approx(32760 if norm == 0 else 1)
 
 
+async def test_a_vector_of_a_reranker_is_as_long_as_any_other() -> None:
+    """The score comes first. What llama-server tells behind it is what its memory happens to hold there."""
+    async with MockLlamaServer(reranking=True) as mock:
+        body = {"input": "a cat", "embd_normalize": -1}
+        (entry,) = (await ask(mock.url, "POST", "/v1/embeddings", body)).json()["data"]
+        score, *behind = entry["embedding"]
+        (model,) = (await ask(mock.url, "GET", "/v1/models")).json()["data"]
+        assert score != 0
+        assert behind == [0.0] * (model["meta"]["n_embd"] - 1)
+
+
 async def test_no_two_documents_rank_alike_and_the_best_comes_first() -> None:
     async with MockLlamaServer(reranking=True) as mock:
         body = {"query": "cat", "documents": ["a", "b", "a cat", "c"], "top_n": 99}
