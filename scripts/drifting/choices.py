@@ -14,6 +14,8 @@ _SAID = _SPOKEN | {"delta", "partial_json"}
 _WRITTEN = {"predicted_n", "output_tokens"}
 _REASONS = {"finish_reason", "stop_type", "stop_reason"}
 _FULL = {"length", "limit", "max_tokens"}
+_NO_TEXT = '"bytes": []'
+_PART = "\N{REPLACEMENT CHARACTER}"
 _IN_PROBABILITIES = re.compile(r"probs|probabilities")
 
 
@@ -28,6 +30,11 @@ class Parting:
     place: str
     one: Any
     other: Any
+
+    @property
+    def shapes(self) -> tuple[Any, Any]:
+        """Both comparable forms."""
+        return self.real_shape, self.mock_shape
 
     @property
     def is_stream(self) -> bool:
@@ -49,8 +56,21 @@ def _speaks(parting: Parting) -> bool:
 
 
 def _has_no_text(parting: Parting) -> bool:
+    if parting.is_stream:
+        with_text = ([event for event in shape if _NO_TEXT not in json.dumps(event)] for shape in parting.shapes)
+        return _NO_TEXT in json.dumps(parting.shapes) and next(with_text) == next(with_text)
     in_list = bool(_IN_PROBABILITIES.search(parting.place)) and parting.place.endswith(" length")
-    return in_list and '"bytes": []' in json.dumps([parting.one, parting.other])
+    return in_list and _NO_TEXT in json.dumps([parting.one, parting.other])
+
+
+def _lists_no_part(parting: Parting) -> bool:
+    """The real server names no probabilities, as it has written no whole character."""
+    if parting.is_stream or (parting.one, parting.other) not in (
+        ([], ["logprobs"]),
+        ([], ["completion_probabilities"]),
+    ):
+        return False
+    return not any(text and text.strip(_PART) for text in _values(json.loads(parting.real.body), "content"))
 
 
 def _stops_at_a_word(parting: Parting) -> bool:
@@ -76,6 +96,7 @@ _COUNTED = _WRITTEN | _REASONS
 _CHOICES: dict[str, Callable[[Parting], bool]] = {
     "it speaks where the mock thinks or calls a tool, or the other way round": _speaks,
     "one of its tokens has no text, in a list of probabilities": _has_no_text,
+    "its answer is a part of a character, which is in no list of probabilities": _lists_no_part,
     "it comes to a word at which to stop where the mock does not, or the other way round": _stops_at_a_word,
     "a stream says nothing of one of its tokens: a part of a character, or white space before JSON": _keeps_a_token,
     "its answer is empty": _is_silent,

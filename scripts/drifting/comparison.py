@@ -33,6 +33,8 @@ _WORDS = {
     "stop_reason": {"end_turn", "max_tokens", "tool_use", "stop_sequence"},
     "status": {"completed", "incomplete", "in_progress"},
 }
+# Lists whose length follows from the request. A list without a name is a whole body.
+_COUNTED_LISTS = {"", "data", "results", "choices", "models"}
 _LOOSE_HEADERS = {"content-length", "process-start-time-unix", "date"}
 _COUNTED = re.compile(r"\d+(?= tokens)")  # what the model's vocabulary makes of a prompt
 _LONG = 400
@@ -125,8 +127,7 @@ def _shape(value: Any, name: str, path: str) -> Any:
     if isinstance(value, dict):
         return {key: _shape(item, key, path) for key, item in value.items()}
     if isinstance(value, list):
-        shapes = [_shape(item, name, path) for item in value]
-        return [one for place, one in enumerate(shapes) if not place or one != shapes[place - 1]]
+        return _list_shape([_shape(item, name, path) for item in value], name)
     slots = path.startswith("/slots")
     kind = type(value).__name__
     if isinstance(value, bool):
@@ -139,6 +140,14 @@ def _shape(value: Any, name: str, path: str) -> Any:
         return name
     templates = path.startswith("/apply-template")
     return kind if name in _TEXTS or slots or (name == "prompt" and not templates) else _COUNTED.sub("N", value)
+
+
+def _list_shape(shapes: list[Any], name: str) -> list[Any]:
+    if name in _COUNTED_LISTS:
+        return shapes
+    if name == "embedding" and len(shapes) > 1 and "float" in shapes:
+        return ["float", "float"]  # how long a vector is depends on the model; one number alone is none
+    return [one for place, one in enumerate(shapes) if not place or one != shapes[place - 1]]
 
 
 def _first(place: str, one: Any, other: Any) -> tuple[str, Any, Any] | None:

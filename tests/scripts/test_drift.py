@@ -54,6 +54,7 @@ def test_a_seed_always_makes_the_same_requests(mode: str) -> None:
         (error("request (12 tokens) is too long"), error("request (13 tokens) is too long")),
         (stream({"content": "a"}, {"content": "b"}, {"stop": True}), stream({"content": "c"}, {"stop": True})),
         (answer({"finish_reason": "stop"}), answer({"finish_reason": "length"})),
+        (answer({"embedding": [0.5, 1.5, 2.5]}), answer({"embedding": [0.5, 1.5]})),
     ],
 )
 def test_what_the_model_decides_is_alike(real: Answer, mock: Answer) -> None:
@@ -79,6 +80,12 @@ def last(predicted: int, reason: str = "length") -> Any:
             "calls a tool",
         ),
         (answer({"logprobs": [LISTED, UNTOLD]}), answer({"logprobs": [LISTED]}), "no text"),
+        (
+            answer({"content": "\N{REPLACEMENT CHARACTER}"}),
+            answer({"content": "a", "completion_probabilities": [LISTED]}),
+            "in no list",
+        ),
+        (stream(ROLE, {"logprobs": [LISTED, UNTOLD]}, last(1)), stream(ROLE, last(1)), "no text"),
         (answer({"stop_sequence": None}), answer({"stop_sequence": "a"}), "a word at which to stop"),
         (stream(SPOKEN, last(2)), stream(ROLE, SPOKEN, last(2)), "part of a character"),
         (stream(ROLE, last(2)), stream(ROLE, SPOKEN, last(2)), "white space"),
@@ -98,6 +105,8 @@ def test_what_the_model_decides_beyond_words_is_named(real: Answer, mock: Answer
         (stream(SPOKEN, last(2, "stop")), stream(ROLE, SPOKEN, last(2))),
         (stream(ROLE, ROLE, SPOKEN, last(9)), stream(SPOKEN, last(2))),
         (stream({"error": {"content": "a"}}), stream({"content": "a"})),
+        (answer({"content": "b"}), answer({"content": "a", "completion_probabilities": [LISTED]})),
+        (stream(ROLE, {"logprobs": [LISTED, UNTOLD]}, last(1)), stream(last(1))),
         (answer({"content": "a", "id": "b"}), answer({"id": "b"}, kind="text/event-stream")),
     ],
 )
@@ -118,6 +127,9 @@ def test_nothing_is_the_models_choice_without_evidence(real: Answer, mock: Answe
         (answer({"a": 1}), answer({"a": 1.0}), ".a"),
         (answer({"a": {"b": [True]}}), answer({"a": {"b": [1]}}), ".a.b[]"),
         (answer({"content": "a"}), answer({"content": None}), ".content"),
+        (answer({"results": [{"index": 1}, {"index": 0}]}), answer({"results": [{"index": 1}]}), ".results length"),
+        (answer([{"score": 0.5}, {"score": 0.2}]), answer([{"score": 0.5}]), " length"),
+        (answer({"embedding": [0.5, 1.5, 2.5]}), answer({"embedding": [0.5]}), ".embedding length"),
         (stream(None, {"content": "a"}), stream({"content": "a"}), "[][][]"),
         (answer({"finish_reason": "stop"}), answer({"finish_reason": "eos"}), ".finish_reason"),
     ],
