@@ -9,7 +9,7 @@ from gateway.config.document import SourceError
 from gateway.core import team_errors
 from gateway.core.errors import Refusal
 from gateway.server.handlers.viewer_base import pages_url
-from gateway.server.pages.layout import HEADERS, open_page, own_path, redirect, rendered, template
+from gateway.server.pages.layout import HEADERS, HOME, open_page, own_path, redirect, rendered, template, viewer_of
 from gateway.server.team.browser_session import (
     attempt_text,
     forget_attempt,
@@ -24,7 +24,7 @@ from gateway.server.team.team_database import SIGN_IN, TEAM
 from gateway.team.operation_error import OperationError
 from gateway.team.signing_in.oidc.attempt import LIFETIME, Attempt, attempt_of
 from gateway.team.signing_in.oidc.identity import identity_of
-from gateway.team.signing_in.oidc.oidc_error import NobodyKnown, OidcError, ProviderFails
+from gateway.team.signing_in.oidc.oidc_error import NobodyKnown, NotThisAttempt, OidcError, ProviderFails
 from gateway.team.signing_in.oidc.people import sign_in
 from gateway.team.signing_in.sign_in_throttle import TooSoon, begin_attempt, note_success, take_back
 
@@ -56,6 +56,8 @@ async def callback(request: web.Request) -> web.Response:
     """Take the provider's answer, and begin a session for whom it vouches for; or say why not, and what to do."""
     try:
         answer = await _signed_in(request)
+    except NotThisAttempt as error:  # the one that the browser keeps may be another window's, and still be answered
+        return await _already_in(request) or _refused(request, error)
     except OperationError as error:
         answer = _refused(request, error)
     except SourceError as error:
@@ -89,6 +91,11 @@ async def _signed_in(request: web.Request) -> web.Response:
     if provider.settings.sign_out:
         keep_id_token(request, answer, vouched.id_token)
     return answer
+
+
+async def _already_in(request: web.Request) -> web.Response | None:
+    """To the pages, for who is signed in: they have come back by an old address, or from a second window."""
+    return redirect(request, HOME) if await viewer_of(request) is not None else None
 
 
 async def sign_out_there(request: web.Request) -> web.Response | None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from gateway.team.signing_in.oidc.oidc_error import SignInRefused
+from gateway.team.signing_in.oidc.oidc_error import NotThisAttempt, SignInRefused
 
 LIFETIME = 600  # seconds from the button to the provider's answer
 _AGAIN = "Begin the sign-in again, in this window."
@@ -66,16 +66,17 @@ class Attempt:
     def code_of(self, answer: Mapping[str, str], issuer: str, *, names_issuer: bool) -> str:
         """The code in a provider's answer to this attempt. `names_issuer`: the provider's answers say who it is.
 
-        Raises SignInRefused for an answer to somebody else's attempt, too late, or of another provider (RFC 9207).
+        Raises NotThisAttempt for an answer to another, SignInRefused for one too late, or of another provider (RFC 9207).
         """
         if not hmac.compare_digest(answer.get("state", "").encode(), self.state.encode()):
-            raise SignInRefused(f"This answer belongs to another sign-in. {_AGAIN}", "the state is another's")
+            raise NotThisAttempt(f"This answer belongs to another sign-in. {_AGAIN}", "the state is another's")
         if time.time() - self.began > LIFETIME:
             raise SignInRefused(f"The sign-in took too long. {_AGAIN}", "the attempt is too old")
         if answer.get("iss", "" if names_issuer else issuer) != issuer:
             raise SignInRefused(f"The answer came from another provider. {_AGAIN}", "the answer's iss is another's")
         if answer.get("error"):
-            raise SignInRefused("The provider did not let you sign in.", "the provider answered with an error")
+            said = "The provider did not let you sign in. Try again; or ask whoever runs it whether you may use this gateway."
+            raise SignInRefused(said, "the provider answered with an error")
         if not answer.get("code"):
             raise SignInRefused(f"The provider's answer is incomplete. {_AGAIN}", "the answer has no code")
         return answer["code"]
@@ -86,14 +87,14 @@ class Attempt:
 
 
 def attempt_of(text: str | None) -> Attempt:
-    """The attempt that a browser keeps. Raises SignInRefused if it keeps none."""
+    """The attempt that a browser keeps. Raises NotThisAttempt if it keeps none."""
     try:
         found = json.loads(base64.urlsafe_b64decode((text or "") + "=="))
         secret, began, wanted, invitation = (found[name] for name in ("secret", "began", "wanted", "invitation"))
         return Attempt(str(secret), int(began), str(wanted), str(invitation))
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         cause = "the browser keeps no attempt, or nothing that is one"
-        raise SignInRefused(f"This browser has not begun to sign in, or is done. {_AGAIN}", cause) from None
+        raise NotThisAttempt(f"This browser has not begun to sign in, or is done. {_AGAIN}", cause) from None
 
 
 def _base64url(value: bytes) -> str:

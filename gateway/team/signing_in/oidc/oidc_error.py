@@ -33,5 +33,9 @@ class SignInRefused(OidcError):
     """This sign-in is not good; another may be."""
 
 
+class NotThisAttempt(SignInRefused):
+    """The answer is to no attempt that this browser has under way: to an older one, or somebody else's."""
+
+
 class NobodyKnown(OidcError):
     """Somebody proved who they are, and nothing in the settings or among the invitations is for them."""

@@ -61,6 +61,10 @@ async def test_a_callback_leads_to_a_session_once(team: Team, browser: aiohttp.C
     (kept,) = (cookie for cookie in browser.cookie_jar if cookie.key == "gateway_attempt")
     async with browser.get(back, allow_redirects=False) as done:
         assert done.status == 303
+    async with browser.get(back, allow_redirects=False) as again:  # a reload, or the way back: they are in
+        assert (again.status, again.headers["Location"]) == (303, "/deployments")
+        assert not again.cookies
+    browser.cookie_jar.clear(lambda cookie: cookie.key == COOKIE)
     assert "not begun to sign in" in await refused(browser, back)  # the browser has forgotten the attempt
     async with browsing() as thief:
         thief.cookie_jar.update_cookies({"gateway_attempt": kept.value}, URL(team.url))

@@ -40,6 +40,18 @@ async def test_somebody_of_a_domain_signs_in_and_comes_where_they_wanted(
     assert {"people.create", "people.sign_in"} <= {row.action for row in rows if row.target == ada.id}
 
 
+async def test_of_two_windows_the_later_signs_in_and_the_other_is_in(
+    team: Team, browser: aiohttp.ClientSession
+) -> None:
+    first, second = await callback_url(browser, team.url), await callback_url(browser, team.url)
+    async with browser.get(first) as refused:
+        assert (refused.status, "belongs to another sign-in" in await refused.text()) == (403, True)
+    async with browser.get(second, allow_redirects=False) as done:
+        assert (done.status, done.headers["Location"]) == (303, "/deployments")
+    async with browser.get(first, allow_redirects=False) as reloaded:
+        assert (reloaded.status, reloaded.headers["Location"]) == (303, "/deployments")
+
+
 async def test_a_second_sign_in_finds_the_same_person_by_their_subject(
     team: Team, provider: ScriptedProvider, browser: aiohttp.ClientSession
 ) -> None:
