@@ -43,7 +43,7 @@ async def begin(request: web.Request) -> web.Response:
     invitation = request.query.get("invitation", "")[:_LONGEST_INVITATION]
     attempt = Attempt.begin(own_path(request.query.get("next")), invitation)
     try:
-        url = await provider.authorization_url(attempt, _redirect_uri(request))
+        url = await provider.authorization_url(attempt, _redirect_uri(request), anew="anew" in request.query)
     except OidcError as error:
         return _refused(request, error)
     answer = web.Response(status=303, headers={**HEADERS, "Location": url, "Cache-Control": "no-store"})
@@ -128,8 +128,9 @@ def _refused(request: web.Request, error: OperationError) -> web.Response:
         level = logging.ERROR if isinstance(error, ProviderFails) else logging.WARNING
         log.log(level, "a sign-in by OpenID Connect came to nothing: %s", error.cause)
     status = 503 if isinstance(error, ProviderFails) else 429 if isinstance(error, TooSoon) else 403
-    title = "Nothing here for you yet" if isinstance(error, NobodyKnown) else "Not signed in"
-    answer = rendered(request, _NOT_SIGNED_IN, status=status, title=title, message=error.message)
+    answer = rendered(
+        request, _NOT_SIGNED_IN, status=status, is_nobody=isinstance(error, NobodyKnown), message=error.message
+    )
     if isinstance(error, TooSoon):
         answer.headers["Retry-After"] = str(error.seconds)
     return answer

@@ -66,7 +66,7 @@ class Attempt:
     def code_of(self, answer: Mapping[str, str], issuer: str, *, names_issuer: bool) -> str:
         """The code in a provider's answer to this attempt. `names_issuer`: the provider's answers say who it is.
 
-        Raises NotThisAttempt for an answer to another, SignInRefused for one too late, or of another provider (RFC 9207).
+        Raises NotThisAttempt for an answer to another, SignInRefused for one too late or of another's (RFC 9207).
         """
         if not hmac.compare_digest(answer.get("state", "").encode(), self.state.encode()):
             raise NotThisAttempt(f"This answer belongs to another sign-in. {_AGAIN}", "the state is another's")
@@ -75,7 +75,7 @@ class Attempt:
         if answer.get("iss", "" if names_issuer else issuer) != issuer:
             raise SignInRefused(f"The answer came from another provider. {_AGAIN}", "the answer's iss is another's")
         if answer.get("error"):
-            said = "The provider did not let you sign in. Try again; or ask whoever runs it whether you may use this gateway."
+            said = "The provider did not let you sign in. Try again, or ask its admins if you may use this gateway."
             raise SignInRefused(said, "the provider answered with an error")
         if not answer.get("code"):
             raise SignInRefused(f"The provider's answer is incomplete. {_AGAIN}", "the answer has no code")

@@ -17,6 +17,7 @@ from gateway.team.signing_in.oidc.provider_client import client, json_of
 
 _FRESH = 3600.0  # seconds for which what the provider says of itself is kept
 _REFETCH_EVERY = 30.0  # seconds between two looks for a key that is not known
+_LETS_CHOOSE = {"https://accounts.google.com"}  # an account, which it does not say itself
 T = TypeVar("T")
 
 
@@ -29,6 +30,7 @@ class Metadata:
     jwks_uri: str
     userinfo_endpoint: str | None
     end_session_endpoint: str | None
+    chooses_account: bool
     names_issuer: bool
     takes_secret_in_body: bool
 
@@ -48,9 +50,12 @@ class Provider:
         self._metadata = _Kept(self._discover)
         self._keys = _Kept(self._fetch_keys)
 
-    async def authorization_url(self, attempt: Attempt, redirect_uri: str) -> str:
-        """Where the browser goes to sign in. Raises ProviderFails."""
-        endpoint = (await self._metadata.get()).authorization_endpoint
+    async def authorization_url(self, attempt: Attempt, redirect_uri: str, *, anew: bool = False) -> str:
+        """Where the browser goes to sign in; `anew`: even who is signed in there is asked who they are.
+
+        Raises ProviderFails.
+        """
+        metadata = await self._metadata.get()
         asked = {
             "response_type": "code",
             "client_id": self.settings.client_id,
@@ -61,7 +66,9 @@ class Provider:
             "code_challenge": attempt.challenge,
             "code_challenge_method": "S256",
         }
-        return _with_query(endpoint, asked)
+        if anew:
+            asked |= {"prompt": "select_account"} if metadata.chooses_account else {"max_age": "0"}
+        return _with_query(metadata.authorization_endpoint, asked)
 
     async def end_session_url(self, id_token: str, back: str) -> str | None:
         """Where the browser goes to sign out there, and comes `back` from (RP-Initiated Logout 1.0 section 2).
@@ -152,6 +159,7 @@ class Provider:
             _endpoint(found, "jwks_uri"),
             _endpoint(found, "userinfo_endpoint") if "userinfo_endpoint" in found else None,
             found.get("end_session_endpoint"),
+            "select_account" in (found.get("prompt_values_supported") or ()) or self.settings.issuer in _LETS_CHOOSE,
             found.get("authorization_response_iss_parameter_supported") is True,
             "client_secret_basic" not in methods and "client_secret_post" in methods,
         )

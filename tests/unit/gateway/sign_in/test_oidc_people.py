@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 import pytest_asyncio
 
 from gateway.team.models.audit import AuditQuery
 from gateway.team.models.common import PageQuery
 from gateway.team.models.people import NewInvitation, Person, PersonChange, PersonQuery
 from gateway.team.roles import Role
-from tests.harness.pages.scripted_provider import ScriptedProvider, callback_url, oidc_settings
+from tests.harness.pages.scripted_provider import ScriptedProvider, callback_url, oidc_settings, query_of
 from tests.harness.pages.team_pages import Team, team_serving
 
 GROUPS = {"ops": {"role": "admin"}, "science": {"accounts": ["acme"]}}
@@ -50,6 +51,22 @@ async def test_who_matches_nothing_is_told_whom_to_ask(
     page = await signs_in(browser, team, 403)
     assert "nothing here is for eve@elsewhere.example yet. Ask an admin of this gateway for an invitation" in page
     assert await people(team) == {}
+
+
+@pytest.mark.parametrize(
+    ("prompts", "asked"),
+    [(None, {"max_age": "0"}), (["login"], {"max_age": "0"}), (["select_account"], {"prompt": "select_account"})],
+)
+async def test_who_matches_nothing_may_sign_in_as_somebody_else(
+    team: Team, provider: ScriptedProvider, browser: aiohttp.ClientSession, prompts: object, asked: dict[str, str]
+) -> None:
+    provider.metadata = {"prompt_values_supported": prompts}
+    provider.who |= {"email": "eve@elsewhere.example"}
+    assert 'href="/sign-in/oidc?anew=yes"' in await signs_in(browser, team, 403)
+    async with browser.get(f"{team.url}/sign-in/oidc?anew=yes", allow_redirects=False) as begun:
+        assert asked.items() <= query_of(begun.headers["Location"]).items()
+    async with browser.get(f"{team.url}/sign-in/oidc", allow_redirects=False) as begun:
+        assert not {"prompt", "max_age"} & query_of(begun.headers["Location"]).keys()
 
 
 async def test_a_domain_is_not_a_part_of_another(

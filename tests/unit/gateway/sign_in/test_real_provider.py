@@ -104,9 +104,10 @@ async def test_a_person_signs_in_by_keyboard_in_a_real_browser(tmp_path: Path) -
         await expect(page.get_by_role("heading", name="Nothing here for you yet")).to_be_visible()
         await photograph(page, "sign-in-nobody-390-dark")
         assert await violations(page) == []
-        await context.clear_cookies()
         await page.get_by_role("link", name="To the sign-in").click()
         await page.get_by_role("link", name="Sign in with Example ID").click()
+        await expect(page.get_by_role("heading", name="Nothing here for you yet")).to_be_visible()  # as ben, still
+        await page.get_by_role("link", name="Sign in as somebody else").click()
         await page.get_by_role("link", name="ada").click()
         await expect(page).to_have_url(team.url + "/deployments")
         await expect(page.get_by_text("Ada (admin)")).to_be_visible()
