@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-_SECONDS = 30.0  # a real model on a busy machine takes its time
+_SECONDS = 30.0
 _BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 _POSTS = ("POST", "PUT", "PATCH")
 

@@ -9,6 +9,9 @@ from scripts.drifting.causes import Cause, Causes, smallest
 from scripts.drifting.comparison import Difference, difference
 from scripts.drifting.exchange import Request, ask
 
+_SOON = 30.0  # seconds, in which a real model has answered mostly
+_LATE = 300.0  # seconds, for an answer as long as the context, on a busy machine
+
 
 @dataclass(slots=True)
 class Tally:
@@ -32,13 +35,16 @@ class Tally:
 class Pair:
     """A real server and a mock in one mode."""
 
-    def __init__(self, mode: str, real: str, mock: str) -> None:
-        self.mode, self._real, self._mock = mode, real, mock
+    def __init__(self, mode: str, real: str, mock: str, soon: float = _SOON) -> None:
+        self.mode, self._real, self._mock, self._soon = mode, real, mock, soon
 
     def compare(self, request: Request) -> Difference | None:
         """Ask both. A server that has crashed and is not there any more is a difference, too."""
         try:
-            return difference(request, ask(self._real, request), ask(self._mock, request))
+            real, mock = ask(self._real, request, self._soon), ask(self._mock, request)
+            if real.end == "silent" and mock.end == "whole":
+                real = ask(self._real, request, _LATE)
+            return difference(request, real, mock)
         except OSError as error:
             return Difference("connection", str(error), str(error))
 

@@ -1,8 +1,12 @@
 """`make drift`: what counts as alike, what is one cause, and that a run ends by itself and leaves nothing."""
 
 import json
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,7 @@ from scripts.drifting.causes import Causes, smallest
 from scripts.drifting.comparison import Difference, difference
 from scripts.drifting.exchange import Answer, Request
 from scripts.drifting.generating.generator import requests
-from scripts.drifting.playing import Tally
+from scripts.drifting.playing import Pair, Tally
 from scripts.drifting.servers import MODES
 from tests.harness.patience import PATIENCE
 
@@ -168,6 +172,30 @@ def test_the_smallest_request_is_the_one_that_still_differs_so() -> None:
 
     (cause,) = causes
     assert smallest(cause, compare).parsed() == {"b": {"c": [2]}}
+
+
+def test_a_real_server_that_is_slow_is_asked_again_with_patience() -> None:
+    """One that says nothing at first; where both say nothing, there is no more to wait for."""
+    with _answering(None, "{}") as real, _answering("{}") as mock:
+        assert Pair("ready", real, mock, soon=0.5).compare(ASKED) is None
+
+
+@contextmanager
+def _answering(*bodies: str | None) -> Iterator[str]:
+    """The URL of a server that answers each connection with the next of these; with None it keeps silent."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as held:
+
+        def serve() -> None:
+            for body in bodies:
+                connection = held.enter_context(listener.accept()[0])
+                if body is not None:
+                    connection.recv(65536)
+                    connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread.join(PATIENCE)
 
 
 def test_a_reason_stays_with_its_cause(tmp_path: Path) -> None:
