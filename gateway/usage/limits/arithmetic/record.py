@@ -70,6 +70,12 @@ class Record:
         _NUMBERS.pack_into(self.data, _NUMBERS_AT, self.period, self.used, self.held, self.oldest, self.newest)
         return self.data
 
+    @property
+    def has_begun_anew(self) -> bool:
+        """Whether a period has begun of which the bytes do not say so yet."""
+        period: int = _NUMBERS.unpack_from(self.data, _NUMBERS_AT)[0]
+        return period != self.period
+
     def bucket(self, second: int) -> tuple[int, int]:
         """What was used in a second, and when the last of it was."""
         at = second % BUCKETS * 2

@@ -169,6 +169,8 @@ class RecordStore(LimitStore):
         for claim, record in zip(claims.limits, claims.records, strict=True):
             if record.used + record.held < claim.amount or not claim.is_enforced:
                 continue
+            if record.has_begun_anew:  # of a clock that was years off: else each day would begin where that has been
+                self.put(record)
             self._bury_dead(record, moment)
             standing = counting.standing(record, claim.limit, moment)
             if standing.wait:

@@ -22,6 +22,7 @@ from tests.unit.gateway.usage.limits.counting_process import CountingProcess
 from tests.unit.gateway.usage.limits.set_clock import SetClock, claim
 
 USUAL = b"usual".ljust(16, b"\0")
+_DAY, _YEAR = 86400.0, 366 * 86400.0
 
 
 @pytest.fixture
@@ -152,6 +153,21 @@ def test_after_the_machine_was_started_again_days_are_kept(path: Path, monkeypat
     monkeypatch.setattr(shared_file, "_boot", lambda: b"another".ljust(64, b"\0"))
     with opened(path, SetClock(at=3.0)) as store:
         assert [one.used for one in store.look([minute, day])] == [0, 71]
+
+
+def test_a_clock_that_was_wrong_locks_out_for_its_day_only(path: Path) -> None:
+    clock = SetClock()
+    budget = claim(Measure.TOKENS_PER_DAY, 1)
+    with opened(path, clock) as one, opened(path, clock) as other:
+        clock.unix += 10 * _YEAR
+        taken = one.take(Claims([budget], USUAL))
+        assert isinstance(taken, Taken)
+        one.settle(taken, 1, was_sent=True)
+        clock.unix -= 10 * _YEAR
+        assert not passes(one, Measure.TOKENS_PER_DAY, 1), "what was used meanwhile stays used"
+        assert passes(other, Measure.REQUESTS_PER_MINUTE, 100), "which makes all read anew what they know"
+        clock.unix += _DAY
+        assert passes(one, Measure.TOKENS_PER_DAY, 1)
 
 
 def test_more_processes_than_there_is_room_for_count_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
