@@ -16,6 +16,7 @@ from yarl import URL
 
 from gateway.cli.client.team_client import TeamClient
 from gateway.core import errors
+from gateway.core.http.headers import REQUEST_ID
 from gateway.registry.base import ChangeError
 from gateway.team.models.accounts import NewAccount
 from gateway.team.operation_error import Conflict, Denied, FieldError, Invalid, NotFound, OperationError, Stale
@@ -72,16 +73,17 @@ class RemoteClient(TeamClient):
         headers: dict[str, str] = {} if expected_version is None else {hdrs.IF_MATCH: f'"{expected_version}"'}
         if not operation.is_read and said is not None:
             headers[hdrs.CONTENT_TYPE] = "application/json"
-        status, location, body = await self._exchange(
+        status, answered, body = await self._exchange(
             operation.method,
             self._place(operation, ids).with_query(_query(said) if operation.is_read else {}),
             headers,
             json.dumps(said).encode() if said is not None and not operation.is_read else None,
         )
         if 300 <= status < 400:
+            location = answered.get(hdrs.LOCATION, "elsewhere")
             raise ChangeError(f"{self._url} redirects to {location}: name the gateway's own URL.")
         if status >= 400:
-            raise self._error(status, body)
+            raise self._error(status, body) if REQUEST_ID in answered else self._stranger(status)
         try:
             return operation.result.model_validate_json(body or b"{}")
         except ValidationError as error:
@@ -89,13 +91,13 @@ class RemoteClient(TeamClient):
 
     async def _exchange(
         self, method: str, url: URL, headers: dict[str, str], body: bytes | None
-    ) -> tuple[int, str, bytes]:
-        """Returns status, `Location` and body. Raises ChangeError where there is none of them."""
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Returns status, headers and body. Raises ChangeError where there is none of them."""
         try:
             async with self._session.request(
                 method, url, headers=headers, data=body, allow_redirects=False
             ) as response:
-                return response.status, response.headers.get(hdrs.LOCATION, "elsewhere"), await response.read()
+                return response.status, response.headers, await response.read()
         except aiohttp.ClientConnectorCertificateError as error:
             why = getattr(error.certificate_error, "verify_message", "") or "it cannot be verified"
             raise ChangeError(
@@ -119,7 +121,7 @@ class RemoteClient(TeamClient):
         return URL(self._url + PREFIX + path, encoded=True)
 
     def _error(self, status: int, body: bytes) -> ChangeError:
-        """What the gateway says: the very error that the operation raised there."""
+        """What a gateway says: the very error that the operation raised there."""
         try:
             said = json.loads(body)
             message = str(said["error"]["message"])

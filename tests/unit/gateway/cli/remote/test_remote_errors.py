@@ -12,6 +12,7 @@ import trustme
 from click.testing import CliRunner, Result
 
 from gateway.cli import main
+from mockserver import MockLlamaServer
 from tests.harness.processes.commands import read
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.stage import says
@@ -61,6 +62,13 @@ def test_what_is_no_gateway_is_said_to_be_none(answer: str, said: str, stranger:
     with stranger.playing(says(f"HTTP/1.1 {answer}".encode() if answer != "garbage" else b"garbage\r\n\r\n")):
         refused = run(*LIST, "--server", stranger.url)
     assert (refused.exit_code, refused.stderr) == (1, said.replace("PLACE", stranger.url) + "\n")
+
+
+def test_a_model_server_is_said_to_be_no_gateway() -> None:
+    with MockLlamaServer() as server:
+        refused = run(*LIST, "--server", server.url)
+    said = f"What answers at {server.url} (with 404) is not a gateway's admin API.\n"
+    assert (refused.exit_code, refused.stderr) == (1, said)
 
 
 @pytest.mark.parametrize(
