@@ -19,6 +19,13 @@ _HEALTHY = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length
 _NO_PROPS = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
 
+def stop_listening(listener: socket.socket) -> None:
+    """Close it for good: a thread that waits for a connection would go on with its descriptor's next socket."""
+    with contextlib.suppress(OSError):  # closed before
+        listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+
+
 class ScriptedUpstream:
     """Listens from the start until `close`: on a free port, with `tls` over TLS, or at a Unix socket's path."""
 
@@ -88,7 +95,7 @@ class ScriptedUpstream:
 
     def close(self) -> None:
         """Stop listening."""
-        self._listener.close()
+        stop_listening(self._listener)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError, ValueError):  # closed

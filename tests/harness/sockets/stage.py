@@ -10,7 +10,7 @@ from pathlib import Path
 import trustme
 
 from tests.harness import scene
-from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.scripted_upstream import ScriptedUpstream, stop_listening
 from tests.harness.sockets.upstream_visit import Script, Visit
 from tests.harness.sockets.wire_client import request
 
@@ -73,7 +73,7 @@ class Slammer:
 
     def close(self) -> None:
         """Stop listening."""
-        self._listener.close()
+        stop_listening(self._listener)
 
 
 class Blackhole:
