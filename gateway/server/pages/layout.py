@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +23,7 @@ from gateway.core.errors import Refusal
 from gateway.server.handlers import dashboard
 from gateway.server.handlers.viewer_base import reached_url
 from gateway.server.pages.assets import assets_version
+from gateway.server import relative_times
 from gateway.server.refusal_response import REFUSER
 from gateway.server.team.browser_session import (
     require_own_origin,
@@ -84,6 +86,16 @@ _environment = aiohttp_jinja2.setup(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+# When the page that is drawn now is drawn; none for a part, which is the same for as long as nothing in it changes.
+_DRAWN: ContextVar[datetime | None] = ContextVar("drawn", default=None)
+
+
+def _told(at: datetime, since: str) -> str:
+    now = _DRAWN.get()
+    return relative_times.told(at, now, since=bool(since)) if now is not None else ""
+
+
+_environment.globals["told"] = _told
 # Compiled with its module, and so by a thread: to compile a page and what it refers to takes up to 40 ms.
 template = _environment.get_template
 _NOT_DONE, _REFUSED = template("not_done.html"), template("refused.html")
@@ -200,6 +212,7 @@ def rendered(
     request: web.Request, page: jinja2.Template, actor: Actor | None = None, *, status: int = 200, **values: object
 ) -> web.Response:
     """A page in its frame."""
+    now = datetime.now(UTC)
     frame = {
         "actor": actor,
         "navigation": [
@@ -209,10 +222,14 @@ def rendered(
         "base": base_path(request),
         "assets": f"{base_path(request)}/assets/{assets_version()}",
         "version": __version__,
-        "now": datetime.now(UTC),
+        "now": now,
         "sign_in": request.app[SIGN_IN].settings,
     }
-    return _html(drawn(page, **(frame | values)), status)
+    before = _DRAWN.set(now)
+    try:
+        return _html(drawn(page, **(frame | values)), status)
+    finally:
+        _DRAWN.reset(before)
 
 
 def partly(part: jinja2.Template, **values: object) -> web.Response:

@@ -13,6 +13,7 @@ export function tellTimes(within) {
     const seconds = (Date.now() - skew - Date.parse(time.dateTime)) / 1000;
     const text = "since" in time.dataset ? `for ${span(seconds)}` : seconds < -1 ? `in ${span(-seconds)}` : `${span(seconds)} ago`;
     if (time.textContent !== text) time.textContent = text;
+    delete time.dataset.told; // what was painted until now
   }
 }
 

@@ -1,11 +1,14 @@
 """What a browser waits for until it paints a page: its HTML and one file of styles."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from playwright.async_api import expect
 
+from gateway.registry.database.team_tables import key_uses, people
 from gateway.team.models.deployments import NewDeployment
+from gateway.team.models.keys import NewKey
 from tests.harness.pages.chromium import require_chromium, running_chromium
 from tests.harness.pages.team_pages import has_shifted, team_serving, window
 
@@ -18,6 +21,8 @@ PAGES = ("", "sign-in", *OF_THE_SIGNED_IN, "playground")
 NOWHERE = "http://127.0.0.1:9"  # nothing listens on the discard port
 _BLOCKING = """() => performance.getEntriesByType("resource")
     .filter((one) => one.renderBlockingStatus === "blocking").map((one) => one.name.split("/").at(-1))"""
+
+_PAINTED = "time => getComputedStyle(time, '::before').content"
 
 
 async def test_each_page_waits_for_one_file_of_styles(tmp_path: Path) -> None:
@@ -44,3 +49,30 @@ async def test_nothing_moves_where_a_page_says_that_it_is_live(tmp_path: Path, w
             async with window(chromium, team, ada, f"/{path}", width=width) as page:
                 await expect(page.locator("#link-text")).to_have_text("Live")
                 assert (path, await has_shifted(page)) == (path, 0)
+
+
+@pytest.mark.parametrize("width", [390, 720, 1440])
+async def test_nothing_moves_where_times_become_relative(tmp_path: Path, width: int) -> None:
+    async with team_serving(tmp_path, "acme") as team, running_chromium() as chromium:
+        key = await team.do("keys.create", asked=NewKey(account="acme", name="laptop"))
+        ada, long_ago = await team.person("ada"), datetime.now(UTC) - timedelta(hours=3.5)
+        async with team.database.begin() as connection:
+            await connection.execute(key_uses.insert().values(key=key.id, last_used_at=long_ago))
+            await connection.execute(people.update().values(created_at=long_ago))
+        for path, says in (("people", "3 h ago"), ("keys", "3 h ago"), ("usage", "from 24 h ago until now")):
+            async with window(chromium, team, ada, f"/{path}", width=width) as page:
+                await expect(page.get_by_text(says)).to_be_visible()
+                await expect(page.locator("time[data-told]")).to_have_count(0)
+                assert (path, await has_shifted(page)) == (path, 0)
+
+
+async def test_a_time_is_relative_before_a_script_runs_and_absolute_without(tmp_path: Path) -> None:
+    async with team_serving(tmp_path, "acme") as team, running_chromium() as chromium:
+        ada = await team.person("ada")
+        for scripts in (True, False):
+            async with window(chromium, team, ada, "/me", java_script_enabled=scripts) as page:
+                await page.route("**/*.js", lambda route: route.abort())
+                await page.reload()
+                ends = page.locator("td[data-label=Ends] time")
+                assert await ends.evaluate(_PAINTED) == ('"in 29 days"' if scripts else "none")
+                await expect(ends.locator("span")).to_be_visible(visible=not scripts)
