@@ -1,6 +1,7 @@
 """Where somebody who looks at a page has reached the gateway, and where its clients can."""
 
 import re
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -33,6 +34,17 @@ def pages_url(request: web.Request) -> str:
 def reached_url(request: web.Request) -> str:
     """Where the page was reached. The headers of a proxy in front change what is shown, and nothing else."""
     behind_tls = request.headers.get("X-Forwarded-Proto", "").lower() == "https"
-    prefix = request.headers.get("X-Forwarded-Prefix", "").rstrip("/")
-    shown = prefix if _PREFIX(prefix) is not None else ""
-    return f"{'https' if behind_tls else request.scheme}://{request.host}{shown}"
+    return f"{'https' if behind_tls else request.scheme}://{request.host}{_path_below(request)}"
+
+
+def is_public(request: web.Request) -> bool:
+    """Whether the browser asks for where the settings say that people reach the pages."""
+    return urlsplit(request.app[PAGES_URL]).netloc.lower() == request.host.lower()
+
+
+def _path_below(request: web.Request) -> str:
+    """The path below which a proxy serves the pages, which it has cut off: it says so, or the settings do."""
+    told = request.headers.get("X-Forwarded-Prefix", "").rstrip("/")
+    if _PREFIX(told) is not None:
+        return told
+    return urlsplit(request.app[PAGES_URL]).path if is_public(request) else ""

@@ -20,10 +20,10 @@ from gateway import __version__
 from gateway.config.document import SourceError
 from gateway.core import team_errors
 from gateway.core.errors import Refusal
+from gateway.server import relative_times
 from gateway.server.handlers import dashboard
 from gateway.server.handlers.viewer_base import reached_url
 from gateway.server.pages.assets import assets_version
-from gateway.server import relative_times
 from gateway.server.refusal_response import REFUSER
 from gateway.server.team.browser_session import (
     require_own_origin,

@@ -79,6 +79,23 @@ async def test_cookies_are_for_tls_alone_where_its_https_url_is_asked_for(
 
 
 @pytest.mark.parametrize(
+    ("host", "told", "below"),
+    [("llm.example.org", "", "/models"), ("LLM.example.org", "/a", "/a"), ("127.0.0.1:8080", "", "")],
+)
+async def test_links_of_the_pages_have_its_path_where_it_is_asked_for(
+    tmp_path: Path, host: str, told: str, below: str
+) -> None:
+    """A proxy may cut the path off and not say so; and somebody on the machine may come past it."""
+    async with team_serving(tmp_path, "acme", public_url=PUBLIC) as team, browsing(team) as nobody:
+        headers = {"Host": host, **({"X-Forwarded-Prefix": told} if told else {})}
+        async with nobody.raw("/keys", **headers) as led:
+            assert led.headers["Location"] == f"{below}/sign-in?next=/keys"
+        async with nobody.raw("/sign-in", **headers) as page:
+            links = re.findall(r'(?:href|src|action)="(/[^"]*)"', await page.text())
+        assert [link for link in links if not link.startswith((f"{below}/assets/", f"{below}/sign-in"))] == []
+
+
+@pytest.mark.parametrize(
     "value", ["llm.example.org", "ftp://a", "https://a/?b", "https://u@a", "https://a:0", "https://", "https://a/b c"]
 )
 def test_what_is_no_public_url_is_refused(value: str) -> None:
