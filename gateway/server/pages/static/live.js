@@ -2,7 +2,7 @@
 // so that what did not change keeps its focus, its dialogs and its selection. The whole part comes each time: after a
 // lost connection the first answer catches up.
 import { fit, labels } from "./fitting.js";
-import { hasUnsavedText, tellSignedOut } from "./not_done.js";
+import { hasUnsavedText, tellLost, tellSignedOut, unsay } from "./not_done.js";
 import { tellTimes } from "./relative_times.js";
 
 const EVERY = 2; // seconds, unless the part says otherwise (data-every)
@@ -21,7 +21,8 @@ function lookLater() {
 
 function tell(state, words) {
   const link = document.getElementById("link");
-  document.getElementById("lost").hidden = state !== "lost";
+  if (state === "lost") tellLost();
+  else unsay("link", "session");
   document.documentElement.dataset.link = state;
   if (!link || link.dataset.link === state) return;
   link.dataset.link = state;

@@ -1,7 +1,7 @@
 // What the pages need beside htmx: copying, times, and a question before what cuts somebody off.
 import "./clipboard.js";
 import "./live.js";
-import { isSignedOut, tellNotDone, tellSignedOut } from "./not_done.js";
+import { isSignedOut, tellNotDone, tellSignedOut, unsay } from "./not_done.js";
 import { tellTimes } from "./relative_times.js";
 
 document.documentElement.classList.add("js");
@@ -27,7 +27,7 @@ document.addEventListener("htmx:afterSettle", (event) => {
 // ended, and the page says so.
 const UNREACHABLE = "The gateway cannot be reached.";
 document.addEventListener("htmx:sendError", () => tellNotDone(UNREACHABLE));
-document.addEventListener("htmx:beforeRequest", () => (document.getElementById("lost").hidden = true));
+document.addEventListener("htmx:beforeRequest", () => unsay("form", "session"));
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr, requestConfig } = event.detail;
   if (requestConfig.verb === "post" && isSignedOut(xhr.responseURL)) {

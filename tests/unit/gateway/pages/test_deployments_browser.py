@@ -182,7 +182,9 @@ async def test_a_lost_connection_is_said_and_caught_up_with(browser: Browser, tm
             await page.get_by_role("textbox", name=re.compile("^Id")).fill("typed-before")
             await expect(page.locator("#link-text")).to_have_text("Live")
             await page.context.set_offline(True)
-            await expect(page.locator("#lost")).to_be_visible()
+            await expect(page.get_by_role("alert")).to_contain_text(
+                "The gateway cannot be reached. This page tries again"
+            )
             await expect(page.locator("#link-text")).to_have_text("Connection lost, trying again")
             await photograph(page, "deployments-lost-1440-light")
             await team.do("deployments.resume", "demo")
@@ -190,6 +192,19 @@ async def test_a_lost_connection_is_said_and_caught_up_with(browser: Browser, tm
             await expect(page.locator("#d-demo .state")).to_contain_text("Deploying")
             await expect(page.locator("#lost")).to_be_hidden()
             await expect(page.get_by_role("textbox", name=re.compile("^Id"))).to_have_value("typed-before")
+
+
+async def test_why_something_was_not_done_stays_while_the_page_is_live(browser: Browser, tmp_path: Path) -> None:
+    refused = {"error": {"type": "api_error", "message": "Not now."}}
+    async with team_serving(tmp_path, "acme") as team:
+        await add(team, "demo", status="paused")
+        async with window(browser, team, await team.person("ada"), "/deployments") as page:
+            await page.route("**/deployments/demo/resume", lambda route: route.fulfill(status=503, json=refused))
+            await page.get_by_role("button", name="Resume demo").click()
+            await expect(page.get_by_role("alert")).to_contain_text("Not now. Nothing that you have written is lost")
+            await team.do("deployments.resume", "demo")
+            await expect(page.locator("#d-demo .state")).to_contain_text("Deploying")
+            await expect(page.get_by_role("alert")).to_contain_text("Not now.")
 
 
 async def test_an_answer_is_ended_by_keyboard(browser: Browser, tmp_path: Path) -> None:
