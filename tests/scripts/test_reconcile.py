@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from scripts.reconcile import MOCK, Difference, reconcile
-from scripts.reconciling.site import Site, Tokens
+from scripts.reconcile import MOCK, Difference, agree, reconcile
+from scripts.reconciling.site import Ledger, Site, Tokens
 
 
 @pytest.mark.slow
@@ -20,6 +20,20 @@ def test_the_ledger_agrees_with_the_mock_to_the_token() -> None:
 def test_ten_thousand_mixed_requests_are_accounted_to_the_token() -> None:
     kept, _, _ = asyncio.run(reconcile(MOCK, 10_000, 100, seed=2))
     assert kept.requests == 100
+
+
+@pytest.mark.parametrize(
+    ("tokens", "counted", "is_right"),
+    [
+        (Tokens(100, 50, 30), 0, True),
+        (Tokens(99, 51, 30), 0, False),
+        (Tokens(118, 31, 30), 20, True),
+        (Tokens(118, 31, 29), 20, False),
+        (Tokens(121, 31, 30), 20, False),
+    ],
+)
+def test_prompts_that_no_server_states_are_all_that_may_differ(tokens: Tokens, counted: int, is_right: bool) -> None:
+    assert agree(Ledger(3, tokens, counted), Tokens(100, 50, 30)) is is_right
 
 
 @pytest.mark.tools

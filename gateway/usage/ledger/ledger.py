@@ -23,7 +23,7 @@ from gateway.usage.ledger.prompt_sizes import PromptSizes
 from gateway.usage.ledger.sums import PERIOD_SECONDS, AccountingPeriod, Batch, PeriodSums, period_at
 
 _MOST_ROWS = 20_000  # kept while the database is away: some 11 MB; beyond them the oldest hours are merged
-_SECONDS = 1.0  # between two batches: with the time that one takes, a killed process loses less than 2 s
+_SECONDS = 1.0  # from a batch to the next: with the time that one takes, a killed process loses less than 2 s
 _MOST_KEPT = 256  # exchanges: to add up so many takes 0.7 ms, in which nobody else is served
 _LAST_TRIES = 3  # that may fail, of the last batches, once the gateway has stopped
 _AGAIN_SECONDS = 0.3  # between two of them
@@ -176,10 +176,15 @@ class Ledger:
         return Batch(periods) if periods else None
 
     async def _write_until(self, stopping: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         while not stopping.is_set():
+            if self.problem is not None:
+                begun = loop.time()  # a database that is locked for others is left to them for a while
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_SECONDS):
+                async with asyncio.timeout_at(begun + _SECONDS):
                     await stopping.wait()
+            begun = loop.time()
             try:
                 await self.write()
             except Exception:  # a fault of ours must not end the accounting: what was added up is kept, and tried again

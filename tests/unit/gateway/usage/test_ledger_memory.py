@@ -15,6 +15,7 @@ from gateway.telemetry.usage_counts import UsageCounts
 from gateway.usage.ledger import ledger as ledger_module
 from gateway.usage.ledger.ledger import Ledger
 from gateway.usage.ledger.sums import Batch, SumsRow
+from tests.harness.virtual_time import VirtualTimeLoop
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC).timestamp()
 HOUR = 3600.0
@@ -196,6 +197,40 @@ async def test_a_fault_in_writing_ends_neither_writing_nor_the_gateway(
     await app.cleanup()
     assert sum(row.values[0] for row in shelf.rows()) == 1
     assert "internal error of the ledger" in caplog.text
+
+
+class Slow(Shelf):
+    """Takes most of a second for each batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_away = False
+        self.begun: list[float] = []
+
+    async def write(self, batch: Batch) -> None:
+        self.begun.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(0.75)
+        await super().write(batch)
+
+
+async def kept_for_ten_seconds(shelf: Shelf) -> None:
+    """With something to write in each of them."""
+    ledger, app = Ledger(shelf, "UTC"), web.Application()
+    app.cleanup_ctx.append(ledger.kept)
+    app.freeze()
+    await app.startup()
+    for _ in range(100):
+        ledger.add(exchange())
+        await asyncio.sleep(0.1)
+    await app.cleanup()
+
+
+def test_batches_begin_a_second_after_another_however_long_each_takes() -> None:
+    """So who is killed loses what came in a second, and in the time that it takes to write."""
+    shelf = Slow()
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(kept_for_ten_seconds(shelf))
+    assert shelf.begun[:9] == pytest.approx(range(1, 10))
 
 
 async def test_a_busy_second_is_added_up_in_small_parts_and_told_once(shelf: Shelf, clock: Clock) -> None:
