@@ -19,7 +19,7 @@ from gateway.usage.limits.arithmetic import counting
 from gateway.usage.limits.arithmetic.counting import LimitStanding
 from gateway.usage.limits.arithmetic.record import DIGEST_BYTES
 from gateway.usage.limits.store.fallback_store import FallbackStore
-from gateway.usage.limits.store.limit_file import file_of, look_into
+from gateway.usage.limits.store.limit_file import file_of, look_into, place_for
 from gateway.usage.limits.store.limit_store import Claims, CountedLimit, Exceeded, LimitStore, MachineClock, Taken
 from gateway.usage.limits.store.memory_store import MemoryStore
 from gateway.usage.limits.store.shared_file import SharedFile
@@ -79,9 +79,7 @@ class RateLimiter:
             self._limits = _by_subject(limits.values())
 
     def _open(self) -> LimitStore:
-        path = file_of(self._registry)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return SharedFile(path, self.zone, self.clock)
+        return SharedFile(place_for(self._registry), self.zone, self.clock)
 
 
 class Allowance:

@@ -23,6 +23,14 @@ def file_of(registry: Registry, environ: Mapping[str, str] = os.environ) -> Path
     return state_folder(environ) / (sha256(registry.source.encode()).hexdigest()[:32] + _SUFFIX)
 
 
+def place_for(registry: Registry) -> Path:
+    """That file, once its folder is there: one for state is made. That of a database may be back later, and is not."""
+    path = file_of(registry)
+    if not isinstance(registry.place, Path):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
 def look_into(path: Path, zone: tzinfo, claims: Sequence[CountedLimit]) -> list[LimitStanding]:
     """How limits stand in a file that others count in. Raises OSError where it cannot be looked at."""
     clock = MachineClock()
