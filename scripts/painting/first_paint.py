@@ -4,9 +4,11 @@ Each page is opened by a new browser profile (cold) and again by the same (warm)
 (Navigation Timing, Paint Timing), in milliseconds from the beginning of the navigation. An empty page of a bare server
 says how much of that is Chromium's and the machine's.
 
-All are opened in a tab that shows another site, as people open them. From there Chromium changes to another renderer
-process for any page, and the empty page pays for it as well. From a blank tab it would change for ours alone, for their
-`Cross-Origin-Opener-Policy`: that counted some 50 ms more, which were not the page's.
+Then the links in the bar are clicked, each for the first time in a new profile and again: from click to paint.
+
+The others are opened in a tab that shows another site, as people open them. From there Chromium changes to another
+renderer process for any page, and the empty page pays for it as well. From a blank tab it would change for ours alone,
+for their `Cross-Origin-Opener-Policy`: that counted some 50 ms more, which were not the page's.
 """
 
 import asyncio
@@ -37,6 +39,7 @@ from gateway.team.operations.people import add_person
 from gateway.team.signing_in.session_limits import SessionLimits
 from gateway.team.signing_in.sessions import begin_session
 from scripts.benchmark.process import Process
+from scripts.painting.clicks import LINKS, clicked
 
 PAGES = ("/deployments", "/deployments/model-1", "/keys", "/usage", "/people", "/playground", "/sign-in", "/")
 _GATEWAY = str(Path(sys.executable).with_name("gguf-gateway"))
@@ -152,13 +155,18 @@ def context_of(browser: Browser, site: Site, name: str) -> BrowserContext:
 def measured(browser: Browser, site: Site, times: int) -> dict[str, dict[str, list[dict[str, float]]]]:
     """What was seen of each page, cold and warm, so many times each, by turns."""
     addresses = site.addresses()
-    found: dict[str, dict[str, list[dict[str, float]]]] = {name: {"cold": [], "warm": []} for name in addresses}
+    names = (*addresses, *(f"click on {path}" for path in LINKS))
+    found: dict[str, dict[str, list[dict[str, float]]]] = {name: {"cold": [], "warm": []} for name in names}
     for _ in range(times):
-        for name, seen in found.items():
+        for name in addresses:
             context = context_of(browser, site, name)
-            seen["cold"].append(look(context, addresses[name], site.elsewhere))
-            seen["warm"].append(look(context, addresses[name], site.elsewhere))
+            found[name]["cold"].append(look(context, addresses[name], site.elsewhere))
+            found[name]["warm"].append(look(context, addresses[name], site.elsewhere))
             context.close()
+        context = context_of(browser, site, "/me")
+        for path, which, seen in clicked(context, site.url):
+            found[f"click on {path}"][which].append(seen)
+        context.close()
     return found
 
 
@@ -166,7 +174,7 @@ def measured(browser: Browser, site: Site, times: int) -> dict[str, dict[str, li
 @click.option("--times", type=click.IntRange(1), default=10, show_default=True, help="How often each page is opened.")
 @click.option("--json", "as_json", is_flag=True, help="Print all that was measured, for a program.")
 def main(times: int, as_json: bool) -> None:
-    """Measure how soon each page is painted (two minutes)."""
+    """Measure how soon each page is painted (three minutes)."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         raise click.ClickException("Chromium is not installed (apt-get install chromium)")

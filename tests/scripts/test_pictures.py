@@ -31,5 +31,5 @@ def test_the_paint_of_each_page_is_measured_cold_and_warm() -> None:
         browser = running.chromium.launch(executable_path=chromium._CHROMIUM, args=painting._OPTIONS)
         found = painting.measured(browser, site, 1)
         browser.close()
-    assert len(found) == 1 + len(painting.PAGES)
+    assert len(found) == 1 + len(painting.PAGES) + len(painting.LINKS)
     assert all(0 < one["first_byte"] < one["paint"] for both in found.values() for [one] in both.values())
