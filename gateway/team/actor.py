@@ -55,7 +55,7 @@ class Actor:
         """How far this actor's permission for an action goes. Raises Denied if there is none."""
         found = PERMISSIONS.get((self.role, action))
         if found is None:
-            raise Denied(f"A {self.role} may not do this ({action}).")
+            raise Denied(f"A {self.role} may not do this ({action}). Ask an admin to do it.")
         return found
 
     def require_scope(self, scope: str) -> None:

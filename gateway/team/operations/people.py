@@ -132,7 +132,7 @@ async def require_free(connection: AsyncConnection, name: str, email: str | None
     """Make sure that nobody else has this name or address. Raises Conflict."""
     taken = select(people.c.id, people.c.name).where(people.c.id != but)
     if (await connection.execute(taken.where(func.lower(people.c.name) == name.lower()))).first():
-        raise Conflict(f"There is somebody called {name!r} already.")
+        raise Conflict(f"There is somebody called {name!r} already. Choose another name.")
     if email is not None and (await connection.execute(taken.where(people.c.email == email))).first():
         raise Conflict("Somebody has this e-mail address already.")
 

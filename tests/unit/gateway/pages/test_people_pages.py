@@ -82,7 +82,7 @@ async def test_an_invitation_that_was_taken_back_opens_nothing(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"name": "ada"}, "There is somebody called 'ada' already"),
+        ({"name": "ada"}, "There is somebody called 'ada' already. Choose another name."),
         ({"name": "eve", "email": "nonsense"}, "is not an e-mail address"),
         ({"name": "eve", "role": "owner"}, "role"),
     ],

@@ -90,7 +90,7 @@ def test_a_link_begins_where_the_configuration_says(server: str, base: str, run:
     ("more", "said"),
     [
         (["cleo", "--account", "acne"], "There is no account 'acne'; did you mean `acme`?"),
-        (["ada"], "There is somebody called 'ada' already."),
+        (["ada"], "There is somebody called 'ada' already. Choose another name."),
         (["ben", "--email", "nowhere"], "--email: is not an e-mail address like ada@example.org"),
         ([" ben"], "--name: a name is 1 to 64 printable characters, with no space at either end"),
         (["ben", "--account", "a/b"], "--account: use 1 to 64 letters"),
@@ -152,7 +152,7 @@ def test_a_person_is_signed_out_and_removed(run: Run, people: dict[str, str], tm
     [
         (["remove", "bern"], "There is nobody called 'bern'; did you mean `ben`?"),
         (["sign-out", "per_0123456789ab"], "There is no person of this id."),
-        (["set", "ben", "--name", "ada"], "There is somebody called 'ada' already."),
+        (["set", "ben", "--name", "ada"], "There is somebody called 'ada' already. Choose another name."),
         (["set", "ada", "--role", "member"], "ada is the last admin: make somebody else one first."),
         (["remove", "ada"], "ada is the last admin: make somebody else one first."),
     ],

@@ -136,3 +136,14 @@ async def test_a_member_gives_no_account_another_share(tmp_path: Path) -> None:
         assert (await bob.post("/limits/shares/acme", weight="9")).status == 403
         assert (await bob.post("/limits/shares/acme", weight="9", site="cross-site")).status == 403
         assert await weights(team) == {"acme": 1.0}
+
+
+async def test_a_member_whom_nothing_limits_learns_what_would_stand_there(tmp_path: Path) -> None:
+    async with (
+        team_serving(tmp_path, "acme") as team,
+        browsing(team, await team.person("ben", "member", ["acme"])) as ben,
+    ):
+        assert "Nothing limits you. If an admin limits you" in (await ben.get("/limits")).text
+        refused = await ben.get("/people")
+        assert refused.status == 403
+        assert "may not do this (people.change). Ask an admin to do it." in refused.text
