@@ -3,7 +3,14 @@
 Mirrors common/json-schema-to-grammar.cpp (`build_min_max_int`).
 """
 
+from mockserver.engine.grammar.json_schema import BadSchema
+
 _DIGITS = 16
+_LOWEST = -(2**63)  # negated it is itself, as a C++ int64, and means that there is no bound
+
+
+class NoBounds(BadSchema):
+    """A range without an end; the message is llama.cpp's."""
 
 
 def integers_between(low: int | None, high: int | None) -> str:
@@ -18,9 +25,9 @@ def _between(low: int | None, high: int | None, digits: int, *, top: bool) -> st
     if low is not None:
         return _at_least(low, digits, fewer, top=top)
     if high is None:
-        raise ValueError("At least one of min_value or max_value must be set")
+        raise NoBounds("At least one of min_value or max_value must be set")
     if high < 0:
-        return f'"-" ({_between(-high, None, digits, top=False)})'
+        return f'"-" ({_between(-high if high != _LOWEST else None, None, digits, top=False)})'
     negative = f'"-" [1-9] {_more(0, fewer)} | ' if top else ""
     return negative + _between(0, high, digits, top=True)
 

@@ -10,7 +10,7 @@ from typing import Any
 from mockserver.core.nlohmann_json import dump
 from mockserver.engine.grammar import json_schema as nodes
 from mockserver.engine.grammar.json_schema import BadSchema, Schema, read_schema
-from mockserver.engine.grammar.number_ranges import integers_between
+from mockserver.engine.grammar.number_ranges import NoBounds, integers_between
 from mockserver.engine.grammar.pattern_to_grammar import (
     InvalidPattern,
     UnsupportedPattern,
@@ -67,7 +67,10 @@ def schema_to_grammar(schema: Any) -> str:
         root = read_schema(schema)
     except BadSchema as error:
         raise BadSchema(f"JSON schema conversion failed:\n{error}") from error
-    return grammar_of(root)
+    try:
+        return grammar_of(root)
+    except NoBounds as error:
+        raise BadSchema(f"JSON schema conversion failed:\n{error}") from error
 
 
 def grammar_of(root: Schema) -> str:

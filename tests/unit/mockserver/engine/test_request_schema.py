@@ -132,6 +132,13 @@ WRONG: list[tuple[str, dict[str, Any], int, str]] = [
         "Field 'json_schema': \"json_schema\": JSON schema conversion failed:\nJSON schema error at #: schema must be "
         "an object",
     ),
+    (
+        NATIVE,
+        {"prompt": "x", "json_schema": {"type": "integer", "maximum": -(2**63)}},
+        400,
+        "Field 'json_schema': \"json_schema\": JSON schema conversion failed:\n"
+        "At least one of min_value or max_value must be set",
+    ),
     (CHAT, {"messages": [USER], "json_schema": {}, "grammar": "x"}, 500, "Cannot use both json_schema and grammar"),
     (
         CHAT,
