@@ -1,6 +1,6 @@
 """How a page does one of the team's operations."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -40,8 +40,15 @@ def read_form(model: type[T], values: Mapping[str, object]) -> T:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        found = [FieldError(".".join(map(str, path)), text) for path, text in sentences(error, model)]
+        found = [FieldError(_field_name(path), text) for path, text in sentences(error, model)]
         raise Invalid("This cannot be done as it is written.", found) from None
+
+
+def _field_name(path: Sequence[str | int]) -> str:
+    """As people count: `networks.1` of a list is its number 2."""
+    name = ".".join(str(part) for part in path if isinstance(part, str))
+    numbers = [f"number {part + 1}" for part in path if isinstance(part, int)]
+    return ", ".join([name, *numbers])
 
 
 def words_of(error: OperationError | None) -> str:

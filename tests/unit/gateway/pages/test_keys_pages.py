@@ -80,7 +80,7 @@ async def test_saving_without_a_change_keeps_the_moment_at_which_it_ends(tmp_pat
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"networks": "10.0.0.0/33"}, "networks"),
+        ({"networks": "10.0.0.0/8, 10.0.0.0/33"}, "networks, number 2"),
         ({"deployments": "nowhere"}, "no deployment 'nowhere'"),
         ({"ends": "2020-01-01"}, "lies in the past"),
         ({"ends": "soon"}, "must be a day"),
@@ -157,3 +157,10 @@ async def test_the_playgrounds_keys_are_in_no_list(tmp_path: Path) -> None:
         assert key.id.startswith("play_")
         assert "play_" not in (await ada.get("/keys?search=play")).text
         assert (await ada.get(f"/keys/{key.id}")).status == 404
+
+
+async def test_a_rotated_key_and_its_successor_have_buttons_of_their_own(tmp_path: Path) -> None:
+    async with team_serving(tmp_path, "acme") as team, browsing(team, await team.person("ada")) as ada:
+        await ada.post(f"/keys/{await made(team, 'laptop')}/rotate")
+        labels = re.findall(r'aria-label="(Revoke laptop [^"]+)"', (await ada.get("/keys")).text)
+    assert len(set(labels)) == 2
