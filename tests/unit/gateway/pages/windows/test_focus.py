@@ -11,6 +11,8 @@ from tests.harness.pages.team_pages import team_serving, window
 
 require_chromium("where the focus is")
 
+pytestmark = pytest.mark.slow
+
 NOWHERE = "http://127.0.0.1:9"  # nothing listens on the discard port
 
 

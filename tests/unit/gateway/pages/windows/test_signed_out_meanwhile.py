@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Page, expect
 
 from gateway.team.models.keys import NewKey
@@ -10,6 +11,8 @@ from tests.harness.pages.chromium import require_chromium, running_chromium
 from tests.harness.pages.team_pages import COOKIE, Team, team_serving, window
 
 require_chromium("what is said to who is signed out")
+
+pytestmark = pytest.mark.slow
 
 SIGNED_OUT = "You are signed out. Sign in again in another tab, then go on here: nothing that you have written is lost."
 

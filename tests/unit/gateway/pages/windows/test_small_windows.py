@@ -11,6 +11,8 @@ from tests.harness.pages.team_pages import is_wider_than_its_window, team_servin
 
 require_chromium("the team's pages in a small window")
 
+pytestmark = pytest.mark.slow
+
 PAGES = ("deployments", "activity", "usage", "keys", "limits", "playground", "people", "audit", "me")
 NOWHERE = "http://127.0.0.1:9"  # nothing listens on the discard port
 # Whether what has the focus can be seen where its first line begins.
