@@ -54,8 +54,8 @@ def test_changes_are_measured_in_pairs_and_told_in_a_section(tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_no_request_waits_for_a_change_and_it_is_in_force_in_a_second(tmp_path: Path) -> None:
-    """With 10,000 keys and 1,000 deployments. A machine that makes requests wait by itself may do so twice."""
+    """With 10,000 keys and 1,000 deployments. A busy machine is late for both windows of a pair: medians are judged."""
     for one in changes(tmp_path, 1_000, 10_000, 8):
         figures = one.figures()
-        assert figures["longer, median"] <= max(DEMAND.longer, 2 * figures["without, median"]), figures
+        assert figures["longer, median"] <= DEMAND.longer, figures
         assert figures["in force, median"] <= DEMAND.in_force, figures
