@@ -55,6 +55,14 @@ def until_left(left: threading.Event) -> Script:
     return script
 
 
+def breaks_off(visit: Visit) -> None:
+    """A script: a stream that ends behind its first event."""
+    visit.read_body()
+    visit.begin_stream()
+    visit.chunk(EVENT)
+    visit.close()
+
+
 class Slammer:
     """Accepts a connection and closes it at once."""
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.harness.processes.gateway_process import GatewayProcess
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
-from tests.harness.sockets.stage import DONE, EVENT, chat, until_left
+from tests.harness.sockets.stage import DONE, EVENT, breaks_off, chat, until_left
 from tests.harness.sockets.upstream_visit import Visit
 from tests.wire.limits.limited_keys import in_chunks, key_of, plain
 
@@ -36,13 +36,6 @@ def test_a_request_beside_another_is_refused_and_one_after_it_is_not(
             assert client.ask(data).status == 200
 
 
-def _breaks_off(visit: Visit) -> None:
-    visit.read_body()
-    visit.begin_stream()
-    visit.chunk(EVENT)
-    visit.close()
-
-
 def _refuses(visit: Visit) -> None:
     visit.read_body()
     visit.answer(b'{"error":{}}', "500 Internal Server Error")
@@ -56,9 +49,7 @@ def _streams(visit: Visit) -> None:
     visit.chunk(b"")
 
 
-@pytest.mark.parametrize(
-    ("name", "script"), [("breaks-off", _breaks_off), ("refuses", _refuses), ("streams", _streams)]
-)
+@pytest.mark.parametrize(("name", "script"), [("breaks-off", breaks_off), ("refuses", _refuses), ("streams", _streams)])
 def test_however_a_request_ends_its_place_is_free(
     limited_gateway: GatewayProcess, upstream: ScriptedUpstream, name: str, script: object
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.harness.processes.gateway_process import GatewayProcess
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
-from tests.harness.sockets.stage import EVENT, chat
+from tests.harness.sockets.stage import breaks_off, chat
 from tests.harness.sockets.upstream_visit import Visit
 from tests.wire.limits.limited_keys import key_of
 
@@ -27,13 +27,6 @@ def _states(visit: Visit) -> None:
     visit.answer(STATED)
 
 
-def _breaks_off(visit: Visit) -> None:
-    visit.read_body()
-    visit.begin_stream()
-    visit.chunk(EVENT)
-    visit.close()
-
-
 def _states_no_prompt(visit: Visit) -> None:
     visit.read_body()
     visit.begin_stream()
@@ -51,7 +44,7 @@ def passes(gateway: GatewayProcess, name: str, path: str) -> bool:
 @pytest.mark.parametrize(
     ("name", "path", "script"),
     [
-        ("unstated-cut", "/v1/chat/completions", _breaks_off),
+        ("unstated-cut", "/v1/chat/completions", breaks_off),
         ("unstated-emoji", "/v1/messages", _states_no_prompt),
     ],
 )
@@ -69,6 +62,6 @@ def test_who_hears_no_size_of_long_prompts_uses_up_a_budget(
 def test_a_prompt_that_nobody_knows_counts_as_what_was_reserved(
     limited_gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
-    with upstream.playing(_breaks_off):
+    with upstream.playing(breaks_off):
         passed = sum(passes(limited_gateway, "unstated-new", "/v1/completions") for _ in range(8))
     assert passed == 4  # a quarter each
