@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-_SECONDS = 30.0
+SOON = 30.0  # seconds, in which a real model has answered mostly
 _BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 _POSTS = ("POST", "PUT", "PATCH")
 
@@ -65,7 +65,7 @@ class Answer:
         return next((value for key, value in self.headers if key.lower() == name.lower()), "")
 
 
-def ask(url: str, request: Request, seconds: float = _SECONDS) -> Answer:
+def ask(url: str, request: Request, seconds: float = SOON) -> Answer:
     """Ask on a connection of its own. Raises ConnectionRefusedError if nobody listens."""
     parts = urlsplit(url)
     answer = Answer()

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 
 from scripts.drifting.causes import Cause, Causes, smallest
 from scripts.drifting.comparison import Difference, difference
-from scripts.drifting.exchange import Request, ask
+from scripts.drifting.exchange import SOON, Request, ask
 
-_SOON = 30.0  # seconds, in which a real model has answered mostly
 _LATE = 300.0  # seconds, for an answer as long as the context, on a busy machine
 
 
@@ -35,7 +34,7 @@ class Tally:
 class Pair:
     """A real server and a mock in one mode."""
 
-    def __init__(self, mode: str, real: str, mock: str, soon: float = _SOON) -> None:
+    def __init__(self, mode: str, real: str, mock: str, soon: float = SOON) -> None:
         self.mode, self._real, self._mock, self._soon = mode, real, mock, soon
 
     def compare(self, request: Request) -> Difference | None:
