@@ -8,6 +8,8 @@ import pytest
 from playwright.async_api import expect
 
 from gateway.registry.database.team_tables import key_uses, people
+from gateway.server.pages.assets import assets_version
+from gateway.server.relative_times import told
 from gateway.team.models.deployments import NewDeployment
 from gateway.team.models.keys import NewKey
 from tests.harness.pages.chromium import require_chromium, running_chromium
@@ -78,3 +80,35 @@ async def test_a_time_is_relative_before_a_script_runs_and_absolute_without(tmp_
                 ends = page.locator("td[data-label=Ends] time")
                 assert await ends.evaluate(_PAINTED) == ('"in 29 days"' if scripts else "none")
                 await expect(ends.locator("span")).to_be_visible(visible=not scripts)
+
+
+_SAID = """async ([path, moments]) => {
+    const {tellTimes} = await import(path);
+    const section = document.createElement("section");
+    const times = moments.map(([dateTime, since]) => {
+        const time = section.appendChild(document.createElement("time"));
+        time.dateTime = dateTime;
+        if (since) time.dataset.since = "";
+        return time;
+    });
+    tellTimes(section);
+    return times.map((time) => time.textContent);
+}"""
+
+
+async def test_the_script_says_times_as_they_are_painted(tmp_path: Path) -> None:
+    ages = [one + sign * 0.5 for one in (0, 1, 59, 60, 3600, 172800, 864000) for sign in (-1, 1)]
+    async with (
+        team_serving(tmp_path) as team,
+        running_chromium() as chromium,
+        window(chromium, team, "nobody", "/sign-in") as page,
+    ):
+        await page.clock.set_fixed_time(datetime.now(UTC))
+        await page.reload()
+        now = datetime.fromisoformat(str(await page.evaluate("document.documentElement.dataset.now")))
+        moments = [
+            (now - timedelta(seconds=age), since) for age in (*ages, *(-age for age in ages)) for since in (0, 1)
+        ]
+        path = f"/assets/{assets_version()}/relative_times.js"
+        said = await page.evaluate(_SAID, [path, [[at.isoformat(), since] for at, since in moments]])
+    assert said == [told(at, now, since=bool(since)) for at, since in moments]
