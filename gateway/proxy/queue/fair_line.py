@@ -141,7 +141,7 @@ class FairLine:
 
     def outlook_of_one_more(self, claim: Claim, forecast: Forecast) -> Outlook:
         """What one more could expect that has this claim, by a forecast of a moment ago."""
-        return forecast.of_one_more(self._counter(claim), claim.seconds)
+        return forecast.of_one_more(self._counter(claim))
 
     def forget_idle(self) -> None:
         """Drop the counters that say nothing: of who neither waits nor runs, and is owed and owes nothing."""
@@ -160,12 +160,13 @@ class FairLine:
         if key is None:
             key = account.keys[claim.key] = KeyCounter(account=account)
         account.weight, key.weight, key.is_batch = claim.account_weight, claim.key_weight, claim.is_batch
+        key.tokens, key.seconds = claim.tokens or key.tokens, claim.seconds or key.seconds
         return key
 
     def _expected(self, request: Request, key: KeyCounter, claim: Claim, since: float) -> Waiting:
-        tokens = claim.tokens or round(self._mean_tokens) or _UNKNOWN_TOKENS
+        tokens = key.tokens or round(self._mean_tokens) or _UNKNOWN_TOKENS
         self.mean_seconds = self.mean_seconds or claim.seconds
-        return Waiting(request, key, tokens, claim.seconds, since)
+        return Waiting(request, key, tokens, key.seconds, since)
 
     def _run(self, one: Waiting, now: float) -> None:
         one.since = now

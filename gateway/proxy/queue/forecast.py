@@ -53,7 +53,7 @@ class Forecast:
         self._pass_overdue()
         found.end(len(self.outlooks))
 
-    def of_one_more(self, key: KeyCounter, seconds: float) -> Outlook:
+    def of_one_more(self, key: KeyCounter) -> Outlook:
         """Of one that would come now, of this key. The line has been walked to its end."""
         account = key.account
         key_level = key.level_from(lifted(key, self._least.get(account, account.last)))
@@ -62,7 +62,7 @@ class Forecast:
         place = self._classes[key.is_batch].place_of(key, key_level, account_level)
         place = min(place, self._place_when(self._overdue.due_of(key)))
         wait = self._waits[place] if place < len(self._waits) else self._free_in[0]
-        return Outlook(place + 1, wait if seconds or self._mean else None)
+        return Outlook(place + 1, wait if key.seconds or self._mean else None)
 
     def _place_when(self, due: float) -> int:
         """The first that is given when a key is due, and those have got theirs that were before it."""

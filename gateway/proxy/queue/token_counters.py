@@ -46,11 +46,16 @@ class AccountCounter(TokenCounter):
 
 @dataclass(slots=True, eq=False)
 class KeyCounter(TokenCounter):
-    """That of a key. `given_at`, in seconds, is when it last got a place."""
+    """That of a key. `given_at`, in seconds, is when it last got a place.
+
+    `tokens`, and `seconds` of a place, are what its requests usually take, by the last process that knew; 0: none did.
+    """
 
     account: AccountCounter = field(default_factory=AccountCounter)
     is_batch: bool = False
     given_at: float = 0.0
+    tokens: int = 0
+    seconds: float = 0.0
 
 
 def lift(newcomer: TokenCounter, others: Iterable[TokenCounter], last: float) -> None:

@@ -120,3 +120,12 @@ def test_batch_may_expect_a_place_when_it_has_waited_for_too_long() -> None:
     line.ask((0, "jobs"), one_more, 0.0)
     assert line.outlooks(0.0)[0, "jobs"] == Outlook(9, 32.0)
     assert line.outlook_of_one_more(one_more, line.forecast(0.0)) == Outlook(17, 64.0)
+
+
+def test_what_one_process_knows_of_a_key_counts_in_the_others() -> None:
+    line = FairLine(1, FOR_EVER)
+    line.begin(("first", 1), Claim("short", "acme", tokens=10, seconds=1.0), 0.0)
+    line.ask(("first", 2), Claim("long", "acme", tokens=500, seconds=10.0), 0.0)
+    line.ask(("second", 1), Claim("long", "acme"), 0.0)
+    line.ask(("second", 2), Claim("long", "acme"), 0.0)
+    assert [wait for _, wait in line.outlooks(0.0).values()] == [1.0, 11.0, 21.0]
