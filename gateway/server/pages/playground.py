@@ -35,13 +35,14 @@ class Choice(NamedTuple):
 
 @page
 async def overview(request: web.Request, actor: Actor) -> web.Response:
-    """The chat. It is loaded as a page of its own: its policy may name another origin, the relay's."""
+    """The chat. Where the relay has another origin, which its policy then names, it is a document of its own."""
     actor.reach("playground.key")
-    if "HX-Request" in request.headers:
-        return web.Response(headers={**HEADERS, "HX-Redirect": base_path(request) + str(request.rel_url)})
     port, here = request.app[PAGE].clients_port, reached_url(request)
     relay = here if port is None else base_url_of(request, port)
     own, theirs = _origin(here), _origin(relay)
+    is_apart = own != theirs
+    if is_apart and "HX-Request" in request.headers:
+        return web.Response(headers={**HEADERS, "HX-Redirect": base_path(request) + str(request.rel_url)})
     answer = rendered(
         request,
         _PLAYGROUND,
@@ -49,9 +50,10 @@ async def overview(request: web.Request, actor: Actor) -> web.Response:
         choices=_choices(request, actor),
         chosen=request.query.get("deployment", ""),
         relay=relay,
-        refused_origin="" if own == theirs or request.app[CORS].allows(own) else own,
+        is_apart=is_apart,
+        refused_origin=own if is_apart and not request.app[CORS].allows(own) else "",
     )
-    if own != theirs:
+    if is_apart:
         answer.headers[POLICY] = HEADERS[POLICY].replace("connect-src 'self'", f"connect-src 'self' {theirs}")
     return answer
 

@@ -5,7 +5,10 @@ import { isSignedOut, tellNotDone, tellSignedOut, unsay } from "./not_done.js";
 import { tellTimes } from "./relative_times.js";
 
 document.documentElement.classList.add("js");
-document.addEventListener("htmx:afterSwap", () => tellTimes(document));
+document.addEventListener("htmx:afterSwap", () => {
+  tellTimes(document);
+  if (document.getElementById("playground")) import("./playground.js"); // it begins by itself, this time and later
+});
 
 // A <dialog> asks before its form is sent; without this script the form stands open on the page.
 document.addEventListener("click", (event) => {

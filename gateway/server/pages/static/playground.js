@@ -3,8 +3,8 @@
 import { codeOf } from "./playground_code.js";
 import { bodyOf, eventsOf, meaningOf, pathOf } from "./playground_stream.js";
 
-const root = document.getElementById("playground");
-const byId = (id) => document.getElementById(id);
+let root = null; // the playground that is on the page
+const byId = (id) => root.querySelector(`#${id}`);
 const SHOWN_EVENTS = 1000;
 const EARLIER = 60_000; // ms before its end at which a key is replaced
 const KEY_TRIES = 10; // another process of the gateway may know a new key a little later
@@ -62,6 +62,7 @@ class Problem extends Error {}
 
 async function ask(wanted, signal) {
   for (let tries = 1; ; tries++) {
+    signal.throwIfAborted(); // before a key is made for a page that was left
     const { key: text } = await keyFor(wanted.deployment);
     const answer = await fetch(root.dataset.relay + pathOf(wanted), {
       method: "POST",
@@ -95,13 +96,13 @@ async function wordsOf(answer) {
 async function run() {
   const wanted = wantedNow();
   const answer = bubble("assistant");
-  running = new AbortController();
+  const own = (running = new AbortController());
   begin();
   const figures = { sent: performance.now(), first: null, last: null, pieces: 0, in: null, out: null };
   let text = "";
   let end = "";
   try {
-    const response = await ask(wanted, running.signal);
+    const response = await ask(wanted, own.signal);
     let isWhole = false;
     for await (const event of eventsOf(response.body)) {
       showEvent(event.raw);
@@ -121,6 +122,7 @@ async function run() {
     if (!isWhole) throw new Problem("The answer broke off before its end.\n" + ADVICE[502]);
     say("The answer is complete.");
   } catch (error) {
+    if (running !== own) return; // its page was left
     if (error.name === "AbortError") {
       end = "stopped";
       say("Stopped.");
@@ -220,14 +222,14 @@ function finish() {
 }
 
 function say(words) {
-  byId("said").textContent = words;
+  document.getElementById("said").textContent = words;
 }
 
 function showCode() {
   const draft = byId("message").value.trim();
   const asked = messages.slice(0, messages.findLastIndex((one) => one.role === "user") + 1);
   const said = draft || !asked.length ? [...messages, { role: "user", content: draft || "Say hello." }] : asked;
-  const language = document.querySelector("input[name=language]:checked").value;
+  const language = root.querySelector("input[name=language]:checked").value;
   const code = codeOf(language, root.dataset.relay, { ...wantedNow(), messages: said });
   byId("code").textContent = code;
   byId("copy-code").dataset.copy = code;
@@ -258,13 +260,12 @@ function start() {
   byId("ask").addEventListener("input", showCode);
   byId("message").addEventListener("input", showCode);
   byId("deployment").addEventListener("change", offerProtocols);
-  for (const one of document.querySelectorAll("input[name=language]")) one.addEventListener("change", showCode);
+  for (const one of root.querySelectorAll("input[name=language]")) one.addEventListener("change", showCode);
   byId("message").addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();
     if (!running) byId("ask").requestSubmit();
   });
-  document.addEventListener("keydown", (event) => event.key === "Escape" && running?.abort());
   byId("stop").addEventListener("click", () => running?.abort());
   byId("again").addEventListener("click", () => running || run());
   byId("clear").addEventListener("click", () => {
@@ -277,9 +278,27 @@ function start() {
     showCode();
     byId("message").focus();
   });
-  addEventListener("pagehide", leaveKey);
   offerProtocols();
   showCode();
 }
 
-if (root) start();
+function leave() {
+  running?.abort();
+  running = null;
+  messages = [];
+  leaveKey();
+}
+
+// Pages come in place of one another within one document: a playground may be left, and another begun.
+function arrive() {
+  const found = document.getElementById("playground");
+  if (found === root) return;
+  if (root) leave();
+  root = found;
+  if (root) start();
+}
+
+document.addEventListener("keydown", (event) => event.key === "Escape" && running?.abort());
+document.addEventListener("htmx:afterSwap", arrive);
+addEventListener("pagehide", leaveKey);
+arrive();

@@ -118,6 +118,25 @@ async def test_stopping_frees_the_slot_and_leaving_ends_the_key(browser: Browser
         await asyncio.to_thread(wait_until, lambda: not keys_of_pages(team), "the key goes on")
 
 
+async def test_it_is_entered_and_left_within_one_document(browser: Browser, tmp_path: Path) -> None:
+    async with serving(tmp_path, 20.0) as (team, mock, bob), window(browser, team, bob, "/keys") as page:
+        faults: list[str] = []
+        page.on("pageerror", lambda fault: faults.append(str(fault)))
+        await page.evaluate("window.sameDocument = true")
+        for left in (1, 2):
+            await page.get_by_role("link", name="Playground", exact=True).first.press("Enter")
+            await expect(page.locator("#code")).to_contain_text("Say hello.")
+            await expect(page.locator("#nothing")).to_be_visible()
+            await send(page, "Hello")
+            await expect(page.locator("#tokens-out")).to_contain_text("about")
+            await page.get_by_role("link", name="Keys", exact=True).first.press("Enter")
+            await expect(page.locator("h1")).to_have_text("Keys")
+            await mock.wait_for_requests(left, path="/v1/chat/completions", ended="aborted", timeout=PATIENCE)
+            await asyncio.to_thread(wait_until, lambda: not keys_of_pages(team), "the key goes on")
+        assert await page.evaluate("window.sameDocument")
+        assert faults == []
+
+
 async def test_a_refusal_is_told_with_what_to_do_and_tried_again(browser: Browser, tmp_path: Path) -> None:
     async with serving(tmp_path) as (team, _mock, bob), window(browser, team, bob, "/playground") as page:
         await team.do("deployments.pause", "demo")

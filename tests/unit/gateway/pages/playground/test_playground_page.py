@@ -82,6 +82,12 @@ async def test_a_page_on_another_port_says_what_to_allow(tmp_path: Path) -> None
         assert f'cors_origins: ["{team.url}"]' in (await ada.get("/playground")).text
     async with team_serving(tmp_path, cors_origins=["http://127.0.0.1:*"]) as team:
         team.app[PAGE].clients_port = 9
-        async with browsing(team, await team.person("eve")) as eve, eve.raw("/playground") as answer:
-            assert 'data-relay="http://127.0.0.1:9"' in await answer.text()
-            assert "connect-src 'self' http://127.0.0.1:9;" in answer.headers["Content-Security-Policy"]
+        async with browsing(team, await team.person("eve")) as eve:
+            async with eve.raw("/playground") as answer:
+                html = await answer.text()
+                assert 'data-relay="http://127.0.0.1:9"' in html
+                assert 'hx-boost="false"' in html.partition("<body")[2][:20]
+                assert "connect-src 'self' http://127.0.0.1:9;" in answer.headers["Content-Security-Policy"]
+            # Its policy is no other document's, so it does not come in place of another page.
+            async with eve.raw("/playground?deployment=demo", **{"HX-Request": "true"}) as answer:
+                assert answer.headers["HX-Redirect"] == "/playground?deployment=demo"
