@@ -7,7 +7,6 @@ does, each is given back when its request is over, and given anew to who is next
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from itertools import islice
 from time import monotonic
 from typing import Any
 
@@ -183,8 +182,8 @@ class Arbiter:
 
     def _look(self, name: str, line: _LineOfAll, member: Member) -> None:
         """Say what each of the first thousand can expect that waits in this process."""
-        found = islice(line.fair.outlooks(self._clock(), _MOST_SHOWN).items(), _MOST_SHOWN)
-        own = [(request[1], *outlook) for request, outlook in found if request[0] == member]
+        found = line.fair.outlooks(self._clock(), _MOST_SHOWN)
+        own = [(request[1], *outlook) for request, outlook in found.items() if request[0] == member]
         self._send(member, ("outlooks", name, own))
 
     def _go_on(self, name: str, line: _LineOfAll) -> None:

@@ -127,8 +127,8 @@ class FairLine:
             yield from (turn.one for turn in self._by_level(is_batch=is_batch) if turn.one.id not in first)
 
     def outlooks(self, now: float, most: int | None = None) -> dict[Request, Outlook]:
-        """What each of the first `most` that wait can expect, and of some behind them; the first first."""
-        return self.forecast(now, most).outlooks
+        """What each of the first `most` that wait can expect, the first first."""
+        return dict(islice(self.forecast(now, most).outlooks.items(), most))
 
     def forecast(self, now: float, most: int | None = None) -> Forecast:
         """What each that waits can expect, also of those who wait too long until then; and what one more could."""

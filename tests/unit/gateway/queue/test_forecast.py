@@ -46,7 +46,7 @@ def test_one_more_could_expect_what_it_would_if_it_waited(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(10))
 def test_the_first_of_a_line_are_told_the_same_as_if_all_were(seed: int) -> None:
     line, now = a_line(Random(seed)), 45.0
-    assert list(line.outlooks(now, 5).items())[:5] == list(line.outlooks(now).items())[:5]
+    assert list(line.outlooks(now, 5).items()) == list(line.outlooks(now).items())[:5]
 
 
 def test_requests_of_many_keys_are_refused_for_one_walk_through_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
