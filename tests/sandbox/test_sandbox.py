@@ -143,6 +143,7 @@ def test_a_configuration_the_gateway_refuses_is_told_in_its_words() -> None:
         Sandbox(server={"limits": {"body_bytes": -1}}).__enter__()
 
 
+@pytest.mark.slow
 def test_outside_its_block_a_sandbox_says_that_it_does_not_run() -> None:
     with Sandbox() as sandbox:
         started = time.monotonic()
@@ -158,6 +159,7 @@ def test_mock_options_go_with_the_default_deployment_only() -> None:
         Sandbox(token=5)  # type: ignore[call-arg]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("endpoints", [("openai", "anthropic", "native"), ("native",)])
 def test_native_endpoints_are_enabled_where_they_are_asked_for(
     gguf_sandbox: Sandbox, gguf_sandbox_factory: SandboxFactory, endpoints: Sequence[EndpointGroupName]

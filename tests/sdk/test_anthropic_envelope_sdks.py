@@ -47,6 +47,7 @@ WORDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WORDS)
 def test_the_anthropic_sdk_reads_either_shape(sandbox: Sandbox, name: str) -> None:
     key = "wrong" if name == "demo" else sandbox.key

@@ -54,6 +54,7 @@ async def test_async_plain_and_streamed(async_client: AsyncAnthropic) -> None:
     assert [block.text for block in plain.content if isinstance(block, anthropic.types.TextBlock)] == [said]
 
 
+@pytest.mark.slow
 def test_the_events_of_a_stream_come_in_the_protocols_order(client: Anthropic) -> None:
     with client.messages.create(model="any", messages=MESSAGES, max_tokens=200, stream=True) as stream:
         kinds = [event.type for event in stream]
@@ -109,6 +110,7 @@ def test_a_crashed_model_server_is_an_internal_server_error_502(demo: Deployment
     assert (caught.value.status_code, caught.value.type) == (502, "api_error")
 
 
+@pytest.mark.slow
 def test_a_model_server_that_takes_too_long_is_asked_once() -> None:
     with Sandbox(server={"timeouts": {"first_byte": 0.2}}, ttft=5) as sandbox:
         demo = sandbox.deployment()

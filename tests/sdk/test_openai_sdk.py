@@ -158,6 +158,7 @@ def test_retries_that_do_not_help_end_in_the_error(demo: Deployment, client: Ope
     assert _retries(caught.value) == "1"
 
 
+@pytest.mark.slow
 def test_a_model_server_that_takes_too_long_is_asked_once() -> None:
     with Sandbox(server={"timeouts": {"first_byte": 0.2}}, ttft=5) as sandbox:
         demo = sandbox.deployment()
@@ -219,6 +220,7 @@ async def test_an_async_stream_that_breaks_raises(gguf_sandbox: Sandbox, async_c
     await stream.close()
 
 
+@pytest.mark.slow
 def test_a_responses_stream_that_breaks_raises(gguf_sandbox: Sandbox, client: OpenAI) -> None:
     slow = gguf_sandbox["slow"]
     with client.with_options(base_url=slow.openai_base_url).responses.create(

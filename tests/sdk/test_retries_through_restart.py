@@ -31,6 +31,7 @@ def chat_of(deployment: Deployment) -> str:
     return f"{deployment.openai_base_url}/chat/completions"
 
 
+@pytest.mark.slow
 @pytest.mark.long
 async def test_it_comes_through_a_deployment_and_a_restart(gguf_sandbox: Sandbox) -> None:
     one, other = gguf_sandbox["demo"], gguf_sandbox["slow"]

@@ -24,6 +24,7 @@ def test_a_client_that_leaves_is_noticed() -> None:
         assert exchange.how.startswith("client left after")
 
 
+@pytest.mark.slow
 def test_a_sandbox_of_ones_own() -> None:
     with Sandbox({"fast": MockLlamaServer(), "slow": MockLlamaServer(tokens_per_second=5)}) as sandbox:
         sandbox["slow"].pause()

@@ -17,6 +17,7 @@ def mock() -> Iterator[BackgroundMock]:
         yield mock
 
 
+@pytest.mark.slow
 def test_the_client_asks_again_until_it_is_answered() -> None:
     with MockLlamaServer() as mock, openai.OpenAI(base_url=f"{mock.url}/v1", api_key="none", max_retries=2) as client:
         mock.faults.add("503", times=2, headers={"Retry-After-Ms": "10"})

@@ -48,6 +48,7 @@ def test_what_is_said_is_known_beforehand() -> None:
         assert answer.choices[0].message.content == "It is sunny."
 
 
+@pytest.mark.slow
 def test_a_tool_is_called_and_its_result_is_used(mock: BackgroundMock) -> None:
     call = {"name": "get_weather", "arguments": {"city": "Kyiv"}}
     mock.answers.add(turns=[{"calls": [call]}, {"text": "It is sunny in Kyiv."}], when={"contains": "weather"})

@@ -236,6 +236,7 @@ def test_U19_a_hose_of_200_mb_comes_down_whole_and_fills_no_memory(
     assert gateway.peak_memory() - before < 4 * MIB
 
 
+@pytest.mark.slow
 def test_a_slow_reader_gets_every_byte_and_holds_up_nobody(gateway: GatewayProcess, upstream: ScriptedUpstream) -> None:
     body = noise(LIMIT)  # more than all buffers on the way hold
 

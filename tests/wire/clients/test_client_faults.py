@@ -143,6 +143,7 @@ def test_C5_a_client_that_closes_its_half_in_a_stream_has_left(
 # --- C6, C7: readers that do not
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clients", [1, 25])
 def test_C6_readers_that_stall_cost_a_mebibyte_each_and_hold_up_nobody(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream, clients: int
@@ -192,6 +193,7 @@ def test_C6_a_reader_that_stalls_for_too_long_is_cut(relay_gateway: GatewayProce
         assert not client.read_to_end().endswith(b"0\r\n\r\n")
 
 
+@pytest.mark.slow
 def test_C6_a_reader_that_never_takes_the_end_of_its_answer_is_let_go(
     strict_gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:

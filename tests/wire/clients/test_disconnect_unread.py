@@ -40,6 +40,7 @@ def send_until_unread(gateway: GatewayProcess, client: WireClient) -> None:
     raise AssertionError("it reads on and on")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leave", LEAVE)
 def test_who_leaves_the_line_with_a_long_body_never_reaches_the_upstream(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream, leave: Leave
@@ -55,6 +56,7 @@ def test_who_leaves_the_line_with_a_long_body_never_reaches_the_upstream(
     assert [seen.body for seen in upstream.requests] == [b"first"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leave", LEAVE)
 def test_leaving_while_the_upstream_reads_nothing_frees_the_connection(
     gateway: GatewayProcess, upstream: ScriptedUpstream, leave: Leave
@@ -76,6 +78,7 @@ def test_leaving_while_the_upstream_reads_nothing_frees_the_connection(
             is_over.set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leave", LEAVE)
 def test_who_has_sent_far_ahead_and_leaves_frees_its_connection(
     gateway: GatewayProcess, upstream: ScriptedUpstream, leave: Leave
@@ -152,6 +155,7 @@ def test_the_tokens_of_a_stream_are_noted_although_its_client_left(
         assert gateway.log.wait_for(rf'"tokens-{way}".*client_left.*"tokens_in": ?33', start=line)
 
 
+@pytest.mark.slow
 def test_the_wait_for_the_first_byte_begins_after_the_requests_last(
     start_gateway: StartGateway, upstream: ScriptedUpstream
 ) -> None:

@@ -47,6 +47,7 @@ SENT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sent", "names"), SENT.values(), ids=SENT)
 @pytest.mark.parametrize("leave", LEAVE.values(), ids=LEAVE)
 def test_requests_that_come_with_the_end_have_a_line_each(

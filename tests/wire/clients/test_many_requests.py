@@ -5,6 +5,8 @@ import random
 import threading
 import time
 
+import pytest
+
 from tests.harness import contract, scene
 from tests.harness.patience import AT_ONCE
 from tests.harness.processes.gateway_process import GatewayProcess
@@ -54,6 +56,7 @@ def test_C8_pipelined_requests_are_answered_in_turn_each_by_its_own_key(
     assert len(upstream.requests) == sum(names.count(name) for name in ("good", "good, the long way", "cut"))
 
 
+@pytest.mark.slow
 def test_C9_nothing_is_carried_over_from_one_request_to_the_next(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
@@ -86,6 +89,7 @@ def test_C9_every_request_of_a_connection_has_a_line_of_its_own(
 # --- C10 to C12: many
 
 
+@pytest.mark.slow
 def test_C10_a_thousand_idle_connections_cost_little_and_slow_nobody(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:

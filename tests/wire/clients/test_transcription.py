@@ -19,6 +19,7 @@ def transcribe(visit: Visit) -> None:
     visit.answer(b'{"type":"transcript.text.done","text":"Once upon a time."}')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1000, 1_000_000])
 def test_a_recording_is_transcribed(gateway: GatewayProcess, upstream: ScriptedUpstream, size: int) -> None:
     recording = WAV + bytes(range(256)) * (size // 256)

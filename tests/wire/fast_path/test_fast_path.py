@@ -113,6 +113,7 @@ ANSWERS: dict[str, Script] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/models", "/v1/embeddings"])
 def test_whatever_the_upstream_answers_both_ways_pass_on_the_same(
     witnessed: GatewayProcess, upstream: ScriptedUpstream, path: str
@@ -142,6 +143,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("query", [b"", b"?x=y!"])
 def test_both_ways_refuse_the_same_though_the_head_is_remembered(
     witnessed: GatewayProcess, upstream: ScriptedUpstream, query: bytes

@@ -141,6 +141,7 @@ def test_a_client_that_asks_on_and_reads_no_answer_is_held_up(
 # --- time
 
 
+@pytest.mark.slow
 def test_an_answer_may_last_longer_than_an_idle_connection(
     start_gateway: StartGateway, upstream: ScriptedUpstream, witness: dict[str, str]
 ) -> None:

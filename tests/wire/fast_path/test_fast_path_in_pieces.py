@@ -52,6 +52,7 @@ def test_after_a_slow_body_the_next_request_takes_the_fast_path_again(
     assert [received.body for received in upstream.requests[seen:]] == [b"slow body", b"next"] * 3
 
 
+@pytest.mark.slow
 def test_after_a_slow_body_in_pieces_the_next_takes_the_fast_path_again(
     witnessed: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
@@ -189,6 +190,7 @@ def test_what_is_sent_far_ahead_waits_in_the_socket_and_is_not_lost(
     assert [received.body for received in upstream.requests[seen + 1 :]] == bodies
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_however_requests_are_cut_they_are_answered_once_in_their_order(
     witnessed: GatewayProcess, upstream: ScriptedUpstream, seed: int

@@ -41,6 +41,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("has_database", [False, True])
 def test_a_gateway_serves_with_what_serving_needs(

@@ -49,6 +49,7 @@ def _streams(visit: Visit) -> None:
     visit.chunk(b"")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "script"), [("breaks-off", breaks_off), ("refuses", _refuses), ("streams", _streams)])
 def test_however_a_request_ends_its_place_is_free(
     limited_gateway: GatewayProcess, upstream: ScriptedUpstream, name: str, script: object

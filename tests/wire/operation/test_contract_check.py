@@ -19,6 +19,7 @@ from tests.harness.sockets.stage import closed_port
 KEY = "gw_key_of_another_gateway"
 
 
+@pytest.mark.slow
 def test_our_gateway_keeps_every_row() -> None:
     mocks = {name: MockLlamaServer() for name in ("demo", "paused", "away")}
     with Sandbox(mocks | {"late": MockLlamaServer(state="deploying", load_seconds=None)}) as sandbox:

@@ -139,6 +139,7 @@ NOT_TO_BE_COUNTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", NOT_TO_BE_COUNTED.values(), ids=NOT_TO_BE_COUNTED)
 def test_what_only_looks_like_tokens_spoils_neither_log_nor_metrics(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream, answer: bytes

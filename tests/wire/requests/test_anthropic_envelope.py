@@ -82,6 +82,7 @@ def broken(visit: Visit) -> None:
     visit.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("query", ["", "?beta=true!"], ids=["fast", "by aiohttp"])
 @pytest.mark.parametrize(("script", "promise"), [(silent, contract.TIMED_OUT), (broken, contract.UNREACHABLE)])
 def test_both_ways_in_envelop_what_the_relay_refuses(

@@ -42,6 +42,7 @@ UNFINISHED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("begin", UNFINISHED.values(), ids=UNFINISHED)
 def test_B12_a_body_that_stops_is_408_and_never_reaches_the_upstream(
     strict_gateway: GatewayProcess, upstream: ScriptedUpstream, begin: bytes
@@ -77,6 +78,7 @@ def test_B17_a_trickle_is_408_at_the_deadline(
     assert upstream.requests == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("begin", [b"", b"GET /", b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: "])
 def test_B17_a_head_that_never_ends_is_closed_at_the_deadline(strict_gateway: GatewayProcess, begin: bytes) -> None:
     with strict_gateway.connect() as client:
@@ -163,6 +165,7 @@ def test_B18_nobody_is_invited_to_send_what_will_be_refused(
     assert upstream.requests == []
 
 
+@pytest.mark.slow
 def test_B18_after_a_refusal_the_unsent_body_is_no_request(gateway: GatewayProcess, upstream: ScriptedUpstream) -> None:
     with gateway.connect() as client:
         ask_expecting(client, f"Content-Length: {len(GOOD) + 10}", key=None)

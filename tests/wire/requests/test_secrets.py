@@ -179,6 +179,7 @@ def test_G6_no_prompt_and_no_answer_is_logged(gateway: GatewayProcess, upstream:
     assert scene.PROMPT not in gateway.log.since(line)
 
 
+@pytest.mark.slow
 def test_G7_a_database_is_for_its_owner_alone(tmp_path: Path) -> None:
     database = tmp_path / "gateway.db"
     account = ("--account", "acme", "--create-account")

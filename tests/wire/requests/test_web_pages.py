@@ -155,6 +155,7 @@ OF_THE_MODEL_SERVER = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", [whole, streamed, faulty])
 def test_an_answer_says_once_which_pages_may_read_it(
     open_gateway: GatewayProcess, upstream: ScriptedUpstream, script: Script
@@ -239,6 +240,7 @@ def test_a_page_may_read_each_refusal(open_gateway: GatewayProcess, name: str) -
     assert cors_of(other) == STRANGERS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("query", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize(("script", "promise"), [(silent, contract.TIMED_OUT), (loading, contract.UNREACHABLE)])
 def test_a_page_may_read_that_the_model_server_failed(

@@ -54,6 +54,7 @@ def ask(gateway: GatewayProcess) -> int:
     return gateway.ask(chat("far", body=BODY)).status
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", ["auto", "ready"])
 def test_a_stopped_server_is_a_502_at_once_and_serves_when_it_goes_on(
     start_gateway: StartGateway, server: tuple[subprocess.Popen[str], str], status: str
@@ -120,6 +121,7 @@ def test_a_server_too_busy_for_probes_that_talks_on_is_not_hung(
     gateway.stop()
 
 
+@pytest.mark.slow
 def test_a_server_that_refuses_is_asked_each_time(
     start_gateway: StartGateway, upstream: ScriptedUpstream, deaf: ScriptedUpstream
 ) -> None:
@@ -140,6 +142,7 @@ def over() -> Iterator[threading.Event]:
     event.set()
 
 
+@pytest.mark.slow
 def test_who_waits_in_line_for_a_server_that_hangs_is_refused_at_once(
     start_gateway: StartGateway, upstream: ScriptedUpstream, deaf: ScriptedUpstream, over: threading.Event
 ) -> None:

@@ -188,6 +188,7 @@ def latency(gateway: GatewayProcess) -> float:
     return statistics.quantiles(times, n=4)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["hangs", "blackhole", "nameless", "closed"])
 def test_U25_a_deployment_in_trouble_slows_no_other(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream, stage: Stage, trouble: str

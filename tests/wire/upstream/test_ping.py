@@ -108,6 +108,7 @@ def test_a_ping_comes_whatever_ends_the_lines(
     assert set(between) == {COMMENT}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("begun", "rest"), WITHIN.values(), ids=WITHIN)
 def test_no_ping_comes_within_an_event(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream, begun: bytes, rest: bytes
@@ -130,6 +131,7 @@ NOT_TO_BE_FILLED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("told", NOT_TO_BE_FILLED.values(), ids=NOT_TO_BE_FILLED)
 def test_nothing_is_added_where_it_does_not_belong(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream, told: Told
@@ -177,6 +179,7 @@ def test_a_ping_is_no_sign_of_life_of_the_upstream(relay_gateway: GatewayProcess
     assert response.body.endswith(b'"The model endpoint fell silent in the middle of its answer."}}\n\n')
 
 
+@pytest.mark.slow
 def test_pings_do_not_pile_up_for_a_client_that_reads_nothing(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:
@@ -192,6 +195,7 @@ def test_pings_do_not_pile_up_for_a_client_that_reads_nothing(
     assert before.removesuffix(COMMENT).endswith(EVENT), "pings between the last event that was read and the next"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "ping"), SPEECHES.items())
 def test_a_comment_of_the_servers_own_is_no_event_to_ping_after(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream, path: str, ping: bytes

@@ -128,6 +128,7 @@ def test_U1_an_upstream_that_goes_is_a_502_and_the_log_says_so(
     gateway.log.wait_for("deployment auto: upstream no connection", start=line)
 
 
+@pytest.mark.slow
 def test_an_upstream_that_went_away_is_probed_long_before_the_interval(
     start_gateway: StartGateway, upstream: ScriptedUpstream, far: ScriptedUpstream
 ) -> None:
@@ -160,6 +161,7 @@ def test_a_failure_on_the_fast_path_has_the_upstream_probed_at_once(
     gateway.log.wait_for("deployment auto: upstream it closed the connection", start=line)
 
 
+@pytest.mark.slow
 def test_U26_an_upstream_that_comes_and_goes_is_probed_no_more_often(
     start_gateway: StartGateway, upstream: ScriptedUpstream, far: ScriptedUpstream
 ) -> None:

@@ -31,6 +31,7 @@ def test_U7_a_first_byte_that_does_not_come_in_time_is_a_504(
     assert len(upstream.requests) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", [b"w", b":\n\n"], ids=["U8 a byte at a time", "U9 pings"])
 def test_a_stream_lasts_as_long_as_it_likes_if_its_pauses_are_short(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream, piece: bytes

@@ -18,6 +18,7 @@ STATUSES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("status", "is_kept"), STATUSES.items())
 def test_a_connection_whose_answer_was_a_5xx_is_not_used_again(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream, status: str, is_kept: bool

@@ -48,6 +48,7 @@ def gone(gateway: GatewayProcess, store: Store) -> Iterator[None]:
     elsewhere.rename(store.path.parent)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", [locked, full, gone])
 def test_a_database_that_takes_nothing_loses_nothing(
     start_gateway: StartGateway, store: Store, trouble: Trouble
@@ -71,6 +72,7 @@ def test_workers_write_to_the_same_rows(start_gateway: StartGateway, store: Stor
     assert store.requests() == 60
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_takes_nothing_along_that_was_written(
     start_gateway: StartGateway, store: Store
 ) -> None:
@@ -99,6 +101,7 @@ def killed_under_load(start_gateway: StartGateway, store: Store, seconds: float)
     return store.requests() - before, sure, len(answered)
 
 
+@pytest.mark.slow
 def test_a_gateway_that_is_killed_has_written_nothing_twice(start_gateway: StartGateway, store: Store) -> None:
     for seconds in (1.2, 1.2):
         noted, _, answered = killed_under_load(start_gateway, store, seconds)

@@ -27,6 +27,7 @@ async def seen_by(team: Team, actor: Actor) -> list[object]:
     return list(found.items)  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 async def test_a_stream_is_listed_and_ended_and_its_slot_is_free(tmp_path: Path) -> None:
     async with MockLlamaServer(tokens_per_second=20) as mock, team_serving(tmp_path, "acme") as team:
         key = await key_for(team, mock.url)

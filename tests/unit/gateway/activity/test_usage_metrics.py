@@ -29,6 +29,7 @@ async def usage_of(team: Team, client: ClientSession) -> dict[tuple[str, ...], f
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [0, 5])
 async def test_usage_is_by_account_and_deployment_and_by_key_if_asked_for(tmp_path: Path, most: int) -> None:
     async with (

@@ -92,6 +92,7 @@ def test_L6_no_command_writes_the_configuration(run: Run, tmp_path: Path) -> Non
     assert config.read_text() == GOOD
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["key", "deployment"])
 def test_an_empty_list_tells_an_empty_account_from_an_unknown_one(what: str, run: Run) -> None:
     add(run)

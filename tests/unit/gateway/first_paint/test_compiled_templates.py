@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import gateway.server.pages
 
 # Imports the pages as the first looks at them do, and says what could be drawn then without compiling.
@@ -18,6 +20,7 @@ print(*(one.name for one in layout._environment.cache.values()))
 """
 
 
+@pytest.mark.slow
 def test_no_page_is_compiled_when_it_is_drawn() -> None:
     said = subprocess.run((sys.executable, "-c", _SCRIPT), capture_output=True, text=True, check=True).stdout
     ours = {path.name for path in Path(gateway.server.pages.__file__).with_name("templates").iterdir()}

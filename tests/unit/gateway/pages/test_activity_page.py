@@ -64,6 +64,7 @@ async def test_a_name_that_is_markup_is_shown_as_text(tmp_path: Path) -> None:
             assert "&lt;img src=x onerror=alert(1)&gt;&#34;&#39;" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
     [

@@ -77,6 +77,7 @@ async def test_saving_without_a_change_keeps_the_moment_at_which_it_ends(tmp_pat
         assert (changed.name, changed.expires_at) == ("desktop", end)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -114,6 +115,7 @@ async def test_a_lost_update_is_told(tmp_path: Path) -> None:
         assert (await ada.post(f"/keys/{key}", version=version_in(late.text), name="desktop")).status == 303
 
 
+@pytest.mark.slow
 async def test_two_hundred_keys_are_paged_searched_and_told_apart(tmp_path: Path) -> None:
     async with team_serving(tmp_path, "acme") as team, browsing(team, await team.person("ada")) as ada:
         keys = [await made(team, f"key {number:03}") for number in range(200)]

@@ -146,6 +146,7 @@ async def test_who_is_switched_off_or_removed_is_out(tmp_path: Path) -> None:
         assert (link.status, "switched off" in link.text) == (409, True)
 
 
+@pytest.mark.slow
 async def test_a_forgotten_password_is_set_anew_by_a_link(tmp_path: Path) -> None:
     async with team_serving(tmp_path, "acme") as team, browsing(team, await team.person("ada")) as ada:
         bob = await named_person(team, "bob")
@@ -219,6 +220,7 @@ async def test_no_other_site_changes_anything(tmp_path: Path) -> None:
         assert (await team.do("invitations.list")).items == []
 
 
+@pytest.mark.slow
 async def test_many_people_are_paged_and_searched(tmp_path: Path) -> None:
     async with team_serving(tmp_path) as team, browsing(team, await team.person("ada")) as ada:
         for number in range(101):

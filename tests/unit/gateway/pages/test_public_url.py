@@ -38,6 +38,7 @@ async def test_links_and_base_urls_begin_with_it(tmp_path: Path, public: str | N
         assert await shown(team, "ada") == (reached, reached)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("public", [None, PUBLIC])
 @pytest.mark.parametrize("operators", [None, OPERATORS])
 async def test_pages_on_a_port_of_their_own_have_a_url_of_their_own(

@@ -15,6 +15,7 @@ from tests.unit.gateway.pages.page_reading import browsing
 HTML = "text/html,application/xhtml+xml,*/*;q=0.8"
 
 
+@pytest.mark.slow
 async def test_who_signs_in_while_the_database_is_locked_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -42,6 +43,7 @@ async def test_a_database_that_is_gone_is_told_on_a_page(tmp_path: Path) -> None
                 assert (answer.status, answer.content_type) == (503, "application/json")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "body"),
     [

@@ -102,6 +102,7 @@ def test_a_stream_without_its_last_word_is_broken(word: LastWord, stream: bytes)
     assert not is_whole(stream_of(stream), word)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("word", "stream"), [*WHOLE.values(), *BROKEN.values()], ids=[*WHOLE, *BROKEN])
 def test_it_does_not_matter_where_a_stream_is_cut_into_pieces(word: LastWord, stream: bytes) -> None:
     is_known = is_whole(stream_of(stream), word)

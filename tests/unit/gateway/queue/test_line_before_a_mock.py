@@ -61,6 +61,7 @@ def begun(mock: MockLlamaServer) -> list[str]:
     return [seen.json()["user"] for seen in mock.requests if seen.path == "/v1/chat/completions"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slots", [1, 2])
 async def test_a_person_waits_for_one_answer_beside_many_jobs(slots: int) -> None:
     async with (

@@ -94,6 +94,7 @@ async def test_a_new_database_is_for_its_owner_only(path: Path) -> None:
         assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["with space.db", "100%.db", "q?a=b.db", "h#sh.db", "ümläut.db", "a&b;c.db", "~.db"])
 async def test_any_file_name_will_do(name: str, tmp_path: Path) -> None:
     async with changing(str(tmp_path / name), create=True) as change:

@@ -62,6 +62,7 @@ async def change_anything(change: Changes, path: Path, dice: random.Random) -> N
     await dice.choice(changes)()
 
 
+@pytest.mark.slow
 @READERS
 @pytest.mark.parametrize("seed", range(2))
 async def test_following_every_kind_of_change_ends_where_reading_all_does(

@@ -66,6 +66,7 @@ async def test_a_key_that_has_expired_never_works(source: Source) -> None:
         assert not accepts(registry, text)
 
 
+@pytest.mark.slow
 async def test_an_added_and_an_ended_key_count_within_a_second(source: Source) -> None:
     await source.add_deployment("demo", "acme")
     async with opened(source.registry()) as registry:
@@ -78,6 +79,7 @@ async def test_an_added_and_an_ended_key_count_within_a_second(source: Source) -
         await in_force(registry, source.end_key(made[0]), lambda: not accepts(registry, made[0]))
 
 
+@pytest.mark.slow
 async def test_an_added_and_a_removed_deployment_count_within_a_second(source: Source) -> None:
     await source.add_key("acme", "laptop")
     async with opened(source.registry()) as registry:
@@ -87,6 +89,7 @@ async def test_an_added_and_a_removed_deployment_count_within_a_second(source: S
         await in_force(registry, source.remove_deployment("demo"), lambda: not registry.snapshot.deployments)
 
 
+@pytest.mark.slow
 async def test_a_source_that_turns_bad_keeps_the_old_snapshot_and_is_said_once(
     source: Source, caplog: pytest.LogCaptureFixture
 ) -> None:

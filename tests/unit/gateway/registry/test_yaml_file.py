@@ -61,6 +61,7 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spoil", "said"), SPOILT.values(), ids=SPOILT.keys())
 async def test_a_bad_edit_changes_nothing_but_the_problem(
     spoil: Callable[[Path], object], said: str, path: Path, caplog: pytest.LogCaptureFixture
@@ -146,6 +147,7 @@ def _remove_and_restore(path: Path) -> None:
 EDITS = [_rewrite, _replace, _swap_link, _rewrite_and_hide_it, _remove_and_restore]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edit", EDITS)
 async def test_every_kind_of_good_edit_is_in_force_soon(edit: Callable[[Path], None], path: Path) -> None:
     async with opened(YamlRegistry(path, {}, interval=0.05)) as registry:
@@ -157,6 +159,7 @@ async def test_every_kind_of_good_edit_is_in_force_soon(edit: Callable[[Path], N
         assert registry.problem is None
 
 
+@pytest.mark.slow
 async def test_an_edit_in_the_same_moment_as_the_last_look_is_not_missed(path: Path) -> None:
     """The timestamps of two writes within one tick of the kernel's clock are the same."""
     seen: set[str] = set()
@@ -216,6 +219,7 @@ async def test_a_listener_is_called_in_the_event_loop_and_told_after_the_change(
     assert seen == [True]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_collection")
 async def test_looking_at_a_big_file_does_not_hold_up_the_event_loop(path: Path) -> None:
     many = "".join(f"      - {{name: n{n}, key_sha256: a{n:063x}}}\n" for n in range(10_000))

@@ -28,6 +28,7 @@ def _a_new_file_that_grows(path: Path, number: int, piece: str) -> None:
     _one_write_after_another(path, number, piece)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [_one_write_after_another, _a_new_file_that_grows])
 async def test_a_pause_between_two_valid_pieces_makes_no_deployment_vanish(
     write: Callable[[Path, int, str], None], tmp_path: Path

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import aiohttp
+import pytest
 from aiohttp import web
 from joserfc import jwk
 from yarl import URL
@@ -31,6 +32,7 @@ async def refused(client: aiohttp.ClientSession, url: str, status: int = 403) ->
         return await answer.text()
 
 
+@pytest.mark.slow
 async def test_an_id_token_that_says_something_else_is_refused(
     team: Team, provider: ScriptedProvider, browser: aiohttp.ClientSession
 ) -> None:

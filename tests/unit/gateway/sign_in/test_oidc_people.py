@@ -53,6 +53,7 @@ async def test_who_matches_nothing_is_told_whom_to_ask(
     assert await people(team) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("prompts", "asked"),
     [(None, {"max_age": "0"}), (["login"], {"max_age": "0"}), (["select_account"], {"prompt": "select_account"})],
@@ -129,6 +130,7 @@ async def test_who_is_switched_off_stays_out(team: Team, browser: aiohttp.Client
     assert "Ada may not sign in here at present" in await signs_in(browser, team, 403)
 
 
+@pytest.mark.slow
 async def test_names_that_are_taken_get_a_number(
     team: Team, provider: ScriptedProvider, browser: aiohttp.ClientSession
 ) -> None:
@@ -138,6 +140,7 @@ async def test_names_that_are_taken_get_a_number(
     assert sorted(await people(team)) == ["Ada", "Ada 2", "Ada 3"]
 
 
+@pytest.mark.slow
 async def test_groups_are_applied_anew_at_each_sign_in(
     grouped: Team, provider: ScriptedProvider, browser: aiohttp.ClientSession
 ) -> None:
@@ -165,6 +168,7 @@ async def test_what_no_group_gives_stays_as_an_admin_made_it(
     assert _stands((await people(grouped))["Ada"]) == ("member", ("beta",))
 
 
+@pytest.mark.slow
 async def test_the_last_admin_stays_one_whatever_the_groups_say(
     grouped: Team, provider: ScriptedProvider, browser: aiohttp.ClientSession
 ) -> None:

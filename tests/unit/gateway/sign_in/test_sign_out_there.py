@@ -107,6 +107,7 @@ async def test_a_provider_without_such_a_place_ends_our_session_alone(
     assert (answer.status, answer.headers["Location"]) == (303, "/sign-in")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("endpoint", ["http://id.example.org/end", "javascript:alert(1)", 1])
 async def test_a_place_that_secrets_may_not_go_to_is_none(
     provider: ScriptedProvider,
@@ -156,6 +157,7 @@ async def test_a_provider_that_fails_keeps_nobody_signed_in(
     assert "CANARY" not in caplog.text
 
 
+@pytest.mark.slow
 async def test_a_provider_that_is_slow_keeps_nobody_waiting(
     ending: ScriptedProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

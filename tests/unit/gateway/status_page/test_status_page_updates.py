@@ -113,6 +113,7 @@ def facts(deployments: list[Deployment]) -> Facts:
     )
 
 
+@pytest.mark.slow
 async def test_requests_under_way_are_counted(client: ClientSession) -> None:
     async with (
         MockLlamaServer(tokens_per_second=20) as mock,

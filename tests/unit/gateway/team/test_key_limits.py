@@ -86,6 +86,7 @@ async def test_an_endpoint_beyond_a_key_looks_like_nothing_there(team: Team) -> 
         assert (beyond.status, await beyond.text()) == (404, await missing.text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "forwarded", "expected"),
     [

@@ -24,6 +24,7 @@ class Opened:
         return self._connect(*given, **further)  # type: ignore[call-overload,no-any-return]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/deployments", "/keys", "/limits", "/people", "/audit", "/usage", "/me"])
 async def test_a_page_opens_one_connection(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with team_serving(tmp_path, "acme") as team, browsing(team, await team.person("ada")) as ada:

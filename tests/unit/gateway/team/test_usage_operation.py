@@ -177,6 +177,7 @@ async def test_percentiles_are_by_deployment_and_by_time(admin: AdminClient, pla
         assert timed[0][by] < timed[1][by]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["", "nobody", "key,day", "day,hour", "key,key", "day,", "KEY"])
 async def test_rows_that_cannot_be_told_apart_are_refused(admin: AdminClient, by: str) -> None:
     reply = await admin.ask("GET", f"/usage?by={by}")

@@ -62,6 +62,7 @@ async def test_a_fault_in_a_probe_is_said_once_and_probing_goes_on(
     assert said[0].exc_info[0] is RecursionError
 
 
+@pytest.mark.slow
 async def test_pauses_grow_while_it_is_away_and_are_short_when_it_goes_again(
     probes: Callable[[float, Ask], Readiness],
 ) -> None:

@@ -110,6 +110,7 @@ class Client(asyncio.Transport):
         self._witness.body += bytes(data).partition(b"\r\n")[2][:-2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(2))
 async def test_chunks_that_come_whole_are_read_as_if_they_came_byte_by_byte(part: int, is_thorough: bool) -> None:
     for seed in range(part * 400, part * 400 + (400 if is_thorough else 50)):

@@ -128,6 +128,7 @@ async def is_taken(writer: Writer, one: Batch) -> bool:
     return True
 
 
+@pytest.mark.slow
 async def test_writers_of_several_processes_add_to_the_same_rows(file: Path) -> None:
     async def write_ten(kind: str) -> None:
         writer = a_writer(kind, file)

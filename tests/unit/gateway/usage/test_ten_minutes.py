@@ -162,6 +162,7 @@ def check(path: Path, monkeypatch: pytest.MonkeyPatch, *troubles: Trouble) -> No
     assert len(rows(path, "SELECT DISTINCT hour FROM usage_hours")) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", [locked, absent])
 def test_nothing_is_lost_while_the_database_is_locked_or_absent(
     tmp_path: Path, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
@@ -169,5 +170,6 @@ def test_nothing_is_lost_while_the_database_is_locked_or_absent(
     check(tmp_path / "gateway.db", monkeypatch, trouble)
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_while_it_is_locked_then_full_then_absent(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check(disk / "gateway.db", monkeypatch, locked, full, absent)

@@ -214,6 +214,7 @@ async def test_a_crash_with_an_exit_code_really_ends_the_process() -> None:
     assert await process.wait() == 139
 
 
+@pytest.mark.slow
 async def test_a_scenario_on_the_command_line_ends_its_process(tmp_path: Path) -> None:
     path = written(tmp_path, "timeline: [{at: 5, state: crashed, exit_code: 3}]")
     process, url = await start("--scenario", path, "--clock", "virtual", "--fault", "503 times=1")

@@ -80,6 +80,7 @@ async def _ask_everything(url: str) -> list[RawAnswer]:
     ]
 
 
+@pytest.mark.slow
 async def test_what_was_recorded_comes_back_byte_for_byte_and_chunk_for_chunk(tmp_path: Path) -> None:
     async with MockLlamaServer(api_keys=(KEY,), seed=3) as mock:
         async with started("record", "--upstream", mock.url, "--to", str(tmp_path)) as url:

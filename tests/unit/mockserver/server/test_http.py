@@ -160,6 +160,7 @@ async def test_a_form_is_the_json_of_its_fields() -> None:
         assert answer.body == b"[json.exception.type_error.316] invalid UTF-8 byte at index 0: 0xFF"
 
 
+@pytest.mark.slow
 async def test_a_body_that_is_held_back_is_asked_for_once_the_key_is_good() -> None:
     async with MockLlamaServer(api_keys=("secret",)) as mock:
         head = _POST + b"Content-Length: 15\r\nExpect: 100-continue\r\n"

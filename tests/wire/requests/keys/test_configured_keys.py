@@ -33,6 +33,7 @@ def test_A15_a_key_taken_out_of_the_file_is_401_without_a_restart(
         assert client.ask(ask_models(key="CANARYKEY-another-one")).status == 200
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_A15_a_key_that_runs_out_is_401_and_its_running_stream_finishes(
     start_gateway: StartGateway, upstream: ScriptedUpstream
@@ -69,6 +70,7 @@ def test_A15_a_key_that_runs_out_is_401_and_its_running_stream_finishes(
         assert client.read_to_last_chunk() == b"data: 1\n\ndata: [DONE]\n\n"
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_A15_a_key_revoked_in_the_database_is_401_in_every_gateway(
     start_gateway: StartGateway, upstream: ScriptedUpstream, tmp_path: Path

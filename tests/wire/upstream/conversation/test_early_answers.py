@@ -112,6 +112,7 @@ def test_U22_a_whole_answer_before_the_end_of_the_request_is_no_deadlock(
     assert response.body == long_answer
 
 
+@pytest.mark.slow
 def test_an_upstream_that_reads_slowly_is_not_held_against_the_client(
     start_gateway: StartGateway, upstream: ScriptedUpstream
 ) -> None:

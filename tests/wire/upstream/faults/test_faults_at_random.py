@@ -6,6 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import pytest
+
 from tests.harness import contract
 from tests.harness.processes.gateway_process import GatewayProcess
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
@@ -70,6 +72,7 @@ def play_for(number: int) -> Play:
     return random.Random(number).choice(GOOD * len(BAD) + BAD * len(GOOD))
 
 
+@pytest.mark.slow
 def test_U24_every_client_gets_its_own_answer_whatever_others_do(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:

@@ -53,6 +53,7 @@ def test_an_upstream_that_cannot_be_reached_is_a_502_in_time(
     assert not stage.misnamed.requests
 
 
+@pytest.mark.slow
 def test_U2_a_name_that_no_thread_can_look_up_is_a_502_until_one_can(
     start_gateway: StartGateway, upstream: ScriptedUpstream, tmp_path: Path
 ) -> None:

@@ -38,6 +38,7 @@ def test_an_expiry_is_kept_in_utc(run: Run) -> None:
     assert read(made)["expires_at"] == "2999-01-01T00:00:00Z"
 
 
+@pytest.mark.slow
 async def test_a_running_gateway_follows_what_the_command_line_changes(tmp_path: Path, command: CommandProcess) -> None:
     old = command.reads("keys", "create", *NEW, "--name", "laptop")
     async with opened(SqlRegistry(str(tmp_path / "gateway.db"))) as registry:

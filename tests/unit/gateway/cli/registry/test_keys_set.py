@@ -103,6 +103,7 @@ def test_revoking_now_cuts_what_runs_on_it(run: Run, tmp_path: Path) -> None:
     assert rows(tmp_path / "gateway.db", "SELECT cut FROM keys") == [(1,)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "code", "said"),
     [

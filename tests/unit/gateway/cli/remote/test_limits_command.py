@@ -16,6 +16,7 @@ def key(on_machine: Ask) -> str:
     return str(read(on_machine("keys", "create", "--account", "acme", "--name", "laptop", "--json"))["id"])
 
 
+@pytest.mark.slow
 def test_both_ways_set_and_list_the_same(on_machine: Ask, key: str, ask: Ask) -> None:
     done = on_machine("limits", "set", "--key", key, "--requests-per-minute", "30", "--tokens-per-day", "100000")
     assert done.stdout.splitlines() == [

@@ -86,6 +86,7 @@ def test_a_link_begins_where_the_configuration_says(server: str, base: str, run:
     assert made.stdout.startswith(f"{base}/invitations/gwi_")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "said"),
     [
@@ -147,6 +148,7 @@ def test_a_person_is_signed_out_and_removed(run: Run, people: dict[str, str], tm
     assert [one["name"] for one in read(run("people", "list", *DB, "--json"))] == ["ada"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

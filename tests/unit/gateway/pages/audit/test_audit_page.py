@@ -67,6 +67,7 @@ async def test_the_filters_and_the_download_let_the_same_through(tmp_path: Path)
         assert "gw_" + "0" not in everything
 
 
+@pytest.mark.slow
 async def test_a_long_log_is_paged_and_downloaded_whole(tmp_path: Path) -> None:
     async with team_serving(tmp_path) as team, browsing(team, await team.person("eve")) as eve:
         for number in range(51):

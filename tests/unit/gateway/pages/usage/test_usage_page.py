@@ -140,6 +140,7 @@ async def test_the_sums_are_of_the_same_days_as_the_bars(ada: Browser, place: Pa
     assert 'aria-label="Requests: 5 over 7 days, by key"' in await page(ada, "span=7d&part=charts")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("query", ["from=yesterday", "from=0001-01-01", "to=9999-12-31", "from=2020-01-01"])
 async def test_days_that_cannot_be_shown_are_told(ada: Browser, query: str) -> None:
     answer = await ada.get(f"/usage?span=custom&{query}")

@@ -47,12 +47,14 @@ async def test_the_last_admin_stays_and_says_so(team: Team, admin: AdminClient) 
     assert "last admin" in replies[0].json["error"]["message"]
 
 
+@pytest.mark.slow
 async def test_twenty_of_one_name_at_once_are_one(admin: AdminClient) -> None:
     for path, body in (("/keys", {"account": "acme", "name": "laptop"}), ("/accounts", {"id": "new"})):
         replies = await asyncio.gather(*(admin.ask("POST", path, body) for _ in range(20)))
         assert sorted(reply.status for reply in replies) == [201] + [409] * 19
 
 
+@pytest.mark.slow
 async def test_a_locked_database_is_a_503_and_nothing_is_half_done(
     admin: AdminClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,6 +92,7 @@ async def test_readiness_is_told_as_it_changes(team: Team, admin: AdminClient) -
         assert (await next_event(answer, "readiness"))["readiness"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ended", ["token", "session"])
 async def test_a_stream_ends_with_what_opened_it(team: Team, admin: AdminClient, ended: str) -> None:
     made = (await admin.ask("POST", "/tokens", {"name": "ci", "scopes": ["events:read"]})).json
@@ -106,6 +107,7 @@ async def test_a_stream_ends_with_what_opened_it(team: Team, admin: AdminClient,
             await answer.content.read()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", ["", "x", "-1", "1.5", "9" * 19])
 async def test_a_last_event_that_cannot_be_is_refused(admin: AdminClient, number: str) -> None:
     reply = await admin.ask("GET", "/events", Last_Event_ID=number)

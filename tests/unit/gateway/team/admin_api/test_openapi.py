@@ -3,6 +3,7 @@
 from typing import Any
 
 import orjson
+import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gateway.server.admin_api.openapi import description
@@ -25,6 +26,7 @@ def faults(said: dict[str, Any]) -> list[str]:
     return [message for message in found if not (message.endswith("is not a 'regex'") and "\\p{" in message)]
 
 
+@pytest.mark.slow
 def test_the_description_is_what_openapi_3_1_allows() -> None:
     said = orjson.loads(orjson.dumps(description()))
     assert said["openapi"].startswith("3.1.")

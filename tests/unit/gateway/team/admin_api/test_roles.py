@@ -90,6 +90,7 @@ async def walk(team: Team, admin: AdminClient) -> Walk:
     return walk
 
 
+@pytest.mark.slow
 async def test_who_is_nobody_gets_nothing(walk: Walk, team: Team) -> None:
     model_key = (await walk.root.ask("POST", "/keys", {"account": "acme", "name": "laptop"})).json["key"]
     async with nobody(team) as client:
@@ -111,6 +112,7 @@ async def test_a_token_is_no_model_key(team: Team, admin: AdminClient) -> None:
             assert reply.status == 401
 
 
+@pytest.mark.slow
 async def test_a_token_does_what_its_scope_says_and_nothing_else(walk: Walk, team: Team) -> None:
     all_scopes = set(SCOPES) - {ALL_SCOPES}
     assert {operation.scope for operation in OPERATIONS.values()} <= all_scopes
@@ -129,6 +131,7 @@ async def test_a_token_does_what_its_scope_says_and_nothing_else(walk: Walk, tea
     assert wrong == []
 
 
+@pytest.mark.slow
 async def test_an_admin_does_everything(walk: Walk, team: Team) -> None:
     ada = walk.root.by_session(await team.person("ada", "admin"))
     wrong = [
@@ -140,6 +143,7 @@ async def test_an_admin_does_everything(walk: Walk, team: Team) -> None:
     assert {(Role.ADMIN, name) for name in OPERATIONS} <= set(PERMISSIONS)
 
 
+@pytest.mark.slow
 async def test_a_member_does_what_the_table_says_and_nothing_else(walk: Walk, team: Team) -> None:
     bob = walk.root.by_session(await team.person("bob", "member", ["acme"]))
     carol = walk.root.by_session(await team.person("carol", "member", ["acme"]))

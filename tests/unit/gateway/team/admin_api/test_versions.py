@@ -39,6 +39,7 @@ async def test_any_version_will_do(admin: AdminClient, key: str, asked: str) -> 
     assert (await admin.ask("PATCH", key, {"name": "other"}, If_Match=asked)).status == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", ["", "1", "abc", '"0"', '"1', 'W/"1"', '"1", "2"', '"99999999999"', '"1"x'])
 async def test_a_version_that_cannot_be_is_refused(admin: AdminClient, key: str, asked: str) -> None:
     reply = await admin.ask("PATCH", key, {"name": "other"}, If_Match=asked)
@@ -51,6 +52,7 @@ async def test_a_missing_thing_is_missing_whatever_its_version(admin: AdminClien
     assert (await admin.ask("DELETE", "/deployments/none", If_Match='"7"')).status == 404
 
 
+@pytest.mark.slow
 async def test_pages_show_each_that_stays_once_while_rows_come_and_go(admin: AdminClient, team: Team) -> None:
     await many_keys(team, 10_000)
     seen: list[str] = []

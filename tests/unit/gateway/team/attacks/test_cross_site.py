@@ -27,6 +27,7 @@ FOREIGN = [
 ]
 
 
+@pytest.mark.slow
 async def test_no_change_is_made_for_a_page_of_another_site(team: Team, stranger: AdminClient) -> None:
     session = await team.person("ada")
     found = []
@@ -48,6 +49,7 @@ async def test_a_page_of_the_gateways_own_may_ask(team: Team, stranger: AdminCli
         assert (await browser.ask("POST", "/accounts", {"id": f"new{number}"})).status == 201
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted({path for method, path, _ in ROUTES if method == "GET"}))
 async def test_no_page_can_be_framed_or_run_anothers_script(team: Team, stranger: AdminClient, path: str) -> None:
     browser = stranger.by_session(await team.person("ada"))
@@ -61,6 +63,7 @@ async def test_no_page_can_be_framed_or_run_anothers_script(team: Team, stranger
     assert reply.headers["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wanted",
     [
@@ -95,6 +98,7 @@ async def test_a_host_that_is_none_makes_no_link(team: Team, stranger: AdminClie
     assert reply.status == 400
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prefix", ["//evil.example", "https://evil.example", "/a?b", '/"><script>', "/a\\b", "/%2f"])
 async def test_a_hostile_prefix_is_left_out_of_links(team: Team, stranger: AdminClient, prefix: str) -> None:
     reply = await stranger.ask("GET", team.url + "/keys", X_Forwarded_Prefix=prefix, X_Forwarded_Host="evil.example")

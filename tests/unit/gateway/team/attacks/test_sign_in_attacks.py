@@ -135,6 +135,7 @@ async def test_guesses_at_once_are_slowed_like_others(team: Team, stranger: Admi
     assert set(found) == {401, 429}
 
 
+@pytest.mark.slow
 async def test_guessing_is_slowed_by_name_and_by_address_and_that_ends(team: Team, stranger: AdminClient) -> None:
     await with_password(team, "ada", "bob")
     while (reply := await sign_in(stranger, "ada", "not the password")).status == 401:
@@ -167,6 +168,7 @@ async def test_guesses_for_days_on_end_shut_nobody_out(team: Team, stranger: Adm
     assert (await sign_in(stranger, "ada")).status == 303
 
 
+@pytest.mark.slow
 async def test_who_signs_in_often_is_not_slowed(team: Team, stranger: AdminClient) -> None:
     await with_password(team, "ada")
     assert {(await sign_in(stranger, "ada")).status for _ in range(22)} == {303}

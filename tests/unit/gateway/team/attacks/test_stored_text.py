@@ -50,6 +50,7 @@ async def test_no_refused_text_is_taken_for_markup(team: Team, stranger: AdminCl
         assert reply.headers["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.mark.slow
 async def test_a_secret_is_in_one_answer_and_nowhere_else(
     team: Team, stranger: AdminClient, caplog: pytest.LogCaptureFixture
 ) -> None:

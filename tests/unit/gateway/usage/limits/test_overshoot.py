@@ -76,6 +76,7 @@ def test_it_is_one_answer_and_what_others_take_beyond_what_was_reserved(size: Si
             assert found.tokens < at_a_time * found.longest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_a_time", [4, 16, 64])
 @pytest.mark.parametrize("limit", [100_000, 1_000_000])
 @pytest.mark.parametrize(("size", "most"), [(even, 1.0), (mixed, 1.8), (heavy, 2.6)])

@@ -60,6 +60,7 @@ def passes(store: SharedFile | FallbackStore, measure: Measure, amount: int) -> 
     return isinstance(store.take(Claims([claim(measure, amount)], USUAL)), Taken)
 
 
+@pytest.mark.slow
 def test_four_processes_let_through_exactly_what_one_would(path: Path) -> None:
     with processes(path, Measure.REQUESTS_PER_MINUTE, 700, 4) as four:
         for each in four:
@@ -67,6 +68,7 @@ def test_four_processes_let_through_exactly_what_one_would(path: Path) -> None:
         assert sum(int(each.answer()) for each in four) == 700
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_had_under_way_holds_nobody_up(path: Path) -> None:
     with processes(path, Measure.CONCURRENT_REQUESTS, 3, 2) as (one, other):
         assert one.ask("hammer 3") == "3"
@@ -92,6 +94,7 @@ def test_tokens_that_a_killed_process_had_reserved_are_used(path: Path) -> None:
         assert standing.used == 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heard", [1, 40, 300])
 def test_a_kill_in_the_middle_loses_nothing_and_leaks_nothing(path: Path, heard: int) -> None:
     with processes(path, Measure.REQUESTS_PER_MINUTE, 100_000, 1) as [one]:
