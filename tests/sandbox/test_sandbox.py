@@ -126,6 +126,7 @@ def test_an_unknown_deployment_is_named_with_those_there_are(gguf_sandbox: Sandb
         gguf_sandbox["other"]
 
 
+@pytest.mark.slow
 def test_every_endpoint_of_the_default_sandbox_answers() -> None:
     with Sandbox(key="gw_a_key_of_ones_own", server={"limits": {"body_bytes": 100}}) as sandbox:
         assert post(sandbox)[0] == 200
@@ -138,6 +139,7 @@ def test_every_endpoint_of_the_default_sandbox_answers() -> None:
         caught.value.close()
 
 
+@pytest.mark.slow
 def test_a_configuration_the_gateway_refuses_is_told_in_its_words() -> None:
     with pytest.raises(GatewayError, match=r"exited with status 1.*server\.limits\.body_bytes"):
         Sandbox(server={"limits": {"body_bytes": -1}}).__enter__()

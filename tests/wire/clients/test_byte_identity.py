@@ -188,6 +188,7 @@ def _until_close(visit: Visit, body: bytes) -> None:
     visit.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frame", [_with_length, _chunked, _until_close])
 def test_an_answer_of_16_mib_comes_down_whole(
     gateway: GatewayProcess, upstream: ScriptedUpstream, frame: Callable[[Visit, bytes], None]

@@ -192,6 +192,7 @@ def test_the_next_request_gets_the_connection_of_nobody_who_left(
     assert len({seen.connection for seen in upstream.requests}) == 2
 
 
+@pytest.mark.slow
 def test_the_slot_of_a_client_that_left_serves_the_next_at_once(
     gguf_sandbox_factory: Callable[..., Sandbox],
 ) -> None:

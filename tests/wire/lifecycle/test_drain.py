@@ -87,6 +87,7 @@ def test_who_does_not_read_within_the_drain_sees_no_part_as_the_whole(
     gateway.log.wait_for(rf"stopped: \d+ finished, {cut} cut")
 
 
+@pytest.mark.slow
 def test_who_has_no_connection_yet_when_the_drain_is_over_is_told_so(
     upstream: ScriptedUpstream, start_gateway: StartGateway
 ) -> None:

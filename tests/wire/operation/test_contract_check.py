@@ -91,6 +91,7 @@ def test_a_gateway_that_is_not_there_is_one_sentence() -> None:
     assert run.output == f"Error: No connection to {address}: Connection refused.\n"
 
 
+@pytest.mark.slow
 async def test_a_gateway_without_tls_is_one_sentence() -> None:
     async with TestServer(web.Application()) as server:
         address = server.make_url("").authority

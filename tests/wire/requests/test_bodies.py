@@ -231,6 +231,7 @@ def test_B20_fields_of_other_gateways_are_only_fields(gateway: GatewayProcess, u
         trap.close()
 
 
+@pytest.mark.slow
 def test_B21_many_long_prompts_at_once_stay_out_of_memory_and_block_nobody(
     gateway: GatewayProcess, upstream: ScriptedUpstream
 ) -> None:

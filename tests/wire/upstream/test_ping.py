@@ -165,6 +165,7 @@ def test_a_stream_until_the_close_is_kept_alive_too(relay_gateway: GatewayProces
     assert set(between) == {COMMENT}
 
 
+@pytest.mark.slow
 def test_a_ping_is_no_sign_of_life_of_the_upstream(relay_gateway: GatewayProcess, upstream: ScriptedUpstream) -> None:
     def fall_silent(visit: Visit) -> None:
         visit.read_body()

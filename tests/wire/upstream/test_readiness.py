@@ -97,6 +97,7 @@ NOT_HEALTHY = {
 }
 
 
+@pytest.mark.slow
 def test_only_a_llama_server_that_says_so_is_ready(
     start_gateway: StartGateway, upstream: ScriptedUpstream, all_far: list[ScriptedUpstream]
 ) -> None:

@@ -39,6 +39,7 @@ async def in_line(team: Team, number: int) -> list[Activity]:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.slow
 async def test_a_line_is_listed_and_shown_and_changed(tmp_path: Path) -> None:
     async with MockLlamaServer(tokens_per_second=20) as mock, team_serving(tmp_path, "acme") as team:
         first = await key_for(team, mock.url)

@@ -167,6 +167,7 @@ async def test_a_forgotten_password_is_set_anew_by_a_link(tmp_path: Path) -> Non
         assert "argon2" not in noted
 
 
+@pytest.mark.slow
 async def test_ones_own_password_asks_for_the_current_one(tmp_path: Path) -> None:
     async with team_serving(tmp_path, "acme") as team:
         await named_person(team, "bob")

@@ -98,6 +98,7 @@ async def test_two_keys_take_turns_by_what_they_take() -> None:
     assert half.count("person") * 100 == pytest.approx(half.count("other") * 20, rel=0.5)
 
 
+@pytest.mark.slow
 async def test_who_finds_the_line_full_is_told_where_it_would_have_stood() -> None:
     full = replace(DEMO, limits=Limits(waiting=2))
     async with (

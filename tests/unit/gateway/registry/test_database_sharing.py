@@ -27,6 +27,7 @@ from tests.harness.storage.databases import DEMO, IMPORTED, as_the_first_version
 from tests.harness.storage.registries import accepts, in_force, opened
 
 
+@pytest.mark.slow
 async def test_two_gateways_on_one_file_follow_every_change_under_load(path: Path, change: Changes) -> None:
     async with opened(SqlRegistry(str(path))) as one, opened(SqlRegistry(str(path))) as other:
         texts: list[str] = []

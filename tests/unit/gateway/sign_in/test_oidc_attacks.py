@@ -149,6 +149,7 @@ async def test_no_redirect_of_the_provider_is_followed(
     assert "/userinfo" not in provider.asked
 
 
+@pytest.mark.slow
 async def test_nobody_is_sent_elsewhere_after_the_sign_in(team: Team, browser: aiohttp.ClientSession) -> None:
     for wanted in ("https://evil.example", "//evil.example", "/%5Cevil.example", "javascript:alert(1)"):
         back = await callback_url(browser, team.url, f"?next={wanted}")

@@ -78,6 +78,7 @@ async def test_behind_tls_the_cookies_are_for_this_host_alone(team: Team, browse
         assert begun.cookies["__Host-gateway_attempt"]["secure"]
 
 
+@pytest.mark.slow
 async def test_new_keys_of_the_provider_are_fetched_when_they_are_met(
     team: Team, provider: ScriptedProvider, browser: aiohttp.ClientSession
 ) -> None:

@@ -70,6 +70,7 @@ async def test_who_matches_nothing_may_sign_in_as_somebody_else(
         assert not {"prompt", "max_age"} & query_of(begun.headers["Location"]).keys()
 
 
+@pytest.mark.slow
 async def test_a_domain_is_not_a_part_of_another(
     team: Team, provider: ScriptedProvider, browser: aiohttp.ClientSession
 ) -> None:
@@ -111,6 +112,7 @@ async def test_the_link_of_an_invitation_leads_in_whatever_the_address(
     assert "was used already" in await signs_in(browser, team, 403, query=f"?invitation={secret}")
 
 
+@pytest.mark.slow
 async def test_a_person_with_this_address_is_linked_once(
     team: Team, provider: ScriptedProvider, browser: aiohttp.ClientSession
 ) -> None:

@@ -129,6 +129,7 @@ async def test_when_a_key_was_used_is_kept_to_the_minute(team: Team, tmp_path: P
     assert (await team.do("keys.get", unused.id)).last_used_at is None
 
 
+@pytest.mark.slow
 async def test_a_locked_database_loses_no_use_of_a_key(team: Team, tmp_path: Path) -> None:
     key = await a_key(team)
     async with locked(tmp_path / "gateway.db"):

@@ -48,6 +48,7 @@ async def test_sums_are_by_key_with_its_name_and_the_most_stands_first(
     assert (found["total"]["requests"], found["total"]["tokens_in"]) == (5, 1110)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("by", "expected"),
     [

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.core.exchange import Ending, Exchange
@@ -88,6 +89,7 @@ def test_a_deployment_that_is_gone_keeps_its_counts_and_loses_its_gauges() -> No
     assert ("gguf_open_exchanges", ("a",)) not in seen
 
 
+@pytest.mark.slow
 def test_very_many_deployments_are_written_in_small_pieces() -> None:
     metrics = Metrics()
     names = [f"model-{number}" for number in range(500)]

@@ -223,6 +223,7 @@ async def test_a_scenario_on_the_command_line_ends_its_process(tmp_path: Path) -
     assert await process.wait() == 3
 
 
+@pytest.mark.slow
 async def test_a_bad_fault_on_the_command_line_is_one_sentence() -> None:
     command = (sys.executable, "-m", "mockserver", "--port", "0", "--fault", "explode")
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)

@@ -24,6 +24,7 @@ def key(on_machine: Ask, folder: Path) -> str:
     return made
 
 
+@pytest.mark.slow
 def test_both_ways_tell_the_same(on_machine: Ask, key: str, ask: Ask) -> None:
     for options in ([], ["--by", "day,key", "--top", "1"], ["--by", "deployment", "--since", "2d"]):
         local = read(on_machine("usage", "--json", *options))

@@ -52,6 +52,7 @@ def test_tokens_are_listed_and_revoked(run: Run) -> None:
     assert missing.stderr == "There is no token of this id; `gguf-gateway tokens list` shows the ids.\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "code", "said"),
     [

@@ -18,6 +18,7 @@ async def two_admins(team: Team, admin: AdminClient) -> list[tuple[str, AdminCli
     return [(other, admin.by_session(session)) for other, session in zip(reversed(ids), sessions, strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["removing", "demoting", "disabling"])
 async def test_of_two_admins_one_is_left(team: Team, admin: AdminClient, by: str) -> None:
     asked = []

@@ -40,6 +40,7 @@ def says_one_sentence(reply: Reply) -> bool:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "status"),
     [

@@ -80,6 +80,7 @@ async def test_what_was_missed_is_told_to_who_comes_back(team: Team, admin: Admi
         assert [(await next_event(answer, "change"))["after"]["name"] for _ in missed] == missed
 
 
+@pytest.mark.slow
 async def test_readiness_is_told_as_it_changes(team: Team, admin: AdminClient) -> None:
     async with MockLlamaServer() as mock, watching(admin) as answer:
         await team.do("deployments.create", asked=NewDeployment(id="one", account="acme", upstream=mock.url))

@@ -33,6 +33,7 @@ async def test_another_request_under_the_same_key_is_a_conflict(admin: AdminClie
     assert await keys_of(admin) == ["laptop"]
 
 
+@pytest.mark.slow
 async def test_of_twenty_at_once_one_is_made(admin: AdminClient) -> None:
     asked = [admin.ask("POST", "/keys", NEW, Idempotency_Key="one") for _ in range(20)]
     replies = await asyncio.gather(*asked)
@@ -70,6 +71,7 @@ async def test_no_secret_of_an_answer_is_in_the_database(admin: AdminClient, tmp
     assert not [text for text in made if text.rpartition("/")[2].encode()[8:] in stored]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["", "a b", "x" * 256, "\N{SNOWMAN}"])
 async def test_a_key_that_cannot_be_is_refused(admin: AdminClient, key: str) -> None:
     assert (await admin.ask("POST", "/keys", NEW, Idempotency_Key=key)).status == 422

@@ -90,6 +90,7 @@ async def test_a_sign_in_leads_to_no_other_site(team: Team, stranger: AdminClien
         assert (answer.status, answer.headers["Location"]) == (303, "/deployments")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "host", ["evil.example/x", "evil.example//x", 'a"><script>', "a b", "user@evil.example", "a#b"]
 )

@@ -127,6 +127,7 @@ async def test_what_is_said_of_known_and_unknown_names_is_the_same(team: Team, s
     assert said[0].replace(b"ada", b"bob") == said[1]
 
 
+@pytest.mark.slow
 async def test_guesses_at_once_are_slowed_like_others(team: Team, stranger: AdminClient) -> None:
     await with_password(team, "ada")
     replies = await asyncio.gather(*(sign_in(stranger, "ada", f"guess number {one}") for one in range(15)))
