@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from time import monotonic
 from typing import NamedTuple, cast
 from urllib.parse import urlencode
 
 from aiohttp import web
 
+from gateway.core.exchange import EXCHANGE
 from gateway.proxy.client_connection import ClientConnection
 from gateway.server.pages.layout import HEADERS, long_page, page, rendered, template
 from gateway.server.pages.operations import do, read_form
@@ -69,6 +71,7 @@ async def download(request: web.Request, actor: Actor) -> web.StreamResponse:
     answer.content_type = "application/jsonl"
     answer.charset = "utf-8"
     await answer.prepare(request)
+    request[EXCHANGE].first_byte_at = monotonic()
     if request.method == "HEAD":
         return answer
     await answer.write(_lines(found.items))
