@@ -31,6 +31,7 @@ server:
   status_page: everyone
   metrics: everyone
   probes: {{interval: {interval}}}
+  timeouts: {{keepalive: {keepalive}}}
 accounts: {{bench: {{keys: [{{name: bench, key: {key}}}]}}}}
 deployments: {{bench: {{account: bench, upstream: "http://127.0.0.1:{port}"}}}}
 """
@@ -47,7 +48,8 @@ def gateway_counts() -> Counts:
     """The instructions of the gateway, everything on."""
     with tempfile.TemporaryDirectory(prefix="gguf-count-") as folder, model_server() as server:
         key, config = f"gw_{secrets.token_hex(24)}", Path(folder, "gateway.yaml")
-        config.write_text(_CONFIG.format(key=key, port=server.port, interval=5 * SLOWDOWN), encoding="utf-8")
+        slowed = {"interval": 5 * SLOWDOWN, "keepalive": 75 * SLOWDOWN}
+        config.write_text(_CONFIG.format(key=key, port=server.port, **slowed), encoding="utf-8")
         config.chmod(0o600)
         options = ("serve", "--config", str(config))
         return _counts(counted("scripts.counting.slowed_gateway", options, r"serving on http://.*:(\d+)"), key, server)

@@ -36,6 +36,7 @@ server:
   port: 0
   log: {{format: json, level: info}}
   probes: {{interval: {interval}}}
+  timeouts: {{keepalive: {keepalive}}}
 database: sqlite+aiosqlite:///gateway.db
 """
 _WARM = 20  # requests before the first that counts: what is kept after them is kept
@@ -49,7 +50,7 @@ def key_counts() -> dict[str, int]:
     with tempfile.TemporaryDirectory(prefix="gguf-count-") as name, model_server() as server:
         folder = Path(name)
         config = folder / "gateway.yaml"
-        config.write_text(_CONFIG.format(interval=5 * SLOWDOWN), encoding="utf-8")
+        config.write_text(_CONFIG.format(interval=5 * SLOWDOWN, keepalive=75 * SLOWDOWN), encoding="utf-8")
         config.chmod(0o600)
         upstream = ("--upstream", f"http://127.0.0.1:{server.port}")
         _command(config, "deployments", "add", "bench", "--account", "bench", "--create-account", *upstream)
