@@ -102,8 +102,7 @@ def options_from(parsed: dict[str, Any], environment: Mapping[str, str]) -> Opti
     given |= _model(given)
     if path := given.pop("chat_template_file", None):
         given["chat_template_source"] = Path(path).read_text(encoding="utf-8")
-    if "else_url" in given:
-        given.setdefault("recordings", _recordings_beside(given.get("answers", ())))
+    given |= _recordings(given)
     for name in ("router_models", "control_names"):
         if name in given:
             given[name] = tuple(filter(None, given[name].split(",")))
@@ -113,9 +112,14 @@ def options_from(parsed: dict[str, Any], environment: Mapping[str, str]) -> Opti
     return Options(**given)
 
 
-def _recordings_beside(answers: Sequence[str]) -> str:
-    """The folder of recordings if none is named: it goes with the first file of answers."""
-    return str(Path(answers[0]).with_suffix(".recordings")) if answers else "recordings"
+def _recordings(given: Mapping[str, Any]) -> dict[str, str]:
+    """The folder of recordings, if none is named: it goes with the first file of answers."""
+    if "recordings" in given and "else_url" not in given:
+        raise ValueError("--recordings is for --else URL: name that server, even if it is away.")
+    if "recordings" in given or "else_url" not in given:
+        return {}
+    answers: Sequence[str] = given.get("answers", ())
+    return {"recordings": str(Path(answers[0]).with_suffix(".recordings")) if answers else "recordings"}
 
 
 def _keys(listed: str, path: str | None) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mockserver.core.option_values import check_values
 from mockserver.core.state import StateName, state_named
 
 BUILD_INFO = "b11434-unknown"
@@ -45,8 +46,8 @@ class Options:
     `scenario` is a YAML file, `answers` are several, `clock` is real or virtual, `faults` are lines as in
     docs/guide/mock-faults.md. What no canned answer fits is answered from the folder `recordings`, or else passed on to
     the server at `else_url` and kept there. The journal keeps `journal_entries` exchanges, `journal_body_bytes` of each
-    body, and `journal_bytes` of all of them; keys and cookies only with `journal_secrets`. Raises ValueError for an
-    unknown state, clock or reasoning.
+    body, and `journal_bytes` of all of them; keys and cookies only with `journal_secrets`. Raises ValueError for a
+    value that cannot be.
     """
 
     host: str = "127.0.0.1"
@@ -140,6 +141,7 @@ class Options:
 
     def __post_init__(self) -> None:
         state_named(self.state)
+        check_values(self)
         if bool(self.else_url) != bool(self.recordings):
             raise ValueError("'else_url' and 'recordings' belong together: what is passed on is recorded")
         for name, choices in _CHOICES.items():

@@ -120,7 +120,7 @@ def load_answers(path: Path) -> list[CannedAnswer]:
     """The canned answers of a file, a list, of which the first that fits is given. Raises BadRule, naming the line."""
     rules = _yaml(path)
     if not isinstance(rules, list):
-        raise BadRule(f"{path}: canned answers are a list, '- text: ...' and so on; got {type(rules).__name__}.")
+        raise BadRule(f"{path}: canned answers are a list, '- text: ...' and so on, or [] for none.")
     answers = list[CannedAnswer]()
     for number, rule in enumerate(rules, 1):
         try:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class MockLlamaServer:
-    """A llama-server double. `async with MockLlamaServer(parallel=1) as mock:` runs it in this event loop,
+    """A llama-server double. `async with MockLlamaServer(slots=1) as mock:` runs it in this event loop,
     `with MockLlamaServer(...) as mock:` in a thread of its own (see `BackgroundMock`).
 
     The keyword arguments are the fields of `Options`. Port 0 takes any free port. `held` is a port to serve on that

@@ -107,7 +107,7 @@ def options_of(given: OptionKeywords) -> Options:
     """The options that were given. Raises TypeError, which lists what there is, and ValueError for a bad value."""
     if unknown := sorted(set(given) - set(_NAMES)):
         near = get_close_matches(unknown[0], _NAMES, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise TypeError(f"MockLlamaServer has no option {unknown[0]!r}; {hint}There are {', '.join(_NAMES)}.")
+        hint = f"did you mean {near[0]!r}? There are" if near else "there are"
+        raise TypeError(f"MockLlamaServer has no option {unknown[0]!r}; {hint} {', '.join(_NAMES)}.")
     given = {"slots": speed_profile.slots_of(given.get("profile", ""), _DEFAULT_SLOTS), **given}
     return Options(**given)

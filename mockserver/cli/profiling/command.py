@@ -10,19 +10,25 @@ import click
 from mockserver.cli.profiling.measuring import Measured, measure
 from mockserver.cli.profiling.timed_answers import MeasuringError, timed_client
 
+_PROFILE = click.Path(dir_okay=False, writable=True, path_type=Path)
+
 
 @click.command()
 @click.option("--upstream", metavar="URL", required=True, help="The llama-server to measure; it should be idle.")
-@click.option("--to", "file", type=click.Path(path_type=Path), required=True, help="File of the profile.")
+@click.option("--to", "file", type=_PROFILE, required=True, help="File of the profile.")
 @click.option("--key-file", type=click.Path(path_type=Path), help="File of its key.")
 @click.option("--source", default="", help="What the profile is of, for who reads it: model, machine, options.")
 def profile(upstream: str, file: Path, key_file: Path | None, source: str) -> None:
     """Measure how fast a llama-server is, in about a minute, for `mock-llama-server --profile FILE`."""
+    if not file.absolute().parent.is_dir():
+        raise click.BadParameter(f"Directory '{file.parent}' does not exist.", param_hint="'--to'")
     try:
         key = key_file.read_text(encoding="utf-8").strip() if key_file else ""
         measured, props = asyncio.run(_measure(upstream, key))
         file.write_text(document(measured, source or str(props.get("model_alias", "")), props), encoding="utf-8")
-    except (MeasuringError, OSError, KeyError) as error:
+    except OSError as error:
+        raise click.ClickException(f"{error.filename}: {error.strerror}.") from error
+    except (MeasuringError, KeyError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"Written to {file}; play it with mock-llama-server --profile {file}")
 

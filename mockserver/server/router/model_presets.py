@@ -38,9 +38,15 @@ def is_true(value: str) -> bool:
     return value in ("on", "enabled", "true", "1")
 
 
+def _chosen(value: str) -> int | None:
+    """How many; None for 0 and less, where llama-server chooses by itself."""
+    number = int(value)
+    return number if number > 0 else None
+
+
 _PLAYED: dict[str, tuple[str, Any]] = {
-    "ctx-size": ("context", int),
-    "parallel": ("slots", int),
+    "ctx-size": ("context", _chosen),
+    "parallel": ("slots", _chosen),
     "n-predict": ("n_predict", int),
     "temp": ("temperature", float),
     "seed": ("sampling_seed", int),
@@ -92,7 +98,7 @@ class ModelPreset:
                     changed[name] = read(self.options[option])
                 except ValueError as error:
                     raise ValueError(f"the model '{self.name}': {option}: {error}.") from error
-        return replace(router, **changed)
+        return replace(router, **{name: value for name, value in changed.items() if value is not None})
 
     def _own(self) -> Iterator[tuple[str, str]]:
         """What it says of the model: neither its names nor what is for the router."""

@@ -63,6 +63,12 @@ def test_an_option_means_what_it_means_to_the_real_one(
     assert {name: getattr(started[0], name) for name in expected} == expected
 
 
+def test_recordings_alone_say_what_they_are_for(started: list[Options]) -> None:
+    result = run("--recordings", "kept")
+    assert result.output == "Error: --recordings is for --else URL: name that server, even if it is away.\n"
+    assert not started
+
+
 def test_without_a_model_the_strict_mock_is_a_router(started: list[Options]) -> None:
     run(environment={"MOCK_LLAMA_SERVER_STRICT": "1"})
     run("-m", "x.gguf", environment={"MOCK_LLAMA_SERVER_STRICT": "1"})

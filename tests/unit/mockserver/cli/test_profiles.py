@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from mockserver import MockLlamaServer
 from mockserver.cli.profiling.command import document
+from mockserver.cli.profiling.command import profile as profile_command
 from mockserver.cli.profiling.measuring import Measured, measure
 from mockserver.cli.profiling.timed_answers import MeasuringError, TimedClient, timed_client
 from mockserver.core.options import Options
@@ -57,6 +59,24 @@ def test_what_is_no_profile_is_told_in_one_sentence(text: str, message: str, tmp
 def test_a_profile_that_is_not_there_names_those_that_are() -> None:
     with pytest.raises(BadProfile, match=f"those in the package are {', '.join(shipped())}"):
         load("no-such-profile")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--to", "nowhere/here.yaml"), "Invalid value for '--to': Directory 'nowhere' does not exist."),
+        (("--to", "here.yaml", "--key-file", "none"), "none: No such file or directory."),
+    ],
+)
+def test_what_cannot_be_written_or_read_is_told_before_measuring(
+    arguments: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with MockLlamaServer() as mock:
+        result = CliRunner().invoke(profile_command, ["--upstream", mock.url, *arguments])
+        assert not mock.requests
+    assert result.exit_code
+    assert message in result.output
 
 
 @pytest.mark.parametrize("name", shipped())

@@ -209,7 +209,7 @@ async def test_answers_come_from_a_file_of_which_the_first_that_fits_is_given(tm
     [
         (None, "answers.yaml: No such file or directory."),
         ("- text: x\n- texts: y\n", "answers.yaml:2: answer 2: Unknown field 'texts'; there are text, "),
-        ("text: x", "answers.yaml: canned answers are a list, '- text: ...' and so on; got dict."),
+        ("text: x", "answers.yaml: canned answers are a list, '- text: ...' and so on, or [] for none."),
         ("- [", "answers.yaml:2: not valid YAML:"),
         ("- 7", "answers.yaml:1: answer 1: "),
     ],

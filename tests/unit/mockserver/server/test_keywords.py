@@ -49,13 +49,25 @@ def test_type_checkers_know_the_names_that_there_are(names: Any, there_are: Any)
 @pytest.mark.parametrize(
     ("wrong", "right"),
     [
-        (lambda: untyped(tps=5), "no option 'tps'; There are host, port"),
+        (lambda: untyped(tps=5), "no option 'tps'; there are host, port"),
         (lambda: untyped(token_per_second=5), "did you mean 'tokens_per_second'?"),
         (
             lambda: untyped(state="pasued"),
             "no state 'pasued'; there are ready, deploying, paused, restarting, crashed,",
         ),
         (lambda: untyped(clock="virtul"), "'clock' is one of real, virtual; got 'virtul'"),
+        (lambda: untyped(port=99999), "'port' is 0 to 65535; got 99999"),
+        (lambda: untyped(slots=0), "'slots' is 1 or more; got 0"),
+        (lambda: untyped(batch=0), "'batch' is 1 or more; got 0"),
+        (lambda: untyped(ttft=-1), "'ttft' is 0 or more; got -1"),
+        (lambda: untyped(journal_entries=-1), "'journal_entries' is 1 or more; got -1"),
+        (lambda: untyped(context="4k"), "'context' is a whole number; got a text"),
+        (lambda: untyped(tokens_per_second="fast"), "'tokens_per_second' is a number; got a text"),
+        (lambda: untyped(load_factor="no"), "'load_factor' is a number; got a text"),
+        (lambda: untyped(host=127), "'host' is a text; got 127"),
+        (lambda: untyped(answers="answers.yaml"), "'answers' is a list of texts; got a text"),
+        (lambda: untyped(answers=[{"text": "Hi."}]), "'answers' is a list of texts; got a list with a mapping"),
+        (lambda: untyped(api_keys="a-secret"), "'api_keys' is a list of texts; got a text"),
         (lambda: Faults().add("cut at=hed"), "'at': Input should be 'head', 'event', 'character' or 'done'"),
         (lambda: Faults().add("cot"), "'cot' is no fault; there are content-length, content-type, cut"),
         (lambda: Faults().add("hang second=3"), "Unknown field 'second'; there are fault, after_bytes"),
@@ -68,6 +80,14 @@ def test_a_wrong_option_lists_the_right_ones(wrong: Callable[[], object], right:
     with pytest.raises((TypeError, ValueError)) as caught:
         wrong()
     assert right in str(caught.value)
+
+
+def test_what_can_be_a_value_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "answers.yaml").write_text("- Hello.\n")
+    mock = untyped(
+        ttft=1, load_seconds=None, answers=[tmp_path / "answers.yaml"], api_keys=("a", "b"), state=State.HUNG
+    )
+    assert mock.options.ttft == 1
 
 
 async def test_a_wrong_state_or_ending_is_no_wait_in_vain() -> None:

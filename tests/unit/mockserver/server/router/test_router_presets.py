@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from mockserver import MockLlamaServer
+from mockserver.core.options import Options
+from mockserver.server.router.model_presets import known
 from tests.harness.sockets.rawhttp import ask
 from tests.unit.mockserver.server.router.routers import listed, listening, router, use, written
 
@@ -107,3 +109,10 @@ def test_a_preset_is_checked_at_the_start(tmp_path: Path) -> None:
     many = "".join(f"[{name}]\nload-on-startup = 1\n" for name in "xyz")
     with pytest.raises(ValueError, match=r"load on startup \(3\) exceeds models_max \(2\)"):
         router(models_max=2, models_preset=written(tmp_path, many))
+
+
+def test_a_preset_may_leave_context_and_slots_to_the_server(tmp_path: Path) -> None:
+    presets = written(tmp_path, "[x]\nctx-size = 0\nparallel = -1\n")
+    options = Options(router=True, models_preset=presets)
+    own = known(options)["x"].server_options(options)
+    assert (own.context, own.slots) == (Options().context, Options().slots)
