@@ -12,6 +12,10 @@ from gateway.core.rate_limits import Measure, SubjectKind
 from gateway.team.models.limits import Limit, LimitQuery, NewLimit
 
 F = TypeVar("F", bound=Callable[..., Any])
+_UNKNOWN = (
+    "What is used is not known: no gateway has counted where this command looks. "
+    "One that is a service counts in its STATE_DIRECTORY: run the command as its user, and with the same."
+)
 
 
 @click.group()
@@ -72,6 +76,8 @@ def list_(target: Target, /, *, deployment: str | None, as_json: bool, **given: 
     kind, subject = _subject(given)
     query = request_of(LimitQuery, {"kind": kind, "subject": subject, "deployment": deployment})
     found: list[Limit] = target.every("limits.list", query)
+    if any(one.used is None for one in found):
+        click.echo(_UNKNOWN, err=True)
     if as_json:
         print_json([one.model_dump() for one in found])
         return

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 from hashlib import blake2b
+from pathlib import Path
 
 from aiohttp import web
 
@@ -125,8 +126,14 @@ class _Allotment:
 
 
 def look_from_outside(registry: Registry, zone: tzinfo, limits: Sequence[RateLimit]) -> list[LimitStanding]:
-    """How limits of a registry stand, by what its gateways on this machine count. Raises OSError."""
-    return look_into(file_of(registry), zone, [claim_of(limit) for limit in limits])
+    """How limits of a registry stand, by what its gateways on this machine count. Raises OSError.
+
+    Beside a database no file means that nothing was counted; elsewhere, that a gateway may have another state folder.
+    """
+    path = file_of(registry)
+    if not isinstance(registry.place, Path):
+        path.stat()
+    return look_into(path, zone, [claim_of(limit) for limit in limits])
 
 
 LIMITER = web.AppKey("limiter", RateLimiter)

@@ -1,5 +1,6 @@
 """`limits`: set, listed with what is left, and removed, of a database, of a gateway, and listed of a file."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -64,12 +65,25 @@ def test_limits_of_a_file_are_listed_and_set_by_its_editor(tmp_path: Path, monke
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     config = tmp_path / "gateway.yaml"
     config.write_text("accounts: {acme: {limits: {requests_per_minute: 5}, keys: [{name: a, key: gw_0123456789abcd}]}}")
-    [row] = read(CliRunner().invoke(main, ["limits", "list", "--config", str(config), "--json"]))
-    assert (row["kind"], row["subject"], row["amount"], row["used"]) == ("account", "acme", 5, 0)
+    listed = CliRunner().invoke(main, ["limits", "list", "--config", str(config), "--json"])
+    [row] = json.loads(listed.stdout)
+    assert (row["kind"], row["subject"], row["amount"]) == ("account", "acme", 5)
     change = ["limits", "set", "--config", str(config), "--account", "acme", "--requests-per-minute", "9"]
     refused = CliRunner().invoke(main, change)
     assert refused.exit_code == 1
     assert "edit it (a running gateway follows within a second)" in refused.stderr
+
+
+def test_what_a_service_has_counted_elsewhere_is_unknown_and_no_zero(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    config = tmp_path / "gateway.yaml"
+    config.write_text("accounts: {acme: {limits: {requests_per_minute: 5}, keys: [{name: a, key: gw_0123456789abcd}]}}")
+    listed = CliRunner().invoke(main, ["limits", "list", "--config", str(config)])
+    assert listed.exit_code == 0
+    assert listed.stdout.splitlines()[1].split()[-2:] == ["unknown", "unknown"]
+    assert "its STATE_DIRECTORY" in listed.stderr
 
 
 def test_an_import_takes_limits_along(tmp_path: Path) -> None:
