@@ -13,6 +13,7 @@ from gateway.team.models.common import Nothing, Page, PageQuery
 from gateway.team.models.people import Person, PersonChange, PersonQuery, Session
 from gateway.team.operation_error import Conflict, FieldError, Invalid, NotFound
 from gateway.team.operations.accounts import require_accounts
+from gateway.team.operations.playground import end_playground_keys_of
 from gateway.team.operations.traffic.limits import drop_limits
 from gateway.team.paging import page_of
 from gateway.team.roles import Reach, Role
@@ -57,7 +58,7 @@ async def change_person(unit: UnitOfWork, person_id: str, change: PersonChange) 
     if "accounts" in named:
         await put_accounts(unit, person_id, named["accounts"])
     if not after.enabled:
-        await end_sessions(unit.connection, person_id)
+        await end_sessions(unit, person_id)
     changed = await _person(unit, "people.change", person_id)
     await unit.note(
         "people.change", person_id, before=before.model_dump(mode="json"), after=changed.model_dump(mode="json")
@@ -70,7 +71,7 @@ async def remove_person(unit: UnitOfWork, person_id: str) -> Person:
     before = await _person(unit, "people.remove", person_id)
     unit.check_version(before.version)
     await require_an_admin(unit, before, None)
-    await end_sessions(unit.connection, person_id)
+    await end_sessions(unit, person_id)
     await unit.connection.execute(delete(memberships).where(memberships.c.person == person_id))
     await unit.connection.execute(delete(invitations).where(invitations.c.person == person_id))
     for key_id in (await unit.connection.execute(select(keys.c.id).where(keys.c.created_by == person_id))).scalars():
@@ -84,7 +85,7 @@ async def remove_person(unit: UnitOfWork, person_id: str) -> Person:
 async def sign_out_person(unit: UnitOfWork, person_id: str) -> Nothing:
     """End all of their sessions, wherever they are."""
     person = await _person(unit, "people.sign_out", person_id)
-    await end_sessions(unit.connection, person_id)
+    await end_sessions(unit, person_id)
     await unit.note("people.sign_out", person.id)
     return Nothing()
 
@@ -137,9 +138,10 @@ async def require_free(connection: AsyncConnection, name: str, email: str | None
         raise Conflict("Somebody has this e-mail address already.")
 
 
-async def end_sessions(connection: AsyncConnection, person_id: str) -> None:
-    """Sign somebody out, wherever they are signed in."""
-    await connection.execute(delete(sessions).where(sessions.c.person == person_id))
+async def end_sessions(unit: UnitOfWork, person_id: str) -> None:
+    """Sign somebody out, wherever they are signed in. The keys of their playgrounds are part of it."""
+    await unit.connection.execute(delete(sessions).where(sessions.c.person == person_id))
+    await end_playground_keys_of(unit, person_id)
 
 
 async def accounts_of(connection: AsyncConnection, person_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:

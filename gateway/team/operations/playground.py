@@ -60,6 +60,13 @@ async def end_playground_key(unit: UnitOfWork, key_id: str) -> Nothing:
     return Nothing()
 
 
+async def end_playground_keys_of(unit: UnitOfWork, person_id: str) -> None:
+    """Forget all of somebody's, whose sessions end: their pages can say no more that they are left."""
+    theirs = keys.c.id.startswith(PLAYGROUND_ID, autoescape=True) & (keys.c.created_by == person_id)
+    for key_id in (await unit.connection.execute(select(keys.c.id).where(theirs))).scalars().all():
+        await unit.registry.delete(keys, key_id)
+
+
 async def _forget_those_that_are_over(unit: UnitOfWork) -> None:
     ours = keys.c.id.startswith(PLAYGROUND_ID, autoescape=True)
     is_over = or_(keys.c.expires_at <= unit.now, keys.c.revoked_at.is_not(None))

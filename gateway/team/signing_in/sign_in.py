@@ -1,6 +1,7 @@
 """How somebody signs in: with a password, by an invitation, or by a link that signs in by itself."""
 
 import secrets
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -64,13 +65,14 @@ async def accept_invitation(database: TeamDatabase, text: str, password: str, wa
     if await who_chooses(database, text) is None:
         raise NotFound("This link is not an invitation.")
     stored = await passwords.hashed(passwords.check(password))
-    async with database.begin() as connection:
-        row = await use_invitation(connection, text)
+    nobody_yet = Actor(ActorKind.PERSON, "per_" + secrets.token_hex(6), "", Role.MEMBER, way)
+    async with database.change(nobody_yet) as unit:
+        connection, row = unit.connection, await use_invitation(unit.connection, text)
         if row.person is not None:
-            person = await _set_password(connection, row.person, stored, way, "link")
+            person = await _set_password(unit, row.person, stored, "link")
             return await begin(connection, person, way, "link", limits)
-        invited = Actor(ActorKind.PERSON, "per_" + secrets.token_hex(6), row.name, Role(row.role), way)
-        unit = UnitOfWork(connection, invited, datetime.now(UTC))
+        invited = replace(nobody_yet, name=row.name, role=Role(row.role))
+        unit = replace(unit, actor=invited)
         accounts = filter(None, row.accounts.split(","))
         person = await add_person(
             unit, invited.id, accounts, name=row.name, email=row.email, role=row.role, password=stored, enabled=True
@@ -93,9 +95,9 @@ async def change_password(database: TeamDatabase, actor: Actor, current: str, ne
     async with database.begin() as connection:
         await sign_in_throttle.note_success(connection, actor.name, actor.way.address)
     fresh = await passwords.hashed(passwords.check(new))
-    async with database.begin() as connection:
-        person = await _set_password(connection, actor.id, fresh, actor.way, "password")
-        return await begin_session(connection, person.id, actor.way, limits)
+    async with database.change(actor) as unit:
+        person = await _set_password(unit, actor.id, fresh, "password")
+        return await begin_session(unit.connection, person.id, actor.way, limits)
 
 
 async def make_sign_in_link(database: TeamDatabase, person_id: str) -> str:
@@ -125,17 +127,18 @@ async def follow_sign_in_link(database: TeamDatabase, text: str, way: Way, limit
         return await begin(connection, await person_by_id(connection, row.person), way, "link", limits)
 
 
-async def _set_password(connection: AsyncConnection, person_id: str, stored: str, way: Way, how: str) -> Person:
+async def _set_password(unit: UnitOfWork, person_id: str, stored: str, how: str) -> Person:
     """Give somebody another password, and end every session of theirs: one may be a thief's. Raises NotFound."""
+    connection = unit.connection
     person = await person_by_id(connection, person_id)
     if not person.enabled:
         raise Denied("You may not sign in any more. Ask an admin.")
     await connection.execute(
         update(people).where(people.c.id == person_id).values(password=stored, version=people.c.version + 1)
     )
-    await end_sessions(connection, person_id)
+    await end_sessions(unit, person_id)
     await sign_in_throttle.forget(connection, person.name)
-    actor = Actor(ActorKind.PERSON, person.id, person.name, person.role, way)
+    actor = Actor(ActorKind.PERSON, person.id, person.name, person.role, unit.actor.way)
     await audit.note(connection, actor, audit.Change("people.set_password", person.id, after={"by": how}))
     return person
 

@@ -50,6 +50,26 @@ async def test_a_key_opens_its_deployment_at_once_and_nothing_else(tmp_path: Pat
             assert made["key"] not in row.model_dump_json()
 
 
+async def ends_with(team: Team, session: str, path: str, **fields: str) -> None:
+    """What somebody does on that page ends the key of their playground, and nobody else's."""
+    async with browsing(team, session) as bob, browsing(team, await team.person("ada")) as ada:
+        his, hers = [json.loads((await one.post("/playground/keys", deployment="demo")).text) for one in (bob, ada)]
+        assert (await bob.post(path, **fields)).status == 303
+        await team.has_looked()
+        assert [await status_of(team, "demo", one["key"]) for one in (his, hers)] == [401, 200]
+
+
+async def test_who_signs_out_leaves_no_key_of_the_playground(tmp_path: Path) -> None:
+    async with two_deployments(tmp_path) as team:
+        await ends_with(team, await team.person("bob", "member", ["acme"]), "/sign-out")
+
+
+async def test_another_password_ends_the_keys_of_the_playground_too(tmp_path: Path) -> None:
+    async with two_deployments(tmp_path) as team:
+        session, chosen = await team.person("bob", "member", ["acme"]), "a few good words"
+        await ends_with(team, session, "/me/password", password=chosen, again=chosen)
+
+
 async def test_who_may_not_see_a_deployment_gets_no_key_for_it(tmp_path: Path) -> None:
     async with two_deployments(tmp_path) as team, browsing(team, await team.person("ada")) as ada:
         session = await team.person("bob", "member", ["acme"])
