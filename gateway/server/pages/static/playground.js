@@ -18,7 +18,7 @@ const ADVICE = {
   503: "Try again in a moment; if it is paused, an admin can resume it under Deployments.",
 };
 
-let key = null; // {id, key, deployment, expires_at}
+let key = null; // {id, key, deployment, expires_at, pages}
 let messages = [];
 let running = null; // an AbortController
 
@@ -36,10 +36,11 @@ function wantedNow() {
 
 // --- the key
 
-async function keyFor(deployment) {
+async function keyFor(deployment, signal) {
   if (key?.deployment === deployment && Date.parse(key.expires_at) - Date.now() > EARLIER) return key;
   leaveKey();
-  const answer = await fetch(`${root.dataset.pages}/playground/keys`, {
+  const { pages } = root.dataset;
+  const answer = await fetch(`${pages}/playground/keys`, {
     method: "POST",
     body: new URLSearchParams({ deployment }),
   });
@@ -47,12 +48,15 @@ async function keyFor(deployment) {
     throw new Problem("You are signed out. Sign in again in another tab, then try again.");
   const made = await answer.json();
   if (!answer.ok) throw new Problem(made.error?.message ?? "The gateway gave this page no key.");
-  key = made;
+  leaveKey();
+  key = { ...made, pages };
+  if (signal.aborted) leaveKey(); // its page may be left
+  signal.throwIfAborted();
   return key;
 }
 
 function leaveKey() {
-  if (key) navigator.sendBeacon(`${root.dataset.pages}/playground/keys/${key.id}/end`);
+  if (key) navigator.sendBeacon(`${key.pages}/playground/keys/${key.id}/end`);
   key = null;
 }
 
@@ -63,7 +67,7 @@ class Problem extends Error {}
 async function ask(wanted, signal) {
   for (let tries = 1; ; tries++) {
     signal.throwIfAborted(); // before a key is made for a page that was left
-    const { key: text } = await keyFor(wanted.deployment);
+    const { key: text } = await keyFor(wanted.deployment, signal);
     const answer = await fetch(root.dataset.relay + pathOf(wanted), {
       method: "POST",
       headers: { Authorization: `Bearer ${text}`, "Content-Type": "application/json" },
@@ -205,7 +209,13 @@ function problem(text) {
   byId("problem").hidden = false;
 }
 
+// What is hidden or disabled now has the focus no longer; nothing else that has it loses it.
+function keepFocus() {
+  if (["send", "stop", "again"].includes(document.activeElement.id)) byId("message").focus();
+}
+
 function begin() {
+  keepFocus();
   byId("problem").hidden = true;
   byId("events").replaceChildren();
   byId("stop").disabled = false;
@@ -214,11 +224,11 @@ function begin() {
 }
 
 function finish() {
+  keepFocus();
   byId("stop").disabled = true;
   byId("send").disabled = false;
   byId("clear").disabled = false;
   showCode();
-  byId("message").focus();
 }
 
 function say(words) {

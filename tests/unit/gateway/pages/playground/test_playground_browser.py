@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from gateway.core.deployment import Status
 from gateway.server.admission import REGISTRY
@@ -135,6 +135,31 @@ async def test_it_is_entered_and_left_within_one_document(browser: Browser, tmp_
             await asyncio.to_thread(wait_until, lambda: not keys_of_pages(team), "the key goes on")
         assert await page.evaluate("window.sameDocument")
         assert faults == []
+
+
+async def test_a_key_that_comes_to_a_page_that_was_left_ends(browser: Browser, tmp_path: Path) -> None:
+    async with serving(tmp_path) as (team, _mock, bob), window(browser, team, bob, "/playground") as page:
+        held: asyncio.Future[Route] = asyncio.get_running_loop().create_future()
+        await page.route("**/playground/keys", lambda route: held.set_result(route))
+        await send(page, "Hello")
+        late = await held
+        await page.get_by_role("link", name="Keys", exact=True).first.press("Enter")
+        await expect(page.locator("h1")).to_have_text("Keys")
+        async with page.expect_request(lambda asked: asked.url.endswith("/end")):
+            await late.continue_()
+        await asyncio.to_thread(wait_until, lambda: not keys_of_pages(team), "the key goes on")
+
+
+async def test_an_answer_takes_the_focus_from_nobody(browser: Browser, tmp_path: Path) -> None:
+    async with serving(tmp_path, 2.0) as (team, _mock, bob), window(browser, team, bob, "/playground") as page:
+        await page.locator("#message").fill("Hello")
+        await page.get_by_role("button", name="Send").press("Enter")
+        await expect(page.locator("#message")).to_be_focused()  # for the button is disabled now
+        await expect(page.locator("#tokens-out")).to_contain_text("about")
+        await page.get_by_label("Temperature").focus()
+        await page.keyboard.press("Escape")
+        await answered(page, "stopped")
+        await expect(page.get_by_label("Temperature")).to_be_focused()
 
 
 async def test_a_refusal_is_told_with_what_to_do_and_tried_again(browser: Browser, tmp_path: Path) -> None:
