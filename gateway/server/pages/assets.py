@@ -29,6 +29,7 @@ _ASSETS = {
     "live.js": ("text/javascript", ((_OURS, "static/live.js"),)),
     "relative_times.js": ("text/javascript", ((_STATUS_PAGES, "static/relative_times.js"),)),
     "not_done.js": ("text/javascript", ((_OURS, "static/not_done.js"),)),
+    "place.js": ("text/javascript", ((_OURS, "static/place.js"),)),
     "pages.js": ("text/javascript", ((_OURS, "static/pages.js"),)),
     "playground.js": ("text/javascript", ((_OURS, "static/playground.js"),)),
     "playground_stream.js": ("text/javascript", ((_OURS, "static/playground_stream.js"),)),

@@ -95,7 +95,8 @@ async def act(request: web.Request, actor: Actor) -> web.Response:
             return await _overview(request, actor, made=made, status=201)
         case _:
             raise NotFound("Nothing like this can be done with a key.")
-    return redirect(request, "/keys" + _narrowed(request))
+    is_at_its_own = form.get("back") == "key"
+    return redirect(request, f"/keys/{key_id}?done=saved" if is_at_its_own else "/keys" + _narrowed(request))
 
 
 async def _overview(

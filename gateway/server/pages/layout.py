@@ -184,7 +184,7 @@ def _database_in_use() -> Iterator[None]:
 def _refused(request: web.Request, refusal: Refusal) -> web.Response:
     """The refusal as a page, for who has followed a link or sent a form without our script."""
     answer = request.app[REFUSER].refuse(request, refusal)
-    shown = rendered(request, _REFUSED, status=refusal.row.status, message=refusal.message, fields=())
+    shown = kept_at(request, rendered(request, _REFUSED, status=refusal.row.status, message=refusal.message, fields=()))
     answer.headers.update(shown.headers)
     answer.body = shown.body
     return answer
@@ -252,7 +252,7 @@ def not_done(request: web.Request, error: OperationError, actor: Actor | None) -
     """A page that says why an operation was not done, and what to do."""
     status = {NotFound: 404, Denied: 403, Invalid: 422}.get(type(error), 409)
     fields = error.errors if isinstance(error, Invalid) else ()
-    return rendered(request, _NOT_DONE, actor, status=status, message=error.message, fields=fields)
+    return kept_at(request, rendered(request, _NOT_DONE, actor, status=status, message=error.message, fields=fields))
 
 
 def redirect(request: web.Request, path: str) -> web.Response:
@@ -263,6 +263,13 @@ def redirect(request: web.Request, path: str) -> web.Response:
 def shown_at(request: web.Request, answer: web.Response, path: str) -> web.Response:
     """A page that answers a POST, under an address that the browser can ask for again."""
     answer.headers["HX-Push-Url"] = base_path(request) + path
+    return answer
+
+
+def kept_at(request: web.Request, answer: web.Response) -> web.Response:
+    """A page that answers a POST which came to nothing, under the address where its form is: it has none of its own."""
+    if request.method == hdrs.METH_POST:
+        answer.headers["HX-Push-Url"] = "false"
     return answer
 
 

@@ -1,5 +1,5 @@
 // Makes what stands in a page like what the server has drawn: what did not change keeps its focus and its selection.
-const OURS = new Set(["open", "data-copied"]); // attributes that the viewer sets, not the server
+const OURS = new Set(["open", "data-copied", "tabindex"]); // attributes that are set here, not by the server
 
 export function fit(have, want) {
   if (have.nodeType !== Node.ELEMENT_NODE) {

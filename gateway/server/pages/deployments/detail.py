@@ -56,7 +56,7 @@ async def change(request: web.Request, actor: Actor) -> web.StreamResponse:
         live = await _live(request, actor, one)
         status = 409 if isinstance(error, Stale) else 422
         return await _page(request, actor, one, live, error=error, typed=typed, theirs=theirs, status=status)
-    return redirect(request, f"/deployments/{name}")
+    return redirect(request, f"/deployments/{name}?done=saved")
 
 
 async def _page(
@@ -86,6 +86,7 @@ async def _page(
         given=typed or (fields.fields_of(one) if is_admins else {}),
         began=fields.as_text(fields.fields_of(one)) if is_admins else "",
         theirs=theirs or {},
+        is_saved=request.query.get("done") == "saved",
         message="" if error is None else _STALE if isinstance(error, Stale) else error.message,
         fields=error.errors if isinstance(error, Invalid) else (),
     )

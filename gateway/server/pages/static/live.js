@@ -3,6 +3,7 @@
 // lost connection the first answer catches up.
 import { fit, labels } from "./fitting.js";
 import { hasUnsavedText, tellLost, tellSignedOut, unsay } from "./not_done.js";
+import { focusNear, placeOf } from "./place.js";
 import { tellTimes } from "./relative_times.js";
 
 const EVERY = 2; // seconds, unless the part says otherwise (data-every)
@@ -34,11 +35,24 @@ function show(html) {
   const want = new DOMParser().parseFromString(html, "text/html").getElementById("live");
   if (!have || !want) return;
   const before = labels(have);
+  const hadFocus = have.contains(document.activeElement);
+  const near = placeOf(document.activeElement);
+  const question = have.querySelector("dialog[open]");
   tellTimes(want);
   fit(have, want);
   tellTimes(have);
-  const news = [...labels(have)].filter(([name, says]) => before.has(name) && before.get(name) !== says);
-  if (news.length) document.getElementById("said").textContent = news.map(([name, says]) => `${name}: ${says}`).join(". ");
+  const news = newsSince(before);
+  if (question && !question.isConnected) news.unshift(`${question.querySelector("h2").textContent} It is no longer there`);
+  if (news.length) document.getElementById("said").textContent = news.join(". ");
+  if (hadFocus && !have.contains(document.activeElement)) focusNear(near, place());
+}
+
+// What the cards say that they did not say before.
+export function newsSince(before) {
+  const now = labels(document.getElementById("live"));
+  const changed = [...now].filter(([name, says]) => before.has(name) && before.get(name) !== says);
+  const gone = [...before.keys()].filter((name) => !now.has(name));
+  return [...changed.map(([name, says]) => `${name}: ${says}`), ...gone.map((name) => `${name}: no longer there`)];
 }
 
 async function look() {

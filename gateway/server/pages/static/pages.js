@@ -1,7 +1,9 @@
 // What the pages need beside htmx: copying, times, and a question before what cuts somebody off.
 import "./clipboard.js";
-import "./live.js";
+import { labels } from "./fitting.js";
+import { newsSince } from "./live.js";
 import { isSignedOut, tellNotDone, tellSignedOut, unsay } from "./not_done.js";
+import { focusNear, placeOf } from "./place.js";
 import { tellTimes } from "./relative_times.js";
 
 document.documentElement.classList.add("js");
@@ -17,14 +19,36 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("[data-closes]")) event.target.closest("dialog").close();
 });
 
-// A page that came in place of another is read from what is new on it, else from its beginning. What is wrong with a form
-// has the focus already (autofocus), and is seen, wherever the form stands: htmx then shows the beginning of the page.
+// A page is asked for by a link or a form. Who asks for another before it is there wants that one: an answer that was
+// overtaken would come in place of a page of another address.
+let asked = { xhr: null, near: [], says: new Map(), top: 0 };
+document.addEventListener("htmx:beforeRequest", ({ detail }) => {
+  if (!detail.boosted) return;
+  const near = detail.requestConfig.verb === "post" ? placeOf(detail.elt) : [];
+  asked = { xhr: detail.xhr, near, says: labels(document.getElementById("live")), top: scrollY };
+});
+
+// A page that came in place of another is read from what is new on it; else, after something was done in a row of it,
+// from that row, which stays where it was; else from its beginning. What is wrong with a form has the focus already
+// (autofocus), and is seen, wherever the form stands: htmx then shows the beginning of the page.
 document.addEventListener("htmx:afterSettle", (event) => {
   if (event.target !== document.body) return;
+  setTimeout(sayWhatWasDone, 200); // what is said with a page that has just come, nobody hears
   const focused = document.activeElement;
   if (focused !== document.body) return queueMicrotask(() => focused.scrollIntoView({ block: "nearest" }));
-  (document.getElementById("made") ?? document.getElementById("main")).focus({ preventScroll: true });
+  const made = document.getElementById("made");
+  if (made || !asked.near.length) return (made ?? document.getElementById("main")).focus({ preventScroll: true });
+  queueMicrotask(() => {
+    scrollTo(0, asked.top);
+    focusNear(asked.near, document.getElementById("main"));
+  });
 });
+
+function sayWhatWasDone() {
+  const done = document.querySelector(".done-line")?.textContent;
+  const news = asked.near.length ? newsSince(asked.says) : [];
+  if (done || news.length) document.getElementById("said").textContent = done ?? news.join(". ");
+}
 
 // What was written stays on the page where the gateway cannot be reached, or refuses in JSON, or where the session has
 // ended, and the page says so.
@@ -32,7 +56,11 @@ const UNREACHABLE = "The gateway cannot be reached.";
 document.addEventListener("htmx:sendError", () => tellNotDone(UNREACHABLE));
 document.addEventListener("htmx:beforeRequest", () => unsay("form", "session"));
 document.addEventListener("htmx:beforeSwap", (event) => {
-  const { xhr, requestConfig } = event.detail;
+  const { xhr, requestConfig, boosted } = event.detail;
+  if (boosted && xhr !== asked.xhr) {
+    event.detail.shouldSwap = false;
+    return;
+  }
   if (requestConfig.verb === "post" && isSignedOut(xhr.responseURL)) {
     event.detail.shouldSwap = false;
     tellSignedOut();

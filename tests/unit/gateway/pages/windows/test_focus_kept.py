@@ -1,0 +1,156 @@
+"""Where the focus is when what had it is gone, and where somebody stands who has done something in a long list."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, Route, expect
+
+from gateway.team.models.deployments import NewDeployment
+from gateway.team.models.keys import NewKey
+from mockserver import MockLlamaServer
+from tests.harness.pages.chromium import require_chromium, running_chromium
+from tests.harness.pages.team_pages import Team, team_serving, window
+from tests.unit.gateway.activity.streams import key_for, streaming
+
+require_chromium("where the focus is")
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
+
+NOWHERE = "http://127.0.0.1:9"  # nothing listens on the discard port
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with running_chromium() as browser:
+        yield browser
+
+
+@asynccontextmanager
+async def at(browser: Browser, folder: Path, path: str, *names: str, keys: int = 0) -> AsyncIterator[tuple[Team, Page]]:
+    """A window of an admin's on a page, with deployments of these names, which are paused, and so many keys."""
+    async with team_serving(folder, "acme") as team:
+        for name in names:
+            given = {"id": name, "account": "acme", "upstream": NOWHERE, "status": "paused"}
+            await team.do("deployments.create", asked=NewDeployment.model_validate(given))
+        for number in range(keys):
+            await team.do("keys.create", asked=NewKey(account="acme", name=f"key {number:02}"))
+        await team.has_looked()
+        async with window(browser, team, await team.person("ada"), path) as page:
+            yield team, page
+
+
+async def test_a_button_under_the_focus_never_becomes_another(browser: Browser, tmp_path: Path) -> None:
+    async with at(browser, tmp_path, "/deployments", "demo", "other") as (team, page):
+        await page.get_by_role("button", name="Resume demo").focus()
+        await team.do("deployments.resume", "demo")
+        await expect(page.locator("#said")).to_have_text("demo: Deploying")
+        await expect(page.locator("#d-demo")).to_be_focused()
+        await page.get_by_role("button", name="Pause demo").focus()
+        await team.do("deployments.pause", "demo")
+        await expect(page.locator("#said")).to_have_text("demo: Paused")
+        await expect(page.locator("#d-demo")).to_be_focused()
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_role("link", name="demo", exact=True)).to_be_focused()
+        await page.get_by_role("button", name="Remove demo").focus()
+        await team.do("deployments.resume", "demo")
+        await expect(page.locator("#said")).to_have_text("demo: Deploying")
+        await expect(page.get_by_role("button", name="Remove demo")).to_be_focused()
+        await team.do("deployments.remove", "demo")
+        await expect(page.locator("#d-other")).to_be_focused()
+
+
+async def test_a_question_about_what_is_over_is_taken_back(browser: Browser, tmp_path: Path) -> None:
+    async with MockLlamaServer(tokens_per_second=20) as mock, at(browser, tmp_path, "/activity") as (team, page):
+        key = await key_for(team, mock.url)
+        async with streaming(team.url, key.key):
+            async with streaming(team.url, key.key):
+                await expect(page.locator("tbody tr")).to_have_count(2)
+                await page.get_by_role("button", name="End").last.press("Enter")
+                asks = page.get_by_role("dialog", name="End the request of laptop to demo?")
+                await expect(asks).to_have_accessible_description(re.compile("^Its client is shown"))
+            await expect(page.locator("tbody tr")).to_have_count(1)
+            await expect(page.locator("tbody tr")).to_be_focused()
+            told = "End the request of laptop to demo? It is no longer there"
+            await expect(page.locator("#said")).to_have_text(told)
+        await expect(page.get_by_role("region", name="Requests under way")).to_be_focused()
+
+
+async def test_who_switches_a_key_off_stays_at_it(browser: Browser, tmp_path: Path) -> None:
+    async with at(browser, tmp_path, "/keys", keys=40) as (_team, page):
+        row = page.get_by_role("row", name="key 30")
+        button = row.get_by_role("button", name="Switch key 30")
+        await button.scroll_into_view_if_needed()
+        top = await page.evaluate("scrollY")
+        await button.press("Enter")
+        await expect(row.get_by_text("off", exact=True)).to_be_visible()
+        await expect(row).to_be_focused()
+        assert await page.evaluate("scrollY") == top
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Tab")
+        await expect(row.get_by_role("button", name="Switch key 30")).to_be_focused()
+
+
+async def test_what_was_done_to_a_deployment_is_said(browser: Browser, tmp_path: Path) -> None:
+    async with at(browser, tmp_path, "/deployments", "demo", "other") as (_team, page):
+        await page.get_by_role("button", name="Resume other").press("Enter")
+        await expect(page.locator("#d-other")).to_be_focused()
+        await expect(page.locator("#said")).to_have_text("other: Deploying")
+        await page.get_by_role("button", name="Remove other").press("Enter")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#d-demo")).to_be_focused()
+        await expect(page.locator("#said")).to_have_text("other: no longer there")
+
+
+async def test_a_saved_deployment_says_so(browser: Browser, tmp_path: Path) -> None:
+    async with at(browser, tmp_path, "/deployments/demo", "demo") as (_team, page):
+        await page.get_by_text("Change them").click()
+        await page.get_by_label("Ping").fill("5")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#said")).to_have_text("Saved. It is in force within a second.")
+
+
+async def test_who_switches_a_key_off_at_its_own_page_stays_there(browser: Browser, tmp_path: Path) -> None:
+    async with at(browser, tmp_path, "/keys", keys=2) as (team, page):
+        await page.get_by_role("link", name="key 00").press("Enter")
+        for button, state in (("Switch off", "off"), ("Switch on", "valid")):
+            await page.get_by_role("button", name=button).press("Enter")
+            await expect(page.locator(".page-head")).to_contain_text(f"key 00\n{state}", use_inner_text=True)
+            await expect(page.locator("#said")).to_have_text("Saved. It is in force within a second.")
+        await page.get_by_role("button", name="Revoke").press("Enter")
+        await page.get_by_role("dialog").get_by_role("button", name="Revoke").press("Enter")
+        await expect(page.locator(".page-head")).to_contain_text("key 00\nrevoked", use_inner_text=True)
+
+
+async def test_the_page_asked_for_last_comes_and_no_other(browser: Browser, tmp_path: Path) -> None:
+    async with at(browser, tmp_path, "/deployments") as (team, page):
+        held: list[Route] = []
+        await page.route("**/keys", lambda route: held.append(route))
+        async with page.expect_request(f"{team.url}/keys"):
+            await page.get_by_role("link", name="Keys", exact=True).press("Enter")
+        await page.get_by_role("link", name="Limits").press("Enter")
+        await expect(page.locator("h1")).to_have_text("Limits")
+        async with page.expect_event("requestfinished", lambda late: late.url == f"{team.url}/keys"):
+            await held[0].continue_()
+        await page.evaluate("new Promise(requestAnimationFrame)")
+        await expect(page.locator("h1")).to_have_text("Limits")
+        await expect(page).to_have_url(f"{team.url}/limits")
+        await expect(page).to_have_title("Limits · gguf-gateway")
+
+
+async def test_a_page_that_says_why_not_can_be_loaded_anew(browser: Browser, tmp_path: Path) -> None:
+    async with at(browser, tmp_path, "/people") as (team, page):
+        await team.person("bob", "member")
+        (bob,) = [one for one in (await team.do("people.list")).items if one.name == "bob"]
+        await page.goto(f"{team.url}/people/{bob.id}")
+        await page.get_by_label("May sign in").uncheck()
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.locator("#said")).to_have_text("Saved.")
+        await page.get_by_role("button", name="A link for a new password").press("Enter")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert")).to_contain_text("switch them on first")
+        await page.reload()
+        await expect(page.locator("h1")).to_have_text("bob")
