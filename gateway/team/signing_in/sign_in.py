@@ -66,13 +66,13 @@ async def accept_invitation(database: TeamDatabase, text: str, password: str, wa
         raise NotFound("This link is not an invitation.")
     stored = await passwords.hashed(passwords.check(password))
     nobody_yet = Actor(ActorKind.PERSON, "per_" + secrets.token_hex(6), "", Role.MEMBER, way)
-    async with database.change(nobody_yet) as unit:
-        connection, row = unit.connection, await use_invitation(unit.connection, text)
+    async with database.change(nobody_yet) as change:
+        connection, row = change.connection, await use_invitation(change.connection, text)
         if row.person is not None:
-            person = await _set_password(unit, row.person, stored, "link")
+            person = await _set_password(change, row.person, stored, "link")
             return await begin(connection, person, way, "link", limits)
         invited = replace(nobody_yet, name=row.name, role=Role(row.role))
-        unit = replace(unit, actor=invited)
+        unit = replace(change, actor=invited)
         accounts = filter(None, row.accounts.split(","))
         person = await add_person(
             unit, invited.id, accounts, name=row.name, email=row.email, role=row.role, password=stored, enabled=True

@@ -140,7 +140,7 @@ async def test_it_is_entered_and_left_within_one_document(browser: Browser, tmp_
 async def test_a_key_that_comes_to_a_page_that_was_left_ends(browser: Browser, tmp_path: Path) -> None:
     async with serving(tmp_path) as (team, _mock, bob), window(browser, team, bob, "/playground") as page:
         held: asyncio.Future[Route] = asyncio.get_running_loop().create_future()
-        await page.route("**/playground/keys", lambda route: held.set_result(route))
+        await page.route("**/playground/keys", lambda route, _asked: held.set_result(route))
         await send(page, "Hello")
         late = await held
         await page.get_by_role("link", name="Keys", exact=True).first.press("Enter")

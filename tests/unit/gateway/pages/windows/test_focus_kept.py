@@ -1,5 +1,6 @@
 """Where the focus is when what had it is gone, and where somebody stands who has done something in a long list."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -114,7 +115,7 @@ async def test_a_saved_deployment_says_so(browser: Browser, tmp_path: Path) -> N
 
 
 async def test_who_switches_a_key_off_at_its_own_page_stays_there(browser: Browser, tmp_path: Path) -> None:
-    async with at(browser, tmp_path, "/keys", keys=2) as (team, page):
+    async with at(browser, tmp_path, "/keys", keys=2) as (_team, page):
         await page.get_by_role("link", name="key 00").press("Enter")
         for button, state in (("Switch off", "off"), ("Switch on", "valid")):
             await page.get_by_role("button", name=button).press("Enter")
@@ -127,14 +128,14 @@ async def test_who_switches_a_key_off_at_its_own_page_stays_there(browser: Brows
 
 async def test_the_page_asked_for_last_comes_and_no_other(browser: Browser, tmp_path: Path) -> None:
     async with at(browser, tmp_path, "/deployments") as (team, page):
-        held: list[Route] = []
-        await page.route("**/keys", lambda route: held.append(route))
+        held: asyncio.Future[Route] = asyncio.get_running_loop().create_future()
+        await page.route("**/keys", lambda route, _asked: held.set_result(route))
         async with page.expect_request(f"{team.url}/keys"):
             await page.get_by_role("link", name="Keys", exact=True).press("Enter")
         await page.get_by_role("link", name="Limits").press("Enter")
         await expect(page.locator("h1")).to_have_text("Limits")
         async with page.expect_event("requestfinished", lambda late: late.url == f"{team.url}/keys"):
-            await held[0].continue_()
+            await (await held).continue_()
         await page.evaluate("new Promise(requestAnimationFrame)")
         await expect(page.locator("h1")).to_have_text("Limits")
         await expect(page).to_have_url(f"{team.url}/limits")
