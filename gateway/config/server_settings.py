@@ -47,7 +47,7 @@ class ServerLimits:
     )
     waiting: Annotated[int, Bounds(ge=0, le=65536)] = setting(
         default=256,
-        description="Requests that wait for a place at one upstream; one more is answered 503 at once.",
+        description="Requests that wait for a place at one upstream; with one more, the last in line is answered 503.",
     )
 
 

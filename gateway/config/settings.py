@@ -140,7 +140,7 @@ class DeploymentLimits(Model):
         default=None, description="Requests that have a slot of the upstream at a time."
     )
     waiting: Annotated[int, Bounds(ge=0, le=65536)] | None = Field(
-        default=None, description="Requests that wait for a place; one more is answered 503 at once."
+        default=None, description="Requests that wait for a place; with one more, the last in line is answered 503."
     )
 
     def over(self, server: ServerLimits) -> Limits:

@@ -34,6 +34,8 @@ class _LineOfAll:
     uncertain: dict[Request, Claim] = field(default_factory=dict)  # not in line: for places that those may give back
     _forecast: Forecast | None = None
     _forecast_until: float = 0.0
+    _in_order: list[Request] = field(default_factory=list)  # who wait, as the forecast saw them, in their order
+    _went_ahead: set[str] = field(default_factory=set)  # keys for which one has made room since the forecast
 
     @property
     def free(self) -> int:
@@ -66,11 +68,29 @@ class _LineOfAll:
         self.fair.mean_seconds = self.fair.mean_seconds or claim.seconds
         return self.fair.outlook_of_one_more(claim, self._current(now))
 
+    def who_makes_room(self, claim: Claim, now: float) -> Request | None:
+        """Who is last in line, where one more of this claim would go before it.
+
+        One for each key and forecast: that does not know yet of those of this key that have come since.
+        """
+        forecast = self._current(now)
+        while self._in_order and self._in_order[-1] not in self.fair:
+            self._in_order.pop()
+        if not self._in_order or claim.key in self._went_ahead:
+            return None
+        last = self._in_order[-1]
+        if self.outlook_of_refused(claim, now).position > forecast.outlooks[last].position:
+            return None
+        self._went_ahead.add(claim.key)
+        return last
+
     def _current(self, now: float) -> Forecast:
         """The forecast, which is not made again for each who is refused: that takes a walk along the line."""
         if self._forecast is None or now > self._forecast_until:
             self._forecast = self.fair.forecast(now)
             self._forecast_until = now + max(_FORECAST_SECONDS, len(self.fair) * _SECONDS_EACH)
+            self._in_order = list(self._forecast.outlooks)
+            self._went_ahead.clear()
         return self._forecast
 
 
@@ -137,7 +157,19 @@ class Arbiter:
         elif line.is_any_unused:
             line.uncertain[request] = asked
         else:
-            self._refuse(name, request, FULL, line.outlook_of_refused(asked, now))
+            self._find_room(name, line, request, asked)
+
+    def _find_room(self, name: str, line: _LineOfAll, request: Request, claim: Claim) -> None:
+        """The line is full: refuse who is last in it, be it this one."""
+        now = self._clock()
+        last = line.who_makes_room(claim, now)
+        if last is None:
+            self._refuse(name, request, FULL, line.outlook_of_refused(claim, now))
+            return
+        position, wait = line.outlook(last, now)
+        line.fair.leave(last)
+        line.fair.ask(request, claim, now)
+        self._refuse(name, last, FULL, Outlook(position + 1, wait))
 
     def _refuse(self, name: str, request: Request, reason: str, outlook: Outlook) -> None:
         member, number = request
@@ -192,7 +224,7 @@ class Arbiter:
         if not line.unheard:  # all have said what they do not use
             refused, line.uncertain = line.uncertain, {}
             for request, claim in refused.items():
-                self._refuse(name, request, FULL, line.outlook_of_refused(claim, self._clock()))
+                self._find_room(name, line, request, claim)
         is_contended = bool(line.fair or line.uncertain) or line.free < 0
         if is_contended and not line.is_contended:
             for member in line.held:
