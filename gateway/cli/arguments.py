@@ -54,7 +54,10 @@ class PastMoment(click.ParamType[datetime]):
         """The time; a usage error if it is neither."""
         if re.fullmatch("[0-9]+[a-z]?", str(value)):
             return datetime.now(UTC) - Span().convert(value, param, ctx)
-        return MomentArgument().convert(value, param, ctx)
+        try:
+            return moment(value)
+        except ValueError as error:
+            self.fail(f"{error}, or how long ago it was, like 7d", param, ctx)
 
 
 def gateway_url(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:

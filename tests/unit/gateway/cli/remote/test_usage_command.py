@@ -68,6 +68,8 @@ def test_nothing_used_is_said_and_so_is_what_cannot_be_asked(on_machine: Ask, ke
     assert on_machine("usage", "--csv", "--json").exit_code == 2
     assert on_machine("usage", "--by", "colour").exit_code == 2
     assert "a duration is a number and a unit" in on_machine("usage", "--since", "7y").stderr
+    told = on_machine("usage", "--since", "yesterday").stderr
+    assert "like 2027-01-01T00:00:00Z, or how long ago it was, like 7d" in told
 
 
 def test_hours_of_which_the_keys_are_unknown_are_said(on_machine: Ask, key: str, folder: Path) -> None:
