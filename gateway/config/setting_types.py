@@ -117,7 +117,7 @@ def _public_url(value: str) -> str:
 def _time_zone(value: str) -> str:
     try:
         return ZoneInfo(value).key
-    except (ValueError, OSError):  # unknown, or no name at all
+    except (KeyError, ValueError, OSError):  # unknown, no name at all, or a folder of names
         raise ValueError("is not the name of a time zone, like Europe/Berlin") from None
 
 
