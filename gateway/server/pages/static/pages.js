@@ -12,12 +12,18 @@ document.addEventListener("htmx:afterSwap", () => {
   if (document.getElementById("playground")) import("./playground.js"); // it begins by itself, this time and later
 });
 
-// A <dialog> asks before its form is sent; without this script the form stands open on the page.
+// A <dialog> asks before its form is sent; without this script the form stands open on the page. An Enter held down for
+// too long answers with what changes nothing.
 document.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-opens]");
-  if (opener) document.getElementById(opener.dataset.opens).showModal();
+  if (opener) ask(document.getElementById(opener.dataset.opens));
   if (event.target.closest("[data-closes]")) event.target.closest("dialog").close();
 });
+
+function ask(dialog) {
+  dialog.showModal();
+  dialog.querySelector("[data-closes]").focus();
+}
 
 // A page is asked for by a link or a form. Who asks for another before it is there wants that one: an answer that was
 // overtaken would come in place of a page of another address.

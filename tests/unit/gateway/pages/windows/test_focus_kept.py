@@ -80,6 +80,17 @@ async def test_a_question_about_what_is_over_is_taken_back(browser: Browser, tmp
         await expect(page.get_by_role("region", name="Requests under way")).to_be_focused()
 
 
+async def test_a_question_is_not_answered_by_the_same_enter(browser: Browser, tmp_path: Path) -> None:
+    async with at(browser, tmp_path, "/deployments", "demo") as (_team, page):
+        await page.get_by_role("button", name="Remove demo").focus()
+        await page.keyboard.down("Enter")
+        await expect(page.get_by_role("dialog").get_by_role("button", name="Cancel")).to_be_focused()
+        await page.keyboard.down("Enter")  # as of a key that is held down
+        await page.keyboard.up("Enter")
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+        await expect(page.get_by_role("button", name="Remove demo")).to_be_focused()
+
+
 async def test_who_switches_a_key_off_stays_at_it(browser: Browser, tmp_path: Path) -> None:
     async with at(browser, tmp_path, "/keys", keys=40) as (_team, page):
         row = page.get_by_role("row", name="key 30")
@@ -101,7 +112,7 @@ async def test_what_was_done_to_a_deployment_is_said(browser: Browser, tmp_path:
         await expect(page.locator("#d-other")).to_be_focused()
         await expect(page.locator("#said")).to_have_text("other: Deploying")
         await page.get_by_role("button", name="Remove other").press("Enter")
-        await page.keyboard.press("Enter")
+        await page.get_by_role("dialog").get_by_role("button", name="Remove").press("Enter")
         await expect(page.locator("#d-demo")).to_be_focused()
         await expect(page.locator("#said")).to_have_text("other: no longer there")
 
@@ -151,7 +162,7 @@ async def test_a_page_that_says_why_not_can_be_loaded_anew(browser: Browser, tmp
         await page.get_by_role("button", name="Save").click()
         await expect(page.locator("#said")).to_have_text("Saved.")
         await page.get_by_role("button", name="A link for a new password").press("Enter")
-        await page.keyboard.press("Enter")
+        await page.get_by_role("dialog").get_by_role("button", name="Make the link").press("Enter")
         await expect(page.get_by_role("alert")).to_contain_text("switch them on first")
         await page.reload()
         await expect(page.locator("h1")).to_have_text("bob")
