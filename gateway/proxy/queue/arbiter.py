@@ -73,20 +73,21 @@ class _LineOfAll:
 
         One for each key and forecast: that does not know yet of those of this key that have come since.
         """
-        forecast = self._current(now)
+        position = self.outlook_of_refused(claim, now).position
         while self._in_order and self._in_order[-1] not in self.fair:
             self._in_order.pop()
         if not self._in_order or claim.key in self._went_ahead:
             return None
         last = self._in_order[-1]
-        if self.outlook_of_refused(claim, now).position > forecast.outlooks[last].position:
+        if position > self._current(now).outlooks[last].position:
             return None
         self._went_ahead.add(claim.key)
         return last
 
     def _current(self, now: float) -> Forecast:
         """The forecast, which is not made again for each who is refused: that takes a walk along the line."""
-        if self._forecast is None or now > self._forecast_until:
+        is_blind = self._forecast is not None and not self._forecast.mean and self.fair.mean_seconds > 0
+        if self._forecast is None or now > self._forecast_until or is_blind:
             self._forecast = self.fair.forecast(now)
             self._forecast_until = now + max(_FORECAST_SECONDS, len(self.fair) * _SECONDS_EACH)
             self._in_order = list(self._forecast.outlooks)

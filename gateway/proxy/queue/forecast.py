@@ -23,7 +23,7 @@ class Forecast:
         self._overdue = overdue
         self._free_in = list(free_in)
         heapify(self._free_in)
-        self._mean = mean
+        self.mean = mean
         self._last = last
         self._waits: list[float] = []  # of each place in line, and of the one behind all
         self.outlooks: dict[Request, Outlook] = {}
@@ -62,7 +62,7 @@ class Forecast:
         place = self._classes[key.is_batch].place_of(key, key_level, account_level)
         place = min(place, self._place_when(self._overdue.due_of(key)))
         wait = self._waits[place] if place < len(self._waits) else self._free_in[0]
-        return Outlook(place + 1, wait if key.seconds or self._mean else None)
+        return Outlook(place + 1, wait if key.seconds or self.mean else None)
 
     def _place_when(self, due: float) -> int:
         """The first that is given when a key is due, and those have got theirs that were before it."""
@@ -77,7 +77,7 @@ class Forecast:
             self._append(one)
 
     def _append(self, one: Waiting) -> None:
-        seconds, wait = one.seconds or self._mean, self._free_in[0]
+        seconds, wait = one.seconds or self.mean, self._free_in[0]
         heapreplace(self._free_in, wait + seconds)
         self._waits.append(wait)
         self._overdue.note(one.key, wait)

@@ -96,3 +96,16 @@ async def test_where_nobody_waits_behind_nobody_makes_room(waiting: int) -> None
     before = [ask(line, PERSON) for _ in range(waiting)]
     assert isinstance(await ask(line, PERSON), BusyError)
     assert not any(one.done() for one in before)
+
+
+async def test_a_wait_that_somebody_knows_is_not_told_as_none() -> None:
+    workers = Workers(1)
+    line = workers.lines[0].of(replace(LIMITED, limits=Limits(connections=1, waiting=1)))
+    unknown = replace(SOMEBODY, key="unknown")
+    line.take(unknown)
+    ask(line, unknown)
+    first, second = [await ask(line, one) for one in (unknown, replace(unknown, seconds=10.0))]
+    assert isinstance(first, BusyError)
+    assert isinstance(second, BusyError)
+    assert "x_queue_wait" not in first.headers
+    assert int(second.headers["x_queue_wait"]) >= 10
