@@ -44,9 +44,9 @@ async def ask(gateway: Gateway, client: ClientSession, key: str, tokens: int, **
         return {"status": str(answer.status), **answer.headers}
 
 
-async def until_begun(mock: MockLlamaServer) -> None:
+async def until_begun(mock: MockLlamaServer, number: int = 1) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not begun(mock):
+        while len(begun(mock)) < number:
             await asyncio.sleep(0.005)
 
 
@@ -85,16 +85,20 @@ async def test_a_person_waits_for_one_answer_beside_many_jobs(slots: int) -> Non
 
 async def test_two_keys_take_turns_by_what_they_take() -> None:
     async with (
-        MockLlamaServer(slots=1, tokens_per_second=2000) as mock,
-        line_before(mock) as (gateway, _),
+        MockLlamaServer(slots=1, tokens_per_second=2000, context=1_000_000) as mock,
+        line_before(mock) as (gateway, pool),
         ClientSession() as client,
     ):
         for key in ("person", "other"):  # so that it is known what they take
             await ask(gateway, client, key, 100 if key == "person" else 20, user="first")
+        before_all = asyncio.ensure_future(ask(gateway, client, "jobs", 900_000, user="first", stream=True))
+        await until_begun(mock, 3)
         asked = [("person", 100)] * 6 + [("other", 20)] * 24
         answers = [asyncio.ensure_future(ask(gateway, client, key, size, user=key)) for key, size in asked]
+        await until_in_line(pool, len(asked))
+        before_all.cancel()
         await asyncio.gather(*answers)
-        half = begun(mock)[2:17]
+        half = begun(mock)[3:18]
     assert half.count("person") * 100 == pytest.approx(half.count("other") * 20, rel=0.5)
 
 
