@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypedDict, Unpack
 
+from mockserver.core.api_errors import ApiError
 from mockserver.core.request_matching import RequestMatcher, RequestView, WhenKeywords
 
 _LOREM = (
@@ -76,7 +77,7 @@ class AnswerKeywords(TypedDict, total=False):
     words: int
     reasoning: str
     calls: Sequence[ToolCall | Mapping[str, Any]]
-    turns: Sequence[CannedTurn | Mapping[str, Any]]
+    turns: Sequence[CannedTurn | Mapping[str, Any] | str]
     when: RequestMatcher | WhenKeywords
     times: int | None
 
@@ -190,15 +191,32 @@ def _read(answer: "str | Mapping[str, Any] | CannedAnswer | None", fields: Mappi
         return answer
     from mockserver.core.rule_syntax import check
 
-    return check(CannedAnswer, ({"text": answer} if isinstance(answer, str) else dict(answer or {})) | dict(fields))
+    return check(CannedAnswer, {**as_mapping(answer or {}), **as_mapping(fields)})
+
+
+def as_mapping(written: str | Mapping[str, Any]) -> dict[str, Any]:
+    """An answer as people write it, in full: a line is the text of one, and so it is of a turn."""
+    if isinstance(written, str):
+        return {"text": written}
+    whole = dict(written)
+    if isinstance(turns := whole.get("turns"), list):
+        whole["turns"] = [{"text": turn} if isinstance(turn, str) else turn for turn in turns]
+    return whole
 
 
 def _text(turn: CannedTurn, request: RequestView) -> str:
     if turn.file:
-        return Path(turn.file).read_text(encoding="utf-8")
+        return _read_text(turn.file)
     if turn.say == "echo":
         return request.text
     if turn.say == "lorem":
         words = (_LOREM * (turn.words // 19 + 1)).split()
         return " ".join(words[: turn.words])
     return turn.text
+
+
+def _read_text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ApiError(500, f"the canned answer's file {path} cannot be read: {error}") from error

@@ -10,7 +10,7 @@ import yaml
 
 from mockserver.core.rule_syntax import BadRule, check, read
 from mockserver.core.state import State
-from mockserver.engine.canned_answers import CannedAnswer
+from mockserver.engine.canned_answers import CannedAnswer, as_mapping
 from mockserver.play.faults import Fault
 
 Rules = Sequence[str | dict[str, Any]]
@@ -90,7 +90,7 @@ def faults_of(rules: Rules) -> list[Fault]:
 
 def answers_of(rules: Rules) -> list[CannedAnswer]:
     """Canned answers; a line is the text of one. Raises BadRule."""
-    return [check(CannedAnswer, {"text": rule} if isinstance(rule, str) else rule) for rule in rules]
+    return [check(CannedAnswer, as_mapping(rule) if isinstance(rule, str | Mapping) else rule) for rule in rules]
 
 
 def parse(value: Any, origin: str = "scenario") -> Scenario:
@@ -113,12 +113,12 @@ def load(source: "str | Path | Mapping[str, Any] | Sequence[Any] | Scenario") ->
         return source
     if not isinstance(source, str | Path):
         return parse(list(source) if isinstance(source, Sequence) else dict(source))
-    return parse(_yaml(Path(source)), str(source))
+    return parse(_beside(_yaml(Path(source)), Path(source).parent), str(source))
 
 
 def load_answers(path: Path) -> list[CannedAnswer]:
     """The canned answers of a file, a list, of which the first that fits is given. Raises BadRule, naming the line."""
-    rules = _yaml(path)
+    rules = _beside(_yaml(path), path.parent)
     if not isinstance(rules, list):
         raise BadRule(f"{path}: canned answers are a list, '- text: ...' and so on, or [] for none.")
     answers = list[CannedAnswer]()
@@ -145,6 +145,18 @@ def _line_of(place: Sequence[int | str], path: Path) -> int:
                 break
             line, node = found[0].start_mark.line, found[1]
     return line + 1
+
+
+def _beside(written: Any, folder: Path) -> Any:
+    """What is written, a relative `file` in it starting at `folder`. What a tool call says is the model's own."""
+    if isinstance(written, list):
+        return [_beside(one, folder) for one in written]
+    if not isinstance(written, dict):
+        return written
+    found = {name: value if name == "calls" else _beside(value, folder) for name, value in written.items()}
+    if isinstance(file := found.get("file"), str):
+        found["file"] = str(folder / file)
+    return found
 
 
 def _yaml(path: Path) -> Any:

