@@ -49,6 +49,7 @@ class Sandbox:
     ) -> None:
         if deployments is not None and mock_options:
             raise TypeError("Give mock options to the MockLlamaServers of `deployments`, not to the Sandbox.")
+        _check(deployments, endpoints)
         self.key = key
         self._mocks = dict(deployments) if deployments is not None else {"demo": _default_mock(mock_options)}
         self._server = _merged(_SERVER, server or {})
@@ -150,6 +151,17 @@ class Sandbox:
                 for name, upstream in self._upstreams.items()
             },
         }
+
+
+def _check(deployments: Any, endpoints: Any) -> None:
+    """Raise TypeError or ValueError for what can be neither; type checkers say so before."""
+    if deployments is not None and not isinstance(deployments, Mapping):
+        raise TypeError("'deployments' is a mapping: a MockLlamaServer for each name.")
+    for name, mock in (deployments or {}).items():
+        if not isinstance(mock, MockLlamaServer):
+            raise TypeError(f"The deployment {name!r} is a MockLlamaServer(...), not a {type(mock).__name__}.")
+    if isinstance(endpoints, str) or not set(endpoints or ()) <= set(_ASKED):
+        raise ValueError(f"'endpoints' is a list of {', '.join(_ASKED)}; got {endpoints!r}.")
 
 
 def _default_mock(options: OptionKeywords) -> MockLlamaServer:

@@ -54,6 +54,7 @@ class MockLlamaServer:
         self._control_listener = Listener(control, Port(control_host, self.options.control_port))
         self.scenario_player: ScenarioPlayer | None = None
         self._background: BackgroundMock | None = None
+        self._has_served = False
 
     def _load_scenario(self) -> "Scenario | None":
         """The scenario of the options, whose clock and seed are taken over. Raises BadRule."""
@@ -68,7 +69,9 @@ class MockLlamaServer:
         return scenario
 
     async def start(self) -> None:
-        """Bind both ports and begin with the first state; raises PortTaken."""
+        """Bind both ports and begin with the first state; raises PortTaken, and RuntimeError the second time."""
+        self._refuse_to_serve_again()
+        self._has_served = True
         warn_of_shortcomings()
         try:
             self._listener.hold()
@@ -108,7 +111,12 @@ class MockLlamaServer:
     ) -> None:
         await self.stop()
 
+    def _refuse_to_serve_again(self) -> None:
+        if self._has_served:
+            raise RuntimeError("A MockLlamaServer serves once; make another one.")
+
     def __enter__(self) -> BackgroundMock:
+        self._refuse_to_serve_again()
         self._background = BackgroundMock(self)
         self._background.start()
         return self._background

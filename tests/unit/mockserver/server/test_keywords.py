@@ -17,10 +17,16 @@ from mockserver.core.state import State, StateName
 from mockserver.engine.canned_answers import AnswerKeywords, CannedAnswer, CannedAnswers
 from mockserver.play.faults import Fault, FaultKeywords, Faults
 from mockserver.play.journal import EndName, ExchangeEnd
+from mockserver.sandbox import Sandbox
 from mockserver.server.option_keywords import OptionKeywords
 
 ROOT = Path(__file__).parents[4]
 untyped: Any = MockLlamaServer
+
+
+def wrong(value: Any) -> Any:
+    """A value that a type checker would not let pass."""
+    return value
 
 
 @pytest.mark.parametrize(
@@ -47,7 +53,7 @@ def test_type_checkers_know_the_names_that_there_are(names: Any, there_are: Any)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "right"),
+    ("mistake", "right"),
     [
         (lambda: untyped(tps=5), "no option 'tps'; there are host, port"),
         (lambda: untyped(token_per_second=5), "did you mean 'tokens_per_second'?"),
@@ -68,6 +74,16 @@ def test_type_checkers_know_the_names_that_there_are(names: Any, there_are: Any)
         (lambda: untyped(answers="answers.yaml"), "'answers' is a list of texts; got a text"),
         (lambda: untyped(answers=[{"text": "Hi."}]), "'answers' is a list of texts; got a list with a mapping"),
         (lambda: untyped(api_keys="a-secret"), "'api_keys' is a list of texts; got a text"),
+        (
+            lambda: Sandbox(endpoints=wrong(["opnai"])),
+            "'endpoints' is a list of openai, anthropic, native; got ['opnai']",
+        ),
+        (
+            lambda: Sandbox(endpoints=wrong("native")),
+            "'endpoints' is a list of openai, anthropic, native; got 'native'",
+        ),
+        (lambda: Sandbox(wrong({"a": {"tps": 3}})), "The deployment 'a' is a MockLlamaServer(...), not a dict."),
+        (lambda: Sandbox(wrong([MockLlamaServer()])), "'deployments' is a mapping: a MockLlamaServer for each name."),
         (lambda: Faults().add("cut at=hed"), "'at': Input should be 'head', 'event', 'character' or 'done'"),
         (lambda: Faults().add("cot"), "'cot' is no fault; there are content-length, content-type, cut"),
         (lambda: Faults().add("hang second=3"), "Unknown field 'second'; there are fault, after_bytes"),
@@ -76,10 +92,20 @@ def test_type_checkers_know_the_names_that_there_are(names: Any, there_are: Any)
         (lambda: CannedAnswers().add({"txt": "x"}), "Unknown field 'txt'; there are text, file, say"),
     ],
 )
-def test_a_wrong_option_lists_the_right_ones(wrong: Callable[[], object], right: str) -> None:
+def test_a_wrong_option_lists_the_right_ones(mistake: Callable[[], object], right: str) -> None:
     with pytest.raises((TypeError, ValueError)) as caught:
-        wrong()
+        mistake()
     assert right in str(caught.value)
+
+
+def test_a_mock_that_has_served_says_that_it_serves_once() -> None:
+    mock = MockLlamaServer()
+    with mock as first:
+        with pytest.raises(RuntimeError, match="serves once; make another one"), mock:
+            pass
+        assert first.state == State.READY
+    with pytest.raises(RuntimeError, match="serves once; make another one"), mock:
+        pass
 
 
 def test_what_can_be_a_value_is_taken(tmp_path: Path) -> None:
