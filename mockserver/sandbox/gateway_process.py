@@ -110,6 +110,7 @@ class GatewayProcess:
 
         Raises GatewayError, and NotInTime if it takes too long.
         """
+        self._running()
         self._write(configuration)
         if not wait:
             return

@@ -89,10 +89,11 @@ class Sandbox:
 
     def deployment(self, name: str | None = None) -> Deployment:
         """The deployment of this name; without a name, the first. Raises KeyError."""
-        return next(iter(self)) if name is None else self[name]
+        return self[next(iter(self._deployments), "") if name is None else name]
 
     def __getitem__(self, name: str) -> Deployment:
         if name not in self._deployments:
+            self._gateway.require_alive()
             raise KeyError(f"no deployment {name!r} in this sandbox, only {', '.join(self._deployments) or 'none'}")
         return self._deployments[name]
 

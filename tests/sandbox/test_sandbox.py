@@ -148,10 +148,12 @@ def test_a_configuration_the_gateway_refuses_is_told_in_its_words() -> None:
 @pytest.mark.slow
 def test_outside_its_block_a_sandbox_says_that_it_does_not_run() -> None:
     with Sandbox() as sandbox:
+        demo = sandbox.deployment()
         started = time.monotonic()
     assert time.monotonic() - started < AT_ONCE
-    with pytest.raises(GatewayError, match="not running"):
-        sandbox.reset()
+    for line in (sandbox.reset, demo.pause, Sandbox().deployment):
+        with pytest.raises(GatewayError, match="not running"):
+            line()
 
 
 def test_mock_options_go_with_the_default_deployment_only() -> None:
