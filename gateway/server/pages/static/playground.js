@@ -18,7 +18,7 @@ const ADVICE = {
   503: "Try again in a moment; if it is paused, an admin can resume it under Deployments.",
 };
 
-let key = null; // {id, key, deployment, expires_at, pages}
+let key = null; // {id, key, deployment, expires_at, pages, opens}
 let messages = [];
 let running = null; // an AbortController
 
@@ -67,17 +67,21 @@ class Problem extends Error {}
 async function ask(wanted, signal) {
   for (let tries = 1; ; tries++) {
     signal.throwIfAborted(); // before a key is made for a page that was left
-    const { key: text } = await keyFor(wanted.deployment, signal);
+    const mine = await keyFor(wanted.deployment, signal);
     const answer = await fetch(root.dataset.relay + pathOf(wanted), {
       method: "POST",
-      headers: { Authorization: `Bearer ${text}`, "Content-Type": "application/json" },
+      headers: { Authorization: `Bearer ${mine.key}`, "Content-Type": "application/json" },
       body: JSON.stringify(bodyOf(wanted)),
       credentials: "omit",
       signal,
     });
-    if (answer.ok) return answer;
+    if (answer.ok) {
+      mine.opens = true;
+      return answer;
+    }
     if (answer.status === 401 && tries < KEY_TRIES) {
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      if (mine.opens) leaveKey(); // no more: it ended with the sessions of who has it
+      else await new Promise((resolve) => setTimeout(resolve, 100));
       continue;
     }
     if (answer.status === 401) leaveKey();

@@ -12,11 +12,15 @@ from playwright.async_api import Browser, Page, Route, expect
 
 from gateway.core.deployment import Status
 from gateway.server.admission import REGISTRY
+from gateway.team.actor import Face, Way
 from gateway.team.models.deployments import DeploymentChange, NewDeployment
+from gateway.team.models.people import PersonQuery
+from gateway.team.signing_in.session_limits import SessionLimits
+from gateway.team.signing_in.sessions import begin_session
 from mockserver import MockLlamaServer
 from tests.harness.pages.axe import photograph, violations
 from tests.harness.pages.chromium import require_chromium, running_chromium
-from tests.harness.pages.team_pages import Team, is_wider_than_its_window, team_serving, window
+from tests.harness.pages.team_pages import COOKIE, Team, is_wider_than_its_window, team_serving, window
 from tests.harness.patience import PATIENCE, wait_until
 
 require_chromium("the team's pages")
@@ -148,6 +152,23 @@ async def test_a_key_that_comes_to_a_page_that_was_left_ends(browser: Browser, t
         async with page.expect_request(lambda asked: asked.url.endswith("/end")):
             await late.continue_()
         await asyncio.to_thread(wait_until, lambda: not keys_of_pages(team), "the key goes on")
+
+
+async def test_who_is_signed_out_elsewhere_is_told_and_goes_on(browser: Browser, tmp_path: Path) -> None:
+    async with serving(tmp_path) as (team, _mock, bob), window(browser, team, bob, "/playground") as page:
+        await send(page, "Hello")
+        await answered(page)
+        (person,) = (await team.do("people.list", asked=PersonQuery(search="bob"))).items
+        await team.do("people.sign_out", person.id)
+        await team.has_looked()
+        await send(page, "And again")
+        await expect(page.locator("#problem-text")).to_contain_text("You are signed out. Sign in again in another tab")
+        async with team.database.begin() as connection:
+            again = await begin_session(connection, person.id, Way(Face.PAGE), SessionLimits())
+        await page.context.add_cookies([{"name": COOKIE, "value": again, "url": team.url}])
+        await page.get_by_role("button", name="Try again").press("Enter")
+        await answered(page)
+        await expect(page.locator(".bubble")).to_have_count(4)
 
 
 async def test_an_answer_takes_the_focus_from_nobody(browser: Browser, tmp_path: Path) -> None:
