@@ -117,6 +117,17 @@ async def test_what_was_done_to_a_deployment_is_said(browser: Browser, tmp_path:
         await expect(page.locator("#said")).to_have_text("other: no longer there")
 
 
+async def test_what_comes_to_a_live_page_works_within_its_document(browser: Browser, tmp_path: Path) -> None:
+    async with at(browser, tmp_path, "/deployments", "demo") as (team, page):
+        await page.evaluate("window.sameDocument = true")
+        given = {"id": "late", "account": "acme", "upstream": NOWHERE, "status": "paused"}
+        await team.do("deployments.create", asked=NewDeployment.model_validate(given))
+        await page.get_by_role("button", name="Resume late").press("Enter")
+        await expect(page.locator("#d-late .state")).to_contain_text("Deploying")
+        assert await page.evaluate("window.sameDocument")
+        await expect(page.locator("#d-late")).to_be_focused()
+
+
 async def test_a_saved_deployment_says_so(browser: Browser, tmp_path: Path) -> None:
     async with at(browser, tmp_path, "/deployments/demo", "demo") as (_team, page):
         await page.get_by_text("Change them").click()
