@@ -1,6 +1,7 @@
 """The control port: what the mock plays, and what it received. Open in every state."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -13,6 +14,7 @@ from mockserver.play.journal import ExchangeEnd, Journal, JournalFilter
 _DURATIONS = ("load_seconds", "down_seconds", "up_seconds", "wake_seconds")
 _STATES = ", ".join(State)
 _LAST_CODE = 255
+_FILTER = ("ended", "method", "path", "status", "after", "probes")
 
 
 class ControlledMock(Protocol):
@@ -99,6 +101,7 @@ async def put_state(request: web.Request) -> web.Response:
 async def wait_state(request: web.Request) -> web.Response:
     """`GET /__mock__/state/wait?state=ready&timeout=5`."""
     controlled, query = request.app[CONTROLLED_MOCK], request.query
+    _refuse_unknown(query, ("state", "timeout"))
     if query.get("state") not in list(State):
         raise BadControlRequest(f"'state' must be one of {_STATES}; got {query.get('state')!r}.")
     try:
@@ -117,13 +120,27 @@ async def post_reset(request: web.Request) -> web.Response:
 
 def _number(query: Mapping[str, str], name: str, default: float) -> float:
     try:
-        return float(query.get(name, default))
-    except ValueError as error:
-        raise BadControlRequest(f"'{name}' must be a number; got {query[name]!r}.") from error
+        number = float(query.get(name, default))
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise BadControlRequest(f"'{name}' must be a number; got {query[name]!r}.")
+    return number
 
 
-def read_filter(query: Mapping[str, str]) -> JournalFilter:
-    """The filter of a query: ended, method, path, status, after (an id), probes (`false`: without those)."""
+def _refuse_unknown(query: Mapping[str, str], known: Sequence[str]) -> None:
+    """A name with a slip of the pen would select nothing, so that all seem to match."""
+    unknown = next((name for name in query if name not in known), None)
+    if unknown is not None:
+        raise BadControlRequest(f"Unknown field '{unknown}'; there are {', '.join(known)}.")
+
+
+def read_filter(query: Mapping[str, str], more: Sequence[str] = ()) -> JournalFilter:
+    """The filter of a query: ended, method, path, status, after (an id), probes (`false`: without those).
+
+    The query may have `more` fields.
+    """
+    _refuse_unknown(query, (*_FILTER, *more))
     ended = query.get("ended")
     if ended is not None and ended not in list(ExchangeEnd):
         raise BadControlRequest(f"'ended' must be one of {', '.join(ExchangeEnd)}; got {ended!r}.")
@@ -150,7 +167,7 @@ async def delete_requests(request: web.Request) -> web.Response:
 async def wait_requests(request: web.Request) -> web.Response:
     """`GET /__mock__/requests/wait?ended=aborted&count=1&timeout=5`, with the filters of `read_filter`."""
     journal, query = request.app[CONTROLLED_MOCK].journal, request.query
-    wanted, count = read_filter(query), int(_number(query, "count", 1))
+    wanted, count = read_filter(query, ("count", "timeout")), int(_number(query, "count", 1))
     timeout = _number(query, "timeout", 5.0)
     try:
         found = await journal.wait(wanted, count, timeout)

@@ -190,6 +190,26 @@ async def test_the_control_port_shows_each_exchange_and_waits_for_those_to_come(
         assert (await control(mock, "GET", "requests"))[1] == {"requests": []}
 
 
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("requests?paht=/v1/models", "Unknown field 'paht'; there are ended, method, path, status, after, probes."),
+        (
+            "requests/wait?eded=aborted",
+            "Unknown field 'eded'; there are ended, method, path, status, after, probes, count",
+        ),
+        ("state/wait?state=ready&time=1", "Unknown field 'time'; there are state, timeout."),
+        ("state/wait?state=paused&timeout=nan", "'timeout' must be a number; got 'nan'."),
+        ("requests?status=inf", "'status' must be a number; got 'inf'."),
+    ],
+)
+async def test_a_query_with_a_slip_of_the_pen_is_refused(query: str, message: str) -> None:
+    async with MockLlamaServer() as mock:
+        status, answer = await control(mock, "GET", query)
+        assert status == 400
+        assert message in answer["error"]
+
+
 async def test_waiting_in_vain_names_what_was_received() -> None:
     async with MockLlamaServer() as mock:
         await ask(mock.url, "GET", "/health")
