@@ -268,8 +268,9 @@ def shown_at(request: web.Request, answer: web.Response, path: str) -> web.Respo
 
 def kept_at(request: web.Request, answer: web.Response) -> web.Response:
     """A page that answers a POST which came to nothing, under the address where its form is: it has none of its own."""
-    if request.method == hdrs.METH_POST:
-        answer.headers["HX-Push-Url"] = "false"
+    form = request.headers.get("HX-Current-URL")
+    if request.method == hdrs.METH_POST and form is not None:
+        answer.headers["HX-Push-Url"] = form
     return answer
 
 

@@ -40,7 +40,7 @@ function show(html) {
   const question = have.querySelector("dialog[open]");
   tellTimes(want);
   fit(have, want);
-  window.htmx.process(have); // links and forms that have come, and those that lead elsewhere now
+  window.htmx?.process(have); // links and forms that have come, and those that lead elsewhere now
   tellTimes(have);
   const news = newsSince(before);
   if (question && !question.isConnected) news.unshift(`${question.querySelector("h2").textContent} It is no longer there`);

@@ -12,6 +12,7 @@ from playwright.async_api import Browser, Page, Route, expect
 
 from gateway.team.models.deployments import NewDeployment
 from gateway.team.models.keys import NewKey
+from gateway.team.models.people import PersonChange
 from mockserver import MockLlamaServer
 from tests.harness.pages.chromium import require_chromium, running_chromium
 from tests.harness.pages.team_pages import Team, team_serving, window
@@ -164,16 +165,19 @@ async def test_the_page_asked_for_last_comes_and_no_other(browser: Browser, tmp_
         await expect(page).to_have_title("Limits · gguf-gateway")
 
 
-async def test_a_page_that_says_why_not_can_be_loaded_anew(browser: Browser, tmp_path: Path) -> None:
+async def test_from_a_page_that_says_why_not_one_comes_back_to_the_form(browser: Browser, tmp_path: Path) -> None:
     async with at(browser, tmp_path, "/people") as (team, page):
         await team.person("bob", "member")
         (bob,) = [one for one in (await team.do("people.list")).items if one.name == "bob"]
-        await page.goto(f"{team.url}/people/{bob.id}")
-        await page.get_by_label("May sign in").uncheck()
-        await page.get_by_role("button", name="Save").click()
-        await expect(page.locator("#said")).to_have_text("Saved.")
+        await team.do("people.change", bob.id, asked=PersonChange(enabled=False))
+        await page.reload()
+        await page.get_by_role("link", name="bob").press("Enter")
         await page.get_by_role("button", name="A link for a new password").press("Enter")
         await page.get_by_role("dialog").get_by_role("button", name="Make the link").press("Enter")
         await expect(page.get_by_role("alert")).to_contain_text("switch them on first")
         await page.reload()
         await expect(page.locator("h1")).to_have_text("bob")
+        await page.go_back()
+        await expect(page.locator("h1")).to_have_text("bob")
+        await page.go_back()
+        await expect(page.locator("h1")).to_have_text("People")
