@@ -56,7 +56,7 @@ _NAVIGATION = (
     ("/people", "People", "people.change"),
     ("/audit", "Audit", "audit.list"),
 )
-_OWN_PATH = re.compile(r"/[a-z][A-Za-z0-9/._-]{0,200}").fullmatch
+_OWN_PATH = re.compile(r"/[a-z][A-Za-z0-9/._-]{0,200}(\?[A-Za-z0-9=&%+:._~-]{0,500})?").fullmatch
 
 
 class _WithAllItRefersTo(jinja2.ChoiceLoader):
@@ -157,11 +157,16 @@ def open_page(handler: WebHandler) -> WebHandler:
 async def _for_viewer(handler: PageHandler, request: web.Request) -> web.StreamResponse:
     actor = await viewer_of(request)
     if actor is None:
-        return redirect(request, f"/sign-in?next={quote(request.rel_url.path)}")
+        return redirect(request, f"/sign-in?next={quote(_wanted(request))}")
     try:
         return await handler(request, actor)
     except OperationError as error:
         return not_done(request, error, actor)
+
+
+def _wanted(request: web.Request) -> str:
+    """Where somebody is led who has signed in: to what they asked for, if it is there to be looked at."""
+    return request.rel_url.raw_path_qs if request.method in {hdrs.METH_GET, hdrs.METH_HEAD} else HOME
 
 
 async def _read_form(request: web.Request) -> None:
@@ -280,7 +285,7 @@ def base_path(request: web.Request) -> str:
 
 
 def own_path(text: str | None) -> str:
-    """Where somebody wanted to go, if it is a path of ours: never another site's (no open redirect)."""
+    """Where somebody wanted to go, if it is an address of ours: never another site's (no open redirect)."""
     return text if text is not None and _OWN_PATH(text) is not None and "//" not in text else HOME
 
 

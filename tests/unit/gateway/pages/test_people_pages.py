@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -131,6 +132,22 @@ async def test_signing_somebody_out_ends_their_sessions_at_once(tmp_path: Path) 
             assert (await ada.post(f"/people/{person}/sign-out")).location == f"/people/{person}?done=signed-out"
             assert (await bob.get("/me")).location == "/sign-in?next=/me"
             assert "signed in nowhere" in (await ada.get(f"/people/{person}")).text
+
+
+async def test_who_signs_in_comes_to_all_that_they_asked_for(tmp_path: Path) -> None:
+    async with (
+        team_serving(tmp_path) as team,
+        browsing(team) as nobody,
+        browsing(team, await team.person("ada")) as ada,
+    ):
+        asked = "/audit?actor=ada%20b&action=keys.create"
+        led = (await nobody.get(asked)).location
+        assert f'name="next" value="{asked}"' in (await nobody.get(led)).text
+        assert (await ada.get(led)).location == asked
+        # What a form wanted is not there to be looked at.
+        assert (await nobody.post("/keys/key_a/revoke")).location == "/sign-in?next=/deployments"
+        for elsewhere in ("//evil.example/?a=b", "/\\evil.example?a=b", "?a=b", "/keys?a=b\r\nSet-Cookie: a=b"):
+            assert (await ada.get(f"/sign-in?next={quote(elsewhere, safe='')}")).location == "/deployments"
 
 
 async def test_who_is_switched_off_or_removed_is_out(tmp_path: Path) -> None:
