@@ -33,8 +33,9 @@ class Recorder:
         try:
             return await self._upstream.pass_on(request)
         except UnreachableError as error:
-            self._log(str(error))
-            return web.json_response({"error": str(error)}, status=502)
+            message = f"{error}; nothing recorded"
+            self._log(message)
+            return web.json_response({"error": message}, status=502)
 
     def _keep(self, recording: Recording) -> None:
         self._log(self._folder.keep(recording))

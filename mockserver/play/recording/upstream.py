@@ -58,7 +58,7 @@ class Upstream:
                 return await asyncio.open_connection(self._host, self._port, ssl=self._tls, limit=_LONGEST_HEAD)
         except (OSError, TimeoutError) as error:
             why = error or "it takes too long"
-            raise UnreachableError(f"{self._host}:{self._port} cannot be reached, nothing recorded: {why}") from error
+            raise UnreachableError(f"{self._host}:{self._port} cannot be reached ({why})") from error
 
     def _request(self, recording: Recording) -> bytes:
         lines = [f"{recording.method} {self._prefix}{recording.path} HTTP/1.1", f"Host: {self._host}:{self._port}"]

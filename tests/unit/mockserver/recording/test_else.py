@@ -113,6 +113,7 @@ async def test_what_can_be_had_from_nowhere_is_a_502_that_lists_what_is_recorded
     assert answer.status == 502
     error = answer.json()["error"]
     assert error["message"].startswith("No recording, and 127.0.0.1:9 cannot be reached")
+    assert "nothing recorded" not in error["message"]
     assert error["recorded"] == ['POST /tokenize {"content": "one"}']
 
 

@@ -192,7 +192,7 @@ async def test_the_same_question_is_answered_in_the_order_recorded(tmp_path: Pat
         await mock.set_state("paused")
         refused = await ask(url, "GET", "/health")
         assert refused.status == 502
-        assert "cannot be reached, nothing recorded" in refused.json()["error"]
+        assert refused.json()["error"].endswith("; nothing recorded")
     async with replayer(tmp_path) as url:
         assert [(await ask(url, "GET", "/health")).status for _ in range(4)] == [503, 200, 200, 200]
 
