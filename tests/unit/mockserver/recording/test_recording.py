@@ -173,7 +173,7 @@ async def test_time_passes_as_it_did_or_as_much_faster_as_told(tmp_path: Path) -
     (path,) = files_of(tmp_path)
     recorded = read(path)
     assert recorded.pieces[0].after_ms >= 300
-    assert recorded.ended_after_ms >= recorded.pieces[-1].after_ms >= recorded.pieces[0].after_ms + 80
+    assert recorded.ended_after_ms >= recorded.pieces[-1].after_ms >= 380  # the first may come late, the last not early
     took = {}
     for speed in (1.0, 20.0):
         async with replayer(tmp_path, speed) as url:
