@@ -24,7 +24,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
 
 
 def check_values(options: _Dataclass) -> None:
-    """Raise ValueError, which names the option and what it takes. A text is not quoted: it may be a key."""
+    """Raise ValueError, which names the option and what it takes. Texts are not quoted: they may be keys."""
     for field in fields(options):
         value = getattr(options, field.name)
         kinds = get_args(field.type) if isinstance(field.type, UnionType) else (field.type,)
@@ -38,13 +38,19 @@ def check_values(options: _Dataclass) -> None:
 
 
 def _is_list_of_texts(value: Any) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str) and all(isinstance(item, _TEXT) for item in value)
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes) and all(map(_is_text, value))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, _TEXT)
 
 
 def _in_words(value: Any) -> str:
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, list | tuple):
         return f"a list with {_in_words(next((item for item in value if not isinstance(item, _TEXT)), ''))}"
-    return "a text" if isinstance(value, _TEXT) else "a mapping" if isinstance(value, dict) else repr(value)
+    if value is None or isinstance(value, Real):
+        return repr(value)
+    return "a text" if isinstance(value, _TEXT) else f"a {type(value).__name__}"
 
 
 _TEXT = (str, PathLike)

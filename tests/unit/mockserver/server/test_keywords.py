@@ -72,8 +72,10 @@ def test_type_checkers_know_the_names_that_there_are(names: Any, there_are: Any)
         (lambda: untyped(load_factor="no"), "'load_factor' is a number; got a text"),
         (lambda: untyped(host=127), "'host' is a text; got 127"),
         (lambda: untyped(answers="answers.yaml"), "'answers' is a list of texts; got a text"),
-        (lambda: untyped(answers=[{"text": "Hi."}]), "'answers' is a list of texts; got a list with a mapping"),
+        (lambda: untyped(answers=[{"text": "Hi."}]), "'answers' is a list of texts; got a list with a dict"),
         (lambda: untyped(api_keys="a-secret"), "'api_keys' is a list of texts; got a text"),
+        (lambda: untyped(api_keys={"a-secret"}), "'api_keys' is a list of texts; got a set"),
+        (lambda: untyped(api_keys=b"a-secret"), "'api_keys' is a list of texts; got a bytes"),
         (
             lambda: Sandbox(endpoints=wrong(["opnai"])),
             "'endpoints' is a list of openai, anthropic, native; got ['opnai']",
