@@ -48,16 +48,20 @@ async function keyFor(deployment, signal) {
     throw new Problem("You are signed out. Sign in again in another tab, then try again.");
   const made = await answer.json();
   if (!answer.ok) throw new Problem(made.error?.message ?? "The gateway gave this page no key.");
-  leaveKey();
-  key = { ...made, pages };
-  if (signal.aborted) leaveKey(); // its page may be left
+  const mine = { ...made, pages };
+  if (signal.aborted) endKey(mine); // its page may be left, and another have a key of its own
   signal.throwIfAborted();
-  return key;
+  leaveKey();
+  return (key = mine);
 }
 
 function leaveKey() {
-  if (key) navigator.sendBeacon(`${key.pages}/playground/keys/${key.id}/end`);
+  if (key) endKey(key);
   key = null;
+}
+
+function endKey({ id, pages }) {
+  navigator.sendBeacon(`${pages}/playground/keys/${id}/end`);
 }
 
 class Problem extends Error {}
