@@ -112,10 +112,11 @@ def test_U4_a_request_that_nobody_read_is_not_sent_again(
     relay_gateway: GatewayProcess, upstream: ScriptedUpstream, go: Callable[[Visit], None]
 ) -> None:
     assert relay_gateway.ask(chat()).status == 200  # leaves a connection behind, to be reused
+    accepted = upstream.connections
     with upstream.playing(go):
         assert contract.UNREACHABLE.is_kept_by(relay_gateway.ask(chat()))
-    first, second = upstream.requests
-    assert first.connection == second.connection
+    _, second = upstream.requests
+    assert second.connection <= accepted  # it was there before, be it of the first or of a test before this one
     assert serves_again(relay_gateway, upstream)
 
 
