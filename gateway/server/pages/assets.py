@@ -26,6 +26,7 @@ _ASSETS = {
     ),
     "clipboard.js": ("text/javascript", ((_STATUS_PAGES, "static/clipboard.js"),)),
     "fitting.js": ("text/javascript", ((_STATUS_PAGES, "static/fitting.js"),)),
+    "form_errors.js": ("text/javascript", ((_OURS, "static/form_errors.js"),)),
     "live.js": ("text/javascript", ((_OURS, "static/live.js"),)),
     "relative_times.js": ("text/javascript", ((_STATUS_PAGES, "static/relative_times.js"),)),
     "not_done.js": ("text/javascript", ((_OURS, "static/not_done.js"),)),

@@ -1,14 +1,17 @@
 // What the pages need beside htmx: copying, times, and a question before what cuts somebody off.
 import "./clipboard.js";
 import { labels } from "./fitting.js";
+import { tellFields } from "./form_errors.js";
 import { newsSince } from "./live.js";
 import { isSignedOut, tellNotDone, tellSignedOut, unsay } from "./not_done.js";
 import { focusNear, placeOf } from "./place.js";
 import { tellTimes } from "./relative_times.js";
 
 document.documentElement.classList.add("js");
+tellFields();
 document.addEventListener("htmx:afterSwap", () => {
   tellTimes(document);
+  tellFields();
   if (document.getElementById("playground")) import("./playground.js"); // it begins by itself, this time and later
 });
 

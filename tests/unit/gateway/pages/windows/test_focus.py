@@ -26,8 +26,12 @@ async def test_what_is_wrong_far_down_a_page_is_seen_and_focused(tmp_path: Path,
             await page.get_by_text("Change them").click()
             await page.get_by_label("To connect").fill("-5")
             await page.get_by_role("button", name="Save").click()
-            problem = page.get_by_role("alert").filter(has_text="timeouts.connect")
+            problem = page.get_by_role("alert").filter(has_text="To connect" if scripts else "timeouts.connect")
             await expect(problem).to_be_focused()
             await expect(problem).to_be_in_viewport()
+            if scripts:
+                wrong = page.get_by_role("textbox", name="To connect")
+                await expect(wrong).to_have_attribute("aria-invalid", "true")
+                await expect(wrong).to_have_accessible_description(await problem.locator("p").last.inner_text())
             await page.keyboard.press("Tab")
             await expect(page.get_by_label("Account")).to_be_focused()
