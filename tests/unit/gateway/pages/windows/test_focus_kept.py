@@ -165,6 +165,12 @@ async def test_the_page_asked_for_last_comes_and_no_other(browser: Browser, tmp_
         await expect(page).to_have_title("Limits · gguf-gateway")
 
 
+async def go_back(page: Page) -> None:
+    """Go back to another document, and wait until it is whole: htmx may load anew what the browser goes back to."""
+    await page.evaluate("window.isLeft = true; history.back()")
+    await page.wait_for_function("() => !window.isLeft && document.readyState === 'complete'")
+
+
 async def test_from_a_page_that_says_why_not_one_comes_back_to_the_form(browser: Browser, tmp_path: Path) -> None:
     async with at(browser, tmp_path, "/people") as (team, page):
         await team.person("bob", "member")
@@ -177,7 +183,7 @@ async def test_from_a_page_that_says_why_not_one_comes_back_to_the_form(browser:
         await expect(page.get_by_role("alert")).to_contain_text("switch them on first")
         await page.reload()
         await expect(page.locator("h1")).to_have_text("bob")
-        await page.go_back()
+        await go_back(page)
         await expect(page.locator("h1")).to_have_text("bob")
-        await page.go_back()
+        await go_back(page)
         await expect(page.locator("h1")).to_have_text("People")
