@@ -68,12 +68,11 @@ class _LineOfAll:
         self.fair.mean_seconds = self.fair.mean_seconds or claim.seconds
         return self.fair.outlook_of_one_more(claim, self._current(now))
 
-    def who_makes_room(self, claim: Claim, now: float) -> Request | None:
-        """Who is last in line, where one more of this claim would go before it.
+    def who_makes_room(self, claim: Claim, position: int, now: float) -> Request | None:
+        """Who is last in line, where one more of this claim, which would stand at this position, goes before it.
 
         One for each key and forecast: that does not know yet of those of this key that have come since.
         """
-        position = self.outlook_of_refused(claim, now).position
         while self._in_order and self._in_order[-1] not in self.fair:
             self._in_order.pop()
         if not self._in_order or claim.key in self._went_ahead:
@@ -163,9 +162,10 @@ class Arbiter:
     def _find_room(self, name: str, line: _LineOfAll, request: Request, claim: Claim) -> None:
         """The line is full: refuse who is last in it, be it this one."""
         now = self._clock()
-        last = line.who_makes_room(claim, now)
+        own = line.outlook_of_refused(claim, now)
+        last = line.who_makes_room(claim, own.position, now)
         if last is None:
-            self._refuse(name, request, FULL, line.outlook_of_refused(claim, now))
+            self._refuse(name, request, FULL, own)
             return
         position, wait = line.outlook(last, now)
         line.fair.leave(last)
