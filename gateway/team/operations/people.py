@@ -59,6 +59,8 @@ async def change_person(unit: UnitOfWork, person_id: str, change: PersonChange) 
         await put_accounts(unit, person_id, named["accounts"])
     if not after.enabled:
         await end_sessions(unit, person_id)
+    elif (after.role, after.accounts) != (before.role, before.accounts):
+        await end_playground_keys_of(unit, person_id)
     changed = await _person(unit, "people.change", person_id)
     await unit.note(
         "people.change", person_id, before=before.model_dump(mode="json"), after=changed.model_dump(mode="json")

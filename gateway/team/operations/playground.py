@@ -61,7 +61,7 @@ async def end_playground_key(unit: UnitOfWork, key_id: str) -> Nothing:
 
 
 async def end_playground_keys_of(unit: UnitOfWork, person_id: str) -> None:
-    """Forget all of somebody's, whose sessions end: their pages can say no more that they are left."""
+    """Forget all of somebody's, whose sessions end, or who may see other deployments: a page asks for a new one."""
     theirs = keys.c.id.startswith(PLAYGROUND_ID, autoescape=True) & (keys.c.created_by == person_id)
     for key_id in (await unit.connection.execute(select(keys.c.id).where(theirs))).scalars().all():
         await unit.registry.delete(keys, key_id)

@@ -15,6 +15,7 @@ from gateway.team.models.people import Person
 from gateway.team.operation_error import Conflict, Denied, NotFound
 from gateway.team.operations.accounts import names_of_accounts
 from gateway.team.operations.people import add_person, person_by_id, put_accounts, require_an_admin
+from gateway.team.operations.playground import end_playground_keys_of
 from gateway.team.roles import Role
 from gateway.team.signing_in.oidc.attempt import Attempt
 from gateway.team.signing_in.oidc.identity import Identity, granted
@@ -153,6 +154,7 @@ async def _regranted(unit: UnitOfWork, settings: OpenIdConnect, before: Person, 
     values = {"role": after.role.value, "version": people.c.version + 1}
     await unit.connection.execute(update(people).where(people.c.id == before.id).values(values))
     await put_accounts(unit, before.id, after.accounts)
+    await end_playground_keys_of(unit, before.id)
     changed = await person_by_id(unit.connection, before.id)
     was, now = before.model_dump(mode="json"), changed.model_dump(mode="json")
     await unit.note("people.change", before.id, before=was, after=now)

@@ -64,6 +64,7 @@ def test_an_upstream_key_comes_from_the_environment_or_from_standard_input(run: 
         (["--connect", "nan"], {}, "", "--connect: must be"),
         (["--ca-file", "nowhere.pem"], {}, "", "--ca-file: cannot be read: No such file or directory"),
         (["--ca-file", ""], {}, "", "--ca-file: cannot be read"),
+        (["--ca-file", "caf\udce9.pem"], {}, "", "--ca-file: must be the path of a file, in UTF-8"),
         (["--silence", "-1"], {}, "", "--silence: must be more than 0"),
         (["--account", "a/b"], {}, "", "--account: use 1 to 64 letters"),
     ],

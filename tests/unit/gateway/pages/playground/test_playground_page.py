@@ -12,6 +12,7 @@ from gateway.core.deployment import Status
 from gateway.server.admission import REGISTRY
 from gateway.server.handlers.dashboard import PAGE
 from gateway.team.models.deployments import NewDeployment
+from gateway.team.models.people import PersonChange
 from mockserver import MockLlamaServer
 from tests.harness.pages.team_pages import Team, team_serving
 from tests.harness.storage.databases import rows
@@ -68,6 +69,19 @@ async def test_another_password_ends_the_keys_of_the_playground_too(tmp_path: Pa
     async with two_deployments(tmp_path) as team:
         session, chosen = await team.person("bob", "member", ["acme"]), "a few good words"
         await ends_with(team, session, "/me/password", password=chosen, again=chosen)
+
+
+async def test_who_loses_an_account_or_a_role_loses_the_key_too(tmp_path: Path) -> None:
+    async with two_deployments(tmp_path) as team:
+        kim, _ = await team.person("kim", "admin", ["acme"]), await team.person("ada")  # who stays an admin
+        person = next(one for one in (await team.do("people.list")).items if one.name == "kim")
+        async with browsing(team, kim) as browser:
+            for name, change in (("other", {"role": "member"}), ("demo", {"accounts": ["beta"]})):
+                made = json.loads((await browser.post("/playground/keys", deployment=name)).text)
+                assert await status_of(team, name, made["key"]) == 200
+                await team.do("people.change", person.id, asked=PersonChange.model_validate(change))
+                await team.has_looked()
+                assert await status_of(team, name, made["key"]) == 401
 
 
 async def test_who_may_not_see_a_deployment_gets_no_key_for_it(tmp_path: Path) -> None:
