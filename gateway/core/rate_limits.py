@@ -7,14 +7,12 @@ from typing import NamedTuple, Protocol, Self
 class Measure(StrEnum):
     """What is limited. A day and a month are those of the calendar, in the zone of `server.time_zone`."""
 
-    words: str  # behind an amount, where people read it
     description: str  # what is counted
 
     def __new__(cls, value: str, description: str = "") -> Self:
         """A measure of this name, as settings and the admin API have it."""
         measure = str.__new__(cls, value)
         measure._value_ = value
-        measure.words = value.replace("_per_", " a ").replace("_", " ")
         measure.description = description
         return measure
 
@@ -23,6 +21,16 @@ class Measure(StrEnum):
     TOKENS_PER_MINUTE = "tokens_per_minute", "Tokens, read and written, within any 60 seconds."
     TOKENS_PER_DAY = "tokens_per_day", "Tokens on a day of the calendar."
     TOKENS_PER_MONTH = "tokens_per_month", "Tokens in a month of the calendar."
+
+    @property
+    def words(self) -> str:
+        """Its name, as people read it."""
+        return self.value.replace("_per_", " a ").replace("_", " ")
+
+    def counted(self, amount: int) -> str:
+        """So much of it, as people read it: `1,000 requests a minute`, `1 request a minute`."""
+        words = self.words if amount != 1 else self.words.replace("requests", "request").replace("tokens", "token")
+        return f"{amount:,} {words}"
 
 
 class SubjectKind(StrEnum):

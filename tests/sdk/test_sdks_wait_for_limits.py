@@ -105,6 +105,6 @@ def test_they_do_not_wait_for_the_next_day(gateway: GatewayProcess, limited: str
         (anthropic.RateLimitError, by_anthropic(limited, "gw_spent_by_anthropic")),
     ):
         ask()
-        with pytest.raises(error, match="Budget used up: 1 tokens a day for this key"):
+        with pytest.raises(error, match="Budget used up: 1 token a day for this key"):
             ask()
     assert refusals(gateway, "budget_spent") == 2, "neither tried again"

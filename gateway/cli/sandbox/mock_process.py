@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 _STOP_SECONDS = 1.0
 _CONTROL, _SERVER = "control is listening on ", "server is listening on "
@@ -66,15 +67,22 @@ class MockProcess:
             return
         if process.stdin is not None:
             process.stdin.close()  # the signal alone would have it wait for its streams
-        process.terminate()
-        try:
-            async with asyncio.timeout(_STOP_SECONDS):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        for send in (process.terminate, process.kill):
+            with suppress(ProcessLookupError):  # it has ended
+                send()
+            if await _is_over(process):
+                break
         if self._reading:
             await asyncio.wait(self._reading, timeout=_STOP_SECONDS)
+
+
+async def _is_over(process: asyncio.subprocess.Process) -> bool:
+    """Whether it ends in a second, and nobody has its output open any more."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_STOP_SECONDS):
+            await process.wait()
+            return True
+    return False
 
 
 async def _line(pipe: asyncio.StreamReader) -> bytes:

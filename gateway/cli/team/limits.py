@@ -63,7 +63,7 @@ def set_(target: Target, /, *, deployment: str | None, shadow: bool, as_json: bo
         print_json([one.model_dump() for one in done])
         return
     for one in done:
-        say(f"{_called(one)}: {one.amount:,} {one.measure.words}{_where(one)}. It is in force within a second.")
+        say(f"{_called(one)}: {one.measure.counted(one.amount)}{_where(one)}. It is in force within a second.")
 
 
 @limits.command("list")
@@ -100,7 +100,7 @@ def remove(target: Target, limit_id: str, as_json: bool) -> None:
     if as_json:
         print_json(gone.model_dump())
     else:
-        say(f"{_called(gone)} is no longer limited to {gone.amount:,} {gone.measure.words}{_where(gone)}.")
+        say(f"{_called(gone)} is no longer limited to {gone.measure.counted(gone.amount)}{_where(gone)}.")
 
 
 def _subject(given: dict[str, Any]) -> tuple[SubjectKind | None, str | None]:
@@ -123,7 +123,7 @@ def _row(one: Limit) -> tuple[str, ...]:
     return (
         one.id,
         _called(one),
-        f"{one.amount:,} {one.measure.words}" + (" (only counted)" if one.shadow else ""),
+        one.measure.counted(one.amount) + (" (only counted)" if one.shadow else ""),
         one.deployment or "all",
         "unknown" if one.used is None else f"{one.used:,}",
         "unknown" if one.left is None else f"{one.left:,}",

@@ -136,7 +136,8 @@ async def _announce_shutdown(shutdown: Shutdown, seconds: float, hurry: asyncio.
 async def _drain(relay: Relay, runner: Runner, seconds: float, hurry: asyncio.Event) -> None:
     await asyncio.sleep(2 * COLLECTING_SECONDS)  # what has begun to arrive is received by then
     begun = relay.under_way + len(runner.unread())
-    log.info("stopping: %d requests in progress have %g s to finish; a second signal ends them now", begun, seconds)
+    who = "1 request has" if begun == 1 else f"{begun} requests have"
+    log.info("stopping: %s %g s to finish; a second signal ends them now", who, seconds)
     drained = asyncio.create_task(_finish(relay, runner))
     hurried = asyncio.create_task(hurry.wait())
     await asyncio.wait((drained, hurried), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -22,13 +22,6 @@ _WHOSE = {
     SubjectKind.PERSON: "whoever this key belongs to",
     SubjectKind.ACCOUNT: "this account",
 }
-_WHAT = {
-    Measure.CONCURRENT_REQUESTS: "{} at a time",
-    Measure.REQUESTS_PER_MINUTE: "{} requests a minute",
-    Measure.TOKENS_PER_MINUTE: "{} tokens a minute",
-    Measure.TOKENS_PER_DAY: "{} tokens a day",
-    Measure.TOKENS_PER_MONTH: "{} tokens a month",
-}
 _CONCURRENT, _REQUESTS = Measure.CONCURRENT_REQUESTS, Measure.REQUESTS_PER_MINUTE
 _ANTHROPIC = ApiProtocol.ANTHROPIC
 _BUDGETS = frozenset({Measure.TOKENS_PER_DAY, Measure.TOKENS_PER_MONTH})
@@ -75,7 +68,7 @@ def refusal(protocol: ApiProtocol, standings: list[LimitStanding], now: float, z
 
 def said(limit: RateLimit) -> str:
     """A limit in words, like `30 requests a minute for this key`."""
-    what = _WHAT[limit.measure].format(limit.amount)
+    what = f"{limit.amount:,} at a time" if limit.measure is _CONCURRENT else limit.measure.counted(limit.amount)
     return f"{what} for {_WHOSE[limit.subject_kind]}{' and deployment' if limit.deployment else ''}"
 
 

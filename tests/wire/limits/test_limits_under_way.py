@@ -110,7 +110,7 @@ def test_tokens_are_used_as_the_model_server_counts_them(
     assert spent.header("x-ratelimit-limit-tokens") == "1000"
     assert spent.header("x-ratelimit-remaining-tokens") == "0"
     message = spent.json()["error"]["message"]
-    assert message.startswith("Budget used up: 1000 tokens a day for this key; it is new at 20")
+    assert message.startswith("Budget used up: 1,000 tokens a day for this key; it is new at 20")
     assert (
         gateway.ask(chat("demo", path="/v1/models", key=key_of("tokens"), method="GET", body=None)).status == 200
     )  # it takes none

@@ -215,7 +215,7 @@ async def test_waiting_in_vain_names_what_was_received() -> None:
         await ask(mock.url, "GET", "/health")
         status, body = await control(mock, "GET", "requests/wait?ended=aborted&timeout=0.01")
         assert status == 408
-        assert body["error"] == "0 of 1 requests came within 0.01 s."
+        assert body["error"] == "0 of 1 request came within 0.01 s."
         assert body["received"] == ["GET /health: finished"]
 
 
