@@ -149,5 +149,6 @@ def test_C12_connections_that_come_and_go_leave_nothing_and_write_nothing(
             client.close()
     relay_gateway.ask(request("/healthz", "x-request-id: after-churn", method="GET"))
     relay_gateway.log.wait_for("after-churn", start=line)
-    assert len(relay_gateway.log.lines) - line < 10
+    written = [one for one in relay_gateway.log.lines[line:] if '"gateway.readiness"' not in one]  # probes may be late
+    assert len(written) < 10
     assert relay_gateway.memory() - memory < 6 * MIB  # 10 KiB for each

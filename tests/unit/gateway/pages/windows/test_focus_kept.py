@@ -155,6 +155,7 @@ async def test_the_page_asked_for_last_comes_and_no_other(browser: Browser, tmp_
         await page.route("**/keys", lambda route, _asked: held.set_result(route))
         async with page.expect_request(f"{team.url}/keys"):
             await page.get_by_role("link", name="Keys", exact=True).press("Enter")
+        await expect(page.get_by_role("link", name="Keys", exact=True)).to_have_css("opacity", "0.5")  # on its way
         await page.get_by_role("link", name="Limits").press("Enter")
         await expect(page.locator("h1")).to_have_text("Limits")
         async with page.expect_event("requestfinished", lambda late: late.url == f"{team.url}/keys"):
