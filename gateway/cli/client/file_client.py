@@ -71,7 +71,7 @@ class FileClient(TeamClient):
             standings = look_from_outside(YamlRegistry(self._path), self._zone, found)
         for index, one in enumerate(found):
             standing = None if standings is None else standings[index]
-            yield limits.view_of(one, None, standing, datetime.now(UTC))
+            yield limits.view_of(one, None, standing)
 
 
 def _refusal(file: str, operation: str) -> str:

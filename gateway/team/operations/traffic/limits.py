@@ -163,7 +163,6 @@ async def _views(unit: UnitOfWork, rows: Sequence[Row[Any]]) -> list[Limit]:
             limit,
             names.get((limit.subject_kind, limit.subject)),
             None if standings is None else standings[index],
-            unit.now,
             created_at=row._mapping["created_at"],
             version=row._mapping["version"],
         )
@@ -175,7 +174,6 @@ def view_of(
     limit: RateLimit,
     name: str | None,
     standing: LimitStanding | None,
-    now: datetime,
     *,
     created_at: datetime | None = None,
     version: int = 1,
@@ -192,7 +190,7 @@ def view_of(
         shadow=limit.is_shadow,
         used=None if standing is None else standing.used,
         left=None if standing is None else standing.left,
-        resets_at=None if standing is None else _whole_second(now.timestamp() + standing.resets_in),
+        resets_at=None if standing is None else _whole_second(standing.seen_at + standing.resets_in),
         created_at=created_at,
         version=version,
     )
@@ -200,7 +198,7 @@ def view_of(
 
 def _whole_second(at: float) -> datetime:
     """The next one: where a day ends, the other begins, and not a moment before."""
-    return datetime.fromtimestamp(math.ceil(at), UTC)
+    return datetime.fromtimestamp(math.ceil(round(at, 3)), UTC)  # `at` is a sum of floats
 
 
 async def _names(unit: UnitOfWork, rows: Sequence[Row[Any]]) -> Mapping[tuple[str, str], str]:

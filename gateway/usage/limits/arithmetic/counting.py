@@ -45,7 +45,7 @@ class LimitStanding(NamedTuple):
     """How a limit stands. `used` has in it what is `held` for requests under way.
 
     A request passes in `wait` seconds if nobody takes its place; 0 is now. In `resets_in` seconds nothing counts any
-    more of what has been used until now.
+    more of what has been used until now, which is `seen_at` (Unix time).
     """
 
     limit: RateLimit
@@ -53,6 +53,7 @@ class LimitStanding(NamedTuple):
     held: int
     wait: float
     resets_in: float
+    seen_at: float
 
     @property
     def left(self) -> int:
@@ -195,4 +196,4 @@ def standing(record: Record, limit: RateLimit, moment: PresentMoment) -> LimitSt
     """How the limit stands. What does not count any more has been forgotten."""
     counting, used = COUNTING[limit.measure], record.used + record.held
     wait = 0.0 if used < limit.amount else counting.wait(record, limit, moment)
-    return LimitStanding(limit, used, record.held, wait, counting.resets_in(record, moment))
+    return LimitStanding(limit, used, record.held, wait, counting.resets_in(record, moment), moment.wall)

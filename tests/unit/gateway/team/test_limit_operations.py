@@ -1,12 +1,15 @@
 """Limits as the admin API sets and lists them: on whom, with what is left, and gone with whom they were on."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 from aiohttp import ClientSession
 
+from gateway.core.rate_limits import Measure, RateLimit, SubjectKind
 from gateway.team.models.accounts import NewAccount
 from gateway.team.models.keys import NewKey
+from gateway.team.operations.traffic.limits import view_of
+from gateway.usage.limits.arithmetic.counting import LimitStanding
 from mockserver import MockLlamaServer
 from tests.harness.pages.team_pages import Team
 from tests.unit.gateway.team.admin_client import AdminClient, Reply
@@ -150,3 +153,12 @@ async def test_a_day_is_said_to_end_where_the_next_begins(team: Team, admin: Adm
     asked = {"kind": "account", "subject": "acme", "measure": "tokens_per_day", "amount": 5}
     ends = datetime.fromisoformat((await admin.ask("POST", "/limits", asked)).json["resets_at"])
     assert (ends.hour, ends.minute, ends.second) == (0, 0, 0)
+
+
+def test_a_days_end_is_reckoned_from_the_moment_of_the_look() -> None:
+    """Not from when the operation began, which may have waited; and in whole seconds, whatever floats sum to."""
+    day = RateLimit("lim_1", SubjectKind.ACCOUNT, "acme", Measure.TOKENS_PER_DAY, 5)
+    midnight = datetime(2026, 11, 30, tzinfo=UTC)
+    for before in (0.1, 0.7, 3599.3, 86_399.9):
+        seen_at = midnight.timestamp() - before
+        assert view_of(day, None, LimitStanding(day, 0, 0, 0.0, before, seen_at)).resets_at == midnight
