@@ -6,6 +6,8 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import pydantic
+import pytest
 import trustme
 import yaml
 
@@ -70,6 +72,9 @@ def test_every_setting_of_the_schema_is_described() -> None:
     assert bare == []
 
 
+@pytest.mark.skipif(
+    tuple(map(int, pydantic.VERSION.split(".")[:2])) < (2, 13), reason="it says less of a settings' class"
+)
 def test_the_checked_in_schema_is_what_the_command_prints() -> None:
     """If this fails: `gguf-gateway schema > config/gateway.schema.json`."""
     assert json.loads((CONFIG / "gateway.schema.json").read_text()) == json_schema()
