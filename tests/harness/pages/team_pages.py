@@ -37,7 +37,10 @@ if TYPE_CHECKING:
 
 COOKIE = "gateway_session"
 # What a browser says of a gateway that has stopped, and of a page whose status is an error.
-_EXPECTED = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "Failed to load resource")
+_EXPECTED = (
+    *("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "Failed to load resource"),
+    "Autofocus processing was blocked",  # the field has the focus already: htmx, or somebody, was sooner than the frame
+)
 
 
 @dataclass
