@@ -61,6 +61,6 @@ def test_another_protocol_is_refused_also_behind_an_interim_answer(protocol: byt
     parser, wrong = ResponseParser(), None
     for piece in _pieces(before + protocol + b" 200 OK\r\nContent-Length: 2\r\n\r\nhi", 5):
         wrong = wrong or parser.feed(piece)
-    assert wrong is not None
-    assert wrong.startswith("it does not speak valid HTTP: ")  # why, httptools says by itself where it is an older one
+    # An older httptools refuses it by itself.
+    assert wrong in {f"it does not speak valid HTTP: {why}" for why in ("another protocol", "Expected HTTP/")}
     assert parser.taken() == b""
