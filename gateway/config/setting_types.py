@@ -73,10 +73,11 @@ def _network(value: str) -> str:
 def _pem_file(value: str, info: "ValidationInfo") -> str:
     """The whole path of a file. A relative one starts at the `folder` of the validation's context, or else here."""
     path = str(Path((info.context or {}).get("folder", ""), value).absolute())
-    if not path.isprintable():  # it is kept in a database, and said in errors
-        raise ValueError("must be the path of a file, in UTF-8 and with no control characters")
     try:
+        path.encode()  # as a database keeps it
         ssl.create_default_context(cafile=path)
+    except UnicodeEncodeError:
+        raise ValueError("must be the path of a file, in UTF-8") from None
     except ssl.SSLError as error:
         raise ValueError("is not a PEM certificate file") from error
     except OSError as error:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
+from gateway.config.document import counted
 from gateway.config.server_settings import Server
 from gateway.core.worker_group import ALONE, WorkerGroup
 from gateway.proxy.relay import RELAY, Relay
@@ -136,8 +137,8 @@ async def _announce_shutdown(shutdown: Shutdown, seconds: float, hurry: asyncio.
 async def _drain(relay: Relay, runner: Runner, seconds: float, hurry: asyncio.Event) -> None:
     await asyncio.sleep(2 * COLLECTING_SECONDS)  # what has begun to arrive is received by then
     begun = relay.under_way + len(runner.unread())
-    who = "1 request has" if begun == 1 else f"{begun} requests have"
-    log.info("stopping: %s %g s to finish; a second signal ends them now", who, seconds)
+    under_way = counted(begun, "request")
+    log.info("stopping: %s in progress, %g s to finish; a second signal ends them now", under_way, seconds)
     drained = asyncio.create_task(_finish(relay, runner))
     hurried = asyncio.create_task(hurry.wait())
     await asyncio.wait((drained, hurried), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

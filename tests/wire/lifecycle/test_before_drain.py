@@ -56,7 +56,7 @@ def test_when_that_time_is_over_the_port_closes_and_it_drains(
     wait_until(lambda: is_refused(gateway))
     assert gateway.wait() == 0
     log = gateway.log.since(0)
-    assert log.index("stopping in 0.5 s: /readyz says 503") < log.index("stopping: 0 requests have")
+    assert log.index("stopping in 0.5 s: /readyz says 503") < log.index("stopping: 0 requests in progress")
 
 
 def test_without_it_nothing_new_is_accepted_from_the_first_signal_on(
@@ -67,7 +67,7 @@ def test_without_it_nothing_new_is_accepted_from_the_first_signal_on(
         client.send(chat("demo", "Content-Length: 1000", body=None) + b"x" * 10)
         gateway.wait_until_read(client)
         gateway.send_signal(signal.SIGTERM)
-        gateway.log.wait_for("stopping: 1 request has")
+        gateway.log.wait_for("stopping: 1 request in progress")
         assert is_refused(gateway)
     assert gateway.wait() == 0
     assert "stopping in" not in gateway.log.since(0)

@@ -44,7 +44,7 @@ def test_a_stream_finishes_while_nothing_new_begins(
         assert before.ask(READYZ).status == 200
         (client,) = begin(gateway, 1)
         os.kill(gateway.pid, number)
-        gateway.log.wait_for("stopping: 1 request has 30 s")
+        gateway.log.wait_for("stopping: 1 request in progress, 30 s")
         assert is_refused(gateway)
         draining = before.ask(READYZ)
         assert (draining.status, draining.json()) == (503, {"status": "draining"})

@@ -26,7 +26,7 @@ def test_L1_a_hundred_streams_finish_and_are_counted(upstream: ScriptedUpstream,
     with upstream.playing(streams):
         clients = begin(gateway, 100)
         gateway.send_signal(signal.SIGTERM)
-        gateway.log.wait_for("stopping: 100 requests have 30 s to finish")
+        gateway.log.wait_for("stopping: 100 requests in progress, 30 s to finish")
         streams.let_end.set()
         for at, client in enumerate(clients):
             assert client.read_to_last_chunk() == b"%d\n\n" % at + DONE
@@ -58,7 +58,7 @@ def test_L1_who_has_begun_otherwise_is_served_too(
             client.send(chat(body=b"x\n\n"))
             gateway.wait_until_waiting(1, "demo")
         gateway.send_signal(signal.SIGTERM)
-        gateway.log.wait_for("stopping: 2 requests have")
+        gateway.log.wait_for("stopping: 2 requests in progress")
         streams.let_end.set()
         assert streaming.read_to_last_chunk().endswith(DONE)
         time.sleep(0.1)  # nothing else is under way now

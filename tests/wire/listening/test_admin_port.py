@@ -83,7 +83,7 @@ def test_the_operator_watches_it_drain(start_gateway: StartGateway, upstream: Sc
         client.send(chat("demo", "Content-Length: 1000", body=None) + b"x" * 10)
         gateway.wait_until_read(client)
         gateway.send_signal(signal.SIGTERM)
-        gateway.log.wait_for("stopping: 1 request has")
+        gateway.log.wait_for("stopping: 1 request in progress")
         with pytest.raises(ConnectionRefusedError):
             gateway.connect()
         assert ask(port, get("/readyz")).status == 503

@@ -147,7 +147,7 @@ def test_L17_the_time_to_drain_does_not_follow_the_wall_clock(
         client.read_head()
         begun = time.monotonic()
         gateway.send_signal(signal.SIGTERM)
-        gateway.log.wait_for("stopping: 1 request has")
+        gateway.log.wait_for("stopping: 1 request in progress")
         clock.move(seconds)
         assert b"The gateway is shutting down." in client.read_to_end()
         assert gateway.wait() == 0
