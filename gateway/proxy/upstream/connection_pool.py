@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 from time import monotonic
 
 from aiohttp import web
@@ -64,7 +65,7 @@ class ConnectionPool:
         if deployment.upstream_key is not None:
             fixed += f"Authorization: Bearer {deployment.upstream_key}\r\n"
         self._fixed_headers = fixed.encode("ascii")
-        self._idle: list[UpstreamConnection] = []
+        self._idle: list[UpstreamConnection] = []  # the last is the one that was in use last
         self._stays_open: bool | None = None  # a connection behind an answer in chunks; None while nobody knows
         self._on_trial: UpstreamConnection | None = None  # the one that will tell soon
         self._aside = 0  # connections in use by what takes no slot
@@ -217,7 +218,7 @@ class ConnectionPool:
             connection.abort()
         else:
             connection.release()
-            self._answered_at = now
+            self._answered_at = connection.idle_since = now
             if connection.was_chunked:
                 self._keep_behind_chunks(connection)
             else:
@@ -238,7 +239,6 @@ class ConnectionPool:
         if self._closed:
             connection.abort()
             return
-        connection.idle_since = monotonic()
         self._idle.append(connection)
         if self._sweep is None:
             self._sweep_later()
@@ -258,6 +258,7 @@ class ConnectionPool:
         self._stays_open = not connection.is_stale()
         if self._stays_open:
             self._keep(connection)
+            self._idle.sort(key=attrgetter("idle_since"))  # others were in use later, and are used again sooner
         else:
             connection.abort()
 
