@@ -30,10 +30,11 @@ function tell(state, words) {
   document.getElementById("link-text").textContent = words;
 }
 
+// Fits in what has come, and returns what is news in it.
 function show(html) {
   const have = document.getElementById("live");
   const want = new DOMParser().parseFromString(html, "text/html").getElementById("live");
-  if (!have || !want) return;
+  if (!have || !want) return [];
   const before = labels(have);
   const hadFocus = have.contains(document.activeElement);
   const near = placeOf(document.activeElement);
@@ -44,8 +45,12 @@ function show(html) {
   tellTimes(have);
   const news = newsSince(before);
   if (question && !question.isConnected) news.unshift(`${question.querySelector("h2").textContent} It is no longer there`);
-  if (news.length) document.getElementById("said").textContent = news.join(". ");
   if (hadFocus && !have.contains(document.activeElement)) focusNear(near, place());
+  return news;
+}
+
+function say(news) {
+  if (news.length) document.getElementById("said").textContent = news.join(". ");
 }
 
 // What the cards say that they did not say before.
@@ -68,12 +73,14 @@ async function look() {
       if (answer.redirected) return leave();
       if (answer.status >= 500) throw new Error(answer.statusText);
       const html = await answer.text();
+      const news = document.documentElement.dataset.link === "lost" ? ["The gateway is there again"] : [];
       if (answer.ok && swaps === before) {
-        show(html);
+        news.push(...show(html));
         known.etag = answer.headers.get("ETag") ?? "";
       }
       if (answer.status === 404 && swaps === before) location.reload(); // what the page is about is gone
       else tell("live", "Live");
+      say(news);
     } catch {
       tell("lost", "Connection lost, trying again");
     }

@@ -191,6 +191,7 @@ async def test_a_lost_connection_is_said_and_caught_up_with(browser: Browser, tm
             await page.context.set_offline(False)
             await expect(page.locator("#d-demo .state")).to_contain_text("Deploying")
             await expect(page.locator("#lost")).to_be_hidden()
+            await expect(page.get_by_role("status")).to_have_text("The gateway is there again. demo: Deploying")
             await expect(page.get_by_role("textbox", name=re.compile("^Id"))).to_have_value("typed-before")
 
 
