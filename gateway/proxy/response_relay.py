@@ -139,8 +139,7 @@ class ResponseRelay:
                 self._end(self.reply, data)
                 return
             self.reply.send(data, False)
-            if self.connection.passthrough is None and self.reply.chunked and self._sent.has_begun:
-                self._open_passthrough()
+            self._open_passthrough(self.reply)
         elif self.state is HOLDING:
             self._held_body += data
             self._held_end = last
@@ -279,6 +278,7 @@ class ResponseRelay:
         if self._held_end:
             self._finish(FINISHED)
             return
+        self._open_passthrough(reply)
         if self.client.connection.is_backed_up:
             self.client_backed_up()
         if self._sent.has_events and self._pool.ping is not None:
@@ -293,8 +293,10 @@ class ResponseRelay:
         self.reply = writer(self.client, head, self._length, self.exchange)
         return self.reply
 
-    def _open_passthrough(self) -> None:
-        """Let events bypass the parser from now on."""
+    def _open_passthrough(self, reply: ResponseWriter) -> None:
+        """Let events bypass the parser, once what is kept of the answer's beginning is all there."""
+        if self.connection.passthrough is not None or not reply.chunked or not self._sent.has_begun:
+            return
         transport = self.client.connection.transport
         if transport is not None:
             self.connection.passthrough = passthrough_to(transport, self._sent, self.connection.parse)
