@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import func, insert, select, update
@@ -38,17 +38,15 @@ async def sign_in(
     limits: SessionLimits,
 ) -> str:
     """A session for whom the provider has vouched for, once for each attempt. Raises OperationError."""
-    async with database.begin() as connection:
-        now = datetime.now(UTC)
-        nobody = Actor(ActorKind.PERSON, "", identity.name, Role.MEMBER, way)
-        unit = UnitOfWork(connection, nobody, now)
+    nobody = Actor(ActorKind.PERSON, "", identity.name, Role.MEMBER, way)
+    async with database.change(nobody) as unit:
         await _use_up(unit, attempt)
         person = await _known(unit, identity) or await _new(unit, settings, identity, attempt)
         if not person.enabled:
             raise Denied(f"{person.name} may not sign in here at present. Ask an admin of this gateway.")
         if settings.groups:
             person = await _regranted(_unit_of(unit, person), settings, person, granted(identity, settings))
-        return await begin(connection, person, way, "openid connect", limits)
+        return await begin(unit.connection, person, way, "openid connect", limits)
 
 
 async def _use_up(unit: UnitOfWork, attempt: Attempt) -> None:
@@ -184,7 +182,7 @@ async def _free_name(unit: UnitOfWork, wanted: str) -> str:
 def _unit_of(unit: UnitOfWork, person: Person) -> UnitOfWork:
     """The same transaction, on the person's own behalf."""
     actor = Actor(ActorKind.PERSON, person.id, person.name, person.role, unit.actor.way)
-    return UnitOfWork(unit.connection, actor, unit.now)
+    return replace(unit, actor=actor)
 
 
 def _whom_to_ask(identity: Identity) -> str:

@@ -8,8 +8,10 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from gateway.core.deployment import Status
 from gateway.team.models.audit import AuditQuery
 from gateway.team.models.common import PageQuery
+from gateway.team.models.deployments import NewDeployment
 from gateway.team.models.people import NewInvitation, Person, PersonChange, PersonQuery
 from gateway.team.roles import Role
 from tests.harness.pages.scripted_provider import ScriptedProvider, callback_url, oidc_settings, query_of
@@ -168,6 +170,24 @@ async def test_what_no_group_gives_stays_as_an_admin_made_it(
     provider.who |= {"groups": []}
     await signs_in(browser, grouped)
     assert _stands((await people(grouped))["Ada"]) == ("member", ("beta",))
+
+
+async def test_who_leaves_a_group_with_a_playground_open_signs_in(
+    grouped: Team, provider: ScriptedProvider, browser: aiohttp.ClientSession
+) -> None:
+    demo = NewDeployment(id="demo", account="acme", upstream="http://127.0.0.1:9", status=Status.READY)
+    await grouped.do("deployments.create", asked=demo)
+    provider.who |= {"groups": ["science"]}
+    await signs_in(browser, grouped)
+    origin = {"Origin": grouped.url}
+    async with browser.post(f"{grouped.url}/playground/keys", data={"deployment": "demo"}, headers=origin) as made:
+        key = (await made.json())["key"]
+    provider.who |= {"groups": []}
+    await signs_in(browser, grouped)
+    await grouped.has_looked()
+    url, as_key = f"{grouped.url}/api/gguf/demo/v1/models", {"Authorization": f"Bearer {key}"}
+    async with browser.get(url, headers=as_key) as refused:
+        assert refused.status == 401
 
 
 @pytest.mark.slow
