@@ -71,6 +71,17 @@ async def test_a_body_that_cannot_be_is_refused(admin: AdminClient, body: bytes,
     assert [one["id"] for one in (await admin.ask("GET", "/accounts")).json["items"]] == ["acme", "beta"]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b"{" + b",".join(b'"%x": 1' % number for number in range(3000)) + b"}", b'{"id": [1' + b", 1" * 3000 + b"]}"],
+    ids=["fields", "a list"],
+)
+async def test_not_each_mistake_of_thousands_is_named(admin: AdminClient, body: bytes) -> None:
+    reply = await admin.ask("POST", "/accounts", body)
+    assert (reply.status, reply.json["errors"]) == (422, [])
+    assert says_one_sentence(reply)
+
+
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""])
 async def test_a_body_of_another_type_is_a_415(admin: AdminClient, kind: str) -> None:
     reply = await admin.ask("POST", "/accounts", b'{"id": "new"}', Content_Type=kind)
