@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -133,11 +133,17 @@ async def put_accounts(unit: UnitOfWork, person_id: str, accounts: Iterable[str]
 
 async def require_free(connection: AsyncConnection, name: str, email: str | None, *, but: str = "") -> None:
     """Make sure that nobody else has this name or address. Raises Conflict."""
-    taken = select(people.c.id, people.c.name).where(people.c.id != but)
-    if (await connection.execute(taken.where(func.lower(people.c.name) == name.lower()))).first():
+    if name.lower() in await names_taken(connection, but=but):
         raise Conflict(f"There is somebody called {name!r} already. Choose another name.")
-    if email is not None and (await connection.execute(taken.where(people.c.email == email))).first():
+    same = (people.c.email == email) & (people.c.id != but)
+    if email is not None and (await connection.execute(select(people.c.id).where(same))).first():
         raise Conflict("Somebody has this e-mail address already.")
+
+
+async def names_taken(connection: AsyncConnection, *, but: str = "") -> set[str]:
+    """What people are called, in small letters. It is made here: SQLite's `lower` knows the letters of ASCII alone."""
+    names = await connection.execute(select(people.c.name).where(people.c.id != but))
+    return {name.lower() for name in names.scalars()}
 
 
 async def end_sessions(unit: UnitOfWork, person_id: str) -> None:

@@ -5,7 +5,7 @@ import secrets
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Row
 
 from gateway.config.sign_in_settings import Grant, OpenIdConnect
@@ -14,7 +14,7 @@ from gateway.team.actor import Actor, ActorKind, Way
 from gateway.team.models.people import Person
 from gateway.team.operation_error import Conflict, Denied, NotFound
 from gateway.team.operations.accounts import names_of_accounts
-from gateway.team.operations.people import add_person, person_by_id, put_accounts, require_an_admin
+from gateway.team.operations.people import add_person, names_taken, person_by_id, put_accounts, require_an_admin
 from gateway.team.operations.playground import end_playground_keys_of
 from gateway.team.roles import Role
 from gateway.team.signing_in.oidc.attempt import Attempt
@@ -170,8 +170,7 @@ async def _existing(unit: UnitOfWork, grant: Grant) -> tuple[str, ...]:
 
 async def _free_name(unit: UnitOfWork, wanted: str) -> str:
     """This name, or with a number behind it where somebody has it already."""
-    lowered = func.lower(people.c.name)
-    taken = set((await unit.connection.execute(select(lowered))).scalars())
+    taken = await names_taken(unit.connection)
     for number in range(1, len(taken) + 2):
         name = wanted if number == 1 else f"{wanted[:56]} {number}"
         if name.lower() not in taken:

@@ -138,10 +138,10 @@ async def test_who_is_switched_off_stays_out(team: Team, browser: aiohttp.Client
 async def test_names_that_are_taken_get_a_number(
     team: Team, provider: ScriptedProvider, browser: aiohttp.ClientSession
 ) -> None:
-    for number in range(3):
-        provider.who |= {"sub": str(number), "email": f"ada{number}@example.org"}
+    for number, name in enumerate(["Ada", "Ada", "Ada", "Özgür", "Özgür"]):
+        provider.who |= {"sub": str(number), "email": f"ada{number}@example.org", "name": name}
         await signs_in(browser, team)
-    assert sorted(await people(team)) == ["Ada", "Ada 2", "Ada 3"]
+    assert sorted(await people(team)) == ["Ada", "Ada 2", "Ada 3", "Özgür", "Özgür 2"]
 
 
 @pytest.mark.slow
