@@ -88,8 +88,9 @@ async def change_key(unit: UnitOfWork, key_id: str, change: KeyChange) -> Key:
             raise Invalid(errors=[FieldError(field, "must not be null")])
     _check_end(named.get("expires_at"), unit.now)
     await _check_limits(unit, before.account, change)
-    if named.get("name", before.name) != before.name:
-        await require_free_name(unit, before.account, named["name"])
+    works_again = before.state == KeyState.EXPIRED and "expires_at" in named
+    if works_again or named.get("name", before.name) != before.name:
+        await require_free_name(unit, before.account, named.get("name", before.name))
     _check_weight(unit, named.get("weight", before.weight), before.weight)
     columns = {name: value for name, value in named.items() if name in _PLAIN_COLUMNS}
     columns |= {name: value for name, value in _limit_columns(change).items() if name in named}
