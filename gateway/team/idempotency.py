@@ -6,10 +6,12 @@ can make again: of the caller's own credential and the `Idempotency-Key`.
 
 import base64
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
 from cryptography.fernet import Fernet
+from pydantic import BaseModel
 from sqlalchemy import delete, insert, select
 
 from gateway.registry.database.team_tables import idempotency
@@ -52,10 +54,12 @@ class Repeatable:
         return hashlib.blake2b(self.key.encode(), key=secret, person=purpose).digest()[:32]
 
 
-async def perform_once(database: TeamDatabase, actor: Actor, call: Call, repeatable: Repeatable) -> tuple[bytes, bool]:
+async def perform_once(
+    database: TeamDatabase, actor: Actor, call: Call, repeatable: Repeatable, told: Callable[[BaseModel], BaseModel]
+) -> tuple[bytes, bool]:
     """As `perform`, but at most once. Returns the result as JSON, and whether it is that of an earlier request.
 
-    Raises Conflict if the key was used for another request.
+    `told` makes of the result what is answered. Raises Conflict if the key was used for another request.
     """
     require_permission(actor, call.operation)
     async with database.change(actor, call.expected_version) as unit:
@@ -66,7 +70,7 @@ async def perform_once(database: TeamDatabase, actor: Actor, call: Call, repeata
             raise Conflict("This Idempotency-Key was used for another request.")
         if row is not None:
             return repeatable.seal.decrypt(row.answer), True
-        result = (await run(unit, call)).model_dump_json().encode()
+        result = told(await run(unit, call)).model_dump_json().encode()
         values = {"digest": repeatable.digest, "request": repeatable.request, "created_at": unit.now}
         await unit.connection.execute(insert(idempotency).values(**values, answer=repeatable.seal.encrypt(result)))
         return result, False

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from functools import cache
+from functools import cache, partial
 
 from aiohttp import hdrs, web
 from pydantic import BaseModel
@@ -59,12 +59,12 @@ async def _perform(
     body = await request.read() if request.can_read_body else b""
     asked: BaseModel | None = read_request(request, operation, body)
     call = Call(operation, ids_of(ids), asked, expected_version(request, operation))
-    key = request.headers.get(IDEMPOTENCY_KEY)
+    key, told = request.headers.get(IDEMPOTENCY_KEY), partial(with_readiness, request.app)
     if key is None or request.method != hdrs.METH_POST:
-        return answers.done(operation, with_readiness(request.app, await perform(database, caller.actor, call)))
+        return answers.done(operation, told(await perform(database, caller.actor, call)))
     content = b"%b\0%b" % (request.rel_url.raw_path.encode(), body)
     repeatable = Repeatable(answers.checked_idempotency_key(key), caller.credential, content)
-    result, again = await perform_once(database, caller.actor, call, repeatable)
+    result, again = await perform_once(database, caller.actor, call, repeatable, told)
     return answers.done_once(operation, result, again=again)
 
 

@@ -26,6 +26,15 @@ async def test_the_same_request_again_is_done_once_and_answered_alike(admin: Adm
     assert await keys_of(admin) == ["laptop"]
 
 
+async def test_the_answer_is_what_it_is_without_such_a_key(admin: AdminClient, team: Team) -> None:
+    await admin.ask("POST", "/deployments", {"id": "demo", "account": "acme", "upstream": "http://127.0.0.1:9"})
+    await team.has_looked()
+    plain = await admin.ask("POST", "/deployments/demo/resume")
+    assert plain.json["readiness"] == "deploying"
+    for _ in range(2):
+        assert (await admin.ask("POST", "/deployments/demo/resume", Idempotency_Key="one")).body == plain.body
+
+
 async def test_another_request_under_the_same_key_is_a_conflict(admin: AdminClient) -> None:
     await admin.ask("POST", "/keys", NEW, Idempotency_Key="one")
     for path, body in (("/keys", {**NEW, "name": "other"}), ("/accounts", {"id": "new"})):
