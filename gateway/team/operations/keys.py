@@ -1,6 +1,6 @@
 """What is done with keys."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, false, or_, select
@@ -34,6 +34,7 @@ from gateway.team.roles import Reach
 from gateway.team.unit_of_work import UnitOfWork
 
 _WITH_USE = select(keys, key_uses.c.last_used_at).outerjoin(key_uses, key_uses.c.key == keys.c.id)
+_NEVER_LATER = datetime.max.replace(tzinfo=UTC)
 _PLAIN_COLUMNS = {"name", "enabled", "expires_at", "priority", "weight"}
 _NOT_OF_A_PAGE = ~keys.c.id.startswith(PLAYGROUND_ID, autoescape=True)
 
@@ -111,12 +112,12 @@ async def rotate_key(unit: UnitOfWork, key_id: str, rotation: KeyRotation) -> Ro
         raise Conflict(f"Key {key_id} was rotated before; rotate its successor.")
     end = rotation.expires_at
     if end is None and old.expires_at is not None and old.created_at is not None:
-        end = unit.now + (old.expires_at - old.created_at)
+        end = unit.now + min(old.expires_at - old.created_at, _NEVER_LATER - unit.now)
     _check_end(end, unit.now)
     kept = {name: row._mapping[name] for name in ("deployments", "endpoints", "networks", "priority", "weight")}
     new_id, text = await _add(unit, old.account, old.name, end, further=kept, successor_of=key_id)
     await copy_limits(unit, key_id, new_id)
-    old_end = min(unit.now + rotation.grace_seconds, old.expires_at or datetime.max.replace(tzinfo=unit.now.tzinfo))
+    old_end = min(unit.now + rotation.grace_seconds, old.expires_at or _NEVER_LATER)
     await _update(unit, key_id, {"expires_at": old_end})
     made = _view(await _row(unit, "keys.rotate", new_id), unit.now)
     await unit.note(

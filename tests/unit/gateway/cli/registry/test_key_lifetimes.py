@@ -1,5 +1,7 @@
 """`--expires-in`: how long a key works, said as a length of time."""
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -36,6 +38,16 @@ def test_a_successor_gets_the_lifetime_it_is_told_and_passes_it_on(command: Comm
         made, end = (datetime.fromisoformat(listed[name]) for name in ("created_at", "expires_at"))
         assert began <= end - lifetime <= made
         lifetime = end - made
+
+
+def test_the_successor_of_a_key_that_ends_with_all_years_does_too(command: CommandProcess) -> None:
+    end = "9999-12-31T23:59:59Z"
+    key = command.reads(*CREATE, "laptop", "--expires-at", end)["id"]
+    with closing(sqlite3.connect(command.place[1])) as database, database:
+        database.execute("UPDATE keys SET created_at = '2020-01-01 00:00:00.000000'")
+    successor = command.reads("keys", "rotate", key)["id"]
+    [listed] = [one for one in command.reads("keys", "list") if one["id"] == successor]
+    assert listed["expires_at"].startswith("9999-12-31T23:59:59")
 
 
 @pytest.mark.parametrize("wrong", ["", "90", "-1d", "1y", "1.5d", "999999999w", "3654d", "d", "90 d", "90D"])
