@@ -40,9 +40,12 @@ async def sign_in(database: TeamDatabase, name: str, password: str, way: Way, li
     async with database.connect() as connection:
         row = (await connection.execute(select(people).where(people.c.name == name))).first()
     fits = await passwords.matches(password, row.password if row is not None else None)
-    if row is None or not fits or not row.enabled:
-        raise Denied("The name or the password is not right.")
+    wrong = Denied("The name or the password is not right.")
+    if row is None or not fits:
+        raise wrong
     async with database.begin() as connection:
+        if await _password_of(connection, row.id) != row.password:  # changed while it was compared
+            raise wrong
         await sign_in_throttle.note_success(connection, name, way.address)
         return await begin(connection, await person_by_id(connection, row.id), way, "password", limits)
 
@@ -90,12 +93,15 @@ async def change_password(database: TeamDatabase, actor: Actor, current: str, ne
         await sign_in_throttle.begin_attempt(connection, actor.name, actor.way.address)
     async with database.connect() as connection:
         stored = (await connection.execute(select(people.c.password).where(people.c.id == actor.id))).scalar()
+    wrong = Invalid("This is not your current password.", [FieldError("current", "is not right")])
     if stored is not None and not await passwords.matches(current, stored):
-        raise Invalid("This is not your current password.", [FieldError("current", "is not right")])
+        raise wrong
     async with database.begin() as connection:
         await sign_in_throttle.note_success(connection, actor.name, actor.way.address)
     fresh = await passwords.hashed(passwords.check(new))
     async with database.change(actor) as unit:
+        if await _password_of(unit.connection, actor.id) != stored:
+            raise wrong
         person = await _set_password(unit, actor.id, fresh, "password")
         return await begin_session(unit.connection, person.id, actor.way, limits)
 
@@ -141,6 +147,12 @@ async def _set_password(unit: UnitOfWork, person_id: str, stored: str, how: str)
     actor = Actor(ActorKind.PERSON, person.id, person.name, person.role, unit.actor.way)
     await audit.note(connection, actor, audit.Change("people.set_password", person.id, after={"by": how}))
     return person
+
+
+async def _password_of(connection: AsyncConnection, person_id: str) -> str | None:
+    """What is stored of somebody's password now; None for who may not sign in."""
+    same = (people.c.id == person_id) & people.c.enabled
+    return (await connection.execute(select(people.c.password).where(same))).scalar()
 
 
 async def begin(connection: AsyncConnection, person: Person, way: Way, how: str, limits: SessionLimits) -> str:

@@ -9,8 +9,11 @@ import pytest
 from sqlalchemy import select, update
 
 from gateway.registry.database.team_tables import failed_sign_ins, people, sessions
-from gateway.team.models.people import NewInvitation
+from gateway.team.actor import Face, Way
+from gateway.team.models.people import NewInvitation, PersonChange
 from gateway.team.signing_in import passwords
+from gateway.team.signing_in.session_limits import SessionLimits
+from gateway.team.signing_in.sessions import begin_session
 from tests.harness.pages.team_pages import COOKIE, Team
 from tests.unit.gateway.team.admin_client import AdminClient, Reply
 
@@ -102,6 +105,45 @@ async def test_a_password_too_short_leaves_the_invitation(team: Team, stranger: 
     path = (await team.do("invitations.create", asked=NewInvitation(name="bob"))).url
     assert (await send(stranger, path, password="short")).status == 422
     assert (await send(stranger, path)).status == 303
+
+
+@pytest.fixture(params=["another password", "switched off", "removed"])
+async def ada(request: pytest.FixtureRequest, team: Team, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Somebody with a password, which ends right when it has been compared: the text of a session of theirs."""
+    await with_password(team, "bob", "ada")
+    found = next(one.id for one in (await team.do("people.list")).items if one.name == "ada")
+    async with team.database.begin() as connection:
+        session = await begin_session(connection, found, Way(Face.PAGE), SessionLimits())
+    compare = passwords.matches
+
+    async def slowly(password: str, stored: str | None) -> bool:
+        fits = await compare(password, stored)
+        if request.param == "removed":
+            await team.do("people.remove", found)
+        elif request.param == "switched off":
+            await team.do("people.change", found, asked=PersonChange(enabled=False))
+        else:
+            async with team.database.begin() as connection:
+                await connection.execute(update(people).where(people.c.id == found).values(password="another"))
+        return fits
+
+    monkeypatch.setattr(passwords, "matches", slowly)
+    return session
+
+
+@pytest.mark.usefixtures("ada")
+async def test_a_password_that_ends_while_it_is_compared_opens_nothing(stranger: AdminClient) -> None:
+    reply = await sign_in(stranger, "ada")
+    assert (reply.status, reply.headers.getall("Set-Cookie", [])) == (401, [])
+
+
+async def test_a_password_that_ends_meanwhile_is_not_the_current_one(
+    team: Team, stranger: AdminClient, ada: str
+) -> None:
+    form = {"current": PASSWORD, "password": f"{PASSWORD} anew", "again": f"{PASSWORD} anew"}
+    said, url = {"Origin": stranger.url, "Cookie": f"{COOKIE}={ada}"}, f"{stranger.url}/me/password"
+    async with stranger.session.post(url, data=form, headers=said, allow_redirects=False) as answer:
+        assert answer.status in {404, 422}  # they are gone, or it is not theirs any more
 
 
 @pytest.mark.slow
