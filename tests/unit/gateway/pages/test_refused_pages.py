@@ -49,7 +49,9 @@ async def test_a_database_that_is_gone_is_told_on_a_page(tmp_path: Path) -> None
     [
         ("application/x-www-form-urlencoded", b"name=\xff"),
         ("application/x-www-form-urlencoded; charset=none", b"name=a"),
+        ("application/x-www-form-urlencoded; charset=punycode", b"aaaa"),
         ("multipart/form-data", b""),
+        ("multipart/form-data; boundary=x", b"--x\r\nbroken"),
         ("multipart/form-data; boundary=x", b"--x\r\n\r\na\r\n--x--"),
     ],
 )
