@@ -11,6 +11,7 @@ from aiohttp import ClientSession
 from gateway.core.account import Key, Priority, digest_of
 from gateway.core.deployment import Deployment, Limits, Status, Timeouts
 from gateway.core.rate_limits import Measure, RateLimit, SubjectKind
+from gateway.proxy.queue.arbiter import UNKNOWN_SLOTS
 from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPool
 from gateway.registry.base import Snapshot
 from gateway.server.admission import REGISTRY
@@ -31,8 +32,11 @@ async def line_before(mock: MockLlamaServer, demo: Deployment = DEMO) -> AsyncIt
     async with serving([demo]) as gateway:
         registry = gateway.app[REGISTRY]
         registry.replace(Snapshot.of([PERSON, JOBS, OTHER], [demo]))
-        pools = gateway.app[POOLS]
-        yield gateway, pools.of(registry.snapshot.deployments["demo"])
+        pool = gateway.app[POOLS].of(registry.snapshot.deployments["demo"])
+        async with asyncio.timeout(PATIENCE):
+            while pool.line.places == UNKNOWN_SLOTS:  # a start waits for the first probe, but not for ever
+                await asyncio.sleep(0.005)
+        yield gateway, pool
 
 
 async def ask(gateway: Gateway, client: ClientSession, key: str, tokens: int, **more: object) -> dict[str, str]:
