@@ -51,6 +51,11 @@ _REFUSALS = {
     "422": "A field is not valid: `errors` names each.",
     "503": "The database cannot be used right now.",
 }
+_HEADERS = (
+    ("401", "WWW-Authenticate", "`Bearer`."),
+    ("403", "WWW-Authenticate", "For a token, the scope that it lacks (RFC 6750 3)."),
+    ("503", "Retry-After", "Seconds."),
+)
 
 
 @cache
@@ -144,14 +149,21 @@ def _success(operation: Operation, schemas: dict[Key, Any]) -> dict[str, Any]:
         return {"description": "It is done."}
     schema = schemas[operation.result, "serialization"]
     found: dict[str, Any] = {"description": "It is done.", "content": {"application/json": {"schema": schema}}}
+    headers = {}
     if operation.is_versioned:
-        found["headers"] = {"ETag": {"description": "The version, for If-Match.", "schema": {"type": "string"}}}
-    return found
+        headers["ETag"] = {"description": "The version, for If-Match.", "schema": {"type": "string"}}
+    if operation.method == "POST":
+        text = "`true` where this is the answer to an earlier request with the same Idempotency-Key."
+        headers["Idempotent-Replayed"] = {"description": text, "schema": {"type": "string"}}
+    return found | ({"headers": headers} if headers else {})
 
 
 def _refusals() -> dict[str, Any]:
     content = {"application/json": {"schema": {"$ref": _REFERENCE + "Error"}}}
-    return {status: {"description": why, "content": content} for status, why in _REFUSALS.items()}
+    found: dict[str, Any] = {status: {"description": why, "content": content} for status, why in _REFUSALS.items()}
+    for status, name, text in _HEADERS:
+        found[status]["headers"] = {name: {"description": text, "schema": {"type": "string"}}}
+    return found
 
 
 def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
