@@ -53,6 +53,29 @@ document.addEventListener("htmx:afterSettle", (event) => {
   });
 });
 
+// Who goes back comes to where they were: htmx has the page loaded anew (refreshOnHistoryMiss), and the browser knows only
+// how far down the page is that was left. The place stands in the entry of the history, out of which htmx takes it.
+document.addEventListener("htmx:beforeHistoryUpdate", () => keepPlace(scrollY));
+addEventListener("popstate", ({ state }) => {
+  if (!state?.top) return;
+  history.scrollRestoration = "manual";
+  setTimeout(() => keepPlace(state.top)); // after htmx
+});
+
+function keepPlace(top) {
+  history.replaceState({ ...history.state, top }, "");
+}
+
+function goToPlace() {
+  const { top, ...state } = history.state ?? {};
+  if (!top) return;
+  history.replaceState(state, "");
+  scrollTo(0, top);
+  addEventListener("load", () => setTimeout(() => (history.scrollRestoration = "auto"))); // after the browser's own
+}
+
+goToPlace();
+
 function sayWhatWasDone() {
   const done = document.querySelector(".done-line")?.textContent;
   const news = asked.near.length ? newsSince(asked.says) : [];

@@ -6,6 +6,7 @@ import { bodyOf, eventsOf, meaningOf, pathOf } from "./playground_stream.js";
 let root = null; // the playground that is on the page
 const byId = (id) => root.querySelector(`#${id}`);
 const SHOWN_EVENTS = 1000;
+const LINE = 24; // pixels: so near to its end is at its end
 const EARLIER = 60_000; // ms before its end at which a key is replaced
 const KEY_TRIES = 10; // another process of the gateway may know a new key a little later
 
@@ -150,6 +151,13 @@ async function run() {
   finish();
 }
 
+// The question is put anew. Of the answer that broke off nothing is sent: the model would go on in the middle of it.
+function runAgain() {
+  if (messages.at(-1)?.role === "assistant") messages.pop();
+  byId("messages").querySelector(".assistant:last-child")?.remove();
+  run();
+}
+
 function note(figures) {
   figures.last = performance.now();
   figures.first ??= figures.last;
@@ -170,12 +178,10 @@ function bubble(role) {
   whole.append(who, body);
   byId("messages").append(whole);
   let thoughts = null;
-  const atEnd = () => byId("messages").scrollTo({ top: byId("messages").scrollHeight });
-  atEnd();
+  toEnd(byId("messages"));
   return {
     say(text) {
-      body.append(text);
-      atEnd();
+      atItsEnd(byId("messages"), () => body.append(text));
     },
     think(text) {
       if (!thoughts) {
@@ -197,9 +203,21 @@ function bubble(role) {
 
 function showEvent(raw) {
   const events = byId("events");
-  if (events.childNodes.length >= SHOWN_EVENTS) events.firstChild.remove();
-  events.append(raw + "\n\n");
-  events.scrollTo({ top: events.scrollHeight });
+  atItsEnd(events, () => {
+    if (events.childNodes.length >= SHOWN_EVENTS) events.firstChild.remove();
+    events.append(raw + "\n\n");
+  });
+}
+
+// What grows stays at its end, unless somebody has scrolled up to read.
+function atItsEnd(box, grow) {
+  const isAtEnd = box.scrollHeight - box.scrollTop - box.clientHeight < LINE;
+  grow();
+  if (isAtEnd) toEnd(box);
+}
+
+function toEnd(box) {
+  box.scrollTo({ top: box.scrollHeight });
 }
 
 function showFigures(figures, end) {
@@ -285,7 +303,7 @@ function start() {
     if (!running) byId("ask").requestSubmit();
   });
   byId("stop").addEventListener("click", () => running?.abort());
-  byId("again").addEventListener("click", () => running || run());
+  byId("again").addEventListener("click", () => running || runAgain());
   byId("clear").addEventListener("click", () => {
     messages = [];
     byId("messages").replaceChildren(byId("nothing"));
