@@ -203,7 +203,8 @@ class Server:
     )
     trusted_proxies: tuple[Network, ...] = setting(
         default=(),
-        description="Addresses or networks of proxies in front, whose `X-Forwarded-For` names the client in the log.",
+        description="Addresses or networks of proxies in front, whose `X-Forwarded-For` names the client: in the log, "
+        "for keys of some networks, and where sign-ins are slowed.",
     )
     status_page_hosts: tuple[Host, ...] = setting(
         default=(), description="Host names, besides loopback's own, under which the status page and `/metrics` answer."
