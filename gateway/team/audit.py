@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.registry.database.team_tables import audit
@@ -54,8 +54,12 @@ def differing(before: Values | None, after: Values | None) -> tuple[Values | Non
 
 
 async def forget(connection: AsyncConnection, kept_for: timedelta) -> int:
-    """Remove the rows that are older than this. Returns how many they were."""
-    done = await connection.execute(delete(audit).where(audit.c.at < datetime.now(UTC) - kept_for))
+    """Remove the rows that are older than this. Returns how many they were.
+
+    The newest stays: SQLite would number the next as if it were the first, and who follows the events waits for more.
+    """
+    is_old, newest = audit.c.at < datetime.now(UTC) - kept_for, select(func.max(audit.c.id)).scalar_subquery()
+    done = await connection.execute(delete(audit).where(is_old & (audit.c.id < newest)))
     return done.rowcount
 
 

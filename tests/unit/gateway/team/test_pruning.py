@@ -1,15 +1,18 @@
-"""The audit log is pruned while the database is open, and never left in the middle of it."""
+"""The audit log is pruned while the database is open, never left in the middle of it, and numbered on."""
 
 import asyncio
 import sqlite3
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.registry.database.sqlite_file import WRITE_PATIENCE
+from gateway.team import audit
+from gateway.team.models.accounts import NewAccount
 from tests.harness.pages.team_pages import team_serving
 from tests.harness.patience import PATIENCE
 
@@ -46,3 +49,12 @@ def test_who_leaves_at_once_leaves_no_thread_without_its_event_loop(
     slow = asyncio.run(come_and_go())
     assert slow.is_over.is_set()
     assert faults == []
+
+
+async def test_the_newest_row_stays_so_that_no_number_comes_again(tmp_path: Path) -> None:
+    async with team_serving(tmp_path, "acme", "beta") as team:
+        newest = (await team.do("audit.list")).items[0].id
+        async with team.database.begin() as connection:
+            assert await audit.forget(connection, timedelta()) == newest - 1
+        await team.do("accounts.create", asked=NewAccount(id="gamma"))
+        assert [row.id for row in (await team.do("audit.list")).items] == [newest + 1, newest]
