@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from sqlalchemy import select
 
 from gateway.config.settings import Probes, Server, server_with
+from gateway.registry.base import Registry
 from gateway.registry.database.database_registry import SqlRegistry
 from gateway.registry.database.engine import database_url
 from gateway.registry.database.migrate import prepare
@@ -67,16 +68,7 @@ class Team:
 
     async def has_looked(self) -> None:
         """Wait until the gateway serves by what the database says now."""
-        async with self.database.connect() as connection:
-            wanted = (await connection.execute(select(revision.c.number))).scalar_one()
-        told, registry = asyncio.Event(), self.app[REGISTRY]
-        registry.listeners.append(told.set)
-        async with asyncio.timeout(PATIENCE):
-            while registry._known.revision < wanted:  # type: ignore[attr-defined]
-                registry.look_soon()
-                await told.wait()
-                told.clear()
-        registry.listeners.remove(told.set)
+        await has_looked(self.app[REGISTRY], self.database)
 
     async def person(self, name: str, role: str = "admin", accounts: Iterable[str] = ()) -> str:
         """A new person, who is signed in: the text of their session."""
@@ -84,6 +76,20 @@ class Team:
         async with self.database.change(machine_actor("root")) as unit:
             await add_person(unit, person_id, accounts, name=name, role=role, enabled=True)
             return await begin_session(unit.connection, person_id, Way(Face.PAGE), SessionLimits())
+
+
+async def has_looked(registry: Registry, database: TeamDatabase) -> None:
+    """Wait until a registry that watches this database serves by what it says now."""
+    async with database.connect() as connection:
+        wanted = (await connection.execute(select(revision.c.number))).scalar_one()
+    told = asyncio.Event()
+    registry.listeners.append(told.set)
+    async with asyncio.timeout(PATIENCE):
+        while registry._known.revision < wanted:  # type: ignore[attr-defined]
+            registry.look_soon()
+            await told.wait()
+            told.clear()
+    registry.listeners.remove(told.set)
 
 
 @asynccontextmanager

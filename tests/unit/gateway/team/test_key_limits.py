@@ -10,7 +10,6 @@ import pytest
 from aiohttp import ClientResponse, ClientSession
 
 from gateway.core.endpoints import EndpointGroup
-from gateway.registry.database.database_registry import SqlRegistry
 from gateway.registry.database.tables import keys
 from gateway.server.admission import REGISTRY
 from gateway.team.actor import machine_actor
@@ -32,20 +31,13 @@ async def team(tmp_path: Path) -> AsyncIterator[Team]:
         for name in ("one", "two"):
             wanted = NewDeployment(id=name, account="acme", upstream=mock.url, endpoints=tuple(EndpointGroup))
             await team.do("deployments.create", asked=wanted)
-        await followed(team)
+        await team.has_looked()
         yield team
-
-
-async def followed(team: Team) -> None:
-    """The gateway has seen every change."""
-    registry = team.app[REGISTRY]
-    assert isinstance(registry, SqlRegistry)
-    await registry.look()
 
 
 async def a_key(team: Team, **limits: Any) -> CreatedKey:
     made: CreatedKey = await team.do("keys.create", asked=NewKey(account="acme", name="laptop", **limits))
-    await followed(team)
+    await team.has_looked()
     return made
 
 
@@ -117,7 +109,7 @@ async def test_a_key_is_off_and_on_again(team: Team) -> None:
     assert await status(team, key.key) == 200
     for enabled, expected in ((False, 401), (True, 200)):
         await team.do("keys.change", key.id, asked=KeyChange(enabled=enabled))
-        await followed(team)
+        await team.has_looked()
         assert await status(team, key.key) == expected
 
 
@@ -161,8 +153,8 @@ async def test_a_key_of_somebody_who_was_removed_is_nobodys_at_once(team: Team) 
     made = await a_key(team)
     async with team.database.change(machine_actor("root")) as unit:
         await unit.registry.update(keys, made.id, {"created_by": ben})
-    await followed(team)
+    await team.has_looked()
     assert [key.person for key in team.app[REGISTRY].snapshot.keys.values()] == [ben]
     await team.do("people.remove", ben)
-    await followed(team)
+    await team.has_looked()
     assert [key.person for key in team.app[REGISTRY].snapshot.keys.values()] == [None]

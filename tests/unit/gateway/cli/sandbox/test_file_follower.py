@@ -21,6 +21,7 @@ from gateway.team.actor import machine_actor
 from gateway.team.models.keys import NewKey
 from gateway.team.operations.operation import Call, perform
 from gateway.team.operations.table import OPERATIONS
+from tests.harness.pages.team_pages import has_looked
 from tests.harness.patience import PATIENCE
 
 
@@ -51,7 +52,7 @@ class Scene:
     async def on_a_page(self, name: str, *ids: str, asked: Any = None) -> None:
         """Somebody does it on a page, and the gateway has seen it."""
         await perform(self.team.database, machine_actor("ada"), Call(OPERATIONS[name], ids, asked))
-        await self.team.registry.look()
+        await has_looked(self.team.registry, self.team.database)
 
     async def until(self, holds: Callable[[dict[str, Status]], object]) -> None:
         """Wait until it holds of the status of each deployment that is served."""
