@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mockserver.core.clock import NotInTime
+from mockserver.core.listening.forked_children import keep_from_children
 from mockserver.sandbox.gateway_log import OURS, GatewayLog
 
 _START_SECONDS = 60.0  # it takes half a second, but a test machine may be very busy
@@ -45,6 +46,7 @@ class GatewayProcess:
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self.log = GatewayLog()
+        keep_from_children(self)
 
     def start(self, configuration: Mapping[str, Any]) -> None:
         """Start it and wait until it accepts connections. Raises GatewayError, and NotInTime if it takes too long."""
@@ -86,6 +88,11 @@ class GatewayProcess:
         if self._reader is not None:
             self._reader.join(_STOP_SECONDS)
         self._stack.close()
+
+    def descriptors(self) -> Iterator[int]:
+        """The number of the pipe whose end ends it."""
+        if self._process is not None and self._process.stdin is not None:
+            yield self._process.stdin.fileno()
 
     @property
     def url(self) -> str:

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import socket
 import struct
+from collections.abc import Iterator
 from http import HTTPStatus
 
 from aiohttp import hdrs, web
@@ -12,6 +13,7 @@ from aiohttp import hdrs, web
 from mockserver.core.aiohttp_internals import connection_factory, is_idle, replace_parser
 from mockserver.core.api_errors import PHRASES
 from mockserver.core.httplib.request_parser import RefusedRequest, RequestParser
+from mockserver.core.listening.forked_children import keep_from_children
 from mockserver.core.listening.port import BACKLOG, Port
 
 _TURNS_TO_CONNECT = 4  # of the event loop: a task, a transport, its protocol, and one to spare
@@ -79,6 +81,7 @@ class Listener:
         )
         self._port = port
         self._servers: list[asyncio.Server] = []
+        keep_from_children(self)
 
     @property
     def port(self) -> int:
@@ -140,6 +143,15 @@ class Listener:
         await self.close()
         self._port.let_go()
         await self._runner.cleanup()
+
+    def descriptors(self) -> Iterator[int]:
+        """The numbers of its open sockets: of the port, and of its connections."""
+        yield from self._port.descriptors()
+        for server in self._servers:
+            yield from (listening.fileno() for listening in server.sockets)
+        for connection in self._runner.server.connections if self._runner.server is not None else ():
+            if connection.transport is not None:
+                yield connection.transport.get_extra_info("socket").fileno()
 
     async def _http_server(self) -> web.Server:
         if self._runner.server is None:

@@ -2,6 +2,7 @@
 
 import socket
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 BACKLOG = 512
@@ -57,6 +58,10 @@ class Port:
         for held in self._held:
             held.close()
         self._held.clear()
+
+    def descriptors(self) -> Iterator[int]:
+        """The numbers of the sockets that hold it."""
+        return (held.fileno() for held in self._held)
 
     def _bind(self, host: str) -> socket.socket:
         try:
