@@ -105,7 +105,7 @@ bench-scale: $(DEVELOPMENT) ## A thousand deployments, a hundred thousand keys, 
 bench-changes: $(DEVELOPMENT) ## What a change costs a request beside it, with 10,000 and with 100,000 keys (10 minutes)
 	@$(VENV)/bin/python -m scripts.scaling.bench_changes
 
-first-paint: $(DEVELOPMENT) ## How soon Chromium paints the team's pages, the first time and after it (3 minutes)
+first-paint: $(DEVELOPMENT) ## How soon Chromium paints the team's pages, the first time, again and from another of them (4 minutes)
 	@$(VENV)/bin/python -m scripts.painting.first_paint
 
 instructions: $(DEVELOPMENT) ## Count the instructions of a request and of an event, beside a bare relay's (3 minutes)

@@ -1,14 +1,15 @@
 """`make first-paint`: how soon a browser paints the team's pages, on loopback, and what it waits for until then.
 
-Each page is opened by a new browser profile (cold) and again by the same (warm), by turns. Times are Chromium's own
-(Navigation Timing, Paint Timing), in milliseconds from the beginning of the navigation. An empty page of a bare server
-says how much of that is Chromium's and the machine's.
+Each page is opened by a new browser profile (cold) and again by the same (warm), by turns, in a tab that shows another
+site; then in one that shows another page of ours (within). Times are Chromium's own (Navigation Timing, Paint Timing),
+in milliseconds from the beginning of the navigation. An empty page of a bare server says how much of that is Chromium's
+and the machine's.
 
 Then the links in the bar are clicked, each for the first time in a new profile and again: from click to paint.
 
-The others are opened in a tab that shows another site, as people open them. From there Chromium changes to another
-renderer process for any page, and the empty page pays for it as well. From a blank tab it would change for ours alone,
-for their `Cross-Origin-Opener-Policy`: that counted some 50 ms more, which were not the page's.
+From another site Chromium changes to another renderer process for any page, and the empty page pays for it as well.
+From a blank tab it would change for ours alone, for their `Cross-Origin-Opener-Policy`: that counted some 50 ms more,
+which were not the page's.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ import shutil
 import sys
 import tempfile
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,6 +79,12 @@ class Site:
         """What is opened, by what it is called."""
         return {_NO_PAGE: self.empty, **{path: self.url + path for path in PAGES}}
 
+    def neighbour(self, name: str) -> str:
+        """Another page of the same site, which the same browser may see."""
+        if name == _NO_PAGE:
+            return self.empty
+        return self.url + {"/sign-in": "/", "/": "/sign-in"}.get(name, "/me")
+
 
 class _Empty(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
@@ -133,10 +141,10 @@ async def _fill(place: Path) -> str:
             return await begin_session(unit.connection, "per_1", Way(Face.PAGE), SessionLimits())
 
 
-def look(context: BrowserContext, url: str, elsewhere: str) -> dict[str, float]:
-    """Open a page in a new tab that shows another site: what was seen of it."""
+def look(context: BrowserContext, url: str, before: str) -> dict[str, float]:
+    """Open a page in a new tab that showed another one `before`: what was seen of it."""
     page = context.new_page()
-    page.goto(elsewhere)
+    page.goto(before)
     page.evaluate(_SEEN)
     page.goto(url)
     seen: dict[str, float] = page.evaluate(_SEEN)
@@ -153,15 +161,16 @@ def context_of(browser: Browser, site: Site, name: str) -> BrowserContext:
 
 
 def measured(browser: Browser, site: Site, times: int) -> dict[str, dict[str, list[dict[str, float]]]]:
-    """What was seen of each page, cold and warm, so many times each, by turns."""
+    """What was seen of each page, cold, warm and within, so many times each, by turns."""
     addresses = site.addresses()
     names = (*addresses, *(f"click on {path}" for path in LINKS))
-    found: dict[str, dict[str, list[dict[str, float]]]] = {name: {"cold": [], "warm": []} for name in names}
+    found: dict[str, dict[str, list[dict[str, float]]]] = {name: defaultdict(list) for name in names}
     for _ in range(times):
         for name in addresses:
             context = context_of(browser, site, name)
-            found[name]["cold"].append(look(context, addresses[name], site.elsewhere))
-            found[name]["warm"].append(look(context, addresses[name], site.elsewhere))
+            befores = {"cold": site.elsewhere, "warm": site.elsewhere, "within": site.neighbour(name)}
+            for which, before in befores.items():
+                found[name][which].append(look(context, addresses[name], before))
             context.close()
         context = context_of(browser, site, "/me")
         for path, which, seen in clicked(context, site.url):
@@ -174,7 +183,7 @@ def measured(browser: Browser, site: Site, times: int) -> dict[str, dict[str, li
 @click.option("--times", type=click.IntRange(1), default=10, show_default=True, help="How often each page is opened.")
 @click.option("--json", "as_json", is_flag=True, help="Print all that was measured, for a program.")
 def main(times: int, as_json: bool) -> None:
-    """Measure how soon each page is painted (three minutes)."""
+    """Measure how soon each page is painted (four minutes)."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         raise click.ClickException("Chromium is not installed (apt-get install chromium)")
@@ -188,8 +197,8 @@ def main(times: int, as_json: bool) -> None:
         return
     head = ("page", "", "first byte, ms", "first paint, ms", "least - most", "requests before", "KiB")
     table = Table(*head, box=None, header_style="bold")
-    for name, both in found.items():
-        for which, seen in both.items():
+    for name, ways in found.items():
+        for which, seen in ways.items():
             table.add_row(name, which, *_row(seen))
     Console(width=120).print(table)
 
