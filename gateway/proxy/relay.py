@@ -50,7 +50,7 @@ class Relay:
 
     def __init__(self, body_bytes: int, upload_silence: float) -> None:
         self.body_bytes = body_bytes
-        self._upload_silence = upload_silence
+        self.upload_silence = upload_silence
         self._answers: set[ResponseRelay] = set()
         self._preparing: set[Unsent] = set()
         self._one_left = asyncio.Event()
@@ -142,7 +142,7 @@ class Relay:
 
     async def _carry(self, request: web.Request, exchange: Exchange, destination: Destination) -> web.StreamResponse:
         endpoint, pool, claimant = destination
-        upload = RequestBody(request, self.body_bytes, self._upload_silence) if endpoint.has_body else None
+        upload = RequestBody(request, self.body_bytes, self.upload_silence) if endpoint.has_body else None
         preparing = _Preparing(exchange)
         body, connection = await self._prepare(preparing, upload, pool, claimant)
         outcome: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()

@@ -59,7 +59,7 @@ class RequestBody:
 
     async def read_first(self) -> bytes:
         """The whole body if it is short, else its beginning. Raises Refusal: empty, too large, too slow, broken."""
-        self._answer_expectation()
+        _invite(self._request)  # only now, when the key and the deployment are known to be good
         if self._content.is_eof():
             first = self._count(self._content.read_nowait())
         else:
@@ -108,8 +108,24 @@ class RequestBody:
             raise Refusal(errors.TOO_LARGE, self._limit)
         return piece
 
-    def _answer_expectation(self) -> None:
-        """RFC 9110 10.1.1: say 100 only now, when the key and the deployment are known to be good."""
-        expects = EXPECTATIONS in self._request and self._request.version >= HttpVersion11
-        if expects and not self._content.is_eof() and self._request.transport is not None:
-            self._request.transport.write(CONTINUE)
+
+async def read_short(request: web.Request, silence: float) -> bytes:
+    """The whole of a short body, a form or JSON; aiohttp limits its size, and remembers it.
+
+    Raises Refusal where it is broken, or takes longer than `silence` altogether.
+    """
+    _invite(request)
+    try:
+        async with asyncio.timeout(silence):
+            return await request.read()
+    except TimeoutError as error:
+        raise Refusal(errors.SLOW_UPLOAD) from error
+    except web.RequestPayloadError as error:
+        raise Refusal(errors.BAD_REQUEST, "its body is badly framed") from error
+
+
+def _invite(request: web.Request) -> None:
+    """Say 100 to a client that waits for it (RFC 9110 10.1.1)."""
+    expects = EXPECTATIONS in request and request.version >= HttpVersion11
+    if expects and not request.content.is_eof() and request.transport is not None:
+        request.transport.write(CONTINUE)

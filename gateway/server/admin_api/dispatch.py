@@ -11,6 +11,8 @@ from pydantic import BaseModel
 from gateway.config.document import SourceError
 from gateway.core import errors, team_errors
 from gateway.core.errors import Refusal
+from gateway.proxy.relay import RELAY
+from gateway.proxy.request_body import read_short
 from gateway.server.admin_api import answers
 from gateway.server.admin_api.authentication import Caller, caller_of
 from gateway.server.admin_api.event_stream import EVENTS_PATH, event_stream
@@ -56,7 +58,7 @@ async def _perform(
 ) -> web.StreamResponse:
     require_permission(caller.actor, operation)  # what is wrong with a body is told to those who may send it
     database = await request.app[TEAM].database()
-    body = await request.read() if request.can_read_body else b""
+    body = await read_short(request, request.app[RELAY].upload_silence) if request.can_read_body else b""
     asked: BaseModel | None = read_request(request, operation, body)
     call = Call(operation, ids_of(ids), asked, expected_version(request, operation))
     key, told = request.headers.get(IDEMPOTENCY_KEY), partial(with_readiness, request.app)

@@ -44,6 +44,7 @@ _REFUSALS = {
     "401": "No valid admin token, and no session.",
     "403": "The token lacks the scope of this operation, or the person's role does not allow it.",
     "404": "There is no such thing within reach.",
+    "408": "The body did not arrive in time.",
     "409": "It contradicts what there is now, or the Idempotency-Key was used for another request.",
     "412": "It was changed since the version that If-Match names.",
     "413": "The body is too large.",

@@ -20,6 +20,8 @@ from gateway import __version__
 from gateway.config.document import SourceError
 from gateway.core import team_errors
 from gateway.core.errors import Refusal
+from gateway.proxy.relay import RELAY
+from gateway.proxy.request_body import read_short
 from gateway.server import relative_times
 from gateway.server.handlers import dashboard
 from gateway.server.handlers.viewer_base import reached_url
@@ -178,6 +180,8 @@ async def _read_form(request: web.Request) -> None:
     if is_multipart or encoding.lower() != "utf-8":
         raise Refusal(team_errors.NOT_A_FORM)
     try:
+        if request.can_read_body and request.method == hdrs.METH_POST:
+            await read_short(request, request.app[RELAY].upload_silence)
         await request.post()
     except ValueError:  # the bytes are not what they are said to be
         raise Refusal(team_errors.NOT_A_FORM) from None
