@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from gateway.config.server_settings import Server
@@ -69,11 +70,12 @@ def reserve(server: Server) -> tuple[Server, Reached, list[socket.socket]]:
 def open_sockets(hosts: Sequence[str], port: int, setting: str = PORT, *, shared: bool = False) -> list[socket.socket]:
     """A socket for each address of `hosts`, bound to the same port on all; a free one if `port` is 0.
 
-    `::` takes both families, as it does for other servers, unless IPv4 addresses are listed beside it.
+    `::` takes both families, as it does for other servers, unless IPv4 addresses are listed beside it. An address
+    beside one that is every address of its family needs no socket.
     `shared`: on a port that `reserve` holds. `setting` is what the port comes from, for errors.
     Raises ListenError, and leaves nothing open then.
     """
-    addresses = [address for host in hosts for address in _addresses_of(host, port, setting)]
+    addresses = _without_covered([address for host in hosts for address in _addresses_of(host, port, setting)])
     for left in reversed(range(_TRIES if port == 0 else 1)):
         try:
             return _open_all(addresses, port, shared=shared)
@@ -81,6 +83,20 @@ def open_sockets(hosts: Sequence[str], port: int, setting: str = PORT, *, shared
             if not left or unusable.error.errno != errno.EADDRINUSE:
                 raise ListenError(why_not(unusable.error, unusable.host, port, setting)) from unusable.error
     raise AssertionError("the last try returns or raises")
+
+
+def listen(sockets: Sequence[socket.socket], hosts: Sequence[str], port: int, setting: str, backlog: int) -> None:
+    """Listen at once, and not when a server is made of them: uvloop's would not say that it cannot.
+
+    Raises ListenError where another gateway, started in the same moment, was quicker.
+    """
+    try:
+        for one in sockets:
+            one.listen(backlog)
+    except OSError as error:
+        for one in sockets:
+            one.close()
+        raise ListenError(why_not(error, " and ".join(hosts), port, setting)) from error
 
 
 def port_of(one: socket.socket) -> int:
@@ -100,6 +116,11 @@ def _addresses_of(host: str, port: int, setting: str) -> list[_Address]:
     except OSError as error:
         raise ListenError(why_not(error, host, port, setting)) from error
     return [_Address(host, family, str(place[0]), tuple(map(int, place[2:]))) for family, _, _, _, place in found]
+
+
+def _without_covered(addresses: list[_Address]) -> list[_Address]:
+    every = {address.family for address in addresses if ip_address(address.ip).is_unspecified}
+    return [one for one in addresses if one.family not in every or ip_address(one.ip).is_unspecified]
 
 
 def _open_all(addresses: list[_Address], port: int, *, shared: bool) -> list[socket.socket]:

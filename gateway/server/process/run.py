@@ -20,7 +20,7 @@ from gateway.server.handlers.dashboard import PAGE
 from gateway.server.handlers.probes import SHUTDOWN, Shutdown
 from gateway.server.http_server import Runner
 from gateway.server.process.connection_limit import ConnectionLimit
-from gateway.server.process.listen_address import ADMIN_PORT, PORT, ListenError, Reached, open_sockets, url_of, why_not
+from gateway.server.process.listen_address import ADMIN_PORT, PORT, Reached, listen, open_sockets, url_of
 from gateway.server.process.open_files import DescriptorReserve, most_clients, raise_limit
 from gateway.server.process.signals import StopRequests
 from gateway.telemetry.exception_handler import ExceptionHandler
@@ -111,12 +111,10 @@ async def _listen(
     runner: Runner, hosts: Sequence[str], port: int, setting: str = PORT, *, shared: bool
 ) -> list[web.SockSite]:
     sockets = open_sockets(hosts, port, setting, shared=shared)
+    listen(sockets, hosts, port, setting, _BACKLOG)
     sites = [web.SockSite(runner, one, backlog=_BACKLOG) for one in sockets]
-    try:
-        for site in sites:
-            await site.start()
-    except OSError as error:  # another gateway, started in the same moment, was quicker
-        raise ListenError(why_not(error, " and ".join(hosts), port, setting)) from error
+    for site in sites:
+        await site.start()
     return sites
 
 

@@ -44,6 +44,8 @@ HOSTS = {
     "both by a list": ("[0.0.0.0, '::']", {ONE, TWO, SIX}),
     "all of IPv6 and one of IPv4": ("['::', 127.0.0.2]", {TWO, SIX}),
     "several": ("[127.0.0.1, '::1']", {ONE, SIX}),
+    "all of IPv4 and one of it": ("[0.0.0.0, 127.0.0.2]", {ONE, TWO}),
+    "both families and one of each": ("['::', '::1']", {ONE, TWO, SIX}),
     "twice the same": ("[127.0.0.1, localhost, 127.0.0.1]", {ONE, SIX}),
     "one": ("127.0.0.2", {TWO}),
 }

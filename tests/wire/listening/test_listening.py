@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from gateway.server.process.listen_address import PORT, ListenError, listen, open_sockets, port_of
 from tests.harness import scene
 from tests.harness.processes.fleet import StartGateway
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
@@ -48,6 +49,16 @@ def test_L10_names_and_both_families_are_listened_on(
     with socket.create_connection(("::1" if host == "::1" else "127.0.0.1", gateway.port), 2) as client:
         client.sendall(READYZ)
         assert client.recv(1000).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_of_two_that_start_in_one_moment_the_second_says_so() -> None:
+    (first,) = open_sockets(("127.0.0.1",), 0)
+    second = open_sockets(("127.0.0.1",), port_of(first))  # while nobody listens, both may bind
+    with first:
+        first.listen()
+        with pytest.raises(ListenError, match="is taken"):
+            listen(second, ("127.0.0.1",), port_of(first), PORT, backlog=1)
+    assert second[0].fileno() == -1
 
 
 def _has_ipv6() -> bool:
