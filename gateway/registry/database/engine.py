@@ -29,6 +29,8 @@ def database_url(place: str | Path) -> URL:
     where = place_of(place) if isinstance(place, str) else place
     if isinstance(where, Path):
         return URL.create("sqlite+aiosqlite", database=str(where))
+    if where.count("@") > 1:  # it would be taken for the host's, and stand in every sentence about the database
+        raise SourceError("database: in its URL an `@` in a password is written `%40`")
     try:
         return make_url(where)
     except (ArgumentError, ValueError) as error:
@@ -42,7 +44,8 @@ def file_of(url: URL) -> Path | None:
 
 def name_of(url: URL) -> str:
     """What to call a database in a sentence: its file, or its URL less the password."""
-    return str(file_of(url) or url.render_as_string(hide_password=True))
+    told = url.difference_update_query([option for option in url.query if "passw" in option])
+    return str(file_of(url) or told.render_as_string(hide_password=True))
 
 
 def engine_for(url: URL, *, writing: bool) -> AsyncEngine:

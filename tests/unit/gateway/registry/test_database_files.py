@@ -106,7 +106,17 @@ async def test_any_file_name_will_do(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["sqlite://", "sqlite:///:memory:", ":memory:", "nosuchdb://h/d", "sqlite+aiosqlite://", "://", "x://u:CANARY@"],
+    [
+        "sqlite://",
+        "sqlite:///:memory:",
+        ":memory:",
+        "nosuchdb://h/d",
+        "sqlite+aiosqlite://",
+        "://",
+        "x://u:CANARY@",
+        "postgresql+asyncpg://u:secret@CANARY@127.0.0.1:1/d",  # its @ is not written as %40
+        "postgresql+asyncpg://u:secret@CANARY/@127.0.0.1:1/d",
+    ],
 )
 async def test_a_url_that_names_no_database_is_refused_without_being_quoted(text: str) -> None:
     with pytest.raises(SourceError) as raised:
@@ -114,8 +124,16 @@ async def test_a_url_that_names_no_database_is_refused_without_being_quoted(text
     assert "CANARY" not in str(raised.value)
 
 
-def test_a_password_is_not_part_of_a_databases_name() -> None:
-    assert name_of(make_url("postgresql+asyncpg://u:CANARY@h/d")) == "postgresql+asyncpg://u:***@h/d"
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("postgresql+asyncpg://u:CANARY@h/d?ssl=require", "postgresql+asyncpg://u:***@h/d?ssl=require"),
+        ("postgresql+asyncpg://h/d?user=u&password=CANARY", "postgresql+asyncpg://h/d?user=u"),
+        ("mysql+aiomysql://h/d?passwd=CANARY", "mysql+aiomysql://h/d"),
+    ],
+)
+def test_a_password_is_not_part_of_a_databases_name(url: str, name: str) -> None:
+    assert name_of(make_url(url)) == name
 
 
 def test_a_relative_path_starts_at_the_configurations_folder(tmp_path: Path) -> None:
