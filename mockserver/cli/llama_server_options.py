@@ -88,7 +88,7 @@ def options_from(parsed: dict[str, Any], environment: Mapping[str, str]) -> Opti
     given = {name: value for name, value in parsed.items() if value is not None and value is not False and value != ()}
     given |= {
         name: False
-        for name in ("jinja", "slots_endpoint", "grammars", "models_autoload", "unified")
+        for name in ("jinja", "slots_endpoint", "grammars", "models_autoload", "unified", "cors_credentials")
         if parsed.get(name) is False
     }
     slots = given.pop("slots", -1)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from mockserver.cli.llama_server_options import LlamaServerCommand, options_from
+from mockserver.cli.llama_server_variables import variable_of
 from mockserver.core.listening.port import Port, PortTaken
 from mockserver.core.options import BUILD_INFO, Options
 from mockserver.core.state import CLOSED, State
@@ -22,14 +23,14 @@ Command = Callable[..., None]
 
 
 def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
-    """An option without a default of its own: what is not given is left to Settings."""
-    return click.option(*names, **({"default": None} | attributes))
+    """An option without a default of its own: what is not given is left to Options."""
+    return click.option(*names, **({"default": None, "envvar": variable_of(names)} | attributes))
 
 
 @click.command(cls=LlamaServerCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(BUILD_INFO, "--version", message="version: %(version)s (mock)")
-@_option("--host", envvar="LLAMA_ARG_HOST", help="Address to listen on, or several with commas.")
-@_option("--port", type=_PORT, default=8080, show_default=True, envvar="LLAMA_ARG_PORT", help="0: any free one.")
+@_option("--host", help="Address to listen on, or several with commas.")
+@_option("--port", type=_PORT, default=8080, show_default=True, help="0: any free one.")
 @_option("--control-port", type=_PORT, help="Port of the control API; any free one by default.")
 @_option("--control-names", help="Host names that the control port answers to, besides localhost; with commas.")
 @_option("--state", type=click.Choice([state.value for state in State]), help="The state to begin with.")
@@ -63,16 +64,16 @@ def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
 @_option("--router", is_flag=True, help="Be a router: load and unload models.")
 @_option("--router-models", help="Names of the models in a router's cache, with commas.")
 @_option("-s", "--seed", type=int, help="Seed of all answers.")
-@_option("-a", "--alias", envvar="LLAMA_ARG_ALIAS", help="Name of the model in answers, or several with commas.")
+@_option("-a", "--alias", help="Name of the model in answers, or several with commas.")
 @_option("--tags", help="Tags of the model, with commas.")
-@_option("-m", "--model", envvar="LLAMA_ARG_MODEL", help="Path of a model; only its name is used.")
+@_option("-m", "--model", help="Path of a model; only its name is used.")
 @_option("-hf", "-hfr", "--hf-repo", help="Repository of a model; only its name is used.")
 @_option("-hff", "--hf-file", help="File in that repository.")
 @_option("-mu", "--model-url", help="Address of a model; only its name is used.")
-@_option("--api-key", "api_keys", envvar="LLAMA_API_KEY", help="Key, or several with commas.")
+@_option("--api-key", "api_keys", help="Key, or several with commas.")
 @_option("--api-key-file", type=click.Path(exists=True, dir_okay=False), help="Keys, one a line.")
-@_option("-np", "--parallel", "slots", type=int, envvar="LLAMA_ARG_N_PARALLEL", help="Slots; 4 by default.")
-@_option("-c", "--ctx-size", "context", type=int, envvar="LLAMA_ARG_CTX_SIZE", help="Context in tokens (4096).")
+@_option("-np", "--parallel", "slots", type=int, help="Slots; 4 by default.")
+@_option("-c", "--ctx-size", "context", type=int, help="Context in tokens (4096).")
 @_option("-kvu/-no-kvu", "--kv-unified/--no-kv-unified", "unified", help="Slots share the context.")
 @_option("--context-shift/--no-context-shift", help="Go on when the context is full, without the oldest tokens.")
 @_option("--keep", type=int, help="Tokens of the prompt that a shift keeps (0); -1: all.")
@@ -102,8 +103,8 @@ def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
 @_option("--cors-headers", help="What a preflight is told of headers.")
 @_option("--ui-mcp-proxy", is_flag=True, help="Serve /cors-proxy.")
 @_option("--tools", help="Built-in tools; the mock only plays their effect on CORS.")
-@_option("--models-dir", envvar="LLAMA_ARG_MODELS_DIR", help="Directory of GGUF files that a router knows, by name.")
-@_option("--models-preset", envvar="LLAMA_ARG_MODELS_PRESET", help="INI file of the models that a router knows.")
+@_option("--models-dir", help="Directory of GGUF files that a router knows, by name.")
+@_option("--models-preset", help="INI file of the models that a router knows.")
 @_option("--models-max", type=int, help="Models a router keeps loaded (4).")
 @_option("--models-autoload/--no-models-autoload", help="Load a router's model when it is asked for.")
 @_option("--stop-with-stdin", is_flag=True, help="Stop, too, when standard input (a pipe) is closed.")

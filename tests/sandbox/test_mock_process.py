@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,17 @@ async def test_a_mock_may_talk_without_end(tmp_path: Path, caplog: pytest.LogCap
                 await asyncio.sleep(0.02)
         await mock.stop()
     assert caplog.messages[-1] == "the mock of demo: an error 4999"
+
+
+async def test_variables_of_ones_own_llama_server_are_not_for_the_mock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With that key the gateway would be refused, and with that host anybody could drive the mock."""
+    monkeypatch.setenv("LLAMA_API_KEY", "mine")
+    monkeypatch.setenv("LLAMA_ARG_HOST", "0.0.0.0")
+    mock = MockProcess("demo", [])
+    await mock.start()
+    try:
+        assert mock.control_url.startswith("http://127.0.0.1:")
+        with await asyncio.to_thread(urllib.request.urlopen, f"{mock.url}/v1/models", timeout=PATIENCE) as answer:
+            assert answer.status == 200
+    finally:
+        await mock.stop()

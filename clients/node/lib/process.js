@@ -19,9 +19,14 @@ export function words(options) {
   });
 }
 
+/** Ours, without the variables that would set the options of any llama-server: its key, its host and the like. */
+function environment() {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("LLAMA_")));
+}
+
 /** The process, and the line of its standard output that `isReady` accepts. Rejects with its last words. */
 export async function startProcess(command, options, bin = process.env.GGUF_GATEWAY_BIN, isReady) {
-  const child = spawn(bin ? join(bin, command) : command, options, { stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(bin ? join(bin, command) : command, options, { stdio: ["pipe", "pipe", "pipe"], env: environment() });
   const said = [];
   createInterface({ input: child.stderr }).on("line", (line) => {
     said.push(line);

@@ -32,6 +32,14 @@ test("one that is started by hand, and stopped", async () => {
   await assert.rejects(fetch(`${other.url}/health`));
 });
 
+test("variables of one's own llama-server are not for it", async () => {
+  process.env.LLAMA_API_KEY = "mine";
+  const other = await startMock();
+  delete process.env.LLAMA_API_KEY;
+  assert.equal((await fetch(`${other.openaiBaseUrl}/models`)).status, 200);
+  await other.stop();
+});
+
 test("a program that forgets to stop it ends all the same", async () => {
   const forgetful = `import { startMock } from "gguf-gateway"; console.log((await startMock()).url);`;
   const here = fileURLToPath(new URL("..", import.meta.url));

@@ -38,7 +38,7 @@ class MockProcess:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,  # a Ctrl-C is ours to handle: mocks end after the gateway
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env=_environment(),
         )
         if process.stdout is None or process.stderr is None:
             raise SandboxError("A mock llama-server has no output to read.")
@@ -74,6 +74,12 @@ class MockProcess:
                 break
         if self._reading:
             await asyncio.wait(self._reading, timeout=_STOP_SECONDS)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without the variables that would set the options of any llama-server: its key, its host and the like."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("LLAMA_")}
+    return {**ours, "PYTHONUNBUFFERED": "1"}
 
 
 async def _is_over(process: asyncio.subprocess.Process) -> bool:

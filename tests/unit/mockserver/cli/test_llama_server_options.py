@@ -49,6 +49,7 @@ def test_options_without_meaning_for_a_mock_are_left_out(started: list[Options])
         (["--seed", "7"], {"seed": 7, "sampling_seed": 7}),
         (["--no-slots", "--metrics"], {"slots_endpoint": False, "metrics_endpoint": True}),
         (["--no-jinja"], {"jinja": False}),
+        (["--no-cors-credentials"], {"cors_credentials": False}),
         (["--api-key", "a,b"], {"api_keys": ("a", "b")}),
         (["--tools", "all"], {"allowed_origins": "localhost"}),
         (["--router"], {"router": True}),
@@ -60,6 +61,28 @@ def test_an_option_means_what_it_means_to_the_real_one(
     started: list[Options], arguments: list[str], expected: dict[str, Any]
 ) -> None:
     assert run(*arguments).exit_code == 0
+    assert {name: getattr(started[0], name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("LLAMA_ARG_HF_REPO", "org/repo:Q8_0", {"model_path": "org/repo_Q8_0.gguf"}),
+        ("LLAMA_ARG_N_PREDICT", "7", {"n_predict": 7}),
+        ("LLAMA_ARG_EMBEDDINGS", "1", {"embeddings": True}),
+        ("LLAMA_ARG_EMBEDDINGS", "0", {"embeddings": False}),
+        ("LLAMA_ARG_ENDPOINT_METRICS", "true", {"metrics_endpoint": True}),
+        ("LLAMA_ARG_ENDPOINT_SLOTS", "off", {"slots_endpoint": False}),
+        ("LLAMA_ARG_JINJA", "false", {"jinja": False}),
+        ("LLAMA_ARG_THINK", "none", {"reasoning_format": "none"}),
+        ("LLAMA_ARG_CTX_SIZE", "512", {"slot_context": 512}),
+        ("LLAMA_API_KEY", "a,b", {"api_keys": ("a", "b")}),
+    ],
+)
+def test_an_option_may_be_a_variable_as_that_of_a_container(
+    started: list[Options], variable: str, value: str, expected: dict[str, Any]
+) -> None:
+    assert run(environment={variable: value}).exit_code == 0
     assert {name: getattr(started[0], name) for name in expected} == expected
 
 
