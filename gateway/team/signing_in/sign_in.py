@@ -15,6 +15,7 @@ from gateway.team import audit
 from gateway.team.actor import Actor, ActorKind, Way
 from gateway.team.models.people import Person
 from gateway.team.operation_error import Denied, FieldError, Invalid, NotFound
+from gateway.team.operations.accounts import names_of_accounts
 from gateway.team.operations.invitations import INVITATION_PREFIX, PATH
 from gateway.team.operations.people import add_person, end_sessions, person_by_id
 from gateway.team.roles import Role
@@ -76,7 +77,7 @@ async def accept_invitation(database: TeamDatabase, text: str, password: str, wa
             return await begin(connection, person, way, "link", limits)
         invited = replace(nobody_yet, name=row.name, role=Role(row.role))
         unit = replace(change, actor=invited)
-        accounts = filter(None, row.accounts.split(","))
+        accounts = await accounts_invited_to(connection, row)
         person = await add_person(
             unit, invited.id, accounts, name=row.name, email=row.email, role=row.role, password=stored, enabled=True
         )
@@ -147,6 +148,12 @@ async def _set_password(unit: UnitOfWork, person_id: str, stored: str, how: str)
     actor = Actor(ActorKind.PERSON, person.id, person.name, person.role, unit.actor.way)
     await audit.note(connection, actor, audit.Change("people.set_password", person.id, after={"by": how}))
     return person
+
+
+async def accounts_invited_to(connection: AsyncConnection, row: Row[Any]) -> list[str]:
+    """The accounts of an invitation that are still there: who is invited can do nothing about the others."""
+    known = await names_of_accounts(connection)
+    return [name for name in row.accounts.split(",") if name in known]
 
 
 async def _password_of(connection: AsyncConnection, person_id: str) -> str | None:

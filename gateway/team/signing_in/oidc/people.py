@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +22,7 @@ from gateway.team.signing_in.oidc.attempt import Attempt
 from gateway.team.signing_in.oidc.identity import Identity, granted
 from gateway.team.signing_in.oidc.oidc_error import NobodyKnown, SignInRefused
 from gateway.team.signing_in.session_limits import SessionLimits
-from gateway.team.signing_in.sign_in import begin, use_invitation
+from gateway.team.signing_in.sign_in import accounts_invited_to, begin, use_invitation
 from gateway.team.unit_of_work import TeamDatabase, UnitOfWork
 
 log = logging.getLogger("gateway.team")
@@ -112,7 +113,7 @@ async def _invited_by_email(unit: UnitOfWork, identity: Identity) -> Person | No
 
 async def _invited(unit: UnitOfWork, row: Row[Any], identity: Identity) -> Person:
     columns = {"name": row.name, "email": row.email or identity.email, "role": row.role}
-    accounts = tuple(filter(None, row.accounts.split(",")))
+    accounts = await accounts_invited_to(unit.connection, row)
     return await _added(unit, identity, "invitations.accept", accounts=accounts, columns=columns, target=row.id)
 
 
@@ -121,7 +122,7 @@ async def _added(
     identity: Identity,
     action: str,
     *,
-    accounts: tuple[str, ...],
+    accounts: Iterable[str],
     columns: dict[str, Any],
     target: str | None = None,
 ) -> Person:

@@ -101,6 +101,14 @@ async def test_an_invitation_works_once_and_for_one_of_two(team: Team, stranger:
     assert [one.name for one in (await team.do("people.list")).items] == ["bob"]
 
 
+async def test_an_invitation_works_without_an_account_that_is_gone(team: Team, stranger: AdminClient) -> None:
+    invited = NewInvitation(name="bob", accounts=("acme", "beta"))
+    path = (await team.do("invitations.create", asked=invited)).url
+    await team.do("accounts.remove", "beta")
+    assert (await send(stranger, path)).status == 303
+    assert [one.accounts for one in (await team.do("people.list")).items] == [("acme",)]
+
+
 async def test_a_password_too_short_leaves_the_invitation(team: Team, stranger: AdminClient) -> None:
     path = (await team.do("invitations.create", asked=NewInvitation(name="bob"))).url
     assert (await send(stranger, path, password="short")).status == 422
