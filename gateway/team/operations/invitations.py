@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import delete, insert, select
 from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.core.secret_text import digest_of, new_secret_text
 from gateway.registry.database.team_tables import invitations
@@ -68,8 +69,7 @@ async def create_password_link(unit: UnitOfWork, person_id: str) -> PasswordLink
     person = await person_by_id(unit.connection, person_id)
     if not person.enabled:
         raise Conflict(f"{person.name} is switched off, and could not sign in: switch them on first.")
-    earlier = (invitations.c.person == person_id) & invitations.c.name.is_not(None)
-    await unit.connection.execute(delete(invitations).where(earlier))
+    await end_password_links(unit.connection, person_id)
     text, end = new_secret_text(INVITATION_PREFIX), unit.now + LIFETIME
     await unit.connection.execute(
         insert(invitations).values(
@@ -83,6 +83,12 @@ async def create_password_link(unit: UnitOfWork, person_id: str) -> PasswordLink
     )
     await unit.note("people.password_link", person_id, after={"expires_at": end.isoformat()})
     return PasswordLink(url=unit.actor.way.base_url + PATH + text, expires_at=end)
+
+
+async def end_password_links(connection: AsyncConnection, person_id: str) -> None:
+    """Forget the links by which somebody could choose a password."""
+    theirs = (invitations.c.person == person_id) & invitations.c.name.is_not(None)
+    await connection.execute(delete(invitations).where(theirs))
 
 
 async def _row(unit: UnitOfWork, invitation_id: str) -> Row[Any]:

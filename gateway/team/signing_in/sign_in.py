@@ -16,7 +16,7 @@ from gateway.team.actor import Actor, ActorKind, Way
 from gateway.team.models.people import Person
 from gateway.team.operation_error import Denied, FieldError, Invalid, NotFound
 from gateway.team.operations.accounts import names_of_accounts
-from gateway.team.operations.invitations import INVITATION_PREFIX, PATH
+from gateway.team.operations.invitations import INVITATION_PREFIX, PATH, end_password_links
 from gateway.team.operations.people import add_person, end_sessions, person_by_id
 from gateway.team.roles import Role
 from gateway.team.signing_in import passwords, sign_in_throttle
@@ -144,6 +144,7 @@ async def _set_password(unit: UnitOfWork, person_id: str, stored: str, how: str)
         update(people).where(people.c.id == person_id).values(password=stored, version=people.c.version + 1)
     )
     await end_sessions(unit, person_id)
+    await end_password_links(connection, person_id)
     await sign_in_throttle.forget(connection, person.name)
     actor = Actor(ActorKind.PERSON, person.id, person.name, person.role, unit.actor.way)
     await audit.note(connection, actor, audit.Change("people.set_password", person.id, after={"by": how}))

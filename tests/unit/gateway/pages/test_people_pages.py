@@ -196,7 +196,10 @@ async def test_ones_own_password_asks_for_the_current_one(tmp_path: Path) -> Non
             slip = await here.post("/me/password", current=PASSWORD, password=OTHER, again=PASSWORD)
             assert (slip.status, "not the same twice" in slip.text) == (422, True)
             assert (await elsewhere.get("/me")).text.count("this browser") == 1
+            link = (await team.do("people.password_link", (await team.do("people.list")).items[0].id)).url
+            assert (await here.get(link)).status == 200
             done = await here.post("/me/password", current=PASSWORD, password=OTHER, again=OTHER)
+            assert (await here.get(link)).status == 404
             assert "is changed" in (await here.get(done.location)).text
             assert (await elsewhere.get("/me")).status == 303
             assert (await here.post("/sign-out")).status == 303
