@@ -41,9 +41,17 @@ def cautions(settings: Settings, path: Path) -> tuple[str, ...]:
         from gateway.registry.database.sqlite_file import place_of
 
         file = place_of(settings.database, path.parent)
-        if isinstance(file, Path) and _open_to_others(file):
-            found.append(f"{file} can be read by other users of this machine: chmod 600 {file}")
+        if isinstance(file, Path):
+            found.extend(_open_database(file))
     return tuple(found)
+
+
+def _open_database(file: Path) -> list[str]:
+    """What SQLite keeps beside it has the mode that it had, and holds the same."""
+    for one in (file, *(file.with_name(file.name + suffix) for suffix in ("-wal", "-shm"))):
+        if _open_to_others(one):
+            return [f"{one} can be read by other users of this machine: chmod 600 {file}*"]
+    return []
 
 
 def _with_options(settings: Settings, hosts: Sequence[str], port: int | None) -> Settings:
@@ -68,6 +76,7 @@ def _secrets(settings: Settings) -> list[str]:
 
 def _open_to_others(path: Path) -> bool:
     try:
-        return bool(path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
+        mode = path.stat().st_mode
     except OSError:
         return False
+    return stat.S_ISREG(mode) and bool(mode & (stat.S_IRGRP | stat.S_IROTH))

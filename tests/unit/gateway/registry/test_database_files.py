@@ -144,9 +144,20 @@ def test_a_relative_path_starts_at_the_configurations_folder(tmp_path: Path) -> 
     assert registry.name == str(tmp_path / "gateway.db")
 
 
-def test_a_database_that_others_can_read_is_warned_of(tmp_path: Path) -> None:
+@pytest.mark.parametrize("open_to_others", ["gateway.db", "gateway.db-wal", "gateway.db-shm"])
+def test_a_database_that_others_can_read_is_warned_of(tmp_path: Path, open_to_others: str) -> None:
     config = tmp_path / "gateway.yaml"
     config.write_text("database: gateway.db")
-    (tmp_path / "gateway.db").write_bytes(b"")
-    (tmp_path / "gateway.db").chmod(0o644)
-    assert any("gateway.db can be read by other users" in said for said in cautions(read_settings(config), config))
+    for suffix in ("", "-wal", "-shm"):
+        (tmp_path / f"gateway.db{suffix}").touch(mode=0o600)
+    (tmp_path / open_to_others).chmod(0o644)
+    (said,) = cautions(read_settings(config), config)
+    assert f"{open_to_others} can be read by other users" in said
+    assert said.endswith(f"chmod 600 {tmp_path}/gateway.db*")  # what SQLite makes beside it has the mode it had
+
+
+def test_nobody_is_told_to_change_the_mode_of_a_folder(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text("database: data")
+    (tmp_path / "data").mkdir(mode=0o755)
+    assert not cautions(read_settings(config), config)
