@@ -125,10 +125,11 @@ async def test_a_cursor_that_is_none_is_told(tmp_path: Path) -> None:
 async def test_rows_that_are_too_old_are_removed(tmp_path: Path) -> None:
     async with team_serving(tmp_path, "acme"):
         pass
-    change(tmp_path, f"INSERT INTO audit (at, {ROW}) SELECT datetime('now', '-180 hours'), {ROW} FROM audit")
+    for at in ("datetime('now', '-180 hours')", "at"):
+        change(tmp_path, f"INSERT INTO audit (at, {ROW}) SELECT {at}, {ROW} FROM audit WHERE id = 1")
 
     def is_pruned() -> bool:
-        return rows(tmp_path / "gateway.db", "SELECT id FROM audit ORDER BY id") == [(1,)]
+        return rows(tmp_path / "gateway.db", "SELECT id FROM audit ORDER BY id") == [(1,), (3,)]
 
     assert not is_pruned()
     async with team_serving(tmp_path, audit_days=8):
