@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import click
@@ -15,6 +15,7 @@ from gateway.team.models.usage import SUBJECTS, TIMES, UsageQuery, UsageReport, 
 from gateway.team.usage_csv import as_csv as as_csv_text
 
 _BY = (*SUBJECTS, *TIMES, *(f"{time},{subject}" for time in TIMES for subject in SUBJECTS))
+_LISTS = {"account": "accounts", "key": "keys", "person": "people", "deployment": "deployments"}  # their commands
 _NUMBERS = ("REQUESTS", "IN", "CACHED", "OUT", "IN LINE", "SLOT", "FIRST BYTE", "DURATION", "UNFINISHED", "COST")
 
 
@@ -56,6 +57,8 @@ def usage(
     """Read who used how much: requests, tokens, seconds in line and in a slot, and what it costs."""
     if as_csv and as_json:
         raise click.UsageError("Give either --csv or --json, not both.")
+    if until is not None and until <= since:
+        raise click.UsageError("--until must be later than --since, which is 7 days ago by default.")
     query = request_of(UsageQuery, {"by": by, "since": since, "until": until, "top": top, **only})
     found: UsageReport = target.perform("usage.get", request=query)
     if as_json:
@@ -63,7 +66,7 @@ def usage(
     elif as_csv:
         say(as_csv_text(found.rows))
     else:
-        _print(found, by)
+        _print(found, by, _asked_for(only))
     for note in notes(found):
         click.echo(note, err=True)
 
@@ -81,7 +84,16 @@ def notes(found: UsageReport) -> list[str]:
     return said
 
 
-def _print(found: UsageReport, by: str) -> None:
+def _asked_for(only: Mapping[str, str | None]) -> str:
+    """Whose use alone was asked for, and where the ids are: with a name in an id's place, nothing was used by it."""
+    given = {name: value for name, value in only.items() if value is not None}
+    if not given:
+        return ""
+    lists = " and ".join(f"`gguf-gateway {_LISTS[name]} list`" for name in given)
+    return f" by {' '.join(f'--{name} {value}' for name, value in given.items())}; the ids are in {lists}"
+
+
+def _print(found: UsageReport, by: str, asked_for: str) -> None:
     names = by.split(",")
     label = [name.upper() for name in names] + (["ACCOUNT"] if names[-1] in {"key", "deployment"} else [])
     cost = f"COST {found.currency}" if found.currency else "COST"
@@ -90,7 +102,7 @@ def _print(found: UsageReport, by: str) -> None:
         rows.append((*("total" if not index else "" for index in range(len(label))), *_cells(found.total)))
     columns = (*label, *_NUMBERS[:-1], cost)
     shown = [index for index, column in enumerate(columns) if column not in _SPARE or not _is_narrow()]
-    nothing = f"Nothing was used from {when(found.since)} to {when(found.until)}."
+    nothing = f"Nothing was used from {when(found.since)} to {when(found.until)}{asked_for}."
     cut = [[row[index] for index in shown] for row in (columns, *rows)]
     print_table(cut[0], cut[1:], empty=nothing, numbers=(*_NUMBERS, cost))
 

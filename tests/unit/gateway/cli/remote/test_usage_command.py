@@ -72,6 +72,17 @@ def test_nothing_used_is_said_and_so_is_what_cannot_be_asked(on_machine: Ask, ke
     assert "like 2027-01-01T00:00:00Z, or how long ago it was, like 7d" in told
 
 
+def test_a_name_in_place_of_an_id_is_not_said_to_have_used_nothing(on_machine: Ask, key: str) -> None:
+    said = on_machine("usage", "--key", "=laptop").stderr
+    assert said.endswith(" by --key =laptop; the ids are in `gguf-gateway keys list`.\n")
+
+
+def test_a_span_that_ends_before_it_begins_is_refused(on_machine: Ask, key: str) -> None:
+    refused = on_machine("usage", "--until", "30d")  # it begins 7 days ago
+    assert refused.exit_code == 2
+    assert "--until must be later than --since, which is 7 days ago by default" in refused.stderr
+
+
 def test_hours_of_which_the_keys_are_unknown_are_said(on_machine: Ask, key: str, folder: Path) -> None:
     used(folder / "gateway.db", NOW, key="")
     assert "Of 1 hours the keys are not known" in on_machine("usage").stderr
