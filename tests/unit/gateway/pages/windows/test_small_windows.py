@@ -6,6 +6,7 @@ import pytest
 
 from gateway.team.models.deployments import NewDeployment
 from gateway.team.models.keys import NewKey
+from gateway.team.models.limits import NewLimit
 from tests.harness.pages.chromium import require_chromium, running_chromium
 from tests.harness.pages.team_pages import is_wider_than_its_window, team_serving, window
 
@@ -21,6 +22,8 @@ _IS_SEEN = """() => {
     const there = document.elementFromPoint(left + 2, top + height / 2);
     return one.contains(there) || there?.contains(one) && !there.closest(".bar");
 }"""
+_WIDTHS_OF_NAMES = """() => [...document.querySelectorAll("td bdi")].filter(one => one.textContent.length > 20)
+    .map(one => one.getBoundingClientRect().width)"""
 _BROKEN_WORDS = """() => [...document.querySelectorAll("main button")].flatMap(button => {
     const texts = [...button.childNodes].filter(one => one.nodeType === Node.TEXT_NODE && button.checkVisibility());
     return texts.flatMap(text => [...text.data.matchAll(/\\S+/g)].filter(({0: word, index}) => {
@@ -55,3 +58,17 @@ async def test_no_word_on_a_button_is_broken_in_the_smallest_window(tmp_path: Pa
             async with window(chromium, team, ada, f"/{path}", width=320) as page:
                 assert (path, await page.evaluate(_BROKEN_WORDS)) == (path, [])
                 assert not await is_wider_than_its_window(page), path
+
+
+@pytest.mark.parametrize("width", [600, 720])
+async def test_long_names_make_no_page_wider_and_no_column_a_letter_wide(tmp_path: Path, width: int) -> None:
+    longest = "research-and-development-" + 39 * "w"
+    async with team_serving(tmp_path, "acme", longest) as team, running_chromium() as chromium:
+        key = await team.do("keys.create", asked=NewKey(account=longest, name=64 * "W"))
+        given = {"kind": "key", "subject": key.id, "measure": "tokens_per_month", "amount": 3 * 10**12}
+        await team.do("limits.set", asked=NewLimit.model_validate(given))
+        ada = await team.person("ada")
+        for path in PAGES:
+            async with window(chromium, team, ada, f"/{path}", width=width) as page:
+                assert not await is_wider_than_its_window(page), path
+                assert [w for w in await page.evaluate(_WIDTHS_OF_NAMES) if w < 100] == [], path
