@@ -86,6 +86,6 @@ def percent(number: float) -> str:
 
 
 def _steps(of: Callable[[float], str]) -> Iterator[float]:
-    """Distances between ticks, from small to large; of lengths of time such as a clock has."""
-    decades = (digit * 10.0**power for power in range(-4, 16) for digit in (1, 2, 5))
+    """Distances between ticks, from small to large; of lengths of time such as a clock has, of shares whole ones."""
+    decades = (digit * 10.0**power for power in range(0 if of is percent else -4, 16) for digit in (1, 2, 5))
     return decades if of is not seconds else chain(takewhile(lambda one: one <= 10, decades), _CLOCK)

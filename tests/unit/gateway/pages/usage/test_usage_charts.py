@@ -39,6 +39,7 @@ def test_numbers_on_an_axis_are_short() -> None:
         (100_000, seconds, ["0 s", "8 h", "16 h", "24 h", "32 h"]),
         (0.86, seconds, ["0 s", "500 ms", "1 s"]),
         (97, percent, ["0 %", "50 %", "100 %"]),
+        (1.9, percent, ["0 %", "1 %", "2 %"]),
     ],
 )
 def test_ticks_are_round_and_few(top: float, of: object, ticks: list[str]) -> None:
