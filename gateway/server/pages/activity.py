@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.server.activity.notice_boards import BOARDS
-from gateway.server.pages.layout import base_path, is_by_itself, may, page, redirect, rendered, template
+from gateway.server.pages.layout import base_path, is_by_itself, may, own_path, page, redirect, rendered, template
 from gateway.server.pages.live_part import live_part
 from gateway.server.pages.operations import do
 from gateway.team.actor import Actor
@@ -40,7 +40,8 @@ async def move(request: web.Request, actor: Actor) -> web.Response:
     """Let a request be the next in its line. One that has had its turn meanwhile is what was wanted."""
     with suppress(NotFound, Conflict):
         await do(request, actor, "activity.move", request.match_info["exchange"])
-    return redirect(request, "/activity")
+    form = await request.post()
+    return redirect(request, own_path(str(form.get("back", "/activity"))))
 
 
 async def _live(request: web.Request, actor: Actor) -> dict[str, Any]:

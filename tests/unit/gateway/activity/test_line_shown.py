@@ -58,8 +58,12 @@ async def test_a_line_is_listed_and_shown_and_changed(tmp_path: Path) -> None:
                 text = (await ada.get("/activity")).text
                 assert "<b>2</b> in line" in text
                 assert "To the front" in text
-                assert "Next in line" in (await ada.get("/deployments/demo")).text
-                await ada.post(f"/activity/{alone.id}/move")
+                text = (await ada.get("/deployments/demo")).text
+                assert "Next in line" in text
+                form = text.partition(f'action="/activity/{alone.id}/move"')[2].partition("</form>")[0]
+                assert '<input type="hidden" name="back" value="/deployments/demo">' in form
+                moved = await ada.post(f"/activity/{alone.id}/move", back="/deployments/demo")
+                assert moved.location == "/deployments/demo"
             async with asyncio.timeout(PATIENCE):
                 while [one.key for one in await in_line(team, 2)] != [jobs.id, person.id]:
                     await asyncio.sleep(0.05)

@@ -198,3 +198,13 @@ async def test_a_refusal_is_told_with_what_to_do_and_tried_again(browser: Browse
         await answered(page)
         await expect(page.get_by_role("alert").last).to_be_hidden()
         await expect(page.locator(".bubble")).to_have_count(2)
+
+
+async def test_a_browser_without_scripts_is_told_what_it_lacks(browser: Browser, tmp_path: Path) -> None:
+    async with serving(tmp_path) as (team, _mock, bob):
+        async with window(browser, team, bob, "/playground", java_script_enabled=False) as page:
+            await expect(page.locator("noscript .problem-line")).to_be_visible()
+            await page.locator("noscript a").press("Enter")
+            await expect(page.locator("h1")).to_have_text("Deployments")
+        async with window(browser, team, bob, "/playground") as page:
+            await expect(page.locator("noscript .problem-line")).to_have_count(0)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from playwright.async_api import expect
 
 from gateway.team.models.deployments import NewDeployment
 from gateway.team.models.keys import NewKey
@@ -72,3 +73,13 @@ async def test_long_names_make_no_page_wider_and_no_column_a_letter_wide(tmp_pat
             async with window(chromium, team, ada, f"/{path}", width=width) as page:
                 assert not await is_wider_than_its_window(page), path
                 assert [w for w in await page.evaluate(_WIDTHS_OF_NAMES) if w < 100] == [], path
+
+
+async def test_a_question_about_a_long_name_is_read_whole(tmp_path: Path) -> None:
+    async with team_serving(tmp_path, "acme") as team, running_chromium() as chromium:
+        await team.do("keys.create", asked=NewKey(account="acme", name=64 * "W"))
+        async with window(chromium, team, await team.person("ada"), "/keys") as page:
+            await page.get_by_role("button", name="Revoke").press("Enter")
+            asks = page.get_by_role("dialog")
+            await expect(asks).to_be_visible()
+            assert await asks.evaluate("asks => asks.scrollWidth <= asks.clientWidth")
