@@ -2,10 +2,12 @@
 
 import hashlib
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv6Address, ip_network
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.core.http.forwarding import parsed
 from gateway.registry.database.team_tables import failed_sign_ins
 from gateway.team.operation_error import OperationError
 
@@ -64,5 +66,11 @@ async def forget(connection: AsyncConnection, name: str) -> None:
 
 
 def _subjects(name: str, address: str | None) -> dict[str, str]:
-    found = {"name": name.lower()} | ({"address": address} if address is not None else {})
+    found = {"name": name.lower()} | ({"address": _owned_with(address)} if address is not None else {})
     return {kind: f"{kind}:{hashlib.sha256(what.encode()).hexdigest()}" for kind, what in found.items()}
+
+
+def _owned_with(address: str) -> str:
+    """The least that is given to one customer: an address, or of IPv6 a /64 (RFC 6177), any of which they may use."""
+    found = parsed(address)
+    return str(ip_network((found, 64), strict=False)) if isinstance(found, IPv6Address) else address

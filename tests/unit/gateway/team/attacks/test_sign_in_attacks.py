@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from gateway.registry.database.team_tables import failed_sign_ins, people, sessions
 from gateway.team.actor import Face, Way
 from gateway.team.models.people import NewInvitation, PersonChange
-from gateway.team.signing_in import passwords
+from gateway.team.signing_in import passwords, sign_in_throttle
 from gateway.team.signing_in.session_limits import SessionLimits
 from gateway.team.signing_in.sessions import begin_session
 from tests.harness.pages.team_pages import COOKIE, Team
@@ -207,6 +207,19 @@ async def test_guessing_is_slowed_by_name_and_by_address_and_that_ends(team: Tea
     assert (await sign_in(stranger, "bob")).status == 429
     await long_ago(team, timedelta(seconds=61) + LATE)
     assert (await sign_in(stranger, "bob")).status == 303
+
+
+async def test_all_addresses_of_one_ipv6_network_are_one(team: Team) -> None:
+    async def tries(number: int, network: str) -> None:
+        async with team.database.begin() as connection:
+            await sign_in_throttle.begin_attempt(connection, f"somebody {number}", f"2001:db8:0:{network}::{number:x}")
+
+    for number in range(20):
+        await tries(number, "a")
+    await long_ago(team, -LATE)
+    with pytest.raises(sign_in_throttle.TooSoon):
+        await tries(20, "a")
+    await tries(21, "b")
 
 
 async def test_guesses_for_days_on_end_shut_nobody_out(team: Team, stranger: AdminClient) -> None:
