@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.registry.database.team_tables import audit
 from gateway.team.actor import Actor
+from gateway.team.models.common import as_utc
 
 Values = Mapping[str, object]
 
@@ -64,4 +65,9 @@ async def forget(connection: AsyncConnection, kept_for: timedelta) -> int:
 
 
 def _json(values: Values | None) -> str | None:
-    return None if values is None else json.dumps(values, ensure_ascii=False, default=str)
+    return None if values is None else json.dumps(values, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: object) -> str:
+    """A point in time as the admin API writes it, too."""
+    return as_utc(value) if isinstance(value, datetime) else str(value)

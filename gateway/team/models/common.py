@@ -23,7 +23,8 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-def _utc(value: datetime) -> str:
+def as_utc(value: datetime) -> str:
+    """A point in time as answers have it: ISO 8601, in UTC."""
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -31,7 +32,7 @@ def _utc(value: datetime) -> str:
 Moment = Annotated[
     datetime,
     BeforeValidator(moment),
-    PlainSerializer(_utc, when_used="json"),
+    PlainSerializer(as_utc, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 

@@ -81,7 +81,7 @@ async def create_password_link(unit: UnitOfWork, person_id: str) -> PasswordLink
             expires_at=end,
         )
     )
-    await unit.note("people.password_link", person_id, after={"expires_at": end.isoformat()})
+    await unit.note("people.password_link", person_id, after={"expires_at": end})
     return PasswordLink(url=unit.actor.way.base_url + PATH + text, expires_at=end)
 
 

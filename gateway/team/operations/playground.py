@@ -43,7 +43,7 @@ async def create_playground_key(unit: UnitOfWork, new: NewPlaygroundKey) -> Play
         "deployments": new.deployment,
     }
     await unit.registry.insert(keys, row)
-    noted = {"deployment": new.deployment, "expires_at": end.isoformat()}
+    noted = {"deployment": new.deployment, "expires_at": end}
     await unit.note("playground.key", key_id, account=account, after=noted)
     return PlaygroundKey(id=key_id, key=text, deployment=new.deployment, expires_at=end)
 

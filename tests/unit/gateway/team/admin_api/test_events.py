@@ -50,6 +50,16 @@ async def test_a_change_is_told_with_what_was_before_and_after(team: Team, admin
     assert key.key not in json.dumps(event)
 
 
+async def test_a_point_in_time_is_written_as_in_all_answers(admin: AdminClient, team: Team) -> None:
+    key = (await admin.ask("POST", "/keys", {"account": "acme", "name": "laptop"})).json["id"]
+    rotated = (await admin.ask("POST", f"/keys/{key}/rotate", {})).json
+    await team.person("bob")
+    bob = (await admin.ask("GET", "/people")).json["items"][0]["id"]
+    link = (await admin.ask("POST", f"/people/{bob}/password-link")).json
+    noted = (await admin.ask("GET", "/audit?limit=2")).json["items"]
+    assert [row["after"]["expires_at"] for row in noted] == [link["expires_at"], rotated["old_expires_at"]]
+
+
 async def test_who_may_not_read_the_audit_log_is_told_less(team: Team, admin: AdminClient) -> None:
     narrow = admin.by_token(await a_token(team, "events:read"))
     async with watching(narrow) as answer:
