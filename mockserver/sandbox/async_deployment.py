@@ -1,9 +1,9 @@
 """The lines of a deployment that take time, to be awaited: for tests whose own tasks must go on meanwhile."""
 
 import asyncio
-from functools import partial
 from typing import Any
 
+from mockserver.core.clock import NotInTime
 from mockserver.play.journal import EndName, JournalEntry
 from mockserver.sandbox.deployment import Deployment
 
@@ -65,5 +65,9 @@ class AsyncDeployment:
         status: int | None = None,
     ) -> list[JournalEntry]:
         """See `Deployment.wait_for_requests`."""
-        wait = partial(self._deployment.wait_for_requests, count, timeout=timeout, ended=ended)
-        return await asyncio.to_thread(wait, method=method, path=path, status=status)
+        try:
+            return await self._deployment.mock.aio.wait_for_requests(
+                count, timeout=timeout, ended=ended, method=method, path=path, status=status, probes=False
+            )
+        except NotInTime as error:
+            raise self._deployment.not_received(error) from None

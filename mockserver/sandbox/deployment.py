@@ -152,8 +152,12 @@ class Deployment:
                 count, timeout=timeout, ended=ended, method=method, path=path, status=status, probes=False
             )
         except NotInTime as error:
-            message = f"{self.name}: {str(error).partition(chr(10))[0]}"
-        raise NotInTime(f"{message}\n{self.received()}")
+            not_received = self.not_received(error)
+        raise not_received
+
+    def not_received(self, error: NotInTime) -> NotInTime:
+        """What its mock says of a wait in vain, said of the deployment."""
+        return NotInTime(f"{self.name}: {str(error).partition(chr(10))[0]}\n{self.received()}")
 
     def clear_requests(self) -> None:
         """Forget what was received."""

@@ -35,7 +35,8 @@ class Sandbox:
     Without it there is one deployment, `demo`, and `mock_options` are its mock's; embeddings and reranking are on.
     `key` opens all of them. `server` adds to the `server:` section of the gateway's configuration; `endpoints` are the
     groups that every deployment enables, where the gateway's own two are not the right ones.
-    Usable from any thread; outside its `with` block everything raises GatewayError.
+    Usable from any thread; outside its `with` block what needs the gateway raises GatewayError, and what needs a mock
+    RuntimeError.
     """
 
     def __init__(

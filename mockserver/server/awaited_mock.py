@@ -39,7 +39,7 @@ class AwaitedMock:
 
     async def wait_for_state(self, state: StateName, timeout: float = 5.0) -> None:
         """See `BackgroundMock.wait_for_state`."""
-        await asyncio.to_thread(self._mock.wait_for_state, state, timeout)
+        await self._mock.awaited(lambda mock: mock.wait_for_state(state, timeout))
 
     async def wait_for_requests(
         self,
@@ -50,7 +50,9 @@ class AwaitedMock:
         method: str | None = None,
         path: str | None = None,
         status: int | None = None,
+        after: int = 0,
+        probes: bool = True,
     ) -> list[JournalEntry]:
         """See `BackgroundMock.wait_for_requests`."""
-        wait = partial(self._mock.wait_for_requests, count, timeout=timeout, ended=ended)
-        return await asyncio.to_thread(wait, method=method, path=path, status=status)
+        wanted = {"ended": ended, "method": method, "path": path, "status": status, "after": after, "probes": probes}
+        return await self._mock.awaited(lambda mock: mock.wait_for_requests(count, timeout=timeout, **wanted))

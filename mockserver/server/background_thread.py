@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError, Future
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from mockserver.server.awaited_mock import AwaitedMock
 
 T = TypeVar("T")
+_OVER = "The mock llama-server has stopped, or never ran; use it inside its `with` block."
 Seconds = float | None | EllipsisType  # `None`: until told otherwise; `...`: as at the start
 
 
@@ -57,6 +59,7 @@ class BackgroundMock:
         self._mock = mock
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="mock-llama-server", daemon=True)
+        self._is_over = False
 
     def start(self) -> None:
         """Start thread and mock; raises what the mock's own start raises."""
@@ -73,12 +76,33 @@ class BackgroundMock:
         self._end_thread()
 
     def _end_thread(self) -> None:
+        self._is_over = True
+        asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        try:
+            return self._begin(coroutine).result()
+        except CancelledError:
+            raise RuntimeError(_OVER) from None
+
+    async def awaited(self, ask: Callable[[RunnableMock], Coroutine[Any, Any, T]]) -> T:
+        """What a coroutine of the mock returns, for another event loop. Cancelled there, it is cancelled here."""
+        try:
+            return await asyncio.wrap_future(self._begin(ask(self._mock)))
+        except asyncio.CancelledError:
+            if self._is_over and not _is_cancelled():
+                raise RuntimeError(_OVER) from None
+            raise
+
+    def _begin(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Raises RuntimeError if the thread has ended."""
+        if self._is_over:
+            coroutine.close()
+            raise RuntimeError(_OVER)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     @property
     def url(self) -> str:
@@ -193,3 +217,16 @@ class BackgroundMock:
 
     def __repr__(self) -> str:
         return f"<mock llama-server {self.url}: {self.state}>"
+
+
+async def _cancel_all() -> None:
+    """End what is still waited for: whoever waits is told, and does not wait for ever."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
