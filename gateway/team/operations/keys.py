@@ -139,7 +139,7 @@ async def revoke_key(unit: UnitOfWork, key_id: str, revocation: KeyRevocation) -
         return before
     await drop_limits(unit, subject_kind="key", subject=key_id)
     await _update(unit, key_id, {"revoked_at": before.revoked_at or unit.now, "cut": cut})
-    return await _changed(unit, "keys.revoke", before)
+    return await _changed(unit, "keys.revoke", before, cut=(row._mapping["cut"], cut))
 
 
 def _reachable(unit: UnitOfWork) -> list[ColumnElement[bool]]:
@@ -243,9 +243,10 @@ async def _update(unit: UnitOfWork, key_id: str, columns: dict[str, object]) -> 
     await unit.registry.update(keys, key_id, {**columns, "version": keys.c.version + 1})
 
 
-async def _changed(unit: UnitOfWork, action: str, before: Key) -> Key:
+async def _changed(unit: UnitOfWork, action: str, before: Key, cut: tuple[bool, bool] = (False, False)) -> Key:
+    """Note a change of a key; `cut`: whether its answers were broken off before, and are now. Returns it as it is."""
     after = _view(await _row(unit, action, before.id), unit.now)
-    was, is_now = before.model_dump(mode="json"), after.model_dump(mode="json")
+    was, is_now = before.model_dump(mode="json") | {"cut": cut[0]}, after.model_dump(mode="json") | {"cut": cut[1]}
     await unit.note(action, after.id, account=after.account, before=was, after=is_now)
     return after
 

@@ -50,6 +50,15 @@ async def test_a_change_is_told_with_what_was_before_and_after(team: Team, admin
     assert key.key not in json.dumps(event)
 
 
+async def test_it_is_told_whether_the_answers_of_a_key_were_broken_off(admin: AdminClient) -> None:
+    key = (await admin.ask("POST", "/keys", {"account": "acme", "name": "laptop"})).json["id"]
+    for now in (False, True):
+        await admin.ask("POST", f"/keys/{key}/revoke", {"now": now})
+    late, first = (await admin.ask("GET", f"/audit?target={key}&action=keys.revoke")).json["items"]
+    assert (late["before"]["cut"], late["after"]["cut"]) == (False, True)
+    assert "cut" not in first["after"]
+
+
 async def test_a_point_in_time_is_written_as_in_all_answers(admin: AdminClient, team: Team) -> None:
     key = (await admin.ask("POST", "/keys", {"account": "acme", "name": "laptop"})).json["id"]
     rotated = (await admin.ask("POST", f"/keys/{key}/rotate", {})).json
