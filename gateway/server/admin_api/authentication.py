@@ -26,8 +26,11 @@ class Caller:
     credential: str
 
 
-async def caller_of(request: web.Request) -> Caller:
-    """Who asks. Raises Refusal: 401, the same for a missing, unknown, expired or revoked token, and for a model key."""
+async def caller_of(request: web.Request, *, still: bool = False) -> Caller:
+    """Who asks; or `still` asks, which does not keep a session from being idle.
+
+    Raises Refusal: 401, the same for a missing, unknown, expired or revoked token, and for a model key.
+    """
     database = await request.app[TEAM].database()
     token = _bearer(request)
     if token is not None:
@@ -38,7 +41,7 @@ async def caller_of(request: web.Request) -> Caller:
     session = session_text(request)
     if session is not None:
         require_own_origin(request)
-        person = await signed_in(database, session, way_of(request), session_limits(request))
+        person = await signed_in(database, session, way_of(request), session_limits(request), by_itself=still)
         if person is not None:
             return _noted(request, Caller(person, session))
     raise Refusal(team_errors.BAD_TOKEN, cause="no admin token was presented, and no session")

@@ -64,7 +64,7 @@ class _Telling:
         await self._write([b"retry: 1000\n\n"])
         while True:
             try:
-                caller = await caller_of(self._request)
+                caller = await caller_of(self._request, still=True)
                 rows = await changes_after(await self._request.app[TEAM].database(), caller.actor, self._seen)
             except Refusal:
                 return

@@ -4,11 +4,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from aiohttp import ClientResponse
+from sqlalchemy import select, update
 
+from gateway.registry.database.team_tables import sessions
 from gateway.team.models.deployments import NewDeployment
 from gateway.team.models.keys import NewKey
 from mockserver import MockLlamaServer
@@ -48,6 +51,17 @@ async def test_a_change_is_told_with_what_was_before_and_after(team: Team, admin
     assert (event["action"], event["target"], event["account"]) == ("keys.create", key.id, "acme")
     assert event["after"]["name"] == "laptop"
     assert key.key not in json.dumps(event)
+
+
+async def test_who_only_follows_the_events_does_not_use_the_session(team: Team, admin: AdminClient) -> None:
+    ada, before = admin.by_session(await team.person("ada")), datetime.now(UTC) - timedelta(hours=1)
+    async with watching(ada) as answer:
+        async with team.database.begin() as connection:
+            await connection.execute(update(sessions).values(seen_at=before))
+        await team.do("keys.create", asked=NewKey(account="acme", name="laptop"))
+        await next_event(answer, "change")
+    async with team.database.connect() as connection:
+        assert (await connection.execute(select(sessions.c.seen_at))).scalars().all() == [before]
 
 
 async def test_it_is_told_whether_the_answers_of_a_key_were_broken_off(admin: AdminClient) -> None:
