@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from gateway.config.validation_messages import sentences
 from gateway.core import team_errors
 from gateway.core.errors import Refusal
+from gateway.server.media_types import media_type
 from gateway.team.operation_error import FieldError, Invalid, NotFound
 from gateway.team.operations.operation import Operation
 
@@ -37,7 +38,7 @@ def read_request(request: web.Request, operation: Operation, body: bytes) -> Bas
         return _checked(operation.request, lambda model: model.model_validate(query))
     if not body:
         return _checked(operation.request, lambda model: model())
-    if request.content_type != _JSON:
+    if media_type(request).type != _JSON:
         raise Refusal(team_errors.NOT_JSON)
     if body.count(b",") > _MOST_VALUES:
         raise Invalid(_NONE_OF_OURS)

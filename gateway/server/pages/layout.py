@@ -25,6 +25,7 @@ from gateway.proxy.request_body import read_short
 from gateway.server import relative_times
 from gateway.server.handlers import dashboard
 from gateway.server.handlers.viewer_base import reached_url
+from gateway.server.media_types import media_type
 from gateway.server.pages.assets import assets_version
 from gateway.server.refusal_response import REFUSER
 from gateway.server.team.browser_session import (
@@ -58,6 +59,7 @@ _NAVIGATION = (
     ("/people", "People", "people.change"),
     ("/audit", "Audit", "audit.list"),
 )
+_MOST_PARTS = 20_000  # fields and escaped bytes of a form; one that names a thousand deployments has a tenth of that
 _OWN_PATH = re.compile(r"/[a-z][A-Za-z0-9/._-]{0,200}(\?[A-Za-z0-9=&%+:._~-]{0,500})?").fullmatch
 
 
@@ -174,14 +176,17 @@ def _wanted(request: web.Request) -> str:
 async def _read_form(request: web.Request) -> None:
     """Read it, for whoever asks for it later. Raises Refusal where it is none that a page of ours sends.
 
-    Of the encodings that Python knows, some take half a minute for a megabyte: nobody else would be served meanwhile.
+    Of the encodings that Python knows, some take half a minute for a megabyte, and a megabyte of fields takes a third
+    of a second: nobody else would be served meanwhile.
     """
-    is_multipart, encoding = request.content_type == "multipart/form-data", request.charset or "utf-8"
-    if is_multipart or encoding.lower() != "utf-8":
+    kind, encoding = media_type(request)
+    if kind in {"", "multipart/form-data"} or (encoding or "utf-8").lower() != "utf-8":
         raise Refusal(team_errors.NOT_A_FORM)
     try:
         if request.can_read_body and request.method == hdrs.METH_POST:
-            await read_short(request, request.app[RELAY].upload_silence)
+            body = await read_short(request, request.app[RELAY].upload_silence)
+            if body.count(b"&") + body.count(b"%") > _MOST_PARTS:
+                raise Refusal(team_errors.NOT_A_FORM)
         await request.post()
     except ValueError:  # the bytes are not what they are said to be
         raise Refusal(team_errors.NOT_A_FORM) from None
