@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 Address = IPv4Address | IPv6Address
 
 FORWARDED_FOR = "X-Forwarded-For"
+_MOST_PROXIES = 50  # in a row: who claims thousands would have each looked for in all networks
 
 # A proxy on this machine makes the whole world look like loopback; one of these shows that there is one. What proxies,
 # load balancers and content delivery networks add by themselves, and what their guides tell people to add.
@@ -75,14 +76,14 @@ class TrustedProxies:
 
         Then the values of `X-Forwarded-For` are read from the right, as NGINX's `real_ip_recursive` does: each address
         was added by the one to its right, so the first that is not trusted is the client, and what stands further
-        left is only what it claims. Where an entry is no address, the one to its right is as far as one can know.
-        None without a peer, as on a Unix socket.
+        left is only what it claims. Where an entry is no address, or behind fifty proxies, the one to its right is as
+        far as one can know. None without a peer, as on a Unix socket.
         """
         client = parsed(peer or "")
         if client is None:
             return None
         if self._is_trusted(client):
-            for entry in reversed(",".join(forwarded_for).split(",")):
+            for entry in reversed(",".join(forwarded_for).rsplit(",", _MOST_PROXIES)[-_MOST_PROXIES:]):
                 before = parsed(_without_port(entry.strip(" \t")))
                 if before is None:
                     break

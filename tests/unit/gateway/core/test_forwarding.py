@@ -28,6 +28,8 @@ FORWARDED = {
     "no address": (("unknown",), PROXY),
     "no address behind a proxy": ((f"{CLIENT}, _hidden, 10.9.9.9",), "10.9.9.9"),
     "nothing between commas": ((f"{CLIENT}, ",), PROXY),
+    "fifty proxies": ((CLIENT, *["10.9.9.9"] * 49), CLIENT),
+    "thousands of proxies": ((CLIENT, *["10.9.9.9"] * 5000), "10.9.9.9"),
 }
 
 
