@@ -1,7 +1,9 @@
 """The kinds of value a setting may be, each refused in words for the person who wrote it. Pure: no I/O."""
 
+import os
 import re
 import ssl
+import stat
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationInfo
 
 _DAY = 86_400.0
+_MOST_PEM_BYTES = 16 * 1024 * 1024  # the system's authorities are 0.2 MB; a model would be read to its end
 # Scheme, name or address, and perhaps a port and a path, none of which needs escaping anywhere.
 _PUBLIC_URL = re.compile(
     r"https?://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[1-9][0-9]{0,4})?(?:/[A-Za-z0-9._~-]+)*"
@@ -75,6 +78,9 @@ def _pem_file(value: str, info: "ValidationInfo") -> str:
     path = str(Path((info.context or {}).get("folder", ""), value).absolute())
     try:
         path.encode()  # as a database keeps it
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_PEM_BYTES:  # a pipe is waited for, for ever
+            raise ssl.SSLError
         ssl.create_default_context(cafile=path)
     except UnicodeEncodeError:
         raise ValueError("must be the path of a file, in UTF-8") from None
