@@ -9,6 +9,7 @@ _LAST_BYTES = 4096
 _LAST_CHUNKS = 8  # the usage is in one of the last three
 _LAST_PIECES = 16  # kept apart: joining them for every event would cost more than all the rest done for it
 _OPENING_BYTES = 512  # of an event: its name, and of its data all that is not text
+_MOST_COMMENTS = 256  # behind an event: a read of nothing but line ends would be looked at byte by byte
 _NO_EVENT = b":\n"  # what begins like this is a comment, or nothing
 _CARRIAGE_RETURN = ord("\r")
 _NO_CHUNKS: deque[bytes] = deque(maxlen=0)
@@ -65,7 +66,8 @@ class Excerpt:
     def opening(self) -> bytes:
         """The first bytes of the last event that is no comment; empty if they are not known.
 
-        They are not where an event came in several chunks past `add`, nor where lines end in CR.
+        They are not where an event came in several chunks past `add`, where lines end in CR, nor before hundreds of
+        comments.
         """
         return b"" if self.chunks else self._opening
 
@@ -117,11 +119,11 @@ class Excerpt:
     def _note_opening(self, data: bytes) -> None:
         """An event may have begun with the end of the piece before."""
         seen = self.last()[-_OPENING_BYTES:] + data
-        before = seen.rfind(b"\n\n", 0, len(seen) - 1)
-        while before >= 0 and seen.startswith((b":", b"\n"), before + 2):
-            before = seen.rfind(b"\n\n", 0, before + 1)
+        before, comments = seen.rfind(b"\n\n", 0, len(seen) - 1), 0
+        while before >= 0 and comments < _MOST_COMMENTS and seen.startswith((b":", b"\n"), before + 2):
+            before, comments = seen.rfind(b"\n\n", 0, before + 1), comments + 1
         begun = seen[before + 2 :] if before >= 0 else seen if self.size <= _OPENING_BYTES else b""
-        if _CARRIAGE_RETURN in data:
+        if _CARRIAGE_RETURN in data or comments == _MOST_COMMENTS:
             self._opening = b""
         elif begun and not begun.startswith((b":", b"\n")):
             self._opening = begun[:_OPENING_BYTES]

@@ -41,12 +41,15 @@ def one_model(body: bytes, name: str) -> bytes:
 
 
 _DEEPEST = 100  # levels; llama-server has four
+_MOST_VALUES = 50_000  # more would take a tenth of a second, in which nobody else is served
 _COMMAND_LINE = ("args", "preset")  # tools/server/server-models.cpp
 # A whole path, of Unix or of Windows. What is relative to a folder is told by the name it stands under.
 _PATH = re.compile(r"(?:/|~/|[A-Za-z]:[\\/]|\\\\)[^\r\n]*").fullmatch
 
 
 def _object(body: bytes) -> dict[str, Any]:
+    if body.count(b",") > _MOST_VALUES:
+        raise ValueError("too many values")
     value = orjson.loads(body)
     if not isinstance(value, dict):
         raise ValueError("no object")

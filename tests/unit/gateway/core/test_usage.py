@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.answer.excerpt import Excerpt
+from gateway.core.answer.excerpt import Excerpt, stream_of
 from gateway.core.answer.usage import read_usage
 from gateway.proxy.upstream.passthrough import passthrough_to
 
@@ -141,3 +141,9 @@ def test_an_event_that_comes_alone_is_noted_as_if_it_came_with_others(pieces: li
                 excerpt.add(piece)
         assert (usual.opening, usual.events) == (thorough.opening, thorough.events)
         assert (usual.first, usual.last()) == (thorough.first, thorough.last())
+
+
+@pytest.mark.parametrize("nothing", [b":\n\n", b"\n"])
+def test_the_opening_before_very_many_comments_is_not_looked_for(nothing: bytes) -> None:
+    assert stream_of(b": a\n", b"\ndata: b\n\n" + nothing * 200).opening.startswith(b"data: b")
+    assert stream_of(b": a\n", b"\ndata: b\n\n" + nothing * 600).opening == b""
