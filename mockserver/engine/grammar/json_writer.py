@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Any
 
 from mockserver.core.nlohmann_json import dump
@@ -13,6 +14,8 @@ from mockserver.engine.grammar.pattern_to_grammar import InvalidPattern, Unsuppo
 from mockserver.engine.model.text_composer import phrase
 
 _DEEPEST = 6
+_MOST_VALUES = 20_000  # more than any answer holds; a schema may demand billions
+_LONGEST = 20_000  # characters of a text, as of one by a grammar
 _FORMATS = {
     "date": "2026-11-27",
     "time": "09:30:00Z",
@@ -39,6 +42,7 @@ def write_arguments(parameters: Any, rng: random.Random) -> str:
 class _Writer:
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
+        self._left = _MOST_VALUES
         self._writers: dict[type, Callable[[Any, int], Any]] = {
             nodes.Reference: self._reference,
             nodes.AnyOf: self._any_of,
@@ -55,11 +59,13 @@ class _Writer:
         }
 
     def value(self, schema: Schema, depth: int) -> Any:
-        """A value that fits a node; nothing is optional where it gets too deep."""
+        """A value that fits a node; nothing is optional where it gets too deep, and nothing follows very many."""
+        self._left -= 1
         return self._writers[type(schema)](schema, depth)
 
     def _reference(self, schema: nodes.Reference, depth: int) -> Any:
-        return self.value(schema.target, depth + 1) if schema.target and depth <= 3 * _DEEPEST else None
+        goes_on = depth <= 3 * _DEEPEST and self._left > 0
+        return self.value(schema.target, depth + 1) if schema.target and goes_on else None
 
     def _any_of(self, schema: nodes.AnyOf, depth: int) -> Any:
         return self.value(self._rng.choice(schema.children) if depth < _DEEPEST else schema.children[-1], depth + 1)
@@ -82,7 +88,7 @@ class _Writer:
         wanted = max(schema.least, 1 if depth < _DEEPEST else 0)
         count = wanted if schema.most < 0 else min(wanted, schema.most)
         items = nodes.String() if isinstance(schema.items, nodes.AnyValue) else schema.items
-        return [self.value(items, depth + 1) for _ in range(count)]
+        return [self.value(items, depth + 1) for _ in takewhile(lambda _: self._left > 0, range(count))]
 
     def _string(self, schema: nodes.String, _depth: int) -> str:
         if schema.pattern:
@@ -90,7 +96,7 @@ class _Writer:
         if schema.format:
             return _FORMATS[schema.format]
         text = phrase(self._rng)
-        while len(text) < schema.shortest:
+        while len(text) < min(schema.shortest, _LONGEST):
             text += " " + phrase(self._rng)
         return text if schema.longest < 0 else text[: schema.longest]
 

@@ -157,3 +157,22 @@ def test_an_answer_may_be_begun_only_as_its_grammar_allows(beginning: str, is_al
     grammar = response_grammar(read_schema({"type": "object"}), "<|im_start|>assistant\n")
     given = f"<|im_start|>assistant\n{beginning}"
     assert allows_beginning(grammar, given, VOCABULARIES["chatml"]) is is_allowed
+
+
+BOMB = {
+    f"level{number}": {"properties": {name: {"$ref": f"#/$defs/level{number + 1}"} for name in "abcdefghij"}}
+    for number in range(20)
+}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "items": {"type": "string"}, "minItems": 2_000_000_000},
+        {"type": "string", "minLength": 2_000_000_000},
+        {"$ref": "#/$defs/level0", "$defs": BOMB | {"level20": {"type": "string"}}},
+    ],
+    ids=["items", "characters", "levels"],
+)
+def test_of_what_a_schema_demands_only_so_much_is_written(schema: dict[str, Any]) -> None:
+    assert len(write_json(read_schema(schema), random.Random(1))) < 1_000_000
