@@ -6,6 +6,7 @@ No sentence quotes the value: a misplaced value may be a key.
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from itertools import islice
 from typing import get_args
 
 from pydantic import BaseModel, ValidationError
@@ -13,6 +14,8 @@ from pydantic_core import ErrorDetails
 
 from gateway.config.document import Document, Path
 
+_LONGEST_COMPARED, _MOST_COMPARED = 200, 300
+_MOST_SAID = 100  # that is wrong with one request
 _SENTENCES = {
     "missing": "is required",
     "string_type": "must be text",
@@ -49,9 +52,12 @@ _IN_YAML = {
 def suggested(name: str, known: Iterable[str], least: float = 0.6) -> str:
     """`; did you mean X?` for the one of these names that is nearest; nothing if none is near.
 
-    `least` is from where on a name is near: 0 for any, 1 for the same (difflib's ratio).
+    `least` is from where on a name is near: 0 for any, 1 for the same (difflib's ratio). Nor is there anything for a
+    name longer than any, or among very many: each is compared letter by letter.
     """
-    written = {one.lower(): one for one in known}
+    written = {one.lower(): one for one in islice(known, _MOST_COMPARED + 1)}
+    if len(name) > _LONGEST_COMPARED or len(written) > _MOST_COMPARED:
+        return ""
     near = difflib.get_close_matches(name.lower(), written, n=1, cutoff=least)
     return f"; did you mean `{written[near[0]]}`?" if near else ""
 
@@ -63,8 +69,11 @@ def add_field_errors(document: Document, error: ValidationError, model: type) ->
 
 
 def sentences(error: ValidationError, model: type) -> Iterator[tuple[Path, str]]:
-    """Every error of a failed validation, for who sent a request or a form: the field's path, and what is wrong."""
-    for path, detail in _details(error):
+    """The errors of a failed validation, for who sent a request or a form: the field's path, and what is wrong.
+
+    A hundred at most: to put thousands into words would hold up others.
+    """
+    for path, detail in islice(_details(error), _MOST_SAID):
         yield path, _sentence(detail, path, model)
 
 

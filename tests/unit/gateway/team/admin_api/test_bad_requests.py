@@ -82,6 +82,12 @@ async def test_not_each_mistake_of_thousands_is_named(admin: AdminClient, body: 
     assert says_one_sentence(reply)
 
 
+async def test_a_hundred_mistakes_of_a_request_are_named(admin: AdminClient) -> None:
+    body = b"{" + b",".join(b'"%d": 1' % number for number in range(1500)) + b"}"
+    reply = await admin.ask("POST", "/accounts", body)
+    assert (reply.status, len(reply.json["errors"])) == (422, 100)
+
+
 @pytest.mark.parametrize(
     "kind", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "application/json" + ";" * 300, ""]
 )
