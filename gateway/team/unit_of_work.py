@@ -1,7 +1,8 @@
 """One operation's transaction: what it reads and changes, on whose behalf, and what is noted of it."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from gateway.team.exchanges import Exchanges
 from gateway.team.operation_error import Conflict, Stale
 from gateway.usage.limits.arithmetic.counting import LimitStanding
 
+_LONGEST_LEAVE = 10.0  # seconds: longer than anybody waits for a lock
 Look = Callable[[Sequence[RateLimit]], list[LimitStanding]]  # at how limits stand; raises OSError
 
 
@@ -103,6 +105,7 @@ class TeamDatabase:
         self._reading: AsyncEngine = engine_for(url, writing=False)
         self._writing: AsyncEngine = engine_for(url, writing=True)
         self._view: AsyncConnection | None = None  # over which all looks go, if there is one
+        self._under_way: set[asyncio.Future[None]] = set()
 
     @asynccontextmanager
     async def view(self) -> AsyncIterator["TeamDatabase"]:
@@ -135,7 +138,7 @@ class TeamDatabase:
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
         """A connection that reads."""
-        with in_sentences(self._name):
+        with in_sentences(self._name), self._noted():
             if self._view is not None:
                 yield self._view
                 return
@@ -145,11 +148,27 @@ class TeamDatabase:
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that writes what the registry does not serve from: the revision stays."""
-        with in_sentences(self._name):
+        with in_sentences(self._name), self._noted():
             async with self._writing.begin() as connection:
                 yield connection
 
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        over = asyncio.get_running_loop().create_future()
+        self._under_way.add(over)
+        try:
+            yield
+        finally:
+            self._under_way.discard(over)
+            over.set_result(None)
+
     async def close(self) -> None:
-        """Leave the database."""
+        """Leave the database, once nothing is under way in it, as what was cancelled while it waited for a lock.
+
+        That is over when the driver's thread has waited, too. An event loop that ends before would never end: it waits
+        for a connection to be closed that the thread has left.
+        """
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=_LONGEST_LEAVE)
         await self._reading.dispose()
         await self._writing.dispose()
