@@ -272,7 +272,9 @@ def not_done(request: web.Request, error: OperationError, actor: Actor | None) -
     """A page that says why an operation was not done, and what to do."""
     status = {NotFound: 404, Denied: 403, Invalid: 422}.get(type(error), 409)
     fields = error.errors if isinstance(error, Invalid) else ()
-    return kept_at(request, rendered(request, _NOT_DONE, actor, status=status, message=error.message, fields=fields))
+    back = _form_of(request) if actor is not None else ""
+    shown = rendered(request, _NOT_DONE, actor, status=status, message=error.message, fields=fields, back=back)
+    return kept_at(request, shown)
 
 
 def redirect(request: web.Request, path: str) -> web.Response:
@@ -292,6 +294,13 @@ def kept_at(request: web.Request, answer: web.Response) -> web.Response:
     if request.method == hdrs.METH_POST and form is not None:
         answer.headers["HX-Push-Url"] = form
     return answer
+
+
+def _form_of(request: web.Request) -> str:
+    """The page whose form was sent, as a path of ours; nothing where no script says which."""
+    at = urlsplit(request.headers.get("HX-Current-URL", ""))
+    path = at._replace(scheme="", netloc="", fragment="").geturl().removeprefix(base_path(request))
+    return path if request.method == hdrs.METH_POST and own_path(path) == path else ""
 
 
 def base_path(request: web.Request) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Hashable
 from typing import Any
+from urllib.parse import urlencode
 
 from aiohttp import web
 
@@ -53,7 +54,8 @@ async def act(request: web.Request, actor: Actor) -> web.StreamResponse:
         raise NotFound("Nothing like this can be done with a deployment.")
     await do(request, actor, f"deployments.{action}", name, expected_version=version_of(form))
     back = own_path(str(form.get("back", "")))
-    return redirect(request, "/deployments" if action == "remove" else back)
+    is_gone = action == "remove" and back == f"/deployments/{name}"
+    return redirect(request, "/deployments" if is_gone else back)
 
 
 async def _overview(
@@ -102,7 +104,14 @@ async def _live(request: web.Request, actor: Actor, asked: DeploymentQuery) -> d
         "has_accounts": is_admins or bool(actor.accounts),
         "silent": seen.carried.silent,
         "base": base_path(request),
+        "back": _address_of(asked),
     }
+
+
+def _address_of(asked: DeploymentQuery) -> str:
+    """Where these deployments are shown, for who comes back from what was done with one."""
+    given = asked.model_dump(include={"search", "account", "cursor"}, exclude_none=True)
+    return "/deployments" + (f"?{urlencode(given)}" if given else "")
 
 
 def _asked(request: web.Request) -> DeploymentQuery:

@@ -7,6 +7,7 @@ import { focusNear, placeOf } from "./place.js";
 import { tellTimes } from "./relative_times.js";
 
 const EVERY = 2; // seconds, unless the part says otherwise (data-every)
+const MOST_SAID = 5;
 let known = { url: "", etag: "" };
 let timer = 0;
 let lookedAt = performance.now();
@@ -50,7 +51,12 @@ function show(html) {
 }
 
 function say(news) {
-  if (news.length) document.getElementById("said").textContent = news.join(". ");
+  if (news.length) document.getElementById("said").textContent = inShort(news).join(". ");
+}
+
+// Nobody listens to forty sentences about one llama-server that has gone, or one account.
+function inShort(news) {
+  return news.length <= MOST_SAID ? news : [...news.slice(0, MOST_SAID), `${news.length - MOST_SAID} more have changed`];
 }
 
 // What the cards say that they did not say before.
