@@ -1,6 +1,7 @@
 """One operation's transaction: what it reads and changes, on whose behalf, and what is noted of it."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from copy import copy
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.config.server_settings import Server
 from gateway.core.rate_limits import RateLimit
+from gateway.registry.database import sqlite_file
 from gateway.registry.database.engine import database_url, engine_for, in_sentences, name_of
 from gateway.registry.database.transaction import Transaction
 from gateway.team import audit
@@ -104,6 +106,7 @@ class TeamDatabase:
         self._name = name_of(url)
         self._reading: AsyncEngine = engine_for(url, writing=False)
         self._writing: AsyncEngine = engine_for(url, writing=True)
+        self._turn = asyncio.Lock()
         self._view: AsyncConnection | None = None  # over which all looks go, if there is one
         self._under_way: set[asyncio.Future[None]] = set()
 
@@ -149,7 +152,7 @@ class TeamDatabase:
     async def begin(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that writes what the registry does not serve from: the revision stays."""
         with in_sentences(self._name), self._noted():
-            async with self._writing.begin() as connection:
+            async with self._in_turn(), self._writing.begin() as connection:
                 yield connection
 
     @contextmanager
@@ -161,6 +164,19 @@ class TeamDatabase:
         finally:
             self._under_way.discard(over)
             over.set_result(None)
+
+    @asynccontextmanager
+    async def _in_turn(self) -> AsyncIterator[None]:
+        """One after the other, as they came: of many that want its lock, SQLite lets some wait until they give up."""
+        try:
+            async with asyncio.timeout(sqlite_file.WRITE_PATIENCE):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise sqlite3.OperationalError("database is locked") from None
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     async def close(self) -> None:
         """Leave the database, once nothing is under way in it, as what was cancelled while it waited for a lock.

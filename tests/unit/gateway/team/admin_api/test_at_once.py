@@ -55,6 +55,20 @@ async def test_twenty_of_one_name_at_once_are_one(admin: AdminClient) -> None:
         assert sorted(reply.status for reply in replies) == [201] + [409] * 19
 
 
+async def test_changes_are_made_in_the_order_in_which_they_came(team: Team) -> None:
+    made: list[int] = []
+
+    async def change(number: int) -> None:
+        async with team.database.begin():
+            made.append(number)
+
+    async with team.database.begin():
+        waiting = [asyncio.create_task(change(number)) for number in range(20)]
+        await asyncio.sleep(0)  # all of them wait for this one now
+    await asyncio.gather(*waiting)
+    assert made == list(range(20))
+
+
 @pytest.mark.slow
 async def test_a_locked_database_is_a_503_and_nothing_is_half_done(
     admin: AdminClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
