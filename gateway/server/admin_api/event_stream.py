@@ -4,7 +4,9 @@ A change has its number in the audit log as its `id`: who comes back with that a
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from time import monotonic
 
 import orjson
@@ -21,32 +23,57 @@ from gateway.server.team.team_database import TEAM
 from gateway.team.actor import Actor
 from gateway.team.change_feed import Seen, changes_after, newest_change
 from gateway.team.models.audit import AuditRow
-from gateway.team.operation_error import FieldError, Invalid
+from gateway.team.operation_error import Conflict, FieldError, Invalid
 
 EVENTS_PATH = "/events"
 ACTION, SCOPE = "events.watch", "events:read"
 LAST_EVENT_ID = "Last-Event-ID"
 _LOOK_SECONDS = 0.4  # between two looks: what a caller may no longer see, it must not see a second later
 _KEEPALIVE_SECONDS = 15.0
+_MOST_STREAMS = 20  # of one caller, in one process: a hundred, which cost a client nothing, would take half a core
 _HEADERS = {hdrs.CONTENT_TYPE: "text/event-stream", "X-Accel-Buffering": "no"}
 
 
 async def event_stream(request: web.Request, actor: Actor) -> web.StreamResponse:
-    """Tell until the client leaves, its token or session ends, or the gateway stops. Raises Denied, and Invalid."""
+    """Tell until the client leaves, its token or session ends, or the gateway stops.
+
+    Raises Denied, Invalid, and Conflict for who has very many streams.
+    """
     actor.require_scope(SCOPE)
     actor.reach(ACTION)
     seen = _last_event_id(request)
     if seen is None:
         seen = await newest_change(await request.app[TEAM].database())
     response = web.StreamResponse(headers=_HEADERS)
-    async with request.app[PAGE].until_closed():
-        try:
-            await response.prepare(request)
-            request[EXCHANGE].first_byte_at = monotonic()
-            await _Telling(request, response, seen).go_on()
-        except ConnectionError:  # that the request is cancelled, too, comes a moment later
-            request[EXCHANGE].ending = Ending.CLIENT_LEFT
+    with _one_more_for(actor):
+        async with request.app[PAGE].until_closed():
+            await _tell(request, response, seen)
     return response
+
+
+_open: Counter[str] = Counter()  # streams, by who has them
+
+
+@contextmanager
+def _one_more_for(actor: Actor) -> Iterator[None]:
+    if _open[actor.id] >= _MOST_STREAMS:
+        raise Conflict(f"{_MOST_STREAMS} streams of events are open for you already: close one of them first.")
+    _open[actor.id] += 1
+    try:
+        yield
+    finally:
+        _open[actor.id] -= 1
+        if not _open[actor.id]:
+            del _open[actor.id]
+
+
+async def _tell(request: web.Request, response: web.StreamResponse, seen: int) -> None:
+    try:
+        await response.prepare(request)
+        request[EXCHANGE].first_byte_at = monotonic()
+        await _Telling(request, response, seen).go_on()
+    except ConnectionError:  # that the request is cancelled, too, comes a moment later
+        request[EXCHANGE].ending = Ending.CLIENT_LEFT
 
 
 class _Telling:

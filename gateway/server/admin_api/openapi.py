@@ -128,7 +128,7 @@ def _operation(operation: Operation, schemas: dict[Key, Any]) -> dict[str, Any]:
 def _events() -> dict[str, Any]:
     text = "The `id` of the last event that was seen: what came after it is told first."
     schema = {"type": "string", "pattern": "^[0-9]{1,18}$"}
-    refusals = {status: said for status, said in _refusals().items() if status in {"401", "403", "422", "503"}}
+    refusals = {status: said for status, said in _refusals().items() if status in {"401", "403", "409", "422", "503"}}
     return {
         "operationId": ACTION,
         "tags": ["events"],

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ from aiohttp import ClientResponse
 from sqlalchemy import select, update
 
 from gateway.registry.database.team_tables import sessions
+from gateway.server.admin_api import event_stream
 from gateway.team.models.deployments import NewDeployment
 from gateway.team.models.keys import NewKey
 from mockserver import MockLlamaServer
@@ -157,6 +158,21 @@ async def test_the_stream_wants_its_scope(team: Team, admin: AdminClient) -> Non
     assert (reply.status, (await admin.by().ask("GET", "/events")).status) == (403, 401)
     refused = await admin.ask("POST", "/events")
     assert (refused.status, refused.headers["Allow"]) == (405, "GET")
+
+
+async def test_nobody_has_very_many_streams(team: Team, admin: AdminClient) -> None:
+    other = admin.by_token(await a_token(team, "events:read"))
+    async with AsyncExitStack() as streams:
+        for _ in range(20):
+            await streams.enter_async_context(watching(admin))
+        assert (await admin.ask("GET", "/events")).status == 409
+        async with watching(other):
+            pass
+    async with asyncio.timeout(PATIENCE):
+        while event_stream._open:  # until it is noticed that they are closed
+            await asyncio.sleep(0.01)
+    async with watching(admin):
+        pass
 
 
 async def test_the_description_has_the_stream(admin: AdminClient) -> None:
