@@ -57,4 +57,8 @@ class StopWordFilter:
 
     def _may_begin(self, unsent: str) -> bool:
         """Whether a stop word may begin at the end of the text."""
-        return any(unsent.endswith(word[:size]) for word in self._stop_words for size in range(1, len(word)))
+        return any(
+            unsent.endswith(word[:size])
+            for word in self._stop_words
+            for size in range(1, min(len(word), len(unsent) + 1))
+        )

@@ -160,7 +160,10 @@ def test_an_answer_may_be_begun_only_as_its_grammar_allows(beginning: str, is_al
 
 
 BOMB = {
-    f"level{number}": {"properties": {name: {"$ref": f"#/$defs/level{number + 1}"} for name in "abcdefghij"}}
+    f"level{number}": {
+        "properties": {name: {"$ref": f"#/$defs/level{number + 1}"} for name in "abcdefghij"},
+        "required": [*"abcdefghij"],
+    }
     for number in range(20)
 }
 
