@@ -96,7 +96,7 @@ def create_admin_app(app: web.Application) -> web.Application:
     for key, value in app.items():
         admin[key] = value
     admin.on_response_prepare.append(access_log.stamp)
-    admin.on_shutdown.append(app[dashboard.PAGE].close)
+    admin.on_shutdown.extend((app[dashboard.PAGE].close, app[team_database.TEAM].settle))
     add_probes(admin)
     add_operator_routes(admin)
     return admin

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gateway.config.document import SourceError
 from gateway.config.server_settings import Server
 from gateway.core.rate_limits import RateLimit
 from gateway.registry.database import sqlite_file
@@ -22,7 +23,7 @@ from gateway.team.exchanges import Exchanges
 from gateway.team.operation_error import Conflict, Stale
 from gateway.usage.limits.arithmetic.counting import LimitStanding
 
-_LONGEST_LEAVE = 10.0  # seconds: longer than anybody waits for a lock
+_LONGEST_WAIT = 12.0  # seconds: longer than anybody waits for a turn, and then for a lock
 Look = Callable[[Sequence[RateLimit]], list[LimitStanding]]  # at how limits stand; raises OSError
 
 
@@ -109,6 +110,7 @@ class TeamDatabase:
         self._turn = asyncio.Lock()
         self._view: AsyncConnection | None = None  # over which all looks go, if there is one
         self._under_way: set[asyncio.Future[None]] = set()
+        self._is_left = False
 
     @asynccontextmanager
     async def view(self) -> AsyncIterator["TeamDatabase"]:
@@ -157,6 +159,8 @@ class TeamDatabase:
 
     @contextmanager
     def _noted(self) -> Iterator[None]:
+        if self._is_left:
+            raise SourceError(f"{self._name}: is left, because the gateway is shutting down")
         over = asyncio.get_running_loop().create_future()
         self._under_way.add(over)
         try:
@@ -178,13 +182,18 @@ class TeamDatabase:
         finally:
             self._turn.release()
 
-    async def close(self) -> None:
-        """Leave the database, once nothing is under way in it, as what was cancelled while it waited for a lock.
+    async def settled(self) -> None:
+        """Begin nothing more, and wait until nothing is under way in it.
 
-        That is over when the driver's thread has waited, too. An event loop that ends before would never end: it waits
-        for a connection to be closed that the thread has left.
+        Who is cancelled while the driver's thread waits for a lock is over when that has waited, too. Cancelled once
+        more until then, as the HTTP server and an event loop do at their ends, it would never be: the loop would wait
+        for a connection to be closed by a thread that has left it.
         """
+        self._is_left = True
         if self._under_way:
-            await asyncio.wait(self._under_way, timeout=_LONGEST_LEAVE)
+            await asyncio.wait(self._under_way, timeout=_LONGEST_WAIT)
+
+    async def close(self) -> None:
+        """Leave the database."""
         await self._reading.dispose()
         await self._writing.dispose()

@@ -46,11 +46,13 @@ class TeamAccess:
         self._leaving = asyncio.Event()
 
     async def database(self) -> "TeamDatabase":
-        """The open database. Raises Refusal where there is none."""
+        """The open database. Raises Refusal where there is none, or the gateway is shutting down."""
         if self.place is None:
             raise Refusal(team_errors.NO_DATABASE)
         if self._database is None:
             made = await asyncio.to_thread(self._made, self.place)
+            if self._leaving.is_set():
+                raise Refusal(errors.DRAINING)
             if self._database is None:
                 self._database = made
                 self._pruning = asyncio.create_task(self._prune_for_ever(self._database))
@@ -61,6 +63,12 @@ class TeamAccess:
         from gateway.team.unit_of_work import TeamDatabase
 
         return TeamDatabase(place, self._exchanges, self.server, self._limiter.standings)
+
+    async def settle(self, _app: web.Application) -> None:
+        """Let what people have asked for come to its end, before it is cancelled."""
+        self._leaving.set()
+        if self._database is not None:
+            await self._database.settled()
 
     async def close(self, _app: web.Application) -> None:
         """Leave the database, once it is not being pruned: the driver's thread needs the event loop until then."""
@@ -120,4 +128,5 @@ def set_up(app: web.Application, server: Server) -> None:
     app[SIGN_IN] = SignInAccess(server.sign_in)
     app[TEAM] = TeamAccess(app[REGISTRY].place, app[BOARDS], server, app[LIMITER])
     app.on_startup.append(app[SIGN_IN].warn)
+    app.on_shutdown.append(app[TEAM].settle)
     app.on_cleanup.append(app[TEAM].close)

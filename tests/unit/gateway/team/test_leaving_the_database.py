@@ -1,4 +1,4 @@
-"""The team's database is left once nothing is under way in it: the driver's thread needs the event loop until then."""
+"""A gateway ends once nothing is under way in the team's database, which else would keep the event loop from ending."""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,39 +8,46 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, Engine, event
 
+from gateway.config.document import SourceError
+from gateway.config.server_settings import Admin
+from gateway.team.unit_of_work import TeamDatabase
 from tests.harness.pages.team_pages import team_serving
 from tests.harness.patience import PATIENCE
 from tests.harness.storage.databases import locked
 
 
 @contextmanager
-def a_transaction_begins() -> Iterator[asyncio.Event]:
-    """Tells of one that is about to: when it is heard of, the database has been asked."""
-    begins = asyncio.Event()
+def who_begins() -> Iterator["asyncio.Queue[asyncio.Task[None] | None]"]:
+    """The tasks that are about to ask the database for a transaction: when they are heard of, they have."""
+    heard: asyncio.Queue[asyncio.Task[None] | None] = asyncio.Queue()
 
     def beginning(_connection: Connection) -> None:
-        begins.set()
+        heard.put_nowait(asyncio.current_task())
 
     event.listen(Engine, "begin", beginning)
     try:
-        yield begins
+        yield heard
     finally:
         event.remove(Engine, "begin", beginning)
 
 
-async def test_a_change_that_is_cancelled_in_line_is_over_before_the_end(tmp_path: Path) -> None:
-    async with team_serving(tmp_path) as team:
+async def change_something(database: TeamDatabase) -> None:
+    async with database.begin():
+        pass
 
-        async def wait_in_line() -> None:
-            async with team.database.begin():
-                pytest.fail("nobody else writes")
 
-        async with asyncio.timeout(PATIENCE), locked(tmp_path / "gateway.db"):
-            with a_transaction_begins() as begins:
-                change = asyncio.create_task(wait_in_line())
-                await begins.wait()
-            change.cancel()  # as the HTTP server does where a request is under way for too long at the end
-            leaving = asyncio.create_task(team.database.close())
+@pytest.mark.parametrize("settings", [{}, {"admin": Admin(port=0)}], ids=["one port", "two ports"])
+async def test_a_change_in_line_for_the_database_comes_to_its_end(settings: dict[str, object], tmp_path: Path) -> None:
+    async with asyncio.timeout(PATIENCE), team_serving(tmp_path, **settings) as team:
+        async with locked(tmp_path / "gateway.db"):
+            with who_begins() as heard:
+                change = asyncio.create_task(change_something(team.database))
+                while await heard.get() is not change:
+                    pass
+            ending = asyncio.create_task(team.pages.shutdown())
             await asyncio.sleep(0)
-        await leaving
-        assert change.cancelled()
+        await ending
+        assert change.done()
+        await change
+        with pytest.raises(SourceError, match="the gateway is shutting down"):
+            await change_something(team.database)
