@@ -5,6 +5,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import click
@@ -27,8 +28,14 @@ def _option(*names: str, **attributes: Any) -> Callable[[Command], Command]:
     return click.option(*names, **({"default": None, "envvar": variable_of(names)} | attributes))
 
 
-@click.command(cls=LlamaServerCommand, context_settings={"help_option_names": ["-h", "--help"]})
+_asks = partial(click.version_option, BUILD_INFO)
+"""What is answered, and serves nothing: programs that know llama-server ask it so before they start it."""
+
+
+@click.command(cls=LlamaServerCommand, context_settings={"help_option_names": ["-h", "--help", "--usage"]})
 @click.version_option(BUILD_INFO, "--version", message="version: %(version)s (mock)")
+@_asks("--list-devices", message="Available devices:\n  (none)", help="Say that there is none, and exit.")
+@_asks("-cl", "--cache-list", message="number of models in cache: 0", help="Say that it is empty, and exit.")
 @_option("--host", help="Address to listen on, or several with commas.")
 @_option("--port", type=_PORT, default=8080, show_default=True, help="0: any free one.")
 @_option("--control-port", type=_PORT, help="Port of the control API; any free one by default.")

@@ -86,6 +86,24 @@ def test_an_option_may_be_a_variable_as_that_of_a_container(
     assert {name: getattr(started[0], name) for name in expected} == expected
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--usage", "Usage: "),
+        ("--list-devices", "Available devices:\n  (none)\n"),
+        ("--cache-list", "number of models in cache: 0\n"),
+        ("-cl", "number of models in cache: 0\n"),
+    ],
+)
+def test_an_option_that_only_asks_is_answered_and_starts_nothing(
+    started: list[Options], option: str, said: str
+) -> None:
+    result = run(option, "--port", "0")
+    assert result.exit_code == 0
+    assert result.output.startswith(said)
+    assert not started
+
+
 def test_recordings_alone_say_what_they_are_for(started: list[Options]) -> None:
     result = run("--recordings", "kept")
     assert result.output == "Error: --recordings is for --else URL: name that server, even if it is away.\n"
