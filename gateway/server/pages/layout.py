@@ -176,8 +176,8 @@ def _wanted(request: web.Request) -> str:
 async def _read_form(request: web.Request) -> None:
     """Read it, for whoever asks for it later. Raises Refusal where it is none that a page of ours sends.
 
-    Of the encodings that Python knows, some take half a minute for a megabyte, and a megabyte of fields takes a third
-    of a second: nobody else would be served meanwhile.
+    Of the encodings that Python knows, some take half a minute for a megabyte, and a megabyte of percent signs takes a
+    third of a second: nobody else would be served meanwhile.
     """
     kind, encoding = media_type(request)
     if kind in {"", "multipart/form-data"} or (encoding or "utf-8").lower() != "utf-8":
