@@ -78,7 +78,7 @@ async def download(request: web.Request, actor: Actor) -> web.Response:
     asked = chosen.times() if request.query.get("rows") == "times" else chosen.totals()
     report: UsageReport = await do(request, actor, "usage.get", asked=asked)
     is_csv = request.path.endswith(".csv")
-    text = as_csv(report.rows) + "\n" if is_csv else report.model_dump_json(indent=2)
+    text = await asyncio.to_thread(as_csv, report.rows) + "\n" if is_csv else report.model_dump_json(indent=2)
     name = f"usage-{report.since:%Y-%m-%d}-{report.until:%Y-%m-%d}.{'csv' if is_csv else 'json'}"
     disposition = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
     kind = "text/csv" if is_csv else "application/json"

@@ -4,14 +4,18 @@ import csv
 import io
 import json
 import re
+import threading
 from asyncio import to_thread
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from gateway.server.pages.usage import overview
 from gateway.team.models.keys import NewKey
+from gateway.team.models.usage import UsageRow
+from gateway.team.usage_csv import as_csv
 from tests.harness.pages.team_pages import Team, team_serving
 from tests.harness.storage.usage_rows import took, used
 from tests.unit.gateway.pages.page_reading import Browser, browsing
@@ -161,6 +165,18 @@ async def test_the_download_is_what_is_shown(ada: Browser, place: Path) -> None:
             r'attachment; filename="usage-[\d-]{10}-[\d-]{10}\.csv"', answer.headers["Content-Disposition"]
         )
         assert name is not None
+
+
+async def test_a_download_is_written_beside_the_event_loop(ada: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = []
+
+    def noted(rows: Sequence[UsageRow]) -> str:
+        threads.append(threading.current_thread())
+        return as_csv(rows)
+
+    monkeypatch.setattr(overview, "as_csv", noted)
+    assert (await ada.get("/usage.csv")).status == 200
+    assert [thread is threading.current_thread() for thread in threads] == [False]
 
 
 async def test_what_is_missing_is_said_and_a_price_makes_a_column(tmp_path: Path, place: Path) -> None:
