@@ -12,7 +12,9 @@ const KEY_TRIES = 10; // another process of the gateway may know a new key a lit
 
 const ADVICE = {
   401: "The key of this page has ended. Try again: the page gets another one.",
-  404: "The deployment is gone, does not offer this protocol, or is none of your accounts' any more.",
+  404:
+    "The deployment is gone, does not offer this protocol, or is none of your accounts' any more. " +
+    "Load this page anew to see which there are.",
   413: "Say less, or begin anew.",
   429: "Wait a moment, and try again.",
   502: "Try again in a moment.",
@@ -48,6 +50,7 @@ async function keyFor(deployment, signal) {
   if (!answer.headers.get("Content-Type")?.startsWith("application/json"))
     throw new Problem("You are signed out. Sign in again in another tab, then try again.");
   const made = await answer.json();
+  if (answer.status === 404) throw new Problem(`${made.error.message}\n${ADVICE[404]}`);
   if (!answer.ok) throw new Problem(made.error?.message ?? "The gateway gave this page no key.");
   const mine = { ...made, pages };
   if (signal.aborted) endKey(mine); // its page may be left, and another have a key of its own

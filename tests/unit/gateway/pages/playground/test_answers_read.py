@@ -77,3 +77,16 @@ async def test_a_question_is_put_anew_without_the_half_of_an_answer(tmp_path: Pa
             first, second = await mock.wait_for_requests(2, path="/v1/chat/completions", timeout=PATIENCE)
             assert json.loads(second.body)["messages"] == json.loads(first.body)["messages"]
             await expect(page.locator(".bubble")).to_have_count(2)
+
+
+async def test_of_a_deployment_that_is_gone_it_is_said_what_to_do(tmp_path: Path) -> None:
+    async with (
+        MockLlamaServer() as mock,
+        team_serving(tmp_path, "acme") as team,
+        running_chromium() as chromium,
+    ):
+        bob = await ready(team, mock)
+        async with window(chromium, team, bob, "/playground") as page:
+            await team.do("deployments.remove", "demo")
+            await send(page, "Hello")
+            await expect(page.get_by_role("alert").last).to_contain_text("Load this page anew to see which there are.")

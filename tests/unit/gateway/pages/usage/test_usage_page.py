@@ -120,8 +120,12 @@ async def test_days_are_bars_where_the_span_is_long(ada: Browser, place: Path) -
     assert f"<title>demo, {NOW - 5 * DAY:%d %b}: 15</title>" in html
     assert "over 7 days, by deployment" in html
     custom = f"span=custom&from={NOW - 6 * DAY:%Y-%m-%d}&to={NOW - 5 * DAY:%Y-%m-%d}"
-    assert "<dt>requests</dt><dd>1</dd>" in await page(ada, custom)
-    assert "Nothing was used" in await page(ada, f"span=custom&from={NOW:%Y-%m-%d}&to={NOW:%Y-%m-%d}")
+    html = await page(ada, custom)
+    assert "<dt>requests</dt><dd>1</dd>" in html
+    assert f"Who used how much, from {NOW - 6 * DAY:%d %b %Y} to {NOW - 5 * DAY:%d %b %Y}." in html
+    html = await page(ada, f"span=custom&from={NOW:%Y-%m-%d}&to={NOW:%Y-%m-%d}")
+    assert "Nothing was used" in html
+    assert f"Who used how much, on {NOW:%d %b %Y}." in html
 
 
 async def test_of_days_whose_hours_are_gone_the_bars_are_days(tmp_path: Path, place: Path) -> None:
