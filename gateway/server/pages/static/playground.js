@@ -21,6 +21,8 @@ const ADVICE = {
   503: "Try again in a moment; if it is paused, an admin can resume it under Deployments.",
 };
 
+const BROKE_OFF = `The answer broke off before its end.\n${ADVICE[502]}`;
+
 let key = null; // {id, key, deployment, expires_at, pages, opens}
 let messages = [];
 let running = null; // an AbortController
@@ -117,8 +119,10 @@ async function run() {
   const figures = { sent: performance.now(), first: null, last: null, pieces: 0, in: null, out: null };
   let text = "";
   let end = "";
+  let lost = "The gateway cannot be reached. Try again in a moment.";
   try {
     const response = await ask(wanted, own.signal);
+    lost = BROKE_OFF; // its connection may be cut before the event that says why is read
     let isWhole = false;
     for await (const event of eventsOf(response.body)) {
       showEvent(event.raw);
@@ -135,7 +139,7 @@ async function run() {
       isWhole ||= Boolean(last);
       showFigures(figures, end);
     }
-    if (!isWhole) throw new Problem("The answer broke off before its end.\n" + ADVICE[502]);
+    if (!isWhole) throw new Problem(BROKE_OFF);
     say("The answer is complete.");
   } catch (error) {
     if (running !== own) return; // its page was left
@@ -144,7 +148,7 @@ async function run() {
       say("Stopped.");
     } else {
       end = "failed";
-      problem(error instanceof Problem ? error.message : "The gateway cannot be reached. Try again in a moment.");
+      problem(error instanceof Problem ? error.message : lost);
     }
   }
   showFigures(figures, end);

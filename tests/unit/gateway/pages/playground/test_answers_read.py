@@ -90,3 +90,19 @@ async def test_of_a_deployment_that_is_gone_it_is_said_what_to_do(tmp_path: Path
             await team.do("deployments.remove", "demo")
             await send(page, "Hello")
             await expect(page.get_by_role("alert").last).to_contain_text("Load this page anew to see which there are.")
+
+
+async def test_of_an_answer_whose_connection_is_cut_it_is_said_that_it_broke_off(tmp_path: Path) -> None:
+    async with (
+        MockLlamaServer(tokens_per_second=2.0) as mock,
+        team_serving(tmp_path, "acme") as team,
+        running_chromium() as chromium,
+    ):
+        bob = await ready(team, mock)
+        async with window(chromium, team, bob, "/playground") as page:
+            await send(page, "Hello")
+            await expect(page.locator("#tokens-out")).to_contain_text("about")
+            assert team.runner.server is not None
+            for connection in list(team.runner.server.connections):
+                connection.transport.abort()  # type: ignore[union-attr]  # each has one
+            await expect(page.get_by_role("alert").last).to_contain_text("The answer broke off before its end.")
