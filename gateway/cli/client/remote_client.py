@@ -27,6 +27,7 @@ PREFIX = "/api/admin/v1"
 _TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=10)  # seconds
 _PLACE = re.compile(r"\{[a-z]+\}")
 _ERRORS: Mapping[int, type[OperationError]] = {403: Denied, 404: NotFound, 409: Conflict, 412: Stale}
+_OF_PROXIES = {502, 503, 504}  # what they say while nothing answers behind them
 _NO_SUCH_PATH = errors.NO_SUCH_PATH.message.partition("{")[0]
 
 
@@ -139,6 +140,8 @@ class RemoteClient(TeamClient):
         return _ERRORS.get(status, OperationError)(message)
 
     def _stranger(self, status: int) -> ChangeError:
+        if status in _OF_PROXIES:
+            return ChangeError(f"No gateway answers at {self._url}: a server in front of it says so ({status}).")
         return ChangeError(f"What answers at {self._url} (with {status}) is not a gateway's admin API.")
 
 

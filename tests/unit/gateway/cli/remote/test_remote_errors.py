@@ -55,6 +55,10 @@ def test_where_nobody_listens_the_url_is_named() -> None:
             "302 Found\r\nLocation: https://login.example/\r\nContent-Length: 0\r\n\r\n",
             "PLACE redirects to https://login.example/: name the gateway's own URL.",
         ),
+        (
+            "502 Bad Gateway\r\nContent-Length: 5\r\n\r\n<html",
+            "No gateway answers at PLACE: a server in front of it says so (502).",
+        ),
         ("garbage", "What answers at PLACE is not a gateway."),
     ],
 )
