@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
@@ -176,6 +177,15 @@ def test_a_stream_that_breaks_raises(gguf_sandbox: Sandbox, client: Anthropic, c
         getattr(slow, change)()
         with pytest.raises(anthropic.APIStatusError, match="broke off in the middle"):
             stream.until_done()
+
+
+def test_a_stream_that_breaks_within_an_event_raises_of_its_half(demo: Deployment, client: Anthropic) -> None:
+    demo.faults.add("cut at=event")
+    with (
+        client.messages.stream(model="any", messages=MESSAGES, max_tokens=10) as stream,
+        pytest.raises(json.JSONDecodeError),
+    ):
+        stream.until_done()
 
 
 async def test_an_async_stream_that_breaks_raises(gguf_sandbox: Sandbox, async_client: AsyncAnthropic) -> None:

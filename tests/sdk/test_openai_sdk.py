@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
@@ -206,6 +207,15 @@ def test_a_stream_that_breaks_raises(gguf_sandbox: Sandbox, client: OpenAI, chan
         getattr(slow, change)()
         with pytest.raises(openai.APIError, match="broke off in the middle"):
             list(stream)
+
+
+def test_a_stream_that_breaks_within_an_event_raises_of_its_half(demo: Deployment, client: OpenAI) -> None:
+    demo.faults.add("cut at=event")
+    with (
+        client.chat.completions.create(model="any", messages=MESSAGES, stream=True) as stream,
+        pytest.raises(json.JSONDecodeError),
+    ):
+        list(stream)
 
 
 async def test_an_async_stream_that_breaks_raises(gguf_sandbox: Sandbox, async_client: AsyncOpenAI) -> None:
