@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.harness import contract
-from tests.harness.patience import AT_ONCE
+from tests.harness.patience import AT_ONCE, PATIENCE
 from tests.harness.processes.gateway_process import GatewayProcess
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.stage import BRISK, Stage, chat
@@ -31,7 +31,7 @@ class Hold:
         body = visit.read_body()
         assert body in self._expected, f"nobody expected {body!r}, or not once more"
         self._expected.remove(body)
-        assert self._free[body].wait(5), f"nobody let {body!r} go"
+        assert self._free[body].wait(PATIENCE), f"nobody let {body!r} go"
         visit.answer(body)
 
     def let_go(self, *words: bytes) -> None:

@@ -60,6 +60,13 @@ def taken(line: DeploymentLine) -> list[Place]:
     return list(iter(partial(line.take, SOMEBODY), None))
 
 
+def take_now(workers: Workers, line: DeploymentLine, claimant: Claimant) -> None:
+    """Take a place, by the arbiter's clock."""
+    place = line.take(claimant)
+    assert place is not None
+    place.since = workers.now
+
+
 def ask(line: DeploymentLine, claimant: Claimant) -> asyncio.Future[object]:
     """Wait in line; its result is what comes of it."""
     outcome: asyncio.Future[object] = asyncio.get_running_loop().create_future()
@@ -100,7 +107,7 @@ async def test_what_a_refused_request_could_expect_is_of_now() -> None:
     workers = Workers(1)
     limited = replace(DEPLOYMENT, limits=Limits(connections=1, waiting=0))
     line = workers.lines[0].of(limited)
-    line.take(replace(SOMEBODY, seconds=10.0))
+    take_now(workers, line, replace(SOMEBODY, seconds=10.0))
     first = await refused(line, "a")
     workers.now += 5.0
     await refused(line, "b")
@@ -144,7 +151,7 @@ async def test_who_does_not_come_to_wait_is_told_of_the_line_of_all(workers: Wor
     somebody = replace(SOMEBODY, seconds=10.0)
     assert await first.prospect(somebody) == (1, 0.0)
     for line in (first, second):
-        line.take(somebody)
+        take_now(workers, line, somebody)
     assert await first.prospect(somebody) == (1, 5.0)
     for _ in range(3):
         ask(second, somebody)
