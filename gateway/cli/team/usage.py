@@ -11,6 +11,7 @@ from gateway.cli.arguments import PastMoment
 from gateway.cli.output import as_json, print_json, print_table, say, when
 from gateway.cli.registry.shared_options import request_of
 from gateway.cli.registry.target import Target, with_target
+from gateway.config.document import counted
 from gateway.team.models.usage import SUBJECTS, TIMES, UsageQuery, UsageReport, UsageRow, UsageSums
 from gateway.team.usage_csv import as_csv as as_csv_text
 
@@ -77,7 +78,7 @@ def notes(found: UsageReport) -> list[str]:
     if found.is_cut:
         said.append(f"There are more than these {len(found.rows)} rows: ask for a shorter time.")
     if found.merged_hours:
-        said.append(f"Of {len(found.merged_hours)} hours the keys are not known: the database was away.")
+        said.append(f"Of {counted(len(found.merged_hours), 'hour')} the keys are not known: the database was away.")
     if found.waiting_since is not None:
         since = when(found.waiting_since)
         said.append(f"The database takes no usage at the moment: what was used after {since} is not counted yet.")

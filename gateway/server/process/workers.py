@@ -17,6 +17,7 @@ from functools import partial
 from time import monotonic
 from typing import NamedTuple
 
+from gateway.config.document import counted
 from gateway.config.server_settings import Server
 from gateway.core.worker_group import ALONE, WorkerGroup
 from gateway.server.process.heartbeat import LOOK_SECONDS, Heartbeat, beat
@@ -201,7 +202,7 @@ class _Supervisor:
                 os.kill(worker.pid, signal.SIGKILL)
 
     def _kill(self) -> None:
-        log.error("killed: %d workers did not stop when told to", len(self._workers))
+        log.error("killed: %s did not stop when told to", counted(len(self._workers), "worker"))
         self._kill_at = NEVER
         for pid in self._workers:
             os.kill(pid, signal.SIGKILL)  # an ended one stays a zombie until reaped, so kill() cannot fail

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from gateway.config.document import SourceError
+from gateway.config.document import SourceError, counted
 from gateway.core.exchange import Exchange
 from gateway.core.usage_sums import SUMS
 from gateway.telemetry import usage_counts
@@ -218,7 +218,7 @@ class Ledger:
         left = (self._failed, self._take())
         lost = sum(batch.requests for batch in left if batch is not None)
         if lost:
-            log.error("the usage of %d requests is lost: %s", lost, self.problem)
+            log.error("the usage of %s is lost: %s", counted(lost, "request"), self.problem)
 
     def _note_problem(self, problem: str) -> None:
         if self.problem is None:

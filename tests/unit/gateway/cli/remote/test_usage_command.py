@@ -85,7 +85,7 @@ def test_a_span_that_ends_before_it_begins_is_refused(on_machine: Ask, key: str)
 
 def test_hours_of_which_the_keys_are_unknown_are_said(on_machine: Ask, key: str, folder: Path) -> None:
     used(folder / "gateway.db", NOW, key="")
-    assert "Of 1 hours the keys are not known" in on_machine("usage").stderr
+    assert "Of 1 hour the keys are not known" in on_machine("usage").stderr
 
 
 @pytest.mark.slow
