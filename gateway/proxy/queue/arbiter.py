@@ -104,7 +104,7 @@ class Arbiter:
         self._lines: dict[str, _LineOfAll] = {}
 
     def hear(self, member: Member, message: Message) -> None:
-        """Do what a process asks for. It is one of the methods below, each with what follows the deployment's name."""
+        """Do what a process asks for. It is one of the methods below, each with what follows the line's name."""
         word, name, *rest = message
         if word == "join":
             self._join(member, name, *rest)

@@ -11,7 +11,11 @@ Hear = Callable[[Message], None]
 
 
 class Lines:
-    """One for each deployment, made when first asked for. `connect` takes what hears the arbiter, and gives its ear."""
+    """One for each server that a deployment has had, made when first asked for.
+
+    What runs at a server that it has no longer takes no place at the one that it has now.
+    `connect` takes what hears the arbiter, and gives its ear.
+    """
 
     def __init__(self, connect: Callable[[Hear], Hear] | None = None) -> None:
         self._lines: dict[str, DeploymentLine] = {}
@@ -21,9 +25,10 @@ class Lines:
 
     def of(self, deployment: Deployment) -> DeploymentLine:
         """The line of this deployment, as it is set now."""
-        name, limits = deployment.id, deployment.limits
+        name, limits = _name_of(deployment), deployment.limits
         line = self._lines.get(name)
         if line is None:
+            self._leave(deployment.id, lambda other: not other.in_use and not other.waiting)
             line = self._lines[name] = DeploymentLine(name, self._tell)
         settings = (limits.connections or self._slots.get(name), limits.waiting, deployment.timeouts.longest_wait)
         if self._settings.get(name) != settings:
@@ -33,22 +38,32 @@ class Lines:
 
     def note_slots(self, deployment: Deployment, slots: int | None) -> None:
         """Its server has so many slots; None: it does not say."""
-        self._slots[deployment.id] = slots or UNKNOWN_SLOTS
+        self._slots[_name_of(deployment)] = slots or UNKNOWN_SLOTS
         self.of(deployment)
 
-    def close(self, name: str) -> None:
+    def close(self, deployment_id: str) -> None:
         """A deployment is gone."""
-        line = self._lines.pop(name, None)
-        self._settings.pop(name, None)
-        self._slots.pop(name, None)
-        if line is not None:
-            line.close()
+        self._leave(deployment_id, lambda _: True)
+
+    def _leave(self, deployment_id: str, concerns: Callable[[DeploymentLine], bool]) -> None:
+        """Close those of its lines that this holds of."""
+        for name, line in tuple(self._lines.items()):
+            if name.startswith(f"{deployment_id} ") and concerns(line):
+                del self._lines[name]
+                self._settings.pop(name, None)
+                self._slots.pop(name, None)
+                line.close()
 
     def _hear(self, message: Message) -> None:
         word, name, *more = message
         line = self._lines.get(name)
         if line is not None:
             line.hear(word, *more)
+
+
+def _name_of(deployment: Deployment) -> str:
+    """By which all processes know the line; an id has no space."""
+    return f"{deployment.id} {deployment.upstream}"
 
 
 def _arbiter_here(hear: Hear) -> Hear:

@@ -118,6 +118,21 @@ async def test_what_a_refused_request_could_expect_is_of_now() -> None:
     assert later.outlook.wait == pytest.approx(5.0, abs=0.1)
 
 
+async def test_a_new_server_has_places_while_answers_of_the_one_before_run(workers: Workers) -> None:
+    limited = replace(DEPLOYMENT, limits=Limits(connections=2))
+    moved = replace(limited, upstream="http://127.0.0.1:2")
+    before = [lines.of(limited) for lines in workers.lines]
+    running = [place for line in before for place in taken(line)]
+    waiting = ask(before[0], SOMEBODY)
+    now = [lines.of(moved) for lines in workers.lines]
+    assert (len(running), len(taken(now[0])) + len(taken(now[1]))) == (2, 2)
+    assert not waiting.done()
+    running[0].line.take_back(running[0], monotonic())
+    place = await waiting
+    assert isinstance(place, Place)
+    assert place.line is before[0], "it waited for the server that there was"
+
+
 async def test_nobody_is_refused_while_another_worker_has_a_place_to_spare(workers: Workers) -> None:
     limited = replace(DEPLOYMENT, limits=Limits(connections=2, waiting=0))
     first, second = (lines.of(limited) for lines in workers.lines)
