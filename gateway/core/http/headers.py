@@ -92,11 +92,11 @@ def upward(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
     A list that comes on several lines is joined; of any other header the first counts.
     """
     passed: dict[bytes, bytes] = {}
-    nominated: list[bytes] = []
+    nominated: set[bytes] = set()
     for raw_name, value in headers:
         name = _upward_name(raw_name)
         if name == b"connection":  # it declares others hop-by-hop (RFC 9110 7.6.1)
-            nominated += [part.strip().lower() for part in value.split(b",")]
+            nominated.update(part.strip().lower() for part in value.split(b","))
         elif name is not None and _PLAIN_VALUE(value):
             passed[name] = value if name not in passed else merged(name, passed[name], value)
     return [header for header in passed.items() if header[0] not in nominated]
