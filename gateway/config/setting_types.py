@@ -79,7 +79,8 @@ def _pem_file(value: str, info: "ValidationInfo") -> str:
     try:
         path.encode()  # as a database keeps it
         found = os.stat(path)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_PEM_BYTES:  # a pipe is waited for, for ever
+        is_file = stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)  # what a folder is, opening it says
+        if not is_file or found.st_size > _MOST_PEM_BYTES:  # a pipe is waited for, for ever
             raise ssl.SSLError
         ssl.create_default_context(cafile=path)
     except UnicodeEncodeError:
