@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable
 
 from gateway.core.deployment import Deployment
+from gateway.core.errors import Refusal
 from gateway.proxy.queue.arbiter import UNKNOWN_SLOTS, Arbiter, Message
 from gateway.proxy.queue.deployment_line import DeploymentLine
 
@@ -28,7 +29,9 @@ class Lines:
         name, limits = _name_of(deployment), deployment.limits
         line = self._lines.get(name)
         if line is None:
-            self._leave(deployment.id, lambda other: not other.in_use and not other.waiting)
+            for before in self._all_of(deployment.id):
+                if not before.in_use and not before.waiting:
+                    self._close(before)
             line = self._lines[name] = DeploymentLine(name, self._tell)
         settings = (limits.connections or self._slots.get(name), limits.waiting, deployment.timeouts.longest_wait)
         if self._settings.get(name) != settings:
@@ -41,18 +44,24 @@ class Lines:
         self._slots[_name_of(deployment)] = slots or UNKNOWN_SLOTS
         self.of(deployment)
 
+    def turn_away(self, deployment_id: str, refusal: Callable[[], Refusal]) -> None:
+        """Refuse all who wait for a server of this deployment, those that it has no longer among them."""
+        for line in self._all_of(deployment_id):
+            line.turn_away(refusal)
+
     def close(self, deployment_id: str) -> None:
         """A deployment is gone."""
-        self._leave(deployment_id, lambda _: True)
+        for line in self._all_of(deployment_id):
+            self._close(line)
 
-    def _leave(self, deployment_id: str, concerns: Callable[[DeploymentLine], bool]) -> None:
-        """Close those of its lines that this holds of."""
-        for name, line in tuple(self._lines.items()):
-            if name.startswith(f"{deployment_id} ") and concerns(line):
-                del self._lines[name]
-                self._settings.pop(name, None)
-                self._slots.pop(name, None)
-                line.close()
+    def _all_of(self, deployment_id: str) -> list[DeploymentLine]:
+        return [line for name, line in self._lines.items() if name.startswith(f"{deployment_id} ")]
+
+    def _close(self, line: DeploymentLine) -> None:
+        del self._lines[line.name]
+        self._settings.pop(line.name, None)
+        self._slots.pop(line.name, None)
+        line.close()
 
     def _hear(self, message: Message) -> None:
         word, name, *more = message

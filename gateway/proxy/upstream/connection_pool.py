@@ -371,6 +371,12 @@ class ConnectionPools:
         self._known[deployment.id] = (deployment, pool)
         return pool
 
+    def turn_away(self, deployment: Deployment, refusal: Callable[[], Refusal] | None) -> None:
+        """As its pool's; and let nobody wait any longer for a server that the deployment had before."""
+        self.of(deployment).turn_away(refusal)
+        if refusal is not None:
+            self._lines.turn_away(deployment.id, refusal)
+
     def note_slots(self, deployment: Deployment, slots: int | None) -> None:
         """Its server has so many slots; None: it does not say."""
         self._lines.note_slots(deployment, slots)

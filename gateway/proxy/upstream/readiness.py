@@ -220,7 +220,7 @@ class Readiness:
 
     def _tell_waiting(self, deployment: Deployment) -> None:
         """Refuse who waits for a connection as whoever comes now, unless they may go on waiting."""
-        self._pools.of(deployment).turn_away(self.why_not(deployment))
+        self._pools.turn_away(deployment, self.why_not(deployment))
 
     def _note(self, watched: "_Watched", seen: str) -> None:
         watched.looked.set()

@@ -9,11 +9,14 @@ from time import monotonic
 
 import pytest
 
+from gateway.core import errors
 from gateway.core.deployment import Deployment, Limits
+from gateway.core.errors import Refusal
 from gateway.proxy.queue import deployment_line
 from gateway.proxy.queue.arbiter import Arbiter, Member, Message
 from gateway.proxy.queue.deployment_line import BusyError, Claimant, DeploymentLine, Place
 from gateway.proxy.queue.lines import Hear, Lines
+from gateway.proxy.upstream.connection_pool import ConnectionPools
 from tests.harness.pools import SOMEBODY
 
 DEPLOYMENT = Deployment("demo", "acme", "http://127.0.0.1:1")
@@ -131,6 +134,33 @@ async def test_a_new_server_has_places_while_answers_of_the_one_before_run(worke
     place = await waiting
     assert isinstance(place, Place)
     assert place.line is before[0], "it waited for the server that there was"
+
+
+async def test_who_waits_for_the_server_before_is_turned_away_with_all() -> None:
+    limited = replace(DEPLOYMENT, limits=Limits(connections=2))
+    moved = replace(limited, upstream="http://127.0.0.1:2")
+    pools = ConnectionPools(Workers(1).lines[0])
+    taken(pools.of(limited).line)
+    waiting = ask(pools.of(limited).line, SOMEBODY)
+    pools.turn_away(moved, partial(Refusal, errors.PAUSED, "paused"))
+    outcome = await waiting
+    assert isinstance(outcome, Refusal)
+    assert outcome.row is errors.PAUSED
+
+
+def test_the_line_before_a_server_that_nothing_runs_at_is_closed() -> None:
+    workers = Workers(1)
+    places = [workers.lines[0].of(DEPLOYMENT).take(SOMEBODY)]
+    second, third = (replace(DEPLOYMENT, upstream=f"http://127.0.0.1:{port}") for port in (2, 3))
+    for deployment, remain in ((second, 2), (third, 2), (second, 2)):
+        workers.lines[0].of(deployment)
+        assert len(workers.arbiter._lines) == remain, "that of the first, where something runs, and the present one"
+    for place in filter(None, places):
+        place.line.take_back(place, monotonic())
+    workers.lines[0].of(third)
+    assert len(workers.arbiter._lines) == 1
+    workers.lines[0].close(DEPLOYMENT.id)
+    assert not workers.arbiter._lines
 
 
 async def test_nobody_is_refused_while_another_worker_has_a_place_to_spare(workers: Workers) -> None:
