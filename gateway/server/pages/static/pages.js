@@ -54,24 +54,25 @@ document.addEventListener("htmx:afterSettle", (event) => {
 });
 
 // Who goes back comes to where they were: htmx has the page loaded anew (refreshOnHistoryMiss), and the browser knows only
-// how far down the page is that was left. The place stands in the entry of the history, out of which htmx takes it.
-document.addEventListener("htmx:beforeHistoryUpdate", () => keepPlace(scrollY));
+// how far down the page is that was left. The place stands in the entry of the history; htmx takes it out of there before
+// the page is loaded, so it goes along in the tab's own storage.
+document.addEventListener("htmx:beforeHistoryUpdate", () => history.replaceState({ ...history.state, top: scrollY }, ""));
 addEventListener("popstate", ({ state }) => {
   if (!state?.top) return;
+  sessionStorage.setItem("top", state.top);
   history.scrollRestoration = "manual";
-  setTimeout(() => keepPlace(state.top)); // after htmx
 });
 
-function keepPlace(top) {
-  history.replaceState({ ...history.state, top }, "");
+function goToPlace() {
+  const top = sessionStorage.getItem("top");
+  if (top === null) return;
+  sessionStorage.removeItem("top");
+  scrollTo(0, Number(top));
+  addEventListener("load", () => setTimeout(letBrowserScroll)); // after the browser's own
 }
 
-function goToPlace() {
-  const { top, ...state } = history.state ?? {};
-  if (!top) return;
-  history.replaceState(state, "");
-  scrollTo(0, top);
-  addEventListener("load", () => setTimeout(() => (history.scrollRestoration = "auto"))); // after the browser's own
+function letBrowserScroll() {
+  if (sessionStorage.getItem("top") === null) history.scrollRestoration = "auto"; // else somebody is on the way back again
 }
 
 goToPlace();
