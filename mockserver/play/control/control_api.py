@@ -173,7 +173,8 @@ async def wait_requests(request: web.Request) -> web.Response:
         found = await journal.wait(wanted, count, timeout)
     except TimeoutError:
         matching = [entry.as_json() for entry in journal.matching(wanted)]
-        seen = [f"{entry.method} {entry.path}: {entry.how}" for entry in journal]
+        came = journal.matching(JournalFilter(probes=wanted.probes))
+        seen = [f"{entry.method} {entry.path}: {entry.how}" for entry in came]
         message = f"{len(matching)} of {count} {'request' if count == 1 else 'requests'} came within {timeout:g} s."
         return control_response({"error": message, "requests": matching, "received": seen}, 408)
     return control_response({"requests": [entry.as_json() for entry in found]})

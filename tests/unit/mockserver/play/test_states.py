@@ -217,6 +217,8 @@ async def test_waiting_in_vain_names_what_was_received() -> None:
         assert status == 408
         assert body["error"] == "0 of 1 request came within 0.01 s."
         assert body["received"] == ["GET /health: finished"]
+        _, body = await control(mock, "GET", "requests/wait?ended=aborted&timeout=0.01&probes=false")
+        assert body["received"] == []
 
 
 @pytest.mark.parametrize("query", ["ended=maybe", "timeout=soon", "status=x"])
