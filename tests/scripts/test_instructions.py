@@ -14,7 +14,7 @@ from scripts.instructions import bare_counts, gateway_counts
 BOUNDS = {
     "request": 3.5,
     "event": 0.84,
-    "stream, begun and ended": 4.3,
+    "stream, begun and ended": 4.2,
     "query": 3.55,
     "chunked": 3.8,
     "Expect": 3.75,
