@@ -1,4 +1,4 @@
-"""The kinds of value a setting may be, each refused in words for the person who wrote it. Pure: no I/O."""
+"""The kinds of value a setting may be, each refused in words for who wrote it. Pure, but that a `ca_file` is read."""
 
 import os
 import re

@@ -1,7 +1,6 @@
 """One operation's transaction: what it reads and changes, on whose behalf, and what is noted of it."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from copy import copy
@@ -119,7 +118,7 @@ class TeamDatabase:
         To open a connection takes longer than most of what is looked at. It is for one task.
         """
         async with self.connect() as connection:
-            seen = copy(self)
+            seen = copy(self)  # which is under way as a whole, and goes to its end where this one is left
             seen._view = connection
             yield seen
 
@@ -176,7 +175,7 @@ class TeamDatabase:
             async with asyncio.timeout(sqlite_file.WRITE_PATIENCE):
                 await self._turn.acquire()
         except TimeoutError:
-            raise sqlite3.OperationalError("database is locked") from None
+            raise SourceError(f"{self._name}: {sqlite_file.sentence('database is locked')}") from None
         try:
             yield
         finally:

@@ -183,7 +183,7 @@ async def _read_form(request: web.Request) -> None:
     if kind in {"", "multipart/form-data"} or (encoding or "utf-8").lower() != "utf-8":
         raise Refusal(team_errors.NOT_A_FORM)
     try:
-        if request.can_read_body and request.method == hdrs.METH_POST:
+        if request.method == hdrs.METH_POST:
             body = await read_short(request, request.app[RELAY].upload_silence)
             if body.count(b"&") + body.count(b"%") > _MOST_PARTS:
                 raise Refusal(team_errors.NOT_A_FORM)
