@@ -1,11 +1,9 @@
 """Deployments and activity in a real browser: by keyboard, live, on a phone, in both colour schemes."""
 
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from aiohttp import ClientSession
 from playwright.async_api import Browser, Page, expect
 
@@ -13,7 +11,7 @@ from gateway.team.models.deployments import DeploymentChange, NewDeployment
 from gateway.team.models.keys import NewKey
 from mockserver import MockLlamaServer
 from tests.harness.pages.axe import photograph, violations
-from tests.harness.pages.chromium import require_chromium, running_chromium
+from tests.harness.pages.chromium import require_chromium
 from tests.harness.pages.team_pages import Team, has_shifted, is_wider_than_its_window, team_serving, window
 from tests.unit.gateway.activity.streams import key_for, streaming
 
@@ -22,12 +20,6 @@ require_chromium("the team's pages")
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 NOWHERE = "http://127.0.0.1:9"  # nothing listens on the discard port
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with running_chromium() as browser:
-        yield browser
 
 
 async def add(team: Team, name: str, **settings: object) -> None:

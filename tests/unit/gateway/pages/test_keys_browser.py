@@ -1,28 +1,20 @@
 """The keys' page in a real browser."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from gateway.team.models.deployments import NewDeployment
 from gateway.team.models.keys import NewKey
 from tests.harness.pages.axe import photograph, violations
-from tests.harness.pages.chromium import require_chromium, running_chromium
+from tests.harness.pages.chromium import require_chromium
 from tests.harness.pages.team_pages import is_wider_than_its_window, team_serving, window
 from tests.harness.storage.databases import locked
 
 require_chromium("the team's pages")
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with running_chromium() as browser:
-        yield browser
 
 
 @pytest.mark.parametrize("width", [390, 1440])

@@ -1,26 +1,18 @@
 """The audit log's page in a real browser: by keyboard alone, small and large, light and dark."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from gateway.team.models.keys import KeyChange, NewKey
 from tests.harness.pages.axe import photograph, violations
-from tests.harness.pages.chromium import require_chromium, running_chromium
+from tests.harness.pages.chromium import require_chromium
 from tests.harness.pages.team_pages import is_wider_than_its_window, team_serving, window
 
 require_chromium("the team's pages")
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with running_chromium() as browser:
-        yield browser
 
 
 @pytest.mark.parametrize(("width", "dark"), [(390, False), (1440, False), (390, True), (1440, True)])

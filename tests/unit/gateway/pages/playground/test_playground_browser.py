@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page, Route, expect
 
 from gateway.core.deployment import Status
@@ -19,7 +18,7 @@ from gateway.team.signing_in.session_limits import SessionLimits
 from gateway.team.signing_in.sessions import begin_session
 from mockserver import MockLlamaServer
 from tests.harness.pages.axe import photograph, violations
-from tests.harness.pages.chromium import require_chromium, running_chromium
+from tests.harness.pages.chromium import require_chromium
 from tests.harness.pages.team_pages import COOKIE, Team, is_wider_than_its_window, team_serving, window
 from tests.harness.patience import PATIENCE, wait_until
 
@@ -29,12 +28,6 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 LOOKS = [(390, False), (1440, False), (390, True), (1440, True)]
 HOSTILE = '<img src=x onerror=alert(1)> it\'s "quoted" </script>'
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with running_chromium() as browser:
-        yield browser
 
 
 @asynccontextmanager

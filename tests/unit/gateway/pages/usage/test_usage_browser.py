@@ -2,17 +2,15 @@
 
 import csv
 from asyncio import to_thread
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from gateway.team.models.keys import NewKey
 from tests.harness.pages.axe import photograph, violations
-from tests.harness.pages.chromium import require_chromium, running_chromium
+from tests.harness.pages.chromium import require_chromium
 from tests.harness.pages.team_pages import Team, is_wider_than_its_window, team_serving, window
 from tests.harness.storage.usage_rows import took, used
 
@@ -20,12 +18,6 @@ require_chromium("the team's pages")
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 NOW = datetime.now(UTC)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with running_chromium() as browser:
-        yield browser
 
 
 async def a_busy_day(team: Team, place: Path) -> None:

@@ -1,42 +1,19 @@
 """Where somebody is led by what they did, or tried to do: to where they were."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
-from gateway.team.models.deployments import NewDeployment
 from gateway.team.models.keys import NewKey
 from gateway.team.models.people import PersonChange, PersonQuery
-from tests.harness.pages.chromium import require_chromium, running_chromium
-from tests.harness.pages.team_pages import Team, team_serving, window
+from tests.harness.pages.chromium import require_chromium
+from tests.harness.pages.team_pages import team_serving, window
+from tests.unit.gateway.pages.windows.admins_window import at
 
 require_chromium("where one is led")
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
-
-NOWHERE = "http://127.0.0.1:9"  # nothing listens on the discard port
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with running_chromium() as browser:
-        yield browser
-
-
-@asynccontextmanager
-async def at(browser: Browser, folder: Path, path: str, *names: str) -> AsyncIterator[tuple[Team, Page]]:
-    """A window of an admin's on a page, with deployments of these names, which are paused."""
-    async with team_serving(folder, "acme") as team:
-        for name in names:
-            given = {"id": name, "account": "acme", "upstream": NOWHERE, "status": "paused"}
-            await team.do("deployments.create", asked=NewDeployment.model_validate(given))
-        await team.has_looked()
-        async with window(browser, team, await team.person("ada"), path) as page:
-            yield team, page
 
 
 async def test_who_does_something_among_what_was_searched_stays_there(browser: Browser, tmp_path: Path) -> None:
