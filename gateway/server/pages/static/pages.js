@@ -10,6 +10,7 @@ import { tellTimes } from "./relative_times.js";
 document.documentElement.classList.add("js");
 tellFields();
 document.addEventListener("htmx:afterSwap", () => {
+  window.htmx.process(document.body); // at once: a form that is sent before htmx settles would be sent as a plain one
   tellTimes(document);
   tellFields();
   if (document.getElementById("playground")) import("./playground.js"); // it begins by itself, this time and later

@@ -66,3 +66,16 @@ async def test_of_many_changes_at_once_the_first_are_said(browser: Browser, tmp_
             await team.do("people.change", person.id, asked=PersonChange(accounts=()))
             told = ". ".join([*(f"model-{number}: no longer there" for number in range(5)), "4 more have changed"])
             await expect(page.locator("#said")).to_have_text(told)
+
+
+async def test_a_form_that_has_just_come_is_sent_by_script(browser: Browser, tmp_path: Path) -> None:
+    async with at(browser, tmp_path, "/deployments", "demo") as (_team, page):
+        await page.evaluate("""() => {
+            window.isSame = true;
+            const send = () => document.querySelector("form[action$='/demo/resume']").requestSubmit();
+            document.addEventListener("htmx:afterSwap", send, { once: true });
+        }""")
+        await page.get_by_role("link", name="demo", exact=True).press("Enter")
+        await expect(page.locator("h1")).to_have_text("demo")
+        await expect(page.locator("main .state")).to_contain_text("Deploying")
+        assert await page.evaluate("window.isSame"), "a plain form would have led to another document"
