@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+from collections.abc import Collection
 from functools import cache, partial
 
 from aiohttp import hdrs, web
@@ -33,11 +34,12 @@ _PLACE = re.compile(r"\\\{[a-z]+\\\}")
 
 async def answer(request: web.Request, path: str) -> web.StreamResponse:
     """Do what is asked, or say why not. Raises Refusal for a path that is not served, and without a database."""
-    if path == "/openapi.json" and request.method in {hdrs.METH_GET, hdrs.METH_HEAD}:
+    method = hdrs.METH_GET if request.method == hdrs.METH_HEAD else request.method  # aiohttp leaves its body out
+    if path == "/openapi.json" and method == hdrs.METH_GET:
         return web.json_response(text=await asyncio.to_thread(description_as_json))
-    if path == EVENTS_PATH and request.method != hdrs.METH_GET:
-        raise Refusal(errors.WRONG_METHOD, hdrs.METH_GET, Allow=hdrs.METH_GET)
-    operation, ids = _operation_at(request.method, path) if path != EVENTS_PATH else (None, ())
+    if path == EVENTS_PATH and method != hdrs.METH_GET:
+        raise _wrong_method({hdrs.METH_GET})
+    operation, ids = _operation_at(method, path) if path != EVENTS_PATH else (None, ())
     try:
         caller = await caller_of(request)
         if operation is None:
@@ -80,9 +82,13 @@ def _operation_at(method: str, path: str) -> tuple[Operation, tuple[str, ...]]:
     if not found:
         raise Refusal(errors.NO_SUCH_PATH)
     if method not in found:
-        methods = ", ".join(sorted(found))
-        raise Refusal(errors.WRONG_METHOD, methods, Allow=methods)
+        raise _wrong_method(found)
     return found[method]
+
+
+def _wrong_method(served: Collection[str]) -> Refusal:
+    methods = ", ".join(sorted({*served, hdrs.METH_HEAD} if hdrs.METH_GET in served else served))
+    return Refusal(errors.WRONG_METHOD, methods, Allow=methods)
 
 
 @cache

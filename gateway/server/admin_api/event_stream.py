@@ -45,6 +45,8 @@ async def event_stream(request: web.Request, actor: Actor) -> web.StreamResponse
     if seen is None:
         seen = await newest_change(await request.app[TEAM].database())
     response = web.StreamResponse(headers=_HEADERS)
+    if request.method == hdrs.METH_HEAD:
+        return response
     with _one_more_for(actor):
         async with request.app[PAGE].until_closed():
             await _tell(request, response, seen)
