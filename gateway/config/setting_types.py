@@ -5,7 +5,6 @@ import re
 import ssl
 import stat
 from datetime import UTC, datetime
-from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
@@ -14,6 +13,7 @@ from gateway.config.section import AsWritten, Bounds, Checked, CheckedInContext
 from gateway.core.deployment import ID_PATTERN, check_id, check_upstream, check_upstream_key
 from gateway.core.endpoints import EndpointGroup
 from gateway.core.http.cors import checked_origin
+from gateway.core.http.forwarding import parsed_network
 
 if TYPE_CHECKING:
     from pydantic import ValidationInfo
@@ -68,7 +68,7 @@ def _at_least_one(value: tuple[str, ...]) -> tuple[str, ...]:
 def _network(value: str) -> str:
     """Bits beyond the prefix are refused: they tell of a slip."""
     try:
-        return str(ip_network(value))
+        return str(parsed_network(value))
     except ValueError:
         raise ValueError("is neither an address nor a network like 10.0.0.0/8, with no bit beyond its prefix") from None
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import NamedTuple
 
 from gateway.core.endpoints import EndpointGroup
-from gateway.core.http.forwarding import parsed
+from gateway.core.http.forwarding import Network, parsed, parsed_network
 from gateway.core.secret_text import digest_of, new_secret_text
 
 __all__ = ["KEY_PREFIX", "Account", "Key", "Priority", "digest_of", "new_key_id", "new_key_text", "shown_prefix"]
@@ -103,8 +102,8 @@ def _is_in(address: str, networks: tuple[str, ...]) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _networks(networks: tuple[str, ...]) -> Sequence[IPv4Network | IPv6Network]:
-    return [ip_network(network) for network in networks]
+def _networks(networks: tuple[str, ...]) -> Sequence[Network]:
+    return [parsed_network(network) for network in networks]
 
 
 def new_key_text() -> str:

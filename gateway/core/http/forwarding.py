@@ -1,9 +1,10 @@
 """What proxies in front of the gateway say of a request: that there is one, and whose request it is. Pure: no I/O."""
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
 
 FORWARDED_FOR = "X-Forwarded-For"
 _MOST_PROXIES = 50  # in a row: who claims thousands would have each looked for in all networks
@@ -65,11 +66,18 @@ def parsed(text: str) -> Address | None:
     return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
 
 
+def parsed_network(text: str) -> Network:
+    """An address or network (CIDR), an IPv4-mapped one (`::ffff:10.0.0.0/104`) as IPv4. Raises ValueError."""
+    network = ip_network(text)
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    return network if mapped is None else IPv4Network((mapped, network.prefixlen - 96))
+
+
 class TrustedProxies:
     """The proxies whose word on the address of a client is taken, as addresses or networks (`10.0.0.0/8`)."""
 
     def __init__(self, networks: Iterable[str] = ()) -> None:
-        self._networks = tuple(map(ip_network, networks))
+        self._networks = tuple(map(parsed_network, networks))
 
     def client_of(self, peer: str | None, forwarded_for: Iterable[str]) -> str | None:
         """The address of a client: that of the connection's `peer`, unless this is a trusted proxy.

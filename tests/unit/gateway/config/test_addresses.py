@@ -23,7 +23,12 @@ def test_proxies_are_addresses_and_networks_of_both_families() -> None:
     assert proxies == ("127.0.0.1/32", "10.0.0.0/8", "::1/128", "2001:db8::/32")
 
 
-@pytest.mark.parametrize("slip", ["10.1.0.0/8", "proxy.lan", "10.0.0.0/33", "", "*"])
+def test_an_ipv4_mapped_network_is_the_ipv4_one() -> None:
+    section = "{trusted_proxies: ['::ffff:10.0.0.0/104', '::ffff:192.0.2.7', '::ffff:0:0/96', '::/0']}"
+    assert server_of(section).trusted_proxies == ("10.0.0.0/8", "192.0.2.7/32", "0.0.0.0/0", "::/0")
+
+
+@pytest.mark.parametrize("slip", ["10.1.0.0/8", "::ffff:10.1.0.0/104", "proxy.lan", "10.0.0.0/33", "", "*"])
 def test_what_is_no_network_is_refused_at_its_place(slip: str) -> None:
     said = complaint_about(f"{{trusted_proxies: [127.0.0.1, '{slip}']}}")
     assert said.startswith("gateway.yaml:1: server.trusted_proxies[1]: is neither an address nor a network")

@@ -13,7 +13,7 @@ from gateway.core.account import Key, digest_of, new_key_id, new_key_text
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 
 
-def a_key(**fields: datetime) -> Key:
+def a_key(**fields: datetime | tuple[str, ...]) -> Key:
     return Key("key_1", "laptop", "acme", digest_of("gw_x"), **fields)  # type: ignore[arg-type]
 
 
@@ -54,6 +54,15 @@ def test_a_key_never_shows_its_digest() -> None:
 )
 def test_a_key_opens_its_account_until_it_expires_or_is_revoked(fields: dict[str, datetime], valid: bool) -> None:
     assert a_key(**fields).is_valid(NOW) is valid
+
+
+@pytest.mark.parametrize("network", ["10.0.0.0/8", "::ffff:10.0.0.0/104"])
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [("10.1.2.3", True), ("::ffff:10.1.2.3", True), ("11.1.2.3", False), ("::ffff:11.1.2.3", False), (None, False)],
+)
+def test_an_ipv4_network_may_be_mapped_and_so_may_a_client(network: str, address: str | None, expected: bool) -> None:
+    assert a_key(networks=(network,)).may_come_from(address) is expected
 
 
 @given(st.binary(max_size=80), st.binary(max_size=80))

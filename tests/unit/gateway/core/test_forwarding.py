@@ -39,6 +39,11 @@ def test_of_a_trusted_proxy_it_is_the_first_untrusted_from_the_right(values: tup
     assert TRUSTED.client_of(f"::ffff:{PROXY}", values) == client
 
 
+def test_a_trusted_network_may_be_written_as_ipv4_mapped() -> None:
+    trusted = TrustedProxies(("::ffff:10.0.0.0/104",))
+    assert [trusted.client_of(peer, (CLIENT,)) for peer in (PROXY, f"::ffff:{PROXY}", CDN)] == [CLIENT, CLIENT, CDN]
+
+
 @given(st.lists(TEXTS))
 def test_the_word_of_anybody_else_counts_for_nothing(values: list[str]) -> None:
     assert TRUSTED.client_of("198.51.100.7", values) == "198.51.100.7"
