@@ -8,12 +8,10 @@ import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from itertools import count
 from time import monotonic
 from typing import Any
 
-from gateway.core import errors
 from gateway.core.account import Key, Priority
 from gateway.core.errors import Refusal
 from gateway.proxy.queue.arbiter import LATE, UNKNOWN_SLOTS, Message
@@ -22,6 +20,7 @@ from gateway.proxy.queue.fair_line import recent_mean
 
 _LOOK_SECONDS = 0.2  # between two looks at what each in line can expect
 _ANSWER_SECONDS = 1.0  # in which an arbiter that can answer does
+_MOST_CLAIMANTS = 10_000  # keys of which it is known what they take: a person may make them without number
 _numbers = count(1)  # of requests, in this process
 
 
@@ -127,7 +126,6 @@ class DeploymentLine:
         self._waiting: dict[int, Ticket] = {}
         self._claimants: dict[str, Claimant] = {}
         self._prospects: dict[int, asyncio.Future[Outlook | None]] = {}  # that are asked for
-        self._is_closed = False
         self._looked_at = 0.0
         self._looked: asyncio.Future[None] | None = None  # done once `outlooks` are of that time
         self.places = 0
@@ -146,9 +144,10 @@ class DeploymentLine:
     def claimant(self, key: Key, account_weight: float) -> Claimant:
         """This key, in this line, with what is known of it so far."""
         traits = (key.account, key.priority is Priority.BATCH, key.weight, account_weight)
-        known = self._claimants.get(key.id)
-        if known is None:
-            known = self._claimants[key.id] = Claimant(key.id, *traits)
+        known = self._claimants.pop(key.id, None) or Claimant(key.id, *traits)
+        self._claimants[key.id] = known
+        if len(self._claimants) > _MOST_CLAIMANTS:
+            del self._claimants[next(iter(self._claimants))]  # the one that was asked for longest ago
         known.account, known.is_batch, known.key_weight, known.account_weight = traits
         return known
 
@@ -226,10 +225,10 @@ class DeploymentLine:
             self.tell("prospect", number, *claimant.claim())
         return await asyncio.shield(claimant.prospect)
 
-    def is_batch(self, key_id: str) -> bool:
-        """Whether the requests of a key wait as batch."""
-        known = self._claimants.get(key_id)
-        return known is not None and known.is_batch
+    def is_batch(self, ticket_number: int) -> bool:
+        """Whether a request waits as batch, if it waits in this process."""
+        ticket = self._waiting.get(ticket_number)
+        return ticket is not None and ticket.claimant.is_batch
 
     def turn_away(self, refusal: Callable[[], Refusal]) -> None:
         """Refuse all who wait."""
@@ -238,19 +237,24 @@ class DeploymentLine:
             ticket.then(refusal())
 
     def close(self) -> None:
-        """Say no more: the deployment is gone."""
-        self.turn_away(partial(Refusal, errors.NO_DEPLOYMENT, cause="the deployment was removed"))
+        """Say no more: nothing runs or waits here, and who comes all the same is refused."""
         self.tell("close")
-        self._is_closed = True
+        self._tell_arbiter = self._answer_for_arbiter
 
     def tell(self, word: str, *more: Any) -> None:
         """Send the arbiter a message."""
-        if not self._is_closed:
-            self._tell_arbiter((word, self.name, *more))
+        self._tell_arbiter((word, self.name, *more))
 
     def hear(self, word: str, *more: Any) -> None:
         """What the arbiter says. It is one of the methods below."""
         getattr(self, f"_hear_{word}")(*more)
+
+    def _answer_for_arbiter(self, message: Message) -> None:
+        """The line is closed: refuse a request whose body was on its way then."""
+        word, _, number, *_ = *message, None
+        ticket = self._end_wait(number) if word == "ask" else None
+        if ticket is not None:
+            ticket.then(BusyError("the deployment was removed, or has another server, since the request came"))
 
     def _hear_give(self, number: int) -> None:
         ticket = self._end_wait(number)

@@ -1,20 +1,24 @@
 """The lines of all deployments in this process, and its way to the arbiter: here, or in the supervisor of workers."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
+from functools import partial
 
+from gateway.core import errors
 from gateway.core.deployment import Deployment
 from gateway.core.errors import Refusal
 from gateway.proxy.queue.arbiter import UNKNOWN_SLOTS, Arbiter, Message
 from gateway.proxy.queue.deployment_line import DeploymentLine
 
 Hear = Callable[[Message], None]
+_REMOVED = partial(Refusal, errors.NO_DEPLOYMENT, cause="the deployment was removed")
 
 
 class Lines:
     """One for each server that a deployment has had, made when first asked for.
 
-    What runs at a server that it has no longer takes no place at the one that it has now.
+    What runs at a server that it has no longer takes no place at the one that it has now. A deployment that is removed
+    has its line while answers run there: it may be added again meanwhile, and its server has those slots in use.
     `connect` takes what hears the arbiter, and gives its ear.
     """
 
@@ -49,13 +53,15 @@ class Lines:
         for line in self._all_of(deployment_id):
             line.turn_away(refusal)
 
-    def close(self, deployment_id: str) -> None:
-        """A deployment is gone."""
-        for line in self._all_of(deployment_id):
-            self._close(line)
+    def keep_only(self, deployment_ids: Container[str]) -> None:
+        """All other deployments are gone: refuse who waits there, and close each line in which nothing runs."""
+        for line in [each for each in self._lines.values() if _deployment_of(each) not in deployment_ids]:
+            line.turn_away(_REMOVED)
+            if not line.in_use:
+                self._close(line)
 
     def _all_of(self, deployment_id: str) -> list[DeploymentLine]:
-        return [line for name, line in self._lines.items() if name.startswith(f"{deployment_id} ")]
+        return [line for line in self._lines.values() if _deployment_of(line) == deployment_id]
 
     def _close(self, line: DeploymentLine) -> None:
         del self._lines[line.name]
@@ -73,6 +79,10 @@ class Lines:
 def _name_of(deployment: Deployment) -> str:
     """By which all processes know the line; an id has no space."""
     return f"{deployment.id} {deployment.upstream}"
+
+
+def _deployment_of(line: DeploymentLine) -> str:
+    return line.name.partition(" ")[0]
 
 
 def _arbiter_here(hear: Hear) -> Hear:

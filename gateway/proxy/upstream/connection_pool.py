@@ -389,7 +389,7 @@ class ConnectionPools:
         """Forget the upstreams of deployments that are gone. What is under way on them finishes."""
         for gone in [known for known in self._known if known not in deployment_ids]:
             self._known.pop(gone)[1].close()
-            self._lines.close(gone)
+        self._lines.keep_only(deployment_ids)
 
     def close(self) -> None:
         """Close all idle connections."""

@@ -65,7 +65,7 @@ class ExchangesUnderWay:
         names = (one.key or "", one.account or "", one.deployment or "", one.endpoint or "")
         line = self._line(one)
         position, wait = (line.outlooks.get(one.ticket) if line is not None else None) or (None, None)
-        is_batch = line is not None and line.is_batch(one.key or "")
+        is_batch = line is not None and line.is_batch(one.ticket)
         return CarriedExchange(
             self._id(one), *names, now - one.started, size, events, is_answering, position, wait, is_batch
         )

@@ -13,6 +13,7 @@ from gateway.core.deployment import Deployment, Limits, Status, Timeouts
 from gateway.core.rate_limits import Measure, RateLimit, SubjectKind
 from gateway.proxy.queue.arbiter import UNKNOWN_SLOTS
 from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPool
+from gateway.proxy.upstream.readiness import READINESS
 from gateway.registry.base import Snapshot
 from gateway.server.admission import REGISTRY
 from mockserver import MockLlamaServer
@@ -149,6 +150,29 @@ async def test_what_takes_no_slot_waits_for_nobody_and_who_leaves_is_out_at_once
                 await asyncio.sleep(0.005)
         running.cancel()
         await asyncio.wait([running, waiting])
+
+
+async def test_a_deployment_that_is_added_again_has_its_slots_in_use() -> None:
+    async with (
+        MockLlamaServer(slots=1, tokens_per_second=20) as mock,
+        line_before(mock) as (gateway, _),
+        ClientSession() as client,
+    ):
+        registry = gateway.app[REGISTRY]
+        running = asyncio.ensure_future(ask(gateway, client, "jobs", 2000, user="jobs"))
+        await until_begun(mock)
+        there = registry.snapshot
+        registry.replace(replace(there, deployments={}))
+        registry.replace(there)
+        again = gateway.app[POOLS].of(there.deployments["demo"])
+        await gateway.app[READINESS].first_look(PATIENCE)
+        waiting = asyncio.ensure_future(ask(gateway, client, "person", 2, user="person"))
+        await until_in_line(again, 1)
+        assert again.connections["in_use"] == 1
+        running.cancel()
+        assert (await waiting)["status"] == "200"
+        registry.replace(replace(there, deployments={}))
+        assert not gateway.app[POOLS].known()
 
 
 async def test_who_is_limited_is_told_of_the_line_as_well() -> None:

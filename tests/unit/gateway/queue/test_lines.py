@@ -10,6 +10,7 @@ from time import monotonic
 import pytest
 
 from gateway.core import errors
+from gateway.core.account import Key
 from gateway.core.deployment import Deployment, Limits
 from gateway.core.errors import Refusal
 from gateway.proxy.queue import deployment_line
@@ -159,8 +160,54 @@ def test_the_line_before_a_server_that_nothing_runs_at_is_closed() -> None:
         place.line.take_back(place, monotonic())
     workers.lines[0].of(third)
     assert len(workers.arbiter._lines) == 1
-    workers.lines[0].close(DEPLOYMENT.id)
+    workers.lines[0].keep_only(())
     assert not workers.arbiter._lines
+
+
+async def test_who_waits_for_a_deployment_that_is_removed_is_refused(workers: Workers) -> None:
+    limited = replace(DEPLOYMENT, limits=Limits(connections=2))
+    lines = [each.of(limited) for each in workers.lines]
+    running = [place for line in lines for place in taken(line)]
+    waiting = ask(lines[0], SOMEBODY)
+    for each in workers.lines:
+        each.keep_only(())
+    outcome = await waiting
+    assert isinstance(outcome, Refusal)
+    assert outcome.row is errors.NO_DEPLOYMENT
+    for place in running:
+        place.line.take_back(place, monotonic())
+    for each in workers.lines:
+        each.keep_only(())
+    assert not workers.arbiter._lines
+
+
+def test_what_runs_keeps_its_place_where_a_deployment_is_added_again(workers: Workers) -> None:
+    limited = replace(DEPLOYMENT, limits=Limits(connections=4))
+    assert workers.lines[0].of(limited).take(SOMEBODY) is not None
+    for each in workers.lines:
+        each.keep_only(())
+    again = [each.of(limited) for each in workers.lines]
+    assert [len(taken(line)) for line in again] == [1, 2]
+
+
+async def test_who_asks_for_a_place_in_a_line_that_is_closed_is_refused(workers: Workers) -> None:
+    line = workers.lines[0].of(replace(DEPLOYMENT, limits=Limits(connections=1)))
+    assert line.take(SOMEBODY) is None, "one place and two workers: none can take it by itself"
+    workers.lines[0].keep_only(())
+    outcome = ask(line, SOMEBODY)
+    assert outcome.done()
+    assert isinstance(outcome.result(), BusyError)
+
+
+def test_keys_without_number_are_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deployment_line, "_MOST_CLAIMANTS", 2)
+    line = Lines().of(DEPLOYMENT)
+    keys = [Key(f"key_{number}", "one", "acme", b"") for number in range(3)]
+    first, second = (line.claimant(key, 1.0) for key in keys[:2])
+    assert line.claimant(keys[0], 1.0) is first
+    line.claimant(keys[2], 1.0)
+    assert line.claimant(keys[0], 1.0) is first, "the one that was asked for longest ago is forgotten"
+    assert line.claimant(keys[1], 1.0) is not second
 
 
 async def test_nobody_is_refused_while_another_worker_has_a_place_to_spare(workers: Workers) -> None:
