@@ -22,6 +22,10 @@ HEAD = "0007"  # the newest file in migrations/versions
 VERSION_TABLE = "gateway_schema"
 _PRIORITIES = {priority.value: priority for priority in Priority}
 TABLES = ("accounts", "keys", "deployments", "limits")  # that are read
+KEY_COLUMNS = (
+    *("id", "name", "account", "digest", "expires_at", "created_at", "revoked_at", "successor_of", "enabled", "cut"),
+    *("deployments", "endpoints", "networks", "created_by", "priority", "weight"),
+)
 
 
 class DatabaseRow(Protocol):
@@ -36,29 +40,34 @@ def account_of(row: DatabaseRow) -> Account:
 
 
 def key_of(row: DatabaseRow) -> Key:
-    """A key from its row. Raises ValueError if the row is not one the gateway wrote.
+    """A key from its row. Raises ValueError if the row is not one the gateway wrote."""
+    return key_of_values([row[name] for name in KEY_COLUMNS])
 
-    There may be very many: what is mostly NULL costs no call, and an account's name is kept once.
+
+def key_of_values(row: Iterable[Any]) -> Key:
+    """A key from its KEY_COLUMNS, in their order. Raises ValueError if they are not what the gateway wrote.
+
+    There may be very many: to look for each value by name takes as long as all else, what is mostly NULL costs no
+    call, and an account's name is kept once.
     """
-    ends, made, revoked = row["expires_at"], row["created_at"], row["revoked_at"]
-    deployments, endpoints, networks = row["deployments"], row["endpoints"], row["networks"]
+    key, name, account, digest, ends, made, revoked, old, on, cut, models, groups, networks, person, kind, weight = row
     return Key(
-        row["id"],
-        row["name"],
-        sys.intern(row["account"]),
-        bytes.fromhex(row["digest"]),
+        key,
+        name,
+        sys.intern(account),
+        bytes.fromhex(digest),
         None if ends is None else _moment(ends),
         _moment(made),
         None if revoked is None else _moment(revoked),
-        row["successor_of"],
-        bool(row["enabled"]),
-        bool(row["cut"]),
-        None if deployments is None else _listed(deployments),
-        None if endpoints is None else _groups(endpoints),
+        old,
+        bool(on),
+        bool(cut),
+        None if models is None else _listed(models),
+        None if groups is None else _groups(groups),
         None if networks is None else _listed(networks),
-        row["created_by"],
-        _PRIORITIES[row["priority"]],
-        row["weight"],
+        person,
+        _PRIORITIES[kind],
+        weight,
     )
 
 
@@ -118,10 +127,12 @@ class Read(NamedTuple):
 Rows = Mapping[str, Mapping[str, DatabaseRow | None]]  # by table, and there by id; None for a row that is no more
 
 
-def everything(revision: int, rows: Mapping[str, Iterable[DatabaseRow]], default: Defaults) -> Read:
-    """What all rows of all tables say."""
+def everything(
+    revision: int, key_rows: Iterable[Iterable[Any]], rows: Mapping[str, Iterable[DatabaseRow]], default: Defaults
+) -> Read:
+    """What all rows of all tables say: of the keys their KEY_COLUMNS, in their order."""
     deployments = (deployment_of(row, default) for row in rows["deployments"])
-    keys = [key_of(row) for row in rows["keys"]]
+    keys = [key_of_values(row) for row in key_rows]
     found = Snapshot.of(keys, deployments, map(account_of, rows["accounts"]))
     limits = {limit.id: limit for limit in map(limit_of, rows["limits"])}
     cut = frozenset(key.id for key in keys if key.cut)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gateway.config.document import SourceError
 from gateway.registry.database.engine import engine_for, in_sentences, name_of
 from gateway.registry.database.migrate import prepare
-from gateway.registry.database.rows import TABLES, DatabaseRow, Defaults, Read, everything, followed
+from gateway.registry.database.rows import KEY_COLUMNS, TABLES, DatabaseRow, Defaults, Read, everything, followed
 from gateway.registry.database.tables import changes, metadata, revision
 
 _PORTION = 500  # rows taken at once; between two such portions the event loop serves requests
@@ -58,7 +58,8 @@ class ServerReader:
 
     async def _read_all(self, number: int) -> Read:
         rows = {name: await self._rows(select(metadata.tables[name])) for name in TABLES}
-        return await asyncio.to_thread(everything, number, rows, self._defaults)
+        key_rows = ([row[name] for name in KEY_COLUMNS] for row in rows.pop("keys"))
+        return await asyncio.to_thread(everything, number, key_rows, rows, self._defaults)
 
     async def _follow(self, known: Read, number: int) -> Read:
         newer = changes.c.revision > known.revision

@@ -11,13 +11,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.registry.database import sqlite_file
-from gateway.registry.database.rows import HEAD, TABLES, VERSION_TABLE, Defaults, Read, everything, followed
+from gateway.registry.database.rows import (
+    HEAD,
+    KEY_COLUMNS,
+    TABLES,
+    VERSION_TABLE,
+    Defaults,
+    Read,
+    everything,
+    followed,
+)
 from gateway.registry.database.sqlite_file import check_file, in_sentences, uri_of
 
 _COLUMNS = {
     "accounts": "id, created_at, weight",
-    "keys": "id, name, account, digest, created_at, expires_at, revoked_at, successor_of, enabled, cut, "
-    "deployments, endpoints, networks, created_by, priority, weight",
+    "keys": ", ".join(KEY_COLUMNS),
     "deployments": "id, account, upstream, upstream_key, status, connect, first_byte, silence, queue, connections, "
     "waiting, ping, ca_file, endpoints",
     "limits": "id, subject_kind, subject, measure, amount, deployment, shadow, counts_as",
@@ -81,7 +89,7 @@ class SqliteReader:
                     rows = {table: dict(self._concerned(table, known.revision)) for table in TABLES}
                     return followed(known, revision, rows, self._defaults)
                 whole = {table: self._connection.execute(_select(table)) for table in TABLES}
-                return everything(revision, whole, self._defaults)
+                return everything(revision, whole.pop("keys"), whole, self._defaults)
             finally:
                 self._connection.rollback()
 
