@@ -94,6 +94,7 @@ def _prepare_sqlite(engine: AsyncEngine, *, writing: bool) -> None:
     @event.listens_for(engine.sync_engine, "connect")
     def connected(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
         connection.isolation_level = None
+        connection.create_function("lower", 1, _folded, deterministic=True)  # SQLite's own knows ASCII alone
         cursor = connection.cursor()
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.execute("PRAGMA synchronous = FULL")
@@ -103,6 +104,11 @@ def _prepare_sqlite(engine: AsyncEngine, *, writing: bool) -> None:
     def beginning(connection: Connection) -> None:
         if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
             connection.exec_driver_sql(begin)
+
+
+def _folded(text: str | None) -> str | None:
+    """What `icontains` compares, as Unicode has it for letters whose case is not to matter."""
+    return None if text is None else text.casefold()
 
 
 @contextlib.contextmanager

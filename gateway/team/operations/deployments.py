@@ -22,6 +22,7 @@ from gateway.team.models.deployments import (
 )
 from gateway.team.operation_error import Conflict, FieldError, Invalid, NotFound
 from gateway.team.operations.accounts import reachable, require_accounts
+from gateway.team.operations.search import has_text
 from gateway.team.operations.traffic.limits import drop_limits
 from gateway.team.paging import page_of
 from gateway.team.roles import Reach
@@ -34,7 +35,7 @@ async def list_deployments(unit: UnitOfWork, query: DeploymentQuery) -> Page[Dep
     if query.account is not None:
         selected = selected.where(deployments.c.account == query.account)
     if query.search is not None:
-        selected = selected.where(deployments.c.id.icontains(query.search, autoescape=True))
+        selected = selected.where(has_text(query.search, deployments.c.id))
     return await page_of(unit.connection, query, selected, [deployments.c.id], lambda row: _view(unit, row))
 
 

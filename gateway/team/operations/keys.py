@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, false, or_, select
+from sqlalchemy import ColumnElement, Select, and_, select
 from sqlalchemy.engine import Row
 
 from gateway.core.account import Key as StoredKey
@@ -28,6 +28,7 @@ from gateway.team.models.keys import (
 from gateway.team.operation_error import Conflict, FieldError, Invalid, NotFound
 from gateway.team.operations.accounts import require_accounts
 from gateway.team.operations.playground import PLAYGROUND_ID
+from gateway.team.operations.search import has_text
 from gateway.team.operations.traffic.limits import copy_limits, drop_limits
 from gateway.team.paging import page_of
 from gateway.team.roles import Reach
@@ -46,11 +47,8 @@ async def list_keys(unit: UnitOfWork, query: KeyQuery) -> Page[Key]:
         selected = selected.where(_is(query.state, unit.now))
     if query.account is not None:
         selected = selected.where(keys.c.account == query.account)
-    if query.search is not None and "\0" in query.search:
-        selected = selected.where(false())  # no name has one; SQLite would search for what stands before it
-    elif query.search is not None:
-        parts = (keys.c.name, keys.c.id, keys.c.prefix)
-        selected = selected.where(or_(*(part.icontains(query.search, autoescape=True) for part in parts)))
+    if query.search is not None:
+        selected = selected.where(has_text(query.search, keys.c.name, keys.c.id, keys.c.prefix))
     return await page_of(
         unit.connection, query, selected, [keys.c.created_at, keys.c.id], lambda row: _view(row, unit.now)
     )

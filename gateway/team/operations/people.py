@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,6 +14,7 @@ from gateway.team.models.people import Person, PersonChange, PersonQuery, Sessio
 from gateway.team.operation_error import Conflict, FieldError, Invalid, NotFound
 from gateway.team.operations.accounts import require_accounts
 from gateway.team.operations.playground import end_playground_keys_of
+from gateway.team.operations.search import has_text
 from gateway.team.operations.traffic.limits import drop_limits
 from gateway.team.paging import page_of
 from gateway.team.roles import Reach, Role
@@ -26,8 +27,7 @@ async def list_people(unit: UnitOfWork, query: PersonQuery) -> Page[Person]:
     if unit.actor.reach("people.list") is not Reach.EVERYTHING:
         selected = selected.where(people.c.id == unit.actor.id)
     if query.search is not None:
-        parts = (people.c.name, people.c.email)
-        selected = selected.where(or_(*(part.icontains(query.search, autoescape=True) for part in parts)))
+        selected = selected.where(has_text(query.search, people.c.name, people.c.email))
     found = await page_of(unit.connection, query, selected, [people.c.name], lambda row: row)
     accounts = await accounts_of(unit.connection, [row._mapping["id"] for row in found.items])
     items = [person_of(row, accounts.get(row._mapping["id"], ())) for row in found.items]
