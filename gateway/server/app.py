@@ -120,7 +120,7 @@ async def limits_context(app: web.Application) -> AsyncIterator[None]:
 
 
 async def readiness_context(app: web.Application) -> AsyncIterator[None]:
-    """Deployments are readiness while the gateway serves, always those of the newest snapshot."""
+    """Deployments are probed while the gateway serves, always those of the newest snapshot."""
     registry, readiness = app[REGISTRY], app[READINESS]
 
     def follow() -> None:

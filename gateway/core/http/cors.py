@@ -75,7 +75,10 @@ def _ipv6(address: str) -> IPv6Address:
 
 
 class Cors:
-    """The origins whose pages may read: as `checked_origin` returns them. None: `is_on` is false, nothing is added."""
+    """The origins whose pages may read, each as `checked_origin` returns it.
+
+    Where there are none, `is_on` is false, and nothing is added to an answer.
+    """
 
     def __init__(self, origins: Collection[str]) -> None:
         self.is_on = bool(origins)

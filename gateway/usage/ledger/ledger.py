@@ -53,11 +53,11 @@ class Writer(Protocol):
 class Ledger:
     """Who used how much, since the last batch that the database has taken.
 
-    `problem` says why it takes none now, since `failing_since` (monotonic); what was used since `waiting_since` (Unix
-    time) is not there yet. A batch whose writing failed is written
-    again as it was, under its own id; what ends meanwhile is added up for the next. `merged` are the periods of which
-    keys are told apart no longer, because too much waited to be written: their rows have no key, in the database too.
-    `counts` are told of each second once, whether the database takes it or not. `prompt_sizes` learn what is added.
+    A batch whose writing failed is written again as it was, under its own id; what ends meanwhile is added up for the
+    next. `problem` says why the database takes none now, since `failing_since` (monotonic); what was used since
+    `waiting_since` (Unix time) is not there yet. `merged` are the periods of which keys are told apart no longer,
+    because too much waited to be written: their rows have no key, in the database too. `counts` are told of each second
+    once, whether the database takes it or not. `prompt_sizes` learn what is added.
     """
 
     def __init__(
