@@ -19,7 +19,7 @@ from gateway.proxy.aiohttp_internals import AiohttpConnection
 from gateway.proxy.client_connection import ClientConnection
 from gateway.server.admission import ADMISSION
 from gateway.server.completion import COMPLETION
-from gateway.server.handlers.proxied_endpoints import asked_of, inference
+from gateway.server.handlers.proxied_endpoints import answer_proxied, asked_of
 from gateway.server.refusal_response import REFUSER
 from gateway.server.request_validation import refuse_ambiguous
 from gateway.telemetry.access_log import ACCESS
@@ -75,7 +75,7 @@ class RequestPipeline:
         try:
             refuse_ambiguous(request)
             asked = asked_of(request) if self._proxies else None
-            return await (self._route(request) if asked is None else inference(self._app, request, asked))
+            return await (self._route(request) if asked is None else answer_proxied(self._app, request, asked))
         except Refusal as refusal:
             return self._refuse(request, refusal.with_traceback(None))  # whose frames hold it: they would stay for long
         except web.HTTPMethodNotAllowed as error:

@@ -13,7 +13,7 @@ from gateway.core.http.headers import presented_digest
 from gateway.proxy.queue.deployment_line import told_of
 from gateway.proxy.relay import RELAY, Destination
 from gateway.proxy.upstream.readiness import READINESS
-from gateway.server.admission import ADMISSION, REGISTRY, Rejected, RequestedTarget
+from gateway.server.admission import ADMISSION, REGISTRY, Admitted, Rejected, RequestedTarget
 from gateway.server.fast_path.demultiplexer import Demultiplexer
 from gateway.telemetry.access_log import ACCESS
 
@@ -29,14 +29,11 @@ def asked_of(request: web.Request) -> RequestedTarget | None:
     return RequestedTarget(presented_digest(request.headers), deployment_id, endpoint)
 
 
-async def inference(app: web.Application, request: web.Request, asked: RequestedTarget) -> web.StreamResponse:
+async def answer_proxied(app: web.Application, request: web.Request, asked: RequestedTarget) -> web.StreamResponse:
     """Answer a request to a deployment. Raises Refusal: what admission says, and all of the relay's."""
     exchange = request[EXCHANGE]
     connection = cast(Demultiplexer, request.protocol)
-    decision = connection.decision_on(asked) or app[ADMISSION].admit(asked)
-    if isinstance(decision, Rejected) and decision.wants_address:
-        decision = app[ADMISSION].admit(asked, app[ACCESS].client_of(request))
-    decision.note_on(exchange)
+    decision = _decision_on(app, request, asked, connection.decision_on(asked))
     connection.has_proved_key = connection.has_proved_key or decision.key is not None
     if isinstance(decision, Rejected):
         raise decision.refusal
@@ -67,10 +64,7 @@ async def health(request: web.Request) -> web.Response:
     if endpoint is None:
         raise Refusal(errors.NO_SUCH_PATH)
     asked = RequestedTarget(presented_digest(request.headers), deployment_id, endpoint)
-    decision = request.app[ADMISSION].admit(asked)
-    if isinstance(decision, Rejected) and decision.wants_address:
-        decision = request.app[ADMISSION].admit(asked, request.app[ACCESS].client_of(request))
-    decision.note_on(request[EXCHANGE])
+    decision = _decision_on(request.app, request, asked)
     if isinstance(decision, Rejected):
         raise decision.refusal
     seen = request.app[READINESS].health(deployment_id).seen
@@ -79,8 +73,20 @@ async def health(request: web.Request) -> web.Response:
     return web.Response(body=b'{"status":"ok"}', content_type="application/json")  # as a llama-server spells it
 
 
+def _decision_on(
+    app: web.Application, request: web.Request, asked: RequestedTarget, known: Admitted | Rejected | None = None
+) -> Admitted | Rejected:
+    """Admission's decision, noted on the exchange; `known` is that of the fast path, if it took one."""
+    decision = known or app[ADMISSION].admit(asked)
+    if isinstance(decision, Rejected) and decision.wants_address:
+        decision = app[ADMISSION].admit(asked, app[ACCESS].client_of(request))
+    decision.note_on(request[EXCHANGE])
+    return decision
+
+
 def _parts(request: web.Request) -> tuple[str, Endpoint | None, str]:
     """The deployment's id, the endpoint and the path below its base URL that a request names, whatever its method."""
     path = request.rel_url.raw_path
     deployment_id, slash, rest = path.removeprefix(PREFIX).partition("/")
-    return deployment_id, endpoint_at(slash + rest) if path.startswith(PREFIX) else None, slash + rest
+    below = slash + rest
+    return deployment_id, endpoint_at(below) if path.startswith(PREFIX) else None, below

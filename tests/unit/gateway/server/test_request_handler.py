@@ -31,7 +31,7 @@ async def test_a_fault_of_ours_is_a_500_of_the_contract_and_counted_as_one(
         raise RuntimeError("a canary of a cause")
 
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(request_pipeline, "inference", broken)
+    monkeypatch.setattr(request_pipeline, "answer_proxied", broken)
     async with serving([Deployment("demo", "acme", NOWHERE, status=Status.READY)]) as gateway:
         url = f"{gateway.url}/api/gguf/demo/v1/models"
         async with aiohttp.ClientSession() as client, client.get(url, headers={"key": KEY}) as answer:
