@@ -20,7 +20,7 @@ from gateway.core.http import headers
 from gateway.proxy.client_connection import Client, ClientConnection
 from gateway.proxy.queue.deployment_line import BusyError, Claimant, Place
 from gateway.proxy.request_body import RequestBody
-from gateway.proxy.response_relay import LAST_EVENTS, ResponseRelay
+from gateway.proxy.response_relay import ERRORS_BY_ENDING, ResponseRelay
 from gateway.proxy.response_writer import WrittenResponse
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.connection_pool import ConnectionPool
@@ -220,7 +220,7 @@ class _Preparing:
     def raise_if_cut(self) -> None:
         """Raise the Refusal that its client gets."""
         if self.cut_as is not None:
-            raise Refusal(LAST_EVENTS[self.cut_as])
+            raise Refusal(ERRORS_BY_ENDING[self.cut_as])
 
 
 def tell_wait(exchange: Exchange, place: Place | None) -> None:

@@ -26,9 +26,9 @@ from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
 _REWRITTEN_BYTES = 1024 * 1024  # of an answer that is to be rewritten, and so has to be whole first
 _PEEKED_BYTES = 256 * 1024  # of a 503, to see whether it says "loading"
 
-# The error that the last event of a broken stream reports, and what is refused with where none has begun. None for a
+# What the last event of a broken stream says, and what is refused with where no answer has begun. There is none for a
 # client that reads nothing.
-LAST_EVENTS = {
+ERRORS_BY_ENDING = {
     Ending.UPSTREAM_CUT: errors.CUT,
     Ending.TIMED_OUT: errors.SILENT,
     Ending.SHUTDOWN: errors.DRAINING,
@@ -175,7 +175,7 @@ class ResponseRelay:
 
     def cut(self, ending: Ending) -> None:
         """End the answer now, visibly for the client: as `SHUTDOWN`, `ENDED` or `REVOKED`."""
-        self._finish(ending, Refusal(LAST_EVENTS[ending]) if self.reply is None else None)
+        self._finish(ending, Refusal(ERRORS_BY_ENDING[ending]) if self.reply is None else None)
 
     def client_left(self) -> None:
         """There is nobody left to answer."""
@@ -193,6 +193,25 @@ class ResponseRelay:
             self.state = STREAMING
             self._active_at = self.connection.loop.time()
             self.connection.resume_reading()
+
+    # --- from the timer
+
+    def check_idle(self) -> float | None:
+        """End the answer if it has been silent for too long; else return in how many seconds it will have been."""
+        timeouts = self._pool.timeouts
+        limit = timeouts.first_byte if self._head is None else timeouts.silence
+        left = self._last_activity() + limit - self.connection.loop.time()
+        if left > 0:
+            return left
+        if self.uploading and self._head is None and self.connection.is_drained:
+            self.touch()  # the client is late, not the upstream: `RequestBody` watches that
+            return limit
+        if self.state is BACKED_UP:
+            self._finish(Ending.CLIENT_STALLED)
+        else:
+            self.exchange.cause = f"no byte for {limit:g} s"
+            self._finish(Ending.TIMED_OUT, Refusal(errors.TIMED_OUT, cause=self.exchange.cause))
+        return None
 
     # --- inside
 
@@ -312,23 +331,6 @@ class ResponseRelay:
         self.reply.send(event_stream.ping(self._endpoint.protocol), False)
         return True
 
-    def check_idle(self) -> float | None:
-        """End the answer if it has been silent for too long; else return in how many seconds it will have been."""
-        timeouts = self._pool.timeouts
-        limit = timeouts.first_byte if self._head is None else timeouts.silence
-        left = self._last_activity() + limit - self.connection.loop.time()
-        if left > 0:
-            return left
-        if self.uploading and self._head is None and self.connection.is_drained:
-            self.touch()  # the client is late, not the upstream: `RequestBody` watches that
-            return limit
-        if self.state is BACKED_UP:
-            self._finish(Ending.CLIENT_STALLED)
-        else:
-            self.exchange.cause = f"no byte for {limit:g} s"
-            self._finish(Ending.TIMED_OUT, Refusal(errors.TIMED_OUT, cause=self.exchange.cause))
-        return None
-
     def _refuse(self, why: str) -> None:
         self._finish(None, Refusal(errors.UNREACHABLE, cause=why))
 
@@ -360,12 +362,12 @@ class ResponseRelay:
 
         RFC 9112 8: a chunked body without its last chunk, and a body shorter than its length, are incomplete.
         """
-        row = LAST_EVENTS.get(self.exchange.ending)
+        row = ERRORS_BY_ENDING.get(self.exchange.ending)
         if row is not None and self._sent.has_events:
-            words = event_stream.error_event(self._endpoint.protocol, row.type, row.message)
-            last_words = event_stream.finish_line(self._sent.last()[-event_stream.TAIL_BYTES :]) + words
-            self._sent.add(last_words)
-            reply.send(last_words, False)
+            event = event_stream.error_event(self._endpoint.protocol, row.type, row.message)
+            data = event_stream.finish_line(self._sent.last()[-event_stream.TAIL_BYTES :]) + event
+            self._sent.add(data)
+            reply.send(data, False)
             reply.close()
         elif reply.framed and self.exchange.ending is not Ending.CLIENT_STALLED:
             reply.close()

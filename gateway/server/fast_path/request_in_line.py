@@ -13,7 +13,7 @@ from gateway.core.exchange import Ending, Exchange
 from gateway.proxy.client_connection import Client
 from gateway.proxy.queue.deployment_line import BusyError, Claimant, Place
 from gateway.proxy.relay import Relay, tell_wait
-from gateway.proxy.response_relay import LAST_EVENTS, ResponseRelay
+from gateway.proxy.response_relay import ERRORS_BY_ENDING, ResponseRelay
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.connection_pool import ConnectionPool, return_unused
 from gateway.proxy.upstream.response_head import UpstreamError
@@ -80,7 +80,7 @@ class RequestInLine:
 
     def cut(self, ending: Ending) -> None:
         """Refuse it now, as `SHUTDOWN`, `ENDED` or `REVOKED`."""
-        self._refuse(Refusal(LAST_EVENTS[ending]))
+        self._refuse(Refusal(ERRORS_BY_ENDING[ending]))
 
     def client_left(self) -> None:
         """There is nobody left to answer."""
