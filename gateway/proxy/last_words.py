@@ -20,7 +20,7 @@ _LAST_EVENTS = {
     LastWord.RESPONSE_OVER: rb'(?:event: ?|data: ?\{"type": ?")response\.(?:completed|incomplete|failed)\b',
     LastWord.STOP: rb'data: ?\{(?!.*"stop": ?false)',
 }
-_ends_with = {word: re.compile(rb"^(?:" + its + rb")", re.MULTILINE).search for word, its in _LAST_EVENTS.items()}
+_ends_with = {word: re.compile(rb"^(?:" + last + rb")", re.MULTILINE).search for word, last in _LAST_EVENTS.items()}
 # Some servers send [DONE] in every protocol. "error:" is how llama-server began an error up to September 2025.
 _always_ends = re.compile(
     rb'^(?:data: ?\[DONE\]|event: ?error|error:|data: ?\{"(?:error"|type": ?"error"))', re.MULTILINE

@@ -27,18 +27,18 @@ def detect_death(transport: BaseTransport, seconds: float) -> None:
 
     Does nothing for a Unix socket, whose peer cannot vanish. Where the system cannot set the times, its own hold.
     """
-    its = _tcp_socket(transport)
-    if its is None:
+    connected = _tcp_socket(transport)
+    if connected is None:
         return
     pause = max(1, round(seconds / 2 / _ASKED))
     options = {"TCP_KEEPINTVL": pause, "TCP_KEEPCNT": _ASKED}
     with contextlib.suppress(OSError):  # it is closed already
-        its.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if _KEEPIDLE is not None:
-            its.setsockopt(socket.IPPROTO_TCP, _KEEPIDLE, max(1, round(seconds - _ASKED * pause)))
+            connected.setsockopt(socket.IPPROTO_TCP, _KEEPIDLE, max(1, round(seconds - _ASKED * pause)))
         for name, value in options.items():
             if hasattr(socket, name):
-                its.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+                connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def is_dead(transport: BaseTransport, seconds: float) -> bool:
@@ -46,11 +46,11 @@ def is_dead(transport: BaseTransport, seconds: float) -> bool:
 
     Known on Linux only; elsewhere always False.
     """
-    its = _tcp_socket(transport)
-    if its is None or not _IS_LINUX:
+    connected = _tcp_socket(transport)
+    if connected is None or not _IS_LINUX:
         return False
     try:
-        info = its.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+        info = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
     except OSError:  # it is closed already
         return False
     retransmissions, probes, silence = cast("tuple[int, int, int]", _TCP_INFO.unpack(info))
@@ -58,5 +58,5 @@ def is_dead(transport: BaseTransport, seconds: float) -> bool:
 
 
 def _tcp_socket(transport: BaseTransport) -> socket.socket | None:
-    its = cast("socket.socket | None", transport.get_extra_info("socket"))
-    return its if its is not None and its.family in {socket.AF_INET, socket.AF_INET6} else None
+    found = cast("socket.socket | None", transport.get_extra_info("socket"))
+    return found if found is not None and found.family in {socket.AF_INET, socket.AF_INET6} else None

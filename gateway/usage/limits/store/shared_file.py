@@ -105,10 +105,10 @@ class SharedFile(RecordStore):
         self._mutex.release()
 
     def _is_dead(self, slot: int) -> bool:
-        its = RangeLock(self._file, 1 + slot)
-        if not its.try_acquire():
+        lock = RangeLock(self._file, 1 + slot)
+        if not lock.try_acquire():
             return False
-        its.release()
+        lock.release()
         return True
 
     def _look(self) -> None:
