@@ -1,8 +1,9 @@
-"""Tells whether a file has changed since it was read."""
+"""Tells whether a file has changed since it was read, or another one has taken its place."""
 
 from pathlib import Path
 
 Signature = tuple[int, ...]
+FileIdentity = tuple[int, int]  # its device, and its number there
 
 
 def signature_of(path: Path) -> Signature | None:
@@ -15,3 +16,12 @@ def signature_of(path: Path) -> Signature | None:
     except OSError:
         return None
     return (seen.st_dev, seen.st_ino, seen.st_mode, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
+
+
+def file_identity(path: Path) -> FileIdentity | None:
+    """Which file is at this path, however often it is written to; None if there is none."""
+    try:
+        seen = path.stat()
+    except OSError:
+        return None
+    return seen.st_dev, seen.st_ino

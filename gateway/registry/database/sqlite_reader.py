@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from gateway.core.file_signature import FileIdentity, file_identity
 from gateway.registry.database import sqlite_file
 from gateway.registry.database.rows import (
     HEAD,
@@ -43,7 +44,7 @@ class SqliteReader:
     """An open connection that never writes, used in threads. `open` and `read` raise SourceError."""
 
     def __init__(
-        self, path: Path, file: tuple[int, int] | None, connection: sqlite3.Connection, defaults: Defaults
+        self, path: Path, file: FileIdentity | None, connection: sqlite3.Connection, defaults: Defaults
     ) -> None:
         self._path = path
         self._file = file
@@ -53,7 +54,7 @@ class SqliteReader:
     @classmethod
     async def open(cls, path: Path, defaults: Defaults) -> "SqliteReader":
         """Read what is at `path`, which is migrated first where it has to be."""
-        file = _identity(path)  # first, so that a file that replaces it meanwhile is noticed
+        file = file_identity(path)  # first, so that a file that replaces it meanwhile is noticed
         connection = await asyncio.to_thread(_connect_if_ready, path)
         if connection is None:
             from gateway.registry.database.engine import database_url
@@ -67,7 +68,7 @@ class SqliteReader:
     @property
     def is_outdated(self) -> bool:
         """Whether the file was replaced or removed: an open connection would go on reading the old one."""
-        return self._file != _identity(self._path)
+        return self._file != file_identity(self._path)
 
     async def read(self, known: Read | None) -> Read | None:
         """What the database holds, by what is `known` of it; None if that is the newest."""
@@ -149,11 +150,3 @@ def _is_ready(connection: sqlite3.Connection) -> bool:
     except sqlite3.Error:
         return False
     return True
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        seen = path.stat()
-    except OSError:
-        return None
-    return seen.st_dev, seen.st_ino

@@ -14,6 +14,7 @@ from datetime import tzinfo
 from pathlib import Path
 from struct import Struct
 
+from gateway.core.file_signature import FileIdentity, file_identity
 from gateway.core.rate_limits import Measure
 from gateway.usage.limits.arithmetic import counting
 from gateway.usage.limits.arithmetic.record import DIGEST_BYTES, RECORD_BYTES, SLOTS, Record, slot_at
@@ -48,7 +49,7 @@ class SharedFile(RecordStore):
         self._only_looks = only_looks
         self._file = -1
         self._mutex = RangeLock(-1, _MUTEX)
-        self._identity: tuple[int, int] | None = None
+        self._identity: FileIdentity | None = None
         self._places: dict[bytes, int] = {}  # which record of the file is whose
         self._end = HEADER_BYTES  # of those that were looked at for that
         self._begin_size = 0  # of the file, when it was opened
@@ -113,7 +114,7 @@ class SharedFile(RecordStore):
 
     def _look(self) -> None:
         """Open what is at the path, if that is no longer what is open, or somebody has emptied it."""
-        if self._identity != _identity(self._path) or os.fstat(self._file).st_size < HEADER_BYTES:
+        if self._identity != file_identity(self._path) or os.fstat(self._file).st_size < HEADER_BYTES:
             self.close()
             self._open()
 
@@ -143,7 +144,7 @@ class SharedFile(RecordStore):
         """Make the file ready, and take a slot. False if it is not, or no longer, the one at its path."""
         seen = os.fstat(self._file)
         self._identity = seen.st_dev, seen.st_ino
-        if self._identity != _identity(self._path):
+        if self._identity != file_identity(self._path):
             return False
         header = os.pread(self._file, _HEADER.size, 0)
         self._forget_records()
@@ -277,14 +278,6 @@ class SharedFile(RecordStore):
 
 def _is_ours(header: bytes) -> bool:
     return len(header) == _HEADER.size and _HEADER.unpack(header)[0].rstrip(b"\0") == _MAGIC
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        seen = path.stat()
-    except OSError:
-        return None
-    return seen.st_dev, seen.st_ino
 
 
 def _boot() -> bytes:
