@@ -6,13 +6,26 @@ those of the code.
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from gateway.core.exchange import Exchange
 from gateway.telemetry.usage_counts import UsageCounts
 
 # Seconds. The first byte of a long prompt takes minutes, a whole answer more.
 BOUNDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+
+
+def count_in_buckets(counts: list[int], seconds: Iterable[float]) -> None:
+    """Count each of these in the first bucket whose bound is not below it; what is above all bounds in the last."""
+    rising = sorted(seconds)
+    begin = 0
+    for bucket, bound in enumerate(BOUNDS):
+        if begin == len(rising):
+            return
+        end = bisect_right(rising, bound, begin)
+        counts[bucket] += end - begin
+        begin = end
+    counts[-1] += len(rising) - begin
 
 
 class Histogram:
@@ -24,18 +37,10 @@ class Histogram:
         self.counts = [0] * (len(BOUNDS) + 1)
         self.total = 0.0
 
-    def add(self, seconds: Iterable[float]) -> None:
+    def add(self, seconds: Collection[float]) -> None:
         """Count some that took so long."""
-        rising = sorted(seconds)
-        begin = 0
-        for bucket, bound in enumerate(BOUNDS):
-            if begin == len(rising):
-                break
-            end = bisect_right(rising, bound, begin)
-            self.counts[bucket] += end - begin
-            begin = end
-        self.counts[-1] += len(rising) - begin
-        self.total += sum(rising)
+        count_in_buckets(self.counts, seconds)
+        self.total += sum(seconds)
 
     def add_all(self, counts: Iterable[int], total: float) -> None:
         """Count those of another histogram."""

@@ -1,7 +1,6 @@
 """What the ledger adds up, and the batches in which it is written. Pure: no I/O."""
 
 import uuid
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.core.exchange import FINISHED, Exchange
 from gateway.core.usage_sums import SUMS
-from gateway.telemetry.metrics import BOUNDS
+from gateway.telemetry.metrics import BOUNDS, count_in_buckets
 from gateway.usage.ledger.prompt_sizes import PromptSizes
 
 PERIOD_SECONDS = 900  # in which neither hour nor day changes: zones begin their days at a quarter of an hour
@@ -100,9 +99,9 @@ class Sums:
         self.slot_seconds += sum(slots)
         self.first_byte_seconds += sum(first_bytes)
         self.duration_seconds += sum(queues) + sum(slots) + sum(unplaced)
-        _spread(self.latency.queue, queues)
-        _spread(self.latency.first_byte, first_bytes)
-        _spread(self.latency.duration, durations)
+        count_in_buckets(self.latency.queue, queues)
+        count_in_buckets(self.latency.first_byte, first_bytes)
+        count_in_buckets(self.latency.duration, durations)
 
     def add_sums(self, other: "Sums") -> None:
         """Add those of another row, whoever's it is; how long they took is not among them."""
@@ -235,16 +234,3 @@ def period_at(seconds: float, zone: ZoneInfo) -> AccountingPeriod:
     """The period of a moment, in seconds since 1970."""
     hour = datetime.fromtimestamp(seconds // 3600 * 3600, UTC)
     return AccountingPeriod(hour, datetime.fromtimestamp(seconds, zone).date().isoformat())
-
-
-def _spread(numbers: list[int], seconds: list[float]) -> None:
-    """Count each of these in the first bucket whose bound is not below it."""
-    seconds.sort()
-    begin = 0
-    for bucket, bound in enumerate(BOUNDS):
-        if begin == len(seconds):
-            return
-        end = bisect_right(seconds, bound, begin)
-        numbers[bucket] += end - begin
-        begin = end
-    numbers[-1] += len(seconds) - begin
