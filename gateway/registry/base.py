@@ -1,7 +1,7 @@
 """The interface of every registry: an immutable snapshot in memory, replaced whole when its source changes."""
 
 import abc
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,12 +45,20 @@ class Snapshot:
     limits: Mapping[str, RateLimit] = field(default_factory=lambda: MappingProxyType({}))
 
     @classmethod
-    def of(cls, keys: Iterable[Key], deployments: Iterable[Deployment], accounts: Iterable[Account] = ()) -> "Snapshot":
+    def of(
+        cls,
+        keys: Sequence[Key],
+        deployments: Iterable[Deployment],
+        accounts: Iterable[Account] = (),
+        limits: Iterable[RateLimit] = (),
+    ) -> "Snapshot":
         """All of these. Of two keys with one digest, or two deployments with one id, the later counts."""
         return cls(
             KeyIndex(keys),
             MappingProxyType({deployment.id: deployment for deployment in deployments}),
             MappingProxyType({account.id: account for account in accounts}),
+            frozenset(key.id for key in keys if key.cut),
+            MappingProxyType({limit.id: limit for limit in limits}),
         )
 
     def changed(self, found: Difference) -> "Snapshot":

@@ -2,9 +2,7 @@
 
 import stat
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.config.document import MAX_CHARS, SourceError, counted
@@ -31,10 +29,7 @@ class FileContent(NamedTuple):
 
     def snapshot(self) -> Snapshot:
         """The same, as requests look it up."""
-        return replace(
-            Snapshot.of(self.keys, self.deployments, self.accounts),
-            limits=MappingProxyType({limit.id: limit for limit in self.limits}),
-        )
+        return Snapshot.of(self.keys, self.deployments, self.accounts, self.limits)
 
     def in_numbers(self) -> str:
         """How many accounts, keys and deployments there are, in words."""

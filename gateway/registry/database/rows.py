@@ -7,9 +7,7 @@ missing, because it was long ago or the tables were changed by another hand, all
 
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from gateway.core.account import Account, Key, Priority
@@ -131,12 +129,10 @@ def everything(
     revision: int, key_rows: Iterable[Iterable[Any]], rows: Mapping[str, Iterable[DatabaseRow]], default: Defaults
 ) -> Read:
     """What all rows of all tables say: of the keys their KEY_COLUMNS, in their order."""
-    deployments = (deployment_of(row, default) for row in rows["deployments"])
     keys = [key_of_values(row) for row in key_rows]
-    found = Snapshot.of(keys, deployments, map(account_of, rows["accounts"]))
-    limits = {limit.id: limit for limit in map(limit_of, rows["limits"])}
-    cut = frozenset(key.id for key in keys if key.cut)
-    return Read(revision, replace(found, cut_keys=cut, limits=MappingProxyType(limits)))
+    deployments = (deployment_of(row, default) for row in rows["deployments"])
+    accounts, limits = map(account_of, rows["accounts"]), map(limit_of, rows["limits"])
+    return Read(revision, Snapshot.of(keys, deployments, accounts, limits))
 
 
 def followed(before: Read, revision: int, rows: Rows, default: Defaults) -> Read:
