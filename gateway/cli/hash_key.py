@@ -5,7 +5,8 @@ import click
 from gateway.cli.output import as_json, print_json, say
 from gateway.cli.secret import read_secret
 from gateway.config.setting_types import check_key_text
-from gateway.core.account import digest_of, new_key_text
+from gateway.core.account import new_key_text
+from gateway.core.secret_text import digest_of
 from gateway.registry.base import ChangeError
 
 

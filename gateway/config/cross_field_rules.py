@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from gateway.config.document import Document, Path, SourceError, field_name
 from gateway.config.validation_messages import suggested
-from gateway.core.account import digest_of
+from gateway.core.secret_text import digest_of
 
 
 def check_kind(document: Document) -> None:

@@ -32,9 +32,10 @@ from gateway.config.setting_types import (
 from gateway.config.usage_settings import LimitsEntry, Weight
 from gateway.config.validation_messages import add_field_errors
 from gateway.config.yaml_reader import read_yaml
-from gateway.core.account import Priority, digest_of
+from gateway.core.account import Priority
 from gateway.core.deployment import Limits, Status, Timeouts
 from gateway.core.endpoints import DEFAULT_GROUPS
+from gateway.core.secret_text import digest_of
 
 __all__ = [
     "AccountEntry",

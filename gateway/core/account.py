@@ -10,9 +10,7 @@ from typing import NamedTuple
 
 from gateway.core.endpoints import EndpointGroup
 from gateway.core.http.forwarding import Network, parsed, parsed_network
-from gateway.core.secret_text import digest_of, new_secret_text
-
-__all__ = ["KEY_PREFIX", "Account", "Key", "Priority", "digest_of", "new_key_id", "new_key_text", "shown_prefix"]
+from gateway.core.secret_text import new_secret_text
 
 KEY_PREFIX = "gw_"
 _SHOWN_CHARS = 8  # of a secret, so that people recognise it: 5 of the random ones, 30 bits of 238
@@ -23,9 +21,6 @@ class Priority(StrEnum):
 
     INTERACTIVE = "interactive"
     BATCH = "batch"
-
-
-INTERACTIVE = Priority.INTERACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +60,7 @@ class Key(NamedTuple):
     endpoints: tuple[EndpointGroup, ...] | None = None
     networks: tuple[str, ...] | None = None
     person: str | None = None
-    priority: Priority = INTERACTIVE
+    priority: Priority = Priority.INTERACTIVE
     weight: float = 1.0
 
     def __repr__(self) -> str:

@@ -8,15 +8,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
-from gateway.config.document import SourceError
 from gateway.core.account import Account, Key
 from gateway.core.deployment import Deployment
 from gateway.core.rate_limits import RateLimit
 from gateway.registry.key_index import KeyIndex
 
 _Row = TypeVar("_Row")
-
-__all__ = ["ChangeError", "Registry", "Snapshot", "SourceError", "SourceProblem"]
 
 
 @dataclass(frozen=True, slots=True)

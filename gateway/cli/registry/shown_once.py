@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 
 from gateway.cli.output import OutputError, print_json, say
-from gateway.registry.base import ChangeError, SourceError
+from gateway.config.document import SourceError
+from gateway.registry.base import ChangeError
 
 
 def show(

@@ -11,7 +11,8 @@ from pathlib import Path
 from aiohttp import web
 from sqlalchemy import select
 
-from gateway.registry.base import ChangeError, Snapshot, SourceError, SourceProblem
+from gateway.config.document import SourceError
+from gateway.registry.base import ChangeError, Snapshot, SourceProblem
 from gateway.registry.database.database_registry import SqlRegistry
 from gateway.registry.database.tables import keys
 from gateway.registry.yaml_file import YamlRegistry

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from multidict import CIMultiDictProxy
 
-from gateway.core.account import digest_of
+from gateway.core.secret_text import digest_of
 
 # The headers a key is accepted in. None of them is in the lists below, so the same list is what is stripped.
 KEY_HEADERS = ("authorization", "x-api-key", "key")

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from gateway.core.account import digest_of
 from gateway.core.endpoints import EndpointGroup
+from gateway.core.secret_text import digest_of
 from gateway.proxy.upstream.readiness import READINESS
 from gateway.server.admission import REGISTRY
 from gateway.server.handlers.dashboard import PAGE

@@ -7,7 +7,8 @@ from sqlalchemy import ColumnElement, Select, and_, select
 from sqlalchemy.engine import Row
 
 from gateway.core.account import Key as StoredKey
-from gateway.core.account import digest_of, new_key_id, new_key_text, shown_prefix
+from gateway.core.account import new_key_id, new_key_text, shown_prefix
+from gateway.core.secret_text import digest_of
 from gateway.registry.database.rows import key_of
 from gateway.registry.database.tables import deployments, keys
 from gateway.registry.database.team_tables import key_uses

@@ -8,7 +8,8 @@ from datetime import timedelta
 
 from sqlalchemy import delete, or_, select
 
-from gateway.core.account import digest_of, new_key_text, shown_prefix
+from gateway.core.account import new_key_text, shown_prefix
+from gateway.core.secret_text import digest_of
 from gateway.registry.database.tables import deployments, keys
 from gateway.registry.database.team_tables import key_uses
 from gateway.team.actor import ActorKind

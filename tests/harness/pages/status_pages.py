@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from gateway.config.settings import Probes, Server, server_with
-from gateway.core.account import Key, digest_of
+from gateway.core.account import Key
 from gateway.core.deployment import Deployment
+from gateway.core.secret_text import digest_of
 from gateway.registry.base import Registry, Snapshot, SourceProblem
 from gateway.server.app import create_app
 from gateway.server.http_server import Runner

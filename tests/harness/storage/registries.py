@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway.config.settings import DeploymentEntry
-from gateway.core.account import digest_of
 from gateway.core.deployment import Status
+from gateway.core.secret_text import digest_of
 from gateway.registry.base import Registry
 from gateway.registry.database.database_registry import SqlRegistry
 from gateway.registry.yaml_file import YamlRegistry

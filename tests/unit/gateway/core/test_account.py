@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.account import Key, digest_of, new_key_id, new_key_text
+from gateway.core.account import Key, new_key_id, new_key_text
+from gateway.core.secret_text import digest_of
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gateway.core.account import digest_of
 from gateway.core.http.headers import (
     KEY_HEADERS,
     KEYS_DIFFER,
@@ -15,6 +14,7 @@ from gateway.core.http.headers import (
     presented_digest,
     upward,
 )
+from gateway.core.secret_text import digest_of
 
 # What a header's value can be once aiohttp has decoded it: any text, lone surrogates included.
 # Of the surrogates only those come that stand for bytes which are no UTF-8 (PEP 383).

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 from aiohttp import ClientSession
 
-from gateway.core.account import Key, Priority, digest_of
+from gateway.core.account import Key, Priority
 from gateway.core.deployment import Deployment, Limits, Status, Timeouts
 from gateway.core.rate_limits import Measure, RateLimit, SubjectKind
+from gateway.core.secret_text import digest_of
 from gateway.proxy.queue.arbiter import UNKNOWN_SLOTS
 from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPool
 from gateway.proxy.upstream.readiness import READINESS

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from gateway.config.settings import DeploymentLimits, DeploymentTimeouts, parse
-from gateway.core.account import digest_of
 from gateway.core.deployment import Limits, Status, Timeouts
+from gateway.core.secret_text import digest_of
 from gateway.registry.base import ChangeError
 from gateway.registry.database.database_registry import SqlRegistry
 from gateway.registry.database.rows import Defaults

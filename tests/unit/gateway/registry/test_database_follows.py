@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from gateway.config.settings import parse
-from gateway.core.account import digest_of
 from gateway.core.deployment import Status
+from gateway.core.secret_text import digest_of
 from gateway.registry.base import ChangeError
 from gateway.registry.database import transaction
 from gateway.registry.database.database_registry import Reader, SqlRegistry

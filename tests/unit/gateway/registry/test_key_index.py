@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.core.account import Key, digest_of
+from gateway.core.account import Key
+from gateway.core.secret_text import digest_of
 from gateway.registry.key_index import KeyIndex
 
 KEYS = [Key(f"key_{number}", "k", "acme", digest_of(f"gw_{number}")) for number in range(1_000)]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.account import digest_of
+from gateway.core.secret_text import digest_of
 from tests.harness.patience import PATIENCE
 
 KILLS = 50

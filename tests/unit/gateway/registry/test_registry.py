@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.account import Key, digest_of
+from gateway.config.document import SourceError
+from gateway.core.account import Key
 from gateway.core.deployment import Status
-from gateway.registry.base import SourceError
+from gateway.core.secret_text import digest_of
 from tests.harness.storage.registries import Source, SqlSource, YamlSource, accepts, in_force, opened
 
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.account import digest_of
 from gateway.core.endpoints import ENDPOINTS, Endpoint
+from gateway.core.secret_text import digest_of
 from gateway.proxy.request_body import HELD_BYTES
 from gateway.server.fast_path.fast_path_parser import plain_request
 from tests.unit.gateway.server.plain_requests import BEARER, CHAT, CLIENTS, HOST, KEY, MODELS, in_chunks, joined, posted

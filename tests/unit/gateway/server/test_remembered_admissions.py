@@ -6,11 +6,12 @@ from typing import Self
 
 import pytest
 
-from gateway.core.account import Key, digest_of
+from gateway.core.account import Key
 from gateway.core.deployment import Deployment, Status
 from gateway.core.endpoints import ENDPOINTS, endpoint_at
 from gateway.core.errors import PAUSED, Refusal
 from gateway.core.notifier import Notifier
+from gateway.core.secret_text import digest_of
 from gateway.proxy.relay import Relay
 from gateway.proxy.upstream.connection_pool import ConnectionPools
 from gateway.proxy.upstream.readiness import Readiness

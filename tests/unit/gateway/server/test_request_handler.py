@@ -9,9 +9,10 @@ from aiohttp.http_exceptions import TransferEncodingError
 from yarl import URL
 
 from gateway.core import errors
-from gateway.core.account import Key, digest_of
+from gateway.core.account import Key
 from gateway.core.deployment import Deployment, Status
 from gateway.core.exchange import Exchange
+from gateway.core.secret_text import digest_of
 from gateway.proxy.queue.deployment_line import Claimant
 from gateway.proxy.relay import RELAY
 from gateway.proxy.upstream.connection import UpstreamConnection

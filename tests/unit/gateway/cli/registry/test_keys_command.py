@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config.settings import json_schema
-from gateway.core.account import digest_of
+from gateway.core.secret_text import digest_of
 from gateway.registry.database.database_registry import SqlRegistry
 from tests.harness.processes.commands import CommandProcess, Run, create, read
 from tests.harness.storage.config_files import KEY

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from aiohttp import ClientSession
 
-from gateway.core.account import digest_of
 from gateway.core.deployment import Status
+from gateway.core.secret_text import digest_of
 from gateway.server.admission import REGISTRY
 from gateway.server.handlers.dashboard import PAGE
 from gateway.team.models.deployments import NewDeployment

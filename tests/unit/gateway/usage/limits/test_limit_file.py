@@ -1,7 +1,6 @@
 """Where the file of limits is: beside a database, whose folder is not ours to make, or in one for state, which is."""
 
 import logging
-from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 
@@ -19,7 +18,7 @@ def count(place: Path | None) -> None:
     """As a gateway whose database is at a path, if it has one."""
     registry = ToldRegistry()
     registry.place = place
-    registry.replace(replace(Snapshot.of([], []), limits={"lim_1": LIMIT}))
+    registry.replace(Snapshot.of([], [], limits=[LIMIT]))
     limiter = RateLimiter(registry, UTC)
     limiter.open()
     assert [one.left for one in limiter.standings([LIMIT])] == [5]
