@@ -11,7 +11,8 @@ from gateway.cli.arguments import FILE
 from gateway.cli.output import as_json, print_json, say
 from gateway.config.cross_field_rules import check_granted_accounts
 from gateway.config.document import SourceError
-from gateway.config.settings import Admin, Server, Settings
+from gateway.config.server_settings import Admin, Server
+from gateway.config.settings import Settings
 from gateway.config.yaml_reader import read_yaml
 from gateway.registry.file_content import content_of
 from gateway.registry.file_reading import read_settings

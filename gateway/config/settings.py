@@ -15,7 +15,7 @@ from gateway.config import cross_field_rules
 from gateway.config.document import counted, field_name
 from gateway.config.placeholders import placeholders, refuse_placeholders
 from gateway.config.section import Bounds
-from gateway.config.server_settings import Admin, Log, Probes, Server, ServerLimits, ServerTimeouts, is_loopback
+from gateway.config.server_settings import Server, ServerLimits, ServerTimeouts, is_loopback
 from gateway.config.setting_types import (
     CaFile,
     Database,
@@ -36,25 +36,6 @@ from gateway.core.account import Priority
 from gateway.core.deployment import Limits, Status, Timeouts
 from gateway.core.endpoints import DEFAULT_GROUPS
 from gateway.core.secret_text import digest_of
-
-__all__ = [
-    "AccountEntry",
-    "Admin",
-    "DeploymentEntry",
-    "DeploymentTimeouts",
-    "KeyEntry",
-    "Limits",
-    "Log",
-    "Probes",
-    "Server",
-    "ServerTimeouts",
-    "Settings",
-    "is_loopback",
-    "json_schema",
-    "parse",
-    "server_with",
-    "warnings",
-]
 
 
 class Model(BaseModel):

@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel
 
 from gateway.cli.client.team_client import TeamClient
-from gateway.config.settings import Server, Settings
+from gateway.config.server_settings import Server
+from gateway.config.settings import Settings
 from gateway.registry.database.database_registry import SqlRegistry
 from gateway.registry.database.engine import database_url
 from gateway.registry.database.migrate import prepare

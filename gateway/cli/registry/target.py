@@ -23,7 +23,8 @@ from gateway.team.operation_error import NOT_VALID, FieldError, Invalid
 
 if TYPE_CHECKING:
     from gateway.cli.client.team_client import TeamClient
-    from gateway.config.settings import Server, Settings
+    from gateway.config.server_settings import Server
+    from gateway.config.settings import Settings
     from gateway.team.import_settings import Imported
     from gateway.team.models.common import PageQuery
 

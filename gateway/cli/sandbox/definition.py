@@ -13,7 +13,8 @@ from gateway.cli.sandbox.mock_process import SandboxError
 from gateway.cli.sandbox.real_server import RealServer
 from gateway.config import cross_field_rules
 from gateway.config.document import Document, SourceError
-from gateway.config.settings import Settings, is_loopback
+from gateway.config.server_settings import is_loopback
+from gateway.config.settings import Settings
 from gateway.config.validation_messages import add_field_errors
 from gateway.config.yaml_reader import read_yaml
 from gateway.core.http.cors import LOOPBACK_ORIGINS

@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from gateway.config.settings import Probes, Server, server_with
+from gateway.config.server_settings import Probes, Server
+from gateway.config.settings import server_with
 from gateway.core.account import Key
 from gateway.core.deployment import Deployment
 from gateway.core.secret_text import digest_of

@@ -12,7 +12,8 @@ from aiohttp import web
 from pydantic import BaseModel
 from sqlalchemy import select
 
-from gateway.config.settings import Probes, Server, server_with
+from gateway.config.server_settings import Probes, Server
+from gateway.config.settings import server_with
 from gateway.registry.base import Registry
 from gateway.registry.database.database_registry import SqlRegistry
 from gateway.registry.database.engine import database_url

@@ -3,7 +3,8 @@
 import pytest
 
 from gateway.config.document import SourceError
-from gateway.config.settings import Server, parse, warnings
+from gateway.config.server_settings import Server
+from gateway.config.settings import parse, warnings
 
 DATABASE = "database: sqlite+aiosqlite:///gateway.db\n"
 

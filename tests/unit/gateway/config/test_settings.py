@@ -4,7 +4,8 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from gateway.config.settings import Server, parse, warnings
+from gateway.config.server_settings import Server
+from gateway.config.settings import parse, warnings
 from gateway.core.deployment import Status
 from tests.unit.gateway.config.settings_texts import CANARY, GOOD, errors_of
 

@@ -11,7 +11,8 @@ import pytest
 import trustme
 import yaml
 
-from gateway.config.settings import Server, Settings, json_schema, parse
+from gateway.config.server_settings import Server
+from gateway.config.settings import Settings, json_schema, parse
 
 CONFIG = Path(__file__).parents[4] / "config"
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.config.settings import Server
+from gateway.config.server_settings import Server
 from gateway.core.endpoints import ENDPOINTS
 from gateway.core.errors import NO_DEPLOYMENT, Refusal
 from gateway.server.admission import Rejected, RequestedTarget

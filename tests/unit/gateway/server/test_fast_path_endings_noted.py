@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.config.settings import Server
+from gateway.config.server_settings import Server
 from gateway.core.exchange import Exchange
 from gateway.proxy.write_coalescing import WriteCoalescer
 from gateway.server.app import create_app

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gateway.config.settings import Server
+from gateway.config.server_settings import Server
 from gateway.registry.yaml_file import YamlRegistry
 from gateway.server.app import create_app
 from gateway.server.handlers.authentication import does_ask_itself, is_public

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.registry.live_readiness import url_of
-from gateway.config.settings import Server, server_with
+from gateway.config.server_settings import Server
+from gateway.config.settings import server_with
 from tests.harness.patience import wait_until
 from tests.harness.processes.commands import CommandProcess
 from tests.harness.processes.gateway_process import GatewayProcess

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from gateway.cli.sandbox.file_follower import FileFollower
 from gateway.cli.sandbox.team import SandboxTeam, team_database
-from gateway.config.settings import Server
+from gateway.config.server_settings import Server
 from gateway.core.deployment import Status
 from gateway.registry.database.engine import database_url
 from gateway.registry.database.migrate import prepare
