@@ -1,10 +1,11 @@
 """Usage, as operations take and give it."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from gateway.team.models.common import Answer, Moment, Request
 
@@ -22,6 +23,14 @@ class _Span(Request):
     until: Moment | None = Field(default=None, description="Until then; until now if it is left out.")
     account: _One | None = Field(default=None, description="Only this account's.")
     deployment: _One | None = Field(default=None, description="Only of this deployment.")
+
+    @field_validator("until")
+    @classmethod
+    def _after_since(cls, value: datetime | None, info: ValidationInfo) -> datetime | None:
+        since = info.data.get("since")
+        if value is not None and since is not None and value <= since:
+            raise ValueError("must be later than `since`")
+        return value
 
 
 class UsageQuery(_Span):
