@@ -9,7 +9,6 @@ import configparser
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -28,15 +27,19 @@ from mockserver.core.state import State
 from mockserver.play.faults import KINDS
 from tests.docs.admin_reference import operations
 from tests.docs.docs_causes import causes
+from tests.docs.docs_pages import PAGES, ROOT
 
-ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md")])
 _BLOCK = re.compile(r"<!-- ([a-z-]+) -->\n(.*?)<!-- /\1 -->", re.DOTALL)
 
 
 def rewritten(text: str) -> str:
     """The text of a page with every part in it as the code says it now. Raises KeyError for an unknown part."""
     return _BLOCK.sub(lambda found: f"<!-- {found[1]} -->\n{BLOCKS[found[1]](found[2])}<!-- /{found[1]} -->", text)
+
+
+def written_by_hand(text: str) -> str:
+    """The text of a page without those parts."""
+    return _BLOCK.sub("", text)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], old: str, *, by_hand: int = 0, key: int = 1) -> str:

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.docs.docs_blocks import PAGES, ROOT
+ROOT = Path(__file__).parents[2]
+_PATTERNS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**/*.md", "clients/*/README.md", "tests/*/README.md")
+PAGES = sorted(page for pattern in _PATTERNS for page in ROOT.glob(pattern))
 
 _FENCE = re.compile(
     r"(?:^<!-- (?P<file>[^\n]*?) -->\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE

@@ -25,8 +25,20 @@ from gateway.core import errors
 from mockserver import MockLlamaServer
 from mockserver.cli.main import main as mock_cli
 from mockserver.play.scenario import load as load_scenario
-from tests.docs.docs_blocks import PAGES, ROOT, rewritten
-from tests.docs.docs_pages import Example, anchors, commands, examples, links, matches, name_of, prose, turns
+from tests.docs.docs_blocks import rewritten, written_by_hand
+from tests.docs.docs_pages import (
+    PAGES,
+    ROOT,
+    Example,
+    anchors,
+    commands,
+    examples,
+    links,
+    matches,
+    name_of,
+    prose,
+    turns,
+)
 
 _MOCK = sorted(ROOT.glob("docs/guide/mock*.md"))
 _WHOLE = ROOT / "docs" / "guide" / "testing.md"  # whose examples are whole files: see test_testing_guide.py
@@ -36,8 +48,12 @@ _SESSIONS = [
 _HEADINGS = ("Date", "Status", "Context", "Decision", "Consequences")
 _COMMANDS = {"gguf-gateway": gateway_cli, "mock-llama-server": mock_cli}
 _CLIENTS = {"aider", "claude", "codex", "llm", "open-webui", "qwen"}
-_OTHERS = _CLIENTS | {"chmod", "curl", "export", "install", "pip", "python", "python3", "sqlite3", "useradd"}
+_OTHERS = _CLIENTS | {
+    *("chmod", "curl", "export", "install", "llama-server", "npm", "pip", "python", "python3", "sqlite3"),
+    *("systemctl", "useradd"),
+}
 _SANDBOX_URL = "http://127.0.0.1:8080"
+_LONGEST_LINE = 120
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
@@ -64,6 +80,20 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
+
+
+@every_page
+def test_no_line_of_prose_is_longer_than_the_house_allows(page: Path) -> None:
+    if "<!-- Written by" in page.read_text(encoding="utf-8"):
+        return  # a tool's own, as are the parts between comments
+    lines = written_by_hand(prose(page)).splitlines()
+    assert not [line for line in lines if len(line) > _LONGEST_LINE and not line.lstrip().startswith(("|", "<"))]
+
+
+def test_the_list_of_the_documents_names_every_page() -> None:
+    index = ROOT / "docs" / "README.md"
+    listed = {(index.parent / link.partition("#")[0]).resolve() for link in links(index)}
+    assert not [name_of(page) for page in PAGES if page not in listed and page.parent not in listed and page != index]
 
 
 @every_page

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.docs_blocks import ROOT
-from tests.docs.docs_pages import examples, matches, turns
+from tests.docs.docs_pages import ROOT, examples, matches, turns
 from tests.docs.test_team_guide import typed
 
 pytestmark = pytest.mark.slow

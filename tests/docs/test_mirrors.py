@@ -1,12 +1,13 @@
 """Whoever follows a release of llama.cpp finds the module of the mock that has to follow."""
 
-from tests.docs.docs_blocks import ROOT, mirrored
+from tests.docs.docs_blocks import mirrored
+from tests.docs.docs_pages import ROOT
 
 FOLLOWING = ("mockserver/engine", "mockserver/api", "mockserver/server")
 # What llama.cpp has nothing of: the pretended model, its texts and its time, and the mock as an object.
 OWN = (
     *("mockserver/engine/model/", "mockserver/engine/grammar/", "mockserver/engine/scheduling/"),
-    *("mockserver/engine/answer_plan.py", "mockserver/engine/canned_answers.py", "mockserver/engine/token_timing.py"),
+    *("mockserver/engine/answer_plan.py", "mockserver/engine/canned_answers.py"),
     *("mockserver/server/mock_server.py", "mockserver/server/option_keywords.py", "mockserver/server/awaited_mock.py"),
     *("mockserver/server/background_thread.py", "mockserver/server/faults/"),
 )

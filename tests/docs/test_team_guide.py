@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.docs_blocks import ROOT
-from tests.docs.docs_pages import examples, matches, turns
+from tests.docs.docs_pages import ROOT, examples, matches, turns
 from tests.harness.processes.gateway_process import GatewayProcess
 
 pytestmark = pytest.mark.slow

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.docs_blocks import ROOT
-from tests.docs.docs_pages import Example, examples
+from tests.docs.docs_pages import ROOT, Example, examples
 
 _EXAMPLES = examples("python", pages=[ROOT / "docs" / "guide" / "testing.md"])
 _OF_CONFTEST = """

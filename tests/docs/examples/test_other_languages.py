@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.docs_blocks import ROOT
-from tests.docs.docs_pages import examples, matches, turns
+from tests.docs.docs_pages import ROOT, examples, matches, turns
 from tests.harness.patience import PATIENCE
 from tests.harness.processes.sandbox_command import SandboxCommand, sandbox_command
 
