@@ -7,7 +7,6 @@ import stat
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from zoneinfo import ZoneInfo
 
 from gateway.config.section import AsWritten, Bounds, Checked, CheckedInContext
 from gateway.core.deployment import ID_PATTERN, check_id, check_upstream, check_upstream_key
@@ -125,6 +124,8 @@ def _public_url(value: str) -> str:
 
 
 def _time_zone(value: str) -> str:
+    from zoneinfo import ZoneInfo  # a gateway that serves has been told what it is
+
     try:
         return ZoneInfo(value).key
     except (KeyError, ValueError, OSError):  # unknown, no name at all, or a folder of names

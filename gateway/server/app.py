@@ -1,7 +1,6 @@
 """Puts the gateway together: middlewares in order, contexts in order."""
 
 from collections.abc import AsyncIterator
-from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
@@ -9,6 +8,7 @@ from gateway.config.server_settings import Server
 from gateway.core.http.cors import Cors
 from gateway.core.http.forwarding import TrustedProxies
 from gateway.core.notifier import Notifier
+from gateway.core.time_zone import time_zone
 from gateway.core.worker_group import ALONE, WORKER_GROUP, WorkerGroup
 from gateway.proxy.disconnect.dead_peer_watch import DEAD_PEER
 from gateway.proxy.queue.arbiter_connection import ArbiterConnection
@@ -64,12 +64,11 @@ def create_app(
         unreachable_after=probes.unreachable_after,
         silence_of=relay.silence_of,
     )
-    app[LIMITER] = limiter = RateLimiter(registry, ZoneInfo(server.time_zone))
+    zone = time_zone(server.time_zone)
+    app[LIMITER] = limiter = RateLimiter(registry, zone)
     app[ADMISSION] = Admission(registry, readiness, pools, relay, limiter)
     app[SHUTDOWN] = Shutdown()
-    app[LEDGER] = ledger = Ledger(
-        writer_for(registry.place), server.time_zone, access.metrics.usage, server.usage.hours_days
-    )
+    app[LEDGER] = ledger = Ledger(writer_for(registry.place), zone, access.metrics.usage, server.usage.hours_days)
     app[COMPLETION] = Completion(access, readiness, ledger)
     app.on_response_prepare.append(access_log.stamp)
     app.cleanup_ctx.extend((registry_context, limits_context, readiness_context, ledger.kept))

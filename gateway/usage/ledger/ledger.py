@@ -5,12 +5,11 @@ import contextlib
 import logging
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from operator import attrgetter
 from pathlib import Path
 from time import monotonic, time
 from typing import Protocol
-from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
@@ -63,7 +62,7 @@ class Ledger:
     def __init__(
         self,
         writer: Writer | None,
-        time_zone: str,
+        zone: tzinfo,
         counts: UsageCounts | None = None,
         hours_days: int = 90,
         clock: Callable[[], float] = time,
@@ -74,7 +73,7 @@ class Ledger:
         self.waiting_since: float | None = None
         self._counts = counts
         self._writer = writer
-        self._zone = ZoneInfo(time_zone)
+        self._zone = zone
         self._kept_for = timedelta(days=hours_days)
         self._clock = clock
         self._writing = asyncio.Lock()

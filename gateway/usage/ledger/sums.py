@@ -3,9 +3,8 @@
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from gateway.core.exchange import FINISHED, Exchange
 from gateway.core.usage_sums import SUMS
@@ -230,7 +229,7 @@ class Batch:
         return {key: datetime.fromtimestamp(at // 60 * 60, UTC) for key, at in last.items() if key}
 
 
-def period_at(seconds: float, zone: ZoneInfo) -> AccountingPeriod:
+def period_at(seconds: float, zone: tzinfo) -> AccountingPeriod:
     """The period of a moment, in seconds since 1970."""
     hour = datetime.fromtimestamp(seconds // 3600 * 3600, UTC)
     return AccountingPeriod(hour, datetime.fromtimestamp(seconds, zone).date().isoformat())

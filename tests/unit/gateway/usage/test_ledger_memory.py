@@ -66,7 +66,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def ledger(shelf: Shelf, clock: Clock) -> Ledger:
-    return Ledger(shelf, "UTC", clock=clock)
+    return Ledger(shelf, UTC, clock=clock)
 
 
 def exchange(key: str = "key_1", deployment: str = "chat", ended_before: float = 0.0) -> Exchange:
@@ -109,7 +109,7 @@ class ShortlyAway(Shelf):
 async def test_what_came_after_a_batch_that_failed_is_written_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger_module, "_AGAIN_SECONDS", 0)
     shelf = ShortlyAway()
-    ledger = Ledger(shelf, "UTC")
+    ledger = Ledger(shelf, UTC)
     ledger.add(exchange())
     assert not await ledger.write()
     ledger.add(exchange())
@@ -162,7 +162,7 @@ async def test_beyond_the_bound_the_oldest_hour_is_merged_and_sums_stay(
 
 async def test_counts_go_on_while_the_database_is_away(shelf: Shelf) -> None:
     counts = UsageCounts(most_keys=5)
-    ledger = Ledger(shelf, "UTC", counts)
+    ledger = Ledger(shelf, UTC, counts)
     for number in range(1, 4):
         ledger.add(exchange())
         assert not await ledger.write()
@@ -187,7 +187,7 @@ async def test_a_fault_in_writing_ends_neither_writing_nor_the_gateway(
 ) -> None:
     monkeypatch.setattr(ledger_module, "_SECONDS", 0.001)
     shelf, app = Faulty(), web.Application()
-    ledger = Ledger(shelf, "UTC")
+    ledger = Ledger(shelf, UTC)
     ledger.add(exchange())
     app.cleanup_ctx.append(ledger.kept)
     app.freeze()
@@ -215,7 +215,7 @@ class Slow(Shelf):
 
 async def kept_for_ten_seconds(shelf: Shelf) -> None:
     """With something to write in each of them."""
-    ledger, app = Ledger(shelf, "UTC"), web.Application()
+    ledger, app = Ledger(shelf, UTC), web.Application()
     app.cleanup_ctx.append(ledger.kept)
     app.freeze()
     await app.startup()
@@ -235,7 +235,7 @@ def test_batches_begin_a_second_after_another_however_long_each_takes() -> None:
 
 async def test_a_busy_second_is_added_up_in_small_parts_and_told_once(shelf: Shelf, clock: Clock) -> None:
     counts, number = UsageCounts(), 5_000
-    ledger = Ledger(shelf, "UTC", counts, clock=clock)
+    ledger = Ledger(shelf, UTC, counts, clock=clock)
     shelf.is_away = False
     kept = []
     for _ in range(number):
@@ -248,7 +248,7 @@ async def test_a_busy_second_is_added_up_in_small_parts_and_told_once(shelf: She
 
 
 async def test_a_registry_that_is_a_file_keeps_nothing() -> None:
-    ledger = Ledger(None, "UTC")
+    ledger = Ledger(None, UTC)
     ledger.add(exchange())
     assert await ledger.write()
     assert ledger._ended == []

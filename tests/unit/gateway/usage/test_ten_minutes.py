@@ -113,7 +113,7 @@ async def used(path: Path, *troubles: Trouble) -> int:
     await prepare(database_url(path), create=True)
     started = loop.time()
     writer = Counted(path)
-    ledger = Ledger(writer, "UTC", clock=lambda: BEGIN + loop.time() - started)
+    ledger = Ledger(writer, UTC, clock=lambda: BEGIN + loop.time() - started)
     app.cleanup_ctx.append(ledger.kept)
     app.freeze()
     await app.startup()
