@@ -80,8 +80,8 @@ class CheckedInContext(_Mark):
 class AsWritten(_Mark):
     """A value as the file has it, which a function makes one of the type. It raises ValueError like `Checked`'s."""
 
-    def __init__(self, read: Callable[[object], object], schema: _JsonSchema = MappingProxyType({})) -> None:
-        super().__init__(schema)
+    def __init__(self, read: Callable[[object], object]) -> None:
+        super().__init__()
         self._read = read
 
     def __get_pydantic_core_schema__(self, source: object, handler: "GetCoreSchemaHandler") -> "CoreSchema":

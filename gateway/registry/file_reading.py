@@ -9,18 +9,18 @@ from gateway.config.settings import Settings, parse
 from gateway.registry.file_content import read_bytes
 
 
-def read_settings(path: Path, environ: Mapping[str, str] | None = None, hosts: Sequence[str] = ()) -> Settings:
-    """The settings of a configuration file. Raises SourceError with every error in it.
-
-    It is read as for a gateway that listens on `hosts`, if they are given.
-    """
-    return settings_in(read_bytes(path), path, environ, hosts)
+def read_settings(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of a configuration file. Raises SourceError with every error in it."""
+    return settings_in(read_bytes(path), path, environ)
 
 
 def settings_in(
     raw: bytes, path: Path, environ: Mapping[str, str] | None = None, hosts: Sequence[str] = ()
 ) -> Settings:
-    """The settings in these bytes of the file at `path`; else as `read_settings`."""
+    """The settings in these bytes of the file at `path`; else as `read_settings`.
+
+    They are judged as those of a gateway that listens on `hosts`, if any are given.
+    """
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

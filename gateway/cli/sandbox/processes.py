@@ -68,7 +68,7 @@ class SandboxOptions:
 
 
 async def serve_sandbox(
-    options: SandboxOptions, announce: Callable[[ServedSandbox], None], stop_pipe: int | None = None
+    options: SandboxOptions, announce: Callable[[ServedSandbox], None], stop_pipe: int | None
 ) -> None:
     """Serve until SIGTERM or SIGINT, or the end of `stop_pipe`, a file descriptor; then stop every server.
 

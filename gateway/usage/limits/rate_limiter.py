@@ -29,13 +29,13 @@ from gateway.usage.limits.store.shared_file import SharedFile
 class RateLimiter:
     """Knows the limits of a registry's snapshot, and counts them in a file that is opened where there are any."""
 
-    def __init__(self, registry: Registry, zone: tzinfo, clock: MachineClock | None = None) -> None:
+    def __init__(self, registry: Registry, zone: tzinfo) -> None:
         self.zone = zone
-        self.clock = clock or MachineClock()
+        self._clock = MachineClock()
         self._registry = registry
         self._known: object = None
         self._limits: dict[tuple[SubjectKind, str], tuple[RateLimit, ...]] = {}
-        self.store: LimitStore = FallbackStore(self._open, MemoryStore(zone, self.clock))
+        self.store: LimitStore = FallbackStore(self._open, MemoryStore(zone, self._clock))
         registry.listeners.append(self._follow)
         self._follow()
 
@@ -80,7 +80,7 @@ class RateLimiter:
             self._limits = _by_subject(limits.values())
 
     def _open(self) -> LimitStore:
-        return SharedFile(place_for(self._registry), self.zone, self.clock)
+        return SharedFile(place_for(self._registry), self.zone, self._clock)
 
 
 class Allowance:
