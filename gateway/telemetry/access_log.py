@@ -115,15 +115,14 @@ class AccessLog:
 
         Where there is no endpoint, `request` names the path for the status page, if a good key vouches for it.
         """
-        row, seen = refusal.row, exchange
-        named = masked(_asked(request)) if seen.endpoint is None and seen.key is not None else seen.endpoint
+        row, endpoint = refusal.row, exchange.endpoint
+        if endpoint is None and exchange.key is not None:
+            endpoint = masked(_asked(request))
         exchange.ending = Ending.FAULT if row is errors.FAULT else Ending.REFUSED
         exchange.reason, exchange.cause = row.reason, refusal.cause
         exchange.bytes_out = size
-        now = datetime.now(UTC)
-        self.refused.append(
-            RecentRefusal(now, row.status, row.reason, seen.account, seen.deployment, named, refusal.cause)
-        )
+        now, account, deployment = datetime.now(UTC), exchange.account, exchange.deployment
+        self.refused.append(RecentRefusal(now, row.status, row.reason, account, deployment, endpoint, refusal.cause))
         self._notifier.notify()
 
 

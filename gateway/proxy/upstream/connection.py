@@ -123,7 +123,7 @@ class UpstreamConnection(asyncio.BaseProtocol):
         wrong = self._parser.feed(data)
         self._hand_on()
         if wrong:
-            self._fail(wrong)
+            self.give_up(wrong)
             return
         self._read_by(self.passthrough if self._parser.is_between_chunks(data) else None)
         if len(data) >= _FULL_READ:
@@ -140,7 +140,7 @@ class UpstreamConnection(asyncio.BaseProtocol):
         if exc is None and self._parser.ends_with_connection():
             self._hand_on()
         else:
-            self._fail("it closed the connection" if exc is None else f"the connection broke: {exc}")
+            self.give_up("it closed the connection" if exc is None else f"the connection broke: {exc}")
 
     def eof_received(self) -> None:
         """Nothing is sent to an upstream that has closed; asyncio calls `connection_lost` next."""
@@ -211,8 +211,11 @@ class UpstreamConnection(asyncio.BaseProtocol):
             self._transport.abort()
 
     def give_up(self, why: str) -> None:
-        """End the exchange as broken: the upstream will not be heard of again."""
-        self._fail(why)
+        """Close at once, and end the exchange, if there is one, as broken."""
+        receiver = self._receiver
+        self.abort()
+        if receiver is not None:
+            receiver.broken(UpstreamError(why))
 
     # --- inside
 
@@ -247,12 +250,6 @@ class UpstreamConnection(asyncio.BaseProtocol):
         if last:
             self._receiver = None
         receiver.body_received(data, last)
-
-    def _fail(self, why: str) -> None:
-        receiver = self._receiver
-        self.abort()
-        if receiver is not None:
-            receiver.broken(UpstreamError(why))
 
 
 def _poll_of(transport: asyncio.Transport) -> select.poll:

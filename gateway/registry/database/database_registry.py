@@ -30,10 +30,12 @@ class SqlRegistry(WatchingRegistry):
     A database that is locked, damaged or gone changes nothing but `problem`. Raises SourceError for an invalid `place`.
     """
 
+    place: str | Path
+
     def __init__(self, place: str | Path, defaults: Defaults = _DEFAULTS, interval: float = INTERVAL) -> None:
         where = place_of(place) if isinstance(place, str) else place
         super().__init__(_name_of(where), interval)
-        self.place = self._place = where
+        self.place = where
         self.source = f"database {self.name}"
         self._defaults = defaults
         self._reader: Reader | None = None
@@ -57,7 +59,7 @@ class SqlRegistry(WatchingRegistry):
         try:
             if self._reader is None or self._reader.is_outdated:
                 await self._disconnect()
-                self._reader = await _reader_of(self._place, self._defaults)
+                self._reader = await _reader_of(self.place, self._defaults)
             found = await self._reader.read(self._known)
         except SourceError:
             await self._disconnect()
