@@ -25,7 +25,7 @@ class WatchingRegistry(Registry):
         self._interval = interval
         self._stop = asyncio.Event()
         self._wake = asyncio.Event()
-        self._is_told = False  # whether the look under way was asked for
+        self._was_asked_for = False  # whether the look under way was asked for
         self._watcher: asyncio.Task[None] | None = None
 
     @abc.abstractmethod
@@ -51,13 +51,13 @@ class WatchingRegistry(Registry):
         """Look for a change now instead of at the next turn: whoever makes it has finished. Returns at once."""
         self._wake.set()
 
-    async def is_told_within(self, seconds: float) -> bool:
-        """Wait; True, and at once, if a look is asked for meanwhile, as this one may have been."""
-        if not self._is_told:
+    async def is_asked_within(self, seconds: float) -> bool:
+        """Wait for so long, or until somebody asks for a look; True, and at once, where this one was asked for."""
+        if not self._was_asked_for:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._wake.wait()
-        return self._is_told or self._wake.is_set()
+        return self._was_asked_for or self._wake.is_set()
 
     @property
     def is_closing(self) -> bool:
@@ -69,7 +69,7 @@ class WatchingRegistry(Registry):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._interval):
                     await self._wake.wait()
-            self._is_told = self._wake.is_set()
+            self._was_asked_for = self._wake.is_set()
             self._wake.clear()
             if self._stop.is_set():
                 return

@@ -79,9 +79,9 @@ class YamlRegistry(WatchingRegistry):
             return
         if self._started is not None and signature != self._signature:
             await asyncio.to_thread(import_module, _READING)  # while the file settles
-            is_told = await self.is_told_within(_seconds_to_settle(signature))
+            is_asked = await self.is_asked_within(_seconds_to_settle(signature))
             settled = await asyncio.to_thread(signature_of, self._path)
-            if self.is_closing or (settled != signature and not is_told):
+            if self.is_closing or (settled != signature and not is_asked):
                 return
             signature = settled
         self._signature = signature

@@ -13,8 +13,6 @@ _MOST_COMMENTS = 256  # behind an event: a read of nothing but line ends would b
 _NO_EVENT = b":\n"  # what begins like this is a comment, or nothing
 _CARRIAGE_RETURN = ord("\r")
 _NO_CHUNKS: deque[bytes] = deque(maxlen=0)
-
-
 ONE_EVENT = 1 << 36  # beyond the bytes of any answer
 
 
@@ -55,7 +53,7 @@ class Excerpt:
     @property
     def events(self) -> int:
         """Events that have passed, if it is a stream: chunks that a passthrough has counted, else ends of events."""
-        return self.passed >> 36
+        return self.passed // ONE_EVENT
 
     @property
     def has_begun(self) -> bool:
