@@ -111,12 +111,12 @@ class Relay:
         self._answers.discard(answer)
         self._leave()
 
-    def hold(self, waiting: "Unsent") -> None:
+    def hold(self, waiting: Unsent) -> None:
         """Count a request that is whole, and waits for its place, until `let_go`."""
         self.under_way += 1
         self._preparing.add(waiting)
 
-    def let_go(self, waiting: "Unsent") -> None:
+    def let_go(self, waiting: Unsent) -> None:
         """It waits no longer."""
         self._preparing.discard(waiting)
         self._leave()
@@ -233,9 +233,13 @@ RELAY = web.AppKey("relay", Relay)
 
 
 def _client_of(request: web.Request) -> Client:
-    connection = cast(ClientConnection, request.protocol)
-    wants_body = request.method != hdrs.METH_HEAD
-    return Client(connection, request.version >= HttpVersion11, request.keep_alive, request.content, wants_body)
+    return Client(
+        cast(ClientConnection, request.protocol),
+        speaks_http11=request.version >= HttpVersion11,
+        persists=request.keep_alive,
+        content=request.content,
+        wants_body=request.method != hdrs.METH_HEAD,
+    )
 
 
 def _upward(request: web.Request, endpoint: Endpoint) -> list[tuple[bytes, bytes]]:

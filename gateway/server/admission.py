@@ -85,6 +85,10 @@ class Rejected:
             exchange.deployment = self.deployment.id
 
 
+_Asked = tuple[bytes, str, str, str | None]  # digest, deployment, path, and the client's address where it matters
+_Decision = TypeVar("_Decision", Admitted, Rejected)
+
+
 class Admission:
     """Decides from what is in memory: nothing is waited for or read from a disk.
 
@@ -100,11 +104,11 @@ class Admission:
         relay: Relay,
         limiter: RateLimiter,
     ) -> None:
-        self._limiter = limiter
         self._registry = registry
         self._readiness = readiness
         self._pools = pools
         self._relay = relay
+        self._limiter = limiter
         self._admitted: dict[_Asked, Admitted] = {}
         self._address_wanted: dict[_Asked, Rejected] = {}
         registry.listeners.append(self._forget)
@@ -129,8 +133,8 @@ class Admission:
             return Rejected(asked, self.bad_key(asked.key_digest))
         deployment = self._registry.snapshot.deployment(key.account, asked.deployment_id)
         if deployment is None:
-            named = self._named(asked.deployment_id)
-            refusal = Refusal(errors.NO_DEPLOYMENT, cause=f"{named} is no deployment of this account")
+            shown = _shown_id(asked.deployment_id)
+            refusal = Refusal(errors.NO_DEPLOYMENT, cause=f"{shown} is no deployment of this account")
             return Rejected(asked, refusal, key)
         if not key.opens(deployment.id, asked.endpoint.group) or not key.may_come_from(address):
             beyond = self._beyond_key(asked, key, address)
@@ -165,10 +169,9 @@ class Admission:
         return Rejected(asked, refusal, key)
 
     @staticmethod
-    def _remember(decisions: "dict[_Asked, _Decision]", decision: "_Decision", address: str | None) -> None:
-        """Not where the endpoint is one of many at its path."""
+    def _remember(decisions: dict[_Asked, _Decision], decision: _Decision, address: str | None) -> None:
         asked = decision.asked
-        if asked.endpoint.is_plain:
+        if asked.endpoint.is_plain:  # else it may be one of many at its path
             if len(decisions) >= _MOST_REMEMBERED:
                 decisions.clear()
             decisions[asked.key_digest, asked.deployment_id, asked.endpoint.path, address] = decision
@@ -199,13 +202,11 @@ class Admission:
             return f"the key {known.id} was revoked"
         return f"the key {known.id} has expired" if known.enabled else f"the key {known.id} is switched off"
 
-    def _named(self, asked_for: str) -> str:
-        """What log and status page call a deployment that there is not: by its id, unless that may be a pasted key."""
-        return asked_for if is_id(asked_for) and masked(asked_for) == asked_for else "what was asked for"
 
+def _shown_id(asked_for: str) -> str:
+    """What log and status page call a deployment that there is not: its id, unless that may be a pasted key."""
+    return asked_for if is_id(asked_for) and masked(asked_for) == asked_for else "what was asked for"
 
-_Asked = tuple[bytes, str, str, str | None]  # digest, deployment, path, and the client's address where it matters
-_Decision = TypeVar("_Decision", Admitted, Rejected)
 
 REGISTRY = web.AppKey("registry", Registry)
 ADMISSION = web.AppKey("admission", Admission)
