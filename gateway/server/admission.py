@@ -136,11 +136,14 @@ class Admission:
             shown = _shown_id(asked.deployment_id)
             refusal = Refusal(errors.NO_DEPLOYMENT, cause=f"{shown} is no deployment of this account")
             return Rejected(asked, refusal, key)
-        if not key.opens(deployment.id, asked.endpoint.group) or not key.may_come_from(address):
-            beyond = self._beyond_key(asked, key, address)
-            if beyond.wants_address:
-                self._remember(self._address_wanted, beyond, None)
-            return beyond
+        # What a key is not for looks like what is not there; the cause is for the log.
+        if not key.opens(deployment.id, asked.endpoint.group):
+            refusal = Refusal(
+                errors.NO_DEPLOYMENT, cause=f"the key {key.id} is limited to other deployments or endpoints"
+            )
+            return Rejected(asked, refusal, key)
+        if not key.may_come_from(address):
+            return self._from_elsewhere(asked, key, address)
         if asked.endpoint.group not in deployment.endpoints:
             refusal = Refusal(errors.NOT_ENABLED, how_to_enable(asked.endpoint, deployment))
             return Rejected(asked, refusal, key, deployment)
@@ -160,13 +163,13 @@ class Admission:
         known = self._registry.snapshot.accounts.get(account)
         return 1.0 if known is None else known.weight
 
-    def _beyond_key(self, asked: RequestedTarget, key: Key, address: str | None) -> Rejected:
-        """What a key is not for looks like what is not there; the cause is for the log."""
-        if key.opens(asked.deployment_id, asked.endpoint.group):
-            refusal = Refusal(errors.NO_DEPLOYMENT, cause=f"the key {key.id} is for other networks than the client's")
-            return Rejected(asked, refusal, key, wants_address=address is None)
-        refusal = Refusal(errors.NO_DEPLOYMENT, cause=f"the key {key.id} is limited to other deployments or endpoints")
-        return Rejected(asked, refusal, key)
+    def _from_elsewhere(self, asked: RequestedTarget, key: Key, address: str | None) -> Rejected:
+        """For a key that is limited to networks: its client is in none of them, or its `address` is not known yet."""
+        refusal = Refusal(errors.NO_DEPLOYMENT, cause=f"the key {key.id} is for other networks than the client's")
+        rejected = Rejected(asked, refusal, key, wants_address=address is None)
+        if rejected.wants_address:
+            self._remember(self._address_wanted, rejected, None)
+        return rejected
 
     @staticmethod
     def _remember(decisions: dict[_Asked, _Decision], decision: _Decision, address: str | None) -> None:
