@@ -36,7 +36,7 @@ def serve_configuration(path: Path, read: Callable[[], Configuration], stop_pipe
     except (ListenError, UnfitAiohttpError) as error:
         raise click.ClickException(str(error)) from error
     finally:
-        logs.let_go()
+        logs.finish()
 
 
 def _announce(reached: Reached) -> None:

@@ -16,7 +16,7 @@ from gateway.core.http.cors import Cors
 from gateway.core.http.forwarding import FORWARDED_FOR, TrustedProxies
 from gateway.core.http.headers import ALWAYS, is_sane_request_id, request_id_fields
 from gateway.core.notifier import Notifier
-from gateway.telemetry.logs import expect_requests, form_expected
+from gateway.telemetry.logs import expect_requests, format_expected
 from gateway.telemetry.masking import is_key, masked
 from gateway.telemetry.metrics import Metrics
 
@@ -90,7 +90,7 @@ class AccessLog:
             expect_requests(self._take_unwritten)
         if len(self._uncounted) >= _MOST_KEPT:
             self._count()
-            form_expected()
+            format_expected()
 
     @property
     def metrics(self) -> Metrics:

@@ -52,94 +52,6 @@ class JsonLines(logging.Formatter):
         return _REQUEST_HEAD % _iso(at) + orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)[1:]
 
 
-def _iso(at: float) -> bytes:
-    milliseconds = int(at * 1000)
-    return _iso_second(milliseconds // 1000) + _MILLISECONDS[milliseconds % 1000]
-
-
-@lru_cache(maxsize=2)
-def _iso_second(second: int) -> bytes:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
-
-
-def _encoded(line: str, encoding: str) -> bytes:
-    return f"{line}\n".encode(encoding, "backslashreplace")
-
-
-class Batches(logging.Handler):
-    """Hands lines to the writer together, a few times a second: to wake it for every request would cost more.
-
-    Without an event loop, and from WARNING up, a line is handed over at once.
-    """
-
-    def __init__(self, stream: TextIO, form: "JsonLines | HumanLines") -> None:
-        super().__init__()
-        self.setFormatter(form)
-        self._form = form
-        self._encoding = stream.encoding or "utf-8"
-        self.writer = LogWriter(stream.fileno(), self._gap)
-        self._lines: list[bytes] = []
-        self._expected: list[TakeEnded] = []  # with the requests whose lines are next
-        self._due_in: asyncio.AbstractEventLoop | None = None  # the event loop that will hand over what is kept
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep the line, or hand it over with all that were kept."""
-        self.form_expected()
-        try:
-            self._lines.append(_encoded(self.format(record), self._encoding))
-        except (ValueError, TypeError):  # what cannot be formatted must not become an error of its request
-            self.handleError(record)
-        if record.levelno >= logging.WARNING or not self._is_due_later():
-            self._hand_over()
-
-    def expect(self, take: "TakeEnded") -> None:
-        """Write the lines of the requests that `take` returns: before any other line, or when it is time."""
-        self._expected.append(take)
-        if not self._is_due_later():
-            self._hand_over()
-
-    def flush(self) -> None:
-        """Write all there is, and wait for that, but not for ever."""
-        self._hand_over()
-        self.writer.flush()
-
-    def _hand_over(self) -> None:
-        self.form_expected()
-        lines, self._lines = self._lines, []
-        self._due_in = None
-        if lines:
-            self.writer.write(b"".join(lines))
-
-    def form_expected(self) -> None:
-        """Make the lines of the requests that were expected."""
-        expected, self._expected = self._expected, []
-        for take in expected:
-            self._form_requests(take())
-
-    def _form_requests(self, ended: Iterable[Exchange]) -> None:
-        unix_epoch = time() - monotonic()
-        for one in ended:
-            try:
-                self._lines.append(self._form.request_line(unix_epoch + one.ended_at, log_fields(one)))
-            except Exception:  # a fault of ours in one line must not lose the others
-                log.exception("internal error: a request has no line")
-
-    def _gap(self, lines: int, seconds: float) -> bytes:
-        sentence = f"the log could not be written for {seconds:.1f} s: {lines} lines of it are lost"
-        record = logging.LogRecord("gateway.log", logging.WARNING, "", 0, sentence, None, None)
-        return _encoded(self._form.format(record), self._encoding)
-
-    def _is_due_later(self) -> bool:
-        if self._due_in is not None and self._due_in.is_running():
-            return True
-        try:
-            self._due_in = asyncio.get_running_loop()
-        except RuntimeError:
-            return False
-        self._due_in.call_later(_BATCH_SECONDS, self._hand_over)
-        return True
-
-
 class HumanLines(logging.Formatter):
     """`12:00:00 info  ...`; a request as one aligned line. `colour` for a terminal, whose `encoding` it is."""
 
@@ -181,6 +93,94 @@ class HumanLines(logging.Formatter):
         return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
 
 
+def _iso(at: float) -> bytes:
+    milliseconds = int(at * 1000)
+    return _iso_second(milliseconds // 1000) + _MILLISECONDS[milliseconds % 1000]
+
+
+@lru_cache(maxsize=2)
+def _iso_second(second: int) -> bytes:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
+
+
+def _encoded(line: str, encoding: str) -> bytes:
+    return f"{line}\n".encode(encoding, "backslashreplace")
+
+
+class Batches(logging.Handler):
+    """Hands lines to the writer together, a few times a second: to wake it for every request would cost more.
+
+    Without an event loop, and from WARNING up, a line is handed over at once.
+    """
+
+    def __init__(self, stream: TextIO, formatter: JsonLines | HumanLines) -> None:
+        super().__init__()
+        self.setFormatter(formatter)
+        self._formatter = formatter
+        self._encoding = stream.encoding or "utf-8"
+        self.writer = LogWriter(stream.fileno(), self._gap)
+        self._lines: list[bytes] = []
+        self._expected: list[TakeEnded] = []  # with the requests whose lines are next
+        self._due_in: asyncio.AbstractEventLoop | None = None  # the event loop that will hand over what is kept
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the line, or hand it over with all that were kept."""
+        self.format_expected()
+        try:
+            self._lines.append(_encoded(self.format(record), self._encoding))
+        except (ValueError, TypeError):  # what cannot be formatted must not become an error of its request
+            self.handleError(record)
+        if record.levelno >= logging.WARNING or not self._is_due_later():
+            self._hand_over()
+
+    def expect(self, take: TakeEnded) -> None:
+        """Write the lines of the requests that `take` returns: before any other line, or when it is time."""
+        self._expected.append(take)
+        if not self._is_due_later():
+            self._hand_over()
+
+    def flush(self) -> None:
+        """Write all there is, and wait for that, but not for ever."""
+        self._hand_over()
+        self.writer.flush()
+
+    def _hand_over(self) -> None:
+        self.format_expected()
+        lines, self._lines = self._lines, []
+        self._due_in = None
+        if lines:
+            self.writer.write(b"".join(lines))
+
+    def format_expected(self) -> None:
+        """Make the lines of the requests that were expected."""
+        expected, self._expected = self._expected, []
+        for take in expected:
+            self._format_requests(take())
+
+    def _format_requests(self, ended: Iterable[Exchange]) -> None:
+        unix_epoch = time() - monotonic()
+        for one in ended:
+            try:
+                self._lines.append(self._formatter.request_line(unix_epoch + one.ended_at, log_fields(one)))
+            except Exception:  # a fault of ours in one line must not lose the others
+                log.exception("internal error: a request has no line")
+
+    def _gap(self, lines: int, seconds: float) -> bytes:
+        sentence = f"the log could not be written for {seconds:.1f} s: {lines} lines of it are lost"
+        record = logging.LogRecord("gateway.log", logging.WARNING, "", 0, sentence, None, None)
+        return _encoded(self._formatter.format(record), self._encoding)
+
+    def _is_due_later(self) -> bool:
+        if self._due_in is not None and self._due_in.is_running():
+            return True
+        try:
+            self._due_in = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        self._due_in.call_later(_BATCH_SECONDS, self._hand_over)
+        return True
+
+
 def expect_requests(take: TakeEnded) -> None:
     """Write the lines of the requests that `take` returns, soon: those that have ended by then.
 
@@ -197,11 +197,11 @@ def expect_requests(take: TakeEnded) -> None:
             _requests.info("request %s", fields["id"], extra={"request": fields})
 
 
-def form_expected() -> None:
+def format_expected() -> None:
     """Make the lines of all that were expected now, as they are many."""
     handler = _own_handler()
     if handler is not None:
-        handler.form_expected()
+        handler.format_expected()
 
 
 def _own_handler() -> Batches | None:
@@ -209,14 +209,14 @@ def _own_handler() -> Batches | None:
     return handlers[0] if len(handlers) == 1 and isinstance(handlers[0], Batches) else None
 
 
-def set_up(form: str, level: str, stream: TextIO | None = None) -> None:
-    """Send all logging to `stream` (standard error). `form` is auto, human or json; auto asks if it is a terminal.
+def set_up(style: str, level: str, stream: TextIO | None = None) -> None:
+    """Send all logging to `stream` (standard error). `style` is auto, human or json; auto asks if it is a terminal.
 
     A standard stream is replaced by one that goes the same way: nothing that prints waits for who reads.
     """
     stream = stream or sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  as long as the process lives
     terminal = stream.isatty()
-    human = form == "human" or (form == "auto" and terminal)
+    human = style == "human" or (style == "auto" and terminal)
     colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"  # no-color.org
     encoding = stream.encoding or "utf-8"
     handler = Batches(stream, HumanLines(colour=colour, encoding=encoding) if human else JsonLines())
@@ -239,6 +239,6 @@ def _replace(stream: TextIO, writer: LogWriter) -> None:
             atexit.register(writer.flush)  # for what is printed last
 
 
-def let_go() -> None:
-    """Before the process ends: write what there is, unless the log cannot be written; that is no error of ours."""
+def finish() -> None:
+    """Write what there is, before the process ends; where the log cannot be written, that is no error of ours."""
     logging.shutdown()
