@@ -42,12 +42,12 @@ _UP = _Family("gguf_upstream_up", "Whether the last probe found a healthy model 
 _REFUSALS = _Family("gguf_refusals_total", "Errors of the gateway's own.")
 _STALE = _Family("gguf_configuration_stale", "1 while the newest configuration cannot be used.", "gauge")
 
-_COUNTED = (_REQUESTS, _TOKENS, _BODY_BYTES, _FIRST_BYTE, _DURATION)
-_STANDING = (_OPEN, _CONNECTIONS, _QUEUE_LENGTH, _SLOTS_BUSY, _SLOTS, _STATUS, _UP)
+_COUNTERS = (_REQUESTS, _TOKENS, _BODY_BYTES, _FIRST_BYTE, _DURATION)
+_GAUGES = (_OPEN, _CONNECTIONS, _QUEUE_LENGTH, _SLOTS_BUSY, _SLOTS, _STATUS, _UP)
 _Texts = Sequence[str]  # one for each family
 
 
-class Standing(NamedTuple):
+class DeploymentGauges(NamedTuple):
     """How things stand with a deployment. `connections` by state; `up` is None before the first probe.
 
     `slots` are how many requests may be at its upstream at a time.
@@ -65,27 +65,27 @@ class Exposition:
 
     def __init__(self, statuses: Collection[str]) -> None:
         self._statuses = statuses
-        self._counted: dict[str, tuple[float, _Texts]] = {}
-        self._standing: dict[str, tuple[Standing, _Texts]] = {}
+        self._counters: dict[str, tuple[float, _Texts]] = {}
+        self._gauges: dict[str, tuple[DeploymentGauges, _Texts]] = {}
 
     def pieces(
         self,
         traffic: Iterable[tuple[tuple[str, str], Traffic]],
-        standing: Mapping[str, Callable[[], Standing]],
+        gauges: Mapping[str, Callable[[], DeploymentGauges]],
         refusals: Mapping[str, int],
         *,
         stale: bool,
     ) -> Iterator[bytes]:
-        """All of it, in pieces of about a millisecond's work each. `standing` tells of each deployment there is."""
+        """All of it, in pieces of about a millisecond's work each. `gauges` tells of each deployment there is."""
         carried: dict[str, list[tuple[str, Traffic]]] = {}
         for (deployment, endpoint), one in sorted(traffic, key=lambda item: item[0]):
             carried.setdefault(deployment, []).append((endpoint, one))
         yield (_REFUSALS.head() + _refusals(refusals)).encode()
-        yield from self._families(_COUNTED, sorted(carried), lambda name: self._count(name, carried[name]))
-        yield from self._families(_STANDING, sorted(standing), lambda name: self._stand(name, standing[name]()))
+        yield from self._families(_COUNTERS, sorted(carried), lambda name: self._counter_texts(name, carried[name]))
+        yield from self._families(_GAUGES, sorted(gauges), lambda name: self._gauge_texts(name, gauges[name]()))
         yield f"{_STALE.head()}{_STALE.name} {float(stale)}\n".encode()
-        for gone in self._standing.keys() - standing.keys():
-            del self._standing[gone]
+        for gone in self._gauges.keys() - gauges.keys():
+            del self._gauges[gone]
 
     def _families(
         self, families: Sequence[_Family], names: Sequence[str], texts_of: Callable[[str], _Texts]
@@ -101,22 +101,22 @@ class Exposition:
             for start in range(0, len(found), _AT_ONCE):
                 yield "".join(texts[number] for texts in found[start : start + _AT_ONCE]).encode()
 
-    def _count(self, deployment: str, carried: Sequence[tuple[str, Traffic]]) -> _Texts:
+    def _counter_texts(self, deployment: str, carried: Sequence[tuple[str, Traffic]]) -> _Texts:
         seconds = sum(one.duration.total for _, one in carried)  # grows with every exchange
-        known = self._counted.get(deployment)
+        known = self._counters.get(deployment)
         if known is None or known[0] != seconds:
-            self._counted[deployment] = known = seconds, _counted(_escaped(deployment), carried)
+            self._counters[deployment] = known = seconds, _written_counters(_escaped(deployment), carried)
         return known[1]
 
-    def _stand(self, deployment: str, standing: Standing) -> _Texts:
-        known = self._standing.get(deployment)
-        if known is None or known[0] != standing:
-            texts = _standing(_escaped(deployment), standing, self._statuses)
-            self._standing[deployment] = known = standing, texts
+    def _gauge_texts(self, deployment: str, gauges: DeploymentGauges) -> _Texts:
+        known = self._gauges.get(deployment)
+        if known is None or known[0] != gauges:
+            texts = _written_gauges(_escaped(deployment), gauges, self._statuses)
+            self._gauges[deployment] = known = gauges, texts
         return known[1]
 
 
-def _counted(deployment: str, carried: Sequence[tuple[str, Traffic]]) -> _Texts:
+def _written_counters(deployment: str, carried: Sequence[tuple[str, Traffic]]) -> _Texts:
     of = f'{{deployment="{deployment}"'
     sent = sum(one.bytes_in for _, one in carried), sum(one.bytes_out for _, one in carried)
     tokens = {
@@ -142,18 +142,16 @@ def _counted(deployment: str, carried: Sequence[tuple[str, Traffic]]) -> _Texts:
     )
 
 
-def _standing(deployment: str, standing: Standing, statuses: Collection[str]) -> _Texts:
-    of, by_state = f'{{deployment="{deployment}"', dict(standing.connections)
+def _written_gauges(deployment: str, gauges: DeploymentGauges, statuses: Collection[str]) -> _Texts:
+    of, by_state = f'{{deployment="{deployment}"', dict(gauges.connections)
     return (
-        f"{_OPEN.name}{of}}} {float(standing.under_way)}\n",
-        "".join(
-            f'{_CONNECTIONS.name}{of},state="{state}"}} {float(number)}\n' for state, number in standing.connections
-        ),
+        f"{_OPEN.name}{of}}} {float(gauges.under_way)}\n",
+        "".join(f'{_CONNECTIONS.name}{of},state="{state}"}} {float(number)}\n' for state, number in gauges.connections),
         f"{_QUEUE_LENGTH.name}{of}}} {float(by_state['waiting'])}\n",
         f"{_SLOTS_BUSY.name}{of}}} {float(by_state['in_use'])}\n",
-        f"{_SLOTS.name}{of}}} {float(standing.slots)}\n",
-        "".join(f'{_STATUS.name}{of},status="{one}"}} {float(one == standing.status)}\n' for one in statuses),
-        "" if standing.up is None else f"{_UP.name}{of}}} {float(standing.up)}\n",
+        f"{_SLOTS.name}{of}}} {float(gauges.slots)}\n",
+        "".join(f'{_STATUS.name}{of},status="{one}"}} {float(one == gauges.status)}\n' for one in statuses),
+        "" if gauges.up is None else f"{_UP.name}{of}}} {float(gauges.up)}\n",
     )
 
 

@@ -26,7 +26,7 @@ from gateway.server.handlers.operator_access import OperatorAccess
 from gateway.telemetry import usage_counts
 from gateway.telemetry.access_log import ACCESS
 from gateway.telemetry.metrics import Metrics
-from gateway.telemetry.prometheus_format import CONTENT_TYPE, Exposition, Standing
+from gateway.telemetry.prometheus_format import CONTENT_TYPE, DeploymentGauges, Exposition
 from gateway.telemetry.worker_metrics import Gauge, Packer, WorkerCounts
 
 _PUBLISH_SECONDS = 1.0  # how old the other workers' numbers may be
@@ -120,21 +120,21 @@ def _under_way(app: web.Application) -> Gauge:
 def _pieces(app: web.Application, counts: WorkerCounts) -> Iterator[bytes]:
     registry = app[REGISTRY]
     pools = app[POOLS].known()
-    standing = {
-        name: partial(_standing, app[READINESS], one, pools.get(name), counts)
+    gauges = {
+        name: partial(_gauges, app[READINESS], one, pools.get(name), counts)
         for name, one in registry.snapshot.deployments.items()
     }
     traffic, refusals = counts.metrics.traffic.copy().items(), counts.metrics.refusals.copy()
-    yield from app[_EXPOSITION].pieces(traffic, standing, refusals, stale=registry.problem is not None)
+    yield from app[_EXPOSITION].pieces(traffic, gauges, refusals, stale=registry.problem is not None)
     yield from usage_counts.pieces(counts.metrics.usage)
 
 
-def _standing(
+def _gauges(
     readiness: Readiness, deployment: Deployment, pool: ConnectionPool | None, counts: WorkerCounts
-) -> Standing:
+) -> DeploymentGauges:
     name, seen = deployment.id, readiness.health(deployment.id).seen
     connections = _NEVER_CONNECTED if pool is None else pool.connections.items()
-    return Standing(
+    return DeploymentGauges(
         counts.under_way.get((name,), 0),
         tuple((state, number + counts.connections.get((name, state), 0)) for state, number in connections),
         _status(readiness.status(deployment), seen),

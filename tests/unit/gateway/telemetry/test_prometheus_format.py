@@ -7,11 +7,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.core.exchange import Ending, Exchange
 from gateway.telemetry.metrics import Metrics
-from gateway.telemetry.prometheus_format import Exposition, Standing
+from gateway.telemetry.prometheus_format import DeploymentGauges, Exposition
 
 STATUSES = ("deploying", "ready")
-UP = Standing(1, (("in_use", 1), ("idle", 2), ("waiting", 3)), "ready", up=True, slots=4)
-NEW = Standing(0, (("in_use", 0), ("idle", 0), ("waiting", 0)), "deploying", up=None, slots=4)
+UP = DeploymentGauges(1, (("in_use", 1), ("idle", 2), ("waiting", 3)), "ready", up=True, slots=4)
+NEW = DeploymentGauges(0, (("in_use", 0), ("idle", 0), ("waiting", 0)), "deploying", up=None, slots=4)
 
 
 def carried(metrics: Metrics, deployment: str, endpoint: str = "/v1/models", status: int = 200) -> None:
@@ -23,8 +23,8 @@ def carried(metrics: Metrics, deployment: str, endpoint: str = "/v1/models", sta
     metrics.add([exchange])
 
 
-def pieces(exposition: Exposition, metrics: Metrics, standing: dict[str, Standing]) -> list[bytes]:
-    told = {name: (lambda one=one: one) for name, one in standing.items()}
+def pieces(exposition: Exposition, metrics: Metrics, gauges: dict[str, DeploymentGauges]) -> list[bytes]:
+    told = {name: (lambda one=one: one) for name, one in gauges.items()}
     return list(exposition.pieces(metrics.traffic.items(), told, metrics.refusals, stale=False))
 
 
@@ -69,11 +69,11 @@ def test_what_has_changed_is_new_and_the_rest_is_kept() -> None:
     for name in ("a", "b"):
         carried(metrics, name)
     first = samples(pieces(exposition, metrics, {"a": UP, "b": UP}))
-    kept, standing = exposition._counted["a"], exposition._standing["a"]
+    kept, gauges = exposition._counters["a"], exposition._gauges["a"]
     carried(metrics, "b")
     second = samples(pieces(exposition, metrics, {"a": UP, "b": NEW}))
-    assert exposition._counted["a"] is kept
-    assert exposition._standing["a"] is standing
+    assert exposition._counters["a"] is kept
+    assert exposition._gauges["a"] is gauges
     grown = {sample for sample in second if second[sample] != first.get(sample)}
     assert ("gguf_requests_total", ("b", "finished", "/v1/models", "200")) in grown
     assert ("gguf_deployment_status", ("b", "deploying")) in grown
