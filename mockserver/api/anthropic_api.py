@@ -3,20 +3,27 @@
 Mirrors tools/server/server-context.cpp (`server_routes`).
 """
 
+from typing import Any
+
 from aiohttp import web
 
 from mockserver.api import chat_request
 from mockserver.api.send_results import SERVER_CONTEXT, json_body, json_response, send_results
 from mockserver.api.shapes.anthropic_message import AnthropicMessageShape
 from mockserver.engine.request.messages_to_chat import from_messages
+from mockserver.engine.results import Task
+from mockserver.engine.server_context import ServerContext
 
 
 async def messages(request: web.Request) -> web.StreamResponse:
     """`POST /v1/messages`."""
-    server_context, body = request[SERVER_CONTEXT], from_messages(await json_body(request))
-    tasks, params = chat_request.tasks_of(server_context, body)
-    shape = AnthropicMessageShape(server_context, params.completion_id)
-    return await send_results(request, tasks, shape, stream=bool(params.shown["stream"]))
+    return await send_results(request, *message_work(request[SERVER_CONTEXT], await json_body(request)))
+
+
+def message_work(server_context: ServerContext, body: Any) -> tuple[list[Task], AnthropicMessageShape]:
+    """The tasks of a body of messages, and the shape of their answer; raises ApiError."""
+    tasks, params = chat_request.tasks_of(server_context, from_messages(body))
+    return tasks, AnthropicMessageShape(server_context, params.completion_id)
 
 
 async def count_tokens(request: web.Request) -> web.Response:

@@ -27,10 +27,8 @@ async def completion(request: web.Request) -> web.StreamResponse:
 
 async def _complete(request: web.Request, body: Any) -> web.StreamResponse:
     server_context = request[SERVER_CONTEXT]
-    tasks, params = chat_request.completion_tasks(server_context, body)
-    return await send_results(
-        request, tasks, NativeCompletionShape(server_context), stream=bool(params.shown["stream"])
-    )
+    tasks, _ = chat_request.completion_tasks(server_context, body)
+    return await send_results(request, tasks, NativeCompletionShape(server_context))
 
 
 async def infill(request: web.Request) -> web.StreamResponse:

@@ -14,30 +14,41 @@ from mockserver.api.shapes.openai_response import OpenAIResponseShape
 from mockserver.api.shapes.text_completion import TextCompletionShape
 from mockserver.engine.model.model_info import model_info
 from mockserver.engine.request.responses_to_chat import from_responses
+from mockserver.engine.results import Task
 from mockserver.engine.server_context import ServerContext
 
 
 async def chat_completions(request: web.Request) -> web.StreamResponse:
     """`POST /v1/chat/completions`."""
-    server_context, body = request[SERVER_CONTEXT], await json_body(request)
+    return await send_results(request, *chat_work(request[SERVER_CONTEXT], await json_body(request)))
+
+
+def chat_work(server_context: ServerContext, body: Any) -> tuple[list[Task], ChatCompletionShape]:
+    """The tasks of a chat's body, and the shape of their answer; raises ApiError."""
     tasks, params = chat_request.tasks_of(server_context, body)
-    shape = ChatCompletionShape(server_context, params.completion_id, body)
-    return await send_results(request, tasks, shape, stream=bool(params.shown["stream"]))
+    return tasks, ChatCompletionShape(server_context, params.completion_id, body)
 
 
 async def responses(request: web.Request) -> web.StreamResponse:
     """`POST /v1/responses`."""
-    server_context, body = request[SERVER_CONTEXT], from_responses(await json_body(request))
-    tasks, params = chat_request.tasks_of(server_context, body)
-    return await send_results(request, tasks, OpenAIResponseShape(server_context), stream=bool(params.shown["stream"]))
+    return await send_results(request, *response_work(request[SERVER_CONTEXT], await json_body(request)))
+
+
+def response_work(server_context: ServerContext, body: Any) -> tuple[list[Task], OpenAIResponseShape]:
+    """The same for a body of the responses API."""
+    tasks, _ = chat_request.tasks_of(server_context, from_responses(body))
+    return tasks, OpenAIResponseShape(server_context)
 
 
 async def completions(request: web.Request) -> web.StreamResponse:
     """`POST /v1/completions`."""
-    server_context, body = request[SERVER_CONTEXT], await json_body(request)
+    return await send_results(request, *completion_work(request[SERVER_CONTEXT], await json_body(request)))
+
+
+def completion_work(server_context: ServerContext, body: Any) -> tuple[list[Task], TextCompletionShape]:
+    """The same for the body of a text completion."""
     tasks, params = chat_request.completion_tasks(server_context, body)
-    shape = TextCompletionShape(server_context, params.completion_id)
-    return await send_results(request, tasks, shape, stream=bool(params.shown["stream"]))
+    return tasks, TextCompletionShape(server_context, params.completion_id)
 
 
 def _count(server_context: ServerContext, text: str) -> web.Response:

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from mockserver.api.resumable_streams import StreamSessions
-from mockserver.api.shapes.sse import ResponseShape, data_event
+from mockserver.api.shapes.sse import PING, ResponseShape, data_event
 from mockserver.core.api_errors import ApiError
 from mockserver.core.httplib.content import read_content
 from mockserver.core.nlohmann_json import dump_bytes, load
@@ -26,7 +26,6 @@ from mockserver.play.mock_context import MOCK_CONTEXT
 JSON_TYPE = "application/json; charset=utf-8"
 SERVER_CONTEXT = web.RequestKey("server_context", ServerContext)
 STREAM_SESSIONS = web.AppKey("sessions", StreamSessions)
-_PING = b":\n\n"
 
 
 def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -46,13 +45,14 @@ async def collect_results(server_context: ServerContext, tasks: Sequence[Task], 
     return shape.response(sorted(finals, key=lambda final: final.task.index))
 
 
-async def send_results(
-    request: web.Request, tasks: Sequence[Task], shape: ResponseShape, *, stream: bool
-) -> web.StreamResponse:
-    """Run the tasks and send their results. An error before the first result is a plain JSON error."""
-    server_context = request[SERVER_CONTEXT]
+async def send_results(request: web.Request, tasks: Sequence[Task], shape: ResponseShape) -> web.StreamResponse:
+    """Run the tasks and send their results, as a stream if the request wants that.
+
+    An error before the first result is a plain JSON error.
+    """
+    server_context, params = request[SERVER_CONTEXT], tasks[0].params
     await _plan_canned_reply(request, tasks)
-    if not stream:
+    if not params.shown["stream"]:
         return json_response(await collect_results(server_context, tasks, shape))
     chunks = _chunks(server_context, tasks, shape)
     if conversation := request.headers.get("X-Conversation-Id"):
@@ -62,7 +62,7 @@ async def send_results(
             raise session.error
         chunks = session.read(0)
     async with aclosing(chunks):
-        return await send_stream(request, chunks, tasks[0].params.ping_seconds)
+        return await send_stream(request, chunks, params.ping_seconds)
 
 
 async def _plan_canned_reply(request: web.Request, tasks: Sequence[Task]) -> None:
@@ -158,7 +158,7 @@ class _Pinger:
                 if due > self.clock.now():
                     await self.clock.sleep_until(due)
                     continue
-                await self._response.write(_PING)
+                await self._response.write(PING)
                 self.silent_since = self.clock.now()
                 if context.is_stopping:
                     self._request[JOURNAL_ENTRY].close(ExchangeEnd.CUT)

@@ -3,20 +3,26 @@
 Mirrors tools/server/server-http.cpp.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiohttp import web
 
-from mockserver.api import chat_request
+from mockserver.api.anthropic_api import message_work
+from mockserver.api.openai_api import chat_work, completion_work, response_work
 from mockserver.api.send_results import SERVER_CONTEXT, collect_results, json_body, json_response
-from mockserver.api.shapes.anthropic_message import AnthropicMessageShape
-from mockserver.api.shapes.chat_completion import ChatCompletionShape
-from mockserver.api.shapes.openai_response import OpenAIResponseShape
-from mockserver.api.shapes.text_completion import TextCompletionShape
+from mockserver.api.shapes.sse import ResponseShape
 from mockserver.core.api_errors import ApiError
-from mockserver.engine.request.messages_to_chat import from_messages
-from mockserver.engine.request.responses_to_chat import from_responses
+from mockserver.engine.results import Task
 from mockserver.engine.server_context import ServerContext
+
+_WORKS: dict[str, Callable[[ServerContext, Any], tuple[Sequence[Task], ResponseShape]]] = {
+    "chatCompletions": chat_work,
+    "completions": completion_work,
+    "messages": message_work,
+    "responses": response_work,
+}
+"""By `@requestFormat`, what makes tasks of a request and the shape of their answer."""
 
 
 async def predict(request: web.Request) -> web.Response:
@@ -32,17 +38,7 @@ async def predict(request: web.Request) -> web.Response:
 async def _predict(server_context: ServerContext, instance: Any) -> Any:
     """One prediction, by the API that its `@requestFormat` names."""
     form = instance.get("@requestFormat") if isinstance(instance, dict) else None
-    if form == "chatCompletions":
-        tasks, params = chat_request.tasks_of(server_context, instance)
-        shape = ChatCompletionShape(server_context, params.completion_id, instance)
-        return await collect_results(server_context, tasks, shape)
-    if form == "completions":
-        tasks, params = chat_request.completion_tasks(server_context, instance)
-        return await collect_results(server_context, tasks, TextCompletionShape(server_context, params.completion_id))
-    if form == "messages":
-        tasks, params = chat_request.tasks_of(server_context, from_messages(instance))
-        return await collect_results(server_context, tasks, AnthropicMessageShape(server_context, params.completion_id))
-    if form == "responses":
-        tasks, _ = chat_request.tasks_of(server_context, from_responses(instance))
-        return await collect_results(server_context, tasks, OpenAIResponseShape(server_context))
-    raise ApiError(400, f'unsupported "@requestFormat": {form}')
+    work = _WORKS.get(form) if isinstance(form, str) else None
+    if work is None:
+        raise ApiError(400, f'unsupported "@requestFormat": {form}')
+    return await collect_results(server_context, *work(server_context, instance))

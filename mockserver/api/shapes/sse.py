@@ -10,6 +10,9 @@ from mockserver.core.api_errors import ApiError
 from mockserver.core.nlohmann_json import dump_bytes
 from mockserver.engine.results import FinalResult, PartialResult, PromptProgress
 
+PING = b":\n\n"
+"""A comment, which keeps a silent stream alive."""
+
 
 def data_event(value: Any) -> bytes:
     """One server-sent event without a name."""

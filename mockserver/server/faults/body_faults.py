@@ -5,7 +5,7 @@ from typing import NoReturn
 from aiohttp import web
 from multidict import CIMultiDict
 
-from mockserver.api.shapes.sse import DataErrors, data_event
+from mockserver.api.shapes.sse import PING, DataErrors, data_event
 from mockserver.core.aiohttp_internals import keep_half_of_head
 from mockserver.core.api_errors import ApiError
 from mockserver.core.clock import Clock
@@ -15,7 +15,6 @@ from mockserver.play.journal_middleware import JOURNAL_ENTRY, abort_response
 from mockserver.play.truncation import Truncation, is_end, is_event
 from mockserver.server.faults.base_fault_writer import FaultWriter
 
-_PING = b":\n\n"
 _GARBAGE = b'data: {"choices":[{"del\xff\xfe\x00garbage\n\n'
 _STEPS_PER_SECOND = 20
 
@@ -133,5 +132,5 @@ class PingsWriter(FaultWriter):
     async def write_event(self, event: bytes) -> None:
         """The comments and the event."""
         for _ in range(1 if self.fault.size is None else self.fault.size):
-            await super().write_event(_PING)
+            await super().write_event(PING)
         await super().write_event(event)
