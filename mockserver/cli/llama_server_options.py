@@ -14,7 +14,6 @@ from mockserver.core.options import Options
 from mockserver.engine.scheduling import speed_profile
 
 _VALUE = re.compile(r"[^-]|-\d|-$|$")
-_DEFAULT_SLOTS = 4
 _VOCABULARIES = {"stories": re.compile("stories"), "bert": re.compile("bert|bge|jina-(?:re|emb)", re.IGNORECASE)}
 """What the names of models have in them that have another vocabulary than SmolLM2's."""
 _OWN = (
@@ -92,7 +91,7 @@ def options_from(parsed: dict[str, Any], environment: Mapping[str, str]) -> Opti
         if parsed.get(name) is False
     }
     slots = given.pop("slots", -1)
-    given["slots"] = slots if slots > 0 else speed_profile.slots_of(given.get("profile", ""), _DEFAULT_SLOTS)
+    given["slots"] = slots if slots > 0 else speed_profile.slots_of(given.get("profile", ""))
     given.setdefault("unified", slots < 1)
     if not given.get("context"):
         given.pop("context", None)

@@ -11,6 +11,8 @@ from mockserver.core.state import StateName, state_named
 BUILD_INFO = "b11434-unknown"
 """The build that is played, for `system_fingerprint` and `build_info`. Of which commit it is, PyPI does not say."""
 
+DEFAULT_SLOTS = 4
+
 _MOST_STD_DEV = 0.3
 """Of a time, as a share of it (as in llm-d's inference simulator)."""
 
@@ -74,7 +76,7 @@ class Options:
 
     alias: str = ""
     model: str = ""
-    slots: int = 4
+    slots: int = DEFAULT_SLOTS
     context: int = 4096
     unified: bool = True
     context_shift: bool = False

@@ -99,7 +99,6 @@ class OptionKeywords(TypedDict, total=False):
     vocabulary: Literal["chatml", "stories", "bert"]
 
 
-_DEFAULT_SLOTS = 4
 _NAMES = [field.name for field in fields(Options)]
 
 
@@ -109,5 +108,5 @@ def options_of(given: OptionKeywords) -> Options:
         near = get_close_matches(unknown[0], _NAMES, n=1)
         hint = f"did you mean {near[0]!r}? There are" if near else "there are"
         raise TypeError(f"MockLlamaServer has no option {unknown[0]!r}; {hint} {', '.join(_NAMES)}.")
-    given = {"slots": speed_profile.slots_of(given.get("profile", ""), _DEFAULT_SLOTS), **given}
+    given = {"slots": speed_profile.slots_of(given.get("profile", "")), **given}
     return Options(**given)

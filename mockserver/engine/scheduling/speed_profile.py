@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mockserver.core.options import DEFAULT_SLOTS
+
 _SHIPPED = Path(__file__).with_name("profiles")
 
 
@@ -69,9 +71,9 @@ def load(profile: str) -> SpeedProfile:
         raise BadProfile(f"{profile} is no profile of a server's speed: {error}.") from error
 
 
-def slots_of(profile: str, default: int) -> int:
-    """The slots of a profile, or the default without one. Raises BadProfile."""
-    return load(profile).slots if profile else default
+def slots_of(profile: str) -> int:
+    """The slots of a profile, or those of a mock without one. Raises BadProfile."""
+    return load(profile).slots if profile else DEFAULT_SLOTS
 
 
 def _read(document: Any) -> SpeedProfile:
