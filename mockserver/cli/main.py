@@ -12,6 +12,7 @@ import click
 
 from mockserver.cli.llama_server_options import LlamaServerCommand, options_from
 from mockserver.cli.llama_server_variables import variable_of
+from mockserver.cli.standard_streams import say
 from mockserver.core.listening.port import Port, PortTaken
 from mockserver.core.options import BUILD_INFO, Options
 from mockserver.core.state import CLOSED, State
@@ -33,7 +34,7 @@ _asks = partial(click.version_option, BUILD_INFO)
 
 
 @click.command(cls=LlamaServerCommand, context_settings={"help_option_names": ["-h", "--help", "--usage"]})
-@click.version_option(BUILD_INFO, "--version", message="version: %(version)s (mock)")
+@_asks("--version", message="version: %(version)s (mock)")
 @_asks("--list-devices", message="Available devices:\n  (none)", help="Say that there is none, and exit.")
 @_asks("-cl", "--cache-list", message="number of models in cache: 0", help="Say that it is empty, and exit.")
 @_option("--host", help="Address to listen on, or several with commas.")
@@ -64,7 +65,11 @@ _asks = partial(click.version_option, BUILD_INFO)
 @_option("--leaving", type=click.Choice(["polled", "immediate"]), help="When a client that left is noticed (polled).")
 @_option("--endless", is_flag=True, help="Never end an answer before its limit.")
 @_option("--no-grammars", "grammars", flag_value=False, help="A model that no grammar can be applied to.")
-@_option("--vocabulary", type=click.Choice(["chatml", "stories", "bert"]), help="Whose tokens: SmolLM2's, or ...")
+@_option(
+    "--vocabulary",
+    type=click.Choice(["chatml", "stories", "bert"]),
+    help="Whose tokens (chatml: SmolLM2's).",
+)
 @_option("--infill", is_flag=True, help="A model that can fill in the middle.")
 @_option("--wake-seconds", type=_SECONDS, help="Time it takes to wake from sleep.")
 @_option("--strict", is_flag=True, envvar="MOCK_LLAMA_SERVER_STRICT", help="Be a router if no model is given.")
@@ -130,7 +135,7 @@ def main(context: click.Context, /, **options: Any) -> None:
 
         context.exit(start([word for word in sys.argv[1:] if word != "--detach"]))
     if options["verbose"] and context.obj:
-        _say(f"main: ignored: {' '.join(context.obj)}")
+        say(f"main: ignored: {' '.join(context.obj)}")
     stop_with_stdin, tui = options.pop("stop_with_stdin"), options.pop("tui")
     try:
         code = _serve(options_from(options, os.environ), stop_with_stdin, tui)
@@ -144,7 +149,7 @@ def _serve(options: Options, stop_with_stdin: bool, tui: bool) -> int:
 
     Returns the exit code. Raises PortTaken, and ValueError for options that cannot be served.
     """
-    _say(f"build_info: {BUILD_INFO} (mock)")
+    say(f"build_info: {BUILD_INFO} (mock)")
     port = Port(options.host, options.port)
     port.hold()
     if not options.scenario and options.state not in CLOSED:
@@ -183,8 +188,3 @@ def _without_authorities() -> Iterator[None]:
         del os.environ["SSL_CERT_FILE"]
         if given is not None:
             os.environ["SSL_CERT_FILE"] = given
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()

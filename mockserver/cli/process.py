@@ -10,7 +10,7 @@ import sys
 from collections.abc import Coroutine
 from typing import Any
 
-from mockserver.cli.standard_streams import flush
+from mockserver.cli.standard_streams import flush, say
 from mockserver.core.listening.port import Port
 from mockserver.core.options import Options
 from mockserver.core.state import Phase
@@ -35,13 +35,13 @@ async def _serve(mock: MockLlamaServer, stop_with_stdin: bool, tui: bool) -> int
         loop.add_reader(sys.stdin.fileno(), _on_input, sys.stdin.fileno(), cut)
     await mock.start()
     try:
-        _say(f"srv    load_model: loading model '{mock.options.model_path}'")
-        _say(f"main: control is listening on {mock.control_url}")
+        say(f"srv    load_model: loading model '{mock.options.model_path}'")
+        say(f"main: control is listening on {mock.control_url}")
         waiting = {Phase.LOADING: " (loading model)", Phase.DOWN: " (closed for now)"}.get(mock.phase, "")
-        _say(f"main: server is listening on {mock.url}{waiting}")
+        say(f"main: server is listening on {mock.url}{waiting}")
         code = await (_end_in_view(mock, told, cut) if tui else _end_of(mock, told, cut))
         was_loading = mock.phase is Phase.LOADING
-        _say("main: cleaning up before exit...")
+        say("main: cleaning up before exit...")
         if told.is_set() and _drains(mock):
             await _first(mock.drain(), cut.wait())
     finally:
@@ -89,12 +89,7 @@ def _on_input(pipe: int, stopped: asyncio.Event) -> None:
 
 def _on_signal(stopped: asyncio.Event) -> None:
     if stopped.is_set():
-        _say("Received second interrupt, terminating immediately.")
+        say("Received second interrupt, terminating immediately.")
         flush()
         os._exit(1)
     stopped.set()
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()

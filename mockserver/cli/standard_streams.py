@@ -128,6 +128,12 @@ def redirect() -> None:
     atexit.register(flush)
 
 
+def say(line: str) -> None:
+    """Print a line at once: whoever starts a mock waits for it."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def flush() -> None:
     """Wait until all is written, but not for long: for an end of the process that is no exit."""
     for writer in _writers:
