@@ -4,19 +4,20 @@ Mirrors tools/server/server-models.cpp (`router_validate_model`).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Protocol
 
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 
 from mockserver.api.send_results import SERVER_CONTEXT, STREAM_SESSIONS
 from mockserver.core.httplib.content import read_content
+from mockserver.core.json_values import text_of
 from mockserver.core.nlohmann_json import load
 from mockserver.engine.server_context import ServerContext
 from mockserver.server.router.model_pool import ModelPool
-from mockserver.server.routes import NEEDS_NO_MODEL, ROUTER_ROUTES, ROUTES, WAKES_NOT
+from mockserver.server.routes import ANSWERED_ASLEEP, NEEDS_NO_MODEL, ROUTER_ROUTES, ROUTES
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _PROPS = ("GET", "/props")
 _LOCAL = {(method, path): handler for method, path, handler in ROUTER_ROUTES}
 
@@ -47,7 +48,7 @@ class SingleModel:
     async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Handle a request with the only model, awake."""
         request[SERVER_CONTEXT] = self._server_context
-        if request.path in WAKES_NOT:
+        if request.path in ANSWERED_ASLEEP:
             if request.path not in NEEDS_NO_MODEL:
                 await self._server_context.wait_until_awake()
             return await handler(request)
@@ -121,6 +122,4 @@ class Router:
 async def _model_of(request: web.Request) -> str:
     if request.method != hdrs.METH_POST:
         return request.query.get("model", "")
-    body = load(await read_content(request))
-    name = body.get("model") if isinstance(body, dict) else None
-    return name if isinstance(name, str) else ""
+    return text_of(load(await read_content(request)), "model")

@@ -3,9 +3,8 @@
 Mirrors tools/server/server.cpp.
 """
 
-from collections.abc import Awaitable, Callable
-
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from mockserver.api import (
     anthropic_api,
@@ -19,15 +18,13 @@ from mockserver.api import (
 )
 from mockserver.server.router import router_api
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 PUBLIC = frozenset({"/health", "/v1/health", "/"})
 """Paths that need no key."""
 
 NEEDS_NO_MODEL = PUBLIC | {"/v1/stream", "/v1/streams/lookup", "/cors-proxy", "/tools"}
 """Paths that have nothing to do with the model, and are answered while it sleeps or wakes."""
 
-WAKES_NOT = NEEDS_NO_MODEL | {"/props", "/models", "/v1/models", "/metrics"}
+ANSWERED_ASLEEP = NEEDS_NO_MODEL | {"/props", "/models", "/v1/models", "/metrics"}
 """Paths that a sleeping server answers without waking; while it wakes, those about the model wait as any other."""
 
 _EITHER: tuple[tuple[str, str, Handler], ...] = (

@@ -14,7 +14,7 @@ from mockserver.server.router import model_presets
 from mockserver.server.router.model_presets import ModelPreset
 from mockserver.server.router.router_model import ModelEvents, ModelStatus, RouterModel, progress_of
 
-_REPORTS = 0.1
+_REPORTS = 0.1  # of a download: from one event to the next, as a share of it
 
 
 class ModelCatalogue:

@@ -13,7 +13,7 @@ from mockserver.engine.model.model_info import model_info
 from mockserver.engine.server_context import ServerContext
 from mockserver.server.router.router_model import ModelStatus, RouterModel, progress_of
 
-_REPORTS = 0.2
+_REPORTS = 0.2  # of a load: from one event to the next, as a share of it
 _DEBUG_SECONDS = 2.0
 
 

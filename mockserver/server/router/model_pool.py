@@ -53,7 +53,7 @@ class ModelPool:
 
     @asynccontextmanager
     async def use(self, name: str, *, autoload: bool) -> AsyncIterator[ServerContext]:
-        """The machine of a model, loaded first if it must be; it stays loaded as long as it is used."""
+        """The server context of a model, loaded first if it must be; it stays loaded as long as it is used."""
         if not name:
             raise ApiError(400, "model name is missing from the request")
         if (model := self.get(name)) is None:

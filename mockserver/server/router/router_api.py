@@ -11,6 +11,7 @@ from mockserver.api.send_results import json_body, json_response
 from mockserver.api.shapes.sse import data_event
 from mockserver.core.api_errors import ApiError
 from mockserver.core.clock import Clock
+from mockserver.core.json_values import text_of
 from mockserver.core.options import BUILD_INFO, Options
 from mockserver.engine.model.model_info import ARCHITECTURE
 from mockserver.server.router.model_pool import ModelPool
@@ -48,9 +49,7 @@ async def models(request: web.Request) -> web.Response:
 
 
 async def _name(request: web.Request) -> str:
-    body = await json_body(request)
-    name = body.get("model") if isinstance(body, dict) else None
-    return name if isinstance(name, str) else ""
+    return text_of(await json_body(request), "model")
 
 
 def _required(name: str) -> str:
