@@ -38,9 +38,8 @@ def check(kind: type[T], value: Any) -> T:
     try:
         return cast(T, _adapter(cast(Any, kind)).validate_python(value))
     except ValidationError as error:
-        raise BadRule(
-            _sentence(error, kind), error.errors()[0]["loc"]
-        ) from None  # whose own words say less, on six lines
+        # Not `from error`, whose own words say less, on six lines.
+        raise BadRule(_sentence(error, kind), error.errors()[0]["loc"]) from None
 
 
 @cache

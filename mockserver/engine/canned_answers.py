@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypedDict, Unpack
 
@@ -10,7 +11,7 @@ from mockserver.core.request_matching import RequestMatcher, RequestView, WhenKe
 
 _LOREM = (
     "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt ut labore et dolore "
-    "magna aliqua. "
+    "magna aliqua."
 )
 
 _CODE_MARKS = ("<code>", "```")
@@ -84,7 +85,7 @@ class AnswerKeywords(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class CannedReply:
-    """What is said to one request. Of a call: its name and its arguments."""
+    """What is said to one request: a turn whose text has been read, echoed or made up."""
 
     text: str = ""
     reasoning: str = ""
@@ -210,8 +211,7 @@ def _text(turn: CannedTurn, request: RequestView) -> str:
     if turn.say == "echo":
         return request.text
     if turn.say == "lorem":
-        words = (_LOREM * (turn.words // 19 + 1)).split()
-        return " ".join(words[: turn.words])
+        return " ".join(islice(cycle(_LOREM.split()), turn.words))
     return turn.text
 
 

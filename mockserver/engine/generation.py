@@ -25,10 +25,7 @@ from mockserver.engine.results import (
 from mockserver.engine.scheduling.response_reader import ResponseReader
 from mockserver.engine.scheduling.slots import Slot
 from mockserver.engine.stop_words import StopWordFilter
-from mockserver.engine.timings import Timings
-
-_SHORTEST = 1e-6
-"""Seconds that work takes at least, so that no rate is infinite."""
+from mockserver.engine.timings import SHORTEST_SECONDS, Timings
 
 
 @dataclass(slots=True, eq=False)
@@ -266,4 +263,4 @@ class Generation:
         return room if n_predict < 0 else min(room, max(n_predict, 1))
 
     def _milliseconds(self, since: float) -> float:
-        return round(max(self._now - since, _SHORTEST) * 1000, 3)
+        return round(max(self._now - since, SHORTEST_SECONDS) * 1000, 3)

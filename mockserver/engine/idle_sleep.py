@@ -39,6 +39,6 @@ class IdleSleep:
     async def _sleep_when_due(self, seconds: float) -> None:
         clock = self._server_context.clock
         await clock.sleep_until(clock.now() + seconds)
-        if self._server_context.is_asleep:
+        if self._server_context.is_asleep:  # nobody has asked for anything meanwhile
             self._server_context.sleep()
             self._on_sleep()

@@ -10,8 +10,7 @@ from mockserver.engine.metrics import Metrics
 from mockserver.engine.results import EmbeddingResult, Result
 from mockserver.engine.scheduling.response_reader import ResponseReader
 from mockserver.engine.scheduling.slots import Slot
-
-_SHORTEST = 1e-6
+from mockserver.engine.timings import SHORTEST_SECONDS
 
 
 @dataclass(slots=True, eq=False)
@@ -44,7 +43,7 @@ class PromptOnly:
         """A part of the prompt is through the model, or all of it."""
         if self._processed < self.prompt_to_read:
             return
-        self.metrics.prompt_done(self.prompt_to_read, 0, max(now - (self._started_at or 0.0), _SHORTEST))
+        self.metrics.prompt_done(self.prompt_to_read, 0, max(now - (self._started_at or 0.0), SHORTEST_SECONDS))
         self.send(self.reader, EmbeddingResult(self.index))
         self.on_end(self)
 

@@ -6,6 +6,9 @@ Mirrors tools/server/server-common.cpp (`server_slot_stats`).
 from dataclasses import dataclass
 from typing import Any
 
+SHORTEST_SECONDS = 1e-6
+"""That work takes at least, so that no rate is infinite."""
+
 
 @dataclass(slots=True)
 class Timings:

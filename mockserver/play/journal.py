@@ -221,7 +221,7 @@ class Journal:
         self.notify()
 
     def matching(self, matches: JournalFilter) -> list[JournalEntry]:
-        """The exchanges that `wanted` accepts, oldest first."""
+        """The exchanges that match, oldest first."""
         return [entry for entry in self._entries if matches(entry)]
 
     async def wait(self, matches: JournalFilter, count: int = 1, timeout: float = 5.0) -> list[JournalEntry]:

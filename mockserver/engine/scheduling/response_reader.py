@@ -12,7 +12,8 @@ from mockserver.core.clock import Clock
 from mockserver.engine.results import EmbeddingResult, FinalResult, Result
 
 _POLLING_SECONDS = 1.0
-"""Who waits for results looks after its client when there was none, for anyone, for so long (llama-server's number)."""
+"""A request that waits for results asks whether its client is still there each time that nobody, itself or any other,
+has got a result for so long (llama-server's number)."""
 
 _READ_AHEAD = 64
 """Results that a client may be behind before a model without a speed waits for it."""
@@ -146,13 +147,13 @@ class ResponseQueue:
     async def _poll(self) -> None:
         """Look after those who have left, each when its second is over."""
         while self._left_at:
-            await self._clock.sleep_until(min(map(self._next_look, self._left_at)))
+            await self._clock.sleep_until(min(map(self._noticed_at, self._left_at)))
             now = self._clock.now()
-            for reader in [reader for reader in self._left_at if self._next_look(reader) <= now]:
+            for reader in [reader for reader in self._left_at if self._noticed_at(reader) <= now]:
                 self._end(reader)
 
-    def _next_look(self, reader: ResponseReader) -> float:
-        """When the client of a reader is looked after for the first time after it has left."""
+    def _noticed_at(self, reader: ResponseReader) -> float:
+        """When it is noticed that the client of a reader has left, if nobody gets a result until then."""
         return self.next_look(self._waits_since[reader], self._left_at[reader])
 
 
