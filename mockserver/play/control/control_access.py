@@ -2,9 +2,9 @@
 
 import re
 from ipaddress import ip_address
-from typing import Any
 
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 
 from mockserver.core.nlohmann_json import dump
 
@@ -14,7 +14,7 @@ _BY_THE_USER = "none"  # Sec-Fetch-Site of an address that was typed in; a page 
 
 
 @web.middleware
-async def refuse_pages(request: web.Request, handler: Any) -> web.StreamResponse:
+async def refuse_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
     """403 for a page of any origin, which a browser names with each request that is not plain reading; and for a host
     name that is not ours, which a page may have had resolved to this machine (DNS rebinding).
     """
@@ -25,8 +25,7 @@ async def refuse_pages(request: web.Request, handler: Any) -> web.StreamResponse
         return _refused(
             f"The control port answers to localhost, to addresses and to the names of --control-names, not to {host!r}."
         )
-    response: web.StreamResponse = await handler(request)
-    return response
+    return await handler(request)
 
 
 def _is_address(host: str) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from mockserver.core.nlohmann_json import dump
 from mockserver.core.state import State, StateName
@@ -12,7 +13,6 @@ from mockserver.play.control.control_access import CONTROL_NAMES, refuse_pages
 from mockserver.play.journal import ExchangeEnd, Journal, JournalFilter
 
 _DURATIONS = ("load_seconds", "down_seconds", "up_seconds", "wake_seconds")
-_STATES = ", ".join(State)
 _LAST_CODE = 255
 _FILTER = ("ended", "method", "path", "status", "after", "probes")
 
@@ -44,10 +44,12 @@ CONTROLLED_MOCK = web.AppKey("controlled", ControlledMock)
 
 
 def control_response(value: Any, status: int = 200) -> web.Response:
+    """An answer of the control port: JSON as the mock writes it everywhere."""
     return web.json_response(value, status=status, dumps=dump)
 
 
 async def object_of(request: web.Request) -> dict[str, Any]:
+    """The JSON object of a body. Raises BadControlRequest."""
     try:
         value = await request.json()
     except ValueError as error:
@@ -57,13 +59,12 @@ async def object_of(request: web.Request) -> dict[str, Any]:
     return value
 
 
-def read_state(body: Mapping[str, Any]) -> tuple[StateName, dict[str, float | None], int | None]:
+def read_state(body: Mapping[str, Any]) -> tuple[State, dict[str, float | None], int | None]:
     """The state, the durations and the exit code of a PUT body; raises BadControlRequest naming what is wrong."""
     unknown = sorted(set(body) - {"state", "exit_code", *_DURATIONS})
     if unknown:
         raise BadControlRequest(f"Unknown field {unknown[0]!r}; valid are state, {', '.join(_DURATIONS)}, exit_code.")
-    if body.get("state") not in list(State):
-        raise BadControlRequest(f"'state' must be one of {_STATES}; got {body.get('state')!r}.")
+    state = _state(body.get("state"))
     if body.get("wake_seconds", 0) is None:
         raise BadControlRequest("'wake_seconds' must be a number of seconds, 0 or more.")
     durations = {name: body[name] for name in _DURATIONS if name in body}
@@ -71,14 +72,19 @@ def read_state(body: Mapping[str, Any]) -> tuple[StateName, dict[str, float | No
         is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
         if seconds is not None and not (is_number and seconds >= 0):
             raise BadControlRequest(f"'{name}' must be a number of seconds, 0 or more, or null; got {seconds!r}.")
-    return body["state"], durations, _exit_code(body)
+    return state, durations, _exit_code(state, body.get("exit_code"))
 
 
-def _exit_code(body: Mapping[str, Any]) -> int | None:
-    code = body.get("exit_code")
+def _state(name: Any) -> State:
+    if name not in list(State):
+        raise BadControlRequest(f"'state' must be one of {', '.join(State)}; got {name!r}.")
+    return State(name)
+
+
+def _exit_code(state: State, code: Any) -> int | None:
     if code is None:
         return None
-    if body["state"] != State.CRASHED:
+    if state is not State.CRASHED:
         raise BadControlRequest("'exit_code' belongs to the state 'crashed'.")
     if isinstance(code, bool) or not isinstance(code, int) or not 0 <= code <= _LAST_CODE:
         raise BadControlRequest(f"'exit_code' must be a whole number from 0 to {_LAST_CODE}; got {code!r}.")
@@ -102,12 +108,11 @@ async def wait_state(request: web.Request) -> web.Response:
     """`GET /__mock__/state/wait?state=ready&timeout=5`."""
     controlled, query = request.app[CONTROLLED_MOCK], request.query
     _refuse_unknown(query, ("state", "timeout"))
-    if query.get("state") not in list(State):
-        raise BadControlRequest(f"'state' must be one of {_STATES}; got {query.get('state')!r}.")
+    state, timeout = _state(query.get("state")), _number(query, "timeout", 5.0)
     try:
-        await controlled.wait_for_state(State(query["state"]), _number(query, "timeout", 5.0))
+        await controlled.wait_for_state(state, timeout)
     except TimeoutError:
-        return control_response({"error": f"Not {query['state']} in time.", **controlled.describe()}, 408)
+        return control_response({"error": f"Not {state} in time.", **controlled.describe()}, 408)
     return control_response(controlled.describe())
 
 
@@ -181,14 +186,13 @@ async def wait_requests(request: web.Request) -> web.Response:
 
 
 @web.middleware
-async def _explain(request: web.Request, handler: Any) -> web.StreamResponse:
+async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
-        response: web.StreamResponse = await handler(request)
+        return await handler(request)
     except BadControlRequest as error:
         return control_response({"error": str(error)}, 400)
     except web.HTTPException as error:
         return control_response({"error": f"{request.method} {request.path}: {error.reason}."}, error.status)
-    return response
 
 
 def create_control_app(controlled: ControlledMock, names: Iterable[str] = ()) -> web.Application:

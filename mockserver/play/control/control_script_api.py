@@ -1,10 +1,11 @@
 """The control port's further endpoints: faults, canned answers, the scenario, the clock, the journal as HAR."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from mockserver.core.clock import Clock
 from mockserver.engine.canned_answers import CannedAnswers
@@ -38,6 +39,7 @@ class ScriptedMock(Protocol):
 
 SCRIPTED_MOCK = web.AppKey("scripted", ScriptedMock)
 Rules = Callable[[ScriptedMock], Faults | CannedAnswers]
+RulesHandler = Callable[[web.Request, Faults | CannedAnswers, str], Awaitable[web.StreamResponse]]
 
 
 def _faults(scripted: ScriptedMock) -> Faults | CannedAnswers:
@@ -124,20 +126,27 @@ async def get_har(request: web.Request) -> web.Response:
     return control_response(request.app[SCRIPTED_MOCK].har())
 
 
-def _clear(handler: Any, *further: Any) -> Any:
-    """A handler whose ValueErrors, each one sentence, are the client's fault."""
+def _on_rules(handler: RulesHandler, rules: Rules, name: str) -> Handler:
+    """The handler of an endpoint for these rules of the mock."""
 
-    async def checked(request: web.Request) -> web.StreamResponse:
-        given = (further[0](request.app[SCRIPTED_MOCK]), *further[1:]) if further else ()
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await handler(request, rules(request.app[SCRIPTED_MOCK]), name)
+
+    return handle
+
+
+def _blaming_client(handler: Handler) -> Handler:
+    """The same handler; its ValueErrors, each one sentence, are the client's fault."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
         try:
-            response: web.StreamResponse = await handler(request, *given)
+            return await handler(request)
         except BadControlRequest:
             raise
         except ValueError as error:
             raise BadControlRequest(str(error)) from error
-        return response
 
-    return checked
+    return handle
 
 
 def add_script_routes(app: web.Application, scripted: ScriptedMock) -> None:
@@ -150,7 +159,7 @@ def add_script_routes(app: web.Application, scripted: ScriptedMock) -> None:
             ("DELETE", name, delete_rules),
             ("DELETE", f"{name}/{{id:\\d+}}", delete_rules),
         ):
-            app.router.add_route(method, f"/__mock__/{path}", _clear(handler, rules, name))
+            app.router.add_route(method, f"/__mock__/{path}", _blaming_client(_on_rules(handler, rules, name)))
     for method, path, plain in (
         ("GET", "scenario", get_scenario),
         ("POST", "scenario", post_scenario),
@@ -159,4 +168,4 @@ def add_script_routes(app: web.Application, scripted: ScriptedMock) -> None:
         ("POST", "clock", post_clock),
         ("GET", "requests.har", get_har),
     ):
-        app.router.add_route(method, f"/__mock__/{path}", _clear(plain))
+        app.router.add_route(method, f"/__mock__/{path}", _blaming_client(plain))
