@@ -6,7 +6,7 @@ from math import inf
 from numbers import Integral, Real
 from os import PathLike
 from types import NoneType, UnionType
-from typing import Any, ClassVar, Protocol, get_args, get_origin
+from typing import Any, ClassVar, Literal, Protocol, get_args, get_origin
 
 
 class _Dataclass(Protocol):
@@ -27,6 +27,8 @@ def check_values(options: _Dataclass) -> None:
     """Raise ValueError, which names the option and what it takes. Texts are not quoted: they may be keys."""
     for field in fields(options):
         value = getattr(options, field.name)
+        if get_origin(field.type) is Literal and value not in (choices := get_args(field.type)):
+            raise ValueError(f"'{field.name}' is one of {', '.join(choices)}; got {value!r}")
         kinds = get_args(field.type) if isinstance(field.type, UnionType) else (field.type,)
         known = [_KINDS[get_origin(kind) or kind] for kind in kinds if (get_origin(kind) or kind) in _KINDS]
         if known and not any(fits(value) for _, fits in known):

@@ -17,14 +17,6 @@ _MOST_STD_DEV = 0.3
 """Of a time, as a share of it (as in llm-d's inference simulator)."""
 
 
-_CHOICES = {
-    "clock": ("real", "virtual"),
-    "reasoning": ("on", "off", "auto"),
-    "vocabulary": ("chatml", "stories", "bert"),
-    "leaving": ("polled", "immediate"),
-}
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
     """One mock's options. Durations are seconds; a duration of `None` lasts until told otherwise.
@@ -146,10 +138,6 @@ class Options:
         check_values(self)
         if bool(self.else_url) != bool(self.recordings):
             raise ValueError("'else_url' and 'recordings' belong together: what is passed on is recorded")
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(f"'{name}' is one of {', '.join(choices)}; got {getattr(self, name)!r}")
-
         means = (("ttft_std_dev", self.ttft), ("token_std_dev", 1 / (self.tokens_per_second or math.inf)))
         for name, mean in means:
             if not 0 <= getattr(self, name) <= _MOST_STD_DEV * mean:

@@ -1,7 +1,7 @@
 """Faults: what they are, which request meets which, and how often. `mockserver/server/faults/` injects them."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Literal, TypedDict, Unpack
 
 from mockserver.core.request_matching import RequestMatcher, RequestView, WhenKeywords
@@ -74,7 +74,7 @@ class Fault:
         self._check_numbers()
 
     def _check_fields(self) -> None:
-        given = {name for name in self.__slots__ if getattr(self, name) != _DEFAULTS.get(name)}
+        given = {name for name in self.__slots__ if getattr(self, name) != _DEFAULTS[name]}
         if strange := sorted(given - KINDS[self.fault] - _WHEN):
             taken = ", ".join(sorted(KINDS[self.fault] | _WHEN - {"fault"}))
             raise ValueError(f"'{self.fault}' does not take '{strange[0]}'; it takes {taken}")
@@ -121,8 +121,9 @@ class FaultKeywords(TypedDict, total=False):
     label: str
 
 
-_DEFAULTS: dict[str, Any] = {"reset": False, "by": 10, "value": "text/html", "to": "", "message": "", "headers": {}}
-_DEFAULTS |= {"skip": 0, "label": ""}
+_DEFAULTS: dict[str, Any] = {
+    one.name: one.default if one.default_factory is MISSING else one.default_factory() for one in fields(Fault)
+}
 
 
 @dataclass(slots=True)
