@@ -23,7 +23,7 @@ class GatewayControl(Protocol):
     def url(self) -> str: ...
     def status(self, name: str) -> str: ...
     def set_status(self, name: str, status: str, *, wait: bool = True) -> None: ...
-    def answer_to_nothing(self, name: str) -> int: ...
+    def answer_to_empty_request(self, name: str) -> int: ...
 
 
 class Deployment:
@@ -89,7 +89,7 @@ class Deployment:
         except NotInTime as error:
             played = str(error).partition(": it was ")[2]
             raise NotInTime(f"{self.name} is not ready after {timeout:g} s: its mock was {played}") from None
-        while (answer := self._sandbox.answer_to_nothing(self.name)) != _LET_THROUGH:
+        while (answer := self._sandbox.answer_to_empty_request(self.name)) != _LET_THROUGH:
             if time.monotonic() > deadline:
                 seen = f"the gateway answers {answer} (status {self._sandbox.status(self.name)})"
                 raise NotInTime(f"{self.name} is not ready after {timeout:g} s: its mock is ready, but {seen}.")

@@ -15,6 +15,7 @@ __all__ = ["Deployment", "GatewayError", "Sandbox"]
 EndpointGroupName = Literal["openai", "anthropic", "native"]
 KEY = "gw_sandbox_key_for_tests"
 _LINES_SHOWN = 20
+# By group, the endpoint that shows whether the gateway lets requests through.
 _ASKED: Mapping[str, str] = {"openai": "/v1/completions", "anthropic": "/v1/messages", "native": "/completion"}
 _ACCOUNT = "sandbox"
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")  # whose pages may call the sandbox's deployments
@@ -140,7 +141,7 @@ class Sandbox:
         self._statuses[name] = status
         self._gateway.configure(self._configuration(), wait=wait)
 
-    def answer_to_nothing(self, name: str) -> int:
+    def answer_to_empty_request(self, name: str) -> int:
         """The status with which the gateway answers a request with no body, which never reaches the mock."""
         return self._gateway.ask("POST", f"/api/gguf/{name}{self._asked}", self.key)
 
