@@ -1,8 +1,6 @@
 """The middlewares and the signal handler that write requests and responses into the journal."""
 
 import asyncio
-import socket
-import struct
 from contextlib import suppress
 from functools import partial
 from typing import NoReturn
@@ -12,11 +10,11 @@ from aiohttp.typedefs import Handler
 
 from mockserver.core.aiohttp_internals import call_on_chunk
 from mockserver.core.httplib.content import RefusedContent, awaits_continue, read_body
+from mockserver.core.listening.resetting import reset
 from mockserver.play.journal import ExchangeEnd, Journal, JournalEntry
 
 JOURNAL = web.AppKey("journal", Journal)
 JOURNAL_ENTRY = web.RequestKey("journal_entry", JournalEntry)
-_RESET = struct.pack("ii", 1, 0)
 
 
 @web.middleware
@@ -91,14 +89,13 @@ async def record_body(request: web.Request) -> None:
         request.app[JOURNAL].record_request_body(request[JOURNAL_ENTRY], await read_body(request))
 
 
-def abort_response(request: web.Request, *, reset: bool = False) -> NoReturn:
+def abort_response(request: web.Request, *, by_reset: bool = False) -> NoReturn:
     """End the connection after the bytes written so far, by FIN or by RST, and the handler with it."""
     entry = request[JOURNAL_ENTRY]
     entry.close(ExchangeEnd.CUT, request.writer.output_size)
     transport = request.transport
-    if transport is not None and reset:
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        transport.abort()
+    if transport is not None and by_reset:
+        reset(transport)
     elif transport is not None:
         transport.close()
     raise ConnectionResetError("cut by the mock")

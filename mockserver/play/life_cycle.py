@@ -89,7 +89,7 @@ class LifeCycle:
             server_context.wake(0.0)
         if step.phase in (Phase.DOWN, Phase.LOADING):
             self._context.close_running_as_cut()
-            await self._listener.close(reset=step.state is State.CRASHED)
+            await self._listener.close(by_reset=step.state is State.CRASHED)
             server_context.forget_clients()
         if step.phase is not Phase.DOWN:
             await self._listener.open()

@@ -1,10 +1,7 @@
 """A port that can be closed and opened again without ever being lost to another process."""
 
 import asyncio
-import contextlib
 import logging
-import socket
-import struct
 from collections.abc import Iterator
 from http import HTTPStatus
 
@@ -15,10 +12,10 @@ from mockserver.core.api_errors import PHRASES
 from mockserver.core.httplib.request_parser import RefusedRequest, RequestParser
 from mockserver.core.listening.forked_children import keep_from_children
 from mockserver.core.listening.port import BACKLOG, Port
+from mockserver.core.listening.resetting import reset
 
 _TURNS_TO_CONNECT = 4  # of the event loop: a task, a transport, its protocol, and one to spare
 _DRAIN_SECONDS = 0.02  # between two looks whether connections are left
-_RESET = struct.pack("ii", 1, 0)
 _LOG = logging.getLogger("mockserver.http")
 
 
@@ -106,8 +103,8 @@ class Listener:
         for held_socket in self._port.hand_over():
             self._servers.append(await loop.create_server(connect, sock=held_socket, backlog=BACKLOG))
 
-    async def close(self, *, reset: bool = False) -> None:
-        """Refuse connections and cut those there are, with a reset if wanted; returns when all are gone."""
+    async def close(self, *, by_reset: bool = False) -> None:
+        """Refuse connections and cut those there are, by resets if wanted; returns when all are gone."""
         if self._servers:
             servers, self._servers = self._servers, []
             for server in servers:
@@ -121,7 +118,7 @@ class Listener:
                 self._port.hold()
         http_server = await self._http_server()
         for connection in http_server.connections:
-            _close_connection(connection.transport, reset)
+            _close_connection(connection.transport, by_reset=by_reset)
         while http_server.connections:  # noqa: ASYNC110  aiohttp has no event for it; it takes one turn of the loop
             await asyncio.sleep(0)
 
@@ -134,7 +131,7 @@ class Listener:
         for connection in http_server.connections:
             connection.close()
             if is_idle(connection):
-                _close_connection(connection.transport, reset=False)
+                _close_connection(connection.transport, by_reset=False)
         while http_server.connections:  # noqa: ASYNC110  aiohttp has no event for it
             await asyncio.sleep(_DRAIN_SECONDS)
 
@@ -168,11 +165,11 @@ def _stop_accepting(server: asyncio.Server) -> None:
         loop.remove_reader(held_socket.fileno())
 
 
-def _close_connection(transport: asyncio.Transport | None, reset: bool) -> None:
+def _close_connection(transport: asyncio.Transport | None, *, by_reset: bool) -> None:
     """Close a connection at once, and drop what it still had to send."""
     if transport is None:
         return
-    if reset:
-        with contextlib.suppress(OSError):
-            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-    transport.abort()
+    if by_reset:
+        reset(transport)
+    else:
+        transport.abort()

@@ -59,7 +59,7 @@ class CutWriter(FaultWriter):
 
     def _truncate(self) -> NoReturn:
         self.send_headers()
-        abort_response(self.request, reset=self.fault.reset)
+        abort_response(self.request, by_reset=self.fault.reset)
 
 
 class NoDoneWriter(FaultWriter):

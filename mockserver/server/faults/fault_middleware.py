@@ -64,7 +64,7 @@ async def inject_faults(request: web.Request, handler: Handler) -> web.StreamRes
 
 async def _inject(fault: Fault, request: web.Request, handler: Handler) -> web.StreamResponse:
     if fault.fault == "refuse":
-        abort_response(request, reset=fault.reset)
+        abort_response(request, by_reset=fault.reset)
     if fault.fault == "garbage" and fault.after_events is None:
         _send_garbage(request)
     if fault.fault == "status":
