@@ -7,7 +7,7 @@ from itertools import compress
 from operator import not_
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Table, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import Column, ColumnElement, Table, and_, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -115,8 +115,11 @@ def _more(column: Column[Any]) -> ColumnElement[Any]:
 
 
 async def _note_key_uses(connection: AsyncConnection, used: dict[str, datetime]) -> None:
-    key, last = key_uses.c.key, bindparam("last", type_=key_uses.c.last_used_at.type)
-    later = update(key_uses).where(key == bindparam("of_key"), key_uses.c.last_used_at < last)
+    key, known = key_uses.c.key, key_uses.c.last_used_at
+    last = bindparam("last", type_=known.type)
+    # Batches may come late. What lies in the future, a clock has said that was ahead: any other time is better.
+    is_better = or_(known < last, known > datetime.now(UTC))
+    later = update(key_uses).where(key == bindparam("of_key"), is_better)
     for portion in _portions([{"key": key, "last_used_at": minute} for key, minute in sorted(used.items())]):
         old, new = await _parted(connection, [key], portion)
         if old:

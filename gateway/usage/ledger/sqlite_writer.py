@@ -26,9 +26,10 @@ _OLDEST = [
     f"DELETE FROM {table} WHERE hour = (SELECT min(hour) FROM {table} WHERE hour < ?)"  # noqa: S608  constants
     for table in ("usage_hours", "usage_latency")
 ]
+# Batches may come late. What lies in the future, a clock has said that was ahead: any other time is better.
 _KEY_USE = (
-    "INSERT INTO key_uses (key, last_used_at) VALUES (?, ?) "
-    "ON CONFLICT (key) DO UPDATE SET last_used_at = max(last_used_at, excluded.last_used_at)"
+    "INSERT INTO key_uses (key, last_used_at) VALUES (?, ?) ON CONFLICT (key) DO UPDATE "
+    "SET last_used_at = excluded.last_used_at WHERE last_used_at < excluded.last_used_at OR last_used_at > ?"
 )
 
 
@@ -55,11 +56,12 @@ class SqliteWriter:
     def _write(self, batch: Batch) -> None:
         with in_sentences(str(self._path)), closing(self._connected()) as database, database:
             database.execute("BEGIN IMMEDIATE")
-            if database.execute(_BATCH, (batch.id, _text(datetime.now(UTC)))).rowcount:
+            now = _text(datetime.now(UTC))
+            if database.execute(_BATCH, (batch.id, now)).rowcount:
                 database.executemany(_HOUR, _hours(batch))
                 database.executemany(_DAY, _days(batch))
                 database.executemany(_LATENCY, ((_text(row.hour), *row[1:]) for row in batch.latency()))
-                database.executemany(_KEY_USE, _key_uses(batch))
+                database.executemany(_KEY_USE, _key_uses(batch, now))
 
     def _forget(self, before: datetime, batches_before: datetime) -> bool:
         with in_sentences(str(self._path)), closing(self._connected()) as database:
@@ -96,8 +98,8 @@ def _days(batch: Batch) -> Iterator[tuple[object, ...]]:
     return ((row.period.day, *row.who, row.person, *row.values) for row in batch.usage())
 
 
-def _key_uses(batch: Batch) -> Iterator[tuple[str, str]]:
-    return ((key, _text(minute)) for key, minute in batch.key_uses().items())
+def _key_uses(batch: Batch, now: str) -> Iterator[tuple[str, str, str]]:
+    return ((key, _text(minute), now) for key, minute in batch.key_uses().items())
 
 
 def _text(moment: datetime) -> str:

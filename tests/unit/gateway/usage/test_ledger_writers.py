@@ -26,7 +26,7 @@ LATER = AccountingPeriod(datetime(2026, 11, 28, 13, tzinfo=UTC), "2026-11-28")
 TOMORROW = AccountingPeriod(datetime(2026, 11, 28, 23, tzinfo=UTC), "2026-11-29")
 ANN, BEN = (Who("acme", key, "chat", "/v1/messages", "finished") for key in ("key_ann", "key_ben"))
 TABLES = ("usage_hours", "usage_days", "usage_latency", "key_uses")
-USED_AT = 1_800_000_000.0
+USED_AT = 1_700_000_000.0
 
 
 @pytest.fixture
@@ -94,7 +94,14 @@ async def test_a_batch_is_written_once_however_often_it_is_tried(writer: Writer,
 async def test_a_key_was_used_when_it_was_used_last(writer: Writer, file: Path) -> None:
     for at in (USED_AT, USED_AT + 120, USED_AT - 600):
         await writer.write(batch((NOON, ANN), at=at))
-    assert rows(file, "SELECT key, last_used_at FROM key_uses") == [("key_ann", "2027-01-15 08:02:00.000000")]
+    assert rows(file, "SELECT key, last_used_at FROM key_uses") == [("key_ann", "2023-11-14 22:15:00.000000")]
+
+
+async def test_a_key_used_by_a_clock_that_was_ahead_was_used_when_it_is_next(writer: Writer, file: Path) -> None:
+    ahead = datetime.now(UTC) + timedelta(days=400)
+    for at in (ahead.timestamp(), USED_AT):
+        await writer.write(batch((NOON, ANN), at=at))
+    assert rows(file, "SELECT key, last_used_at FROM key_uses") == [("key_ann", "2023-11-14 22:13:00.000000")]
 
 
 async def test_latency_is_added_up_in_buckets(writer: Writer, file: Path) -> None:
