@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -115,9 +115,13 @@ class TeamDatabase:
     async def view(self) -> AsyncIterator["TeamDatabase"]:
         """The same database, all of whose looks go over one connection; an SQLite file is seen as at the first of them.
 
-        To open a connection takes longer than most of what is looked at. It is for one task.
+        To open a connection takes longer than most of what is looked at. It is for one task, of which each look says
+        for itself what is wrong with the database: what else goes wrong in it is not the database's fault.
         """
-        async with self.connect() as connection:
+        async with AsyncExitStack() as stack:
+            with in_sentences(self._name):
+                stack.enter_context(self._noted())
+                connection = await stack.enter_async_context(self._reading.connect())
             seen = copy(self)  # which is under way as a whole, and goes to its end where this one is left
             seen._view = connection
             yield seen

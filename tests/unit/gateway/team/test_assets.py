@@ -54,6 +54,17 @@ async def test_who_takes_gzip_gets_the_same_packed(tmp_path: Path) -> None:
             assert await answer.read() == text
 
 
+async def test_a_file_that_is_missing_is_no_fault_of_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(_ASSETS, "gone.js", ("text/javascript", (("gateway.server.pages", "static/gone.js"),)))
+    assets_version.cache_clear()
+    async with team_serving(tmp_path) as team, browsing(team, await team.person("ada")) as ada:
+        assert (await ada.get("/keys")).status == 500
+    assert "database" not in caplog.messages[-1]
+    assert "gone.js" in caplog.text
+
+
 @pytest.mark.slow
 async def test_the_second_page_of_a_browser_asks_for_nothing_beside_itself(tmp_path: Path) -> None:
     from tests.harness.pages.chromium import require_chromium, running_chromium
