@@ -75,6 +75,17 @@ async def test_long_names_make_no_page_wider_and_no_column_a_letter_wide(tmp_pat
                 assert [w for w in await page.evaluate(_WIDTHS_OF_NAMES) if w < 45] == [], path
 
 
+@pytest.mark.parametrize("width", [390, 1440])
+async def test_a_screen_reader_is_told_the_column_of_a_cell_once(tmp_path: Path, width: int) -> None:
+    async with team_serving(tmp_path, "acme") as team, running_chromium() as chromium:
+        await team.do("keys.create", asked=NewKey(account="acme", name="laptop"))
+        async with window(chromium, team, await team.person("ada"), "/keys", width=width) as page:
+            session = await page.context.new_cdp_session(page)
+            nodes = (await session.send("Accessibility.getFullAXTree"))["nodes"]
+            told = [one["name"]["value"] for one in nodes if not one["ignored"] and one["role"]["value"] == "StaticText"]
+            assert [told.count(column) for column in ("Last used", "May call", "laptop")] == [1, 1, 1]
+
+
 async def test_a_question_about_a_long_name_is_read_whole(tmp_path: Path) -> None:
     async with team_serving(tmp_path, "acme") as team, running_chromium() as chromium:
         await team.do("keys.create", asked=NewKey(account="acme", name=64 * "W"))
