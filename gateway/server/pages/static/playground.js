@@ -341,6 +341,16 @@ function arrive() {
   if (root) start();
 }
 
+// The bar's link to the page one is at would begin it anew: with a chat or a draft in it, it leads to the draft instead.
+function stay(event) {
+  const isElsewhere = event.ctrlKey || event.metaKey || event.shiftKey || !event.target.closest("nav [aria-current]");
+  if (!root || isElsewhere || !(messages.length || byId("message").value.trim())) return;
+  event.preventDefault();
+  event.stopPropagation(); // or htmx would ask for the page
+  byId("message").focus();
+}
+
+document.addEventListener("click", stay, { capture: true });
 document.addEventListener("keydown", (event) => event.key === "Escape" && running?.abort());
 document.addEventListener("htmx:afterSwap", arrive);
 addEventListener("pagehide", leaveKey);

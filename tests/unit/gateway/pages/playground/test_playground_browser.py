@@ -134,6 +134,25 @@ async def test_it_is_entered_and_left_within_one_document(browser: Browser, tmp_
         assert faults == []
 
 
+async def test_its_own_link_leaves_no_chat_and_no_draft(browser: Browser, tmp_path: Path) -> None:
+    async with serving(tmp_path) as (team, _mock, bob), window(browser, team, bob, "/playground") as page:
+        own, message = page.get_by_role("link", name="Playground", exact=True), page.locator("#message")
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        await send(page, "Hello")
+        await answered(page)
+        await message.fill("A long thought")
+        await own.press("Enter")
+        await expect(message).to_be_focused()
+        await expect(message).to_have_value("A long thought")
+        await expect(page.locator(".bubble")).to_have_count(2)
+        await message.fill("")
+        await page.get_by_role("button", name="Begin anew").press("Enter")
+        async with page.expect_response(f"{team.url}/playground"):  # there is nothing to lose: it is loaded anew
+            await own.press("Enter")
+        assert asked.count(f"{team.url}/playground") == 1
+
+
 async def test_a_key_that_comes_to_a_page_that_was_left_ends(browser: Browser, tmp_path: Path) -> None:
     async with serving(tmp_path) as (team, _mock, bob), window(browser, team, bob, "/playground") as page:
         held: asyncio.Future[Route] = asyncio.get_running_loop().create_future()
