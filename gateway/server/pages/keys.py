@@ -120,7 +120,7 @@ async def _overview(
         status=status,
         keys=found.items,
         next_cursor=found.next_cursor,
-        is_first="cursor" not in request.query,
+        is_first=not request.query.get("cursor"),
         search=search,
         state=state,
         states=list(KeyState),

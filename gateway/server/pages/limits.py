@@ -104,6 +104,7 @@ async def _overview(
         status=422 if unshared or isinstance(error, Invalid) else 200 if error is None else 409,
         limits=found.items,
         next_cursor=found.next_cursor,
+        is_first=query.cursor is None,
         measures=list(Measure),
         choices=await _choices(request, actor, accounts),
         accounts=accounts,

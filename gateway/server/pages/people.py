@@ -112,6 +112,7 @@ async def _overview(
         status=201 if made is not None else 422 if error is not None else 200,
         people=found.items,
         next_cursor=found.next_cursor,
+        is_first=query.cursor is None,
         search=search,
         invitations=invitations.items,
         accounts=await _accounts(request, actor),

@@ -98,6 +98,7 @@ async def _live(request: web.Request, actor: Actor, asked: DeploymentQuery) -> d
     return {
         "cards": [card_of(request, one, seen, is_admins=is_admins) for one in found.items],
         "next_cursor": found.next_cursor,
+        "is_first": asked.cursor is None,
         "search": asked.search or "",
         "account": asked.account or "",
         "may_change": is_admins,

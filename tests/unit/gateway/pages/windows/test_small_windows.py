@@ -82,7 +82,9 @@ async def test_a_screen_reader_is_told_the_column_of_a_cell_once(tmp_path: Path,
         async with window(chromium, team, await team.person("ada"), "/keys", width=width) as page:
             session = await page.context.new_cdp_session(page)
             nodes = (await session.send("Accessibility.getFullAXTree"))["nodes"]
-            told = [one["name"]["value"] for one in nodes if not one["ignored"] and one["role"]["value"] == "StaticText"]
+            told = [
+                one["name"]["value"] for one in nodes if not one["ignored"] and one["role"]["value"] == "StaticText"
+            ]
             assert [told.count(column) for column in ("Last used", "May call", "laptop")] == [1, 1, 1]
 
 
