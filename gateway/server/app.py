@@ -93,9 +93,8 @@ def _zone(name: str) -> tzinfo:
 
 def _lines(group: WorkerGroup) -> Lines:
     """Those of this process alone, or its part of those of all workers."""
-    if group.arbiter is None:
-        return Lines()
-    return Lines(lambda hear: ArbiterConnection(group.arbiter or 0, hear).tell)
+    file = group.arbiter
+    return Lines() if file is None else Lines(lambda deliver: ArbiterConnection(file, deliver).tell)
 
 
 def create_admin_app(app: web.Application) -> web.Application:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-from gateway.proxy.queue.claims import Claim, Outlook, Request
+from gateway.proxy.queue.claims import Claim, Outlook, RequestId
 from gateway.proxy.queue.fair_line import FairLine
 from gateway.proxy.queue.forecast import Forecast
 
@@ -21,7 +21,7 @@ _SECONDS_EACH = 60e-6  # for which it holds for each that waits: ten times what 
 _MOST_SHOWN = 1000
 FULL, LATE = "full", "late"  # why a request is refused
 Message = tuple[Any, ...]  # what is said, of which deployment, and more
-Member = Hashable  # a process; the first half of a Request
+Member = Hashable  # a process; the first half of a RequestId
 
 
 @dataclass(slots=True)
@@ -31,10 +31,10 @@ class _LineOfAll:
     held: dict[Member, int] = field(default_factory=dict)  # places that each process has
     is_contended: bool = False
     unheard: set[Member] = field(default_factory=set)  # who may have places that are not used, and has not said so yet
-    uncertain: dict[Request, Claim] = field(default_factory=dict)  # not in line: for places that those may give back
+    uncertain: dict[RequestId, Claim] = field(default_factory=dict)  # not in line: for places that those may give back
     _forecast: Forecast | None = None
     _forecast_until: float = 0.0
-    _in_order: list[Request] = field(default_factory=list)  # who wait, as the forecast saw them, in their order
+    _in_order: list[RequestId] = field(default_factory=list)  # who wait, as the forecast saw them, in their order
     _went_ahead: set[str] = field(default_factory=set)  # keys for which one has made room since the forecast
 
     @property
@@ -57,7 +57,7 @@ class _LineOfAll:
             request = next(iter(self.uncertain))
             self.fair.ask(request, self.uncertain.pop(request), now)
 
-    def outlook(self, request: Request, now: float) -> Outlook:
+    def outlook(self, request: RequestId, now: float) -> Outlook:
         """Of one that waits."""
         if self._forecast is not None and request not in self._forecast.outlooks:  # it came later
             self._forecast = None
@@ -68,7 +68,7 @@ class _LineOfAll:
         self.fair.mean_seconds = self.fair.mean_seconds or claim.seconds
         return self.fair.outlook_of_one_more(claim, self._current(now))
 
-    def who_makes_room(self, claim: Claim, position: int, now: float) -> Request | None:
+    def who_makes_room(self, claim: Claim, position: int, now: float) -> RequestId | None:
         """Who is last in line, where one more of this claim, which would stand at this position, goes before it.
 
         One for each key and forecast: that does not know yet of those of this key that have come since.
@@ -159,7 +159,7 @@ class Arbiter:
         else:
             self._find_room(name, line, request, asked)
 
-    def _find_room(self, name: str, line: _LineOfAll, request: Request, claim: Claim) -> None:
+    def _find_room(self, name: str, line: _LineOfAll, request: RequestId, claim: Claim) -> None:
         """The line is full: refuse who is last in it, be it this one."""
         now = self._clock()
         own = line.outlook_of_refused(claim, now)
@@ -172,7 +172,7 @@ class Arbiter:
         line.fair.ask(request, claim, now)
         self._refuse(name, last, FULL, Outlook(position + 1, wait))
 
-    def _refuse(self, name: str, request: Request, reason: str, outlook: Outlook) -> None:
+    def _refuse(self, name: str, request: RequestId, reason: str, outlook: Outlook) -> None:
         member, number = request
         self._send(member, ("refuse", name, number, reason, *outlook))
 

@@ -6,7 +6,7 @@ import socket
 import orjson
 
 from gateway.proxy.queue.arbiter import Message
-from gateway.proxy.queue.lines import Hear
+from gateway.proxy.queue.lines import Deliver
 
 _READ_BYTES = 64 * 1024
 
@@ -18,10 +18,10 @@ class ArbiterConnection:
     and this worker is about to stop.
     """
 
-    def __init__(self, file: int, hear: Hear) -> None:
+    def __init__(self, file: int, deliver: Deliver) -> None:
         self._socket = socket.socket(fileno=file)
         self._socket.setblocking(False)
-        self._hear = hear
+        self._deliver = deliver
         self._loop = asyncio.get_running_loop()
         self._outgoing = b""
         self._incoming = b""
@@ -60,7 +60,7 @@ class ArbiterConnection:
             return
         *messages, self._incoming = (self._incoming + received).split(b"\n")
         for message in messages:
-            self._loop.call_soon(self._hear, tuple(orjson.loads(message)))  # a fault in one must not lose the others
+            self._loop.call_soon(self._deliver, tuple(orjson.loads(message)))  # a fault in one must not lose the others
 
     def _close(self) -> None:
         self._loop.remove_reader(self._socket)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from gateway.proxy.queue.token_counters import KeyCounter
 
-Request = tuple[Hashable, Hashable]  # the process that it is in, and its number there
+RequestId = tuple[Hashable, Hashable]  # the process that it is in, and its number there
 
 
 class Claim(NamedTuple):
@@ -22,10 +22,10 @@ class Claim(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class Waiting:
+class TrackedRequest:
     """A request in line, or one that has its place, both `since` then. `key` is its key's counter."""
 
-    id: Request
+    id: RequestId
     key: KeyCounter
     tokens: int
     seconds: float
@@ -35,7 +35,7 @@ class Waiting:
 class Turn(NamedTuple):
     """The turn of `one` among those of its class, at these levels of its account and of its key."""
 
-    one: Waiting
+    one: TrackedRequest
     account_level: float
     key_level: float
 

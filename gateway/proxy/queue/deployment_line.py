@@ -151,7 +151,7 @@ class DeploymentLine:
         known.account, known.is_batch, known.key_weight, known.account_weight = traits
         return known
 
-    def set(self, places: int | None, most_waiting: int, longest_wait: float) -> None:
+    def configure(self, places: int | None, most_waiting: int, longest_wait: float) -> None:
         """Say how many places there are, how many requests may wait for one, and for how long (s) the least lucky.
 
         `places` is None while they are not known here.

@@ -11,7 +11,7 @@ from heapq import heapify, heappop, heappush
 from itertools import count, islice
 from typing import NamedTuple
 
-from gateway.proxy.queue.claims import Claim, Outlook, Request, Turn, Waiting
+from gateway.proxy.queue.claims import Claim, Outlook, RequestId, TrackedRequest, Turn
 from gateway.proxy.queue.forecast import Forecast
 from gateway.proxy.queue.overdue import Overdue
 from gateway.proxy.queue.token_counters import AccountCounter, KeyCounter, lift
@@ -30,19 +30,20 @@ class FairLine:
     _mean_tokens: float = 0.0
     _accounts: dict[str, AccountCounter] = field(default_factory=dict)
     _last: float = 0.0  # `served` of the account that last got a place
-    _queues: dict[KeyCounter, dict[Request, Waiting]] = field(default_factory=dict)  # of those that wait, by key
-    _waiting: dict[Request, Waiting] = field(default_factory=dict)  # in the order in which they came
-    _front: dict[Request, Waiting] = field(default_factory=dict)
-    _running: dict[Request, Waiting] = field(default_factory=dict)
-    _over: set[Request] = field(default_factory=set)  # of those that run: without a place, and not settled yet
+    # Of those that wait, by key.
+    _queues: dict[KeyCounter, dict[RequestId, TrackedRequest]] = field(default_factory=dict)
+    _waiting: dict[RequestId, TrackedRequest] = field(default_factory=dict)  # in the order in which they came
+    _front: dict[RequestId, TrackedRequest] = field(default_factory=dict)
+    _running: dict[RequestId, TrackedRequest] = field(default_factory=dict)
+    _over: set[RequestId] = field(default_factory=set)  # of those that run: without a place, and not settled yet
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def __contains__(self, request: Request) -> bool:
+    def __contains__(self, request: RequestId) -> bool:
         return request in self._waiting
 
-    def ask(self, request: Request, claim: Claim, now: float) -> None:
+    def ask(self, request: RequestId, claim: Claim, now: float) -> None:
         """Let a request wait."""
         key = self._counter(claim)
         account = key.account
@@ -55,7 +56,7 @@ class FairLine:
         self._waiting[request] = one = self._expected(request, key, claim, now)
         self._queues.setdefault(key, {})[request] = one
 
-    def leave(self, request: Request) -> None:
+    def leave(self, request: RequestId) -> None:
         """It waits no longer, if it did."""
         one = self._waiting.pop(request, None)
         if one is None:
@@ -68,7 +69,7 @@ class FairLine:
         one.key.waiting -= 1
         one.key.account.waiting -= 1
 
-    def begin_next(self, now: float) -> Request | None:
+    def begin_next(self, now: float) -> RequestId | None:
         """Give a place to who is next, and return that request; None if nobody waits."""
         one = next(self.order(now), None)
         if one is None:
@@ -80,7 +81,7 @@ class FairLine:
         self._run(one, now)
         return one.id
 
-    def begin(self, request: Request, claim: Claim, since: float) -> None:
+    def begin(self, request: RequestId, claim: Claim, since: float) -> None:
         """Note a request that has got a place without waiting, while nobody waited."""
         key = self._counter(claim)
         if not key.waiting and not key.pending:
@@ -89,11 +90,11 @@ class FairLine:
             lift(key.account, self._accounts.values(), self._last)
         self._run(self._expected(request, key, claim, since), since)
 
-    def end(self, request: Request) -> None:
+    def end(self, request: RequestId) -> None:
         """It has no place any more; what it has taken is not known yet."""
         self._over.add(request)
 
-    def settle(self, request: Request, tokens: int | None, seconds: float) -> None:
+    def settle(self, request: RequestId, tokens: int | None, seconds: float) -> None:
         """It is over, has taken so many tokens (None: what was expected), and had a place for so many `seconds`."""
         one = self._running.pop(request, None)
         self._over.discard(request)
@@ -106,27 +107,27 @@ class FairLine:
             self.mean_seconds = recent_mean(self.mean_seconds, seconds)
             self._mean_tokens = recent_mean(self._mean_tokens, taken)
 
-    def forget(self, belongs: Callable[[Request], bool]) -> None:
+    def forget(self, belongs: Callable[[RequestId], bool]) -> None:
         """Drop the requests that belong to these, waiting or running."""
         for request in [one for one in self._waiting if belongs(one)]:
             self.leave(request)
         for request in [one for one in self._running if belongs(one)]:
             self.settle(request, None, 0.0)
 
-    def move_to_front(self, request: Request) -> None:
+    def move_to_front(self, request: RequestId) -> None:
         """Let it be the next, before all that were moved there earlier; one that was, stays as it is."""
         one = self._waiting.get(request)
         if one is not None and request not in self._front:
             self._front = {request: one, **self._front}
 
-    def order(self, now: float) -> Iterator[Waiting]:
+    def order(self, now: float) -> Iterator[TrackedRequest]:
         """All who wait, in the order in which they would get their places if all were free now."""
         first = self._first(now)
         yield from first.values()
         for is_batch in (False, True):
             yield from (turn.one for turn in self._by_level(is_batch=is_batch) if turn.one.id not in first)
 
-    def outlooks(self, now: float, most: int | None = None) -> dict[Request, Outlook]:
+    def outlooks(self, now: float, most: int | None = None) -> dict[RequestId, Outlook]:
         """What each of the first `most` that wait can expect, the first first."""
         return dict(islice(self.forecast(now, most).outlooks.items(), most))
 
@@ -163,12 +164,12 @@ class FairLine:
         key.tokens, key.seconds = claim.tokens or key.tokens, claim.seconds or key.seconds
         return key
 
-    def _expected(self, request: Request, key: KeyCounter, claim: Claim, since: float) -> Waiting:
+    def _expected(self, request: RequestId, key: KeyCounter, claim: Claim, since: float) -> TrackedRequest:
         tokens = key.tokens or round(self._mean_tokens) or _UNKNOWN_TOKENS
         self.mean_seconds = self.mean_seconds or claim.seconds
-        return Waiting(request, key, tokens, key.seconds, since)
+        return TrackedRequest(request, key, tokens, key.seconds, since)
 
-    def _run(self, one: Waiting, now: float) -> None:
+    def _run(self, one: TrackedRequest, now: float) -> None:
         one.since = now
         one.key.charge(one.tokens)
         one.key.account.charge(one.tokens)
@@ -185,11 +186,11 @@ class FairLine:
             heappop(free_in)  # more run than there are places: that one is not given again
         return free_in
 
-    def _first(self, now: float) -> dict[Request, Waiting]:
+    def _first(self, now: float) -> dict[RequestId, TrackedRequest]:
         """Those who go before all others."""
         return {**self._front, **{one.id: one for one in self._overdue(now)}}
 
-    def _overdue(self, now: float) -> list[Waiting]:
+    def _overdue(self, now: float) -> list[TrackedRequest]:
         """The first of each key that has waited too long for a place, who has waited for longest first."""
         oldest = next(iter(self._waiting.values()), None)
         if oldest is None or now - oldest.since < self.longest_wait:
@@ -232,8 +233,8 @@ class _KeyRank(NamedTuple):
     level: float
     since: float
     number: int
-    first: Waiting
-    requests: Iterator[Waiting]
+    first: TrackedRequest
+    requests: Iterator[TrackedRequest]
 
 
 def recent_mean(mean: float, newest: float) -> float:

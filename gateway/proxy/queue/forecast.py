@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from heapq import heapify, heapreplace
 
-from gateway.proxy.queue.claims import Outlook, Request, Turn, Waiting
+from gateway.proxy.queue.claims import Outlook, RequestId, TrackedRequest, Turn
 from gateway.proxy.queue.overdue import Overdue
 from gateway.proxy.queue.token_counters import AccountCounter, KeyCounter, lifted
 
@@ -26,13 +26,13 @@ class Forecast:
         self.mean = mean
         self._last = last
         self._waits: list[float] = []  # of each place in line, and of the one behind all
-        self.outlooks: dict[Request, Outlook] = {}
+        self.outlooks: dict[RequestId, Outlook] = {}
         self._classes: dict[bool, _Class] = {}
         self._least: dict[AccountCounter, float] = {}  # `served` of the keys that wait
         self._due: list[float] = []  # when the keys of those were due that go first for it, and their places in line
         self._due_places: list[int] = []
 
-    def pass_first(self, first: Iterable[Waiting]) -> None:
+    def pass_first(self, first: Iterable[TrackedRequest]) -> None:
         """Walk past those who go before all others."""
         for one in first:
             self._append(one)
@@ -76,7 +76,7 @@ class Forecast:
             self._due_places.append(len(self.outlooks))
             self._append(one)
 
-    def _append(self, one: Waiting) -> None:
+    def _append(self, one: TrackedRequest) -> None:
         seconds, wait = one.seconds or self.mean, self._free_in[0]
         heapreplace(self._free_in, wait + seconds)
         self._waits.append(wait)

@@ -10,7 +10,7 @@ from gateway.core.errors import Refusal
 from gateway.proxy.queue.arbiter import UNKNOWN_SLOTS, Arbiter, Message
 from gateway.proxy.queue.deployment_line import DeploymentLine
 
-Hear = Callable[[Message], None]
+Deliver = Callable[[Message], None]  # to the arbiter, or from it
 _REMOVED = partial(Refusal, errors.NO_DEPLOYMENT, cause="the deployment was removed")
 
 
@@ -19,10 +19,10 @@ class Lines:
 
     What runs at a server that it has no longer takes no place at the one that it has now. A deployment that is removed
     has its line while answers run there: it may be added again meanwhile, and its server has those slots in use.
-    `connect` takes what hears the arbiter, and gives its ear.
+    `connect` is given what delivers the arbiter's messages here, and returns what delivers ours to the arbiter.
     """
 
-    def __init__(self, connect: Callable[[Hear], Hear] | None = None) -> None:
+    def __init__(self, connect: Callable[[Deliver], Deliver] | None = None) -> None:
         self._lines: dict[str, DeploymentLine] = {}
         self._settings: dict[str, tuple[int | None, int, float]] = {}
         self._slots: dict[str, int] = {}
@@ -40,7 +40,7 @@ class Lines:
         settings = (limits.connections or self._slots.get(name), limits.waiting, deployment.timeouts.longest_wait)
         if self._settings.get(name) != settings:
             self._settings[name] = settings
-            line.set(*settings)
+            line.configure(*settings)
         return line
 
     def note_slots(self, deployment: Deployment, slots: int | None) -> None:
@@ -85,27 +85,27 @@ def _deployment_of(line: DeploymentLine) -> str:
     return line.name.partition(" ")[0]
 
 
-def _arbiter_here(hear: Hear) -> Hear:
-    """An arbiter in this very process. Whatever it is told while it speaks is put to it afterwards."""
-    waiting: deque[tuple[Hear, Message]] = deque()
-    is_speaking = False
+def _arbiter_here(to_lines: Deliver) -> Deliver:
+    """An arbiter in this very process. What is said while a message is delivered is delivered after it."""
+    posted: deque[tuple[Deliver, Message]] = deque()
+    is_delivering = False
 
-    def deliver(to: Hear, message: Message) -> None:
-        nonlocal is_speaking
-        waiting.append((to, message))
-        if is_speaking:
+    def post(deliver: Deliver, message: Message) -> None:
+        nonlocal is_delivering
+        posted.append((deliver, message))
+        if is_delivering:
             return
-        is_speaking = True
+        is_delivering = True
         try:
-            while waiting:
-                target, following = waiting.popleft()
-                target(following)
+            while posted:
+                deliver_next, following = posted.popleft()
+                deliver_next(following)
         finally:
-            is_speaking = False
+            is_delivering = False
 
-    arbiter = Arbiter(1, lambda _, message: deliver(hear, message))
+    arbiter = Arbiter(1, lambda _, message: post(to_lines, message))
 
-    def put_to_arbiter(message: Message) -> None:
+    def to_arbiter(message: Message) -> None:
         arbiter.hear(0, message)
 
-    return lambda message: deliver(put_to_arbiter, message)
+    return lambda message: post(to_arbiter, message)

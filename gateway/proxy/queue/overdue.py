@@ -4,7 +4,7 @@ from collections.abc import Container, Iterator, Mapping
 from heapq import heapify, heappop, heapreplace
 from itertools import filterfalse
 
-from gateway.proxy.queue.claims import Request, Waiting
+from gateway.proxy.queue.claims import RequestId, TrackedRequest
 from gateway.proxy.queue.token_counters import KeyCounter
 
 _NEVER = float("inf")
@@ -16,10 +16,12 @@ class Overdue:
     `next_at`: before then no key is due.
     """
 
-    def __init__(self, queues: Mapping[KeyCounter, Mapping[Request, Waiting]], longest_wait: float, now: float) -> None:
+    def __init__(
+        self, queues: Mapping[KeyCounter, Mapping[RequestId, TrackedRequest]], longest_wait: float, now: float
+    ) -> None:
         self._longest_wait = longest_wait
         self._queues = queues
-        self._left: dict[KeyCounter, Iterator[Waiting]] = {}
+        self._left: dict[KeyCounter, Iterator[TrackedRequest]] = {}
         begun = {key: max(next(iter(queue.values())).since, key.given_at) for key, queue in queues.items()}
         self._due = {key: since + longest_wait - now for key, since in begun.items()}
         # A key that has got a place meanwhile is due later than is written here.
@@ -35,7 +37,7 @@ class Overdue:
         """A key gets a place in so many seconds."""
         self._due[key] = wait + self._longest_wait
 
-    def first(self, wait: float, placed: Container[Request]) -> Waiting | None:
+    def first(self, wait: float, placed: Container[RequestId]) -> TrackedRequest | None:
         """Who goes first in so many seconds because of its key's wait; of those `placed` none waits any more."""
         heap = self._heap
         found = None
@@ -50,7 +52,7 @@ class Overdue:
         self.next_at = heap[0][0] if heap else _NEVER
         return found
 
-    def _requests(self, key: KeyCounter) -> Iterator[Waiting]:
+    def _requests(self, key: KeyCounter) -> Iterator[TrackedRequest]:
         """Those of a key that were not looked at yet."""
         if key not in self._left:
             self._left[key] = iter(self._queues[key].values())

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from gateway.proxy.queue.arbiter import Arbiter, Message
-from gateway.proxy.queue.claims import Claim, Outlook, Request
+from gateway.proxy.queue.claims import Claim, Outlook, RequestId
 from gateway.proxy.queue.fair_line import FairLine
 from gateway.proxy.queue.forecast import Forecast
 
@@ -76,9 +76,9 @@ def test_where_nobody_waits_one_more_could_be_the_next() -> None:
     assert line.outlook_of_one_more(Claim("key", "acme", seconds=2.0), line.forecast(0.0)) == Outlook(1, 0.0)
 
 
-def what_comes(line: FairLine, now: float, seconds: dict[Request, float]) -> dict[Request, Outlook]:
+def what_comes(line: FairLine, now: float, seconds: dict[RequestId, float]) -> dict[RequestId, Outlook]:
     """Play a line to its end, in which each place is free from now on."""
-    free, comes = [now] * line.places, dict[Request, Outlook]()
+    free, comes = [now] * line.places, dict[RequestId, Outlook]()
     while line:
         begun = heappop(free)
         request = line.begin_next(begun)
@@ -88,9 +88,9 @@ def what_comes(line: FairLine, now: float, seconds: dict[Request, float]) -> dic
     return comes
 
 
-def a_line_of_sixty(seed: int) -> tuple[FairLine, dict[Request, float]]:
+def a_line_of_sixty(seed: int) -> tuple[FairLine, dict[RequestId, float]]:
     """Of six keys, and how long each request will take, as the line knows."""
-    random, line, seconds = Random(seed), FairLine(1 + seed % 3, 30.0), dict[Request, float]()
+    random, line, seconds = Random(seed), FairLine(1 + seed % 3, 30.0), dict[RequestId, float]()
     for number in range(60):
         of = random.randint(1, 6)
         seconds[0, number] = float(of)

@@ -16,7 +16,7 @@ from gateway.core.errors import Refusal
 from gateway.proxy.queue import deployment_line
 from gateway.proxy.queue.arbiter import Arbiter, Member, Message
 from gateway.proxy.queue.deployment_line import BusyError, Claimant, DeploymentLine, Place
-from gateway.proxy.queue.lines import Hear, Lines
+from gateway.proxy.queue.lines import Deliver, Lines
 from gateway.proxy.upstream.connection_pool import ConnectionPools
 from tests.harness.pools import SOMEBODY
 
@@ -29,7 +29,7 @@ class Workers:
     def __init__(self, size: int) -> None:
         self.now = monotonic()
         self.arbiter = Arbiter(size, self._send, lambda: self.now)
-        self._hears: dict[object, Hear] = {}
+        self._hears: dict[object, Deliver] = {}
         self._said: deque[Callable[[], None]] = deque()
         self._is_speaking = False
         self.lines = [self.begin(number) for number in range(size)]
@@ -42,7 +42,7 @@ class Workers:
         """Let a process hear nothing any more, and say nothing."""
         self._hears[number] = lambda _: None
 
-    def _connect(self, number: int, hear: Hear) -> Hear:
+    def _connect(self, number: int, hear: Deliver) -> Deliver:
         self._hears[number] = hear
         return lambda message: self._deliver(partial(self.arbiter.hear, number, message))
 
@@ -255,12 +255,12 @@ async def test_who_does_not_come_to_wait_is_told_of_the_line_of_all(workers: Wor
 
 
 async def test_who_looks_the_first_time_sees_the_line_of_an_arbiter_elsewhere() -> None:
-    hears = list[Hear]()
+    hears = list[Deliver]()
 
-    def later(hear: Hear, message: Message) -> None:
+    def later(hear: Deliver, message: Message) -> None:
         asyncio.get_running_loop().call_soon(hear, message)
 
-    def connect(hear: Hear) -> Hear:
+    def connect(hear: Deliver) -> Deliver:
         hears.append(hear)
         return partial(later, partial(arbiter.hear, 0))
 
