@@ -21,7 +21,7 @@ from gateway.usage.limits.arithmetic.counting import LimitStanding
 from gateway.usage.limits.arithmetic.record import DIGEST_BYTES
 from gateway.usage.limits.store.fallback_store import FallbackStore
 from gateway.usage.limits.store.limit_file import file_of, look_into, place_for
-from gateway.usage.limits.store.limit_store import Claims, CountedLimit, Exceeded, LimitStore, MachineClock, Taken
+from gateway.usage.limits.store.limit_store import CountedLimit, Exceeded, LimitStore, MachineClock, MetLimits, Taken
 from gateway.usage.limits.store.memory_store import MemoryStore
 from gateway.usage.limits.store.shared_file import SharedFile
 
@@ -62,7 +62,7 @@ class RateLimiter:
 
     def standings(self, limits: Sequence[RateLimit]) -> list[LimitStanding]:
         """How limits stand now, in their order."""
-        return self.store.look([claim_of(limit) for limit in limits])
+        return self.store.look([counted_limit(limit) for limit in limits])
 
     def open(self) -> None:
         """Open the file now, if there is anything to count."""
@@ -86,19 +86,19 @@ class RateLimiter:
 class Allowance:
     """The limits that the requests of one key to one endpoint meet."""
 
-    __slots__ = ("_claims", "_limiter", "_protocol")
+    __slots__ = ("_limiter", "_met", "_protocol")
 
     def __init__(self, limiter: RateLimiter, limits: Iterable[RateLimit], key: Key, endpoint: Endpoint) -> None:
         self._limiter = limiter
         self._protocol = endpoint.protocol
-        claims = [claim_of(limit) for limit in limits]
-        takes_tokens = any(claim.counting.is_of_tokens for claim in claims)
-        self._claims = Claims(claims, _digest("usual", key.id, endpoint.path) if takes_tokens else None)
+        counted = [counted_limit(limit) for limit in limits]
+        takes_tokens = any(one.counting.is_of_tokens for one in counted)
+        self._met = MetLimits(counted, _digest("usual", key.id, endpoint.path) if takes_tokens else None)
 
     def take(self, exchange: Exchange) -> Refusal | None:
         """Take a request's part, to be settled with the exchange; or return why not, and take nothing."""
         limiter = self._limiter
-        taken = limiter.store.take(self._claims)
+        taken = limiter.store.take(self._met)
         if isinstance(taken, Exceeded):
             return limit_answers.refusal(self._protocol, taken.standings, taken.wall, limiter.zone)
         exchange.allotment = _Allotment(limiter.store, taken)
@@ -116,12 +116,12 @@ class _Allotment:
         self._taken: Taken | None = taken  # None once it is settled
 
     def leave(self) -> None:
-        if self._taken is not None and self._taken.claims.is_settled:
+        if self._taken is not None and self._taken.met.is_settled:
             self._store.leave(self._taken)
 
     def settle(self, tokens: int | None, *, was_sent: bool) -> None:
         taken, self._taken = self._taken, None
-        if taken is not None and (taken.claims.is_settled or not was_sent):
+        if taken is not None and (taken.met.is_settled or not was_sent):
             self._store.settle(taken, tokens, was_sent=was_sent)
 
 
@@ -133,13 +133,13 @@ def look_from_outside(registry: Registry, zone: tzinfo, limits: Sequence[RateLim
     path = file_of(registry)
     if not isinstance(registry.place, Path):
         path.stat()
-    return look_into(path, zone, [claim_of(limit) for limit in limits])
+    return look_into(path, zone, [counted_limit(limit) for limit in limits])
 
 
 LIMITER = web.AppKey("limiter", RateLimiter)
 
 
-def claim_of(limit: RateLimit) -> CountedLimit:
+def counted_limit(limit: RateLimit) -> CountedLimit:
     """By what it is counted: a limit of another amount goes on where it was."""
     digest = _digest(limit.subject_kind, limit.counts_as or limit.subject, limit.deployment or "", limit.measure)
     counts, is_enforced = counting.of(limit.measure), not limit.is_shadow

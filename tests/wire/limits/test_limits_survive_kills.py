@@ -14,7 +14,7 @@ import pytest
 
 from gateway.core.rate_limits import Measure, RateLimit, SubjectKind
 from gateway.usage.limits.arithmetic.counting import LimitStanding
-from gateway.usage.limits.rate_limiter import claim_of
+from gateway.usage.limits.rate_limiter import counted_limit
 from gateway.usage.limits.store.limit_file import look_into
 from tests.harness import scene
 from tests.harness.patience import wait_until
@@ -85,7 +85,7 @@ def _standing(state: Path, measure: Measure) -> LimitStanding:
     """How a limit of the first key stands in the file that the workers share."""
     [file] = state.rglob("*-limits")
     limit = RateLimit("", SubjectKind.KEY, "acme/main", measure, 1)
-    [found] = look_into(file, UTC, [claim_of(limit)])
+    [found] = look_into(file, UTC, [counted_limit(limit)])
     return found
 
 

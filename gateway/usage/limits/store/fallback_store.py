@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from gateway.usage.limits.arithmetic.counting import LimitStanding
-from gateway.usage.limits.store.limit_store import Claims, CountedLimit, Exceeded, LimitStore, Taken
+from gateway.usage.limits.store.limit_store import CountedLimit, Exceeded, LimitStore, MetLimits, Taken
 from gateway.usage.limits.store.record_store import RecordStore
 
 log = logging.getLogger("gateway.limits")
@@ -28,13 +28,13 @@ class FallbackStore(LimitStore):
         self._is_told = False
         self._unsettled: deque[Callable[[LimitStore], None]] = deque()
 
-    def take(self, claims: Claims) -> Taken | Exceeded:
+    def take(self, met: MetLimits) -> Taken | Exceeded:
         if self._ready is not None:
             try:
-                return self._ready.take(claims)
+                return self._ready.take(met)
             except OSError as error:
                 self._fail(error)
-        return self._first_that_can(lambda store: store.take(claims))
+        return self._first_that_can(lambda store: store.take(met))
 
     def settle(self, taken: Taken, tokens: int | None, *, was_sent: bool) -> None:
         if self._ready is not None and taken.epoch != self._memory.epoch:

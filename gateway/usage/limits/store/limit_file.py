@@ -31,13 +31,13 @@ def place_for(registry: Registry) -> Path:
     return path
 
 
-def look_into(path: Path, zone: tzinfo, claims: Sequence[CountedLimit]) -> list[LimitStanding]:
+def look_into(path: Path, zone: tzinfo, limits: Sequence[CountedLimit]) -> list[LimitStanding]:
     """How limits stand in a file that others count in. Raises OSError where it cannot be looked at."""
     clock = MachineClock()
     if not path.exists():
-        return MemoryStore(zone, clock).look(claims)
+        return MemoryStore(zone, clock).look(limits)
     with closing(SharedFile(path, zone, clock, only_looks=True)) as file:
-        return file.look(claims)
+        return file.look(limits)
 
 
 def state_folder(environ: Mapping[str, str]) -> Path:

@@ -41,14 +41,14 @@ class Exceeded(NamedTuple):
     wall: float
 
 
-class Claims:
+class MetLimits:
     """The limits that requests of one kind meet, and where a store finds them.
 
     `usual` is the digest by which it is learned what such requests take; None: nothing is learned of these. `records`
-    and `known` are the store's, as long as its `turn` is this one.
+    and `usual_record` are the store's, as long as its `turn` is this one.
     """
 
-    __slots__ = ("is_settled", "known", "limits", "records", "turn", "usual")
+    __slots__ = ("is_settled", "limits", "records", "turn", "usual", "usual_record")
 
     def __init__(self, limits: Iterable[CountedLimit], usual: bytes | None) -> None:
         self.limits = tuple(limits)
@@ -56,19 +56,19 @@ class Claims:
         self.is_settled = any(one.counting.is_settled for one in self.limits)  # there is more to do at the end
         self.turn = -1
         self.records: list[Record] = []
-        self.known: Record | None = None
+        self.usual_record: Record | None = None
 
 
 class Taken:
-    """What a request has taken, until it is settled: so much of each claim, and what is `told` of these since.
+    """What a request has taken, until it is settled: so much of each limit, and what is `told` of these since.
 
     `epoch` says in which records it was counted, `slot` by whom, `second` and `wall` when.
     """
 
-    __slots__ = ("amounts", "claims", "epoch", "second", "slot", "told", "wall")
+    __slots__ = ("amounts", "epoch", "met", "second", "slot", "told", "wall")
 
-    def __init__(self, claims: Claims, slot: int, epoch: int, second: int, wall: float) -> None:
-        self.claims = claims
+    def __init__(self, met: MetLimits, slot: int, epoch: int, second: int, wall: float) -> None:
+        self.met = met
         self.slot = slot
         self.epoch = epoch
         self.second = second
@@ -81,8 +81,8 @@ class LimitStore(abc.ABC):
     """Counts. Each of its functions is done whole or, where it raises OSError, not at all."""
 
     @abc.abstractmethod
-    def take(self, claims: Claims) -> Taken | Exceeded:
-        """Take one request, and the tokens that it is thought to take, of all the claims or of none."""
+    def take(self, met: MetLimits) -> Taken | Exceeded:
+        """Take one request, and the tokens that it is thought to take, of all these limits or of none."""
 
     @abc.abstractmethod
     def settle(self, taken: Taken, tokens: int | None, *, was_sent: bool) -> None:

@@ -10,7 +10,7 @@ from gateway.usage.limits.arithmetic import counting, usual_tokens
 from gateway.usage.limits.arithmetic.counting import LimitStanding, PresentMoment
 from gateway.usage.limits.arithmetic.record import Record
 from gateway.usage.limits.arithmetic.sliding_minute import SECOND
-from gateway.usage.limits.store.limit_store import Claims, CountedLimit, Exceeded, LimitStore, MachineClock, Taken
+from gateway.usage.limits.store.limit_store import CountedLimit, Exceeded, LimitStore, MachineClock, MetLimits, Taken
 
 _numbers = itertools.count()
 
@@ -52,35 +52,35 @@ class RecordStore(LimitStore):
         """Whether a process that holds something is no more."""
         return False
 
-    def take(self, claims: Claims) -> Taken | Exceeded:
+    def take(self, met: MetLimits) -> Taken | Exceeded:
         self._lock()
         try:
             moment, is_reached = self._now(), False
-            if claims.turn != self.turn:
-                self._get_all(claims)
-            records = claims.records
-            for at, (_, _, counts, most, is_enforced, _) in enumerate(claims.limits):
+            if met.turn != self.turn:
+                self._get_all(met)
+            records = met.records
+            for at, (_, _, counts, most, is_enforced, _) in enumerate(met.limits):
                 record = records[at]
                 counts.enter(record, moment)
                 if is_enforced and record.used + record.held >= most:
                     is_reached = True
             if is_reached:
-                exceeded = self._exceeded(claims, moment)
+                exceeded = self._exceeded(met, moment)
                 if exceeded:
                     return Exceeded(exceeded, moment.wall)
-            return self._take(claims, moment)
+            return self._take(met, moment)
         finally:
             self._unlock()
 
-    def _take(self, claims: Claims, moment: PresentMoment) -> Taken:
+    def _take(self, met: MetLimits, moment: PresentMoment) -> Taken:
         """Of limits that have room."""
-        slot, known, records = self.slot, claims.known, claims.records
-        taken = Taken(claims, slot, self.epoch, moment.steady // SECOND, moment.wall)
+        slot, usual, records = self.slot, met.usual_record, met.records
+        taken = Taken(met, slot, self.epoch, moment.steady // SECOND, moment.wall)
         amounts, told = taken.amounts, taken.told
-        for at, (_, _, counts, most, _, is_told) in enumerate(claims.limits):
+        for at, (_, _, counts, most, _, is_told) in enumerate(met.limits):
             record, amount = records[at], 1
-            if known is not None and counts.is_of_tokens:
-                amount = usual_tokens.reservation(known.learned[counts.reserves_by], most)
+            if usual is not None and counts.is_of_tokens:
+                amount = usual_tokens.reservation(usual.learned[counts.reserves_by], most)
             counts.take(record, moment, slot, amount)
             self.put(record)
             amounts.append(amount)
@@ -94,23 +94,23 @@ class RecordStore(LimitStore):
         try:
             if taken.epoch != self.epoch:  # it counted as used when those records were left
                 return
-            moment, slot, claims = self._now(), taken.slot, taken.claims
-            if claims.turn != self.turn:
-                self._get_all(claims)
+            moment, slot, met = self._now(), taken.slot, taken.met
+            if met.turn != self.turn:
+                self._get_all(met)
             for at, amount in enumerate(taken.amounts):
-                counts = claims.limits[at].counting
+                counts = met.limits[at].counting
                 if amount == 0 or (was_sent and not counts.is_settled):
                     continue
-                record = claims.records[at]
+                record = met.records[at]
                 counts.enter(record, moment)
                 if was_sent:
                     counts.settle(record, moment, slot, amount, amount if tokens is None else tokens)
                 else:
                     counts.give_back(record, taken.second, slot, amount)
                 self.put(record)
-            if claims.known is not None and tokens:
-                usual_tokens.learn(claims.known, tokens)
-                self.put(claims.known)
+            if met.usual_record is not None and tokens:
+                usual_tokens.learn(met.usual_record, tokens)
+                self.put(met.usual_record)
         finally:
             self._unlock()
 
@@ -119,13 +119,13 @@ class RecordStore(LimitStore):
         try:
             if taken.epoch != self.epoch:
                 return
-            claims = taken.claims
-            if claims.turn != self.turn:
-                self._get_all(claims)
-            for at, limit in enumerate(claims.limits):
+            met = taken.met
+            if met.turn != self.turn:
+                self._get_all(met)
+            for at, limit in enumerate(met.limits):
                 if limit.counting.is_under_way and taken.amounts[at]:
-                    claims.records[at].hold(taken.slot, -taken.amounts[at])
-                    self.put(claims.records[at])
+                    met.records[at].hold(taken.slot, -taken.amounts[at])
+                    self.put(met.records[at])
                     taken.amounts[at] = 0
         finally:
             self._unlock()
@@ -138,18 +138,18 @@ class RecordStore(LimitStore):
         finally:
             self._unlock()
 
-    def _get_all(self, claims: Claims) -> None:
+    def _get_all(self, met: MetLimits) -> None:
         self.make_room()
-        claims.turn = self.turn  # it may be another already when all are got: then they are got again
-        claims.records = [self.get(one.digest, one.counting.measure) for one in claims.limits]
-        claims.known = None if claims.usual is None else self.get(claims.usual, None)
+        met.turn = self.turn  # it may be another already when all are got: then they are got again
+        met.records = [self.get(one.digest, one.counting.measure) for one in met.limits]
+        met.usual_record = None if met.usual is None else self.get(met.usual, None)
 
-    def _standing(self, claim: CountedLimit, moment: PresentMoment) -> LimitStanding:
-        record = self.get(claim.digest, claim.counting.measure)
-        claim.counting.enter(record, moment)
+    def _standing(self, counted: CountedLimit, moment: PresentMoment) -> LimitStanding:
+        record = self.get(counted.digest, counted.counting.measure)
+        counted.counting.enter(record, moment)
         if record.held:
             self._bury_dead(record, moment)
-        return counting.standing(record, claim.limit, moment)
+        return counting.standing(record, counted.limit, moment)
 
     def _begin_turn(self) -> None:
         """What was got may not be current any more."""
@@ -164,15 +164,15 @@ class RecordStore(LimitStore):
         self._moment.put(self._steady(), self._wall())
         return self._moment
 
-    def _exceeded(self, claims: Claims, moment: PresentMoment) -> list[LimitStanding]:
+    def _exceeded(self, met: MetLimits, moment: PresentMoment) -> list[LimitStanding]:
         exceeded = []
-        for claim, record in zip(claims.limits, claims.records, strict=True):
-            if record.used + record.held < claim.amount or not claim.is_enforced:
+        for counted, record in zip(met.limits, met.records, strict=True):
+            if record.used + record.held < counted.amount or not counted.is_enforced:
                 continue
             if record.has_begun_anew:  # of a clock that was years off: else each day would begin where that has been
                 self.put(record)
             self._bury_dead(record, moment)
-            standing = counting.standing(record, claim.limit, moment)
+            standing = counting.standing(record, counted.limit, moment)
             if standing.wait:
                 exceeded.append(standing)
         return exceeded

@@ -10,7 +10,7 @@ from datetime import UTC
 from pathlib import Path
 
 from gateway.core.rate_limits import Measure
-from gateway.usage.limits.store.limit_store import Claims, MachineClock, Taken
+from gateway.usage.limits.store.limit_store import MachineClock, MetLimits, Taken
 from gateway.usage.limits.store.shared_file import SharedFile
 from tests.unit.gateway.usage.limits.set_clock import claim
 
@@ -54,7 +54,7 @@ class CountingProcess:
 
 def _count(path: Path, measure: Measure, amount: int) -> None:
     store = SharedFile(path, UTC, MachineClock())
-    claims = Claims([claim(measure, amount)], b"usual".ljust(16, b"\0"))
+    claims = MetLimits([claim(measure, amount)], b"usual".ljust(16, b"\0"))
 
     def take() -> bool:
         return isinstance(store.take(claims), Taken)

@@ -1,7 +1,7 @@
 """A clock that stands where a test puts it, and limits to count by it."""
 
 from gateway.core.rate_limits import Measure, RateLimit, SubjectKind
-from gateway.usage.limits.rate_limiter import claim_of
+from gateway.usage.limits.rate_limiter import counted_limit
 from gateway.usage.limits.store.limit_store import CountedLimit, MachineClock
 
 NOON = 1_795_860_000.0  # 2026-11-28, 10:00 UTC
@@ -27,4 +27,4 @@ class SetClock(MachineClock):
 
 def claim(measure: Measure, amount: int, subject: str = "k1", *, is_shadow: bool = False) -> CountedLimit:
     """A limit on a key."""
-    return claim_of(RateLimit(f"{subject}/{measure}", SubjectKind.KEY, subject, measure, amount, None, is_shadow))
+    return counted_limit(RateLimit(f"{subject}/{measure}", SubjectKind.KEY, subject, measure, amount, None, is_shadow))

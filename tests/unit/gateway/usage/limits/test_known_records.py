@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.core.rate_limits import Measure
 from gateway.usage.limits.arithmetic.record import RECORD_BYTES
-from gateway.usage.limits.store.limit_store import Claims, Taken
+from gateway.usage.limits.store.limit_store import MetLimits, Taken
 from gateway.usage.limits.store.memory_store import MemoryStore
 from gateway.usage.limits.store.record_store import RecordStore
 from gateway.usage.limits.store.shared_file import HEADER_BYTES, SharedFile
@@ -36,7 +36,9 @@ class Counted:
     def __init__(self, several: list[RecordStore]) -> None:
         self._several = several
         # Of keys that share limits, in each process: what one takes, the other sees.
-        self._claims = [[Claims(CLAIMS, USUAL), Claims(CLAIMS[1:], USUAL), Claims(CLAIMS[:2], None)] for _ in several]
+        self._claims = [
+            [MetLimits(CLAIMS, USUAL), MetLimits(CLAIMS[1:], USUAL), MetLimits(CLAIMS[:2], None)] for _ in several
+        ]
         self._running: list[tuple[RecordStore, Taken]] = []
 
     def act(self, who: int, what: str, tokens: int) -> object:

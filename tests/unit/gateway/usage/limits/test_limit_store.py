@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.rate_limits import Measure
-from gateway.usage.limits.store.limit_store import Claims, CountedLimit, Exceeded, Taken
+from gateway.usage.limits.store.limit_store import CountedLimit, Exceeded, MetLimits, Taken
 from gateway.usage.limits.store.memory_store import MemoryStore
 from gateway.usage.limits.store.record_store import RecordStore
 from gateway.usage.limits.store.shared_file import SharedFile
@@ -35,13 +35,13 @@ def store(request: pytest.FixtureRequest, clock: SetClock, tmp_path: Path) -> It
 
 
 def taken(store: RecordStore, *claims: CountedLimit) -> Taken:
-    found = store.take(Claims(claims, USUAL))
+    found = store.take(MetLimits(claims, USUAL))
     assert isinstance(found, Taken)
     return found
 
 
 def refused(store: RecordStore, *claims: CountedLimit) -> Exceeded:
-    found = store.take(Claims(claims, USUAL))
+    found = store.take(MetLimits(claims, USUAL))
     assert isinstance(found, Exceeded)
     return found
 
@@ -99,7 +99,7 @@ def test_beside_each_other_pass_no_more_than_fit_and_one(store: RecordStore, mea
     budget = claim(measure, 1000)
     teach(store, size)
     under_way = []
-    while isinstance(found := store.take(Claims([budget], USUAL)), Taken):
+    while isinstance(found := store.take(MetLimits([budget], USUAL)), Taken):
         under_way.append(found)
     assert 2 <= len(under_way) <= -(-1000 // size) + 1
     for each in under_way:

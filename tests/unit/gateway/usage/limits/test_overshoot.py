@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from gateway.core.rate_limits import Measure
-from gateway.usage.limits.store.limit_store import Claims, Taken
+from gateway.usage.limits.store.limit_store import MetLimits, Taken
 from gateway.usage.limits.store.memory_store import MemoryStore
 from tests.unit.gateway.usage.limits.set_clock import SetClock, claim
 
@@ -44,12 +44,12 @@ def played(size: Size, at_a_time: int, limit: int, seed: int, *, is_known: bool 
     random, store = Random(seed), MemoryStore(UTC, SetClock())
     if is_known:
         for _ in range(50):
-            settle(store, store.take(Claims([claim(Measure.TOKENS_PER_DAY, 10**12, "before")], USUAL)), size(random))
+            settle(store, store.take(MetLimits([claim(Measure.TOKENS_PER_DAY, 10**12, "before")], USUAL)), size(random))
     budget, numbers = [claim(Measure.TOKENS_PER_DAY, limit)], count()
     running: list[tuple[float, int, int, Taken]] = []
     now, used, longest, bound = 0.0, 0, 0, 0
     while True:
-        while len(running) < at_a_time and isinstance(found := store.take(Claims(budget, USUAL)), Taken):
+        while len(running) < at_a_time and isinstance(found := store.take(MetLimits(budget, USUAL)), Taken):
             tokens = size(random)
             longer = sum(max(more - each.amounts[0], 0) for _, _, more, each in running)
             bound = tokens + longer

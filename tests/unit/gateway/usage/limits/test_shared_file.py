@@ -14,7 +14,7 @@ from gateway.usage.limits.arithmetic.record import RECORD_BYTES
 from gateway.usage.limits.store import range_lock, shared_file
 from gateway.usage.limits.store.fallback_store import FallbackStore
 from gateway.usage.limits.store.limit_file import look_into
-from gateway.usage.limits.store.limit_store import Claims, Exceeded, MachineClock, Taken
+from gateway.usage.limits.store.limit_store import Exceeded, MachineClock, MetLimits, Taken
 from gateway.usage.limits.store.memory_store import MemoryStore
 from gateway.usage.limits.store.range_lock import RangeLock
 from gateway.usage.limits.store.shared_file import HEADER_BYTES, SharedFile
@@ -57,7 +57,7 @@ def locking(store: SharedFile) -> Iterator[None]:
 
 
 def passes(store: SharedFile | FallbackStore, measure: Measure, amount: int) -> bool:
-    return isinstance(store.take(Claims([claim(measure, amount)], USUAL)), Taken)
+    return isinstance(store.take(MetLimits([claim(measure, amount)], USUAL)), Taken)
 
 
 @pytest.mark.slow
@@ -137,7 +137,7 @@ def test_a_file_that_is_removed_under_it_is_made_anew(
 ) -> None:
     monkeypatch.setattr(shared_file, "_LOOK_SECONDS", 0.0)
     with opened(path) as store, opened(path) as other:
-        running = store.take(Claims([claim(Measure.CONCURRENT_REQUESTS, 1)], USUAL))
+        running = store.take(MetLimits([claim(Measure.CONCURRENT_REQUESTS, 1)], USUAL))
         assert callable(harm)
         harm(path)
         assert isinstance(running, Taken)
@@ -149,10 +149,10 @@ def test_a_file_that_is_removed_under_it_is_made_anew(
 def test_after_the_machine_was_started_again_days_are_kept(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     minute, day = claim(Measure.REQUESTS_PER_MINUTE, 1), claim(Measure.TOKENS_PER_DAY, 100)
     with opened(path) as store:
-        taken = store.take(Claims([minute, day], None))
+        taken = store.take(MetLimits([minute, day], None))
         assert isinstance(taken, Taken)
         store.settle(taken, 70, was_sent=True)
-        store.take(Claims([day], None))
+        store.take(MetLimits([day], None))
     monkeypatch.setattr(shared_file, "_boot", lambda: b"another".ljust(64, b"\0"))
     with opened(path, SetClock(at=3.0)) as store:
         assert [one.used for one in store.look([minute, day])] == [0, 71]
@@ -163,7 +163,7 @@ def test_a_clock_that_was_wrong_locks_out_for_its_day_only(path: Path) -> None:
     budget = claim(Measure.TOKENS_PER_DAY, 1)
     with opened(path, clock) as one, opened(path, clock) as other:
         clock.unix += 10 * _YEAR
-        taken = one.take(Claims([budget], USUAL))
+        taken = one.take(MetLimits([budget], USUAL))
         assert isinstance(taken, Taken)
         one.settle(taken, 1, was_sent=True)
         clock.unix -= 10 * _YEAR
@@ -206,7 +206,7 @@ def test_a_stopped_process_that_keeps_the_lock_stops_nobody(path: Path, caplog: 
     store = fallback(path)
     assert passes(store, Measure.REQUESTS_PER_MINUTE, 5)
     with opened(path) as other, locking(other):
-        found = store.take(Claims([claim(Measure.REQUESTS_PER_MINUTE, 5)], USUAL))
+        found = store.take(MetLimits([claim(Measure.REQUESTS_PER_MINUTE, 5)], USUAL))
     assert isinstance(found, Taken)
     assert "keeps the file of limits locked" in caplog.text
     store.settle(found, 0, was_sent=True)
@@ -217,13 +217,13 @@ def test_a_stopped_process_that_keeps_the_lock_stops_nobody(path: Path, caplog: 
 def test_what_could_not_be_settled_is_settled_later(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = fallback(path)
     one = [claim(Measure.CONCURRENT_REQUESTS, 1)]
-    running = store.take(Claims(one, None))
+    running = store.take(MetLimits(one, None))
     assert isinstance(running, Taken)
     with opened(path) as other, locking(other):
         store.settle(running, 0, was_sent=True)
-    assert isinstance(store.take(Claims(one, None)), Taken | Exceeded)
+    assert isinstance(store.take(MetLimits(one, None)), Taken | Exceeded)
     monkeypatch.setattr(store, "_retry_at", 0.0)
-    assert isinstance(store.take(Claims(one, None)), Taken)
+    assert isinstance(store.take(MetLimits(one, None)), Taken)
     store.close()
 
 
@@ -240,10 +240,10 @@ def test_a_disk_that_fills_up_in_the_middle_leaves_nothing_held(path: Path, monk
     pwrite = os.pwrite
     store.look(claims)
     monkeypatch.setattr(os, "pwrite", write)
-    assert isinstance(store.take(Claims(claims, None)), Taken)  # by this process alone
+    assert isinstance(store.take(MetLimits(claims, None)), Taken)  # by this process alone
     monkeypatch.undo()
     monkeypatch.setattr(store, "_retry_at", 0.0)
-    assert isinstance(store.take(Claims(claims, None)), Taken)
+    assert isinstance(store.take(MetLimits(claims, None)), Taken)
     store.close()
 
 
@@ -254,7 +254,7 @@ def test_who_opens_a_file_of_many_records_keeps_nobody_off(
     taken = claim(Measure.CONCURRENT_REQUESTS, 100)
     with opened(path) as store:
         for number in range(300):
-            found = store.take(Claims([taken._replace(digest=number.to_bytes(16, "big"))], None))
+            found = store.take(MetLimits([taken._replace(digest=number.to_bytes(16, "big"))], None))
             if number < 299 and isinstance(found, Taken):
                 store.settle(found, None, was_sent=True)
     held, seen = [False], [0]
