@@ -46,9 +46,9 @@ class Exchange:
     """
 
     __slots__ = (
-        *("account", "allotment", "body", "bytes_in", "bytes_out", "cause", "client", "cors", "deployment", "ended_at"),
-        *("ending", "endpoint", "excerpt", "fields", "first_byte_at", "has_own_id", "id", "key", "path", "person"),
-        *("place", "reason", "sent_at", "started", "status", "ticket", "usage"),
+        *("account", "allotment", "answer_lines", "body", "bytes_in", "bytes_out", "cause", "client", "cors"),
+        *("deployment", "ended_at", "ending", "endpoint", "excerpt", "first_byte_at", "has_own_id", "id", "key"),
+        *("path", "person", "place", "reason", "sent_at", "started", "status", "ticket", "usage"),
     )
 
     def __init__(self, request_id: str) -> None:
@@ -73,7 +73,7 @@ class Exchange:
         self.body: bytes | None = None  # of an answer that came whole, for its usage
         self.excerpt: Excerpt | None = None  # of any other answer
         self.cors: CorsHeaders = NO_CORS  # of its answer
-        self.fields = b""  # further lines for the head of its answer, each with its CRLF
+        self.answer_lines = b""  # further lines for the head of its answer, each with its CRLF
         self.reason = self.cause = self.path = ""
 
 

@@ -226,7 +226,7 @@ class _Preparing:
 def tell_wait(exchange: Exchange, place: Place | None) -> None:
     """Let the client see for how long it waited in line, if it did."""
     if place is not None and place.waited >= _TOLD_SECONDS:
-        exchange.fields += b"x-queue-wait: %d\r\n" % math.ceil(place.waited)
+        exchange.answer_lines += b"x-queue-wait: %d\r\n" % math.ceil(place.waited)
 
 
 RELAY = web.AppKey("relay", Relay)

@@ -58,7 +58,7 @@ class ResponseWriter:
                 _status_line(head.status, speaks_http11),
                 head.lines if exchange.allotment is None else headers.without_limits(head.lines),
                 framing,
-                exchange.fields,
+                exchange.answer_lines,
                 _DATE.line(),
                 headers.request_id_lines(exchange.id),
                 exchange.cors.lines,

@@ -160,7 +160,7 @@ class ConnectionPool:
             raise self.refusal()
         if claimant is None:
             return await self._connect_aside()
-        place = await self._place(claimant, exchange)
+        place = await self._take_place(claimant, exchange)
         return self.idle_for(place) or await self.open_for(place)
 
     def idle_for(self, place: Place) -> UpstreamConnection | None:
@@ -309,21 +309,21 @@ class ConnectionPool:
         detect_death(connection.transport, self._dead_peer)
         return connection
 
-    async def _place(self, claimant: Claimant, exchange: Exchange | None) -> Place:
+    async def _take_place(self, claimant: Claimant, exchange: Exchange | None) -> Place:
         """A place at once, or in line."""
         place = self.line.take(claimant)
         if place is not None:
             return place
-        turn: asyncio.Future[Place | BusyError | Refusal] = asyncio.get_running_loop().create_future()
-        ticket = self.line.ask(claimant, self.timeouts.queue, partial(_tell, turn))
+        waiting: asyncio.Future[Place | BusyError | Refusal] = asyncio.get_running_loop().create_future()
+        ticket = self.line.ask(claimant, self.timeouts.queue, partial(_end_wait, waiting))
         if exchange is not None:
             exchange.ticket = ticket.number
         try:
-            outcome = await turn
+            outcome = await waiting
         except asyncio.CancelledError:
             self.line.leave(ticket)
-            if turn.done() and not turn.cancelled():
-                return_unused(turn.result())  # it was given just when the request was cancelled
+            if waiting.done() and not waiting.cancelled():
+                return_unused(waiting.result())  # it was given just when the request was cancelled
             raise
         if isinstance(outcome, Place):
             return outcome
@@ -399,11 +399,11 @@ class ConnectionPools:
 POOLS = web.AppKey("pools", ConnectionPools)
 
 
-def _tell(turn: "asyncio.Future[Place | BusyError | Refusal]", outcome: Place | BusyError | Refusal) -> None:
-    if turn.done():
+def _end_wait(waiting: "asyncio.Future[Place | BusyError | Refusal]", outcome: Place | BusyError | Refusal) -> None:
+    if waiting.done():
         return_unused(outcome)
     else:
-        turn.set_result(outcome)
+        waiting.set_result(outcome)
 
 
 def return_unused(outcome: Place | BusyError | Refusal | None) -> None:

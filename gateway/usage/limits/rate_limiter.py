@@ -102,7 +102,7 @@ class Allowance:
         if isinstance(taken, Exceeded):
             return limit_answers.refusal(self._protocol, taken.standings, taken.wall, limiter.zone)
         exchange.allotment = _Allotment(limiter.store, taken)
-        exchange.fields += limit_answers.lines(self._protocol, taken.told, taken.wall)
+        exchange.answer_lines += limit_answers.lines(self._protocol, taken.told, taken.wall)
         return None
 
 
