@@ -6,11 +6,7 @@ docs/operate/performance.md.
 
 import contextlib
 import os
-import resource
-import signal
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
@@ -24,6 +20,8 @@ from scripts.benchmark.measures import FULL, QUICK, Bench, Cores, Profile
 from scripts.benchmark.process import StartError
 from scripts.benchmark.record import Record, dump, load, machine, put_first
 from scripts.benchmark.targets import GatewayHome, Target
+from scripts.command.own_process import end_in_order_at_sigterm, open_as_many_files_as_may_be
+from scripts.command.progress import with_elapsed_time
 from scripts.scaling import report as scaling
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,10 +45,9 @@ def main(quick: bool, rounds: int | None, streams: int | None, seconds: float | 
         streams=streams or profile.streams,
         stream_seconds=seconds or profile.stream_seconds,
     )
-    begun = time.monotonic()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    end_in_order_at_sigterm()
     try:
-        record = measure(profile, lambda text: console.print(f"[dim]{time.monotonic() - begun:4.0f} s[/]  {text}"))
+        record = measure(profile, with_elapsed_time(console))
     except StartError as error:
         raise click.ClickException(str(error)) from error
     console.print()
@@ -62,8 +59,7 @@ def main(quick: bool, rounds: int | None, streams: int | None, seconds: float | 
 
 def measure(profile: Profile, say: Callable[[str], None]) -> Record:
     """Everything, each target in turn. Raises StartError."""
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    open_as_many_files_as_may_be()
     cores = Cores.of(sorted(os.sched_getaffinity(0)))
     record = Record(machine(), {"tool": plain.tool(), "pinned": _pinning(cores), **asdict(profile)})
     with contextlib.ExitStack() as stack:

@@ -4,11 +4,7 @@ Its table is a section of docs/operate/performance.md. `--quick` writes nothing.
 """
 
 import os
-import resource
-import signal
-import sys
 import tempfile
-import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +17,8 @@ from scripts.benchmark import targets
 from scripts.benchmark.measures import Cores
 from scripts.benchmark.process import StartError
 from scripts.benchmark.record import machine
+from scripts.command.own_process import end_in_order_at_sigterm, open_as_many_files_as_may_be
+from scripts.command.progress import with_elapsed_time
 from scripts.scaling import report
 from scripts.scaling.measures import FULL, QUICK, ScaleBench
 
@@ -35,17 +33,14 @@ def main(quick: bool, sizes: tuple[int, ...], seconds: float | None, out: Path |
     console = Console()
     amount = QUICK if quick else FULL
     amount = replace(amount, sizes=sizes or amount.sizes, seconds=seconds or amount.seconds)
-    begun, on = time.monotonic(), machine()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    on = machine()
+    end_in_order_at_sigterm()
+    open_as_many_files_as_may_be()
     cores = Cores.of(sorted(os.sched_getaffinity(0)))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gguf-scale-")))
         backend = stack.enter_context(targets.backend(folder, cores.backend))
-        bench = ScaleBench(
-            amount, folder, cores, lambda text: console.print(f"[dim]{time.monotonic() - begun:4.0f} s[/]  {text}")
-        )
+        bench = ScaleBench(amount, folder, cores, with_elapsed_time(console))
         try:
             for size in amount.sizes:
                 bench.database(backend, size)

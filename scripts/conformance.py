@@ -3,7 +3,6 @@
 Exit status 1 and a sentence: a test that is expected to pass did not, or nothing is said of one that does not.
 """
 
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 
 from gateway.cli.sandbox.mock_process import SandboxError
 from gateway.cli.sandbox.real_server import find_real_server
+from scripts.command.own_process import end_in_order_at_sigterm
 from scripts.conforming import lists
 from scripts.conforming.counting import count_real
 from scripts.conforming.running import Runner, log_path, mock_path
@@ -29,7 +29,7 @@ _FEW = 20  # tests that are worth another try
 @click.option("--workers", type=click.IntRange(min=1), default=3, show_default=True, help="Tests at a time.")
 def main(names: Sequence[str], *, update: bool, promised: bool, real: bool, workers: int) -> None:
     """Run all of the suite, or the tests named as pytest wants them (unit/test_basic.py)."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended, too
+    end_in_order_at_sigterm()
     try:
         wrong = _count_real(names, workers) if real else _conform(names, update, promised, workers)
     except (SandboxError, SuiteError, ValueError) as error:

@@ -6,7 +6,6 @@ Writes docs/reference/drift.md. Exit status 0, whatever differs: it measures, an
 
 import datetime
 import json
-import signal
 import sys
 import tempfile
 import time
@@ -19,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gateway.cli.sandbox.mock_process import SandboxError
 from gateway.cli.sandbox.real_server import PACKAGE, VERSION, RealServer, find_real_server
+from scripts.command.own_process import end_in_order_at_sigterm
 from scripts.conforming.counting import count_real
 from scripts.conforming.suite import SuiteError
 from scripts.drifting.exchange import Request
@@ -55,7 +55,7 @@ def main(
     dry: bool,
 ) -> None:
     """Compare the mock with the real server in each mode."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended, too
+    end_in_order_at_sigterm()
     tally, deadline, tests = Tally(), time.monotonic() + 60 * minutes, ""
     today = datetime.datetime.now(datetime.UTC).date()
     try:

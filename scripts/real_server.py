@@ -6,7 +6,6 @@ Compiled once, in 20 to 40 minutes on two cores. Until all is there, nothing is:
 import fcntl
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from scripts.building import compiling
 from scripts.building.compiling import check_compiler, compile_server
 from scripts.building.errors import BuildError
 from scripts.building.model import fetch_model
+from scripts.command.own_process import end_in_order_at_sigterm
 
 _STEP = 5  # percent from one plain line to the next
 _DRAFTS = "making-"
@@ -33,7 +33,7 @@ _DRAFTS = "making-"
 @click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count() or 1, help="Compilers at a time.")
 def main(version: str, jobs: int) -> None:
     """Build it, unless it is there."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended, too
+    end_in_order_at_sigterm()
     try:
         _bring(version, jobs)
         real = find_real_server(version)

@@ -6,8 +6,6 @@ Exit status 1 and one sentence for each demand that is not met.
 """
 
 import asyncio
-import resource
-import signal
 import sys
 import tempfile
 import time
@@ -23,11 +21,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from scripts.benchmark.process import StartError
+from scripts.command.own_process import end_in_order_at_sigterm, open_as_many_files_as_may_be
+from scripts.command.progress import with_elapsed_time
 from scripts.soaking import demands
 from scripts.soaking.cases import Site, Wrong, run_any
 from scripts.soaking.churn import Churn
 from scripts.soaking.scene import Scene, scene
 
+_CLIENTS = 48  # at a time
 _SAMPLE_SECONDS = 0.5
 _MOST_TOLD = 20  # of what clients saw
 
@@ -37,7 +38,6 @@ class Run:
     """One soak: how far it is, and what went wrong."""
 
     requests: int
-    concurrency: int
     seconds: float  # after which it ends, done or not
     done: int = 0
     cases: Counter[str] = field(default_factory=Counter)
@@ -49,7 +49,7 @@ class Run:
         changing = asyncio.create_task(churn.run())
         sampling = asyncio.create_task(self._sample(one, say))
         deadline = time.monotonic() + self.seconds
-        await asyncio.gather(*(self._clients(site, deadline) for _ in range(self.concurrency)))
+        await asyncio.gather(*(self._clients(site, deadline) for _ in range(_CLIENTS)))
         churn.over.set()
         await changing
         sampling.cancel()
@@ -59,7 +59,7 @@ class Run:
                 self.wrong.append("bytes that nobody asked for came over an idle connection")
 
     async def _clients(self, site: Site, deadline: float) -> None:
-        """One client after the other."""
+        """Be one client after the other."""
         while self.done < self.requests and time.monotonic() < deadline:
             self.done += 1
             try:
@@ -78,14 +78,14 @@ class Run:
             await asyncio.sleep(_SAMPLE_SECONDS)
 
 
-def soak(requests: int, seconds: float, seed: int, say: Callable[[str], None], concurrency: int = 48) -> list[str]:
+def soak(requests: int, seconds: float, seed: int, say: Callable[[str], None]) -> list[str]:
     """Run it; a sentence for each demand that is not met. Raises StartError."""
     with tempfile.TemporaryDirectory(prefix="gguf-soak-") as folder, scene(Path(folder)) as one:
         list(demands.of_what_is_held(one.gateway, one.port, sys.maxsize, one.upstream))  # loads what /metrics needs
         descriptors = one.gateway.descriptors()
         site = Site(one.port, one.key, Random(seed))  # noqa: S311 (nothing secret)
         churn = Churn(site, one.gateway, one.database, pause=min(1.0, requests / 20_000))
-        run, begun = Run(requests, concurrency, seconds), time.monotonic()
+        run, begun = Run(requests, seconds), time.monotonic()
         _run(run.drive(site, one, churn, say))
         took = time.monotonic() - begun
         say(f"{run.done:,} requests in {took:.0f} s; {churn.changes} changes, {churn.hang_ups} hang-ups")
@@ -131,18 +131,14 @@ def _run(main: Coroutine[Any, Any, None]) -> None:
 @click.option("--seed", type=int, help="Repeat a run's choices; chosen, and told, if left out.")
 def main(requests: int, seconds: float, seed: int | None) -> None:
     """Soak a gateway, and look at what is left."""
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    console, begun = Console(soft_wrap=True, highlight=False), time.monotonic()
+    open_as_many_files_as_may_be()
+    end_in_order_at_sigterm()
+    console = Console(soft_wrap=True, highlight=False)
     seed = time.time_ns() % 10**6 if seed is None else seed
     console.print(f"seed {seed}")
 
-    def say(text: str) -> None:
-        console.print(f"[dim]{time.monotonic() - begun:4.0f} s[/]  {text}")
-
     try:
-        failed = soak(requests, seconds, seed, say)
+        failed = soak(requests, seconds, seed, with_elapsed_time(console))
     except StartError as error:
         raise click.ClickException(str(error)) from error
     for sentence in failed:

@@ -7,7 +7,6 @@ stream has had an event, and a Report as JSON in the end.
 import asyncio
 import hashlib
 import json
-import resource
 import sys
 from array import array
 from collections import Counter
@@ -19,6 +18,7 @@ from typing import Any
 from scripts.benchmark.backend import DONE
 from scripts.benchmark.figures import Summary
 from scripts.benchmark.wire import Broken, Wire, connect, post
+from scripts.command.own_process import open_as_many_files_as_may_be
 
 _HASHED = b'data: {"sha256":"'
 
@@ -151,8 +151,7 @@ class Reader:
 
 def main() -> None:
     """Carry out the plan of the command line."""
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    open_as_many_files_as_may_be()
     reader = Reader(Plan(**json.loads(sys.argv[1])))
     try:
         import uvloop

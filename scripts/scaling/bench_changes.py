@@ -5,8 +5,6 @@ Its table is a section of docs/operate/performance.md. `--quick` writes nothing.
 
 import asyncio
 import os
-import signal
-import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +17,7 @@ from scripts.benchmark import targets
 from scripts.benchmark.measures import Cores
 from scripts.benchmark.process import StartError
 from scripts.benchmark.record import machine
+from scripts.command.own_process import end_in_order_at_sigterm
 from scripts.scaling import changes_report
 from scripts.scaling.paired_changes import measured
 from scripts.scaling.population import Population
@@ -35,7 +34,7 @@ _KEYS = (10_000, 100_000)
 def main(quick: bool, pairs: int, deployments: int, sizes: tuple[int, ...], out: Path | None) -> None:
     """Measure requests beside changes, in pairs (ten minutes)."""
     console, on = Console(), machine()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    end_in_order_at_sigterm()
     cores = Cores.of(sorted(os.sched_getaffinity(0)))
     found = []
     with ExitStack() as stack:

@@ -15,12 +15,11 @@ STREAM, PLAIN = "/v1/chat/completions", "/v1/embeddings"
 WHOLE = ("plain", "stream", "late", "error")  # answered properly; `error` is a 500 of the model server's own
 UNREACHABLE = ("close", "reset", "garbage", "loading")  # nothing that a client could be given
 BROKEN = ("short", "cut", "cut_reset")  # begun, and broken off
-PLAYS = (*WHOLE, *UNREACHABLE, *BROKEN)
 
 
 @dataclass(frozen=True)
 class Play:
-    """One of `PLAYS`; `size` is of a plain body in bytes, `events` are those of a stream, `pause` seconds apart."""
+    """Named as above; `size` is of a plain body in bytes, `events` are those of a stream, `pause` seconds apart."""
 
     name: str
     nonce: str
