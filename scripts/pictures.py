@@ -5,7 +5,6 @@ suits who reads.
 """
 
 import json
-import shutil
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from scripts.painting.chromium import chromium
 
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -32,14 +33,14 @@ _QUESTION = "Why do gateways stream?"
 
 def main() -> None:
     """Take all of them."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
+    program = chromium()
+    if program is None:
         sys.exit("make pictures: needs Chromium (apt-get install chromium)")
     PICTURES.mkdir(exist_ok=True)
     with serving_sandbox() as served, sync_playwright() as playwright:
         print(f"A team works on {served['url']} for {_TEAMWORK_SECONDS:.0f} s ...", flush=True)
         time.sleep(_TEAMWORK_SECONDS)
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--headless=new", "--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=program, args=["--headless=new", "--no-sandbox"])
         take_all(browser, served)
         browser.close()
 

@@ -14,7 +14,6 @@ which were not the page's.
 
 import asyncio
 import json
-import shutil
 import sys
 import tempfile
 import threading
@@ -41,6 +40,7 @@ from gateway.team.operations.people import add_person
 from gateway.team.signing_in.session_limits import SessionLimits
 from gateway.team.signing_in.sessions import begin_session
 from scripts.benchmark.process import Process
+from scripts.painting.chromium import chromium
 from scripts.painting.clicks import LINKS, clicked
 
 PAGES = ("/deployments", "/deployments/model-1", "/keys", "/usage", "/people", "/playground", "/sign-in", "/")
@@ -184,11 +184,11 @@ def measured(browser: Browser, site: Site, times: int) -> dict[str, dict[str, li
 @click.option("--json", "as_json", is_flag=True, help="Print all that was measured, for a program.")
 def main(times: int, as_json: bool) -> None:
     """Measure how soon each page is painted (four minutes)."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
+    program = chromium()
+    if program is None:
         raise click.ClickException("Chromium is not installed (apt-get install chromium)")
     with serving() as site, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=_OPTIONS)
+        browser = playwright.chromium.launch(executable_path=program, args=_OPTIONS)
         measured(browser, site, 1)  # the first of all loads the modules, and Chromium's own
         found = measured(browser, site, times)
         browser.close()

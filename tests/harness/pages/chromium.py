@@ -1,14 +1,15 @@
 """A real browser: the Chromium of this machine, without a window."""
 
 import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 from playwright.async_api import Browser, async_playwright
 
-_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+from scripts.painting.chromium import chromium
+
+_CHROMIUM = chromium()
 _ARGUMENTS = (
     "--headless=new",
     "--no-sandbox",
