@@ -167,9 +167,9 @@ class GatewayProcess:
         time.sleep(seconds)
         self.ask(request("/healthz", method="GET"))
 
-    def is_behind(self, client: WireClient, within: float = 0.2) -> bool:
-        """Whether it leaves bytes of a client unread for so many seconds."""
-        deadline = time.monotonic() + within
+    def is_behind(self, client: WireClient) -> bool:
+        """Whether it leaves bytes of a client unread for a fifth of a second."""
+        deadline = time.monotonic() + 0.2
         while self._unread(client):
             if time.monotonic() > deadline:
                 return True

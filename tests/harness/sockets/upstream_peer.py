@@ -135,7 +135,16 @@ class Peer:
 
     def _receive(self) -> bytes:
         try:
+            return self._receive_in_time()
+        except TimeoutError as error:
+            raise GatewayLeft from error
+
+    def _receive_in_time(self) -> bytes:
+        """What comes next. Raises GatewayLeft, and TimeoutError after the socket's own time."""
+        try:
             data = self._socket.recv(1 << 18)
+        except TimeoutError:
+            raise
         except OSError as error:
             raise GatewayLeft from error
         if not data:
@@ -170,20 +179,9 @@ class Peer:
         try:
             while (left := deadline - time.monotonic()) > 0:
                 self._socket.settimeout(left)
-                self._buffer += self._receive_now()
+                self._buffer += self._receive_in_time()
         except GatewayLeft:
             return True
         except TimeoutError:
             pass
         return False
-
-    def _receive_now(self) -> bytes:
-        try:
-            data = self._socket.recv(1 << 16)
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise GatewayLeft from error
-        if not data:
-            raise GatewayLeft
-        return data

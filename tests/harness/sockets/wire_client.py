@@ -159,9 +159,9 @@ class WireClient:
         """What has come behind all that was read."""
         return bytes(self.received[self._read :])
 
-    def is_closed(self, within: float = PATIENCE) -> bool:
+    def is_closed(self) -> bool:
         """Whether the gateway closes the connection in time, and says nothing more before it does."""
-        self.socket.settimeout(within)
+        self.socket.settimeout(PATIENCE)
         try:
             return self.read_to_end() == b""
         except TimeoutError:

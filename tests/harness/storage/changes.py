@@ -51,15 +51,13 @@ class Changes:
         made = await self._perform("keys.create", request=new, make_account=account if create_account else None)
         return made, made.key
 
-    async def revoke_key(self, key_id: str, *, now: bool = False) -> Key:
-        key: Key = await self._perform("keys.revoke", key_id, request=KeyRevocation(now=now))
+    async def revoke_key(self, key_id: str) -> Key:
+        key: Key = await self._perform("keys.revoke", key_id, request=KeyRevocation())
         return key
 
-    async def rotate_key(
-        self, key_id: str, grace: timedelta = timedelta(hours=24), expires_at: datetime | None = None
-    ) -> tuple[RotatedKey, str, Key]:
+    async def rotate_key(self, key_id: str, grace: timedelta = timedelta(hours=24)) -> tuple[RotatedKey, str, Key]:
         """The successor, its text, and the old key."""
-        rotation = KeyRotation(grace_seconds=grace, expires_at=expires_at)
+        rotation = KeyRotation(grace_seconds=grace)
         made: RotatedKey = await self._perform("keys.rotate", key_id, request=rotation)
         async with self.client.database.read(self.client.actor) as unit:
             return made, made.key, await get_key(unit, key_id)
