@@ -99,10 +99,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name the marker, and let Python keep what it compiles, even where its environment says otherwise (Docker's do).
+    """Name the markers, say how many examples hypothesis tries, and spare the workers what costs them most.
 
-    The tests start gateways by the hundred, on workers that each read all of the tests: compiling every time anew
-    would be a fifth of all the work.
+    The tests start gateways by the hundred, on workers that each read all of the tests. Nothing that is collected
+    becomes garbage, so none is looked for until `pytest_collection_finish`. Python keeps what it compiles, even where
+    its environment says otherwise, as Docker's do: compiling every time anew would be a fifth of all the work.
     """
     gc.disable()
     config.addinivalue_line("markers", "long: takes seconds, and is begun first: all would wait for it in the end")
