@@ -117,22 +117,27 @@ class UnfitAiohttpError(Exception):
 
 
 class _Server(web.Server):
+    """Makes connections that are ours, and hands what they read to the pipeline.
+
+    `inner` is the server that aiohttp would run: it makes the requests, and routes what is not proxied.
+    """
+
     def __init__(
         self,
         app: web.Application,
         limit: ConnectionLimit,
-        made: web.Server,
+        inner: web.Server,
         *,
         proxies: bool,
         handler_cancellation: bool,
         **options: Any,
     ) -> None:
-        pipeline = RequestPipeline(app, made.request_handler, proxies=proxies)
+        pipeline = RequestPipeline(app, inner.request_handler, proxies=proxies)
         # aiohttp's type says BaseRequest; what an application's request_factory makes is a Request.
         handle = cast("Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]", pipeline.handle)
         super().__init__(
             handle,
-            request_factory=_noting(without_surprises(made.request_factory)),
+            request_factory=_noting_what_is_made(without_surprises(inner.request_factory)),
             handler_cancellation=handler_cancellation,
             **options,
         )
@@ -150,10 +155,13 @@ class _Server(web.Server):
         await super().shutdown(timeout)
 
     def __call__(self) -> web.RequestHandler:
+        """The protocol of a new connection."""
         return HttpConnection(self._app, self._limit, self._fast_path, self._coalescer, self, **self._options)
 
 
-def _noting(make: RequestFactory) -> RequestFactory:
+def _noting_what_is_made(make: RequestFactory) -> RequestFactory:
+    """Let the connection know of each request, which its client's leaving may keep from being begun."""
+
     def make_request(message: Any, body: Any, connection: AiohttpConnection, *rest: Any) -> web.BaseRequest:
         request = make(message, body, connection, *rest)
         connection.request_made(request)
