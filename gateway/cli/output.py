@@ -18,6 +18,21 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+_LONG = 24  # characters; what is longer may be folded, ids and times may not
+_SHORTEST = 16  # to which it is folded
+
+_STYLES = {
+    "valid": "green",
+    "ready": "green",
+    "auto": "green",
+    "expired": "yellow",
+    "deploying": "yellow",
+    "paused": "yellow",
+    "unreachable": "red",
+    "revoked": "red",
+    "holds": "green",
+    "broken": "red",
+}
 
 
 class OutputError(OSError):
@@ -152,20 +167,3 @@ def _plain(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
     raise TypeError(f"{type(value).__name__} has no place in JSON")
-
-
-_LONG = 24  # characters; what is longer may be folded, ids and times may not
-_SHORTEST = 16  # to which it is folded
-
-_STYLES = {
-    "valid": "green",
-    "ready": "green",
-    "auto": "green",
-    "expired": "yellow",
-    "deploying": "yellow",
-    "paused": "yellow",
-    "unreachable": "red",
-    "revoked": "red",
-    "holds": "green",
-    "broken": "red",
-}

@@ -9,6 +9,17 @@ from gateway.config.document import Document, Path, SourceError, field_name
 from gateway.config.validation_messages import suggested
 from gateway.core.secret_text import digest_of
 
+_A_LETTER_OFF = 0.88  # `acounts`, but not the `services` of other programs
+_SECTIONS = ("server", "database", "accounts", "deployments")
+_FOREIGN = (
+    "this is no gateway configuration: it has neither `accounts` nor `database`, nor anything that belongs to them"
+)
+_EMPTY = "the file is empty; it needs `database`, or `accounts` with keys"
+_NO_SOURCE = (
+    "neither `database` nor `accounts` is set: nobody would have a key, and the gateway never runs open; "
+    "name a database, or accounts with keys"
+)
+
 
 def check_kind(document: Document) -> None:
     """Raise SourceError, one line, for a file that is something else: no section of it is ours, or nearly so."""
@@ -135,15 +146,3 @@ def _bytes(text: str) -> bytes:
 
 def _mapping(value: object) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
-
-
-_A_LETTER_OFF = 0.88  # `acounts`, but not the `services` of other programs
-_SECTIONS = ("server", "database", "accounts", "deployments")
-_FOREIGN = (
-    "this is no gateway configuration: it has neither `accounts` nor `database`, nor anything that belongs to them"
-)
-_EMPTY = "the file is empty; it needs `database`, or `accounts` with keys"
-_NO_SOURCE = (
-    "neither `database` nor `accounts` is set: nobody would have a key, and the gateway never runs open; "
-    "name a database, or accounts with keys"
-)

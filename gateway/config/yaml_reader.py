@@ -22,6 +22,9 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = SafeConstructor()
 _RESOLVER = Resolver()
+_ODD_KEY = "a name here is read as something other than text; put it in quotes"
+_MERGE = "merge keys (`<<`) are not supported; write the settings out"
+_RESERVED = "`<<` and `=` mean something of their own in YAML; put it in quotes"
 
 
 def read_yaml(text: str, source: str, environ: Mapping[str, str]) -> Document:
@@ -221,8 +224,3 @@ def _why_not(name: str) -> str:
     if found[2]:
         return f"`${{{found[1]}{found[2][: 1 + found[2].startswith(':')]}...}}` is not supported; `${{{found[1]}}}` is"
     return f"the environment variable {name} is not set"
-
-
-_ODD_KEY = "a name here is read as something other than text; put it in quotes"
-_MERGE = "merge keys (`<<`) are not supported; write the settings out"
-_RESERVED = "`<<` and `=` mean something of their own in YAML; put it in quotes"

@@ -8,6 +8,12 @@ import orjson
 from gateway.core import errors
 from gateway.core.errors import Refusal
 
+_DEEPEST = 100  # levels; llama-server has four
+_MOST_VALUES = 50_000  # more would take a tenth of a second, in which nobody else is served
+_COMMAND_LINE = ("args", "preset")  # tools/server/server-models.cpp
+# A whole path, of Unix or of Windows. What is relative to a folder is told by the name it stands under.
+_PATH = re.compile(r"(?:/|~/|[A-Za-z]:[\\/]|\\\\)[^\r\n]*").fullmatch
+
 
 def without_paths(body: bytes) -> bytes:
     """The properties of a llama-server (`/props`), of each path of its disk only the file's name.
@@ -17,7 +23,7 @@ def without_paths(body: bytes) -> bytes:
     >>> without_paths(b'{"model_alias":"/srv/tiny.gguf","model_path":"/srv/tiny.gguf","total_slots":1}')
     b'{"model_alias":"tiny.gguf","model_path":"tiny.gguf","total_slots":1}'
     """
-    return _written(_named(_object(body)))
+    return _dumped(_without_folders(_object(body)))
 
 
 def one_model(body: bytes, name: str) -> bytes:
@@ -36,15 +42,8 @@ def one_model(body: bytes, name: str) -> bytes:
         if isinstance(model, dict) and name in (model.get("id"), *_aliases(model)):
             if isinstance(model.get("status"), dict):
                 model["status"] = {key: model["status"][key] for key in model["status"] if key not in _COMMAND_LINE}
-            return _written(model)
+            return _dumped(model)
     raise Refusal(errors.NO_MODEL)
-
-
-_DEEPEST = 100  # levels; llama-server has four
-_MOST_VALUES = 50_000  # more would take a tenth of a second, in which nobody else is served
-_COMMAND_LINE = ("args", "preset")  # tools/server/server-models.cpp
-# A whole path, of Unix or of Windows. What is relative to a folder is told by the name it stands under.
-_PATH = re.compile(r"(?:/|~/|[A-Za-z]:[\\/]|\\\\)[^\r\n]*").fullmatch
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -56,7 +55,7 @@ def _object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def _written(value: Any) -> bytes:
+def _dumped(value: Any) -> bytes:
     try:
         return orjson.dumps(value)
     except TypeError as error:  # orjson writes less deep than it reads
@@ -68,14 +67,14 @@ def _aliases(model: dict[str, Any]) -> list[object]:
     return aliases if isinstance(aliases, list) else []
 
 
-def _named(value: Any, name: str = "", depth: int = 0) -> Any:
+def _without_folders(value: Any, name: str = "", depth: int = 0) -> Any:
     """The same, each path in it cut down to what follows its last slash. `name` is what the value stands under."""
     if depth > _DEEPEST:
         raise ValueError("nested too deep")
     if isinstance(value, list):
-        return [_named(one, name, depth + 1) for one in value]
+        return [_without_folders(one, name, depth + 1) for one in value]
     if isinstance(value, dict):
-        return {inner: _named(one, inner, depth + 1) for inner, one in value.items()}
+        return {inner: _without_folders(one, inner, depth + 1) for inner, one in value.items()}
     if isinstance(value, str) and (name.endswith("path") or _PATH(value)):
         return value.replace("\\", "/").rpartition("/")[2]
     return value
