@@ -54,21 +54,29 @@ class UsageCounts:
 
 
 class _Line(NamedTuple):
-    """One line of a family: its further label, and the column that it shows."""
+    """One line of a family: its further label, and which of COLUMNS it shows."""
 
     label: str
     column: int
 
 
+def _line(column: str, label: str = "") -> _Line:
+    return _Line(label, COLUMNS.index(column))
+
+
 _FAMILIES = (
-    ("gguf_usage_requests_total", "Requests of an account to a deployment.", (_Line("", 0),)),
+    ("gguf_usage_requests_total", "Requests of an account to a deployment.", (_line("requests"),)),
     (
         "gguf_usage_tokens_total",
         "Tokens of an account at a deployment; those cached are among those in.",
-        (_Line(',kind="cached"', 2), _Line(',kind="in"', 1), _Line(',kind="out"', 3)),
+        (
+            _line("tokens_cached", ',kind="cached"'),
+            _line("tokens_in", ',kind="in"'),
+            _line("tokens_out", ',kind="out"'),
+        ),
     ),
-    ("gguf_usage_queue_seconds_total", "Seconds in line.", (_Line("", 4),)),
-    ("gguf_usage_slot_seconds_total", "Seconds with a place at the model server.", (_Line("", 5),)),
+    ("gguf_usage_queue_seconds_total", "Seconds in line.", (_line("queue_seconds"),)),
+    ("gguf_usage_slot_seconds_total", "Seconds with a place at the model server.", (_line("slot_seconds"),)),
 )
 _AT_ONCE = 200  # rows: about a millisecond
 
