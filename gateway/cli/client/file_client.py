@@ -26,11 +26,10 @@ from gateway.usage.limits.rate_limiter import look_from_outside
 
 
 class FileClient(TeamClient):
-    """Lists what a file holds. Its path is for the sentence that says why nothing can be changed."""
+    """Lists what the file at `path` holds, which is read already; and says why nothing of it can be changed."""
 
     def __init__(self, path: Path, settings: Settings) -> None:
         self._path = path
-        self._name = str(path)
         self._zone = ZoneInfo(settings.server.time_zone)
         self._snapshot = content_of(settings).snapshot()
 
@@ -56,7 +55,7 @@ class FileClient(TeamClient):
                 return _page(_deployment(one) for one in served if account in {None, one.account})
             case "limits.list" if isinstance(request, LimitQuery):
                 return _page(self._limits(request))
-        raise ChangeError(_refusal(self._name, name))
+        raise ChangeError(_refusal(self._path, name))
 
     def _limits(self, query: LimitQuery) -> Iterator[Limit]:
         found = [
@@ -74,7 +73,7 @@ class FileClient(TeamClient):
             yield limits.view_of(one, None, standing)
 
 
-def _refusal(file: str, operation: str) -> str:
+def _refusal(file: Path, operation: str) -> str:
     moved = f"a database: gguf-gateway import {file} --database gateway.db"
     if operation.partition(".")[0] in {"accounts", "keys", "deployments", "limits"}:
         return (

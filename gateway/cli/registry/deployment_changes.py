@@ -3,16 +3,14 @@
 from collections.abc import Collection, Iterator, Mapping
 
 from gateway.cli.registry.changes import Changed
+from gateway.cli.registry.deployment_settings import WITH_DEFAULT
 from gateway.config.settings import DeploymentTimeouts
 from gateway.core.endpoints import DEFAULT_GROUPS
 from gateway.team.models.common import Request
 from gateway.team.models.deployments import Deployment, DeploymentChange, LimitsChange, TimeoutsChange
 
 _SECONDS = {*DeploymentTimeouts.model_fields, "ping"}
-_NAMES = (
-    *("account", "upstream", "upstream_key", "status", "connect", "first_byte", "silence", "queue"),
-    *("connections", "waiting", "ping", "ca_file", "endpoints"),
-)
+_NAMES = ("account", "upstream", *(option.replace("-", "_") for option in WITH_DEFAULT))
 
 
 def change_of(settings: Mapping[str, object], unset: Collection[str]) -> DeploymentChange:
