@@ -16,7 +16,7 @@ _NAMES = ("account", "upstream", *(option.replace("-", "_") for option in WITH_D
 def change_of(settings: Mapping[str, object], unset: Collection[str]) -> DeploymentChange:
     """The change to these settings, by the names of options; those in `unset` get their default again.
 
-    They are good ones: `entry_of` has looked at them. (Not so a `ca_file`, which is on the gateway's machine.)
+    They are good ones: `deployment_of` has looked at them. (Not so a `ca_file`, which is on the gateway's machine.)
     """
     named = {**settings, **dict.fromkeys(unset)}
     nested: dict[str, type[Request]] = {"timeouts": TimeoutsChange, "limits": LimitsChange}
