@@ -72,12 +72,12 @@ class Demultiplexer(ClientConnection):
             self._buffer_ahead(data)
         else:
             more = self._aiohttp_bytes - len(data)
-            self._pass_on(data, more if more >= 0 else math.inf)
+            self._give_to_aiohttp(data, more if more >= 0 else math.inf)
 
     def resume_writing(self) -> None:
         super().resume_writing()
         if self._buffer and self._collecting is None:
-            self.event_loop.call_soon(self._go_on)
+            self.event_loop.call_soon(self._resume)
 
     def feed_rest(self) -> None:
         """Let aiohttp read what is buffered: the client has left, and each of its requests is to be noted."""
@@ -89,7 +89,7 @@ class Demultiplexer(ClientConnection):
         self._state = FREE
         self.restart_keepalive()
         if self._buffer:
-            self.event_loop.call_soon(self._go_on)
+            self.event_loop.call_soon(self._resume)
 
     def decision_on(self, asked: RequestedTarget) -> Admitted | Rejected | None:
         """The decision on a request that the fast path admitted and did not begin; None if there is none."""
@@ -119,7 +119,7 @@ class Demultiplexer(ClientConnection):
         if request is not None and request.missing == 0:
             if self._buffer:
                 self._take_buffer()
-            self._answer(request, data)
+            self._begin(request, data)
             return
         self._buffer = data
         self._pieces.clear()
@@ -150,21 +150,21 @@ class Demultiplexer(ClientConnection):
         self._decision = self._fast_path.admit(request.head.asked) if self._fast_path.takes(request) else None
         return isinstance(self._decision, Admitted)
 
-    def _answer(self, request: PlainRequest, data: bytes) -> None:
+    def _begin(self, request: PlainRequest, data: bytes) -> None:
         """Carry a whole request, or give its bytes, `data`, to aiohttp."""
         if self.is_backed_up:
             self._buffer = data  # the client has not read its last answer yet
             return
         begun = self._try_fast_path(request) if self.waits_for_request else NOT_YET
-        if begun is YES or (begun is NOT_YET and self._waits_in_line(request)):
+        if begun is YES or (begun is NOT_YET and self._try_line(request)):
             self._retries = 0
             self.is_invited = False
             self._state = FAST_PATH
             self.has_proved_key = True
-        elif begun is NOT_YET and self._goes_on_soon():
+        elif begun is NOT_YET and self._try_again_soon():
             self._buffer = data
         else:
-            self._pass_on(data, 0)
+            self._give_to_aiohttp(data, 0)
 
     def _try_fast_path(self, request: PlainRequest) -> Begun:
         """Begin a request on the fast path. The decision on it outlives an attempt: it is taken once."""
@@ -175,8 +175,8 @@ class Demultiplexer(ClientConnection):
         self._decision = None if begun is YES else decision
         return begun
 
-    def _waits_in_line(self, request: PlainRequest) -> bool:
-        """Whether a request that could not begin waits for its place: from now on, and not after who comes later."""
+    def _try_line(self, request: PlainRequest) -> bool:
+        """Let a request that could not begin wait for its place from now on: nobody who comes later overtakes it."""
         if self.answer is not None or not self.waits_for_request:
             return False
         waits = self._fast_path.wait(request, self._decision, Client(self))
@@ -184,25 +184,25 @@ class Demultiplexer(ClientConnection):
             self._decision = None
         return waits
 
-    def _goes_on_soon(self) -> bool:
-        """Whether a request that could not begin will be tried again: in the next turns, then with a new connection."""
+    def _try_again_soon(self) -> bool:
+        """Have a request that could not begin tried again: in the next turns, then once with a new connection."""
         self._retries += 1
         if self.answer is not None or self._retries > _RETRIES + 1:
             return False
         if self._retries > _RETRIES:
-            return self._fast_path.connect(self._decision, self._go_on)
-        self.event_loop.call_soon(self._go_on)
+            return self._fast_path.connect(self._decision, self._resume)
+        self.event_loop.call_soon(self._resume)
         return True
 
     def _stop_collecting(self, request: PlainRequest | None) -> None:
         """Give aiohttp what there is: the beginning of a `request`, or something whose end only aiohttp can find."""
         data = self._take_buffer()
         if request is not None:
-            self._pass_on(data, math.inf if request.is_endless else self._missing)
+            self._give_to_aiohttp(data, math.inf if request.is_endless else self._missing)
         else:
-            self._pass_on(data, 0 if is_plain_preflight(data) else math.inf)
+            self._give_to_aiohttp(data, 0 if is_plain_preflight(data) else math.inf)
 
-    def _pass_on(self, data: bytes, more: float) -> None:
+    def _give_to_aiohttp(self, data: bytes, more: float) -> None:
         """Give aiohttp these bytes, and as many `more` when they come."""
         self._retries = 0
         self._aiohttp_bytes = more
@@ -223,7 +223,7 @@ class Demultiplexer(ClientConnection):
         if len(self._buffer) > _MAX_AHEAD_BYTES and self.transport is not None:
             self.transport.pause_reading()
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         busy = self._state is FAST_PATH
         if self._buffer and not busy and self.transport is not None and not self.transport.is_closing():
             self.transport.resume_reading()
