@@ -26,7 +26,7 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
 def chat_work(server_context: ServerContext, body: Any) -> tuple[list[Task], ChatCompletionShape]:
     """The tasks of a chat's body, and the shape of their answer; raises ApiError."""
     tasks, params = chat_request.tasks_of(server_context, body)
-    return tasks, ChatCompletionShape(server_context, params.completion_id, body)
+    return tasks, ChatCompletionShape(server_context, params.completion_id)
 
 
 async def responses(request: web.Request) -> web.StreamResponse:

@@ -60,11 +60,9 @@ def _delta(partial: PartialResult) -> dict[str, Any]:
 class ChatCompletionShape(DataErrors):
     """The answers of `/v1/chat/completions`."""
 
-    def __init__(self, server_context: ServerContext, completion_id: str, body: dict[str, Any]) -> None:
+    def __init__(self, server_context: ServerContext, completion_id: str) -> None:
         self._id, self._created = completion_id, server_context.clock.unix()
         self._model = server_context.options.model_name
-        stream_options = body.get("stream_options")
-        self._with_usage = isinstance(stream_options, dict) and stream_options.get("include_usage") is True
 
     def response(self, finals: Sequence[FinalResult]) -> Any:
         """One object with a choice per task; usage and timings are those of the first."""
@@ -109,7 +107,7 @@ class ChatCompletionShape(DataErrors):
     def final(self, final: FinalResult) -> bytes:
         """The finish reason, then the usage if asked for; the timings go with the last of them."""
         chunks = [self._chunk([self._choice(final.task.index, {}, finish_reason(final))])]
-        if self._with_usage:
+        if final.task.params.include_usage:
             chunks.append(self._chunk([]) | {"usage": usage(final)})
         chunks[-1]["timings"] = final.timings.as_json()
         if final.task.params.verbose:

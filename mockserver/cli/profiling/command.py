@@ -17,7 +17,7 @@ _PROFILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 @click.option("--upstream", metavar="URL", required=True, help="The llama-server to measure; it should be idle.")
 @click.option("--to", "file", type=_PROFILE, required=True, help="File of the profile.")
 @click.option("--key-file", type=click.Path(path_type=Path), help="File of its key.")
-@click.option("--source", default="", help="What the profile is of, for who reads it: model, machine, options.")
+@click.option("--source", default="", help="What the profile is of, for whoever reads it: model, machine, options.")
 def profile(upstream: str, file: Path, key_file: Path | None, source: str) -> None:
     """Measure how fast a llama-server is, in about a minute, for `mock-llama-server --profile FILE`."""
     if not file.absolute().parent.is_dir():

@@ -29,7 +29,7 @@ class RefusedRequest(HttpProcessingError):
 
 
 class BodyError(Exception):
-    """What who reads a body is told when it was broken."""
+    """Raised where a body is read that was broken on its way."""
 
 
 class RequestParser:

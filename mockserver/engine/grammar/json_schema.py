@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from mockserver.core.json_values import as_int
+from mockserver.core.json_values import as_int, is_integer
 
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 
@@ -154,15 +154,11 @@ def _fail(path: str, message: str) -> BadSchema:
     return BadSchema(f"JSON schema error at {path}: {message}")
 
 
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _count(schema: Mapping[str, Any], key: str, path: str, default: int) -> int:
     if key not in schema:
         return default
     value = schema[key]
-    if not _is_integer(value) or as_int(value) < 0:
+    if not is_integer(value) or as_int(value) < 0:
         raise _fail(path, f"{key} must be a non-negative integer")
     return as_int(value)
 
@@ -170,7 +166,7 @@ def _count(schema: Mapping[str, Any], key: str, path: str, default: int) -> int:
 def _bound(schema: Mapping[str, Any], key: str, path: str, *, up: bool) -> int:
     """A bound; one with a fraction is rounded inwards, to the integers it still admits."""
     value = schema[key]
-    if _is_integer(value):
+    if is_integer(value):
         return int(value)
     if isinstance(value, bool) or not isinstance(value, float):
         raise _fail(path, f"{key} must be a number")

@@ -87,19 +87,13 @@ def _check_content(message: Any) -> None:
 
 
 def check_media(parts: Sequence[Any]) -> None:
-    """Raises ApiError for a part that the model cannot see or hear, or that is of an unknown type."""
+    """Raises ApiError 500 for a part that the model cannot see or hear, and 400 for one of an unknown type."""
     for part in parts:
         kind = value_or(part, "type", as_text, "")
         if kind in _UNSUPPORTED:
             raise ApiError(500, _UNSUPPORTED[kind] + _HINT)
         if kind != "text":
             raise ApiError(400, "unsupported content[].type")
-
-
-def text_of(parts: Sequence[Any], separator: str = "\n") -> str:
-    """The text of content parts; raises ApiError for what is no text."""
-    check_media(parts)
-    return separator.join(value_or(part, "text", as_text, "") for part in parts)
 
 
 def _message(given: Any) -> ChatMessage:

@@ -9,14 +9,13 @@ from typing import Any
 from mockserver.core.api_errors import ApiError
 from mockserver.core.json_values import as_int, as_ints, as_text, contains, is_integer, value_or
 from mockserver.engine.model.tokenizer import Vocabulary
+from mockserver.engine.request.chat_messages import check_media
 
 _BAD_ELEMENTS = (
     '"prompt" elements must be a string, a list of tokens, a JSON object containing a prompt string, '
     "or a list of mixed strings & tokens."
 )
 _NO_MEDIA = "Multimodal data provided, but model does not support multimodal requests."
-_MEDIA = {"image_url": "image", "input_audio": "audio", "input_video": "video", "video_url": "video"}
-_HINT = "input is not supported - hint: if this is unexpected, you may need to provide the mmproj"
 
 
 def is_list_of_prompts(value: Any) -> bool:
@@ -68,12 +67,7 @@ def content(vocabulary: Vocabulary, value: Any) -> list[int]:
     """
     if not isinstance(value, list):
         raise ApiError(400, '"content" must be an array')
-    for part in value:
-        written = value_or(part, "type", as_text, "")
-        if written in _MEDIA:
-            raise ApiError(500, f"{_MEDIA[written]} {_HINT}")
-        if written != "text":
-            raise ApiError(400, "unsupported content[].type")
+    check_media(value)
     text = "".join(value_or(part, "text", as_text, "") for part in value)
     return vocabulary.encode(text, add_special=True)
 

@@ -156,7 +156,8 @@ def logit_bias(values: Values, data: Any) -> None:
 
 def _biases(given: list[Any] | dict[str, Any]) -> Iterator[dict[str, Any]]:
     is_object = isinstance(given, dict)
-    for _, pair in items(given) if not is_object else (("", [key, bias]) for key, bias in items(given)):
+    pairs = ([key, bias] for key, bias in items(given)) if is_object else elements(given)
+    for pair in pairs:
         if not isinstance(pair, list) or len(pair) != 2 or pair[1] is True:
             continue
         what, value = pair
