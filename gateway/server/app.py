@@ -17,7 +17,7 @@ from gateway.proxy.relay import RELAY, Relay
 from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPools, FreeDescriptor
 from gateway.proxy.upstream.readiness import READINESS, Readiness
 from gateway.registry.base import Registry
-from gateway.server.activity import notice_boards
+from gateway.server.activity import notice_boards, watchers
 from gateway.server.activity.revoked_answers import RevokedAnswers
 from gateway.server.admission import ADMISSION, REGISTRY, Admission
 from gateway.server.completion import COMPLETION, Completion
@@ -74,6 +74,7 @@ def create_app(
     app.cleanup_ctx.extend((registry_context, limits_context, readiness_context, ledger.kept))
     RevokedAnswers(registry, relay)
     notice_boards.set_up(app)
+    watchers.set_up(app)
     team_database.set_up(app, server)
     app[PUBLIC_URL], app[PAGES_URL] = server.public_url or "", server.pages_url or ""
     dashboard.set_up(app, server, notifier)
@@ -103,7 +104,7 @@ def create_admin_app(app: web.Application) -> web.Application:
     for key, value in app.items():
         admin[key] = value
     admin.on_response_prepare.append(access_log.stamp)
-    admin.on_shutdown.extend((app[dashboard.PAGE].close, app[team_database.TEAM].settle))
+    admin.on_shutdown.extend((app[watchers.WATCHERS].close, app[team_database.TEAM].settle))
     add_probes(admin)
     add_operator_routes(admin)
     return admin

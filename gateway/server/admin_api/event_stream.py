@@ -4,9 +4,7 @@ A change has its number in the audit log as its `id`: who comes back with that a
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from time import monotonic
 
 import orjson
@@ -16,9 +14,9 @@ from gateway.config.document import SourceError
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE, Ending
 from gateway.proxy.upstream.readiness import READINESS
+from gateway.server.activity.watchers import WATCHERS
 from gateway.server.admin_api.authentication import caller_of
 from gateway.server.admission import REGISTRY
-from gateway.server.handlers.dashboard import PAGE
 from gateway.server.team.team_database import TEAM
 from gateway.team.actor import Actor
 from gateway.team.change_feed import Seen, changes_after, newest_change
@@ -47,26 +45,12 @@ async def event_stream(request: web.Request, actor: Actor) -> web.StreamResponse
     response = web.StreamResponse(headers=_HEADERS)
     if request.method == hdrs.METH_HEAD:
         return response
-    with _one_more_for(actor):
-        async with request.app[PAGE].until_closed():
-            await _tell(request, response, seen)
-    return response
-
-
-_open: Counter[str] = Counter()  # streams, by who has them
-
-
-@contextmanager
-def _one_more_for(actor: Actor) -> Iterator[None]:
-    if _open[actor.id] >= _MOST_STREAMS:
+    watchers = request.app[WATCHERS]
+    if watchers.number_of(actor.id) >= _MOST_STREAMS:
         raise Conflict(f"{_MOST_STREAMS} streams of events are open for you already: close one of them first.")
-    _open[actor.id] += 1
-    try:
-        yield
-    finally:
-        _open[actor.id] -= 1
-        if not _open[actor.id]:
-            del _open[actor.id]
+    async with watchers.until_closed(request, actor.id):
+        await _tell(request, response, seen)
+    return response
 
 
 async def _tell(request: web.Request, response: web.StreamResponse, seen: int) -> None:
@@ -93,18 +77,23 @@ class _Telling:
         await self._write([b"retry: 1000\n\n"])
         while True:
             try:
-                caller = await caller_of(self._request, still=True)
-                rows = await changes_after(await self._request.app[TEAM].database(), caller.actor, self._seen)
+                # Not cancelled with the stream, as its client leaves or the gateway stops: what is cancelled once more
+                # before the database's driver has let go of it never is, and an event loop waits for it at its end.
+                actor, rows = await asyncio.shield(self._look())
             except Refusal:
                 return
             except SourceError:  # locked, or gone: the next look may find it again
                 await asyncio.sleep(_LOOK_SECONDS)
                 continue
             await self._write(map(_change, rows))
-            await self._write(self._news_of_readiness(caller.actor))
+            await self._write(self._news_of_readiness(actor))
             if not rows:
                 await self._keep_alive()
                 await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _look(self) -> tuple[Actor, list[AuditRow]]:
+        caller = await caller_of(self._request, still=True)
+        return caller.actor, await changes_after(await self._request.app[TEAM].database(), caller.actor, self._seen)
 
     def _news_of_readiness(self, actor: Actor) -> list[bytes]:
         """An event for each deployment within reach whose readiness is another than was told; null if it is gone."""

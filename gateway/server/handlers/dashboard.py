@@ -1,8 +1,7 @@
 """The status page: the page itself and its few files. All of it is for reading only."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache, partial
 from importlib import import_module
@@ -61,20 +60,6 @@ class StatusPage:
         self.started = datetime.now(UTC)
         self.clients_port: int | None = None  # where the page has a port of its own: the one for clients
         self._feeds: dict[str, Feed] = {}  # by URL
-        self._watchers: set[asyncio.Timeout] = set()
-        self._closed = False
-
-    @asynccontextmanager
-    async def until_closed(self) -> AsyncIterator[None]:
-        """Cancel the block when the gateway shuts down, wherever it is waiting then."""
-        try:
-            async with asyncio.timeout(0 if self._closed else None) as limit:
-                self._watchers.add(limit)
-                yield
-        except TimeoutError:
-            return
-        finally:
-            self._watchers.discard(limit)
 
     def feed(self, base_url: str, facts: "Callable[[], Facts]") -> Feed:
         """The page under this URL. Of those that nobody watches, the last few are kept."""
@@ -84,12 +69,6 @@ class StatusPage:
             self._feeds[base_url] = Feed(facts, self.notifier)
         return self._feeds[base_url]
 
-    async def close(self, _app: web.Application) -> None:
-        """Disconnect everybody who watches."""
-        self._closed = True
-        for limit in self._watchers:
-            limit.reschedule(0)
-
 
 PAGE = web.AppKey("status_page", StatusPage)
 
@@ -97,7 +76,6 @@ PAGE = web.AppKey("status_page", StatusPage)
 def set_up(app: web.Application, server: Server, notifier: Notifier) -> None:
     """Prepare the page. Its routes are in `routes`; all that draws it is loaded on first use."""
     app[PAGE] = StatusPage(server, notifier)
-    app.on_shutdown.append(app[PAGE].close)
 
 
 @public

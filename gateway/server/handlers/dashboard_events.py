@@ -7,6 +7,7 @@ from time import monotonic
 from aiohttp import hdrs, web
 
 from gateway.core.exchange import EXCHANGE, Ending
+from gateway.server.activity.watchers import WATCHERS
 from gateway.server.handlers.dashboard import HEADERS, PAGE, feed_of
 
 _KEEPALIVE_SECONDS = 15.0
@@ -17,12 +18,11 @@ async def events(request: web.Request) -> web.StreamResponse:
 
     `part` is a section of the page, or a card of its deployments; `gone` is a list of cards that are no more.
     """
-    status_page = request.app[PAGE]
-    status_page.access.let_in(request)
+    request.app[PAGE].access.let_in(request)
     response = web.StreamResponse(headers={**HEADERS, hdrs.CONTENT_TYPE: "text/event-stream"})
     if request.method == hdrs.METH_HEAD:
         return response
-    async with status_page.until_closed():
+    async with request.app[WATCHERS].until_closed(request):
         try:
             await response.prepare(request)
             request[EXCHANGE].first_byte_at = monotonic()

@@ -14,6 +14,7 @@ from gateway.config.server_settings import Server
 from gateway.core.worker_group import ALONE, WorkerGroup
 from gateway.proxy.relay import RELAY, Relay
 from gateway.registry.base import Registry
+from gateway.server.activity.watchers import WATCHERS
 from gateway.server.app import create_admin_app, create_app
 from gateway.server.fast_path.demultiplexer import COLLECTING_SECONDS
 from gateway.server.handlers.dashboard import PAGE
@@ -48,10 +49,11 @@ async def serve(
     """Serve until SIGTERM or SIGINT; `announce` gets the gateway's URLs once it accepts connections.
 
     At the first signal `/readyz` says 503. After `server.timeouts.before_drain` seconds the gateway stops accepting
-    and lets answers finish for `server.timeouts.drain` seconds, then cuts them so that their clients see it. A second
-    signal cuts at once. What is for the operator alone is served until the end. The end of `stop_pipe`, a file
-    descriptor, counts as a signal: the process that holds its other end is gone. A worker of a `group` shares the
-    port, and is told by its supervisor instead of by signals. `extend` may add to the application before it starts.
+    and lets answers finish for `server.timeouts.drain` seconds, then cuts them so that their clients see it. Who only
+    watches is let go before. A second signal cuts at once. What is for the operator alone is served until the end. The
+    end of `stop_pipe`, a file descriptor, counts as a signal: the process that holds its other end is gone. A worker of
+    a `group` shares the port, and is told by its supervisor instead of by signals. `extend` may add to the application
+    before it starts.
     Raises SourceError if the registry cannot be read, ListenError if the address cannot be used.
     """
     asyncio.get_running_loop().set_exception_handler(ExceptionHandler())
@@ -79,6 +81,8 @@ async def serve(
         await _announce_shutdown(app[SHUTDOWN], server.timeouts.before_drain, stop.second)
         for site in sites:
             await site.stop()
+        if server.admin is None:  # else none of them is at the clients' port
+            await app[WATCHERS].close(app)
         await _drain(app[RELAY], runner, server.timeouts.drain, stop.second)
     finally:
         await admin.cleanup()

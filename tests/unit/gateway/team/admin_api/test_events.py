@@ -12,7 +12,7 @@ from aiohttp import ClientResponse
 from sqlalchemy import select, update
 
 from gateway.registry.database.team_tables import sessions
-from gateway.server.admin_api import event_stream
+from gateway.server.activity.watchers import WATCHERS
 from gateway.team.models.deployments import NewDeployment
 from gateway.team.models.keys import NewKey
 from mockserver import MockLlamaServer
@@ -169,7 +169,7 @@ async def test_nobody_has_very_many_streams(team: Team, admin: AdminClient) -> N
         async with watching(other):
             pass
     async with asyncio.timeout(PATIENCE):
-        while event_stream._open:  # until it is noticed that they are closed
+        while team.app[WATCHERS]._watching:  # until it is noticed that they are closed
             await asyncio.sleep(0.01)
     async with watching(admin):
         pass
