@@ -24,6 +24,15 @@ def operations() -> str:
     return "".join(f"\n### {tag.capitalize()}\n\n{head}{''.join(lines)}" for tag, lines in rows.items()) + "\n"
 
 
+def summaries() -> dict[str, list[str]]:
+    """What can be asked for by each scope, in sentences."""
+    found = defaultdict[str, list[str]](list)
+    for methods in description()["paths"].values():
+        for said in methods.values():
+            found[said["x-required-scope"]].append(said["summary"].rstrip(".") + ".")
+    return found
+
+
 def _asked(said: dict[str, Any], schemas: dict[str, Any]) -> str:
     """The fields of the body or the query; those in bold must be there."""
     if "requestBody" not in said:

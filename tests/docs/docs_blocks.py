@@ -19,13 +19,12 @@ from gateway.core.answer.usage import Usage
 from gateway.core.deployment import Status
 from gateway.core.exchange import Ending, Exchange
 from gateway.core.http import headers
-from gateway.team.operations.table import OPERATIONS
 from gateway.team.scopes import ALL_SCOPES, SCOPES
 from gateway.telemetry.log_fields import log_fields
 from mockserver.cli import main as mock_cli
 from mockserver.core.state import State
 from mockserver.play.faults import KINDS
-from tests.docs.admin_reference import operations
+from tests.docs.admin_reference import operations, summaries
 from tests.docs.docs_causes import causes
 from tests.docs.docs_pages import PAGES, ROOT
 
@@ -302,10 +301,8 @@ def _faults(old: str) -> str:
 
 
 def _scopes(old: str) -> str:
-    summaries: dict[str, list[str]] = {ALL_SCOPES: ["Everything."]}
-    for operation in OPERATIONS.values():
-        summaries.setdefault(operation.scope, []).append(operation.summary)
-    rows = [(f"`{scope}`", " ".join(summaries[scope])) for scope in SCOPES if scope in summaries]
+    told = {ALL_SCOPES: ["Everything."], **summaries()}
+    rows = [(f"`{scope}`", " ".join(told[scope])) for scope in SCOPES]
     return table(("scope", "what a token may do with it"), rows, old)
 
 

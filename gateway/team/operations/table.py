@@ -369,7 +369,7 @@ _LIMITS = (
         "limits.set",
         "POST",
         "/limits",
-        "Set a limit on a key, a person or an account; one that there is gets the amount.",
+        "Set a limit on a key, a person or an account, or the amount of one that is set already.",
         limits.set_limit,
         limit_models.Limit,
         limit_models.NewLimit,
