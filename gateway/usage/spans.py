@@ -31,8 +31,8 @@ class Days:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What was asked for: None is 7 days ago, and now."""
+class AskedSpan:
+    """The span that was asked for. Where it is None, `since` is 7 days ago, and `until` is now."""
 
     since: datetime | None
     until: datetime | None
@@ -45,7 +45,7 @@ class Asked:
         return min(max(end - _DEFAULT if self.since is None else self.since, _FIRST), latest), end
 
 
-def hours_of(asked: Asked) -> Hours:
+def hours_of(asked: AskedSpan) -> Hours:
     """The hours that the span touches."""
     begin, end = asked.within_reason()
     floor = begin.replace(minute=0, second=0, microsecond=0)
@@ -53,7 +53,7 @@ def hours_of(asked: Asked) -> Hours:
     return Hours(floor, min(ceiling, max(end, asked.now)))
 
 
-def days_of(asked: Asked, zone: ZoneInfo) -> Days:
+def days_of(asked: AskedSpan, zone: ZoneInfo) -> Days:
     """The days of the calendar in this zone that the span touches."""
     begin, end = asked.within_reason()
     first, last = begin.astimezone(zone).date(), (end - timedelta(microseconds=1)).astimezone(zone).date()

@@ -19,8 +19,8 @@ OTHERS = "*"  # no id is this
 _AT_ONCE = 200  # rows: requests are served between any two such portions, which take some milliseconds
 
 
-class Apart(NamedTuple):
-    """What tells rows apart. Empty is what does not, and the person of a key that is nobody's."""
+class UsageGroup(NamedTuple):
+    """What the usage in one row has in common. Empty: rows are not told apart by it; a person: the key is nobody's."""
 
     time: datetime | str = ""
     account: str = ""
@@ -31,8 +31,8 @@ class Apart(NamedTuple):
 
 
 @dataclass
-class Added:
-    """Sums, and what they are added up from."""
+class SummedUsage:
+    """What a group has used, or all of them together: its sums, how many requests ended how, and what it costs."""
 
     sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SUMS, 0))
     endings: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -55,8 +55,8 @@ class Added:
         return -(self.sums["tokens_in"] + self.sums["tokens_out"]), -self.sums["requests"]
 
 
-class Wanted(NamedTuple):
-    """What rows are told apart by: the hour or the day, or neither; a subject, which its columns say.
+class Grouping(NamedTuple):
+    """By what usage is grouped: the hour or the day, or neither; a subject, which its columns say.
 
     Where `only` names some of the subjects, all others are one: `OTHERS` stands in each of their columns.
     """
@@ -71,10 +71,10 @@ class Wanted(NamedTuple):
         time = [table.c[self.time].label("by_time")] if self.time else []
         return [*time, *(self._collapsed(table, name).label(f"by_{name}") for name in self.columns)]
 
-    def apart(self, stored: RowMapping) -> Apart:
-        """Which row a selected one belongs to."""
+    def group(self, stored: RowMapping) -> UsageGroup:
+        """The group that a selected row belongs to."""
         told = {name: stored[f"by_{name}"] for name in self.columns}
-        return Apart(stored["by_time"], **told) if self.time else Apart(**told)
+        return UsageGroup(stored["by_time"], **told) if self.time else UsageGroup(**told)
 
     def _collapsed(self, table: Table, name: str) -> ColumnElement[Any]:
         if self.only is None:
@@ -97,33 +97,33 @@ async def add_up(
     table: Table,
     within: Iterable[ColumnElement[bool]],
     prices: Prices,
-    wanted: Wanted,
+    grouping: Grouping,
     *,
     most: int,
-) -> tuple[dict[Apart, Added], Added]:
+) -> tuple[dict[UsageGroup, SummedUsage], SummedUsage]:
     """What is told apart of the stored rows within these conditions, and the total of all.
 
     Of hours or days only so many, the first, that there are more than `most` rows: a million that nobody is shown would
     take a gigabyte, and seconds in which nobody else is served.
     """
     conditions = tuple(within)
-    by = wanted.selected(table)
+    by = grouping.selected(table)
     names = [one.name for one in by] + ["deployment", "ending"]
     told = [*by, table.c.deployment, table.c.ending]
     summed = select(*told, *(func.sum(table.c[name]).label(name) for name in SUMS)).where(*conditions).group_by(*names)
-    added: defaultdict[Apart, Added] = defaultdict(Added)
-    total, time = Added(), None
-    async with aclosing(_streamed(connection, summed.order_by("by_time") if wanted.time else summed)) as rows:
+    added: defaultdict[UsageGroup, SummedUsage] = defaultdict(SummedUsage)
+    total, time = SummedUsage(), None
+    async with aclosing(_streamed(connection, summed.order_by("by_time") if grouping.time else summed)) as rows:
         async for row in rows:
-            apart, cost = wanted.apart(row), _cost(row, prices)
-            if len(added) > most and apart.time != time:
+            group, cost = grouping.group(row), _cost(row, prices)
+            if len(added) > most and group.time != time:
                 break
-            time = apart.time
-            for one in (added[apart], total):
+            time = group.time
+            for one in (added[group], total):
                 one.add(row, cost)
         else:
             return dict(added), total
-    return dict(added), (await add_up(connection, table, conditions, prices, Wanted(""), most=most))[1]
+    return dict(added), (await add_up(connection, table, conditions, prices, Grouping(""), most=most))[1]
 
 
 async def _streamed(connection: AsyncConnection, query: Select[Any]) -> AsyncGenerator[RowMapping]:

@@ -13,13 +13,13 @@ from gateway.team.roles import Reach
 from gateway.team.unit_of_work import UnitOfWork
 from gateway.telemetry.metrics import BOUNDS
 from gateway.usage.quantiles import quantile
-from gateway.usage.spans import Asked, hours_of
-from gateway.usage.stored_usage import Apart
+from gateway.usage.spans import AskedSpan, hours_of
+from gateway.usage.stored_usage import UsageGroup
 
 
 async def get_latency(unit: UnitOfWork, query: LatencyQuery) -> LatencyReport:
     """How long what took at the deployments within the actor's reach."""
-    span = hours_of(Asked(query.since, query.until, unit.now))
+    span = hours_of(AskedSpan(query.since, query.until, unit.now))
     columns = usage_latency.c
     within = [columns.hour >= span.since, columns.hour < span.until, *_chosen(query)]
     if unit.actor.reach("usage.latency") is not Reach.EVERYTHING:
@@ -27,16 +27,16 @@ async def get_latency(unit: UnitOfWork, query: LatencyQuery) -> LatencyReport:
     by = [columns.account, columns.deployment] if query.by == "deployment" else [columns.hour]
     summed = select(*by, columns.measure, columns.bucket, func.sum(columns.number).label("number"))
     summed = summed.where(*within).group_by(*by, columns.measure, columns.bucket)
-    counted: defaultdict[tuple[str, Apart], list[int]] = defaultdict(lambda: [0] * (len(BOUNDS) + 1))
+    counted: defaultdict[tuple[str, UsageGroup], list[int]] = defaultdict(lambda: [0] * (len(BOUNDS) + 1))
     zone = ZoneInfo(unit.server.time_zone)
     for stored in (await unit.connection.execute(summed)).mappings():
-        counted[stored["measure"], _apart_in_time(stored, query.by, zone)][stored["bucket"]] += int(stored["number"])
+        counted[stored["measure"], _group_of(stored, query.by, zone)][stored["bucket"]] += int(stored["number"])
     order = sorted(counted, key=lambda one: (one[0], str(one[1].time), *one[1][1:]))
     return LatencyReport(
         since=span.since,
         until=span.until,
         time_zone=unit.server.time_zone,
-        rows=[_latency_row(measure, apart, counted[measure, apart]) for measure, apart in order],
+        rows=[_latency_row(measure, group, counted[measure, group]) for measure, group in order],
     )
 
 
@@ -45,19 +45,19 @@ def _chosen(query: LatencyQuery) -> list[ColumnElement[bool]]:
     return [usage_latency.c[name] == value for name, value in named.items()]
 
 
-def _apart_in_time(stored: RowMapping, by: str, zone: ZoneInfo) -> Apart:
+def _group_of(stored: RowMapping, by: str, zone: ZoneInfo) -> UsageGroup:
     if by == "deployment":
-        return Apart(account=stored["account"], deployment=stored["deployment"])
-    return Apart(stored["hour"] if by == "hour" else stored["hour"].astimezone(zone).date().isoformat())
+        return UsageGroup(account=stored["account"], deployment=stored["deployment"])
+    return UsageGroup(stored["hour"] if by == "hour" else stored["hour"].astimezone(zone).date().isoformat())
 
 
-def _latency_row(measure: str, apart: Apart, counts: list[int]) -> LatencyRow:
+def _latency_row(measure: str, group: UsageGroup, counts: list[int]) -> LatencyRow:
     return LatencyRow(
         measure=Latency(measure),
-        hour=apart.time if isinstance(apart.time, datetime) else None,
-        day=apart.time if apart.time and isinstance(apart.time, str) else None,
-        account=apart.account or None,
-        deployment=apart.deployment or None,
+        hour=group.time if isinstance(group.time, datetime) else None,
+        day=group.time if group.time and isinstance(group.time, str) else None,
+        account=group.account or None,
+        deployment=group.deployment or None,
         number=sum(counts),
         p50=quantile(0.5, counts),
         p95=quantile(0.95, counts),

@@ -22,8 +22,8 @@ from gateway.team.models.usage import (
 from gateway.team.operations.traffic.names import names_of
 from gateway.team.roles import Reach
 from gateway.team.unit_of_work import UnitOfWork
-from gateway.usage.spans import Asked, Days, Hours, days_of, hours_of
-from gateway.usage.stored_usage import OTHERS, Added, Apart, Wanted, add_up, most_used
+from gateway.usage.spans import AskedSpan, Days, Hours, days_of, hours_of
+from gateway.usage.stored_usage import OTHERS, Grouping, SummedUsage, UsageGroup, add_up, most_used
 
 _MOST_ROWS = 10_000
 _MOST_MERGED = 1_000  # hours that are named
@@ -48,8 +48,8 @@ async def get_usage(unit: UnitOfWork, query: UsageQuery) -> UsageReport:
     only = None
     if subject and query.top is not None:
         only = await most_used(unit.connection, table, within, subject, query.top)
-    wanted = Wanted(time, subject, _COLUMNS.get(subject, ()), only)
-    added, total = await add_up(unit.connection, table, within, unit.server.usage.prices, wanted, most=_MOST_ROWS)
+    grouping = Grouping(time, subject, _COLUMNS.get(subject, ()), only)
+    added, total = await add_up(unit.connection, table, within, unit.server.usage.prices, grouping, most=_MOST_ROWS)
     # In a thread, as all that grows with the number of keys: requests are served meanwhile.
     ordered = await asyncio.to_thread(_in_order, added)
     shown = ordered[:_MOST_ROWS]
@@ -57,7 +57,7 @@ async def get_usage(unit: UnitOfWork, query: UsageQuery) -> UsageReport:
         **await names_of(unit.connection, keys, (one.key for one in shown)),
         **await names_of(unit.connection, people, (one.person for one in shown)),
     }
-    rows = await asyncio.to_thread(lambda: [_row(apart, added[apart], names) for apart in shown])
+    rows = await asyncio.to_thread(lambda: [_row(group, added[group], names) for group in shown])
     waiting_since = await unit.usage_waiting_since()
     has_prices = total.cost is not None
     return UsageReport(
@@ -76,7 +76,7 @@ async def get_usage(unit: UnitOfWork, query: UsageQuery) -> UsageReport:
 
 def _read_from(unit: UnitOfWork, query: UsageQuery, time: str) -> tuple[Hours | Days, Table, ColumnElement[bool]]:
     """By the hour as far as hours are kept, else by the day; and so where days are asked for."""
-    asked = Asked(query.since, query.until, unit.now)
+    asked = AskedSpan(query.since, query.until, unit.now)
     hours = hours_of(asked)
     kept = unit.now - timedelta(days=unit.server.usage.hours_days)
     if time == "hour" or (time != "day" and hours.since >= kept):
@@ -91,15 +91,15 @@ async def _merged_hours(unit: UnitOfWork, query: UsageQuery) -> list[datetime]:
     if unit.actor.reach("usage.get") is not Reach.EVERYTHING:
         return []
     hour = usage_hours.c.hour
-    span = hours_of(Asked(query.since, query.until, unit.now))
+    span = hours_of(AskedSpan(query.since, query.until, unit.now))
     merged = select(hour).where(hour >= span.since, hour < span.until, usage_hours.c.key == "")
     found = await unit.connection.execute(merged.distinct().order_by(hour.desc()).limit(_MOST_MERGED))
     return list(found.scalars())
 
 
-def _in_order(added: Mapping[Apart, Added]) -> list[Apart]:
+def _in_order(added: Mapping[UsageGroup, SummedUsage]) -> list[UsageGroup]:
     """By time, then who used most; all others at the end."""
-    return sorted(added, key=lambda apart: (str(apart.time), OTHERS in apart, *added[apart].weight, *apart[1:]))
+    return sorted(added, key=lambda group: (str(group.time), OTHERS in group, *added[group].weight, *group[1:]))
 
 
 def _reachable(unit: UnitOfWork, table: Table) -> list[ColumnElement[bool]]:
@@ -113,16 +113,16 @@ def _chosen(query: UsageQuery, table: Table) -> list[ColumnElement[bool]]:
     return [table.c[name] == value for name, value in named.items()]
 
 
-def _row(apart: Apart, added: Added, names: Mapping[str, str]) -> UsageRow:
-    told: dict[str, Any] = {name: _told(getattr(apart, name)) for name in Apart._fields if name != "time"}
+def _row(group: UsageGroup, added: SummedUsage, names: Mapping[str, str]) -> UsageRow:
+    told: dict[str, Any] = {name: _told(getattr(group, name)) for name in UsageGroup._fields if name != "time"}
     return UsageRow(
         **_shown(added),
-        hour=apart.time if isinstance(apart.time, datetime) else None,
-        day=apart.time if apart.time and isinstance(apart.time, str) else None,
+        hour=group.time if isinstance(group.time, datetime) else None,
+        day=group.time if group.time and isinstance(group.time, str) else None,
         **told,
-        key_name=names.get(apart.key),
-        person_name=names.get(apart.person),
-        is_others=OTHERS in apart,
+        key_name=names.get(group.key),
+        person_name=names.get(group.person),
+        is_others=OTHERS in group,
     )
 
 
@@ -130,7 +130,7 @@ def _told(value: str) -> str | None:
     return None if value in {"", OTHERS} else value
 
 
-def _shown(added: Added) -> dict[str, Any]:
+def _shown(added: SummedUsage) -> dict[str, Any]:
     """As the fields of an answer."""
     sums = added.sums
     found: dict[str, Any] = {name: value for name, value in sums.items() if name in UsageSums.model_fields}

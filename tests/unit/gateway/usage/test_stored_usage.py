@@ -12,12 +12,12 @@ from gateway.registry.database.migrate import prepare
 from gateway.registry.database.usage_tables import usage_hours
 from gateway.usage.ledger.sqlite_writer import SqliteWriter
 from gateway.usage.ledger.sums import AccountingPeriod, Batch, PeriodSums, Who
-from gateway.usage.stored_usage import Added, Wanted, add_up
+from gateway.usage.stored_usage import Grouping, SummedUsage, add_up
 
 
 def test_a_database_that_sums_up_to_decimals_makes_no_difference() -> None:
     stored: Any = {name: 1.5 if name.endswith("seconds") else Decimal(3) for name in SUMS} | {"ending": "finished"}
-    added = Added()
+    added = SummedUsage()
     for _ in range(2):
         added.add(stored, 0.5)
     assert {name: type(value) for name, value in added.sums.items()} == {
@@ -39,7 +39,7 @@ async def test_no_more_hours_are_told_apart_than_are_shown(tmp_path: Path) -> No
     await SqliteWriter(file).write(Batch(periods))
     engine = engine_for(database_url(file), writing=False)
     async with engine.connect() as connection:
-        wanted = Wanted("hour", "key", ("key",))
+        wanted = Grouping("hour", "key", ("key",))
         added, total = await add_up(connection, usage_hours, (), Prices(), wanted, most=10)
         every, same = await add_up(connection, usage_hours, (), Prices(), wanted, most=40)
     await engine.dispose()
