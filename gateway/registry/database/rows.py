@@ -48,9 +48,9 @@ def key_of_values(row: Iterable[Any]) -> Key:
     There may be very many: to look for each value by name takes as long as all else, what is mostly NULL costs no
     call, and an account's name is kept once.
     """
-    key, name, account, digest, ends, made, revoked, old, on, cut, models, groups, networks, person, kind, weight = row
+    id_, name, account, digest, ends, made, revoked, old, on, cut, served, groups, networks, person, rank, weight = row
     return Key(
-        key,
+        id_,
         name,
         sys.intern(account),
         bytes.fromhex(digest),
@@ -60,11 +60,11 @@ def key_of_values(row: Iterable[Any]) -> Key:
         old,
         bool(on),
         bool(cut),
-        None if models is None else _listed(models),
+        None if served is None else _listed(served),
         None if groups is None else _groups(groups),
         None if networks is None else _listed(networks),
         person,
-        _PRIORITIES[kind],
+        _PRIORITIES[rank],
         weight,
     )
 
