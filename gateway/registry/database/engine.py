@@ -57,19 +57,12 @@ def engine_for(url: URL, *, writing: bool) -> AsyncEngine:
     for chatty in ("aiosqlite", "sqlalchemy.engine"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
-        if url.get_backend_name() != "sqlite":
-            return _of_server(url, writing=writing)
-        existing = url.set(database=uri_of(Path(url.database or "")), query={"uri": "true"})
-        patience = sqlite_file.WRITE_PATIENCE if writing else sqlite_file.READ_PATIENCE
-        engine = create_async_engine(
-            existing, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": patience}
-        )
+        is_file = file_of(url) is not None
+        return _of_sqlite(url, writing=writing) if is_file else _of_server(url, writing=writing)
     except (SQLAlchemyError, ImportError) as error:
         kind = "this kind of database is unknown" if isinstance(error, NoSuchModuleError) else "its driver is missing"
         wanted = _DRIVERS.get(url.get_backend_name(), "install an async SQLAlchemy driver for it")
         raise SourceError(f"{name_of(url)}: {kind}; {wanted}") from error
-    _prepare_sqlite(engine, writing=writing)
-    return engine
 
 
 def _of_server(url: URL, *, writing: bool) -> AsyncEngine:
@@ -77,19 +70,15 @@ def _of_server(url: URL, *, writing: bool) -> AsyncEngine:
         raise SourceError(f"{name_of(url)}: asyncpg knows no `sslmode`; write `ssl` instead, as in ?ssl=require")
     engine = create_async_engine(url, poolclass=NullPool, hide_parameters=True)
     if writing and url.get_backend_name() == "postgresql":
-
-        @event.listens_for(engine.sync_engine, "begin")
-        def beginning(connection: Connection) -> None:
-            if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-                connection.exec_driver_sql(_PATIENCE)
-                connection.exec_driver_sql(_KEEP_OTHERS_OFF)
-
+        _begin_with(engine, _PATIENCE, _KEEP_OTHERS_OFF)
     return engine
 
 
-def _prepare_sqlite(engine: AsyncEngine, *, writing: bool) -> None:
-    """Take the transactions out of the driver's hands, which begins them late and not around DDL."""
-    begin = "BEGIN IMMEDIATE" if writing else "BEGIN"
+def _of_sqlite(url: URL, *, writing: bool) -> AsyncEngine:
+    """Its transactions are not in the hands of the driver, which begins them late and not around DDL."""
+    existing = url.set(database=uri_of(Path(url.database or "")), query={"uri": "true"})
+    patience = sqlite_file.WRITE_PATIENCE if writing else sqlite_file.READ_PATIENCE
+    engine = create_async_engine(existing, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": patience})
 
     @event.listens_for(engine.sync_engine, "connect")
     def connected(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
@@ -100,10 +89,16 @@ def _prepare_sqlite(engine: AsyncEngine, *, writing: bool) -> None:
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.close()
 
+    _begin_with(engine, "BEGIN IMMEDIATE" if writing else "BEGIN")
+    return engine
+
+
+def _begin_with(engine: AsyncEngine, *statements: str) -> None:
     @event.listens_for(engine.sync_engine, "begin")
     def beginning(connection: Connection) -> None:
         if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-            connection.exec_driver_sql(begin)
+            for statement in statements:
+                connection.exec_driver_sql(statement)
 
 
 def _folded(text: str | None) -> str | None:
