@@ -21,20 +21,19 @@ _NEXT_ADDRESS_SECONDS = 0.25  # RFC 8305 section 5: the Connection Attempt Delay
 
 
 class Address:
-    """An upstream's URL, as `deployment.check_upstream` lets it pass. `ca_file` verifies TLS in place of the system's.
+    """An upstream's URL, as `deployment.check_upstream` lets it pass. `trust` verifies TLS in place of the system.
 
     `authority` is what its `Host` header says.
     """
 
-    def __init__(self, url: str, ca_file: str | None) -> None:
+    def __init__(self, url: str, trust: Trust | None = None) -> None:
         parts = urlsplit(url)
         self.authority = parts.netloc or "localhost"
         self._socket_path = parts.path if parts.scheme == "unix" else None
         self._host = parts.hostname or ""
-        self._secure = parts.scheme == "https"
-        self._port = parts.port or (443 if self._secure else 80)
+        self._trust = (trust or Trust(None)) if parts.scheme == "https" else None
+        self._port = parts.port or (80 if self._trust is None else 443)
         self._resolver = Resolver(self._host, self._port)
-        self._trust = Trust(ca_file)
         self._good: str | None = None  # of several addresses the one that connected last; it is tried first
 
     async def open(self, timeout: float) -> UpstreamConnection:
@@ -59,7 +58,7 @@ class Address:
                 UpstreamConnection, self._socket_path
             )
             return connection
-        context = self._trust.context() if self._secure else None
+        context = None if self._trust is None else await self._trust.context()
         name = self._host if context is not None else None
         kind = UpstreamConnection if context is None else TlsConnection
         addresses = await self._resolver.addresses()

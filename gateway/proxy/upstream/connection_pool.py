@@ -26,6 +26,7 @@ from gateway.proxy.upstream.address import Address
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.dead_peer import DEAD_PEER_SECONDS, detect_death
 from gateway.proxy.upstream.response_head import UpstreamError
+from gateway.proxy.upstream.tls import Trust, Trusts
 
 _IDLE_SECONDS = 4.0
 _AHEAD_SECONDS = 0.1  # that a request waits for a connection before it takes the way on which it may wait for long
@@ -53,6 +54,7 @@ class ConnectionPool:
         line: DeploymentLine,
         free_descriptor: FreeDescriptor = lambda: False,
         dead_peer: float = DEAD_PEER_SECONDS,
+        trust: Trust | None = None,
     ) -> None:
         self._free_descriptor = free_descriptor
         self._dead_peer = dead_peer
@@ -60,7 +62,7 @@ class ConnectionPool:
         self.shortest_silence = min(self.timeouts.first_byte, self.timeouts.silence)
         self.ping = deployment.ping
         self.line = line
-        self._address = Address(deployment.upstream, deployment.ca_file)
+        self._address = Address(deployment.upstream, trust or Trust(deployment.ca_file))
         fixed = f"Host: {self._address.authority}\r\n"
         if deployment.upstream_key is not None:
             fixed += f"Authorization: Bearer {deployment.upstream_key}\r\n"
@@ -354,6 +356,7 @@ class ConnectionPools:
         self._lines = lines or Lines()
         self._free_descriptor = free_descriptor
         self._dead_peer = dead_peer
+        self._trusts = Trusts()
         self._known: dict[str, tuple[Deployment, ConnectionPool]] = {}
 
     def of(self, deployment: Deployment) -> ConnectionPool:
@@ -367,7 +370,8 @@ class ConnectionPools:
             if known is not None:
                 known[1].close()
             line = self._lines.of(deployment)
-            pool = ConnectionPool(deployment, line, self._free_descriptor, self._dead_peer)
+            trust = self._trusts.of(deployment.ca_file)
+            pool = ConnectionPool(deployment, line, self._free_descriptor, self._dead_peer, trust)
         self._known[deployment.id] = (deployment, pool)
         return pool
 

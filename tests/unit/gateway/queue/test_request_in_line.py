@@ -39,7 +39,7 @@ async def test_it_is_refused_and_its_place_given_back_and_settled() -> None:
     relay = cast(Relay, SimpleNamespace(hold=lambda _: None, let_go=lambda _: None))
     async with serving(listen) as url:
         pool = ConnectionPool(Deployment("demo", "acme", url), line)
-        cast(Any, pool)._open_once = partial(opened_and_closed, Address(url, None))
+        cast(Any, pool)._open_once = partial(opened_and_closed, Address(url))
         request = RequestInLine(
             Exchange("id"),
             next(iter(ENDPOINTS.values())),

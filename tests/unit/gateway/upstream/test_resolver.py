@@ -59,7 +59,7 @@ async def test_who_gives_up_waiting_leaves_the_lookup_to_the_others(lookups: Loo
 async def test_a_lookup_that_hangs_is_a_connection_that_does_not_stand_in_time(lookups: Lookups) -> None:
     begun = time.monotonic()
     with pytest.raises(UpstreamError, match=r"no connection within 0\.05 s"):
-        await Address("http://hangs.test", None).open(0.05)
+        await Address("http://hangs.test").open(0.05)
     assert time.monotonic() - begun < AT_ONCE
     lookups.free.set()
 
@@ -67,7 +67,7 @@ async def test_a_lookup_that_hangs_is_a_connection_that_does_not_stand_in_time(l
 def test_a_lookup_that_hangs_does_not_keep_the_event_loop_from_closing(lookups: Lookups) -> None:
     async def give_up() -> None:
         with pytest.raises(UpstreamError):
-            await Address("http://hangs.test", None).open(0.05)
+            await Address("http://hangs.test").open(0.05)
 
     begun = time.monotonic()
     asyncio.run(give_up())
@@ -81,7 +81,7 @@ async def test_a_lookup_that_gets_no_thread_fails_and_the_next_is_tried_anew(
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    address = Address("http://other.test", None)
+    address = Address("http://other.test")
     for _ in range(2):
         with monkeypatch.context() as limit:
             limit.setattr(threading.Thread, "start", refuse)
@@ -95,7 +95,7 @@ async def test_a_lookup_that_gets_no_thread_fails_and_the_next_is_tried_anew(
 @pytest.mark.parametrize("host", ["l" * 70 + ".test", "a..b", "nowhere.invalid", "xn--a.test"])
 async def test_a_name_that_cannot_be_is_a_name_that_does_not_resolve(host: str) -> None:
     with pytest.raises(UpstreamError, match="its host name does not resolve"):
-        await Address(f"http://{host}", None).open(5)
+        await Address(f"http://{host}").open(5)
 
 
 async def test_an_address_is_not_looked_up(lookups: Lookups) -> None:
@@ -109,7 +109,7 @@ async def test_of_several_addresses_the_first_that_answers_is_taken(monkeypatch:
         port = listening.getsockname()[1]
         found = asyncio.get_running_loop().create_future()
         found.set_result(["127.0.0.9", "127.0.0.1"])
-        address = Address(f"http://several.test:{port}", None)
+        address = Address(f"http://several.test:{port}")
         monkeypatch.setattr(Resolver, "addresses", lambda _: found)
         connection = await address.open(5)
         assert connection.transport.get_extra_info("peername")[0] == "127.0.0.1"

@@ -13,7 +13,6 @@ from gateway.proxy.upstream import address as module
 from gateway.proxy.upstream.address import Address
 from gateway.proxy.upstream.resolver import Resolver
 from gateway.proxy.upstream.response_head import UpstreamError
-from gateway.proxy.upstream.tls import Trust
 from tests.harness.patience import PATIENCE
 from tests.harness.sockets.stage import certified
 
@@ -44,7 +43,7 @@ class Place:
             return list(addresses)
 
         monkeypatch.setattr(Resolver, "addresses", found)
-        return Address(f"{scheme}://several.test:{self.port}", None)
+        return Address(f"{scheme}://several.test:{self.port}")
 
     def close(self) -> None:
         for each in (*self._filling, self._deaf, self._listening):
@@ -114,7 +113,7 @@ async def test_TLS_is_spoken_with_the_name_and_not_with_an_address(
     address = place.address(monkeypatch, DEAF, CLOSED, scheme="https")
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    monkeypatch.setattr(Trust, "context", lambda _: context)
+    monkeypatch.setattr(ssl, "create_default_context", lambda **_: context)
     assert await peer_of(address) == CLOSED
     server.close()
 

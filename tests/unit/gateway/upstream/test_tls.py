@@ -1,6 +1,8 @@
 """Whom an upstream's certificate is verified against: a `ca_file` that is replaced while the gateway serves."""
 
 import asyncio
+import ssl
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -9,8 +11,9 @@ import trustme
 
 from gateway.core.deployment import Deployment
 from gateway.proxy.upstream.address import Address
+from gateway.proxy.upstream.connection_pool import ConnectionPools
 from gateway.proxy.upstream.response_head import UpstreamError
-from gateway.proxy.upstream.tls import TlsConnection
+from gateway.proxy.upstream.tls import TlsConnection, Trust
 from tests.harness.pools import pool_of
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.stage import certified
@@ -53,13 +56,32 @@ async def connect(address: Address) -> None:
 
 
 async def test_a_ca_file_that_is_replaced_counts_from_the_next_connection_on(server: TlsServer, ca_file: Path) -> None:
-    address = Address(server.url, str(ca_file))
+    address = Address(server.url, Trust(str(ca_file)))
     await connect(address)
     server.renew()
     with pytest.raises(UpstreamError, match="its certificate is not trusted"):
         await connect(address)
     NEW.cert_pem.write_to_path(str(ca_file))
     await connect(address)
+
+
+async def test_authorities_are_read_once_for_all_upstreams_and_beside_the_loop(
+    server: TlsServer, ca_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers: list[threading.Thread] = []
+    read = ssl.create_default_context
+
+    def noted(**given: str | None) -> ssl.SSLContext:
+        readers.append(threading.current_thread())
+        return read(**given)
+
+    monkeypatch.setattr(ssl, "create_default_context", noted)
+    pools = ConnectionPools()
+    several = [Deployment(name, "acme", server.url, ca_file=str(ca_file)) for name in ("a", "b", "c")]
+    for connection in await asyncio.gather(*(pools.of(one).connect_apart() for one in several)):
+        connection.abort()
+    assert len(readers) == 1
+    assert readers[0] is not threading.main_thread()
 
 
 SPOILT: dict[str, Callable[[Path], object]] = {
@@ -73,7 +95,7 @@ SPOILT: dict[str, Callable[[Path], object]] = {
 async def test_a_ca_file_that_turns_bad_changes_nothing_and_is_said_once(
     spoil: Callable[[Path], object], server: TlsServer, ca_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    address = Address(server.url, str(ca_file))
+    address = Address(server.url, Trust(str(ca_file)))
     await connect(address)
     spoil(ca_file)
     await connect(address)
@@ -88,10 +110,24 @@ async def test_a_ca_file_that_turns_bad_changes_nothing_and_is_said_once(
 
 
 async def test_a_ca_file_that_was_never_good_is_said_to_be_the_cause(server: TlsServer, tmp_path: Path) -> None:
-    address = Address(server.url, str(tmp_path / "ca.pem"))
+    address = Address(server.url, Trust(str(tmp_path / "ca.pem")))
     with pytest.raises(UpstreamError, match="its ca_file cannot be used: No such file or directory"):
         await connect(address)
     OLD.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    await connect(address)
+
+
+async def test_authorities_that_no_thread_can_read_are_read_for_the_next_connection(
+    server: TlsServer, ca_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    address = Address(server.url, Trust(str(ca_file)))
+    with monkeypatch.context() as limit:
+        limit.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(UpstreamError, match="no thread could be started to read whom to trust"):
+            await connect(address)
     await connect(address)
 
 
@@ -120,8 +156,8 @@ async def test_a_descriptor_given_up_as_the_handshake_ends_is_not_used_on(
 
     monkeypatch.setattr(TlsConnection, "connection_made", give_up)
     for _ in range(5):
-        asking.append(task := asyncio.create_task(connect(Address(server.url, str(ca_file)))))
+        asking.append(task := asyncio.create_task(connect(Address(server.url, Trust(str(ca_file))))))
         with pytest.raises(asyncio.CancelledError):
             await task
-        await connect(Address(plain.url, None))
+        await connect(Address(plain.url))
     plain.close()
