@@ -71,9 +71,9 @@ async def test_authorities_are_read_once_for_all_upstreams_and_beside_the_loop(
     readers: list[threading.Thread] = []
     read = ssl.create_default_context
 
-    def noted(**given: str | None) -> ssl.SSLContext:
+    def noted(cafile: str | None) -> ssl.SSLContext:
         readers.append(threading.current_thread())
-        return read(**given)
+        return read(cafile=cafile)
 
     monkeypatch.setattr(ssl, "create_default_context", noted)
     pools = ConnectionPools()
@@ -117,7 +117,7 @@ async def test_a_ca_file_that_was_never_good_is_said_to_be_the_cause(server: Tls
     await connect(address)
 
 
-async def test_authorities_that_no_thread_can_read_are_read_for_the_next_connection(
+async def test_authorities_that_no_thread_reads_are_read_the_next_time(
     server: TlsServer, ca_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: threading.Thread) -> None:
