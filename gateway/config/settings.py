@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from gateway.config import cross_field_rules
-from gateway.config.document import counted, field_name
+from gateway.config.document import Document, counted, field_name
 from gateway.config.placeholders import placeholders, refuse_placeholders
 from gateway.config.section import Bounds
 from gateway.config.server_settings import Server, ServerLimits, ServerTimeouts, is_loopback
@@ -205,17 +205,22 @@ def parse(
     cross_field_rules.check_kind(document)
     if document.is_partial:
         document.raise_errors()
-    cross_field_rules.check_rules(document)
-    try:
-        settings = Settings.model_validate(document.value, context={"folder": folder})
-    except ValidationError as error:
-        add_field_errors(document, error, Settings)
-        document.raise_errors()
-        raise
+    settings = settings_of(document, folder)
     if not all(map(is_loopback, hosts or settings.server.host)):
         refuse_placeholders(document)
     document.raise_errors()
     return settings
+
+
+def settings_of(document: Document, folder: Path) -> Settings:
+    """The settings in a document. Raises SourceError if a field is wrong; a broken rule is only noted in it."""
+    cross_field_rules.check_rules(document)
+    try:
+        return Settings.model_validate(document.value, context={"folder": folder})
+    except ValidationError as error:
+        add_field_errors(document, error, Settings)
+        document.raise_errors()
+        raise
 
 
 def server_with(server: Server, **values: object) -> Server:

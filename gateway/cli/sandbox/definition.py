@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from gateway.cli.sandbox.mock_process import SandboxError
 from gateway.cli.sandbox.real_server import RealServer
-from gateway.config import cross_field_rules
 from gateway.config.document import Document, SourceError
 from gateway.config.server_settings import is_loopback
-from gateway.config.settings import Settings
-from gateway.config.validation_messages import add_field_errors
+from gateway.config.settings import Settings, settings_of
 from gateway.config.yaml_reader import read_yaml
 from gateway.core.http.cors import LOOPBACK_ORIGINS
 
@@ -104,13 +101,7 @@ def _deployments(document: Document) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _settings(document: Document, folder: Path) -> Settings:
     """What the gateway itself makes of it. Raises SourceError."""
-    cross_field_rules.check_rules(document)
-    try:
-        settings = Settings.model_validate(document.value, context={"folder": folder})
-    except ValidationError as error:
-        add_field_errors(document, error, Settings)
-        document.raise_errors()
-        raise
+    settings = settings_of(document, folder)
     if settings.database is not None:
         document.add_error(("database",), "a sandbox has its accounts and deployments in its file")
     if not all(is_loopback(host) for host in settings.server.host):

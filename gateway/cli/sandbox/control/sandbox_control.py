@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from aiohttp import ClientSession, ClientTimeout, hdrs, web
+from aiohttp.typedefs import Handler
 
 from gateway.cli.sandbox.control.status_file import StatusFile
 from gateway.cli.sandbox.control.steering import Steering
@@ -135,11 +136,10 @@ class SandboxControl:
 
 
 @web.middleware
-async def _explain(request: web.Request, handler: Any) -> web.StreamResponse:
+async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Errors as the mock's control port tells them."""
     try:
-        response: web.StreamResponse = await handler(request)
+        return await handler(request)
     except web.HTTPException as error:
         where = f"{request.method} {request.path}: " if request.match_info.http_exception is not None else ""
         return web.json_response({"error": f"{where}{error.reason}."}, status=error.status)
-    return response
