@@ -5,7 +5,7 @@ from datetime import UTC, tzinfo
 
 from aiohttp import web
 
-from gateway.config.server_settings import Server
+from gateway.config.server_settings import Probes, Server
 from gateway.core.http.cors import Cors
 from gateway.core.http.forwarding import TrustedProxies
 from gateway.core.notifier import Notifier
@@ -44,26 +44,16 @@ def create_app(
 ) -> web.Application:
     """The gateway as an aiohttp application. `registry` is opened and closed with it."""
     app = web.Application(middlewares=MIDDLEWARES)
-    notifier, pools = Notifier(), ConnectionPools(_lines(group), free_descriptor, server.timeouts.dead_peer)
-    app[NOTIFIER] = notifier
-    app[WORKER_GROUP] = group
-    app[REGISTRY] = registry
-    app[DEAD_PEER] = server.timeouts.dead_peer
+    app[WORKER_GROUP], app[REGISTRY] = group, registry
+    app[NOTIFIER] = notifier = Notifier()
     app[preflight.CORS] = cors = Cors(server.cors_origins)
     proxies = TrustedProxies(server.trusted_proxies)
     app[access_log.ACCESS] = access = access_log.AccessLog(notifier, cors, proxies)
     app[REFUSER] = Refuser(access, anthropic_errors=server.anthropic_errors)
-    app[POOLS] = pools
+    app[DEAD_PEER] = dead_peer = server.timeouts.dead_peer
+    app[POOLS] = pools = ConnectionPools(_lines(group), free_descriptor, dead_peer)
     app[RELAY] = relay = Relay(server.limits.body_bytes, server.timeouts.upload_silence)
-    probes = server.probes
-    app[READINESS] = readiness = Readiness(
-        pools,
-        notifier,
-        probes.interval,
-        probes.timeout,
-        unreachable_after=probes.unreachable_after,
-        silence_of=relay.silence_of,
-    )
+    app[READINESS] = readiness = _readiness(server.probes, pools, notifier, relay)
     zone = _zone(server.time_zone)
     app[LIMITER] = limiter = RateLimiter(registry, zone)
     app[ADMISSION] = Admission(registry, readiness, pools, relay, limiter)
@@ -81,6 +71,17 @@ def create_app(
     metrics_endpoint.set_up(app, server)
     add_routes(app, with_operator=server.admin is None)
     return app
+
+
+def _readiness(probes: Probes, pools: ConnectionPools, notifier: Notifier, relay: Relay) -> Readiness:
+    return Readiness(
+        pools,
+        notifier,
+        probes.interval,
+        probes.timeout,
+        unreachable_after=probes.unreachable_after,
+        silence_of=relay.silence_of,
+    )
 
 
 def _zone(name: str) -> tzinfo:
