@@ -10,18 +10,17 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import click
 from rich.console import Console
 from rich.markup import escape
 
 from scripts.benchmark.process import StartError
-from scripts.command.own_process import end_in_order_at_sigterm, open_as_many_files_as_may_be
+from scripts.command.own_process import end_in_order_at_sigterm, open_as_many_files_as_may_be, run_on_uvloop
 from scripts.command.progress import with_elapsed_time
 from scripts.soaking import demands
 from scripts.soaking.cases import Site, Wrong, run_any
@@ -86,7 +85,7 @@ def soak(requests: int, seconds: float, seed: int, say: Callable[[str], None]) -
         site = Site(one.port, one.key, Random(seed))  # noqa: S311 (nothing secret)
         churn = Churn(site, one.gateway, one.database, pause=min(1.0, requests / 20_000))
         run, begun = Run(requests, seconds), time.monotonic()
-        _run(run.drive(site, one, churn, say))
+        run_on_uvloop(run.drive(site, one, churn, say))
         took = time.monotonic() - begun
         say(f"{run.done:,} requests in {took:.0f} s; {churn.changes} changes, {churn.hang_ups} hang-ups")
         _tell(run, say)
@@ -114,15 +113,6 @@ def _tell(run: Run, say: Callable[[str], None]) -> None:
     first, last = run.samples[0][1] / demands.MIB, run.samples[-1][1] / demands.MIB
     grown = f", {demands.slope(run.samples):+.2f} MiB for 20,000 requests" if run.done >= 20_000 else ""
     say(f"memory: {first:.1f} MiB at first, {last:.1f} MiB in the end{grown}")
-
-
-def _run(main: Coroutine[Any, Any, None]) -> None:
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(main)
-    else:
-        uvloop.run(main)
 
 
 @click.command()

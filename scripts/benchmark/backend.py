@@ -15,9 +15,10 @@ import hashlib
 import json
 import random
 import re
-import sys
 from time import monotonic_ns
 from typing import cast
+
+from scripts.command.own_process import run_on_uvloop
 
 HEALTHY = b'{"status":"ok"}'
 USAGE = b'"usage":{"completion_tokens":64,"prompt_tokens":16,"total_tokens":80}'
@@ -155,8 +156,4 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        import uvloop
-    except ImportError:
-        sys.exit(asyncio.run(serve()))
-    uvloop.run(serve())
+    run_on_uvloop(serve())

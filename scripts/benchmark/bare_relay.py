@@ -8,12 +8,13 @@ nowhere else.
 """
 
 import asyncio
-import sys
 from collections.abc import Callable
 from typing import cast
 
 import click
 import httptools
+
+from scripts.command.own_process import run_on_uvloop
 
 _REFUSED = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -202,12 +203,7 @@ async def serve(port: int, make: Callable[[], ClientSide]) -> None:
 def main(listen: int, upstream: int, base: str, key: str | None) -> None:
     """Relay to a backend on this machine."""
     upstreams = Upstreams(upstream, base, key)
-    serving = serve(listen, lambda: ClientSide(upstreams))
-    try:
-        import uvloop
-    except ImportError:
-        sys.exit(asyncio.run(serving))
-    uvloop.run(serving)
+    run_on_uvloop(serve(listen, lambda: ClientSide(upstreams)))
 
 
 if __name__ == "__main__":

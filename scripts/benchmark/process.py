@@ -7,10 +7,14 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
+
+GATEWAY = str(Path(sys.executable).with_name("gguf-gateway"))
+"""The command of this environment."""
 
 _START_SECONDS = 20.0
 _STOP_SECONDS = 10.0

@@ -18,7 +18,7 @@ from typing import Any
 from scripts.benchmark.backend import DONE
 from scripts.benchmark.figures import Summary
 from scripts.benchmark.wire import Broken, Wire, connect, post
-from scripts.command.own_process import open_as_many_files_as_may_be
+from scripts.command.own_process import open_as_many_files_as_may_be, run_on_uvloop
 
 _HASHED = b'data: {"sha256":"'
 
@@ -153,13 +153,7 @@ def main() -> None:
     """Carry out the plan of the command line."""
     open_as_many_files_as_may_be()
     reader = Reader(Plan(**json.loads(sys.argv[1])))
-    try:
-        import uvloop
-    except ImportError:
-        report = asyncio.run(reader.run())
-    else:
-        report = uvloop.run(reader.run())
-    print(json.dumps(asdict(report)))
+    print(json.dumps(asdict(run_on_uvloop(reader.run()))))
 
 
 if __name__ == "__main__":

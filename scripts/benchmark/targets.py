@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.benchmark.process import Process, keeping_bytecode
+from scripts.benchmark.process import GATEWAY, Process, keeping_bytecode
 
 DEPLOYMENT = "bench"
-_GATEWAY = str(Path(sys.executable).with_name("gguf-gateway"))
 
 # nginx at its leanest: one process, no log, connections to the backend kept.
 _NGINX = """
@@ -141,7 +140,7 @@ class GatewayHome:
         if not in_yaml:
             database = self._folder / "gateway.db"
             if not database.exists():
-                command = (_GATEWAY, "import", str(self.config), "--database", str(database))
+                command = (GATEWAY, "import", str(self.config), "--database", str(database))
                 subprocess.run(command, check=True, capture_output=True)
             self._write(workers, _DATABASE)
 
@@ -154,7 +153,7 @@ class GatewayHome:
         """A gateway, started as anybody would; its log goes to a file."""
         self._log_number += 1
         said = self._folder / f"{name}-{self._log_number}.log"
-        command = (_GATEWAY, "serve", "--config", str(self.config))
+        command = (GATEWAY, "serve", "--config", str(self.config))
         process = Process(command, said, core=core, environ=self.environ)
         try:
             port = int(process.wait_for(r"serving on http://127\.0\.0\.1:(\d+)"))

@@ -5,11 +5,11 @@ With a database, so that the last use of each key is noted, too.
 
 import json
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from statistics import median
 
+from scripts.benchmark.process import GATEWAY
 from scripts.counting.callgrind import counted
 from scripts.counting.loads import Client, model_server, repeated
 from scripts.counting.slowed_gateway import SLOWDOWN
@@ -30,7 +30,6 @@ _MEASURES = {  # as `gguf-gateway limits set` is told
     "requests a minute": _A_MINUTE,
     "requests, tokens, under way": (*_A_MINUTE, "--tokens-per-day", "1000000000", "--concurrent-requests", "16"),
 }
-_GATEWAY = str(Path(sys.executable).with_name("gguf-gateway"))
 _CONFIG = """
 server:
   port: 0
@@ -79,5 +78,5 @@ def _new_key(config: Path, limit: str) -> str:
 
 
 def _command(config: Path, *arguments: str) -> str:
-    command = (_GATEWAY, *arguments, "--config", str(config))
+    command = (GATEWAY, *arguments, "--config", str(config))
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -14,7 +14,6 @@ which were not the page's.
 
 import asyncio
 import json
-import sys
 import tempfile
 import threading
 from collections import defaultdict
@@ -39,12 +38,11 @@ from gateway.team.models.keys import NewKey
 from gateway.team.operations.people import add_person
 from gateway.team.signing_in.session_limits import SessionLimits
 from gateway.team.signing_in.sessions import begin_session
-from scripts.benchmark.process import Process
+from scripts.benchmark.process import GATEWAY, Process
 from scripts.painting.chromium import chromium
 from scripts.painting.clicks import LINKS, clicked
 
 PAGES = ("/deployments", "/deployments/model-1", "/keys", "/usage", "/people", "/playground", "/sign-in", "/")
-_GATEWAY = str(Path(sys.executable).with_name("gguf-gateway"))
 _COOKIE = "gateway_session"
 _OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
 _NOTHING = b'<!doctype html><html lang="en"><title>empty</title><p>Nothing.'
@@ -118,7 +116,7 @@ def serving() -> Iterator[Site]:
         config = folder / "gateway.yaml"
         config.write_text("server: {port: 0, log: {format: json}}\ndatabase: sqlite+aiosqlite:///gateway.db\n")
         config.chmod(0o600)
-        process = Process((_GATEWAY, "serve", "--config", str(config)), folder / "log")
+        process = Process((GATEWAY, "serve", "--config", str(config)), folder / "log")
         try:
             port = process.wait_for(r"serving on http://127\.0\.0\.1:(\d+)", within=60)
             empty, elsewhere = (f"http://{name}:{bare.server_port}/" for name in ("127.0.0.1", "localhost"))

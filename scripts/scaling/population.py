@@ -3,16 +3,14 @@
 import hashlib
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from scripts.benchmark.process import Process
+from scripts.benchmark.process import GATEWAY, Process
 from scripts.benchmark.targets import Target
 
-_GATEWAY = str(Path(sys.executable).with_name("gguf-gateway"))
 _OWNER, _KEY = "bench", "gw_bench_scale_0123456789"
 _CROWD = 500  # accounts that the other keys belong to
 _SERVER = """
@@ -73,7 +71,7 @@ class Population:
     @contextmanager
     def gateway(self, core: int | None) -> Iterator[Target]:
         """A gateway that serves all of it."""
-        process = Process((_GATEWAY, "serve", "--config", str(self.config)), self._folder / "log", core=core)
+        process = Process((GATEWAY, "serve", "--config", str(self.config)), self._folder / "log", core=core)
         try:
             port = int(process.wait_for(r"serving on http://127\.0\.0\.1:(\d+)", within=120))
             yield Target("gateway", port, process, f"/api/gguf/{self.deployments[0]}", _KEY)
@@ -89,7 +87,7 @@ class Population:
         self.config.chmod(0o600)
 
     def _command(self, *arguments: str) -> None:
-        subprocess.run((_GATEWAY, *arguments), check=True, capture_output=True)
+        subprocess.run((GATEWAY, *arguments), check=True, capture_output=True)
 
 
 def _digest(text: str) -> str:

@@ -5,18 +5,16 @@ All of it with the command line, as an operator would.
 
 import asyncio
 import json
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
-from scripts.benchmark.process import Process
+from scripts.benchmark.process import GATEWAY, Process
 from scripts.soaking.cases import FLAPPING, Site
 from scripts.soaking.client import Client, Malformed
 
 _SECONDS = 5.0  # within which a change must be in force
-_GATEWAY = str(Path(sys.executable).with_name("gguf-gateway"))
 
 
 @dataclass
@@ -87,7 +85,7 @@ class Churn:
 
     async def _command(self, group: str, verb: str, *words: str) -> bytes:
         process = await asyncio.create_subprocess_exec(
-            _GATEWAY, group, verb, *words, "--database", str(self.database), stdout=asyncio.subprocess.PIPE
+            GATEWAY, group, verb, *words, "--database", str(self.database), stdout=asyncio.subprocess.PIPE
         )
         said, _ = await process.communicate()
         self.changes += 1

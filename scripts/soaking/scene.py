@@ -9,10 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.benchmark.process import Process
+from scripts.benchmark.process import GATEWAY, Process
 from scripts.soaking.cases import DEAD, FLAPPING, FOREIGN, GOOD
-
-_GATEWAY = str(Path(sys.executable).with_name("gguf-gateway"))
 
 _CONFIG = """
 server:
@@ -49,7 +47,7 @@ def scene(folder: Path) -> Iterator[Scene]:
         _fill(database, folder, key, upstream, dead.getsockname()[1])
         config = folder / "gateway.yaml"
         config.write_text(_CONFIG, encoding="utf-8")
-        gateway = Process((_GATEWAY, "serve", "--config", str(config)), folder / "gateway.log")
+        gateway = Process((GATEWAY, "serve", "--config", str(config)), folder / "gateway.log")
         stack.callback(gateway.stop)
         port = int(gateway.wait_for(r"serving on http://127\.0\.0\.1:(\d+)"))
         yield Scene(gateway, port, upstream, key, database)
@@ -69,6 +67,6 @@ deployments:
 """,
         encoding="utf-8",
     )
-    command = (_GATEWAY, "import", str(source), "--database", str(database))
+    command = (GATEWAY, "import", str(source), "--database", str(database))
     subprocess.run(command, check=True, capture_output=True)
     source.unlink()

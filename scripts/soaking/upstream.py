@@ -7,13 +7,13 @@ import asyncio
 import json
 import socket
 import struct
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
 
 import httptools
 
+from scripts.command.own_process import run_on_uvloop
 from scripts.soaking.plays import STREAM, Play
 
 _RESET = struct.pack("ii", 1, 0)
@@ -162,8 +162,4 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        import uvloop
-    except ImportError:
-        sys.exit(asyncio.run(serve()))
-    uvloop.run(serve())
+    run_on_uvloop(serve())
