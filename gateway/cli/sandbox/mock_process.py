@@ -61,17 +61,9 @@ class MockProcess:
             _log.log(level, "the mock of %s: %s", self.name, line.decode(errors="replace").rstrip())
 
     async def stop(self) -> None:
-        """Terminate it at once, whoever it serves; kill it if that does not help."""
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        if process.stdin is not None:
-            process.stdin.close()  # the signal alone would have it wait for its streams
-        for send in (process.terminate, process.kill):
-            with suppress(ProcessLookupError):  # it has ended
-                send()
-            if await _is_over(process):
-                break
+        """Terminate it at once, whoever it serves; kill it if that does not help. Read what it has said to the end."""
+        if self._process is not None and self._process.returncode is None:
+            await _end(self._process)
         if self._reading:
             await asyncio.wait(self._reading, timeout=_STOP_SECONDS)
 
@@ -80,6 +72,16 @@ def _environment() -> dict[str, str]:
     """Ours, without the variables that would set the options of any llama-server: its key, its host and the like."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("LLAMA_")}
     return {**ours, "PYTHONUNBUFFERED": "1"}
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.stdin is not None:
+        process.stdin.close()  # the signal alone would have it wait for its streams
+    for send in (process.terminate, process.kill):
+        with suppress(ProcessLookupError):  # it has ended
+            send()
+        if await _is_over(process):
+            break
 
 
 async def _is_over(process: asyncio.subprocess.Process) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,8 @@ from tests.unit.gateway.server.plain_requests import posted
 
 _ENDPOINT, _OTHER_ENDPOINT = list(ENDPOINTS.values())[:2]
 _ASKED = RequestedTarget(b"digest", "demo", _ENDPOINT)
+# Until aiohttp has begun a request. From Python 3.12 on its task begins in the turn in which it is made.
+_TURNS = 2 if sys.version_info < (3, 12) else 1
 
 
 @pytest.fixture
@@ -72,7 +75,7 @@ async def test_a_client_that_leaves_in_any_turn_of_the_event_loop_is_noted_once(
     await runner.cleanup()
     lines = [record.__dict__["request"] for record in caplog.records if "request" in record.__dict__]
     assert len(lines) == 1
-    assert turns > 1 or lines[0]["ending"] == "client_left"
+    assert turns >= _TURNS or lines[0]["ending"] == "client_left"
 
 
 class Socketless(asyncio.Transport):
