@@ -6,11 +6,9 @@ from types import TracebackType
 from typing import Any, Literal, Self, Unpack
 
 from mockserver.sandbox.deployment import Deployment
-from mockserver.sandbox.gateway_process import GatewayError, GatewayProcess
+from mockserver.sandbox.gateway_process import GatewayProcess
 from mockserver.server.mock_server import MockLlamaServer
 from mockserver.server.option_keywords import OptionKeywords
-
-__all__ = ["Deployment", "GatewayError", "Sandbox"]
 
 EndpointGroupName = Literal["openai", "anthropic", "native"]
 KEY = "gw_sandbox_key_for_tests"

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from mockserver.sandbox import SandboxFactory
-from mockserver.sandbox.sandbox import EndpointGroupName, GatewayError, Sandbox
+from mockserver.sandbox import GatewayError, Sandbox, SandboxFactory
+from mockserver.sandbox.sandbox import EndpointGroupName
 from tests.harness.patience import AT_ONCE, PATIENCE
 
 CHAT = "/v1/chat/completions"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mockserver.sandbox.sandbox import Deployment, Sandbox
+from mockserver.sandbox import Deployment, Sandbox
 
 
 @pytest.fixture

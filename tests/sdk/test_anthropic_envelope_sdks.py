@@ -12,7 +12,7 @@ import anthropic
 import pytest
 
 from mockserver import MockLlamaServer
-from mockserver.sandbox.sandbox import Sandbox
+from mockserver.sandbox import Sandbox
 from tests.harness.patience import PATIENCE
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import anthropic
 import pytest
 
-from mockserver.sandbox.sandbox import Deployment, Sandbox
+from mockserver.sandbox import Deployment, Sandbox
 from tests.harness.patience import PATIENCE
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser, Page
 
 from mockserver import MockLlamaServer
-from mockserver.sandbox.sandbox import Deployment, Sandbox
+from mockserver.sandbox import Deployment, Sandbox
 from tests.harness.pages.chromium import require_chromium, running_chromium
 from tests.harness.patience import PATIENCE
 

@@ -8,7 +8,7 @@ import anthropic
 import openai
 import pytest
 
-from mockserver.sandbox.sandbox import Sandbox
+from mockserver.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from anthropic.types import MessageParam

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from mockserver.sandbox.sandbox import Deployment, Sandbox
+from mockserver.sandbox import Deployment, Sandbox
 
 BODY = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4}
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from mockserver.sandbox.sandbox import Sandbox
+from mockserver.sandbox import Sandbox
 from tests.harness import scene
 from tests.harness.patience import AT_ONCE, PATIENCE
 from tests.harness.processes.gateway_process import GatewayProcess

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from gateway.cli import main
 from gateway.core import errors
 from mockserver import MockLlamaServer
-from mockserver.sandbox.sandbox import Sandbox
+from mockserver.sandbox import Sandbox
 from tests.harness.processes.fork_server import fork_server
 from tests.harness.sockets.stage import closed_port
 

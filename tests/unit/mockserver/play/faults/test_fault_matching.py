@@ -9,7 +9,7 @@ from mockserver import MockLlamaServer
 from mockserver.core.request_matching import RequestView, WhenKeywords
 from mockserver.core.rule_syntax import BadRule
 from mockserver.play.faults import Faults
-from mockserver.sandbox.sandbox import Sandbox
+from mockserver.sandbox import Sandbox
 from tests.harness.sockets.rawhttp import ask
 from tests.unit.mockserver.play.faults.faulty_answers import CHAT, PLAIN, chat
 
