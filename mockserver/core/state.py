@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from types import EllipsisType
 from typing import Literal
 
 
@@ -37,6 +38,10 @@ class Phase(StrEnum):
     LOADING = "loading"
     HUNG = "hung"
     UP = "up"
+
+
+Seconds = float | None | EllipsisType
+"""A duration as it is given: `None` lasts until told otherwise, `...` is as at the start."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,9 @@ from types import EllipsisType
 
 from mockserver.core.listening.listener import Listener
 from mockserver.core.options import Options
-from mockserver.core.state import Durations, Phase, State, Step, state_named, steps_of
+from mockserver.core.state import Durations, Phase, Seconds, State, Step, state_named, steps_of
 from mockserver.engine.idle_sleep import IdleSleep
 from mockserver.play.mock_context import MockContext
-
-Seconds = float | None
 
 
 class LifeCycle:
@@ -28,10 +26,10 @@ class LifeCycle:
 
     def durations(
         self,
-        load_seconds: Seconds | EllipsisType = ...,
-        down_seconds: Seconds | EllipsisType = ...,
-        up_seconds: Seconds | EllipsisType = ...,
-        wake_seconds: Seconds | EllipsisType = ...,
+        load_seconds: Seconds = ...,
+        down_seconds: Seconds = ...,
+        up_seconds: Seconds = ...,
+        wake_seconds: Seconds = ...,
     ) -> Durations:
         """The durations given, the others as at the start."""
         start = self._options

@@ -5,9 +5,9 @@ from functools import partial
 from types import EllipsisType
 from typing import Any
 
-from mockserver.core.state import StateName
+from mockserver.core.state import Seconds, StateName
 from mockserver.play.journal import EndName, JournalEntry
-from mockserver.server.background_thread import BackgroundMock, Seconds
+from mockserver.server.background_thread import BackgroundMock
 
 
 class AwaitedMock:

@@ -7,7 +7,7 @@ from concurrent.futures import CancelledError, Future
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from mockserver.core.state import State, StateName
+from mockserver.core.state import Seconds, State, StateName
 from mockserver.engine.canned_answers import CannedAnswers
 from mockserver.play.faults import Faults
 from mockserver.play.journal import EndName, JournalEntry, listing
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _OVER = "The mock llama-server has stopped, or never ran; use it inside its `with` block."
-Seconds = float | None | EllipsisType  # `None`: until told otherwise; `...`: as at the start
 
 
 class RunnableMock(Protocol):

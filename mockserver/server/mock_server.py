@@ -9,7 +9,7 @@ from mockserver.core.clock import Clock
 from mockserver.core.listening.listener import Listener
 from mockserver.core.listening.port import Port
 from mockserver.core.options import BUILD_INFO, Options
-from mockserver.core.state import Phase, State, StateName, state_named
+from mockserver.core.state import Phase, Seconds, State, StateName, state_named
 from mockserver.core.virtual_clock import VirtualClock
 from mockserver.engine.canned_answers import CannedAnswers
 from mockserver.play.control.control_api import create_control_app
@@ -17,7 +17,7 @@ from mockserver.play.control.control_script_api import add_script_routes
 from mockserver.play.faults import Faults
 from mockserver.play.har import as_har
 from mockserver.play.journal import EndName, JournalEntry, JournalFilter
-from mockserver.play.life_cycle import LifeCycle, Seconds
+from mockserver.play.life_cycle import LifeCycle
 from mockserver.play.mock_context import MockContext
 from mockserver.server.app import create_app
 from mockserver.server.background_thread import BackgroundMock
@@ -179,9 +179,9 @@ class MockLlamaServer:
         self,
         state: StateName,
         *,
-        load_seconds: Seconds | EllipsisType = ...,
-        down_seconds: Seconds | EllipsisType = ...,
-        up_seconds: Seconds | EllipsisType = ...,
+        load_seconds: Seconds = ...,
+        down_seconds: Seconds = ...,
+        up_seconds: Seconds = ...,
         wake_seconds: float | EllipsisType = ...,
         exit_code: int | None = None,
     ) -> None:
