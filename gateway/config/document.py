@@ -18,6 +18,11 @@ class SourceError(Exception):
     def __str__(self) -> str:
         return "\n".join(self.lines)
 
+    @property
+    def in_one_line(self) -> str:
+        """All of it, for the log."""
+        return " | ".join(self.lines)
+
 
 @dataclass(slots=True)
 class Document:

@@ -81,7 +81,7 @@ class WatchingRegistry(Registry):
     def _complain(self, error: SourceError) -> None:
         if self.problem is not None and self.problem.lines == error.lines:
             return
-        log.error("configuration not reloaded, keeping the previous one: %s", " | ".join(error.lines))
+        log.error("configuration not reloaded, keeping the previous one: %s", error.in_one_line)
         self.replace(self.snapshot, SourceProblem(error.lines))
 
 

@@ -48,7 +48,7 @@ async def answer(request: web.Request, path: str) -> web.StreamResponse:
     except OperationError as error:
         return answers.refused(error)
     except SourceError as error:
-        log.error("the admin API cannot use the database: %s", " | ".join(error.lines))
+        log.error("the admin API cannot use the database: %s", error.in_one_line)
         raise Refusal(team_errors.DATABASE_FAILS) from error
     if not operation.is_read:
         request.app[REGISTRY].look_soon()

@@ -197,7 +197,7 @@ def _database_in_use() -> Iterator[None]:
     try:
         yield
     except SourceError as error:
-        log.error("a page cannot use the database: %s", " | ".join(error.lines))
+        log.error("a page cannot use the database: %s", error.in_one_line)
         raise Refusal(team_errors.DATABASE_FAILS) from error
 
 

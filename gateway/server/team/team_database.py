@@ -85,7 +85,7 @@ class TeamAccess:
                 async with database.begin() as connection:
                     removed: int = await audit.forget(connection, self._kept_for)
             except SourceError as error:
-                log.warning("the audit log was not pruned: %s", " | ".join(error.lines))
+                log.warning("the audit log was not pruned: %s", error.in_one_line)
             else:
                 if removed:
                     log.info("%d rows of the audit log are over, and removed", removed)

@@ -124,7 +124,7 @@ class Ledger:
                 await self._writer.write(batch)
             except SourceError as error:
                 self.waiting_since = self.waiting_since or began
-                self._note_problem(" | ".join(error.lines))
+                self._note_problem(error.in_one_line)
                 return False
             self._failed = self.waiting_since = None
             self._note_success()
@@ -204,7 +204,7 @@ class Ledger:
                     return
                 await asyncio.sleep(_BREATH_SECONDS)
         except SourceError as error:
-            log.warning("old usage is not removed yet: %s", " | ".join(error.lines))
+            log.warning("old usage is not removed yet: %s", error.in_one_line)
 
     async def _write_the_last(self) -> None:
         failures = 0

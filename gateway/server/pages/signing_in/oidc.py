@@ -61,7 +61,7 @@ async def callback(request: web.Request) -> web.Response:
     except OperationError as error:
         answer = _refused(request, error)
     except SourceError as error:
-        log.error("nobody can sign in, since the database fails: %s", " | ".join(error.lines))
+        log.error("nobody can sign in, since the database fails: %s", error.in_one_line)
         raise Refusal(team_errors.DATABASE_FAILS) from error
     forget_attempt(request, answer)
     return answer
