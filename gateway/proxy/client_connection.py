@@ -103,6 +103,11 @@ class ClientConnection(AiohttpConnection):
             self.answer.client_left()
 
 
+def connection_of(request: web.BaseRequest) -> ClientConnection:
+    """The connection that a request has come over: all are ours, which aiohttp's types do not know."""
+    return typing.cast(ClientConnection, request.protocol)
+
+
 @dataclass(slots=True)
 class Client:
     """The client of one answer. One older than HTTP/1.1 (not `speaks_http11`) does not understand chunks.

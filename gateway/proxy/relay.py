@@ -8,7 +8,7 @@ import asyncio
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol
 
 from aiohttp import HttpVersion11, hdrs, web
 
@@ -17,7 +17,7 @@ from gateway.core.endpoints import Endpoint
 from gateway.core.errors import Refusal
 from gateway.core.exchange import Ending, Exchange
 from gateway.core.http import headers
-from gateway.proxy.client_connection import Client, ClientConnection
+from gateway.proxy.client_connection import Client, connection_of
 from gateway.proxy.queue.deployment_line import BusyError, Claimant, Place
 from gateway.proxy.request_body import RequestBody
 from gateway.proxy.response_relay import ERRORS_BY_ENDING, ResponseRelay
@@ -234,7 +234,7 @@ RELAY = web.AppKey("relay", Relay)
 
 def _client_of(request: web.Request) -> Client:
     return Client(
-        cast(ClientConnection, request.protocol),
+        connection_of(request),
         speaks_http11=request.version >= HttpVersion11,
         persists=request.keep_alive,
         content=request.content,

@@ -5,7 +5,6 @@ The proxied endpoints are answered right here; everything else goes to aiohttp's
 
 import asyncio
 import logging
-from typing import cast
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
@@ -15,8 +14,7 @@ from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE, Ending
 from gateway.core.http.base_urls import beyond_base_urls
 from gateway.core.http.headers import REQUEST_ID
-from gateway.proxy.aiohttp_internals import AiohttpConnection
-from gateway.proxy.client_connection import ClientConnection
+from gateway.proxy.client_connection import connection_of
 from gateway.server.admission import ADMISSION
 from gateway.server.completion import COMPLETION
 from gateway.server.handlers.proxied_endpoints import answer_proxied, asked_of
@@ -46,7 +44,7 @@ class RequestPipeline:
         """One exchange, one log line. A client that leaves is not an error, whenever it does."""
         exchange = self._access.start(request.headers.get(REQUEST_ID), request.headers.get(hdrs.ORIGIN))
         request[EXCHANGE] = exchange
-        cast(AiohttpConnection, request.protocol).request_begun()
+        connection_of(request).request_begun()
         try:
             response = await self._answer(request)
             exchange.status = response.status
@@ -88,5 +86,5 @@ class RequestPipeline:
         except Exception:  # our own faults must not get aiohttp's error page
             log.exception("request %s: internal error", request[EXCHANGE].id)
             if request[EXCHANGE].first_byte_at is not None:
-                cast(ClientConnection, request.protocol).reset()  # a second answer would land inside the first
+                connection_of(request).reset()  # a second answer would land inside the first
             return self._refuse(request, Refusal(errors.FAULT))

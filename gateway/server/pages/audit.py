@@ -3,13 +3,13 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
-from typing import NamedTuple, cast
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 from aiohttp import web
 
 from gateway.core.exchange import EXCHANGE
-from gateway.proxy.client_connection import ClientConnection
+from gateway.proxy.client_connection import connection_of
 from gateway.server.pages.layout import HEADERS, long_page, page, rendered, template
 from gateway.server.pages.operations import do, read_form
 from gateway.team.actor import Actor
@@ -82,7 +82,7 @@ async def download(request: web.Request, actor: Actor) -> web.StreamResponse:
             await answer.write(_lines(found.items))
     except Exception:
         # What is said of it would stand among the lines.
-        cast(ClientConnection, request.protocol).reset()
+        connection_of(request).reset()
         raise
     return answer
 
