@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 
 from gateway.core.exchange import EXCHANGE
 from gateway.core.http.cors import NO_CORS
-from gateway.server.handlers.authentication import asks_itself
+from gateway.server.handlers.authentication import authenticates_itself
 
 PREFIX = "/api/admin/v1"
 
@@ -18,7 +18,7 @@ def add_admin_api(app: web.Application) -> None:
     app.router.add_route(hdrs.METH_ANY, PREFIX + "/{path:(?s:.*)}", admin_api)
 
 
-@asks_itself
+@authenticates_itself
 async def admin_api(request: web.Request) -> web.StreamResponse:
     """Answer a request to the admin API."""
     request[EXCHANGE].cors = NO_CORS

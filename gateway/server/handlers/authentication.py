@@ -1,7 +1,5 @@
 """Who is calling a route of the gateway's own. Safe by default: a route is private unless it is marked public."""
 
-from collections.abc import Awaitable, Callable
-
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
@@ -10,20 +8,18 @@ from gateway.core.http.headers import presented_digest
 from gateway.server.admission import ADMISSION
 
 _public: set[object] = set()
-_asking: set[object] = set()
-
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_authenticating: set[object] = set()
 
 
-def public(handler: _Handler) -> _Handler:
+def public(handler: Handler) -> Handler:
     """Mark a handler that serves anybody."""
     _public.add(handler)
     return handler
 
 
-def asks_itself(handler: _Handler) -> _Handler:
+def authenticates_itself(handler: Handler) -> Handler:
     """Mark a handler that asks for an admin token or a session itself: a model key opens nothing there."""
-    _asking.add(handler)
+    _authenticating.add(handler)
     return handler
 
 
@@ -32,16 +28,16 @@ def is_public(handler: object) -> bool:
     return handler in _public
 
 
-def does_ask_itself(handler: object) -> bool:
-    """Whether this handler is marked `asks_itself`."""
-    return handler in _asking
+def does_authenticate_itself(handler: object) -> bool:
+    """Whether this handler is marked `authenticates_itself`."""
+    return handler in _authenticating
 
 
 @web.middleware
 async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
     """401 for a private route without a valid key."""
     match = request.match_info
-    if match.http_exception is None and match.handler not in _public | _asking:
+    if match.http_exception is None and match.handler not in _public | _authenticating:
         identify(request)
     return await handler(request)
 

@@ -5,7 +5,7 @@ from aiohttp.typedefs import Handler
 
 from gateway.core.exchange import EXCHANGE
 from gateway.core.http.cors import NO_CORS
-from gateway.server.handlers.authentication import asks_itself
+from gateway.server.handlers.authentication import authenticates_itself
 from gateway.server.loaded_when_asked import loaded_when_asked
 
 # Method, path, and the handler as `module.function` of this package.
@@ -67,7 +67,7 @@ def _page(name: str) -> Handler:
     module, _, function = name.rpartition(".")
     page = loaded_when_asked(f"gateway.server.pages.{module}", function)
 
-    @asks_itself
+    @authenticates_itself
     async def handler(request: web.Request) -> web.StreamResponse:
         request[EXCHANGE].cors = NO_CORS
         return await page(request)

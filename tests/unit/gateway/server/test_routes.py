@@ -5,7 +5,7 @@ from pathlib import Path
 from gateway.config.server_settings import Server
 from gateway.registry.yaml_file import YamlRegistry
 from gateway.server.app import create_app
-from gateway.server.handlers.authentication import does_ask_itself, is_public
+from gateway.server.handlers.authentication import does_authenticate_itself, is_public
 from gateway.server.pages.routes import ROUTES as PAGES
 
 READ = (
@@ -45,6 +45,6 @@ def test_only_the_teams_routes_ask_for_a_session_or_a_token_themselves(tmp_path:
     found = {
         f"{route.method} {route.resource.canonical}"
         for route in app.router.routes()
-        if route.resource is not None and does_ask_itself(route.handler)
+        if route.resource is not None and does_authenticate_itself(route.handler)
     }
     assert found == ASKING
