@@ -5,6 +5,7 @@ import secrets
 import string
 import zlib
 
+ADMIN_TOKEN_PREFIX = "gwa_"  # noqa: S105  the beginning of every token
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _RANDOM_CHARS = 40  # log2(62) * 40 = 238 bits: nothing to guess, so a fast hash suffices to store it
 _CHECKSUM_CHARS = 6  # a CRC-32 in base62, so that scanners can tell a secret from a random string offline

@@ -18,6 +18,7 @@ from gateway.cli.arguments import FILE, gateway_url
 from gateway.cli.registry.shared_options import as_option
 from gateway.cli.secret import read_secret
 from gateway.config.server_settings import is_loopback
+from gateway.core.secret_text import ADMIN_TOKEN_PREFIX
 from gateway.registry.base import ChangeError
 from gateway.team.operation_error import NOT_VALID, FieldError, Invalid
 
@@ -33,7 +34,6 @@ T = TypeVar("T")
 
 TOKEN_VARIABLE = "GGUF_GATEWAY_TOKEN"  # noqa: S105  the name of a variable
 DEFAULT_URL = "http://127.0.0.1:8080"
-_TOKEN_PREFIX = "gwa_"  # noqa: S105  the beginning of every token
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,9 +229,9 @@ def _token(*, from_stdin: bool) -> str:
     text = read_secret("Admin token") if from_stdin else os.environ.get(TOKEN_VARIABLE, "")
     if not text:
         raise ChangeError(f"Which admin token? Set the variable {TOKEN_VARIABLE}, or give --token-stdin.")
-    if not text.startswith(_TOKEN_PREFIX) or not text.isascii() or not text.isprintable() or " " in text:
+    if not text.startswith(ADMIN_TOKEN_PREFIX) or not text.isascii() or not text.isprintable() or " " in text:
         raise ChangeError(
-            f"This is no admin token, which begins with {_TOKEN_PREFIX}: `gguf-gateway tokens create` makes one."
+            f"This is no admin token, which begins with {ADMIN_TOKEN_PREFIX}: `gguf-gateway tokens create` makes one."
         )
     return text
 

@@ -7,7 +7,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Row
 
 from gateway.core.account import shown_prefix
-from gateway.core.secret_text import digest_of, new_secret_text
+from gateway.core.secret_text import ADMIN_TOKEN_PREFIX, digest_of, new_secret_text
 from gateway.registry.database.team_tables import tokens
 from gateway.team.actor import ActorKind
 from gateway.team.models.common import Page, PageQuery
@@ -16,8 +16,6 @@ from gateway.team.operation_error import Denied, FieldError, Invalid, NotFound
 from gateway.team.paging import page_of
 from gateway.team.scopes import ALL_SCOPES
 from gateway.team.unit_of_work import UnitOfWork
-
-TOKEN_PREFIX = "gwa_"  # noqa: S105  the beginning of every token
 
 
 async def list_tokens(unit: UnitOfWork, query: PageQuery) -> Page[AdminToken]:
@@ -35,7 +33,7 @@ async def create_token(unit: UnitOfWork, new: NewToken) -> CreatedToken:
     for scope in new.scopes:
         if ALL_SCOPES not in unit.actor.scopes and scope not in unit.actor.scopes:
             raise Denied(f"A token cannot give away the scope {scope}, which it lacks.", scope=scope)
-    token_id, text = "tok_" + secrets.token_hex(6), new_secret_text(TOKEN_PREFIX)
+    token_id, text = "tok_" + secrets.token_hex(6), new_secret_text(ADMIN_TOKEN_PREFIX)
     await unit.connection.execute(
         insert(tokens).values(
             id=token_id,
