@@ -8,14 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mockserver.core.api_errors import ApiError
-from mockserver.core.json_values import (
-    anything,
-    as_bool,
-    as_int,
-    as_text,
-    items,
-    value_or,
-)
+from mockserver.core.json_values import anything, as_bool, as_int, as_text, items, value_or
 from mockserver.core.options import Options
 from mockserver.engine.grammar.json_schema import BadSchema, Schema, read_schema
 from mockserver.engine.grammar.response_format import response_grammar
@@ -56,8 +49,7 @@ def chat_params(body: Any, template: ChatTemplate, options: Options) -> ChatPara
     messages = checked_messages(body)
     tools = checked_tools(tools)
     choice = checked_choice(choice)
-    adds_prompt = value_or(body, "add_generation_prompt", as_bool, True)
-    continues, adds_prompt = _continuation(body, messages, adds_prompt=adds_prompt)
+    continues, adds_prompt = _continuation(body, messages)
     if "reasoning_format" in body:
         known_reasoning_format(as_text(body["reasoning_format"]))
     if tools and choice != "none" and "grammar" in body:
@@ -72,7 +64,7 @@ def chat_params(body: Any, template: ChatTemplate, options: Options) -> ChatPara
     last = messages[-1] if continues and messages else None
     prompt, opening, prefill = _render(template, template_input, last)
     schema = _checked_schema(json_schema, options)
-    grammar = _grammar(schema, opening) if schema is not None else ""
+    constraint = {} if schema is None else {"grammar": _grammar(schema, opening), "grammar_type": "tool_calls"}
     completion: dict[str, Any] = {
         "stop": _stop(body),
         "chat_format": _PEG_NATIVE if options.jinja else 0,
@@ -82,11 +74,9 @@ def chat_params(body: Any, template: ChatTemplate, options: Options) -> ChatPara
         "preserved_tokens": [],
         "generation_prompt": opening + prefill,
         **_probabilities(body, has_tools=bool(tools)),
+        **({"parse_tool_calls": True} if tools and choice != "none" else {}),
+        **constraint,
     }
-    if tools and choice != "none":
-        completion["parse_tool_calls"] = True
-    if schema is not None:
-        completion |= {"grammar": grammar, "grammar_type": "tool_calls"}
     sends_prefill = not _asks_to_continue(body) or body.get("echo") is True
     return ChatParams(_with_rest(completion, body), tools, schema, prefill, sends_prefill, template_input.thinking)
 
@@ -121,9 +111,9 @@ def _json_schema(body: Any) -> Any:
     return {"type": "object"} if schema == {} else schema
 
 
-def _continuation(body: dict[str, Any], messages: list[ChatMessage], *, adds_prompt: bool) -> tuple[bool, bool]:
+def _continuation(body: dict[str, Any], messages: list[ChatMessage]) -> tuple[bool, bool]:
     """Whether the answer goes on with the last message, and whether the template opens one of its own."""
-    continues = _asks_to_continue(body)
+    continues, adds_prompt = _asks_to_continue(body), value_or(body, "add_generation_prompt", as_bool, True)
     if not continues and messages and messages[-1].role == "assistant":
         if len(messages) > 1 and messages[-2].role == "assistant":
             raise ApiError(400, "Cannot have 2 or more assistant messages at the end of the list.")
