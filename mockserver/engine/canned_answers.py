@@ -167,7 +167,7 @@ class CannedAnswers:
         return StoredAnswer(self._last_id, answer)
 
     def remove(self, number: int) -> None:
-        """Forget one, by its id; raises KeyError if there is none such."""
+        """Forget one, by its id; raises KeyError for an unknown one."""
         if all(stored.id != number for stored in self):
             raise KeyError(number)
         self._answers = [stored for stored in self._answers if stored.id != number]

@@ -179,7 +179,7 @@ class Faults:
         return armed
 
     def remove(self, number: int) -> None:
-        """Disarm one, by its id; raises KeyError if there is none such."""
+        """Disarm one, by its id; raises KeyError for an unknown one."""
         kept = [armed for armed in self._armed if armed.id != number]
         if len(kept) == len(self._armed):
             raise KeyError(number)

@@ -60,7 +60,7 @@ class Vocabulary:
         return tokens if text.isascii() and text.isprintable() else [one for one in tokens if one < VOCABULARY_SIZE]
 
     def piece(self, token: int) -> bytes:
-        """The bytes of one id, those of a special token its name. Raises the 500 of an id that there is not."""
+        """The bytes of one id, those of a special token its name. Raises the 500 of an unknown id."""
         if not 0 <= token < VOCABULARY_SIZE:
             raise ApiError(
                 500,
@@ -103,7 +103,7 @@ def piece(token: int) -> bytes:
 
 
 def check_tokens(tokens: Sequence[int]) -> None:
-    """Raises the 400 of a prompt with an id that there is not."""
+    """Raises the 400 of a prompt with an unknown id."""
     if tokens and not 0 <= min(tokens) <= max(tokens) < VOCABULARY_SIZE:
         raise ApiError(400, "Prompt contains invalid tokens")
 

@@ -108,7 +108,7 @@ class ResponseQueue:
         self._waits_since[reader] = self._clock.now()
 
     def send(self, reader: ResponseReader, result: Result) -> None:
-        """Give a result to who waits for it. Whoever else waits begins the second of silence anew."""
+        """Give a result to whoever waits for it. For all others the second of silence begins anew."""
         self._last_result = self._waits_since[reader] = self._clock.now()
         reader.put(result)
         if reader in self._left_at and (reader.stream or not reader.is_working):

@@ -14,11 +14,13 @@ Run = Callable[..., Result]
 
 
 def read(result: Result) -> Any:
+    """The JSON that a command printed, which must have succeeded."""
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
 
 
 def create(run: Run, name: str = "laptop") -> dict[str, Any]:
+    """Make a key of acme, and acme if need be; the key as JSON, its text in it."""
     made: dict[str, str] = read(
         run("keys", "create", "--database", "DB", "--account", "acme", "--create-account", "--name", name, "--json")
     )
@@ -26,11 +28,13 @@ def create(run: Run, name: str = "laptop") -> dict[str, Any]:
 
 
 def add(run: Run, *more: str, stdin: str = "", env: dict[str, str] | None = None) -> Result:
+    """Add the deployment demo with further options."""
     place = ("--database", "DB", "--account", "acme", "--create-account")
     return run("deployments", "add", "demo", *place, "--upstream", "http://h:1", *more, stdin=stdin, env=env)
 
 
 def shown(run: Run) -> dict[str, Any]:
+    """The first deployment in the list, as JSON."""
     listed: list[dict[str, Any]] = read(run("deployments", "list", "--database", "DB", "--json"))
     return listed[0]
 

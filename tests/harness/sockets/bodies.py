@@ -13,6 +13,7 @@ MESSAGE_BYTES = 256 << 10  # bodies up to here are complete before the upstream 
 
 
 def chat(body: bytes | None = None, *headers: str | bytes, key: str | None = scene.KEY) -> bytes:
+    """A request for a chat completion with this body, and the good key unless another is given."""
     return request(scene.CHAT, *headers, key=key, body=body)
 
 

@@ -32,6 +32,7 @@ class RawAnswer:
 
 
 def encode(method: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None) -> bytes:
+    """The bytes of a request."""
     lines = [f"{method} {path} HTTP/1.1", "Host: localhost"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     if body is not None:
@@ -40,17 +41,20 @@ def encode(method: str, path: str, headers: dict[str, str] | None = None, body: 
 
 
 async def connect(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A new connection to the server of a URL."""
     parts = urlsplit(url)
     return await asyncio.open_connection(parts.hostname, parts.port, limit=2**24)
 
 
 async def read_head(reader: asyncio.StreamReader) -> RawAnswer:
+    """The next answer as far as the end of its head."""
     status_line, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")[:-2]
     pairs = [line.partition(":") for line in lines]
     return RawAnswer(status_line, [(name, value.strip()) for name, _, value in pairs])
 
 
 async def read_answer(reader: asyncio.StreamReader, *, head_only: bool = False) -> RawAnswer:
+    """The next answer, whole or broken off; `head_only` if it is the one to a HEAD request."""
     answer = await read_head(reader)
     if head_only:
         return answer
@@ -90,6 +94,7 @@ async def ask(
 
 
 async def is_refused(url: str) -> bool:
+    """Whether nothing listens at a URL."""
     try:
         _, writer = await connect(url)
     except ConnectionRefusedError:

@@ -40,6 +40,7 @@ MIGRATIONS = Path(__file__).parents[3] / "gateway" / "registry" / "database" / "
 
 
 def rows(path: Path, query: str) -> list[tuple[object, ...]]:
+    """What a query finds in an SQLite file."""
     with closing(sqlite3.connect(path)) as database:
         return database.execute(query).fetchall()
 

@@ -63,7 +63,7 @@ class TaskParams:
         return {name: value for name, value in self.shown.items() if name not in LONG_ONLY}
 
     def shown_for(self, choice: int) -> dict[str, Any]:
-        """What the answer number so and so shows: a choice after the first has a seed of its own."""
+        """What the answer of a choice, counted from 0, shows: each after the first has a seed of its own."""
         if not choice or self.shown["seed"] == DEFAULT_SEED:
             return self.shown
         return self.shown | {"seed": (self.shown["seed"] + choice) % 2**32}
