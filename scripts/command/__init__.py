@@ -1,1 +1,1 @@
-"""What the commands of this folder do alike: how they end, how many files they may open, what they say meanwhile."""
+"""What the tools have in common: how they end, what they open, on which loop they run, what they say meanwhile."""

@@ -1,0 +1,1 @@
+"""That the documents are true: their links, tables, settings, commands, sessions and examples."""

@@ -233,13 +233,17 @@ def _alerts(_old: str) -> str:
 # --- the rest
 
 
-def _folders(_old: str) -> str:
-    """Every folder of the two packages with its purpose, which is its docstring's."""
-    rows = []
-    for path in sorted(path for name in ("gateway", "mockserver") for path in ROOT.glob(f"{name}/**/__init__.py")):
-        purpose = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-        rows.append((f"`{path.parent.relative_to(ROOT)}/`", " ".join(purpose.split("\n\n")[0].split())))
-    return table(("folder", "purpose"), rows, "")
+def _folders(*patterns: str) -> Callable[[str], str]:
+    """Folders with their purposes, which are their docstrings'."""
+
+    def block(_old: str) -> str:
+        rows = []
+        for path in sorted(path for pattern in patterns for path in ROOT.glob(f"{pattern}/__init__.py")):
+            purpose = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            rows.append((f"`{path.parent.relative_to(ROOT)}/`", " ".join(purpose.split("\n\n")[0].split())))
+        return table(("folder", "purpose"), rows, "")
+
+    return block
 
 
 _MIRRORS = re.compile(r"^Mirrors .+?(?=\n\n|\Z)", re.MULTILINE | re.DOTALL)
@@ -323,7 +327,8 @@ BLOCKS: dict[str, Callable[[str], str]] = {
     "causes": _causes,
     "metrics": _metrics,
     "alerts": _alerts,
-    "folders": _folders,
+    "folders": _folders("gateway/**", "mockserver/**"),
+    "tests-and-tools": _folders("tests", "tests/*", "tests/harness/*", "scripts/*"),
     "dependencies": _dependencies,
     "mock-options": _mock_options,
     "states": _states,

@@ -1,1 +1,1 @@
-"""`gguf-gateway sandbox`, driven from outside."""
+"""The sandbox: its command, its object and the pytest plugin, and the clients for Node and GitHub."""

@@ -1,0 +1,1 @@
+"""Clients in use, the SDKs of OpenAI and Anthropic first, through a gateway."""

@@ -1,0 +1,1 @@
+"""A gateway as a process, between a client and an upstream that are bare sockets: every fault of either."""
