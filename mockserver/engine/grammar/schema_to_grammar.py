@@ -243,24 +243,22 @@ class SchemaGrammar:
             return '"{" space "}"'
         rule = '"{" space ' + ' "," space '.join(pairs[key] for key in needed)
         if optional:
-            choices = " | ".join(
-                self._optional(optional[start:], pairs, below, first_is_optional=False)
-                for start in range(len(optional))
-            )
+            choices = " | ".join(self._choices(optional, pairs, below))
             rule += f' ( "," space ( {choices} ) )?' if needed else f" ({choices} )?"
         return rule + ' space "}"'
 
-    def _optional(self, keys: Sequence[str], pairs: dict[str, str], below: str, *, first_is_optional: bool) -> str:
-        key = keys[0]
-        with_comma = f'( "," space {pairs[key]} )'
-        if first_is_optional:
-            rule = with_comma + ("*" if key == "*" else "?")
-        else:
-            rule = pairs[key] + (f" {with_comma}*" if key == "*" else "")
-        if len(keys) > 1:
-            rest = self._optional(keys[1:], pairs, below, first_is_optional=True)
-            rule += " " + self._add(f"{below}{key}-rest", rest)
-        return rule
+    def _choices(self, optional: Sequence[str], pairs: dict[str, str], below: str) -> list[str]:
+        """What may stand first of the optional properties, each with what may follow: a rule of its own, made once."""
+        choices: list[str] = []
+        rest = ""
+        for place in reversed(range(len(optional))):
+            key = optional[place]
+            with_comma = f'( "," space {pairs[key]} )'
+            choices.append(pairs[key] + (f" {with_comma}*" if key == "*" else "") + rest)
+            if place:
+                following = with_comma + ("*" if key == "*" else "?") + rest
+                rest = " " + self._add(f"{below}{optional[place - 1]}-rest", following)
+        return choices[::-1]
 
     def _additional(self, schema: Schema, known: Sequence[str], name: str) -> str:
         if isinstance(schema, nodes.AnyValue):

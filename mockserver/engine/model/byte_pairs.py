@@ -6,8 +6,10 @@ of the ids, compressed, with 0xFF between them; HuggingFaceTB published them und
 
 import re
 import zlib
+from bisect import bisect_left
 from functools import cache, lru_cache
 from heapq import heapify, heappop, heappush
+from itertools import accumulate
 from pathlib import Path
 
 SIZE = 49152
@@ -17,6 +19,8 @@ FIRST_TEXT = 252
 """The first id of more than one byte: from here on, a lower id is a pair that is merged earlier."""
 
 _LONGEST_KNOWN = 32
+_RUN = re.compile(r"(.)\1+", re.DOTALL)
+_PERIOD = 1024  # so many of one character have the same ids each time, but where their run begins and ends
 # Digits stand alone, and end a run of blanks as a text's end does.
 _WORD = re.compile(r"\d|'(?:s|t|re|ve|m|ll|d)| ?[^\W\d_]+| ?(?:[^\s\w]|_)+|\s+(?![^\s\d])|\s+")
 
@@ -46,7 +50,21 @@ def piece(token: int) -> bytes:
 
 def _word(word: str, size: int) -> tuple[int, ...]:
     """Ids of a word with its leading space, or of a run of anything else; long ones are not remembered."""
-    return _merge(word, size) if len(word) > _LONGEST_KNOWN else _known_word(word, size)
+    return _long_word(word, size) if len(word) > _LONGEST_KNOWN else _known_word(word, size)
+
+
+def _long_word(word: str, size: int) -> tuple[int, ...]:
+    """As `_merge`, which would take half a minute for megabytes of blanks: the middle of a long run repeats itself."""
+    run = next((run for run in _RUN.finditer(word) if len(run[0]) >= 3 * _PERIOD), None)
+    if run is None:
+        return _merge(word, size)
+    times = len(run[0]) // _PERIOD - 2
+    ids = _long_word(word[: run.start()] + word[run.start() + times * _PERIOD :], size)
+    before = [0, *accumulate(len(piece(one)) for one in ids)]  # bytes, of each id and of the end
+    period = _PERIOD * len(run[1].encode("utf-8", "replace"))
+    first = bisect_left(before, len(word[: run.start()].encode("utf-8", "replace")) + period // 2)
+    last = bisect_left(before, before[first] + period)
+    return ids[:last] + ids[first:last] * times + ids[last:]
 
 
 @lru_cache(maxsize=16384)

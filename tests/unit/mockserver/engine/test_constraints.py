@@ -13,7 +13,7 @@ from mockserver.engine.grammar.gbnf_writer import Grammar
 from mockserver.engine.grammar.json_schema import BadSchema, read_schema
 from mockserver.engine.grammar.json_writer import write_json
 from mockserver.engine.grammar.response_format import response_grammar
-from mockserver.engine.grammar.schema_to_grammar import schema_to_grammar
+from mockserver.engine.grammar.schema_to_grammar import SchemaGrammar, schema_to_grammar
 from mockserver.engine.model.tokenizer import VOCABULARIES
 
 SEEDS = range(20)
@@ -179,3 +179,16 @@ BOMB = {
 )
 def test_of_what_a_schema_demands_only_so_much_is_written(schema: dict[str, Any]) -> None:
     assert len(write_json(read_schema(schema), random.Random(1))) < 1_000_000
+
+
+def test_a_rule_for_what_may_follow_an_optional_property_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    add, added = SchemaGrammar._add, []
+
+    def noted(grammar: SchemaGrammar, name: str, rule: str) -> str:
+        added.append(name)
+        return add(grammar, name, rule)
+
+    monkeypatch.setattr(SchemaGrammar, "_add", noted)
+    schema = {"type": "object", "properties": {f"p{number}": {"type": "null"} for number in range(2000)}}
+    assert len(schema_to_grammar(schema).splitlines()) > 2 * 2000
+    assert len([name for name in added if name.endswith("-rest")]) == 1999

@@ -79,3 +79,23 @@ def test_what_is_known_of_the_vocabulary_beforehand_is_so() -> None:
     assert tuple(piece.decode() for piece in pieces[: byte_pairs.FIRST_BYTE]) == CHATML.specials
     assert {len(piece) for piece in pieces[byte_pairs.FIRST_BYTE : byte_pairs.FIRST_TEXT]} == {1}
     assert 1 not in {len(piece) for piece in pieces[byte_pairs.FIRST_TEXT :]}
+
+
+@pytest.mark.parametrize("character", [" ", "\t", "#", "a", "é", "😀"])
+@pytest.mark.parametrize("size", [VOCABULARY_SIZE, STORIES.size])
+def test_a_long_run_of_one_character_is_split_without_all_of_it(
+    character: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [f"\n{character * number}\n " for number in (3071, 3072, 4099)]
+    with monkeypatch.context() as plainly:
+        plainly.setattr(byte_pairs, "_long_word", byte_pairs._merge)
+        wanted = [byte_pairs.encode(text, size) for text in texts]
+    merge, asked = byte_pairs._merge, []
+
+    def noted(word: str, size: int) -> tuple[int, ...]:
+        asked.append(len(word))
+        return merge(word, size)
+
+    monkeypatch.setattr(byte_pairs, "_merge", noted)
+    assert [byte_pairs.encode(text, size) for text in texts] == wanted
+    assert max(asked) < 3 * 1024 + 4
