@@ -52,7 +52,8 @@ class Endpoint:
 
     `upstream_path` is asked instead, where it is set. `rewrite` makes the body that is sent of the body of a 200; it
     raises ValueError for one that it does not understand, and Refusal. `own`: the gateway answers, from what it knows.
-    `takes_slot`: llama-server makes a task of it that waits for a slot; whatever makes none never waits in line.
+    `takes_slot`: llama-server makes a task of it that waits for a slot, where its model reads or writes; whatever makes
+    none never waits in line, and uses no tokens. `last_word` is what its streams end with; None where there are none.
     """
 
     method: str
@@ -63,6 +64,7 @@ class Endpoint:
     rewrite: Callable[[bytes], bytes] | None = field(default=None, compare=False)
     own: bool = False
     takes_slot: bool = True
+    last_word: LastWord | None = None
 
     @property
     def has_body(self) -> bool:
@@ -75,16 +77,6 @@ class Endpoint:
         return self.rewrite is None and not self.own
 
     @property
-    def last_word(self) -> LastWord | None:
-        """What its streams end with; None where it streams nothing."""
-        return _LAST_WORDS.get(self.path)
-
-    @property
-    def uses_tokens(self) -> bool:
-        """Whether its model reads or writes: what only counts, splits or joins tokens uses none."""
-        return self.has_body and self.path not in _WITHOUT_MODEL
-
-    @property
     def methods(self) -> tuple[str, ...]:
         """The methods that it is served for: HEAD wherever GET is (RFC 9110 9.3.2)."""
         return ("GET", "HEAD") if self.method == "GET" else (self.method,)
@@ -95,22 +87,22 @@ _MODEL = Endpoint(
     "GET", "/v1/models/{model}", upstream_path=_MODELS, rewrite=partial(one_model, name=""), takes_slot=False
 )
 _TABLE = (
-    Endpoint("POST", "/v1/chat/completions"),
+    Endpoint("POST", "/v1/chat/completions", last_word=LastWord.DONE),
     Endpoint("POST", "/v1/chat/completions/input_tokens", takes_slot=False),
-    Endpoint("POST", "/v1/completions"),
+    Endpoint("POST", "/v1/completions", last_word=LastWord.DONE),
     Endpoint("POST", "/v1/embeddings"),
-    Endpoint("POST", "/v1/responses"),
+    Endpoint("POST", "/v1/responses", last_word=LastWord.RESPONSE_OVER),
     Endpoint("POST", "/v1/responses/input_tokens", takes_slot=False),
-    Endpoint("POST", "/v1/audio/transcriptions"),
+    Endpoint("POST", "/v1/audio/transcriptions", last_word=LastWord.DONE),
     Endpoint("POST", "/v1/rerank"),
     Endpoint("GET", _MODELS, takes_slot=False),
     _MODEL,
-    Endpoint("POST", "/v1/messages", ANTHROPIC, ApiProtocol.ANTHROPIC),
+    Endpoint("POST", "/v1/messages", ANTHROPIC, ApiProtocol.ANTHROPIC, last_word=LastWord.MESSAGE_STOP),
     Endpoint("POST", "/v1/messages/count_tokens", ANTHROPIC, ApiProtocol.ANTHROPIC, takes_slot=False),
-    Endpoint("POST", "/completion", NATIVE),
-    Endpoint("POST", "/completions", NATIVE),
+    Endpoint("POST", "/completion", NATIVE, last_word=LastWord.STOP),
+    Endpoint("POST", "/completions", NATIVE, last_word=LastWord.STOP),
     Endpoint("POST", "/v1/chat/completions/control", NATIVE, takes_slot=False),
-    Endpoint("POST", "/infill", NATIVE),
+    Endpoint("POST", "/infill", NATIVE, last_word=LastWord.STOP),
     Endpoint("POST", "/embedding", NATIVE),
     Endpoint("POST", "/embeddings", NATIVE),
     Endpoint("POST", "/rerank", NATIVE),
@@ -124,27 +116,6 @@ _TABLE = (
     Endpoint("GET", "/health", NATIVE, own=True, takes_slot=False),
     Endpoint("GET", "/v1/health", NATIVE, own=True, takes_slot=False),
 )
-_WITHOUT_MODEL = frozenset(
-    {
-        "/v1/chat/completions/input_tokens",
-        "/v1/responses/input_tokens",
-        "/v1/messages/count_tokens",
-        "/v1/chat/completions/control",
-        "/tokenize",
-        "/detokenize",
-        "/apply-template",
-    }
-)
-_LAST_WORDS = {
-    "/v1/chat/completions": LastWord.DONE,
-    "/v1/completions": LastWord.DONE,
-    "/v1/audio/transcriptions": LastWord.DONE,
-    "/v1/messages": LastWord.MESSAGE_STOP,
-    "/v1/responses": LastWord.RESPONSE_OVER,
-    "/completion": LastWord.STOP,
-    "/completions": LastWord.STOP,
-    "/infill": LastWord.STOP,
-}
 PREFIX = "/api/gguf/"  # then come a deployment's id and the path of an endpoint
 ENDPOINTS = MappingProxyType({endpoint.path: endpoint for endpoint in _TABLE})
 

@@ -47,7 +47,7 @@ class RateLimiter:
             limit
             for limit in self.limits_of(key)
             if limit.deployment in {None, deployment.id}
-            and (endpoint.uses_tokens or not counting.of(limit.measure).is_of_tokens)
+            and (endpoint.takes_slot or not counting.of(limit.measure).is_of_tokens)
         ]
         return Allowance(self, limits, key, endpoint) if limits else None
 
