@@ -143,7 +143,7 @@ class ResponseRelay:
         elif self.state is HOLDING:
             self._held_body += data
             self._held_end = last
-            self._start_or_hold(self._held_body)
+            self._start_or_hold()
 
     def broken(self, error: UpstreamError) -> None:
         """The upstream broke off: end the answer visibly, or refuse if the client has seen nothing of it yet."""
@@ -243,19 +243,21 @@ class ResponseRelay:
         word, head = self._endpoint.last_word, self._head
         return head is not None and head.status == 200 and word is not None and not is_whole(sent, word)
 
-    def _start_or_hold(self, early: bytes) -> None:
+    def _start_or_hold(self) -> None:
+        """Start the client's answer with what is held, unless more has to come before it can be judged."""
+        held = self._held_body
         if self._head is not None and self._head.status == 503:
-            if not self._held_end and len(early) <= _PEEKED_BYTES:
+            if not self._held_end and len(held) <= _PEEKED_BYTES:
                 return
             if self._says_loading():
                 self._refuse("it is loading its model")
                 return
         if self._is_rewritten:
-            self._rewrite_or_hold(early)
-        elif self._held_end and self._sent.has_events and self._lacks_last_word(stream_of(early)):
+            self._rewrite_or_hold()
+        elif self._held_end and self._sent.has_events and self._lacks_last_word(stream_of(held)):
             self._held_end = False
             self.broken(_no_last_word())
-        elif early or self._held_end:
+        elif held or self._held_end:
             self._start_response()
         else:
             self.connection.loop.call_soon(self._start_response)  # if it breaks right now, it can still be refused
@@ -268,14 +270,15 @@ class ResponseRelay:
     def _says_loading(self) -> bool:
         return self._head is not None and says_loading(self._head.status, self._held_body)
 
-    def _rewrite_or_hold(self, early: bytes) -> None:
+    def _rewrite_or_hold(self) -> None:
         """Send another body in the place of this one, once it is whole."""
-        if not self._held_end and len(early) <= _REWRITTEN_BYTES:
+        held = self._held_body
+        if not self._held_end and len(held) <= _REWRITTEN_BYTES:
             return
         try:
-            if self._head is None or self._endpoint.rewrite is None or len(early) > _REWRITTEN_BYTES:
+            if self._head is None or self._endpoint.rewrite is None or len(held) > _REWRITTEN_BYTES:
                 raise ValueError("too long")
-            self._held_body = self._endpoint.rewrite(early)
+            self._held_body = self._endpoint.rewrite(held)
             self._length = len(self._held_body)
             self._start_response()
         except Refusal as refusal:
@@ -284,16 +287,16 @@ class ResponseRelay:
             self._refuse("its answer is not the JSON that a llama-server sends")
 
     def _start_response(self) -> None:
-        """Start writing to the client: the head, what came early, and the end if it came too, in one piece."""
+        """Start writing to the client: the head, what was held, and the end if it came too, in one piece."""
         head = self._head
         if self.state is not HOLDING or head is None:
             return
-        early, self._held_body = self._held_body, b""
-        self._sent.add(early)
+        held, self._held_body = self._held_body, b""
+        self._sent.add(held)
         if self._held_end and self.exchange.allotment is not None:
             self._settle(self.exchange.allotment, self._sent.first, self._sent.last())
         reply = self._begin(head)
-        reply.send(early, self._held_end)
+        reply.send(held, self._held_end)
         if self._held_end:
             self._finish(FINISHED)
             return
