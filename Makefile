@@ -33,7 +33,7 @@ endif
 endif
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # What running needs. Runs again only when what is to be installed has changed; a new .venv then, so that nothing stays
 # behind which the lock no longer names. The project itself is built with the locked setuptools, without an index.
@@ -81,7 +81,7 @@ test-tools: $(DEVELOPMENT) ## Run the tests of the tools, and those that take lo
 retest: $(DEVELOPMENT) ## Run again, one at a time, what failed last
 	@$(VENV)/bin/python -m pytest --last-failed --last-failed-no-failures none --cases all --loop both
 
-check: $(DEVELOPMENT) ## Lint, format check, types, and the import floors; no test
+check: $(DEVELOPMENT) ## Lint, format check, types, and which folder imports which; no test
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy

@@ -81,12 +81,13 @@ class Team:
 
 async def has_looked(registry: Registry, database: TeamDatabase) -> None:
     """Wait until a registry that watches this database serves by what it says now."""
+    assert isinstance(registry, SqlRegistry)
     async with database.connect() as connection:
         wanted = (await connection.execute(select(revision.c.number))).scalar_one()
     told = asyncio.Event()
     registry.listeners.append(told.set)
     async with asyncio.timeout(PATIENCE):
-        while registry._known.revision < wanted:  # type: ignore[attr-defined]
+        while registry._known is None or registry._known.revision < wanted:
             registry.look_soon()
             await told.wait()
             told.clear()
