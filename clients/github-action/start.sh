@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs gguf-gateway, starts what is asked for in the background, and tells where it is once it listens.
-# The runner ends it with the job. Its log is $RUNNER_TEMP/gguf-gateway.log.
+# The runner ends it with the job. Its log is $RUNNER_TEMP/gguf-gateway-PORT.log: a job may start several.
 set -euo pipefail
 
 environment=$RUNNER_TEMP/gguf-gateway
-log=$RUNNER_TEMP/gguf-gateway.log
+log=$RUNNER_TEMP/gguf-gateway-$PORT.log
+: >"$log"  # before it is looked at
 if [ ! -x "$environment/bin/mock-llama-server" ]; then
   python3 -m venv "$environment"
   "$environment/bin/python" -m pip install --quiet --disable-pip-version-check "${PACKAGE:-$GITHUB_ACTION_PATH/../..}"
@@ -19,7 +20,7 @@ case $SERVE in
   sandbox) command=("$environment/bin/gguf-gateway" sandbox --json); mark='"control_url"' ;;
   *) echo "::error::serve must be mock or sandbox, not $SERVE"; exit 1 ;;
 esac
-"${command[@]}" --port "$PORT" --control-port "$CONTROL_PORT" ${options[@]+"${options[@]}"} >"$log" 2>&1 </dev/null &
+"${command[@]}" --port "$PORT" --control-port "$CONTROL_PORT" ${options[@]+"${options[@]}"} >>"$log" 2>&1 </dev/null &
 process=$!
 
 until grep -q "$mark" "$log"; do

@@ -20,12 +20,13 @@ _ACTION = Path(__file__).parents[2] / "clients/github-action"
 @contextmanager
 def started(folder: Path, **inputs: str) -> Iterator[tuple[int, str, dict[str, str]]]:
     """The script's exit code, what it said and its outputs; what it started ends with the block."""
-    (folder / "gguf-gateway").symlink_to(sys.prefix)
-    output = folder / "output"
-    output.touch()
+    if not (folder / "gguf-gateway").exists():
+        (folder / "gguf-gateway").symlink_to(sys.prefix)
     given = {"SERVE": "mock", "OPTIONS": "", "PORT": "0", "CONTROL_PORT": "0", "PACKAGE": "", **inputs}
+    output = folder / f"output-{given['PORT']}"
+    output.touch()
     environ = {**os.environ, **given, "RUNNER_TEMP": str(folder), "GITHUB_OUTPUT": str(output)}
-    with open(folder / "said", "w+", encoding="utf-8") as said:
+    with open(folder / f"said-{given['PORT']}", "w+", encoding="utf-8") as said:
         environ["GITHUB_ACTION_PATH"] = str(_ACTION)
         script = subprocess.Popen([_ACTION / "start.sh"], env=environ, stdout=said, stderr=said, start_new_session=True)
         try:
@@ -48,6 +49,17 @@ def test_a_mock_listens_when_the_step_is_over(tmp_path: Path, free_ports: tuple[
             assert answer.status == 200
         with urlopen(f"{outputs['control-url']}/__mock__/faults", timeout=PATIENCE) as answer:
             assert b'"times":1' in answer.read()
+
+
+@pytest.mark.tools
+def test_two_uses_in_one_job_have_a_log_each(tmp_path: Path, free_ports: tuple[int, int]) -> None:
+    with (
+        started(tmp_path, PORT=str(free_ports[0]), OPTIONS="--alias one") as (_, first, _outputs),
+        started(tmp_path, PORT=str(free_ports[1]), OPTIONS="--alias other") as (_, second, _outputs),
+    ):
+        logs = [Path(said.split("its log is ")[1].strip()) for said in (first, second)]
+        for log, port in zip(logs, free_ports, strict=True):
+            assert f"listening on http://127.0.0.1:{port}" in log.read_text(encoding="utf-8")
 
 
 @pytest.mark.tools
