@@ -97,7 +97,7 @@ async def change_key(unit: UnitOfWork, key_id: str, change: KeyChange) -> Key:
     if all(row._mapping[name] == value for name, value in columns.items()):
         return before
     await _update(unit, key_id, columns)
-    return await _changed(unit, "keys.change", before)
+    return await _changed(unit, "keys.change", row)
 
 
 async def rotate_key(unit: UnitOfWork, key_id: str, rotation: KeyRotation) -> RotatedKey:
@@ -131,14 +131,15 @@ async def rotate_key(unit: UnitOfWork, key_id: str, rotation: KeyRotation) -> Ro
 
 async def revoke_key(unit: UnitOfWork, key_id: str, revocation: KeyRevocation) -> Key:
     """End it now. Doing so again changes nothing, but that answers still running on it may be broken off."""
-    before = _view(row := await _row(unit, "keys.revoke", key_id), unit.now)
+    row = await _row(unit, "keys.revoke", key_id)
+    before = _view(row, unit.now)
     unit.check_version(before.version)
     cut = row._mapping["cut"] or revocation.now
     if before.revoked_at is not None and cut == row._mapping["cut"]:
         return before
     await drop_limits(unit, subject_kind="key", subject=key_id)
     await _update(unit, key_id, {"revoked_at": before.revoked_at or unit.now, "cut": cut})
-    return await _changed(unit, "keys.revoke", before, cut=(row._mapping["cut"], cut))
+    return await _changed(unit, "keys.revoke", row)
 
 
 def _reachable(unit: UnitOfWork) -> list[ColumnElement[bool]]:
@@ -242,12 +243,18 @@ async def _update(unit: UnitOfWork, key_id: str, columns: dict[str, object]) -> 
     await unit.registry.update(keys, key_id, {**columns, "version": keys.c.version + 1})
 
 
-async def _changed(unit: UnitOfWork, action: str, before: Key, cut: tuple[bool, bool] = (False, False)) -> Key:
-    """Note a change of a key; `cut`: whether its answers were broken off before, and are now. Returns it as it is."""
-    after = _view(await _row(unit, action, before.id), unit.now)
-    was, is_now = before.model_dump(mode="json") | {"cut": cut[0]}, after.model_dump(mode="json") | {"cut": cut[1]}
+async def _changed(unit: UnitOfWork, action: str, before: Row[Any]) -> Key:
+    """Note a change of a key, whose row this was. Returns it as it is."""
+    row = await _row(unit, action, before._mapping["id"])
+    after = _view(row, unit.now)
+    was, is_now = _noted(before, unit.now), _noted(row, unit.now)
     await unit.note(action, after.id, account=after.account, before=was, after=is_now)
     return after
+
+
+def _noted(row: Row[Any], now: datetime) -> dict[str, object]:
+    """A key as the audit log has it: it says, too, whether the answers that run on it are broken off."""
+    return {**_view(row, now).model_dump(mode="json"), "cut": row._mapping["cut"]}
 
 
 def _limit_columns(limits: KeyLimits) -> dict[str, object]:
