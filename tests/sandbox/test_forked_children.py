@@ -15,7 +15,7 @@ import pytest
 from mockserver import BackgroundMock
 from mockserver.sandbox import Sandbox
 from tests.harness.patience import PATIENCE, wait_until
-from tests.sandbox.test_sandbox import post
+from tests.harness.sandbox_requests import post
 
 TEST_RUN = """
 import multiprocessing, time

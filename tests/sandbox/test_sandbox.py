@@ -1,34 +1,16 @@
 """The sandbox as an object: each change in one line, and true at the gateway when the line returns."""
 
-import json
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 
 from mockserver.sandbox import GatewayError, Sandbox, SandboxFactory
 from mockserver.sandbox.sandbox import EndpointGroupName
 from tests.harness.patience import AT_ONCE, PATIENCE
-
-CHAT = "/v1/chat/completions"
-
-
-def post(sandbox: Sandbox, name: str = "demo", path: str = CHAT, key: str | None = None) -> tuple[int, Any]:
-    """Status and JSON of a small request."""
-    request = urllib.request.Request(
-        sandbox[name].base_url + path,
-        data=b'{"messages":[{"role":"user","content":"Say hello."}],"max_tokens":4}',
-        headers={"Authorization": f"Bearer {key or sandbox.key}", "Content-Type": "application/json"},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, json.load(error)
+from tests.harness.sandbox_requests import CHAT, post
 
 
 def test_pause_and_resume(gguf_sandbox: Sandbox) -> None:
