@@ -31,6 +31,8 @@ def serve_configuration(path: Path, read: Callable[[], Configuration], stop_pipe
         log.warning("%s", caution)
     try:
         own = fork_workers(server, _announce, stop_pipe)
+        if own.group.number:
+            logging.getLogger("gateway.registry").setLevel(logging.ERROR)  # the first says what all of them have read
         registry = registry_of(configuration, path)
         run(serve_until_stopped(own.server, registry, own.announce, own.stop_pipe, own.group))
     except (ListenError, UnfitAiohttpError) as error:

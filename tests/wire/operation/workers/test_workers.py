@@ -16,6 +16,7 @@ from tests.harness.patience import wait_until
 from tests.harness.processes.fleet import StartGateway
 from tests.harness.processes.gateway_process import GatewayProcess
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
+from tests.harness.sockets.stage import chat
 from tests.harness.sockets.wire_client import request
 from tests.wire.lifecycle.held_streams import HeldStreams
 from tests.wire.operation.workers.several_workers import CHAT, TWO, workers_of
@@ -145,6 +146,20 @@ def test_a_hangup_makes_all_workers_look_at_the_configuration(
     os.kill(gateway.pid, signal.SIGHUP)
     wait_until(lambda: len(re.findall("SIGHUP", gateway.log.since(0))) == 2)
     assert gateway.ask(CHAT).status == 200
+
+
+def test_what_all_workers_have_read_is_said_once(upstream: ScriptedUpstream, start_gateway: StartGateway) -> None:
+    text = scene.config(upstream.url, TWO)
+    gateway = start_gateway(text)
+    renamed = text.replace("  bare:", "  renamed:")
+    asked = chat("renamed")
+    gateway.config.write_text(renamed)
+    os.kill(gateway.pid, signal.SIGHUP)
+    wait_until(lambda: {gateway.ask(asked).status for _ in range(20)} == {200})  # so many come to both
+    gateway.log.wait_for("is in force")
+    for _ in range(20):
+        gateway.mark_log()
+    assert len(re.findall("is in force", gateway.log.since(0))) == 1
 
 
 def test_the_end_of_a_child_that_is_not_a_worker_is_ignored(
