@@ -12,7 +12,7 @@ MIB = 1 << 20
 MESSAGE_BYTES = 256 << 10  # bodies up to here are complete before the upstream hears of them
 
 
-def chat(body: bytes | None = None, *headers: str | bytes, key: str | None = scene.KEY) -> bytes:
+def chat_with(body: bytes | None = None, *headers: str | bytes, key: str | None = scene.KEY) -> bytes:
     """A request for a chat completion with this body, and the good key unless another is given."""
     return request(scene.CHAT, *headers, key=key, body=body)
 
@@ -31,7 +31,7 @@ def is_refused_and_closed(gateway: GatewayProcess, upstream: ScriptedUpstream, d
 def passes_untouched(gateway: GatewayProcess, upstream: ScriptedUpstream, body: bytes, *headers: str) -> bool:
     """Whether a body reaches the upstream as it is, with its length and Content-Type, once."""
     upstream.forget()
-    assert gateway.ask(chat(body, *headers)).status == 200
+    assert gateway.ask(chat_with(body, *headers)).status == 200
     received = upstream.only_request
     assert received.values("Content-Length") == [str(len(body))]
     assert received.values("Transfer-Encoding") == []

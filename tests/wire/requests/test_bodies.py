@@ -10,7 +10,7 @@ import pytest
 from tests.harness import contract, scene
 from tests.harness.patience import PATIENCE
 from tests.harness.processes.gateway_process import GatewayProcess
-from tests.harness.sockets.bodies import GOOD, MESSAGE_BYTES, MIB, Ping, chat, passes_untouched
+from tests.harness.sockets.bodies import GOOD, MESSAGE_BYTES, MIB, Ping, chat_with, passes_untouched
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.stage import until_left
 from tests.harness.sockets.wire_client import chunked, request
@@ -84,7 +84,7 @@ def test_B3_models_and_unknown_fields_pass_byte_for_byte(
     if len(body) <= MESSAGE_BYTES:
         assert passes_untouched(gateway, upstream, body)
     else:
-        assert gateway.ask(chat(body)).status == 200
+        assert gateway.ask(chat_with(body)).status == 200
         assert upstream.only_request.body == body
 
 
@@ -126,7 +126,7 @@ def test_B5_a_body_up_to_64_mib_arrives_whole(
     before = gateway.memory()
     with gateway.connect() as client:
         if framing == "length":
-            client.send(chat(body))
+            client.send(chat_with(body))
         else:
             head = request(scene.CHAT, "Transfer-Encoding: chunked", key=scene.KEY)
             client.send(head + chunked(*(body[at : at + 70_000] for at in range(0, size, 70_000))))
@@ -140,7 +140,7 @@ def test_B5_a_declared_body_beyond_the_limit_is_413_unread(
     strict_gateway: GatewayProcess, upstream: ScriptedUpstream, size: int, status: int
 ) -> None:
     if status == 200:
-        assert strict_gateway.ask(chat(b"x" * size)).status == 200
+        assert strict_gateway.ask(chat_with(b"x" * size)).status == 200
         assert len(upstream.only_request.body) == size
         return
     with strict_gateway.connect() as client:
@@ -183,7 +183,7 @@ def test_B13_B14_an_encoded_body_is_415_and_never_unpacked(
     gateway: GatewayProcess, upstream: ScriptedUpstream, coding: str, body: bytes
 ) -> None:
     before = gateway.memory()
-    assert contract.ENCODED_BODY.is_kept_by(gateway.ask(chat(body, f"Content-Encoding: {coding}")))
+    assert contract.ENCODED_BODY.is_kept_by(gateway.ask(chat_with(body, f"Content-Encoding: {coding}")))
     assert upstream.requests == []
     assert gateway.memory() - before < 4 * MIB
 
@@ -191,7 +191,7 @@ def test_B13_B14_an_encoded_body_is_415_and_never_unpacked(
 def test_B13_two_codings_in_two_headers_are_415(gateway: GatewayProcess, upstream: ScriptedUpstream) -> None:
     twice = ("Content-Encoding: identity", "Content-Encoding: gzip")
     for headers in (twice, twice[::-1]):
-        assert contract.is_a_refusal(gateway.ask(chat(scene.BODY, *headers)), 400, 415)
+        assert contract.is_a_refusal(gateway.ask(chat_with(scene.BODY, *headers)), 400, 415)
     assert upstream.requests == []
 
 
@@ -241,7 +241,7 @@ def test_B21_many_long_prompts_at_once_stay_out_of_memory_and_block_nobody(
     before = gateway.memory()
     with Ping(gateway) as ping:
         clients = [gateway.connect() for _ in range(count)]
-        senders = [threading.Thread(target=client.send, args=(chat(body),)) for client in clients]
+        senders = [threading.Thread(target=client.send, args=(chat_with(body),)) for client in clients]
         for sender in senders:
             sender.start()
         assert [client.read_response().status for client in clients] == [200] * count

@@ -8,7 +8,7 @@ import pytest
 from tests.harness import contract, scene
 from tests.harness.patience import AT_ONCE, PATIENCE
 from tests.harness.processes.gateway_process import GatewayProcess
-from tests.harness.sockets.bodies import GOOD, MESSAGE_BYTES, MIB, chat, is_refused_and_closed
+from tests.harness.sockets.bodies import GOOD, MESSAGE_BYTES, MIB, chat_with, is_refused_and_closed
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.stage import until_left
 from tests.harness.sockets.wire_client import WireClient, chunked, request
@@ -34,11 +34,11 @@ def upload(client: WireClient, begin: bytes, drip: bytes = b"", pause: float = 0
 
 
 UNFINISHED = {
-    "length": chat(None, "Content-Length: 1000") + b"half",
-    "chunked": chat(None, "Transfer-Encoding: chunked") + b"5\r\nhello\r\n",
-    "nothing": chat(None, "Content-Length: 1000"),
-    "size line": chat(None, "Transfer-Encoding: chunked") + b"5\r\nhello\r\n5",
-    "no last chunk": chat(None, "Transfer-Encoding: chunked") + b"5\r\nhello\r\n0\r\n",
+    "length": chat_with(None, "Content-Length: 1000") + b"half",
+    "chunked": chat_with(None, "Transfer-Encoding: chunked") + b"5\r\nhello\r\n",
+    "nothing": chat_with(None, "Content-Length: 1000"),
+    "size line": chat_with(None, "Transfer-Encoding: chunked") + b"5\r\nhello\r\n5",
+    "no last chunk": chat_with(None, "Transfer-Encoding: chunked") + b"5\r\nhello\r\n0\r\n",
 }
 
 
@@ -61,7 +61,7 @@ def test_B12_a_long_body_that_stops_is_408_and_leaves_the_upstream(
 ) -> None:
     left = threading.Event()
     with upstream.playing(until_left(left)), strict_gateway.connect() as client:
-        client.send(chat(None, f"Content-Length: {MIB}") + b"x" * (2 * MESSAGE_BYTES))
+        client.send(chat_with(None, f"Content-Length: {MIB}") + b"x" * (2 * MESSAGE_BYTES))
         assert contract.SLOW_UPLOAD.is_kept_by(client.read_response())
         assert left.wait(PATIENCE)
     assert not upstream.only_request.whole
@@ -72,7 +72,7 @@ def test_B17_a_trickle_is_408_at_the_deadline(
     strict_gateway: GatewayProcess, upstream: ScriptedUpstream, size: int
 ) -> None:
     with strict_gateway.connect() as client:
-        took = upload(client, chat(None, f"Content-Length: {size}"), b"x", pause=0.05)
+        took = upload(client, chat_with(None, f"Content-Length: {size}"), b"x", pause=0.05)
         assert contract.SLOW_UPLOAD.is_kept_by(client.read_response())
         assert took < AT_ONCE
     assert upstream.requests == []
@@ -86,7 +86,9 @@ def test_B17_a_head_that_never_ends_is_closed_at_the_deadline(strict_gateway: Ga
         assert client.read_to_end() == b""
 
 
-@pytest.mark.parametrize("head", [chat(None, "Content-Length: 1000"), chat(None, "Transfer-Encoding: chunked")])
+@pytest.mark.parametrize(
+    "head", [chat_with(None, "Content-Length: 1000"), chat_with(None, "Transfer-Encoding: chunked")]
+)
 @pytest.mark.parametrize("leave", ["half-close", "close", "reset"])
 def test_B15_a_client_that_leaves_in_its_body_costs_no_call(
     gateway: GatewayProcess, upstream: ScriptedUpstream, head: bytes, leave: str
@@ -129,9 +131,9 @@ def test_B16_headers_have_a_limit(
     gateway: GatewayProcess, upstream: ScriptedUpstream, headers: list[str], status: int
 ) -> None:
     if status == 200:
-        assert gateway.ask(chat(scene.BODY, *headers)).status == 200
+        assert gateway.ask(chat_with(scene.BODY, *headers)).status == 200
     else:
-        assert is_refused_and_closed(gateway, upstream, chat(scene.BODY, *headers), 400)
+        assert is_refused_and_closed(gateway, upstream, chat_with(scene.BODY, *headers), 400)
 
 
 def ask_expecting(client: WireClient, *headers: str, key: str | None = scene.KEY, target: str = scene.CHAT) -> int:
@@ -182,7 +184,7 @@ def test_B18_a_good_request_is_invited_and_served(
     plain = framing == "length"
     line = f"Content-Length: {len(scene.BODY)}" if plain else "Transfer-Encoding: chunked"
     with gateway.connect() as client:
-        client.send(chat(None, f"Expect: {expectation}", line))
+        client.send(chat_with(None, f"Expect: {expectation}", line))
         assert client.read_head() == b"HTTP/1.1 100 Continue"
         assert upstream.requests == []
         client.send(scene.BODY if plain else chunked(scene.BODY))
@@ -194,7 +196,7 @@ def test_B18_a_good_request_is_invited_and_served(
 
 def test_B18_who_does_not_wait_is_served_as_well(gateway: GatewayProcess, upstream: ScriptedUpstream) -> None:
     with gateway.connect() as client:
-        response = client.ask(chat(scene.BODY, "Expect: 100-continue"))
+        response = client.ask(chat_with(scene.BODY, "Expect: 100-continue"))
         assert (response.status, response.interim <= 1) == (200, True)
         assert client.ask(GOOD).status == 200
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.harness import contract, scene
 from tests.harness.processes.gateway_process import GatewayProcess
-from tests.harness.sockets.bodies import GOOD, MIB, Ping, chat, is_refused_and_closed
+from tests.harness.sockets.bodies import GOOD, MIB, Ping, chat_with, is_refused_and_closed
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.wire_client import chunked, request
 
@@ -24,7 +24,7 @@ HIDDEN = b"GET " + scene.MODELS.encode() + b" HTTP/1.1\r\nHost: x\r\nx-api-key: 
 def test_B6_length_and_chunks_together_are_400(
     gateway: GatewayProcess, upstream: ScriptedUpstream, lines: tuple[str, ...]
 ) -> None:
-    assert is_refused_and_closed(gateway, upstream, chat(None, *lines) + b"0\r\n\r\n" + HIDDEN, 400)
+    assert is_refused_and_closed(gateway, upstream, chat_with(None, *lines) + b"0\r\n\r\n" + HIDDEN, 400)
 
 
 @pytest.mark.parametrize(
@@ -32,20 +32,20 @@ def test_B6_length_and_chunks_together_are_400(
     ["5, 5", "5,6", "+5", "-1", "-0", "0x5", "5 5", "5;", "5.0", "1e1", "five", "٥", "", '"5"', "9" * 20],
 )
 def test_B7_a_length_that_is_no_number_is_400(gateway: GatewayProcess, upstream: ScriptedUpstream, length: str) -> None:
-    assert is_refused_and_closed(gateway, upstream, chat(None, f"Content-Length: {length}") + b"12345", 400)
+    assert is_refused_and_closed(gateway, upstream, chat_with(None, f"Content-Length: {length}") + b"12345", 400)
 
 
 @pytest.mark.parametrize("second", ["5", "6", "05", ""])
 def test_B7_two_lengths_are_400(gateway: GatewayProcess, upstream: ScriptedUpstream, second: str) -> None:
     lines = ("Content-Length: 5", f"Content-Length: {second}")
-    assert is_refused_and_closed(gateway, upstream, chat(None, *lines) + b"12345", 400)
+    assert is_refused_and_closed(gateway, upstream, chat_with(None, *lines) + b"12345", 400)
 
 
 @pytest.mark.parametrize("length", [" 5", "5 ", "\t5\t", "05", "0000000005"])
 def test_B7_space_around_a_length_means_nothing(
     gateway: GatewayProcess, upstream: ScriptedUpstream, length: str
 ) -> None:
-    assert gateway.ask(chat(None, f"Content-Length:{length}") + b"12345").status == 200
+    assert gateway.ask(chat_with(None, f"Content-Length:{length}") + b"12345").status == 200
     assert upstream.only_request.body == b"12345"
     assert upstream.only_request.values("Content-Length") == ["5"]
 
@@ -76,20 +76,20 @@ def test_B7_space_around_a_length_means_nothing(
     ],
 )
 def test_B8_any_coding_but_chunked_is_400(gateway: GatewayProcess, upstream: ScriptedUpstream, coding: str) -> None:
-    data = chat(None, f"Transfer-Encoding: {coding}") + chunked(scene.BODY)
+    data = chat_with(None, f"Transfer-Encoding: {coding}") + chunked(scene.BODY)
     assert is_refused_and_closed(gateway, upstream, data, 400)
 
 
 def test_B8_odd_chunked_requests_are_400(gateway: GatewayProcess, upstream: ScriptedUpstream) -> None:
     body = chunked(scene.BODY)
-    assert is_refused_and_closed(gateway, upstream, chat(None, "Transfer-Encoding : chunked") + body, 400)
+    assert is_refused_and_closed(gateway, upstream, chat_with(None, "Transfer-Encoding : chunked") + body, 400)
     old = request(scene.CHAT, "Transfer-Encoding: chunked", key=scene.KEY, version="HTTP/1.0")
     assert is_refused_and_closed(gateway, upstream, old + body, 400)
 
 
 @pytest.mark.parametrize("coding", ["chunked", "Chunked", "CHUNKED", " chunked "])
 def test_B8_chunked_in_any_case_is_understood(gateway: GatewayProcess, upstream: ScriptedUpstream, coding: str) -> None:
-    assert gateway.ask(chat(None, f"Transfer-Encoding: {coding}") + chunked(scene.BODY)).status == 200
+    assert gateway.ask(chat_with(None, f"Transfer-Encoding: {coding}") + chunked(scene.BODY)).status == 200
     assert upstream.only_request.body == scene.BODY
 
 
@@ -111,7 +111,7 @@ def test_B8_chunked_in_any_case_is_understood(gateway: GatewayProcess, upstream:
     ],
 )
 def test_B9_a_malformed_header_is_400(gateway: GatewayProcess, upstream: ScriptedUpstream, line: bytes) -> None:
-    assert is_refused_and_closed(gateway, upstream, chat(scene.BODY, line), 400)
+    assert is_refused_and_closed(gateway, upstream, chat_with(scene.BODY, line), 400)
 
 
 def test_B9_bare_line_feeds_are_400(gateway: GatewayProcess, upstream: ScriptedUpstream) -> None:
@@ -142,7 +142,7 @@ BAD_CHUNKS = {
 @pytest.mark.parametrize("body", BAD_CHUNKS.values(), ids=BAD_CHUNKS)
 @pytest.mark.parametrize("late", [False, True])
 def test_B10_bad_chunks_are_400(gateway: GatewayProcess, upstream: ScriptedUpstream, body: bytes, late: bool) -> None:
-    head = chat(None, "Transfer-Encoding: chunked")
+    head = chat_with(None, "Transfer-Encoding: chunked")
     if not late:
         assert is_refused_and_closed(gateway, upstream, head + body, 400)
         return
@@ -158,10 +158,10 @@ def test_B10_bad_chunks_are_400(gateway: GatewayProcess, upstream: ScriptedUpstr
 @pytest.mark.parametrize("trailer", [b"", b"X-Trailer: x\r\n", f"x-api-key: {scene.KEY}\r\n".encode()])
 def test_B10_trailers_never_become_headers(gateway: GatewayProcess, upstream: ScriptedUpstream, trailer: bytes) -> None:
     body = b"5;name=value\r\nhello\r\n0\r\n" + trailer + b"\r\n"
-    response = gateway.ask(chat(None, "Transfer-Encoding: chunked", key=None) + body)
+    response = gateway.ask(chat_with(None, "Transfer-Encoding: chunked", key=None) + body)
     assert contract.is_a_refusal(response, 400, 401)
     with gateway.connect() as client:
-        response = client.ask(chat(None, "Transfer-Encoding: chunked") + body)
+        response = client.ask(chat_with(None, "Transfer-Encoding: chunked") + body)
         assert response.status in {200, 400}
     for received in upstream.requests:
         assert received.body == b"hello"
@@ -170,14 +170,14 @@ def test_B10_trailers_never_become_headers(gateway: GatewayProcess, upstream: Sc
 
 def test_B10_a_mebibyte_of_chunk_extension_is_400(gateway: GatewayProcess, upstream: ScriptedUpstream) -> None:
     body = b"5;" + b"a" * MIB + b"\r\nhello\r\n0\r\n\r\n"
-    assert is_refused_and_closed(gateway, upstream, chat(None, "Transfer-Encoding: chunked") + body, 400)
+    assert is_refused_and_closed(gateway, upstream, chat_with(None, "Transfer-Encoding: chunked") + body, 400)
 
 
 def test_B11_a_body_in_one_byte_chunks_costs_little(gateway: GatewayProcess, upstream: ScriptedUpstream) -> None:
     size = MIB // 4
     before = gateway.cpu_seconds()
     with Ping(gateway) as ping, gateway.connect() as client:
-        client.send(chat(None, "Transfer-Encoding: chunked") + b"1\r\nx\r\n" * size + b"0\r\n\r\n")
+        client.send(chat_with(None, "Transfer-Encoding: chunked") + b"1\r\nx\r\n" * size + b"0\r\n\r\n")
         assert client.read_response().status == 200
     assert upstream.only_request.body == b"x" * size
     assert gateway.cpu_seconds() - before < 1
