@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.core.endpoints import EndpointGroup
-from gateway.core.http.forwarding import Network, parsed, parsed_network
+from gateway.core.http.forwarding import Network, parsed_address, parsed_network
 from gateway.core.secret_text import new_secret_text
 
 KEY_PREFIX = "gw_"
@@ -92,7 +92,7 @@ class Key(NamedTuple):
 @lru_cache(maxsize=4096)
 def _is_in(address: str, networks: tuple[str, ...]) -> bool:
     """Whether an IP address lies in one of these networks (CIDR). An IPv4-mapped one counts as the IPv4 one."""
-    found = parsed(address)
+    found = parsed_address(address)
     return found is not None and any(found in network for network in _networks(networks))
 
 

@@ -57,7 +57,7 @@ def shows_proxy(names: Iterable[str]) -> bool:
     return any(name in _PROXY_HEADERS or name.startswith(_PROXY_PREFIXES) for name in map(str.lower, names))
 
 
-def parsed(text: str) -> Address | None:
+def parsed_address(text: str) -> Address | None:
     """An address as text, without zone; an IPv4-mapped one (`::ffff:192.0.2.1`) as IPv4. None if it is no address."""
     try:
         address = ip_address(text.partition("%")[0])
@@ -87,12 +87,12 @@ class TrustedProxies:
         left is only what it claims. Where an entry is no address, or behind fifty proxies, the one to its right is as
         far as one can know. None without a peer, as on a Unix socket.
         """
-        client = parsed(peer or "")
+        client = parsed_address(peer or "")
         if client is None:
             return None
         if self._is_trusted(client):
             for entry in reversed(",".join(forwarded_for).rsplit(",", _MOST_PROXIES)[-_MOST_PROXIES:]):
-                before = parsed(_without_port(entry.strip(" \t")))
+                before = parsed_address(_without_port(entry.strip(" \t")))
                 if before is None:
                     break
                 client = before

@@ -147,7 +147,7 @@ class Readiness:
             watched = self._watched.get(deployment.id)
             if watched is not None and watched.deployment is deployment:
                 continue
-            if watched is not None and _is_same(watched.deployment, deployment):
+            if watched is not None and _is_probed_alike(watched.deployment, deployment):
                 watched.deployment = deployment
             else:
                 self._start_probing(deployment, watched)
@@ -253,7 +253,7 @@ class _Watched:
     looked: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-def _is_same(one: Deployment, other: Deployment) -> bool:
+def _is_probed_alike(one: Deployment, other: Deployment) -> bool:
     return (one.upstream, one.status) == (other.upstream, other.status)
 
 

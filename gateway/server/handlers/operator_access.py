@@ -10,7 +10,7 @@ from gateway.core import errors
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE
 from gateway.core.http.cors import NO_CORS
-from gateway.core.http.forwarding import parsed, shows_proxy
+from gateway.core.http.forwarding import parsed_address, shows_proxy
 
 _PORT = re.compile(r":[0-9]+$")
 
@@ -51,5 +51,5 @@ class OperatorAccess:
 
 def is_from_here(peer: str | None) -> bool:
     """Whether an address is this machine's loopback, an IPv4-mapped one (`::ffff:127.0.0.1`) included."""
-    address = parsed(peer or "")
+    address = parsed_address(peer or "")
     return address is not None and address.is_loopback

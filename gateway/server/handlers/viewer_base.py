@@ -37,7 +37,7 @@ def reached_url(request: web.Request) -> str:
     return f"{'https' if behind_tls else request.scheme}://{request.host}{_path_below(request)}"
 
 
-def is_public(request: web.Request) -> bool:
+def is_at_public_url(request: web.Request) -> bool:
     """Whether the browser asks for where the settings say that people reach the pages."""
     return urlsplit(request.app[PAGES_URL]).netloc.lower() == request.host.lower()
 
@@ -47,4 +47,4 @@ def _path_below(request: web.Request) -> str:
     told = request.headers.get("X-Forwarded-Prefix", "").rstrip("/")
     if _PREFIX(told) is not None:
         return told
-    return urlsplit(request.app[PAGES_URL]).path if is_public(request) else ""
+    return urlsplit(request.app[PAGES_URL]).path if is_at_public_url(request) else ""

@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 
 from gateway.core import team_errors
 from gateway.core.errors import Refusal
-from gateway.server.handlers.viewer_base import PAGES_URL, is_public, pages_url, reached_url
+from gateway.server.handlers.viewer_base import PAGES_URL, is_at_public_url, pages_url, reached_url
 from gateway.server.team.team_database import SIGN_IN
 from gateway.team.actor import Face, Way
 from gateway.team.signing_in.session_limits import SessionLimits
@@ -77,7 +77,7 @@ def id_token_text(request: web.Request) -> str | None:
 
 def is_secure(request: web.Request) -> bool:
     """Whether the browser reaches the gateway over TLS: a proxy says so, or what it asks for is our https URL."""
-    public = request.app[PAGES_URL] if is_public(request) else ""
+    public = request.app[PAGES_URL] if is_at_public_url(request) else ""
     return public.startswith("https://") or reached_url(request).startswith("https://")
 
 

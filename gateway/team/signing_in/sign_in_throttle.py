@@ -7,7 +7,7 @@ from ipaddress import IPv6Address, ip_network
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.core.http.forwarding import parsed
+from gateway.core.http.forwarding import parsed_address
 from gateway.registry.database.team_tables import failed_sign_ins
 from gateway.team.operation_error import OperationError
 
@@ -72,5 +72,5 @@ def _subjects(name: str, address: str | None) -> dict[str, str]:
 
 def _owned_with(address: str) -> str:
     """The least that is given to one customer: an address, or of IPv6 a /64 (RFC 6177), any of which they may use."""
-    found = parsed(address)
+    found = parsed_address(address)
     return str(ip_network((found, 64), strict=False)) if isinstance(found, IPv6Address) else address
