@@ -194,7 +194,7 @@ class Relay:
         except BusyError as error:
             if error.outlook is None and claimant is not None:
                 error.outlook = await pool.line.prospect(claimant)
-            raise Refusal(errors.BUSY, cause=str(error), **error.headers) from error
+            raise error.refusal() from error
         finally:
             self._preparing.discard(preparing)
 

@@ -12,6 +12,7 @@ from itertools import count
 from time import monotonic
 from typing import Any
 
+from gateway.core import errors
 from gateway.core.account import Key, Priority
 from gateway.core.errors import Refusal
 from gateway.proxy.queue.arbiter import LATE, UNKNOWN_SLOTS, Message
@@ -33,11 +34,15 @@ class BusyError(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What a client is told of it, as `Refusal` takes it."""
-        told = {name.replace("-", "_"): value for name, value in told_of(self.outlook).items()}
+        """What a client is told of it, as headers."""
+        told = told_of(self.outlook)
         if self.outlook is not None and self.outlook.wait is not None:
-            told["Retry_After"] = str(max(math.ceil(self.outlook.wait), 1))
+            told["Retry-After"] = str(max(math.ceil(self.outlook.wait), 1))
         return told
+
+    def refusal(self) -> Refusal:
+        """The 503 that its client gets."""
+        return Refusal(errors.BUSY, cause=str(self), **self.headers)
 
 
 def told_of(outlook: Outlook | None) -> dict[str, str]:

@@ -105,7 +105,7 @@ class RequestInLine:
         elif isinstance(outcome, Refusal):
             self._refuse(outcome)
         elif isinstance(outcome, BusyError):
-            self._refuse(Refusal(errors.BUSY, cause=str(outcome), **outcome.headers))
+            self._refuse(outcome.refusal())
         else:
             connection = self.pool.idle_for(outcome)
             if connection is not None:
@@ -121,7 +121,7 @@ class RequestInLine:
         except UpstreamError as error:
             self._refuse(Refusal(errors.UNREACHABLE, cause=str(error)))
         except BusyError as error:
-            self._refuse(Refusal(errors.BUSY, cause=str(error), **error.headers))
+            self._refuse(error.refusal())
         else:
             self._opening = None
             self._send(connection)

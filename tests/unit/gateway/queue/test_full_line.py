@@ -50,7 +50,7 @@ async def test_the_last_of_a_script_makes_room_for_a_person() -> None:
     assert [one.done() for one in line.waiting] == [False, False, False, True]
     (error,) = line.refused()
     assert str(error) == "limits.waiting is reached"
-    assert error.headers["x_queue_position"] == "5"  # behind the person, and the three before it
+    assert error.headers["x-queue-position"] == "5"  # behind the person, and the three before it
     line.end_one()
     assert isinstance(person.result(), Place)
 
@@ -107,5 +107,5 @@ async def test_a_wait_that_somebody_knows_is_not_told_as_none() -> None:
     first, second = [await ask(line, one) for one in (unknown, replace(unknown, seconds=10.0))]
     assert isinstance(first, BusyError)
     assert isinstance(second, BusyError)
-    assert "x_queue_wait" not in first.headers
-    assert int(second.headers["x_queue_wait"]) >= 10
+    assert "x-queue-wait" not in first.headers
+    assert int(second.headers["x-queue-wait"]) >= 10
