@@ -2,9 +2,9 @@
 
 import socket
 import struct
-import typing
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any, Protocol, cast
 
 from aiohttp import StreamReader, web
 
@@ -14,7 +14,7 @@ from gateway.proxy.write_coalescing import WriteCoalescer
 _RESET = struct.pack("ii", 1, 0)  # socket(7): lingering for no time at all makes the close a reset
 
 
-class ClientObserver(typing.Protocol):
+class ClientObserver(Protocol):
     """An answer on its way to the client; it is told what happens on the client's side."""
 
     def client_backed_up(self) -> None: ...
@@ -27,7 +27,7 @@ class ClientConnection(AiohttpConnection):
 
     __slots__ = ("_coalescer", "_unsent", "answer", "has_proved_key", "is_backed_up", "is_invited")
 
-    def __init__(self, coalescer: WriteCoalescer, manager: web.Server, **kwargs: typing.Any) -> None:
+    def __init__(self, coalescer: WriteCoalescer, manager: web.Server, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
         self.answer: ClientObserver | None = None
         self._coalescer = coalescer
@@ -105,7 +105,7 @@ class ClientConnection(AiohttpConnection):
 
 def connection_of(request: web.BaseRequest) -> ClientConnection:
     """The connection that a request has come over: all are ours, which aiohttp's types do not know."""
-    return typing.cast(ClientConnection, request.protocol)
+    return cast(ClientConnection, request.protocol)
 
 
 @dataclass(slots=True)

@@ -54,9 +54,9 @@ class Health:
 class Readiness:
     """Probes the deployments it is told to `watch`. Times are in seconds.
 
-    Every `interval` while an upstream is healthy, each at a moment of its own in it; quickly at first, and then more
-    slowly up to `interval`, while not.
-    One that has answered a probe before, and then no other for `unreachable_after`, is `unreachable` until it does.
+    A healthy upstream is probed once in each `interval`, at a moment of its own; one that is not, quickly at first and
+    then more and more slowly, down to that. One that has answered a probe before, and then no other for
+    `unreachable_after`, is unreachable until it does.
     `silence_of` tells for how long no answer under way to a deployment has brought a byte: a server that is too busy
     for a probe, and goes on talking, is well.
     """

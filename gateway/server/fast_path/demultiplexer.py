@@ -45,8 +45,8 @@ class Demultiplexer(ClientConnection):
     """One client connection that can take either path."""
 
     __slots__ = (
-        *("_aiohttp_bytes", "_buffer", "_collecting", "_decision", "_fast_path", "_missing", "_pieces", "_retries"),
-        "_state",
+        *("_aiohttp_bytes", "_buffer", "_collecting", "_decision", "_fast_path"),
+        *("_missing", "_pieces", "_retries", "_state"),
     )
 
     def __init__(self, fast_path: FastPath, coalescer: WriteCoalescer, manager: web.Server, **kwargs: Any) -> None:

@@ -29,20 +29,8 @@ class RequestInLine:
     """
 
     __slots__ = (
-        *(
-            "_begin",
-            "_data",
-            "_is_over",
-            "_opening",
-            "_place",
-            "_relay",
-            "_report",
-            "_ticket",
-            "client",
-            "endpoint",
-            "pool",
-        ),
-        "exchange",
+        *("_begin", "_data", "_is_over", "_opening", "_place", "_relay", "_report", "_ticket"),
+        *("client", "endpoint", "exchange", "pool"),
     )
 
     def __init__(

@@ -115,7 +115,7 @@ class Ledger:
         if self._writer is None:
             return True
         async with self._writing:
-            self._close_second()
+            self._close_second()  # also where an old batch is written: what waits behind it is bounded
             batch = self._failed = self._failed or self._take()
             if batch is None:
                 return True
