@@ -42,11 +42,11 @@ class StopRequests:
         asyncio.get_running_loop().add_reader(channel, self._read_commands, channel)
 
     def _read_pipe(self, pipe: int) -> None:
-        if not read(pipe):
+        if not received_from(pipe):
             self._pipe_ended(pipe)
 
     def _read_commands(self, channel: int) -> None:
-        commands = read(channel)
+        commands = received_from(channel)
         for _ in range(commands.count(STOP)):
             self._stop()
         if RELOAD in commands:
@@ -74,7 +74,7 @@ def can_end(file: int) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
-def read(pipe: int) -> bytes:
+def received_from(pipe: int) -> bytes:
     """What has arrived through a pipe or a socket; nothing at its end, even if that is a reset."""
     try:
         return os.read(pipe, 4096)

@@ -23,7 +23,7 @@ from gateway.core.worker_group import ALONE, WorkerGroup
 from gateway.server.process.heartbeat import LOOK_SECONDS, Heartbeat, beat
 from gateway.server.process.listen_address import Reached, reserve
 from gateway.server.process.restart_backoff import NEVER, RestartBackoff
-from gateway.server.process.signals import RELOAD, STOP, can_end, read
+from gateway.server.process.signals import RELOAD, STOP, can_end, received_from
 from gateway.server.process.worker_arbiter import WorkerArbiter
 
 log = logging.getLogger("gateway.workers")
@@ -148,7 +148,7 @@ class _Supervisor:
             one.close()
 
     def _hear(self, worker: _Worker) -> None:
-        if not read(worker.channel.fileno()):
+        if not received_from(worker.channel.fileno()):
             self._selector.unregister(worker.channel)
             worker.channel.close()
             return
@@ -175,7 +175,7 @@ class _Supervisor:
                 self._stop()
 
     def _read_stop_pipe(self, pipe: int) -> None:
-        if not read(pipe):
+        if not received_from(pipe):
             self._selector.unregister(pipe)
             self._stop()
 

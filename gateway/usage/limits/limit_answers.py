@@ -58,15 +58,15 @@ def refusal(protocol: ApiProtocol, standings: list[LimitStanding], now: float, z
     ]
     named = [line.split(": ", 1) for line in lines(protocol, told, now).decode("ascii").splitlines()]
     headers = {"Retry-After": str(seconds), **dict(named)}
-    cause = f"the limit {limit.id} is reached"
+    cause, words = f"the limit {limit.id} is reached", _in_words(limit)
     if limit.measure in _BUDGETS and longest.is_spent:
         new = datetime.fromtimestamp(round(now + longest.wait), zone).isoformat()
-        return Refusal(errors.BUDGET_SPENT, f"{said(limit)}; it is new at {new}", cause=cause, **headers)
+        return Refusal(errors.BUDGET_SPENT, f"{words}; it is new at {new}", cause=cause, **headers)
     reserved = ", the last of them reserved for requests that run" if limit.measure in _BUDGETS else ""
-    return Refusal(errors.RATE_LIMITED, f"{said(limit)}{reserved}; try again in {seconds} s", cause=cause, **headers)
+    return Refusal(errors.RATE_LIMITED, f"{words}{reserved}; try again in {seconds} s", cause=cause, **headers)
 
 
-def said(limit: RateLimit) -> str:
+def _in_words(limit: RateLimit) -> str:
     """A limit in words, like `30 requests a minute for this key`."""
     what = f"{limit.amount:,} at a time" if limit.measure is _CONCURRENT else limit.measure.counted(limit.amount)
     return f"{what} for {_WHOSE[limit.subject_kind]}{' and deployment' if limit.deployment else ''}"
