@@ -4,13 +4,13 @@ Mirrors tools/server/server-stream.cpp.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from mockserver.core.api_errors import ApiError
+from mockserver.core.clock import Clock
 
 _KEPT_BYTES = 4 * 1024 * 1024
 _KEPT_SECONDS = 300.0
@@ -21,7 +21,8 @@ class StreamSession:
     """One stream and what it has said so far; only the last 4 MiB are kept."""
 
     id: str
-    started_at: int = field(default_factory=lambda: int(time.time()))
+    clock: Clock
+    started_at: int
     completed_at: int = 0
     buffer: bytearray = field(default_factory=bytearray)
     dropped_bytes: int = 0
@@ -49,7 +50,7 @@ class StreamSession:
         except ApiError as error:
             self.error = error
         finally:
-            self.done, self.completed_at = True, int(time.time())
+            self.done, self.completed_at = True, self.clock.unix()
             self.started.set()
             self._notify()
             await chunks.aclose()
@@ -76,7 +77,8 @@ class StreamSession:
 class StreamSessions:
     """The streams of one server, by conversation; in a router also those that still wait for their model."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._sessions: dict[str, StreamSession] = {}
         self._expected: dict[str, object] = {}
 
@@ -102,7 +104,7 @@ class StreamSessions:
     def open(self, conversation: str, chunks: AsyncGenerator[bytes]) -> StreamSession:
         """Begin a stream; one of the same conversation that still runs is stopped."""
         self.stop(conversation)
-        session = self._sessions[conversation] = StreamSession(conversation)
+        session = self._sessions[conversation] = StreamSession(conversation, self._clock, self._clock.unix())
         session.filling = asyncio.create_task(session.fill(chunks))
         return session
 
@@ -148,7 +150,7 @@ class StreamSessions:
         ]
 
     def _forget_old(self) -> None:
-        oldest = time.time() - _KEPT_SECONDS
+        oldest = self._clock.epoch() - _KEPT_SECONDS
         for session in list(self._sessions.values()):
             if session.done and session.completed_at < oldest:
                 del self._sessions[session.id]

@@ -148,8 +148,8 @@ def create_app(context: MockContext) -> web.Application:
     """The application of one mock; the step of its life cycle is looked up at every request."""
     server_context, options = context.server_context, context.server_context.options
     app = web.Application(middlewares=_MIDDLEWARES, client_max_size=_MAX_BODY)
-    app[MOCK_CONTEXT], app[OPTIONS], app[STREAM_SESSIONS] = context, options, StreamSessions()
-    app[JOURNAL], app[FAULTS], app[CLOCK] = context.journal, context.faults, server_context.clock
+    app[MOCK_CONTEXT], app[OPTIONS], app[CLOCK] = context, options, server_context.clock
+    app[JOURNAL], app[FAULTS], app[STREAM_SESSIONS] = context.journal, context.faults, StreamSessions(app[CLOCK])
     app[MODEL_SELECTOR] = _model_selector(app, server_context)
     if options.else_url:
         app[ELSE_SERVER] = _else_server(options)

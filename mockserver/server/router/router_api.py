@@ -10,10 +10,10 @@ from aiohttp import web
 from mockserver.api.send_results import json_body, json_response
 from mockserver.api.shapes.sse import data_event
 from mockserver.core.api_errors import ApiError
-from mockserver.core.clock import Clock
 from mockserver.core.json_values import text_of
 from mockserver.core.options import BUILD_INFO, Options
 from mockserver.engine.model.model_info import ARCHITECTURE
+from mockserver.server.faults.fault_middleware import CLOCK
 from mockserver.server.router.model_pool import ModelPool
 from mockserver.server.router.router_model import RouterModel
 
@@ -21,7 +21,8 @@ MODEL_POOL = web.AppKey("model_pool", ModelPool)
 ROUTER_OPTIONS = web.AppKey("router_options", Options)
 
 
-def _shown(model: RouterModel) -> dict[str, Any]:
+def _shown(model: RouterModel, now: int) -> dict[str, Any]:
+    """What is said of a model; `now` is the time of day in seconds."""
     preset = model.preset
     status = {"value": model.status.value, "args": preset.arguments(), "preset": preset.as_ini()}
     shown = {
@@ -30,7 +31,7 @@ def _shown(model: RouterModel) -> dict[str, Any]:
         "tags": preset.listed("tags"),
         "object": "model",
         "owned_by": "llamacpp",
-        "created": Clock().unix(),
+        "created": now,
         "status": status,
         "architecture": ARCHITECTURE,
         "source": preset.source,
@@ -44,7 +45,8 @@ async def models(request: web.Request) -> web.Response:
     model_pool = request.app[MODEL_POOL]
     if request.query.get("reload"):
         model_pool.reload()
-    shown = [_shown(model) for model in model_pool.models() if not model.preset.hidden]
+    now = request.app[CLOCK].unix()
+    shown = [_shown(model, now) for model in model_pool.models() if not model.preset.hidden]
     return json_response({"data": shown, "object": "list"})
 
 

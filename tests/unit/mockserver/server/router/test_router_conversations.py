@@ -6,6 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from mockserver import MockLlamaServer
+from mockserver.core.virtual_clock import START
 from tests.harness.sockets.rawhttp import ask, connect, encode, read_head
 from tests.unit.mockserver.server.router.routers import CHAT, router
 
@@ -46,6 +47,19 @@ async def test_a_conversation_goes_on_when_its_client_leaves_during_the_load() -
         answer = await ask(mock.url, "GET", "/v1/stream?conv_id=talk")
         assert answer.status == 200
         assert answer.body.endswith(b"data: [DONE]\n\n")
+
+
+async def test_a_virtual_clock_dates_streams_and_models_too() -> None:
+    async with MockLlamaServer(router=True, router_models=("a",), load_seconds=5, clock="virtual") as mock:
+        asking = asyncio.create_task(ask(mock.url, "POST", "/v1/chat/completions", body=STREAM, headers=TALK))
+        await mock.wait_for_requests(1)
+        await mock.advance(60)
+        await asking
+        [known] = (await ask(mock.url, "POST", "/v1/streams/lookup", {"conversation_ids": ["talk"]})).json()
+        [model] = (await ask(mock.url, "GET", "/models")).json()["data"]
+        assert START <= known["started_at"] <= known["completed_at"] <= model["created"] == START + 60
+        await mock.advance(301)
+        assert (await ask(mock.url, "POST", "/v1/streams/lookup", {"conversation_ids": ["talk"]})).json() == []
 
 
 async def test_a_conversation_stopped_during_the_load_is_refused_after_it() -> None:
