@@ -2,7 +2,9 @@
 
 import math
 import random
+from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import chain
 
 from mockserver.engine.grammar.gbnf_parser import Kind, Rule, parse_grammar
 from mockserver.engine.grammar.gbnf_symbols import allows_char, char_spans, split_alternatives
@@ -68,8 +70,22 @@ def _height(symbols: Sequence[Rule], heights: Sequence[float]) -> float:
 def _heights(rules: Sequence[list[list[Rule]]]) -> list[float]:
     """How deep each rule has to go at least before it ends; infinite for one that never does."""
     heights = [math.inf] * len(rules)
-    while True:
-        lower = [1 + min(_height(one, heights) for one in alternatives) for alternatives in rules]
-        if lower == heights:
-            return heights
-        heights = lower
+    users = _users(rules)
+    pending = OrderedDict.fromkeys(range(len(rules)))
+    while pending:
+        number, _ = pending.popitem(last=False)
+        height = 1 + min(_height(one, heights) for one in rules[number])
+        if height < heights[number]:
+            heights[number] = height
+            pending.update(dict.fromkeys(user for user in users[number] if heights[user] > 1 + height))
+    return heights
+
+
+def _users(rules: Sequence[list[list[Rule]]]) -> list[set[int]]:
+    """The rules that name each rule."""
+    users: list[set[int]] = [set() for _ in rules]
+    for number, alternatives in enumerate(rules):
+        for symbol in chain.from_iterable(alternatives):
+            if symbol[0].kind is Kind.RULE:
+                users[symbol[0].value].add(number)
+    return users

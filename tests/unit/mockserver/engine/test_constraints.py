@@ -3,12 +3,14 @@
 import json
 import random
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from mockserver.engine.grammar import gbnf_writer
 from mockserver.engine.grammar.gbnf_matcher import allows_beginning
-from mockserver.engine.grammar.gbnf_parser import BadGrammar
+from mockserver.engine.grammar.gbnf_parser import BadGrammar, Rule
 from mockserver.engine.grammar.gbnf_writer import Grammar
 from mockserver.engine.grammar.json_schema import BadSchema, read_schema
 from mockserver.engine.grammar.json_writer import write_json
@@ -179,6 +181,20 @@ BOMB = {
 )
 def test_of_what_a_schema_demands_only_so_much_is_written(schema: dict[str, Any]) -> None:
     assert len(write_json(read_schema(schema), random.Random(1))) < 1_000_000
+
+
+def test_a_long_chain_of_rules_is_not_walked_again_for_each_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    height, looked = gbnf_writer._height, []
+
+    def noted(symbols: Sequence[Rule], heights: Sequence[float]) -> float:
+        looked.append(len(heights))
+        return height(symbols, heights)
+
+    monkeypatch.setattr(gbnf_writer, "_height", noted)
+    schema = {"type": "object", "properties": {f"p{number}": {"type": "null"} for number in range(200)}}
+    text = schema_to_grammar(schema)
+    assert json.loads(Grammar(text).write(random.Random(1))) is not None
+    assert len(looked) < 10 * looked[0]
 
 
 def test_a_rule_for_what_may_follow_an_optional_property_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
