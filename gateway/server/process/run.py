@@ -150,7 +150,8 @@ async def _drain(relay: Relay, runner: Runner, seconds: float, hurry: asyncio.Ev
     drained.cancel()
     for connection in runner.unread():
         connection.reset()  # closed properly, a part of a body without a length would look whole
-    log.info("stopped: %d finished, %d cut", begun - cut, cut)
+    finished = max(begun - cut, 0)  # who came while it stopped is among those that were cut
+    log.info("stopped: %d finished, %d cut", finished, cut)
 
 
 async def _finish(relay: Relay, runner: Runner) -> None:
