@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import cast
 
 from aiohttp import web
 
 from gateway.core.exchange import EXCHANGE, Ending
-from gateway.proxy.client_connection import ClientConnection
+from gateway.proxy.client_connection import connection_of
 
 
 class Watchers:
@@ -33,7 +32,9 @@ class Watchers:
                 self._watching[limit] = who
                 yield
         except TimeoutError:
-            connection = cast(ClientConnection, request.protocol)
+            if not limit.expired():
+                raise  # it is another's
+            connection = connection_of(request)
             if connection.is_unread:
                 request[EXCHANGE].ending = Ending.SHUTDOWN
                 connection.reset()
@@ -44,7 +45,8 @@ class Watchers:
         """Disconnect everybody who watches, now and from now on."""
         self._closed = True
         for limit in self._watching:
-            limit.reschedule(0)
+            if not limit.expired():  # else it was told before, and has not come to its end
+                limit.reschedule(0)
 
 
 WATCHERS = web.AppKey("watchers", Watchers)
