@@ -3,7 +3,7 @@
 Mirrors src/llama-grammar.cpp (`llama_grammar_parser`, `llama_grammar_init_impl`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -322,7 +322,20 @@ class _LeftmostSearch:
         self._may_be_empty: set[int] = set()
 
     def visit(self, number: int) -> None:
-        """Follow all that a rule can begin with; raises BadGrammar when the rule itself is among it."""
+        """Follow all that a rule can begin with; raises BadGrammar when the rule itself is among it.
+
+        A grammar may be deeper than calls can be: each of `path` is where the search stands in a rule.
+        """
+        path = [self._begin(number)]
+        while path:
+            first = next(path[-1], None)
+            if first is None:
+                path.pop()
+            else:
+                path.append(self._begin(first))
+
+    def _begin(self, number: int) -> Iterator[int]:
+        """The rules that a rule can begin with, each to be visited before the next is asked for."""
         if number in self._in_progress:
             raise BadGrammar(f"unsupported grammar, left recursion detected for nonterminal at index {number}")
         if number in self._visited:
@@ -332,7 +345,7 @@ class _LeftmostSearch:
         leftmost = True
         for element in self._rules[number]:
             if element.kind is Kind.RULE and leftmost:
-                self.visit(element.value)
+                yield element.value
                 leftmost = element.value in self._may_be_empty
             else:
                 leftmost = element.kind is Kind.ALTERNATIVE

@@ -55,6 +55,11 @@ def test_a_text_that_is_no_grammar_is_refused(grammar: str) -> None:
         Grammar(grammar)
 
 
+def test_a_grammar_may_be_deeper_than_calls_can_be() -> None:
+    rules = "".join(f'r{number} ::= "x" | r{number + 1}\n' for number in range(3000))
+    assert Grammar(f'root ::= r0\n{rules}r3000 ::= "x"').write(random.Random(0)) == "x"
+
+
 @pytest.mark.parametrize(
     ("schema", "check"),
     [
