@@ -16,7 +16,7 @@ _NEVER = {
     *("pydantic", "pydantic_core", "annotated_types", "yaml", "difflib"),
     *("sqlalchemy", "alembic", "aiosqlite", "argon2", "cryptography", "joserfc"),
     *("jinja2", "aiohttp_jinja2", "pygal", "prometheus_client", "rich"),
-    *("importlib.metadata", "importlib.resources", "statistics", "zoneinfo"),
+    *("importlib.metadata", "importlib.resources", "statistics", "zoneinfo", "frozenlist._frozenlist"),
     "gateway.config.settings",
     "gateway.registry.start_configuration",
     "gateway.server.handlers.dashboard_drawing",
