@@ -1,6 +1,6 @@
 """The lines of all deployments in this process, and its way to the arbiter: here, or in the supervisor of workers."""
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Container
 from functools import partial
 
@@ -24,6 +24,7 @@ class Lines:
 
     def __init__(self, connect: Callable[[Deliver], Deliver] | None = None) -> None:
         self._lines: dict[str, DeploymentLine] = {}
+        self._lines_of: defaultdict[str, list[DeploymentLine]] = defaultdict(list)  # each deployment
         self._settings: dict[str, tuple[int | None, int, float]] = {}
         self._slots: dict[str, int] = {}
         self._tell = (connect or _arbiter_here)(self._hear)
@@ -31,12 +32,7 @@ class Lines:
     def of(self, deployment: Deployment) -> DeploymentLine:
         """The line of this deployment, as it is set now."""
         name, limits = _name_of(deployment), deployment.limits
-        line = self._lines.get(name)
-        if line is None:
-            for before in self._all_of(deployment.id):
-                if not before.in_use and not before.waiting:
-                    self._close(before)
-            line = self._lines[name] = DeploymentLine(name, self._tell)
+        line = self._lines.get(name) or self._open(name, deployment.id)
         settings = (limits.connections or self._slots.get(name), limits.waiting, deployment.timeouts.longest_wait)
         if self._settings.get(name) != settings:
             self._settings[name] = settings
@@ -50,18 +46,30 @@ class Lines:
 
     def turn_away(self, deployment_id: str, refusal: Callable[[], Refusal]) -> None:
         """Refuse all who wait for a server of this deployment, those that it has no longer among them."""
-        for line in self._all_of(deployment_id):
+        for line in self._lines_of.get(deployment_id, ()):
             line.turn_away(refusal)
 
     def keep_only(self, deployment_ids: Container[str]) -> None:
         """All other deployments are gone: refuse who waits there, and close each line in which nothing runs."""
-        for line in [each for each in self._lines.values() if _deployment_of(each) not in deployment_ids]:
-            line.turn_away(_REMOVED)
-            if not line.in_use:
-                self._close(line)
+        for deployment_id in [each for each in self._lines_of if each not in deployment_ids]:
+            self.turn_away(deployment_id, _REMOVED)
+            self._close_unused(deployment_id)
 
-    def _all_of(self, deployment_id: str) -> list[DeploymentLine]:
-        return [line for line in self._lines.values() if _deployment_of(line) == deployment_id]
+    def _open(self, name: str, deployment_id: str) -> DeploymentLine:
+        """The line of a server that is new to its deployment. Those that are not used any more are closed."""
+        self._close_unused(deployment_id)
+        line = self._lines[name] = DeploymentLine(name, self._tell)
+        self._lines_of[deployment_id].append(line)
+        return line
+
+    def _close_unused(self, deployment_id: str) -> None:
+        lines = self._lines_of.pop(deployment_id, [])
+        used = [line for line in lines if line.in_use or line.waiting]
+        if used:
+            self._lines_of[deployment_id] = used
+        for line in lines:
+            if line not in used:
+                self._close(line)
 
     def _close(self, line: DeploymentLine) -> None:
         del self._lines[line.name]
@@ -79,10 +87,6 @@ class Lines:
 def _name_of(deployment: Deployment) -> str:
     """By which all processes know the line; an id has no space."""
     return f"{deployment.id} {deployment.upstream}"
-
-
-def _deployment_of(line: DeploymentLine) -> str:
-    return line.name.partition(" ")[0]
 
 
 def _arbiter_here(to_lines: Deliver) -> Deliver:
