@@ -256,8 +256,7 @@ class DeploymentLine:
 
     def _answer_for_arbiter(self, message: Message) -> None:
         """The line is closed: refuse a request whose body was on its way then."""
-        word, _, number, *_ = *message, None
-        ticket = self._end_wait(number) if word == "ask" else None
+        ticket = self._end_wait(message[2]) if message[0] == "ask" else None
         if ticket is not None:
             ticket.then(BusyError("the deployment was removed, or has another server, since the request came"))
 
