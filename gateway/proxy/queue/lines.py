@@ -63,13 +63,12 @@ class Lines:
         return line
 
     def _close_unused(self, deployment_id: str) -> None:
-        lines = self._lines_of.pop(deployment_id, [])
-        used = [line for line in lines if line.in_use or line.waiting]
-        if used:
-            self._lines_of[deployment_id] = used
-        for line in lines:
-            if line not in used:
-                self._close(line)
+        lines = self._lines_of[deployment_id]
+        for line in [each for each in lines if not each.in_use and not each.waiting]:
+            lines.remove(line)
+            self._close(line)
+        if not lines:
+            del self._lines_of[deployment_id]
 
     def _close(self, line: DeploymentLine) -> None:
         del self._lines[line.name]
