@@ -25,13 +25,9 @@ class Priority(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The owner of keys and deployments. `created_at` is an aware datetime in UTC; None if nobody noted it.
-
-    `weight` is its share beside other accounts, where requests wait.
-    """
+    """The owner of keys and deployments. `weight` is its share beside other accounts, where requests wait."""
 
     id: str
-    created_at: datetime | None = None
     weight: float = 1.0
 
 
@@ -51,7 +47,6 @@ class Key(NamedTuple):
     account: str
     digest: bytes
     expires_at: datetime | None = None
-    created_at: datetime | None = None
     revoked_at: datetime | None = None
     successor_of: str | None = None
     enabled: bool = True

@@ -87,7 +87,7 @@ def content_of(settings: "Settings") -> FileContent:
         )
         for name, entry in settings.deployments.items()
     )
-    accounts = (Account(name, weight=owner.weight) for name, owner in settings.accounts.items())
+    accounts = (Account(name, owner.weight) for name, owner in settings.accounts.items())
     return FileContent(server, tuple(accounts), tuple(_keys(settings)), tuple(deployments), tuple(_limits(settings)))
 
 

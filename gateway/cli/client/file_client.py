@@ -46,7 +46,7 @@ class FileClient(TeamClient):
         match name:
             case "accounts.list":
                 accounts = self._snapshot.accounts.values()
-                return _page(Account(id=one.id, created_at=one.created_at, weight=one.weight) for one in accounts)
+                return _page(Account(id=one.id, created_at=None, weight=one.weight) for one in accounts)
             case "keys.list":
                 known, now = self._snapshot.keys.values(), datetime.now(UTC)
                 return _page(keys.view_of(one, now) for one in known if account in {None, one.account})

@@ -21,7 +21,7 @@ VERSION_TABLE = "gateway_schema"
 _PRIORITIES = {priority.value: priority for priority in Priority}
 TABLES = ("accounts", "keys", "deployments", "limits")  # that are read
 KEY_COLUMNS = (
-    *("id", "name", "account", "digest", "expires_at", "created_at", "revoked_at", "successor_of", "enabled", "cut"),
+    *("id", "name", "account", "digest", "expires_at", "revoked_at", "successor_of", "enabled", "cut"),
     *("deployments", "endpoints", "networks", "created_by", "priority", "weight"),
 )
 
@@ -34,7 +34,7 @@ class DatabaseRow(Protocol):
 
 def account_of(row: DatabaseRow) -> Account:
     """An account from its row. Raises ValueError if the row is not one the gateway wrote."""
-    return Account(row["id"], _moment(row["created_at"]), row["weight"])
+    return Account(row["id"], row["weight"])
 
 
 def key_of(row: DatabaseRow) -> Key:
@@ -48,14 +48,13 @@ def key_of_values(row: Iterable[Any]) -> Key:
     There may be very many: to look for each value by name takes as long as all else, what is mostly NULL costs no
     call, and an account's name is kept once.
     """
-    id_, name, account, digest, ends, made, revoked, old, on, cut, served, groups, networks, person, rank, weight = row
+    id_, name, account, digest, ends, revoked, old, on, cut, served, groups, networks, person, rank, weight = row
     return Key(
         id_,
         name,
         sys.intern(account),
         bytes.fromhex(digest),
         None if ends is None else _moment(ends),
-        _moment(made),
         None if revoked is None else _moment(revoked),
         old,
         bool(on),

@@ -25,7 +25,7 @@ from gateway.registry.database.rows import (
 from gateway.registry.database.sqlite_file import check_file, in_sentences, uri_of
 
 _COLUMNS = {
-    "accounts": "id, created_at, weight",
+    "accounts": "id, weight",
     "keys": ", ".join(KEY_COLUMNS),
     "deployments": "id, account, upstream, upstream_key, status, connect, first_byte, silence, queue, connections, "
     "waiting, ping, ca_file, endpoints",

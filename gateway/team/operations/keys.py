@@ -110,8 +110,8 @@ async def rotate_key(unit: UnitOfWork, key_id: str, rotation: KeyRotation) -> Ro
     if (await unit.connection.execute(select(keys.c.id).where(keys.c.successor_of == key_id))).first():
         raise Conflict(f"Key {key_id} was rotated before; rotate its successor.")
     end = rotation.expires_at
-    if end is None and old.expires_at is not None and old.created_at is not None:
-        end = unit.now + min(old.expires_at - old.created_at, _NEVER_LATER - unit.now)
+    if end is None and old.expires_at is not None:
+        end = unit.now + min(old.expires_at - row._mapping["created_at"], _NEVER_LATER - unit.now)
     _check_end(end, unit.now)
     kept = {name: row._mapping[name] for name in ("deployments", "endpoints", "networks", "priority", "weight")}
     new_id, text = await _add(unit, old.account, old.name, end, further=kept, successor_of=key_id)
@@ -176,7 +176,7 @@ async def _row(unit: UnitOfWork, action: str, key_id: str) -> Row[Any]:
 
 
 def _view(row: Row[Any], now: datetime) -> Key:
-    noted = {name: row._mapping[name] for name in ("prefix", "created_by", "last_used_at", "version")}
+    noted = {name: row._mapping[name] for name in ("prefix", "created_at", "created_by", "last_used_at", "version")}
     return view_of(key_of(row._mapping), now, **noted)
 
 
@@ -185,6 +185,7 @@ def view_of(
     now: datetime,
     *,
     prefix: str | None = None,
+    created_at: datetime | None = None,
     created_by: str | None = None,
     last_used_at: datetime | None = None,
     version: int = 1,
@@ -196,7 +197,7 @@ def view_of(
         account=stored.account,
         state=stored.state(now),
         prefix=prefix,
-        created_at=stored.created_at,
+        created_at=created_at,
         created_by=created_by,
         expires_at=stored.expires_at,
         revoked_at=stored.revoked_at,

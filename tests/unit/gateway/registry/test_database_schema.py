@@ -91,7 +91,7 @@ async def test_a_missing_column_is_said_in_a_sentence(path: Path, change: Change
     assert "lacks a column" in await refused(path)
 
 
-@pytest.mark.parametrize("column", ["digest = 'zz'", "created_at = 'yesterday'"])
+@pytest.mark.parametrize("column", ["digest = 'zz'", "expires_at = 'yesterday'"])
 async def test_a_row_that_the_gateway_did_not_write_is_said_in_a_sentence(
     column: str, path: Path, change: Changes
 ) -> None:
