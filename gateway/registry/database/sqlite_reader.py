@@ -32,9 +32,10 @@ _COLUMNS = {
     "limits": "id, subject_kind, subject, measure, amount, deployment, shadow, counts_as",
 }
 _CONCERNED = "SELECT row_id FROM changes WHERE kind = ? AND revision > ?"
-# The answers of a file that can be read as it is. Its indexes are not looked through: that takes ten times as long.
+# The answers of a file that can be read as it is. Only what is read here is looked through: with indexes it would take
+# ten times as long, and with usage 0.4 s more for a million rows.
 _READY = {
-    "PRAGMA quick_check(1)": "ok",
+    **dict.fromkeys((f"PRAGMA quick_check({name})" for name in (*TABLES, "changes", "revision")), "ok"),
     "PRAGMA journal_mode": "wal",
     f"SELECT version_num FROM {VERSION_TABLE}": HEAD,  # noqa: S608  a constant
 }

@@ -45,6 +45,17 @@ def rows(path: Path, query: str) -> list[tuple[object, ...]]:
         return database.execute(query).fetchall()
 
 
+def damage_table(path: Path, table: str) -> None:
+    """Spoil the page that a table begins with."""
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        [page] = database.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        [size] = database.execute("PRAGMA page_size").fetchone()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xa5" * size)
+
+
 @asynccontextmanager
 async def locked(path: Path) -> AsyncIterator[None]:
     """Another program writes to the database, and does not end. A thread waits for its turn: this loop ends others."""

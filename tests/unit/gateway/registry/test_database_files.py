@@ -15,8 +15,8 @@ from gateway.registry.database.engine import name_of
 from gateway.registry.factory import registry_of
 from gateway.registry.file_reading import read_settings
 from gateway.registry.start_configuration import cautions, read_configuration
-from tests.harness.storage.changes import changing
-from tests.harness.storage.databases import refused, rows
+from tests.harness.storage.changes import Changes, changing
+from tests.harness.storage.databases import damage_table, refused, rows
 from tests.harness.storage.registries import accepts, opened
 
 
@@ -54,6 +54,19 @@ async def test_a_damaged_file_is_refused_and_left_as_it_is(
     path.write_bytes(damaged)
     assert await refused(path)
     assert path.read_bytes() == damaged
+
+
+async def test_damaged_usage_keeps_nobody_from_being_served(path: Path, change: Changes) -> None:
+    _, text = await change.create_key("acme", "laptop")
+    damage_table(path, "usage_hours")
+    async with opened(SqlRegistry(str(path))) as registry:
+        assert accepts(registry, text)
+
+
+@pytest.mark.parametrize("table", ["accounts", "keys", "deployments", "limits", "changes", "revision"])
+async def test_a_damaged_table_that_is_read_is_refused(table: str, path: Path, change: Changes) -> None:
+    damage_table(path, table)
+    assert "is damaged; restore it from a backup" in await refused(path)
 
 
 @pytest.mark.parametrize("damage", [name for name in DAMAGE if name != "empty"])
