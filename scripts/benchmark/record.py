@@ -102,12 +102,12 @@ class Record:
 
     @property
     def host(self) -> tuple[str, ...]:
-        """What tells the machine it ran on from others, as far as a machine says what it is."""
-        return tuple(self.machine.get(name, "") for name in ("processor", "memory"))
+        """What tells where it ran from other places, as far as machine and interpreter say what they are."""
+        return tuple(self.machine.get(name, "") for name in ("processor", "memory", "Python", "built"))
 
 
 def put_first(record: Record, others: Sequence[Record]) -> list[Record]:
-    """The last run of each host, this one first."""
+    """The last run of each host and interpreter, this one first."""
     return [record, *(other for other in others if other.host != record.host)]
 
 
@@ -194,7 +194,12 @@ def machine() -> dict[str, str]:
 
 
 def _built() -> str:
-    """How the interpreter was built: profile-guided optimisation alone is worth a sixth of a request."""
+    """How the interpreter was built: profile-guided optimisation alone is worth a sixth of a request.
+
+    Debian's package has it by the package's rules, and not by an option of `configure`.
+    """
+    if "deb_system" in sysconfig.get_scheme_names():
+        return f"{platform.python_compiler()}, Debian's package: with profile-guided optimisation"
     options = str(sysconfig.get_config_var("CONFIG_ARGS") or "")
     guided = "with" if "--enable-optimizations" in options else "without"
     linked = "with" if "--with-lto" in options else "without"

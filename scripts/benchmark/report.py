@@ -74,7 +74,7 @@ def print_table(record: Record, console: Console) -> None:
 
 
 def page(records: Sequence[Record], scale: str = "") -> str:
-    """The page in Markdown: the newest run in full, and the last of each other host in short.
+    """The page in Markdown: the newest run in full, and the last of each other host or interpreter in short.
 
     `scale` is the section that `make bench-scale` measured.
     """
@@ -112,12 +112,13 @@ def _notes(record: Record) -> Iterator[str]:
 
 
 def _other_hosts(records: Sequence[Record]) -> Iterator[str]:
-    """The multiples of the last run on each host but the newest one's."""
+    """The multiples of the last run with each host and interpreter but the newest's, and their idle memory."""
     if not records:
         return
-    yield "## Other hosts"
-    yield "The last run on each, in multiples: they compare hosts better than microseconds do."
-    head = ("date", "host", "interpreter", *(f"{what}, times {who}" for what in ("request", "event") for who in _SHORT))
+    yield "## Other hosts and interpreters"
+    yield "The last run with each. Multiples compare them better than microseconds do. Memory is an idle gateway's."
+    multiples = (f"{what}, times {who}" for what in ("request", "event") for who in _SHORT)
+    head = ("date", "host", "interpreter", *multiples, "memory, MB", "with a database, MB")
     yield _markdown(head, (_other_host(record) for record in records))
 
 
@@ -126,7 +127,9 @@ def _other_host(record: Record) -> tuple[str, ...]:
     ratios = [record.ratio(figure, other) for figure in ("request_cpu", "event_cpu") for other in ("nginx", "bare")]
     interpreter = f"Python {said['Python']}, {said.get('built', 'unknown how it was built')}"
     multiples = ("–" if ratio is None else f"{ratio:.2f}" for ratio in ratios)
-    return (said["date"], said["processor"], interpreter, *multiples)
+    memory = (record.spread(figure, "gateway") for figure in ("idle_memory_yaml", "idle_memory"))
+    idle = ("–" if spread is None else f"{spread.median:.1f}" for spread in memory)
+    return (said["date"], said["processor"], interpreter, *multiples, *idle)
 
 
 def picture(record: Record) -> str:

@@ -150,17 +150,20 @@ def test_a_stream_that_is_not_whole_fails_a_demand() -> None:
     assert "1 of 8 streams" in report.page([failed])
 
 
-def test_the_last_run_of_each_host_is_kept() -> None:
-    def run(date: str, processor: str) -> Record:
+def test_the_last_run_of_each_host_and_interpreter_is_kept() -> None:
+    def run(date: str, processor: str, python: str = "3.11") -> Record:
         return Record(
-            {"date": date, "processor": processor, "Python": "3.11"}, {"streams": 1, "pinned": "", "tool": ""}
+            {"date": date, "processor": processor, "Python": python},
+            {"streams": 1, "pinned": "", "tool": ""},
+            {"idle_memory": {"gateway": [45.64e6]}},
         )
 
-    old, other, new = run("1", "2 cores"), run("2", "8 cores"), run("3", "2 cores")
-    kept = put_first(new, put_first(other, [old]))
-    assert kept == [new, other]
+    old, other, newer, new = run("1", "2 cores"), run("2", "8 cores"), run("3", "2 cores", "3.14"), run("4", "2 cores")
+    kept = put_first(new, put_first(newer, put_first(other, [old])))
+    assert kept == [new, newer, other]
     assert load(dump(kept)) == kept
-    assert "| 2 | 8 cores |" in report.page(kept)
+    assert "| 2 | 8 cores | Python 3.11, unknown how it was built | – | – | – | – | – | 45.6 |" in report.page(kept)
+    assert "| 3 | 2 cores | Python 3.14," in report.page(kept)
 
 
 def test_a_process_that_does_not_start_is_told_with_its_own_last_words(tmp_path: Path) -> None:
