@@ -7,8 +7,8 @@ import pytest
 
 from gateway.core.deployment import Deployment, Limits
 from gateway.proxy.queue.deployment_line import BusyError, Claimant, DeploymentLine, Place
+from tests.harness.lines import Workers, ask
 from tests.harness.pools import SOMEBODY
-from tests.unit.gateway.queue.test_lines import Workers, ask
 
 LIMITED = Deployment("demo", "acme", "http://127.0.0.1:1", limits=Limits(connections=2, waiting=4))
 SCRIPT = replace(SOMEBODY, key="script", is_batch=True, seconds=10.0)

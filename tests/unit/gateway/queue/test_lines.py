@@ -1,8 +1,6 @@
 """What the lines of several processes tell the arbiter that they share, and what it makes of that."""
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from time import monotonic
@@ -14,49 +12,14 @@ from gateway.core.account import Key
 from gateway.core.deployment import Deployment, Limits
 from gateway.core.errors import Refusal
 from gateway.proxy.queue import deployment_line
-from gateway.proxy.queue.arbiter import Arbiter, Member, Message
+from gateway.proxy.queue.arbiter import Arbiter, Message
 from gateway.proxy.queue.deployment_line import BusyError, Claimant, DeploymentLine, Place
 from gateway.proxy.queue.lines import Deliver, Lines
 from gateway.proxy.upstream.connection_pool import ConnectionPools
+from tests.harness.lines import Workers, ask
 from tests.harness.pools import SOMEBODY
 
 DEPLOYMENT = Deployment("demo", "acme", "http://127.0.0.1:1")
-
-
-class Workers:
-    """So many processes that serve one deployment, each with its lines, and the arbiter of all."""
-
-    def __init__(self, size: int) -> None:
-        self.now = monotonic()
-        self.arbiter = Arbiter(size, self._send, lambda: self.now)
-        self._hears: dict[object, Deliver] = {}
-        self._said: deque[Callable[[], None]] = deque()
-        self._is_speaking = False
-        self.lines = [self.begin(number) for number in range(size)]
-
-    def begin(self, number: int) -> Lines:
-        """A process, the first of this number or the one that follows it."""
-        return Lines(partial(self._connect, number))
-
-    def deafen(self, number: int) -> None:
-        """Let a process hear nothing any more, and say nothing."""
-        self._hears[number] = lambda _: None
-
-    def _connect(self, number: int, hear: Deliver) -> Deliver:
-        self._hears[number] = hear
-        return lambda message: self._deliver(partial(self.arbiter.hear, number, message))
-
-    def _send(self, member: Member, message: Message) -> None:
-        self._deliver(partial(self._hears[member], message))
-
-    def _deliver(self, hear: Callable[[], None]) -> None:
-        """In order, and never in the middle of what somebody else hears."""
-        self._said.append(hear)
-        if not self._is_speaking:
-            self._is_speaking = True
-            while self._said:
-                self._said.popleft()()
-            self._is_speaking = False
 
 
 def taken(line: DeploymentLine) -> list[Place]:
@@ -69,13 +32,6 @@ def take_now(workers: Workers, line: DeploymentLine, claimant: Claimant) -> None
     place = line.take(claimant)
     assert place is not None
     place.since = workers.now
-
-
-def ask(line: DeploymentLine, claimant: Claimant) -> asyncio.Future[object]:
-    """Wait in line; its result is what comes of it."""
-    outcome: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-    line.ask(claimant, 60.0, outcome.set_result)
-    return outcome
 
 
 async def refused(line: DeploymentLine, key: str) -> BusyError:

@@ -13,34 +13,14 @@ from gateway.proxy.queue.deployment_line import BusyError
 from gateway.proxy.upstream import connection_pool as module
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.connection_pool import ConnectionPool, ConnectionPools
-from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
+from gateway.proxy.upstream.response_head import UpstreamError
 from tests.harness.patience import PATIENCE
-from tests.harness.pools import SOMEBODY, pool_of
+from tests.harness.pools import SOMEBODY, WholeAnswer, answer_on, ask, pool_of
 from tests.harness.sockets.stream_server import serving
 from tests.harness.sockets.upstream_wire import UpstreamWire
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-
-
-class Done:
-    """A receiver that waits for the end of an answer."""
-
-    def __init__(self) -> None:
-        self.event = asyncio.Event()
-
-    def whole_received(self, head: ResponseHead, body: bytes) -> None:
-        self.head_received(head)
-        self.body_received(body, True)
-
-    def head_received(self, head: ResponseHead) -> None: ...
-
-    def body_received(self, data: bytes, last: bool) -> None:
-        if last:
-            self.event.set()
-
-    def broken(self, error: UpstreamError) -> None:
-        raise AssertionError(error)
 
 
 async def answer_all(answer: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -58,19 +38,6 @@ async def url() -> AsyncIterator[str]:
 
 def upstream_of(url: str, **limits: int) -> ConnectionPool:
     return pool_of(Deployment("demo", "acme", url, limits=Limits(**limits)))
-
-
-async def ask(upstream: ConnectionPool) -> UpstreamConnection:
-    connection = await upstream.connect(SOMEBODY)
-    await answer_on(connection)
-    upstream.release(connection)
-    return connection
-
-
-async def answer_on(connection: UpstreamConnection) -> None:
-    done = Done()
-    connection.send_request(done, b"GET / HTTP/1.1\r\n\r\n")
-    await done.event.wait()
 
 
 async def until_idle(upstream: ConnectionPool) -> None:
@@ -96,7 +63,7 @@ async def test_a_connection_serves_as_often_as_its_server_says(said: bytes, most
     connection = UpstreamConnection()
     wire = UpstreamWire(connection)
     for number in range(1, most + 1):
-        connection.send_request(Done(), b"GET / HTTP/1.1\r\n\r\n")
+        connection.send_request(WholeAnswer(), b"GET / HTTP/1.1\r\n\r\n")
         wire.deliver(ANSWER.replace(b"Content", said + b"Content"))
         assert connection.may_be_reused() == (number < most)
         connection.release()

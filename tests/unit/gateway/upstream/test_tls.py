@@ -14,10 +14,9 @@ from gateway.proxy.upstream.address import Address
 from gateway.proxy.upstream.connection_pool import ConnectionPools
 from gateway.proxy.upstream.response_head import UpstreamError
 from gateway.proxy.upstream.tls import TlsConnection, Trust
-from tests.harness.pools import pool_of
+from tests.harness.pools import ask, pool_of
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.stage import certified
-from tests.unit.gateway.upstream.test_connection_pool import ask
 
 OLD, NEW = trustme.CA(), trustme.CA()
 
