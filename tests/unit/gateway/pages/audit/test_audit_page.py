@@ -11,6 +11,7 @@ import pytest
 from yarl import URL
 
 from gateway.team.models.accounts import NewAccount
+from gateway.team.models.audit import AuditQuery
 from gateway.team.models.keys import NewKey
 from tests.harness.pages.team_pages import COOKIE, Team, team_serving
 from tests.harness.patience import wait_until
@@ -80,6 +81,17 @@ async def test_a_long_log_is_paged_and_downloaded_whole(tmp_path: Path) -> None:
         assert first.text.count("<tr>") == 51
         assert ">Newest</a>" in (await eve.get(older[1])).text
         assert len(lines((await eve.get("/audit.jsonl")).text)) == 51 * 32
+
+
+@pytest.mark.parametrize("asked", ["", "&action=accounts.create"])
+async def test_a_further_page_of_which_nothing_is_left_says_so(tmp_path: Path, asked: str) -> None:
+    async with team_serving(tmp_path, "acme", "beta") as team, browsing(team, await team.person("eve")) as eve:
+        cursor = (await team.do("audit.list", asked=AuditQuery(limit=1))).next_cursor
+        await asyncio.to_thread(change, tmp_path, "DELETE FROM audit WHERE target = 'acme'")
+        left = (await eve.get(f"/audit?cursor={cursor}{asked}")).text
+        assert "Nothing older is left here." in left
+        assert f'<a href="/audit{asked.replace("&", "?")}">Show the newest</a>' in left
+        assert "Nothing was done" not in left
 
 
 async def test_a_download_that_fails_on_its_way_is_cut(tmp_path: Path) -> None:
