@@ -1,7 +1,10 @@
 """What the tests of the command line share: how to run one, and how to read what a command prints."""
 
 import json
+import os
+import pty
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,12 @@ from click.testing import Result
 from tests.harness.processes.fork_server import fork_server
 
 Run = Callable[..., Result]
+
+NO_WISHES = {
+    "NO_COLOR": "",
+    "FORCE_COLOR": "",
+    "TERM": "xterm",
+}  # an environment that asks neither for colours nor for none
 
 
 def read(result: Result) -> Any:
@@ -37,6 +46,17 @@ def shown(run: Run) -> dict[str, Any]:
     """The first deployment in the list, as JSON."""
     listed: list[dict[str, Any]] = read(run("deployments", "list", "--database", "DB", "--json"))
     return listed[0]
+
+
+def on_a_terminal(*arguments: str, **environ: str) -> str:
+    """What a command that succeeds shows on a terminal."""
+    ours, theirs = pty.openpty()
+    command = (sys.executable, "-m", "gateway", *arguments)
+    subprocess.run(command, stdout=theirs, stderr=theirs, env={**os.environ, **NO_WISHES, **environ}, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 65_536).decode()
+    os.close(ours)
+    return shown
 
 
 class CommandProcess:

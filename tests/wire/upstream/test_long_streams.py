@@ -1,58 +1,21 @@
-"""Streams whose events come one by one, long enough to take the short way, `gateway/proxy/upstream/passthrough.py`.
-
-Each event is sent once the client has the one before: so each comes alone, in one read.
-"""
+"""Streams whose events come one by one, long enough to take the short way, `gateway/proxy/upstream/passthrough.py`."""
 
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.harness.patience import PATIENCE
 from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.events_one_by_one import CUT, PING, OneByOne, events
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.stage import DONE, STEADY, chat
 from tests.harness.sockets.upstream_visit import Visit
-from tests.harness.sockets.wire_client import Closed, WireClient
+from tests.harness.sockets.wire_client import Closed
 
 USAGE = b'data: {"choices":[],"usage":{"completion_tokens":60,"prompt_tokens":7}}\n\n'
-CUT = b'data: {"error":{"type":"api_error","message":"The model endpoint broke off in the middle of its answer."}}\n\n'
-PING = b":\n\n"
 DONE_LATE = b":".ljust(55, b"-") + b"\n" + DONE  # as long as an event: not one that the parser reads for its length
-
-
-def events(count: int) -> list[bytes]:
-    """Events that differ, and in size too."""
-    return [b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n' % (b"%d " % n * (n % 40 + 10)) for n in range(count)]
-
-
-class OneByOne:
-    """A script that sends each of the `events` when it is told to, and then does what `ends` does."""
-
-    def __init__(self, events: list[bytes], ends: Callable[[Visit], object]) -> None:
-        self.events = events
-        self._ends = ends
-        self._next = threading.Semaphore()
-
-    def __call__(self, visit: Visit) -> None:
-        visit.read_body()
-        visit.begin_stream()
-        for event in self.events:
-            assert self._next.acquire(timeout=PATIENCE)
-            visit.chunk(event)
-        assert self._next.acquire(timeout=PATIENCE)
-        self._ends(visit)
-
-    def heard_by(self, client: WireClient, *, is_pinged: bool = False) -> Iterator[bytes]:
-        """The events as they come to the client, without the pings between; then the upstream goes on to the end."""
-        client.read_head()
-        for _ in self.events:
-            while (event := client.read_chunk()) == PING and is_pinged:
-                pass
-            yield event
-            self._next.release()
 
 
 def _finish(visit: Visit) -> None:

@@ -1,19 +1,14 @@
 """Colours of the command line: on a terminal that wants them, and nowhere else."""
 
-import os
-import pty
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.harness.processes.commands import CommandProcess
+from tests.harness.processes.commands import NO_WISHES, CommandProcess, on_a_terminal
 
 pytestmark = pytest.mark.slow  # each command is a process: `make test-tools` runs them
 
 LISTS = ("keys", "accounts", "deployments")
-PLAIN = {"NO_COLOR": "", "FORCE_COLOR": "", "TERM": "xterm"}
 
 
 @pytest.fixture
@@ -24,29 +19,18 @@ def filled(command: CommandProcess) -> CommandProcess:
     return command
 
 
-def on_a_terminal(arguments: tuple[str, ...], **environ: str) -> str:
-    """What a command shows on a terminal."""
-    ours, theirs = pty.openpty()
-    command = (sys.executable, "-m", "gateway", *arguments)
-    subprocess.run(command, stdout=theirs, stderr=theirs, env={**os.environ, **PLAIN, **environ}, check=True)
-    os.close(theirs)
-    shown = os.read(ours, 65_536).decode()
-    os.close(ours)
-    return shown
-
-
 def test_a_terminal_gets_colours_unless_it_says_no(filled: CommandProcess, tmp_path: Path) -> None:
     keys = ("keys", "list", *filled.place)
-    assert "\x1b[32mvalid" in on_a_terminal(keys)
+    assert "\x1b[32mvalid" in on_a_terminal(*keys)
     for refusal in ({"NO_COLOR": "1"}, {"TERM": "dumb"}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}):
-        shown = on_a_terminal(keys, **refusal)
+        shown = on_a_terminal(*keys, **refusal)
         assert "\x1b" not in shown
         assert shown.split()[:3] == ["ID", "NAME", "ACCOUNT"]
 
 
 @pytest.mark.parametrize("what", LISTS)
 def test_a_pipe_gets_no_colours_whatever_is_forced(what: str, filled: CommandProcess) -> None:
-    done = filled(what, "list", **{**PLAIN, "FORCE_COLOR": "1", "CLICOLOR_FORCE": "1", "TTY_COMPATIBLE": "1"})
+    done = filled(what, "list", **{**NO_WISHES, "FORCE_COLOR": "1", "CLICOLOR_FORCE": "1", "TTY_COMPATIBLE": "1"})
     assert done.returncode == 0
     assert "\x1b" not in done.stdout + done.stderr
     assert done.stdout.splitlines()[1].split()[0] in {"acme", "demo"} or "laptop" in done.stdout

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import re
 import socket
 import subprocess
@@ -17,7 +16,7 @@ import pytest
 
 from gateway.config.settings import json_schema
 from tests.harness.patience import PATIENCE
-from tests.harness.processes.commands import Run, create, read
+from tests.harness.processes.commands import Run, create, on_a_terminal, read
 from tests.harness.storage.config_files import GOOD
 
 pytestmark = pytest.mark.slow
@@ -173,12 +172,7 @@ def test_the_command_works_in_bare_surroundings(tmp_path: Path) -> None:
 
 def test_on_a_terminal_the_table_is_coloured_and_in_a_pipe_it_is_plain(run: Run, tmp_path: Path) -> None:
     create(run, "[red]")
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "gateway", "keys", "list", "--database", str(tmp_path / "gateway.db")]
-    subprocess.run(command, stdout=theirs, env={**os.environ, "TERM": "xterm", "COLUMNS": "120"}, check=True)
-    os.close(theirs)
-    shown = os.read(ours, 65_536).decode()
-    os.close(ours)
+    shown = on_a_terminal("keys", "list", "--database", str(tmp_path / "gateway.db"), COLUMNS="120")
     assert "\x1b[32mvalid" in shown
     assert "[red]" in shown
     assert "\x1b" not in run("keys", "list", "--database", "DB").output
@@ -204,14 +198,9 @@ def test_a_sandbox_whose_port_is_taken_says_how_to_choose_another() -> None:
     assert done.stderr.endswith("with --port. With make, that is: make run PORT=8081\n")
 
 
-def on_a_terminal(columns: int, *arguments: str) -> list[str]:
+def lines_on_a_terminal(columns: int, *arguments: str) -> list[str]:
     """The lines that a command shows on a terminal so wide, without their colours."""
-    ours, theirs = pty.openpty()
-    environ = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns)}
-    subprocess.run([sys.executable, "-m", "gateway", *arguments], stdout=theirs, env=environ, check=True)
-    os.close(theirs)
-    shown = os.read(ours, 65_536).decode()
-    os.close(ours)
+    shown = on_a_terminal(*arguments, COLUMNS=str(columns))
     return [line.rstrip() for line in re.sub(r"\x1b\[[\d;]*m", "", shown).splitlines()]
 
 
@@ -219,7 +208,7 @@ def on_a_terminal(columns: int, *arguments: str) -> list[str]:
 def test_on_a_terminal_of_any_width_no_id_time_or_heading_is_broken(run: Run, tmp_path: Path, columns: int) -> None:
     key = create(run)
     successor = read(run("keys", "rotate", key["id"], "--database", "DB", "--json"))
-    lines = on_a_terminal(columns, "keys", "list", "--database", str(tmp_path / "gateway.db"))
+    lines = lines_on_a_terminal(columns, "keys", "list", "--database", str(tmp_path / "gateway.db"))
     assert all(len(line) <= columns or columns < 40 for line in lines)
     assert len(lines) == (3 if columns >= 80 else 11 + lines.count(""))
     words = "\n".join(lines)
@@ -229,6 +218,6 @@ def test_on_a_terminal_of_any_width_no_id_time_or_heading_is_broken(run: Run, tm
 
 
 def test_on_a_terminal_long_cells_are_folded_and_others_not() -> None:
-    lines = on_a_terminal(80, "contract")
+    lines = lines_on_a_terminal(80, "contract")
     assert all(len(line) <= 80 for line in lines)
     assert any(line.startswith("503") and "overloaded_error" in line for line in lines)

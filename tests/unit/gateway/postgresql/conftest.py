@@ -9,7 +9,7 @@ from gateway.registry.database.engine import database_url
 from gateway.registry.database.migrate import prepare
 from tests.harness.pages.team_pages import Team, team_serving
 from tests.harness.storage.postgresql import Postgresql
-from tests.unit.gateway.team.admin_client import AdminClient, admin_client, nobody
+from tests.unit.gateway.team.admin_client import AdminClient, a_key, admin_client, nobody
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +42,8 @@ async def admin(team: Team) -> AsyncIterator[AdminClient]:
 async def stranger(team: Team) -> AsyncIterator[AdminClient]:
     async with nobody(team) as client:
         yield client
+
+
+@pytest.fixture
+async def key(admin: AdminClient) -> str:
+    return await a_key(admin)

@@ -32,7 +32,6 @@ from tests.unit.gateway.team.admin_api.test_idempotency import (
     test_the_same_request_again_is_done_once_and_answered_alike,
 )
 from tests.unit.gateway.team.admin_api.test_versions import (
-    key,
     test_an_update_of_what_was_changed_since_is_refused,
     test_of_two_updates_at_once_one_is_lost_and_says_so,
     test_pages_show_each_that_stays_once_while_rows_come_and_go,
@@ -50,7 +49,6 @@ from tests.unit.gateway.team.test_limit_operations import (
 )
 
 __all__ = [
-    "key",
     "test_a_bad_source_is_refused_at_start",
     "test_a_change_is_told_with_what_was_before_and_after",
     "test_a_key_is_found_by_its_digest_and_by_nothing_else",

@@ -67,6 +67,12 @@ async def a_token(team: Team, *scopes: str) -> str:
     return str(made.token)
 
 
+async def a_key(admin: AdminClient) -> str:
+    """The path of a new key of acme, which is called laptop."""
+    made = await admin.ask("POST", "/keys", {"account": "acme", "name": "laptop"})
+    return f"/keys/{made.json['id']}"
+
+
 @asynccontextmanager
 async def nobody(team: Team) -> AsyncIterator[AdminClient]:
     """A client without token and session."""

@@ -9,9 +9,9 @@ import pytest
 
 from tests.harness import contract
 from tests.harness.processes.gateway_process import GatewayProcess
+from tests.harness.sockets.events_one_by_one import CUT, OneByOne, events
 from tests.harness.sockets.scripted_upstream import ScriptedUpstream
 from tests.harness.sockets.stage import DONE, EVENT, chat, says
-from tests.wire.upstream.test_long_streams import CUT, OneByOne, events
 
 PROXY_ERROR = b"proxy error: Failed to read connection"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.processes.commands import read
+from tests.harness.processes.commands import on_a_terminal, read
 from tests.harness.storage.usage_rows import used
 from tests.unit.gateway.cli.remote.conftest import Ask
-from tests.unit.gateway.cli.test_escape_codes import on_a_terminal
 
 NOW = datetime.now(UTC)
 
@@ -93,7 +92,7 @@ def test_hours_of_which_the_keys_are_unknown_are_said(on_machine: Ask, key: str,
 def test_the_table_fits_the_terminal(key: str, folder: Path, columns: str, is_whole: bool) -> None:
     used(folder / "gateway.db", NOW, key=key, requests=900_000, tokens=(9_000_000, 1_000, 9_000_000))
     place = ("--database", str(folder / "gateway.db"))
-    shown = on_a_terminal(("usage", *place), COLUMNS=columns, NO_COLOR="1").splitlines()
+    shown = on_a_terminal("usage", *place, COLUMNS=columns, NO_COLOR="1").splitlines()
     assert shown[0].split()[0] == "KEY"
     assert ("FIRST BYTE" in shown[0], "ACCOUNT" in shown[0]) == (is_whole, is_whole)
     assert max(map(len, shown)) <= int(columns)

@@ -9,13 +9,12 @@ from sqlalchemy import insert
 from gateway.registry.database.tables import keys
 from gateway.team.actor import machine_actor
 from tests.harness.pages.team_pages import Team
-from tests.unit.gateway.team.admin_client import AdminClient
+from tests.unit.gateway.team.admin_client import AdminClient, a_key
 
 
 @pytest.fixture
 async def key(admin: AdminClient) -> str:
-    made = await admin.ask("POST", "/keys", {"account": "acme", "name": "laptop"})
-    return f"/keys/{made.json['id']}"
+    return await a_key(admin)
 
 
 async def test_an_update_of_what_was_changed_since_is_refused(admin: AdminClient, key: str) -> None:
