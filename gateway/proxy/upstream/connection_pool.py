@@ -193,15 +193,13 @@ class ConnectionPool:
             raise
 
     def turn_away(self, refusal: Callable[[], Refusal] | None) -> None:
-        """Let nobody have a connection, nor wait for one any longer: raise what `refusal` makes. None: let them again.
+        """Let nobody have a connection who asks from now on: raise what `refusal` makes. None: let them again.
 
-        Who has a connection keeps it.
+        Who has a connection keeps it; who waits in line for one goes on waiting.
         """
         self.refusal = refusal
         if refusal is not None or not self._stays_open:  # it may be another server by now; if it is well, it is not
             self._stays_open = None
-        if refusal is not None:
-            self.line.turn_away(refusal)
 
     async def connect_apart(self) -> UpstreamConnection:
         """A connection outside the limits, for what is not a request; `abort` it in the end. Raises UpstreamError."""
@@ -376,7 +374,7 @@ class ConnectionPools:
         return pool
 
     def turn_away(self, deployment: Deployment, refusal: Callable[[], Refusal] | None) -> None:
-        """As its pool's; and let nobody wait any longer for a server that the deployment had before."""
+        """As its pool's; and refuse all who wait in line, for its server or for one that the deployment had before."""
         self.of(deployment).turn_away(refusal)
         if refusal is not None:
             self._lines.turn_away(deployment.id, refusal)

@@ -228,11 +228,12 @@ async def test_who_has_waited_too_long_leaves_the_line_and_keeps_no_place(url: s
 
 
 async def test_all_who_wait_are_turned_away_at_once_and_keep_no_place(url: str) -> None:
-    upstream = upstream_of(url, connections=1, waiting=2)
+    pools, deployment = ConnectionPools(), Deployment("demo", "acme", url, limits=Limits(connections=1, waiting=2))
+    upstream = pools.of(deployment)
     held = await upstream.connect(SOMEBODY)
     staying, leaving = (asyncio.create_task(upstream.connect(SOMEBODY)) for _ in range(2))
     await asyncio.sleep(0)
-    upstream.turn_away(partial(Refusal, PAUSED, "paused"))
+    pools.turn_away(deployment, partial(Refusal, PAUSED, "paused"))
     leaving.cancel()  # in the very moment in which it is turned away
     with pytest.raises(Refusal, match="paused"):
         await staying
@@ -242,7 +243,7 @@ async def test_all_who_wait_are_turned_away_at_once_and_keep_no_place(url: str) 
     with pytest.raises(Refusal, match="paused"):
         await upstream.connect(SOMEBODY)
     upstream.release(held)
-    upstream.turn_away(None)
+    pools.turn_away(deployment, None)
     upstream.release(await upstream.connect(SOMEBODY))
     assert upstream.connections["in_use"] == 0
 
