@@ -39,8 +39,29 @@ def test_a_file_is_short_enough_to_be_read_at_once() -> None:
     assert {path: count for path, count in lines.items() if count > MOST_LINES} == {}
 
 
+def test_a_module_of_tests_lends_nothing_but_tests() -> None:
+    """What others need too lies in a module named for it. Tests are lent to be run elsewhere, on another database."""
+    modules = {path.stem for path in TESTS.rglob("test_*.py")}
+    assert [(path.name, taken) for path, taken in _imports() if _is_lent(taken, modules)] == []
+
+
 def _tests() -> Iterator[tuple[Path, str]]:
     for path in TESTS.rglob("test_*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
                 yield path, node.name
+
+
+def _is_lent(taken: str, modules: set[str]) -> bool:
+    """Whether it is one of these modules, or something of theirs that is no test."""
+    *places, name = taken.split(".")
+    return name in modules or (not modules.isdisjoint(places) and not name.startswith("test_"))
+
+
+def _imports() -> Iterator[tuple[Path, str]]:
+    """Every name that a module imports, behind that of the module it is from."""
+    for path in TESTS.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                module = getattr(node, "module", None) or ""
+                yield from ((path, f"{module}.{name.name}") for name in node.names)

@@ -15,11 +15,8 @@ from tests.harness.processes.fork_server import fork_server
 
 Run = Callable[..., Result]
 
-NO_WISHES = {
-    "NO_COLOR": "",
-    "FORCE_COLOR": "",
-    "TERM": "xterm",
-}  # an environment that asks neither for colours nor for none
+# An environment that asks neither for colours nor for none.
+NO_WISHES = {"NO_COLOR": "", "FORCE_COLOR": "", "TERM": "xterm"}
 
 
 def read(result: Result) -> Any:

@@ -13,10 +13,10 @@ from gateway.team.models.deployments import DeploymentChange
 from gateway.team.models.keys import NewKey
 from gateway.team.operation_error import Conflict
 from mockserver import MockLlamaServer
+from tests.harness.pages.plain_browser import browsing
 from tests.harness.pages.team_pages import Team, team_serving
 from tests.harness.patience import PATIENCE
 from tests.unit.gateway.activity.streams import key_for, streaming
-from tests.unit.gateway.pages.page_reading import browsing
 
 
 async def ask(team: Team, client: ClientSession, key: str) -> int:

@@ -8,16 +8,16 @@ from aiohttp import ClientSession
 
 from gateway.team.models.keys import NewKey
 from mockserver import MockLlamaServer
+from tests.harness.pages.plain_browser import following_browser, text_of
 from tests.harness.pages.team_pages import COOKIE, team_serving
 from tests.unit.gateway.activity.streams import key_for, streaming
-from tests.unit.gateway.pages.test_deployments import browser_of, text_of
 
 
 async def test_an_admin_sees_and_ends_a_stream_and_ending_it_again_is_fine(tmp_path: Path) -> None:
     async with (
         MockLlamaServer(tokens_per_second=20) as mock,
         team_serving(tmp_path, "acme") as team,
-        browser_of(team, await team.person("ada")) as client,
+        following_browser(team, await team.person("ada")) as client,
     ):
         key = await key_for(team, mock.url)
         assert "No request is under way" in await text_of(await client.get("/activity"))
@@ -34,8 +34,8 @@ async def test_a_member_sees_no_other_account_and_ends_nothing(tmp_path: Path) -
     async with (
         MockLlamaServer(tokens_per_second=20) as mock,
         team_serving(tmp_path, "acme", "other") as team,
-        browser_of(team, await team.person("mia", "member", ["acme"])) as mia,
-        browser_of(team, await team.person("eve", "member", ["other"])) as eve,
+        following_browser(team, await team.person("mia", "member", ["acme"])) as mia,
+        following_browser(team, await team.person("eve", "member", ["other"])) as eve,
     ):
         key = await key_for(team, mock.url)
         async with streaming(team.url, key.key):
@@ -53,7 +53,7 @@ async def test_a_name_that_is_markup_is_shown_as_text(tmp_path: Path) -> None:
     async with (
         MockLlamaServer(tokens_per_second=20) as mock,
         team_serving(tmp_path, "acme") as team,
-        browser_of(team, await team.person("ada")) as client,
+        following_browser(team, await team.person("ada")) as client,
     ):
         await key_for(team, mock.url)
         key = await team.do("keys.create", asked=NewKey(account="acme", name=hostile))

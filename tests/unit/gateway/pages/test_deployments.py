@@ -1,47 +1,27 @@
 """The pages about deployments, as a browser asks for them."""
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 
 import pytest
-from aiohttp import ClientResponse, ClientSession
+from aiohttp import ClientSession
 from sqlalchemy import select, update
 
 from gateway.registry.database.team_tables import sessions
 from gateway.team.models.deployments import DeploymentChange, NewDeployment
 from gateway.team.models.keys import NewKey
-from tests.harness.pages.team_pages import COOKIE, Team, team_serving
+from tests.harness.pages.plain_browser import following_browser, text_of, version_in
+from tests.harness.pages.team_pages import Team, team_serving
 
 NOWHERE = "http://127.0.0.1:9"  # nothing listens on the discard port
-
-
-@asynccontextmanager
-async def browser_of(team: Team, session: str) -> AsyncIterator[ClientSession]:
-    own = {"Cookie": f"{COOKIE}={session}", "Sec-Fetch-Site": "same-origin"}
-    async with ClientSession(team.url, headers=own) as client:
-        yield client
 
 
 async def add(team: Team, name: str, account: str = "acme", **settings: object) -> None:
     given = {"id": name, "account": account, "upstream": NOWHERE, **settings}
     await team.do("deployments.create", asked=NewDeployment.model_validate(given))
     await team.has_looked()
-
-
-async def text_of(answer: ClientResponse, status: int = 200) -> str:
-    text = await answer.text()
-    assert answer.status == status, text
-    return text
-
-
-def version_in(page: str) -> str:
-    found = re.search(r'name="version" value="(\d+)"', page)
-    assert found is not None
-    return found[1]
 
 
 def began_in(page: str) -> str:
@@ -51,7 +31,7 @@ def began_in(page: str) -> str:
 
 
 async def test_an_admin_adds_a_deployment_and_its_account(tmp_path: Path) -> None:
-    async with team_serving(tmp_path) as team, browser_of(team, await team.person("ada")) as client:
+    async with team_serving(tmp_path) as team, following_browser(team, await team.person("ada")) as client:
         assert "gives a llama-server its own base URL" in await text_of(await client.get("/deployments"))
         form = {"id": "demo", "account": "acme", "upstream": NOWHERE, "connections": "4", "ping": "2.5"}
         refused = await text_of(await client.post("/deployments", data=form), 422)
@@ -63,7 +43,7 @@ async def test_an_admin_adds_a_deployment_and_its_account(tmp_path: Path) -> Non
 
 
 async def test_what_cannot_be_is_said_beside_what_was_typed(tmp_path: Path) -> None:
-    async with team_serving(tmp_path, "acme") as team, browser_of(team, await team.person("ada")) as client:
+    async with team_serving(tmp_path, "acme") as team, following_browser(team, await team.person("ada")) as client:
         form = {"id": "no spaces", "account": "acme", "upstream": "ftp://x", "connections": "many", "silence": "-1"}
         page = await text_of(await client.post("/deployments", data=form), 422)
         for field in ("id", "upstream", "limits.connections", "timeouts.silence"):
@@ -72,7 +52,7 @@ async def test_what_cannot_be_is_said_beside_what_was_typed(tmp_path: Path) -> N
 
 
 async def test_pausing_shows_at_once_and_resuming_too(tmp_path: Path) -> None:
-    async with team_serving(tmp_path, "acme") as team, browser_of(team, await team.person("ada")) as client:
+    async with team_serving(tmp_path, "acme") as team, following_browser(team, await team.person("ada")) as client:
         await add(team, "demo")
         version = version_in(await text_of(await client.get("/deployments")))
         paused = await text_of(await client.post("/deployments/demo/pause", data={"version": version}))
@@ -89,7 +69,7 @@ async def test_pausing_shows_at_once_and_resuming_too(tmp_path: Path) -> None:
 async def test_a_member_sees_their_accounts_and_no_button(tmp_path: Path) -> None:
     async with (
         team_serving(tmp_path, "acme", "other") as team,
-        browser_of(team, await team.person("mia", "member", ["acme"])) as client,
+        following_browser(team, await team.person("mia", "member", ["acme"])) as client,
     ):
         await add(team, "mine")
         await add(team, "theirs", "other")
@@ -107,7 +87,7 @@ async def test_a_member_sees_their_accounts_and_no_button(tmp_path: Path) -> Non
 
 
 async def test_the_second_of_two_admins_is_told_and_loses_nothing(tmp_path: Path) -> None:
-    async with team_serving(tmp_path, "acme") as team, browser_of(team, await team.person("ada")) as client:
+    async with team_serving(tmp_path, "acme") as team, following_browser(team, await team.person("ada")) as client:
         await add(team, "demo")
         page = await text_of(await client.get("/deployments/demo"))
         before, began = version_in(page.partition('id="change"')[2]), began_in(page)
@@ -126,7 +106,7 @@ async def test_the_second_of_two_admins_is_told_and_loses_nothing(tmp_path: Path
 
 
 async def test_a_change_keeps_the_servers_own_key_unless_told(tmp_path: Path) -> None:
-    async with team_serving(tmp_path, "acme") as team, browser_of(team, await team.person("ada")) as client:
+    async with team_serving(tmp_path, "acme") as team, following_browser(team, await team.person("ada")) as client:
         await add(team, "demo", upstream_key="upstream-canary")
         form = {"account": "acme", "upstream": NOWHERE}
         page = await text_of(await client.post("/deployments/demo", data=form))
@@ -137,7 +117,7 @@ async def test_a_change_keeps_the_servers_own_key_unless_told(tmp_path: Path) ->
 
 
 async def test_the_live_part_is_sent_only_where_it_is_news(tmp_path: Path) -> None:
-    async with team_serving(tmp_path, "acme") as team, browser_of(team, await team.person("ada")) as client:
+    async with team_serving(tmp_path, "acme") as team, following_browser(team, await team.person("ada")) as client:
         await add(team, "demo", status="paused")
         first = await client.get("/deployments?part=live")
         assert "<html" not in await text_of(first)
@@ -159,7 +139,7 @@ async def test_who_is_not_signed_in_is_led_to_the_sign_in(tmp_path: Path, path: 
 
 
 async def test_its_last_refusals_are_on_its_page(tmp_path: Path) -> None:
-    async with team_serving(tmp_path, "acme") as team, browser_of(team, await team.person("ada")) as client:
+    async with team_serving(tmp_path, "acme") as team, following_browser(team, await team.person("ada")) as client:
         await add(team, "demo", status="paused")
         await add(team, "other", status="paused")
         key = await team.do("keys.create", asked=NewKey(account="acme", name="laptop"))
@@ -171,7 +151,7 @@ async def test_its_last_refusals_are_on_its_page(tmp_path: Path) -> None:
 
 
 async def test_a_page_that_asks_by_itself_does_not_keep_a_session_alive(tmp_path: Path) -> None:
-    async with team_serving(tmp_path, "acme") as team, browser_of(team, await team.person("ada")) as client:
+    async with team_serving(tmp_path, "acme") as team, following_browser(team, await team.person("ada")) as client:
         long_ago = datetime.now(UTC) - timedelta(hours=11)
         async with team.database.begin() as connection:
             await connection.execute(update(sessions).values(seen_at=long_ago))
@@ -189,7 +169,7 @@ async def test_a_page_that_asks_by_itself_does_not_keep_a_session_alive(tmp_path
 
 
 async def test_a_status_is_pinned_by_the_form_and_kept_where_it_is_not_in_it(tmp_path: Path) -> None:
-    async with team_serving(tmp_path, "acme") as team, browser_of(team, await team.person("ada")) as client:
+    async with team_serving(tmp_path, "acme") as team, following_browser(team, await team.person("ada")) as client:
         await add(team, "demo", status="paused")
         form = {"account": "acme", "upstream": NOWHERE}
         await text_of(await client.post("/deployments/demo", data=form))

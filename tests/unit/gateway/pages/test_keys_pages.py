@@ -11,9 +11,8 @@ from gateway.core.endpoints import EndpointGroup
 from gateway.team.models.deployments import NewDeployment
 from gateway.team.models.keys import KeyChange, KeyRevocation, NewKey
 from gateway.team.models.playground import NewPlaygroundKey
+from tests.harness.pages.plain_browser import browsing, version_in
 from tests.harness.pages.team_pages import Team, team_serving
-from tests.unit.gateway.pages.page_reading import browsing
-from tests.unit.gateway.pages.test_people_pages import version_in
 
 
 async def made(team: Team, name: str, **values: Any) -> str:

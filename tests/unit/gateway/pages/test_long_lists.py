@@ -10,8 +10,8 @@ from gateway.team.models.deployments import DeploymentQuery, NewDeployment
 from gateway.team.models.keys import KeyQuery, NewKey
 from gateway.team.models.limits import LimitQuery, NewLimit
 from gateway.team.models.people import PersonQuery
+from tests.harness.pages.plain_browser import Browser, browsing
 from tests.harness.pages.team_pages import Team, team_serving
-from tests.unit.gateway.pages.page_reading import Browser, browsing
 
 LISTS = {"deployments": DeploymentQuery, "keys": KeyQuery, "limits": LimitQuery, "people": PersonQuery}
 

@@ -7,8 +7,8 @@ from urllib.parse import quote
 import pytest
 
 from gateway.team.models.people import NewInvitation
+from tests.harness.pages.plain_browser import Browser, browsing, version_in
 from tests.harness.pages.team_pages import Team, team_serving
-from tests.unit.gateway.pages.page_reading import Browser, browsing
 
 PASSWORD = "correct horse battery"
 OTHER = "staple and a stable"
@@ -27,12 +27,6 @@ def link_in(html: str) -> str:
     found = re.search(r"/invitations/gwi_\w+", html)
     assert found is not None, html
     return found[0]
-
-
-def version_in(html: str) -> str:
-    found = re.search(r'name="version" value="(\d+)"', html)
-    assert found is not None, html
-    return found[1]
 
 
 async def id_of(browser: Browser, name: str) -> str:

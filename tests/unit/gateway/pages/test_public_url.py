@@ -9,9 +9,9 @@ import pytest
 from gateway.config.document import SourceError
 from gateway.config.settings import parse
 from gateway.team.models.deployments import NewDeployment
+from tests.harness.pages.plain_browser import browsing
 from tests.harness.pages.scripted_provider import oidc_settings, query_of, scripted_provider
 from tests.harness.pages.team_pages import Team, team_serving
-from tests.unit.gateway.pages.page_reading import browsing
 
 PUBLIC, OPERATORS = "https://llm.example.org/models", "https://ops.example.org"
 DEMO = NewDeployment(id="demo", account="acme", upstream="http://127.0.0.1:9")

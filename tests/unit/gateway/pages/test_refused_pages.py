@@ -7,10 +7,10 @@ from aiohttp import ClientSession
 
 from gateway.registry.database import sqlite_file
 from gateway.team.models.people import NewInvitation
+from tests.harness.pages.plain_browser import browsing
 from tests.harness.pages.status_pages import serving
 from tests.harness.pages.team_pages import COOKIE, team_serving
 from tests.harness.storage.databases import locked
-from tests.unit.gateway.pages.page_reading import browsing
 
 HTML = "text/html,application/xhtml+xml,*/*;q=0.8"
 

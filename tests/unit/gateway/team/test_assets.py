@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gateway.server.pages.assets import _ASSETS, assets_version
+from tests.harness.pages.plain_browser import browsing
 from tests.harness.pages.team_pages import Team, team_serving, window
-from tests.unit.gateway.pages.page_reading import browsing
 
 KEPT = "public, max-age=31536000, immutable"
 _ASKED = "() => performance.getEntriesByType('resource').filter((one) => one.transferSize > 0).map((one) => one.name)"

@@ -7,8 +7,8 @@ import pytest
 
 from gateway.registry.database.sqlite_file import READ_PATIENCE
 from gateway.team.models.accounts import NewAccount
+from tests.harness.pages.plain_browser import browsing
 from tests.harness.pages.team_pages import Team, team_serving
-from tests.unit.gateway.pages.page_reading import browsing
 
 
 class Opened:

@@ -15,9 +15,9 @@ from gateway.server.completion import COMPLETION
 from gateway.team.models.usage import UsageQuery, UsageReport
 from gateway.usage.ledger import sqlite_writer
 from gateway.usage.ledger.ledger import LEDGER
+from tests.harness.pages.plain_browser import browsing
 from tests.harness.pages.team_pages import Team, team_serving
 from tests.harness.storage.databases import locked
-from tests.unit.gateway.pages.page_reading import browsing
 
 WAITS = "The database takes no usage at the moment"
 

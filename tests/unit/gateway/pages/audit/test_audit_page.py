@@ -13,10 +13,10 @@ from yarl import URL
 from gateway.team.models.accounts import NewAccount
 from gateway.team.models.audit import AuditQuery
 from gateway.team.models.keys import NewKey
+from tests.harness.pages.plain_browser import browsing
 from tests.harness.pages.team_pages import COOKIE, Team, team_serving
 from tests.harness.patience import wait_until
 from tests.harness.storage.databases import rows
-from tests.unit.gateway.pages.page_reading import browsing
 
 ROW = "actor_kind, actor, actor_name, face, action, target"
 DOUBLED = f"INSERT INTO audit (at, {ROW}) SELECT at, {ROW} FROM audit"

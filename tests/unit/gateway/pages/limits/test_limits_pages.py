@@ -7,8 +7,8 @@ from gateway.core.rate_limits import Measure, SubjectKind
 from gateway.team.models.accounts import NewAccount
 from gateway.team.models.keys import NewKey
 from gateway.team.models.limits import NewLimit
+from tests.harness.pages.plain_browser import browsing
 from tests.harness.pages.team_pages import Team, team_serving
-from tests.unit.gateway.pages.page_reading import browsing
 
 RPM = Measure.REQUESTS_PER_MINUTE
 

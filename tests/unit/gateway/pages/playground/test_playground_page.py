@@ -14,9 +14,9 @@ from gateway.server.handlers.dashboard import PAGE
 from gateway.team.models.deployments import NewDeployment
 from gateway.team.models.people import PersonChange
 from mockserver import MockLlamaServer
+from tests.harness.pages.plain_browser import browsing
 from tests.harness.pages.team_pages import Team, team_serving
 from tests.harness.storage.databases import rows
-from tests.unit.gateway.pages.page_reading import browsing
 
 
 @asynccontextmanager

@@ -16,9 +16,9 @@ from gateway.server.pages.usage import overview
 from gateway.team.models.keys import NewKey
 from gateway.team.models.usage import UsageRow
 from gateway.team.usage_csv import as_csv
+from tests.harness.pages.plain_browser import Browser, browsing
 from tests.harness.pages.team_pages import Team, team_serving
 from tests.harness.storage.usage_rows import took, used
-from tests.unit.gateway.pages.page_reading import Browser, browsing
 
 NOW = datetime.now(UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -1,5 +1,6 @@
-"""The team's pages as a browser without a window asks for them."""
+"""The team's pages as a browser without a window asks for them, and what is read in them."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -53,3 +54,25 @@ async def browsing(team: Team, session: str = "") -> AsyncIterator[Browser]:
         jar.update_cookies({COOKIE: session}, URL(team.url))
     async with ClientSession(cookie_jar=jar) as client:
         yield Browser(client, team.url)
+
+
+@asynccontextmanager
+async def following_browser(team: Team, session: str) -> AsyncIterator[ClientSession]:
+    """A browser of somebody with this session that follows redirects; all it sends comes from our own page."""
+    own = {"Cookie": f"{COOKIE}={session}", "Sec-Fetch-Site": "same-origin"}
+    async with ClientSession(team.url, headers=own) as client:
+        yield client
+
+
+async def text_of(answer: ClientResponse, status: int = 200) -> str:
+    """The text of an answer, which must have this status."""
+    text = await answer.text()
+    assert answer.status == status, text
+    return text
+
+
+def version_in(page: str) -> str:
+    """The version that the first form of a page is based on."""
+    found = re.search(r'name="version" value="(\d+)"', page)
+    assert found is not None, page
+    return found[1]
