@@ -7,7 +7,7 @@ from gateway.telemetry.masking import masked, masked_by_form
 
 
 def log_fields(exchange: Exchange) -> dict[str, Any]:
-    """The fields of a request's log line; `docs/operate/operating.md` explains each. Untrusted text is masked."""
+    """The fields of a request's log line; `docs/operate/logs.md` explains each. Untrusted text is masked."""
     fields: dict[str, Any] = {
         "id": exchange.id if exchange.has_own_id else masked_by_form(exchange.id),
         "account": exchange.account,
