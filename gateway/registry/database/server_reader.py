@@ -4,16 +4,17 @@ import asyncio
 import contextlib
 from typing import Any
 
-from sqlalchemy import URL, Select, func, select
+from sqlalchemy import URL, Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.config.document import SourceError
 from gateway.registry.database.engine import engine_for, in_sentences, name_of
 from gateway.registry.database.migrate import prepare
 from gateway.registry.database.rows import KEY_COLUMNS, TABLES, DatabaseRow, Defaults, Read, everything, followed
-from gateway.registry.database.tables import changes, metadata, revision
+from gateway.registry.database.tables import changes, keys, metadata, revision
 
 _PORTION = 500  # rows taken at once; between two such portions the event loop serves requests
+_SELECT = {name: select(metadata.tables[name]) for name in TABLES} | {"keys": select(*keys.c[KEY_COLUMNS])}
 
 
 class ServerReader:
@@ -57,8 +58,9 @@ class ServerReader:
         await self._engine.dispose()
 
     async def _read_all(self, number: int) -> Read:
-        rows = {name: await self._rows(select(metadata.tables[name])) for name in TABLES}
-        key_rows = ([row[name] for name in KEY_COLUMNS] for row in rows.pop("keys"))
+        found = {name: await self._rows(query) for name, query in _SELECT.items()}
+        key_rows = found.pop("keys")
+        rows = {name: (row._mapping for row in named) for name, named in found.items()}
         return await asyncio.to_thread(everything, number, key_rows, rows, self._defaults)
 
     async def _follow(self, known: Read, number: int) -> Read:
@@ -69,11 +71,11 @@ class ServerReader:
         rows: dict[str, dict[str, DatabaseRow | None]] = {}
         for name in TABLES:
             concerned = select(changes.c.row_id).where(newer, changes.c.kind == name)
-            table = metadata.tables[name]
             rows[name] = dict.fromkeys((await self._connection.execute(concerned)).scalars())
-            rows[name] |= {row["id"]: row for row in await self._rows(select(table).where(table.c.id.in_(concerned)))}
+            found = await self._rows(_SELECT[name].where(metadata.tables[name].c.id.in_(concerned)))
+            rows[name] |= {row.id: row._mapping for row in found}
         return await asyncio.to_thread(followed, known, number, rows, self._defaults)
 
-    async def _rows(self, query: Select[Any]) -> list[DatabaseRow]:
+    async def _rows(self, query: Select[Any]) -> list[Row[Any]]:
         found = await self._connection.stream(query)
-        return [row._mapping async for portion in found.partitions(_PORTION) for row in portion]
+        return [row async for portion in found.partitions(_PORTION) for row in portion]
