@@ -2,14 +2,14 @@
 
 import asyncio
 import socket
-import struct
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from scripts.soaking.resets import reset
+
 Between = Callable[[], Coroutine[Any, Any, None]]  # awaited between two pieces of a body
 
-_RESET = struct.pack("ii", 1, 0)
 _PATIENCE = 60.0  # seconds without a byte: the gateway owes an answer
 
 
@@ -91,10 +91,7 @@ class Client:
 
     def reset(self) -> None:
         """Leave with a RST."""
-        one = self.writer.get_extra_info("socket")
-        if one is not None and not self.writer.transport.is_closing():
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self.writer.transport.abort()
+        reset(self.writer.transport)
 
     async def _body(
         self,

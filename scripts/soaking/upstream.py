@@ -5,8 +5,6 @@ A request's body says what is played (see `plays`). `/stats` tells what is under
 
 import asyncio
 import json
-import socket
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
@@ -15,8 +13,8 @@ import httptools
 
 from scripts.command.own_process import run_on_uvloop
 from scripts.soaking.plays import STREAM, Play
+from scripts.soaking.resets import reset
 
-_RESET = struct.pack("ii", 1, 0)
 _HEALTHY = b'{"status":"ok"}'
 
 
@@ -124,7 +122,7 @@ class Peer(asyncio.Protocol):
         elif play.name == "cut":
             self._transport.close()
         else:
-            self._reset()
+            reset(self._transport)
 
     def _fail(self, play: Play) -> None:
         if play.name == "garbage":
@@ -133,16 +131,12 @@ class Peer(asyncio.Protocol):
             body = play.body()
             self._transport.write(_head(200, len(body)) + body[: len(body) // 2])
         if play.name == "reset":
-            self._reset()
+            reset(self._transport)
         else:
             self._transport.close()
 
     def _send(self, status: int, body: bytes) -> None:
         self._transport.write(_head(status, len(body)) + body)
-
-    def _reset(self) -> None:
-        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self._transport.abort()
 
 
 def _head(status: int, length: int) -> bytes:

@@ -4,11 +4,11 @@ import contextlib
 import select
 import socket
 import ssl
-import struct
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from tests.harness.sockets.resets import close_with_reset
 from tests.harness.sockets.upstream_visit import GatewayLeft, Received, Visit
 
 if TYPE_CHECKING:
@@ -171,8 +171,7 @@ class Peer:
 
     def reset(self) -> None:
         self._open = False
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._socket.close()
+        close_with_reset(self._socket)
 
     def wait_until_left(self, within: float) -> bool:
         deadline = time.monotonic() + within

@@ -2,12 +2,12 @@
 
 import json
 import socket
-import struct
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 from tests.harness.patience import PATIENCE
+from tests.harness.sockets.resets import close_with_reset
 
 
 class Closed(Exception):
@@ -87,8 +87,7 @@ class WireClient:
 
     def reset(self) -> None:
         """Leave with a RST."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.socket.close()
+        close_with_reset(self.socket)
 
     def close(self) -> None:
         """Leave with a FIN."""
