@@ -42,10 +42,9 @@ from tests.docs.docs_pages import (
 
 _MOCK = sorted(ROOT.glob("docs/guide/mock*.md"))
 _WHOLE = ROOT / "docs" / "guide" / "testing.md"  # whose examples are whole files: see test_testing_guide.py
-_OF_OPERATORS = ("accounts-and-keys", "database", "deployments", "security")
 _SESSIONS = [
     ROOT / "docs" / "reference" / "configuration.md",
-    *(ROOT / "docs" / "operate" / f"{page}.md" for page in _OF_OPERATORS),
+    *(ROOT / "docs" / "operate" / f"{page}.md" for page in ("accounts-and-keys", "database", "deployments")),
 ]
 _HEADINGS = ("Date", "Status", "Context", "Decision", "Consequences")
 _COMMANDS = {"gguf-gateway": gateway_cli, "mock-llama-server": mock_cli}
