@@ -19,7 +19,7 @@ from gateway.proxy.response_writer import HeadWriter, ResponseWriter
 from gateway.proxy.stream_pings import StreamPings
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.connection_pool import ConnectionPool
-from gateway.proxy.upstream.health_probe import says_loading
+from gateway.proxy.upstream.health.health_probe import says_loading
 from gateway.proxy.upstream.passthrough import passthrough_to
 from gateway.proxy.upstream.response_head import ResponseHead, UpstreamError
 

@@ -15,7 +15,7 @@ from gateway.proxy.queue.arbiter_connection import ArbiterConnection
 from gateway.proxy.queue.lines import Lines
 from gateway.proxy.relay import RELAY, Relay
 from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPools, FreeDescriptor
-from gateway.proxy.upstream.readiness import READINESS, Readiness
+from gateway.proxy.upstream.health.readiness import READINESS, Readiness
 from gateway.registry.base import Registry
 from gateway.server.activity import notice_boards, watchers
 from gateway.server.activity.revoked_answers import RevokedAnswers

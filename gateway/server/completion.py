@@ -13,7 +13,7 @@ from gateway.core.answer.excerpt import ends_of
 from gateway.core.answer.usage import read_usage
 from gateway.core.exchange import FINISHED, Ending, Exchange, TakenPlace
 from gateway.core.rate_limits import Allotment
-from gateway.proxy.upstream.readiness import Readiness
+from gateway.proxy.upstream.health.readiness import Readiness
 from gateway.telemetry.access_log import AccessLog
 from gateway.usage.ledger.ledger import Ledger
 

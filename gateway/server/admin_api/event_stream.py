@@ -13,7 +13,7 @@ from aiohttp import hdrs, web
 from gateway.config.document import SourceError
 from gateway.core.errors import Refusal
 from gateway.core.exchange import EXCHANGE, Ending
-from gateway.proxy.upstream.readiness import READINESS
+from gateway.proxy.upstream.health.readiness import READINESS
 from gateway.server.activity.watchers import WATCHERS
 from gateway.server.admin_api.authentication import caller_of
 from gateway.server.admission import REGISTRY

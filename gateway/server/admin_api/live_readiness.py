@@ -3,7 +3,7 @@
 from aiohttp import web
 from pydantic import BaseModel
 
-from gateway.proxy.upstream.readiness import READINESS
+from gateway.proxy.upstream.health.readiness import READINESS
 from gateway.server.admission import REGISTRY
 from gateway.team.models.common import Page
 from gateway.team.models.deployments import Deployment

@@ -17,7 +17,7 @@ from gateway.core.errors import Refusal
 from gateway.core.notifier import Notifier
 from gateway.core.worker_group import WORKER_GROUP, WorkerGroup
 from gateway.proxy.relay import RELAY
-from gateway.proxy.upstream.readiness import READINESS
+from gateway.proxy.upstream.health.readiness import READINESS
 from gateway.server.admission import REGISTRY
 from gateway.server.handlers.authentication import public
 from gateway.server.handlers.dashboard_feed import Feed

@@ -16,7 +16,7 @@ from aiohttp import web
 from markupsafe import Markup
 
 from gateway.core.deployment import Deployment, Status
-from gateway.proxy.upstream.readiness import Health
+from gateway.proxy.upstream.health.readiness import Health
 from gateway.registry.base import SourceProblem
 from gateway.server.handlers import dashboard_view
 from gateway.server.handlers.dashboard_view import Summary, View

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 
 from gateway.core import errors
 from gateway.core.deployment import Deployment, Status
-from gateway.proxy.upstream.readiness import Health
+from gateway.proxy.upstream.health.readiness import Health
 from gateway.registry.base import SourceProblem
 from gateway.telemetry.access_log import RecentRefusal
 

@@ -19,7 +19,7 @@ from gateway.core.worker_group import WORKER_GROUP, WorkerGroup
 from gateway.proxy.queue.arbiter import UNKNOWN_SLOTS
 from gateway.proxy.relay import RELAY
 from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPool
-from gateway.proxy.upstream.readiness import READINESS, Readiness
+from gateway.proxy.upstream.health.readiness import READINESS, Readiness
 from gateway.server.admission import REGISTRY
 from gateway.server.handlers.authentication import public
 from gateway.server.handlers.operator_access import OperatorAccess

@@ -12,7 +12,7 @@ from gateway.core.http.base_urls import right_base_url
 from gateway.core.http.headers import presented_digest
 from gateway.proxy.queue.deployment_line import told_of
 from gateway.proxy.relay import RELAY, Destination
-from gateway.proxy.upstream.readiness import READINESS
+from gateway.proxy.upstream.health.readiness import READINESS
 from gateway.server.admission import ADMISSION, REGISTRY, Admitted, Rejected, RequestedTarget
 from gateway.server.fast_path.demultiplexer import Demultiplexer
 from gateway.telemetry.access_log import ACCESS

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from gateway.core.endpoints import EndpointGroup
 from gateway.core.secret_text import digest_of
-from gateway.proxy.upstream.readiness import READINESS
+from gateway.proxy.upstream.health.readiness import READINESS
 from gateway.server.admission import REGISTRY
 from gateway.server.handlers.dashboard import PAGE
 from gateway.server.handlers.preflight import CORS

@@ -18,7 +18,7 @@ from gateway.cli.sandbox.file_follower import FileFollower
 from gateway.cli.sandbox.loopback_guard import refuse_pages
 from gateway.cli.sandbox.mock_process import MockProcess
 from gateway.core.deployment import Status
-from gateway.proxy.upstream.readiness import READINESS
+from gateway.proxy.upstream.health.readiness import READINESS
 from gateway.registry.base import Registry
 from gateway.server.app import NOTIFIER
 from gateway.server.process.listen_address import ListenError, why_not

@@ -12,7 +12,7 @@ from gateway.cli.sandbox.file_follower import FileFollower
 from gateway.cli.sandbox.mock_process import MockProcess
 from gateway.core.deployment import Status
 from gateway.core.notifier import Notifier
-from gateway.proxy.upstream.readiness import Readiness
+from gateway.proxy.upstream.health.readiness import Readiness
 from gateway.registry.base import Registry
 
 _READY_SECONDS = 10.0

@@ -8,7 +8,7 @@ from gateway.core.deployment import Deployment as Served
 from gateway.core.deployment import Limits, Status
 from gateway.proxy.queue.arbiter import UNKNOWN_SLOTS
 from gateway.proxy.upstream.connection_pool import POOLS
-from gateway.proxy.upstream.readiness import READINESS
+from gateway.proxy.upstream.health.readiness import READINESS
 from gateway.server.activity.notice_boards import BOARDS, Carried
 from gateway.server.activity.throughput import Throughput
 from gateway.server.admission import REGISTRY

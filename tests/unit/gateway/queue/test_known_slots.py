@@ -9,7 +9,7 @@ from gateway.core.deployment import Deployment
 from gateway.core.notifier import Notifier
 from gateway.proxy.queue.arbiter import UNKNOWN_SLOTS
 from gateway.proxy.upstream.connection_pool import ConnectionPools
-from gateway.proxy.upstream.readiness import Readiness
+from gateway.proxy.upstream.health.readiness import Readiness
 from tests.harness.patience import PATIENCE
 from tests.harness.sockets.stream_server import serving
 

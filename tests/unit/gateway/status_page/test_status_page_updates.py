@@ -11,7 +11,7 @@ from aiohttp import ClientSession
 
 from gateway.core.deployment import Deployment, Status
 from gateway.core.notifier import Notifier
-from gateway.proxy.upstream.readiness import Health
+from gateway.proxy.upstream.health.readiness import Health
 from gateway.registry.base import SourceProblem
 from gateway.server.handlers import dashboard_view
 from gateway.server.handlers.dashboard_drawing import Facts

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.core import errors
 from gateway.core.deployment import Deployment, Status
-from gateway.proxy.upstream.readiness import Health
+from gateway.proxy.upstream.health.readiness import Health
 from gateway.server.handlers.dashboard_view import WHY, Card, card, rows, summary
 from gateway.telemetry.access_log import RecentRefusal
 from tests.harness.pages.status_pages import HOSTILE, NOWHERE

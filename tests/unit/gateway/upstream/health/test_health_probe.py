@@ -10,10 +10,10 @@ import pytest
 
 from gateway.core.deployment import Deployment, Limits, Status
 from gateway.core.notifier import Notifier
-from gateway.proxy.upstream import readiness
 from gateway.proxy.upstream.connection_pool import ConnectionPools
-from gateway.proxy.upstream.health_probe import Probe, ProbeTurns, seconds_to_next
-from gateway.proxy.upstream.readiness import Readiness
+from gateway.proxy.upstream.health import readiness
+from gateway.proxy.upstream.health.health_probe import Probe, ProbeTurns, seconds_to_next
+from gateway.proxy.upstream.health.readiness import Readiness
 from tests.harness.patience import PATIENCE
 
 DEPLOYMENT = Deployment("demo", "acme", "http://127.0.0.1:1", limits=Limits(connections=4))
