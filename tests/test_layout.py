@@ -1,6 +1,7 @@
 """How the tests are laid out: names that can be read in a report, files that are told apart by their names."""
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,13 @@ def test_a_module_of_tests_lends_nothing_but_tests() -> None:
     """What others need too lies in a module named for it. Tests are lent to be run elsewhere, on another database."""
     modules = {path.stem for path in TESTS.rglob("test_*.py")}
     assert [(path.name, taken) for path, taken in _imports() if _is_lent(taken, modules)] == []
+
+
+@pytest.mark.parametrize("readme", sorted(TESTS.rglob("README.md")), ids=lambda readme: readme.parent.name)
+def test_the_files_that_a_readme_names_are_there(readme: Path) -> None:
+    places = (TESTS.parent, TESTS / "harness", readme.parent)
+    named = re.findall(r"`(\w[\w./*]*(?:\.py|/))`", readme.read_text(encoding="utf-8"))
+    assert [name for name in named if not any(any(place.glob(name)) for place in places)] == []
 
 
 def _tests() -> Iterator[tuple[Path, str]]:

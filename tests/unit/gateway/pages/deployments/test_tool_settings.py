@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gateway.server.pages.deployments.tool_settings import settings_for
 
-_DOCS = Path(__file__).parents[4] / "docs" / "guide" / "sdks.md"
+_DOCS = Path(__file__).parents[5] / "docs" / "guide" / "sdks.md"
 
 
 def test_each_tools_lines_are_those_of_the_documents() -> None:
