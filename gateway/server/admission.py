@@ -20,7 +20,8 @@ from gateway.core.http.base_urls import how_to_enable
 from gateway.core.http.headers import KEYS_DIFFER, NO_KEY, NOT_BEARER
 from gateway.proxy.queue.deployment_line import Claimant
 from gateway.proxy.relay import Relay
-from gateway.proxy.upstream.connection_pool import ConnectionPool, ConnectionPools
+from gateway.proxy.upstream.connection_pool import ConnectionPool
+from gateway.proxy.upstream.connection_pools import ConnectionPools
 from gateway.proxy.upstream.health.readiness import Readiness
 from gateway.registry.base import Registry
 from gateway.telemetry.masking import masked

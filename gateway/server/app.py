@@ -14,7 +14,8 @@ from gateway.proxy.disconnect.dead_peer_watch import DEAD_PEER
 from gateway.proxy.queue.arbiter_connection import ArbiterConnection
 from gateway.proxy.queue.lines import Lines
 from gateway.proxy.relay import RELAY, Relay
-from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPools, FreeDescriptor
+from gateway.proxy.upstream.connection_pool import FreeDescriptor
+from gateway.proxy.upstream.connection_pools import POOLS, ConnectionPools
 from gateway.proxy.upstream.health.readiness import READINESS, Readiness
 from gateway.registry.base import Registry
 from gateway.server.activity import notice_boards, watchers

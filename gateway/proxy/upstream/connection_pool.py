@@ -9,24 +9,20 @@ import asyncio
 import contextlib
 import errno
 import math
-from collections.abc import Callable, Container, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from functools import partial
 from operator import attrgetter
 from time import monotonic
-
-from aiohttp import web
 
 from gateway.core.deployment import Deployment
 from gateway.core.errors import Refusal
 from gateway.core.exchange import Exchange
 from gateway.proxy.queue.deployment_line import BusyError, Claimant, DeploymentLine, Place
-from gateway.proxy.queue.lines import Lines
 from gateway.proxy.upstream.address import Address
 from gateway.proxy.upstream.connection import UpstreamConnection
 from gateway.proxy.upstream.dead_peer import DEAD_PEER_SECONDS, detect_death
 from gateway.proxy.upstream.response_head import UpstreamError
-from gateway.proxy.upstream.tls import Trust, Trusts
+from gateway.proxy.upstream.tls import Trust
 
 _IDLE_SECONDS = 4.0
 _AHEAD_SECONDS = 0.1  # that a request waits for a connection before it takes the way on which it may wait for long
@@ -342,65 +338,6 @@ class ConnectionPool:
             self._sweep_later()
 
 
-class ConnectionPools:
-    """One pool for each deployment, made when first asked for and remade when the deployment changes."""
-
-    def __init__(
-        self,
-        lines: Lines | None = None,
-        free_descriptor: FreeDescriptor = lambda: False,
-        dead_peer: float = DEAD_PEER_SECONDS,
-    ) -> None:
-        self._lines = lines or Lines()
-        self._free_descriptor = free_descriptor
-        self._dead_peer = dead_peer
-        self._trusts = Trusts()
-        self._known: dict[str, tuple[Deployment, ConnectionPool]] = {}
-
-    def of(self, deployment: Deployment) -> ConnectionPool:
-        """The pool of this deployment."""
-        known = self._known.get(deployment.id)
-        if known is not None and known[0] is deployment:
-            return known[1]
-        if known is not None and _same_upstream(known[0], deployment):
-            pool = known[1]
-        else:
-            if known is not None:
-                known[1].close()
-            line = self._lines.of(deployment)
-            trust = self._trusts.of(deployment.ca_file)
-            pool = ConnectionPool(deployment, line, self._free_descriptor, self._dead_peer, trust)
-        self._known[deployment.id] = (deployment, pool)
-        return pool
-
-    def turn_away(self, deployment: Deployment, refusal: Callable[[], Refusal] | None) -> None:
-        """As its pool's; and refuse all who wait in line, for its server or for one that the deployment had before."""
-        self.of(deployment).turn_away(refusal)
-        if refusal is not None:
-            self._lines.turn_away(deployment.id, refusal)
-
-    def note_slots(self, deployment: Deployment, slots: int | None) -> None:
-        """Its server has so many slots; None: it does not say."""
-        self._lines.note_slots(deployment, slots)
-
-    def known(self) -> dict[str, ConnectionPool]:
-        """The upstreams that exist, by deployment id."""
-        return {name: pool for name, (_, pool) in self._known.items()}
-
-    def keep_only(self, deployment_ids: Container[str]) -> None:
-        """Forget the upstreams of deployments that are gone. What is under way on them finishes."""
-        for gone in [known for known in self._known if known not in deployment_ids]:
-            self._known.pop(gone)[1].close()
-        self._lines.keep_only(deployment_ids)
-
-    def close(self) -> None:
-        """Close all idle connections."""
-        self.keep_only(())
-
-
-POOLS = web.AppKey("pools", ConnectionPools)
-
-
 def _end_wait(waiting: "asyncio.Future[Place | BusyError | Refusal]", outcome: Place | BusyError | Refusal) -> None:
     if waiting.done():
         return_unused(outcome)
@@ -413,7 +350,3 @@ def return_unused(outcome: Place | BusyError | Refusal | None) -> None:
     if isinstance(outcome, Place):
         outcome.line.take_back(outcome, monotonic())
         outcome.settle(0)
-
-
-def _same_upstream(one: Deployment, other: Deployment) -> bool:
-    return replace(one, status=other.status, account=other.account) == other

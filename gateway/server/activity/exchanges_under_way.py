@@ -8,7 +8,7 @@ from gateway.core.answer.excerpt import Excerpt
 from gateway.core.exchange import Ending, Exchange
 from gateway.proxy.queue.deployment_line import DeploymentLine
 from gateway.proxy.relay import Relay
-from gateway.proxy.upstream.connection_pool import ConnectionPools
+from gateway.proxy.upstream.connection_pools import ConnectionPools
 from gateway.team.exchanges import CarriedExchange
 
 

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from gateway.core.worker_group import WORKER_GROUP, WorkerGroup
 from gateway.proxy.relay import RELAY
-from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPools
+from gateway.proxy.upstream.connection_pools import POOLS, ConnectionPools
 from gateway.server.activity.exchanges_under_way import ExchangesUnderWay
 from gateway.team.exchanges import CarriedExchange
 from gateway.telemetry.access_log import ACCESS, RecentRefusal

@@ -18,7 +18,8 @@ from gateway.core.exchange import EXCHANGE, Ending
 from gateway.core.worker_group import WORKER_GROUP, WorkerGroup
 from gateway.proxy.queue.arbiter import UNKNOWN_SLOTS
 from gateway.proxy.relay import RELAY
-from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPool
+from gateway.proxy.upstream.connection_pool import ConnectionPool
+from gateway.proxy.upstream.connection_pools import POOLS
 from gateway.proxy.upstream.health.readiness import READINESS, Readiness
 from gateway.server.admission import REGISTRY
 from gateway.server.handlers.authentication import public

@@ -25,7 +25,7 @@ from gateway.core import errors
 from gateway.core.deployment import Deployment, Status
 from gateway.core.errors import Refusal
 from gateway.core.notifier import Notifier
-from gateway.proxy.upstream.connection_pool import ConnectionPools
+from gateway.proxy.upstream.connection_pools import ConnectionPools
 from gateway.proxy.upstream.health.health_probe import Probe, ProbeTurns, ask_health, ask_slots, seconds_to_next
 from gateway.proxy.upstream.response_head import UpstreamError
 

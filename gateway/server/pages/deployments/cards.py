@@ -7,7 +7,7 @@ from aiohttp import web
 from gateway.core.deployment import Deployment as Served
 from gateway.core.deployment import Limits, Status
 from gateway.proxy.queue.arbiter import UNKNOWN_SLOTS
-from gateway.proxy.upstream.connection_pool import POOLS
+from gateway.proxy.upstream.connection_pools import POOLS
 from gateway.proxy.upstream.health.readiness import READINESS
 from gateway.server.activity.notice_boards import BOARDS, Carried
 from gateway.server.activity.throughput import Throughput

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import pytest
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 
-from gateway.proxy.upstream.connection_pool import POOLS
+from gateway.proxy.upstream.connection_pools import POOLS
 from gateway.team.models.deployments import NewDeployment
 from gateway.team.models.keys import CreatedKey, NewKey
 from tests.harness.pages.team_pages import Team

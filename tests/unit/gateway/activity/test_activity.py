@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.proxy.upstream.connection_pool import POOLS
+from gateway.proxy.upstream.connection_pools import POOLS
 from gateway.server.activity.throughput import Throughput
 from gateway.team.actor import Actor, ActorKind, Face, Way
 from gateway.team.exchanges import CarriedExchange

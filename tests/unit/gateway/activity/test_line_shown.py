@@ -7,7 +7,7 @@ import pytest
 from aiohttp import ClientSession
 
 from gateway.core.account import Priority
-from gateway.proxy.upstream.connection_pool import POOLS
+from gateway.proxy.upstream.connection_pools import POOLS
 from gateway.team.models.activity import Activity
 from gateway.team.models.deployments import DeploymentChange
 from gateway.team.models.keys import NewKey

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from gateway.core.exchange import Exchange
 from gateway.core.worker_group import WorkerGroup
 from gateway.proxy.relay import Relay
-from gateway.proxy.upstream.connection_pool import ConnectionPools
+from gateway.proxy.upstream.connection_pools import ConnectionPools
 from gateway.server.activity.exchanges_under_way import ExchangesUnderWay
 from gateway.server.activity.notice_boards import NoticeBoards
 from gateway.telemetry.access_log import RecentRefusal

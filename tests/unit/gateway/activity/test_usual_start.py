@@ -4,7 +4,7 @@ import asyncio
 
 from gateway.core.deployment import Deployment, Status
 from gateway.core.notifier import Notifier
-from gateway.proxy.upstream.connection_pool import ConnectionPools
+from gateway.proxy.upstream.connection_pools import ConnectionPools
 from gateway.proxy.upstream.health.readiness import Readiness
 from mockserver import MockLlamaServer
 from tests.harness.patience import PATIENCE

@@ -8,7 +8,7 @@ import pytest
 from gateway.core.deployment import Deployment
 from gateway.core.notifier import Notifier
 from gateway.proxy.queue.arbiter import UNKNOWN_SLOTS
-from gateway.proxy.upstream.connection_pool import ConnectionPools
+from gateway.proxy.upstream.connection_pools import ConnectionPools
 from gateway.proxy.upstream.health.readiness import Readiness
 from tests.harness.patience import PATIENCE
 from tests.harness.sockets.stream_server import serving

@@ -13,7 +13,8 @@ from gateway.core.deployment import Deployment, Limits, Status, Timeouts
 from gateway.core.rate_limits import Measure, RateLimit, SubjectKind
 from gateway.core.secret_text import digest_of
 from gateway.proxy.queue.arbiter import UNKNOWN_SLOTS
-from gateway.proxy.upstream.connection_pool import POOLS, ConnectionPool
+from gateway.proxy.upstream.connection_pool import ConnectionPool
+from gateway.proxy.upstream.connection_pools import POOLS
 from gateway.proxy.upstream.health.readiness import READINESS
 from gateway.registry.base import Snapshot
 from gateway.server.admission import REGISTRY

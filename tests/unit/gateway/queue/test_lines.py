@@ -15,7 +15,6 @@ from gateway.proxy.queue import deployment_line
 from gateway.proxy.queue.arbiter import Arbiter, Message
 from gateway.proxy.queue.deployment_line import BusyError, Claimant, DeploymentLine, Place
 from gateway.proxy.queue.lines import Deliver, Lines
-from gateway.proxy.upstream.connection_pool import ConnectionPools
 from tests.harness.lines import Workers, ask
 from tests.harness.pools import SOMEBODY
 
@@ -91,18 +90,6 @@ async def test_a_new_server_has_places_while_answers_of_the_one_before_run(worke
     place = await waiting
     assert isinstance(place, Place)
     assert place.line is before[0], "it waited for the server that there was"
-
-
-async def test_who_waits_for_the_server_before_is_turned_away_with_all() -> None:
-    limited = replace(DEPLOYMENT, limits=Limits(connections=2))
-    moved = replace(limited, upstream="http://127.0.0.1:2")
-    pools = ConnectionPools(Workers(1).lines[0])
-    taken(pools.of(limited).line)
-    waiting = ask(pools.of(limited).line, SOMEBODY)
-    pools.turn_away(moved, partial(Refusal, errors.PAUSED, "paused"))
-    outcome = await waiting
-    assert isinstance(outcome, Refusal)
-    assert outcome.row is errors.PAUSED
 
 
 def test_the_line_before_a_server_that_nothing_runs_at_is_closed() -> None:

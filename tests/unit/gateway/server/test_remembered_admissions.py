@@ -13,7 +13,7 @@ from gateway.core.errors import PAUSED, Refusal
 from gateway.core.notifier import Notifier
 from gateway.core.secret_text import digest_of
 from gateway.proxy.relay import Relay
-from gateway.proxy.upstream.connection_pool import ConnectionPools
+from gateway.proxy.upstream.connection_pools import ConnectionPools
 from gateway.proxy.upstream.health.readiness import Readiness
 from gateway.registry.base import Snapshot
 from gateway.server import admission as admission_module

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -12,7 +11,7 @@ from gateway.core.errors import PAUSED, Refusal
 from gateway.proxy.queue.deployment_line import BusyError
 from gateway.proxy.upstream import connection_pool as module
 from gateway.proxy.upstream.connection import UpstreamConnection
-from gateway.proxy.upstream.connection_pool import ConnectionPool, ConnectionPools
+from gateway.proxy.upstream.connection_pool import ConnectionPool
 from gateway.proxy.upstream.response_head import UpstreamError
 from tests.harness.patience import PATIENCE
 from tests.harness.pools import SOMEBODY, WholeAnswer, answer_on, ask, pool_of
@@ -227,27 +226,6 @@ async def test_who_has_waited_too_long_leaves_the_line_and_keeps_no_place(url: s
     assert upstream.connections["in_use"] == 0
 
 
-async def test_all_who_wait_are_turned_away_at_once_and_keep_no_place(url: str) -> None:
-    pools, deployment = ConnectionPools(), Deployment("demo", "acme", url, limits=Limits(connections=1, waiting=2))
-    upstream = pools.of(deployment)
-    held = await upstream.connect(SOMEBODY)
-    staying, leaving = (asyncio.create_task(upstream.connect(SOMEBODY)) for _ in range(2))
-    await asyncio.sleep(0)
-    pools.turn_away(deployment, partial(Refusal, PAUSED, "paused"))
-    leaving.cancel()  # in the very moment in which it is turned away
-    with pytest.raises(Refusal, match="paused"):
-        await staying
-    with pytest.raises(asyncio.CancelledError):
-        await leaving
-    assert upstream.connections == {"in_use": 1, "idle": 0, "waiting": 0}
-    with pytest.raises(Refusal, match="paused"):
-        await upstream.connect(SOMEBODY)
-    upstream.release(held)
-    pools.turn_away(deployment, None)
-    upstream.release(await upstream.connect(SOMEBODY))
-    assert upstream.connections["in_use"] == 0
-
-
 async def test_an_upstream_that_is_away_keeps_no_place() -> None:
     upstream = upstream_of("http://127.0.0.1:1", connections=1, waiting=0)
     for _ in range(3):
@@ -265,12 +243,3 @@ async def test_a_closed_upstream_keeps_no_connection(answer: bytes) -> None:
         await answer_on(connection)
         upstream.release(connection)
         assert connection.is_closing()
-
-
-def test_a_deployment_read_again_keeps_its_upstream_and_is_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every reload makes new objects of the same deployments; no request after the first may pay for that."""
-    upstreams, before = ConnectionPools(), Deployment("demo", "acme", "http://127.0.0.1:1")
-    kept, again = upstreams.of(before), replace(before)
-    assert upstreams.of(again) is kept
-    monkeypatch.setattr(module, "_same_upstream", lambda _one, _other: pytest.fail("compared once more"))
-    assert upstreams.of(again) is kept

@@ -11,7 +11,7 @@ import trustme
 
 from gateway.core.deployment import Deployment
 from gateway.proxy.upstream.address import Address
-from gateway.proxy.upstream.connection_pool import ConnectionPools
+from gateway.proxy.upstream.connection_pools import ConnectionPools
 from gateway.proxy.upstream.response_head import UpstreamError
 from gateway.proxy.upstream.tls import TlsConnection, Trust
 from tests.harness.pools import ask, pool_of

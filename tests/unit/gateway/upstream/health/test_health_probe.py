@@ -10,7 +10,7 @@ import pytest
 
 from gateway.core.deployment import Deployment, Limits, Status
 from gateway.core.notifier import Notifier
-from gateway.proxy.upstream.connection_pool import ConnectionPools
+from gateway.proxy.upstream.connection_pools import ConnectionPools
 from gateway.proxy.upstream.health import readiness
 from gateway.proxy.upstream.health.health_probe import Probe, ProbeTurns, seconds_to_next
 from gateway.proxy.upstream.health.readiness import Readiness
