@@ -32,6 +32,7 @@ _ASSETS = {
     "not_done.js": ("text/javascript", ((_OURS, "static/not_done.js"),)),
     "place.js": ("text/javascript", ((_OURS, "static/place.js"),)),
     "pages.js": ("text/javascript", ((_OURS, "static/pages.js"),)),
+    "typed.js": ("text/javascript", ((_OURS, "static/typed.js"),)),
     "playground.js": ("text/javascript", ((_OURS, "static/playground.js"),)),
     "playground_stream.js": ("text/javascript", ((_OURS, "static/playground_stream.js"),)),
     "playground_code.js": ("text/javascript", ((_OURS, "static/playground_code.js"),)),

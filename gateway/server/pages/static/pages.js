@@ -6,6 +6,7 @@ import { newsSince } from "./live.js";
 import { isSignedOut, tellNotDone, tellSignedOut, unsay } from "./not_done.js";
 import { focusNear, placeOf } from "./place.js";
 import { tellTimes } from "./relative_times.js";
+import "./typed.js";
 
 document.documentElement.classList.add("js");
 tellFields();

@@ -2,12 +2,14 @@
 // What a model says is text, and becomes nothing else: no HTML is ever made of it.
 import { codeOf } from "./playground_code.js";
 import { bodyOf, eventsOf, meaningOf, pathOf } from "./playground_stream.js";
+import { keep, typed } from "./typed.js";
 
 let root = null; // the playground that is on the page
 const byId = (id) => root.querySelector(`#${id}`);
 const SHOWN_EVENTS = 1000;
 const LINE = 24; // pixels: so near to its end is at its end
 const EARLIER = 60_000; // ms before its end at which a key is replaced
+const SETTINGS = ["protocol", "temperature", "max_tokens", "system"];
 const KEY_TRIES = 10; // another process of the gateway may know a new key a little later
 
 const ADVICE = {
@@ -26,6 +28,8 @@ const BROKE_OFF = `The answer broke off before its end.\n${ADVICE[502]}`;
 let key = null; // {id, key, deployment, expires_at, pages, opens}
 let messages = [];
 let running = null; // an AbortController
+let untaken = ""; // a question that was sent, and that nobody has begun to answer
+let typedFor = ""; // the deployment that the draft is for
 
 function wantedNow() {
   const temperature = byId("temperature").value;
@@ -122,6 +126,8 @@ async function run() {
   let lost = "The gateway cannot be reached. Try again in a moment.";
   try {
     const response = await ask(wanted, own.signal);
+    untaken = "";
+    keepTyped();
     lost = BROKE_OFF; // its connection may be cut before the event that says why is read
     let isWhole = false;
     for await (const event of eventsOf(response.body)) {
@@ -285,6 +291,45 @@ function offerProtocols() {
   if (byId("protocol").selectedOptions[0].disabled && enabled) byId("protocol").value = enabled.value;
 }
 
+// --- what was typed: a draft for each deployment, and the settings
+
+function keepTyped() {
+  const drafts = new Map(typed().drafts);
+  const text = byId("message").value || untaken;
+  if (text) drafts.set(typedFor, text);
+  else drafts.delete(typedFor);
+  const settings = Object.fromEntries(SETTINGS.map((name) => [name, byId(name).value]));
+  keep({ deployment: typedFor, drafts: [...drafts], settings });
+}
+
+// The deployment that the address names, or else the last one, if it is still there.
+function putBack() {
+  const { deployment: last, settings = {}, ...kept } = typed();
+  const drafts = new Map(kept.drafts);
+  const choice = byId("deployment");
+  const isThere = (id) => [...choice.options].some((option) => option.value === id);
+  choice.value = [new URLSearchParams(location.search).get("deployment"), last].find(isThere) ?? choice.value;
+  typedFor = choice.value;
+  for (const [name, value] of Object.entries(settings)) byId(name).value = value;
+  byId("message").value = drafts.get(typedFor) ?? (isThere(last) ? "" : (drafts.get(last) ?? ""));
+  offerProtocols();
+  showCode();
+}
+
+// A draft goes along to another deployment, unless there is one for that already. A reload comes back to it.
+function changeDeployment() {
+  const chosen = byId("deployment").value;
+  const drafts = new Map(typed().drafts);
+  if (drafts.has(chosen)) byId("message").value = drafts.get(chosen);
+  else drafts.delete(typedFor);
+  keep({ drafts: [...drafts] });
+  typedFor = chosen;
+  history.replaceState(history.state, "", `?${new URLSearchParams({ deployment: chosen })}`);
+  offerProtocols();
+  keepTyped();
+  showCode();
+}
+
 // --- what is done
 
 function send(event) {
@@ -295,14 +340,18 @@ function send(event) {
   messages.push({ role: "user", content: text });
   bubble("user").say(text);
   byId("message").value = "";
+  untaken = text;
+  keepTyped();
   run();
 }
 
 function start() {
   byId("ask").addEventListener("submit", send);
-  byId("ask").addEventListener("input", showCode);
-  byId("message").addEventListener("input", showCode);
-  byId("deployment").addEventListener("change", offerProtocols);
+  for (const id of ["ask", "message"]) {
+    byId(id).addEventListener("input", keepTyped);
+    byId(id).addEventListener("input", showCode);
+  }
+  byId("deployment").addEventListener("change", changeDeployment);
   for (const one of root.querySelectorAll("input[name=language]")) one.addEventListener("change", showCode);
   byId("message").addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
@@ -313,6 +362,8 @@ function start() {
   byId("again").addEventListener("click", () => running || runAgain());
   byId("clear").addEventListener("click", () => {
     messages = [];
+    untaken = "";
+    keepTyped();
     byId("messages").replaceChildren(byId("nothing"));
     byId("nothing").hidden = false;
     byId("problem").hidden = true;
@@ -321,14 +372,14 @@ function start() {
     showCode();
     byId("message").focus();
   });
-  offerProtocols();
-  showCode();
+  putBack();
 }
 
 function leave() {
   running?.abort();
   running = null;
   messages = [];
+  untaken = "";
   leaveKey();
 }
 
@@ -354,4 +405,5 @@ document.addEventListener("click", stay, { capture: true });
 document.addEventListener("keydown", (event) => event.key === "Escape" && running?.abort());
 document.addEventListener("htmx:afterSwap", arrive);
 addEventListener("pagehide", leaveKey);
+addEventListener("pageshow", ({ persisted }) => persisted && root && putBack()); // it may have been sent since
 arrive();
