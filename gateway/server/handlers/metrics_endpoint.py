@@ -6,6 +6,7 @@ It is written in pieces, and requests are served between any two of them: of ver
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
 
@@ -21,6 +22,7 @@ from gateway.proxy.relay import RELAY
 from gateway.proxy.upstream.connection_pool import ConnectionPool
 from gateway.proxy.upstream.connection_pools import POOLS
 from gateway.proxy.upstream.health.readiness import READINESS, Readiness
+from gateway.server.activity.notice_boards import BOARDS
 from gateway.server.admission import REGISTRY
 from gateway.server.handlers.authentication import public
 from gateway.server.handlers.operator_access import OperatorAccess
@@ -29,6 +31,7 @@ from gateway.telemetry.access_log import ACCESS
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.prometheus_format import CONTENT_TYPE, DeploymentGauges, Exposition
 from gateway.telemetry.worker_metrics import Gauge, Packer, WorkerCounts
+from gateway.usage.ledger.ledger import LEDGER
 
 _PUBLISH_SECONDS = 1.0  # how old the other workers' numbers may be
 _UNREACHABLE = errors.UNREACHABLE.reason
@@ -55,11 +58,11 @@ async def scrape(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})
     if request.method == hdrs.METH_HEAD:
         return response
-    counts = await _of_all_workers(request.app)
+    counts, unwritten = await _of_all_workers(request.app), await _unwritten_seconds(request.app)
     try:
         await response.prepare(request)
         request[EXCHANGE].first_byte_at = monotonic()
-        for piece in _pieces(request.app, counts):
+        for piece in _pieces(request.app, counts, unwritten):
             if piece:
                 await response.write(piece)
                 request[EXCHANGE].bytes_out += len(piece)
@@ -118,7 +121,15 @@ def _under_way(app: web.Application) -> Gauge:
     return Counter((name,) for name in app[RELAY].deployments_under_way())
 
 
-def _pieces(app: web.Application, counts: WorkerCounts) -> Iterator[bytes]:
+async def _unwritten_seconds(app: web.Application) -> float | None:
+    """For how long the database has taken no usage of some worker; None where there is no database."""
+    if not app[LEDGER].is_kept:
+        return None
+    since = await app[BOARDS].usage_waiting_since()
+    return 0.0 if since is None else max(0.0, (datetime.now(UTC) - since).total_seconds())
+
+
+def _pieces(app: web.Application, counts: WorkerCounts, unwritten: float | None) -> Iterator[bytes]:
     registry = app[REGISTRY]
     pools = app[POOLS].known()
     gauges = {
@@ -127,7 +138,7 @@ def _pieces(app: web.Application, counts: WorkerCounts) -> Iterator[bytes]:
     }
     traffic, refusals = counts.metrics.traffic.copy().items(), counts.metrics.refusals.copy()
     yield from app[_EXPOSITION].pieces(traffic, gauges, refusals, stale=registry.problem is not None)
-    yield from usage_counts.pieces(counts.metrics.usage)
+    yield from usage_counts.pieces(counts.metrics.usage, unwritten)
 
 
 def _gauges(

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession
+from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import update
 
 from gateway.cli.team.usage import notes
@@ -35,6 +37,15 @@ async def usage(team: Team, **query: object) -> UsageReport:
     return found
 
 
+async def scraped(client: ClientSession, team: Team, name: str) -> float:
+    """The one sample of this name."""
+    text = await (await client.get(f"{team.url}/metrics")).text()
+    [value] = [
+        one.value for family in text_string_to_metric_families(text) for one in family.samples if one.name == name
+    ]
+    return float(value)
+
+
 def use(team: Team) -> None:
     exchange = Exchange("x")
     exchange.account, exchange.key, exchange.deployment, exchange.endpoint = "acme", "key_1", "chat", "/v1/messages"
@@ -63,6 +74,21 @@ async def test_a_reader_is_told_since_when_usage_waits_until_it_is_written(team:
     assert (found.waiting_since, found.total.requests, notes(found)) == (None, 1, [])
     async with browsing(team, session) as ada:
         assert WAITS not in (await ada.get("/usage")).text
+
+
+async def test_metrics_say_for_how_long_the_database_has_taken_none(team: Team, tmp_path: Path) -> None:
+    ledger, name = team.app[LEDGER], "gguf_unwritten_usage_seconds"
+    async with ClientSession() as client:
+        assert await scraped(client, team, name) == 0
+        async with locked(tmp_path / "gateway.db"):
+            use(team)
+            assert not await ledger.write()
+            first = await scraped(client, team, name)
+            assert 0 < first < await scraped(client, team, name)
+            assert await scraped(client, team, "gguf_usage_requests_total") == 1
+        while not await ledger.write():
+            pass
+        assert await scraped(client, team, name) == 0
 
 
 async def test_who_was_not_seen_for_a_while_may_read_all_the_same(team: Team, tmp_path: Path) -> None:
