@@ -41,6 +41,9 @@ _STATUS = _Family("gguf_deployment_status", "1 for the status a deployment has, 
 _UP = _Family("gguf_upstream_up", "Whether the last probe found a healthy model server.", "gauge")
 _REFUSALS = _Family("gguf_refusals_total", "Errors of the gateway's own.")
 _STALE = _Family("gguf_configuration_stale", "1 while the newest configuration cannot be used.", "gauge")
+_UNWRITTEN = _Family(
+    "gguf_unwritten_usage_seconds", "Seconds for which the database has taken no usage; 0 while it does.", "gauge"
+)
 
 _COUNTERS = (_REQUESTS, _TOKENS, _BODY_BYTES, _FIRST_BYTE, _DURATION)
 _GAUGES = (_OPEN, _CONNECTIONS, _QUEUE_LENGTH, _SLOTS_BUSY, _SLOTS, _STATUS, _UP)
@@ -75,15 +78,20 @@ class Exposition:
         refusals: Mapping[str, int],
         *,
         stale: bool,
+        unwritten: float,
     ) -> Iterator[bytes]:
-        """All of it, in pieces of about a millisecond's work each. `gauges` tells of each deployment there is."""
+        """All of it, in pieces of about a millisecond's work each. `gauges` tells of each deployment there is.
+
+        `stale`: the newest configuration cannot be used. For `unwritten` seconds the database has taken no usage.
+        """
         carried: dict[str, list[tuple[str, Traffic]]] = {}
         for (deployment, endpoint), one in sorted(traffic, key=lambda item: item[0]):
             carried.setdefault(deployment, []).append((endpoint, one))
         yield (_REFUSALS.head() + _refusals(refusals)).encode()
         yield from self._families(_COUNTERS, sorted(carried), lambda name: self._counter_texts(name, carried[name]))
         yield from self._families(_GAUGES, sorted(gauges), lambda name: self._gauge_texts(name, gauges[name]()))
-        yield f"{_STALE.head()}{_STALE.name} {float(stale)}\n".encode()
+        for family, value in ((_STALE, float(stale)), (_UNWRITTEN, unwritten)):
+            yield f"{family.head()}{family.name} {value}\n".encode()
         for gone in self._gauges.keys() - gauges.keys():
             del self._gauges[gone]
 

@@ -78,18 +78,11 @@ _FAMILIES = (
     ("gguf_usage_queue_seconds_total", "Seconds in line.", (_line("queue_seconds"),)),
     ("gguf_usage_slot_seconds_total", "Seconds with a place at the model server.", (_line("slot_seconds"),)),
 )
-_UNWRITTEN = "gguf_unwritten_usage_seconds"
-_UNWRITTEN_HELP = "Seconds for which the database has taken no usage; 0 while it does."
 _AT_ONCE = 200  # rows: about a millisecond
 
 
-def pieces(counts: UsageCounts, unwritten: float | None) -> Iterator[bytes]:
-    """The text for Prometheus, in pieces of about a millisecond's work each.
-
-    `unwritten` are the seconds for which the database has taken no usage; None where there is no database.
-    """
-    if unwritten is not None:
-        yield f"# HELP {_UNWRITTEN} {_UNWRITTEN_HELP}\n# TYPE {_UNWRITTEN} gauge\n{_UNWRITTEN} {unwritten}\n".encode()
+def pieces(counts: UsageCounts) -> Iterator[bytes]:
+    """The text for Prometheus, in pieces of about a millisecond's work each."""
     rows = sorted(counts.rows.items())
     for name, text, lines in _FAMILIES:
         yield f"# HELP {name} {text}\n# TYPE {name} counter\n".encode()

@@ -31,7 +31,6 @@ from gateway.telemetry.access_log import ACCESS
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.prometheus_format import CONTENT_TYPE, DeploymentGauges, Exposition
 from gateway.telemetry.worker_metrics import Gauge, Packer, WorkerCounts
-from gateway.usage.ledger.ledger import LEDGER
 
 _PUBLISH_SECONDS = 1.0  # how old the other workers' numbers may be
 _UNREACHABLE = errors.UNREACHABLE.reason
@@ -121,15 +120,13 @@ def _under_way(app: web.Application) -> Gauge:
     return Counter((name,) for name in app[RELAY].deployments_under_way())
 
 
-async def _unwritten_seconds(app: web.Application) -> float | None:
-    """For how long the database has taken no usage of some worker; None where there is no database."""
-    if not app[LEDGER].is_kept:
-        return None
+async def _unwritten_seconds(app: web.Application) -> float:
+    """For how long the database has taken no usage of some worker; 0 while it does, and where there is none."""
     since = await app[BOARDS].usage_waiting_since()
     return 0.0 if since is None else max(0.0, (datetime.now(UTC) - since).total_seconds())
 
 
-def _pieces(app: web.Application, counts: WorkerCounts, unwritten: float | None) -> Iterator[bytes]:
+def _pieces(app: web.Application, counts: WorkerCounts, unwritten: float) -> Iterator[bytes]:
     registry = app[REGISTRY]
     pools = app[POOLS].known()
     gauges = {
@@ -137,8 +134,10 @@ def _pieces(app: web.Application, counts: WorkerCounts, unwritten: float | None)
         for name, one in registry.snapshot.deployments.items()
     }
     traffic, refusals = counts.metrics.traffic.copy().items(), counts.metrics.refusals.copy()
-    yield from app[_EXPOSITION].pieces(traffic, gauges, refusals, stale=registry.problem is not None)
-    yield from usage_counts.pieces(counts.metrics.usage, unwritten)
+    yield from app[_EXPOSITION].pieces(
+        traffic, gauges, refusals, stale=registry.problem is not None, unwritten=unwritten
+    )
+    yield from usage_counts.pieces(counts.metrics.usage)
 
 
 def _gauges(

@@ -25,7 +25,7 @@ def carried(metrics: Metrics, deployment: str, endpoint: str = "/v1/models", sta
 
 def pieces(exposition: Exposition, metrics: Metrics, gauges: dict[str, DeploymentGauges]) -> list[bytes]:
     told = {name: (lambda one=one: one) for name, one in gauges.items()}
-    return list(exposition.pieces(metrics.traffic.items(), told, metrics.refusals, stale=False))
+    return list(exposition.pieces(metrics.traffic.items(), told, metrics.refusals, stale=False, unwritten=0.0))
 
 
 def samples(written: Iterable[bytes]) -> dict[tuple[str, tuple[str, ...]], float]:

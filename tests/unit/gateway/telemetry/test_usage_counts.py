@@ -10,7 +10,7 @@ USED = (2, 30, 10, 5, 0.5, 4.0)
 
 
 def told(counts: UsageCounts) -> dict[tuple[str, ...], float]:
-    text = b"".join(pieces(counts, None)).decode()
+    text = b"".join(pieces(counts)).decode()
     return {
         (one.name.removeprefix("gguf_usage_"), *one.labels.values()): float(one.value)
         for family in text_string_to_metric_families(text)
@@ -65,5 +65,5 @@ def test_of_very_many_the_text_comes_in_pieces() -> None:
     counts = UsageCounts()
     for number in range(450):
         counts.add("acme", f"d{number:03}", "", USED)
-    assert max(piece.count(b"\n") for piece in pieces(counts, None)) == 600
+    assert max(piece.count(b"\n") for piece in pieces(counts)) == 600
     assert len(told(counts)) == 450 * 6
