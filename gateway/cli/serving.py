@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
+from gateway.config.server_settings import Server
 from gateway.registry.factory import registry_of
 from gateway.registry.file_content import Configuration
 from gateway.server.http_server import UnfitAiohttpError
 from gateway.server.process.event_loop import run
 from gateway.server.process.listen_address import ListenError, Reached
+from gateway.server.process.run import ServeArguments
 from gateway.server.process.run import serve as serve_until_stopped
-from gateway.server.process.workers import fork_workers
 from gateway.telemetry import logs
 
 log = logging.getLogger("gateway")
@@ -30,7 +31,7 @@ def serve_configuration(path: Path, read: Callable[[], Configuration], stop_pipe
     for caution in configuration.cautions:
         log.warning("%s", caution)
     try:
-        own = fork_workers(server, _announce, stop_pipe)
+        own = _own_arguments(server, stop_pipe)
         if own.group.number:
             logging.getLogger("gateway.registry").setLevel(logging.ERROR)  # the first says what all of them have read
         registry = registry_of(configuration, path)
@@ -39,6 +40,15 @@ def serve_configuration(path: Path, read: Callable[[], Configuration], stop_pipe
         raise click.ClickException(str(error)) from error
     finally:
         logs.finish()
+
+
+def _own_arguments(server: Server, stop_pipe: int | None) -> ServeArguments:
+    """What this process serves with, or each of several: what supervises them is loaded where it is needed."""
+    if server.workers == 1:
+        return ServeArguments(server, _announce, stop_pipe)
+    from gateway.server.process.workers import fork_workers
+
+    return fork_workers(server, _announce, stop_pipe)
 
 
 def _announce(reached: Reached) -> None:

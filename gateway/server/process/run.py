@@ -6,6 +6,7 @@ import gc
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -35,6 +36,15 @@ _UNREAD_SECONDS = 0.02  # between two looks at whether clients have read on
 # request takes several turns.
 _SWITCH_SECONDS = 0.0005
 _CUT_SECONDS = 1.0  # for the last words of a stream that is cut to reach its client
+
+
+class ServeArguments(NamedTuple):
+    """What a process serves with: the arguments of `serve`, all but the registry."""
+
+    server: Server
+    announce: Callable[[Reached], None]
+    stop_pipe: int | None
+    group: WorkerGroup = ALONE
 
 
 async def serve(

@@ -15,14 +15,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
-from typing import NamedTuple
 
 from gateway.config.document import counted
 from gateway.config.server_settings import Server
-from gateway.core.worker_group import ALONE, WorkerGroup
+from gateway.core.worker_group import WorkerGroup
 from gateway.server.process.heartbeat import LOOK_SECONDS, Heartbeat, beat
 from gateway.server.process.listen_address import Reached, reserve
 from gateway.server.process.restart_backoff import NEVER, RestartBackoff
+from gateway.server.process.run import ServeArguments
 from gateway.server.process.signals import RELOAD, STOP, can_end, received_from
 from gateway.server.process.worker_arbiter import WorkerArbiter
 
@@ -33,24 +33,13 @@ _LATE_SECONDS = 10.0  # how long after its time to drain a worker that hangs is 
 _HURRY_SECONDS = 5.0  # the same after a second request to stop
 
 
-class ServeArguments(NamedTuple):
-    """What a process serves with: the arguments of `serve`, all but the registry."""
-
-    server: Server
-    announce: Callable[[Reached], None]
-    stop_pipe: int | None
-    group: WorkerGroup = ALONE
-
-
 def fork_workers(server: Server, announce: Callable[[Reached], None], stop_pipe: int | None) -> ServeArguments:
-    """Make `server.workers` processes out of this one. Returns in each of them; in this one only if one is enough.
+    """Make `server.workers` processes of this one, two at least. Returns in each of them, and not in this one.
 
     This one starts again whichever dies, tells all of them to stop, and exits once they have ended: with 0 if all went
     well. `announce` gets the URLs once all serve. The end of `stop_pipe` counts as a signal to stop.
     Raises ListenError, before anything is started, if the port is taken.
     """
-    if server.workers == 1:
-        return ServeArguments(server, announce, stop_pipe)
     server, reached, reserved = reserve(server)
     supervisor = _Supervisor(server, partial(announce, reached), stop_pipe)
     while (number := supervisor.next_worker_to_start()) is not None:
