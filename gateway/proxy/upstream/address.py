@@ -58,9 +58,7 @@ class Address:
             _, connection = await loop.create_unix_connection(UpstreamConnection, self._socket_path)
             return connection
         addresses = await self._resolver.addresses()
-        if (
-            self._trust is None and len(addresses) == 1
-        ):  # nearly always: a race with itself would take three times as long
+        if self._trust is None and len(addresses) == 1:  # to have it race with itself would take thrice as long
             _, connection = await loop.create_connection(UpstreamConnection, addresses[0], self._port)
             return connection
         context = None if self._trust is None else await self._trust.context()
