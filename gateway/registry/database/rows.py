@@ -153,6 +153,6 @@ def _groups(value: str | None) -> tuple[EndpointGroup, ...]:
     return DEFAULT_GROUPS if value is None else tuple(map(EndpointGroup, value.split(",")))
 
 
-def _moment(value: datetime | str | None) -> datetime | None:
+def _moment(value: datetime | str) -> datetime:
     """An aware datetime: SQLite stores text, in UTC and without saying so."""
     return datetime.fromisoformat(value + "+00:00") if isinstance(value, str) else value
