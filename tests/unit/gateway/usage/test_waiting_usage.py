@@ -19,7 +19,7 @@ from gateway.usage.ledger import sqlite_writer
 from gateway.usage.ledger.ledger import LEDGER
 from tests.harness.pages.plain_browser import browsing
 from tests.harness.pages.team_pages import Team, team_serving
-from tests.harness.storage.databases import locked
+from tests.harness.storage.databases import damage_table, locked
 
 WAITS = "The database takes no usage at the moment"
 
@@ -89,6 +89,21 @@ async def test_metrics_say_for_how_long_the_database_has_taken_none(team: Team, 
         while not await ledger.write():
             pass
         assert await scraped(client, team, name) == 0
+
+
+async def test_damaged_usage_is_said_and_what_is_counted_is_kept(
+    team: Team, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = team.app[LEDGER]
+    damage_table(tmp_path / "gateway.db", "usage_hours")
+    async with ClientSession() as client:
+        for _ in range(2):
+            use(team)
+            assert not await ledger.write()
+        assert await scraped(client, team, "gguf_unwritten_usage_seconds") > 0
+        assert await scraped(client, team, "gguf_usage_requests_total") == 2
+    assert caplog.text.count("usage is not written yet, and kept") == 1
+    assert "gateway.db: is damaged; restore it from a backup" in caplog.text
 
 
 async def test_who_was_not_seen_for_a_while_may_read_all_the_same(team: Team, tmp_path: Path) -> None:
